@@ -1,0 +1,3 @@
+"""DP³ — Dynamic Profile Processing Platform."""
+
+__version__ = "0.1.0"

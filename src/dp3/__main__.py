@@ -1,0 +1,3 @@
+from dp3.cli.main import main
+
+main()

@@ -1,0 +1,54 @@
+"""The encoded form of tasks: what the log stores and what workers read.
+
+A *wire value* is the canonical JSON-compatible form of a typed value, so that readers can render it
+without knowing its type: `bool`, `int`, `float`, `str`, `list`, `dict` or `None`. Addresses are their
+canonical text, times are RFC 3339 text in UTC (`2020-01-01T00:00:00Z`, with six fraction digits if and
+only if they are not zero), sets are sorted lists without duplicates, links are `{"eid": …[, "data": …]}`.
+Two typed values are equal if and only if `encode_value` gives the same bytes.
+"""
+
+from typing import Any
+
+import msgspec
+
+
+class WirePoint(msgspec.Struct, array_like=True, gc=False):
+    """One data-point of a task; times in microseconds since the epoch, `c` in units of 10⁻⁹."""
+
+    attr: str
+    v: Any
+    t1: int | None = None
+    t2: int | None = None
+    c: int | None = None
+    src: str | None = None
+
+
+class WireTask(msgspec.Struct, array_like=True, gc=False, omit_defaults=True):
+    """A task for one entity.
+
+    `first` numbers the task within its log entry: the running count of data-points before it (a task
+    without data-points counts as one), so `first + i` identifies data-point `i` in the entry.
+    """
+
+    etype: str
+    eid: int | str
+    points: list[WirePoint]
+    first: int = 0
+    generation: int = 0
+    ttl_tokens: dict[str, int] | None = None
+    delete: bool = False
+    tags: list[Any] = []
+
+    @property
+    def width(self) -> int:
+        """How many numbers of its log entry the task takes."""
+        return len(self.points) or 1
+
+
+encode_tasks = msgspec.msgpack.Encoder().encode
+decode_tasks = msgspec.msgpack.Decoder(list[WireTask]).decode
+
+encode_value = msgspec.msgpack.Encoder(order="sorted").encode
+decode_value = msgspec.msgpack.Decoder().decode
+
+CONFIDENCE_UNIT = 1_000_000_000

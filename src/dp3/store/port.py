@@ -1,0 +1,263 @@
+"""The state: profiles, positions, outbox and everything that must change together with them.
+
+Profiles are changed only by `Store.commit`, one transaction per batch, by the worker that owns the
+partition. Entities have an integer key made by the owner: `partition << 40 | running number`.
+Times are microseconds since the epoch, confidences units of 10⁻⁹, values `encode_value(...)` bytes.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+ENTITY_SHIFT = 40
+
+
+class HistoryRow(NamedTuple):
+    """One observation or timeseries data-point. `key` identifies it in the log (see `history_key`);
+    writing the same key again replaces the row. `c` is None for timeseries."""
+
+    key: int
+    entity: int
+    attr: int
+    t1: int
+    t2: int
+    c: int | None
+    v: bytes
+
+
+class PlainRow(NamedTuple):
+    """The value of a plain attribute; `written` is the append time of its log entry. A row is replaced
+    only by one with a `written` that is not smaller."""
+
+    entity: int
+    attr: int
+    written: int
+    v: bytes
+
+
+class NewEntity(NamedTuple):
+    key: int
+    etype: int
+    eid: str
+    created: int
+
+
+class OutboxRow(NamedTuple):
+    """Tasks produced by one source entry in one of its partitions. `source` is the entry's offset, `after_us` its append
+    time, `tasks` `encode_tasks` of all of them (not yet split by target partition)."""
+
+    partition: int
+    lane: int
+    source: int
+    after_us: int
+    tasks: bytes
+
+
+class DeadLetter(NamedTuple):
+    """What failed and why. `kind`: `hook`, `result` (what a hook returned), `task`, `generation` or `entry`.
+    `task` is `encode_tasks([task])`, `context` JSON-friendly detail such as the attribute."""
+
+    time: int
+    kind: str
+    module: str
+    hook: str
+    partition: int
+    etype: str
+    eid: str
+    reason: str
+    traceback: str
+    task: bytes
+    context: dict[str, Any]
+
+
+class StoredDeadLetter(NamedTuple):
+    id: int
+    letter: DeadLetter
+
+
+class Refused(NamedTuple):
+    """A task that an allow hook refused; `first` is its number in the entry."""
+
+    lane: int
+    offset: int
+    first: int
+
+
+@dataclass(slots=True)
+class Batch:
+    """Everything that one transaction changes, in the order of application: deleted entities, new
+    entities, then rows. `positions` maps lane to the offset that all partitions of this worker reached."""
+
+    positions: dict[int, int] = field(default_factory=dict)
+    deleted: list[int] = field(default_factory=list)
+    created: list[NewEntity] = field(default_factory=list)
+    plain: list[PlainRow] = field(default_factory=list)
+    history: list[HistoryRow] = field(default_factory=list)
+    ttl: list[tuple[int, str, int]] = field(default_factory=list)
+    outbox: list[OutboxRow] = field(default_factory=list)
+    outbox_drained: int | None = None
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    dead_letters_removed: list[int] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    counters: dict[str, int] = field(default_factory=dict)
+    control_done: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+
+
+class Lease(NamedTuple):
+    index: int
+    worker_processes: int
+    epoch: int
+
+
+class LeaseState(NamedTuple):
+    """`status` is `starting`, `working`, or a sentence that says why the worker is not well."""
+
+    lease: Lease
+    host: str
+    pid: int
+    heartbeat: int
+    status: str
+
+
+class LeaseRefused(Exception):
+    """Another live worker has this index, or live workers use another `worker_processes`."""
+
+
+class LeaseLost(Exception):
+    """The lease was taken over; nothing was written."""
+
+
+class StoreFull(Exception):
+    """The disk refused the commit; nothing was written."""
+
+
+class PendingOutbox(NamedTuple):
+    rowid: int
+    row: OutboxRow
+
+
+class ControlMessage(NamedTuple):
+    id: int
+    action: str
+    args: dict[str, Any]
+    result: dict[str, Any] | None
+
+
+class Existing(NamedTuple):
+    key: int
+    created: int
+
+
+class ProfileRows(NamedTuple):
+    """All rows of one entity; history in ascending `key`."""
+
+    created: int
+    plain: list[PlainRow]
+    history: list[HistoryRow]
+    ttl: dict[str, int]
+
+
+class Store(Protocol):
+    """See the module's docstring. All methods are blocking; reads may come from any thread and see one
+    committed state per call; `commit` is called by one thread of a worker."""
+
+    partitions: int
+
+    # -- names ---------------------------------------------------------------------------------------
+    def etype_id(self, etype: str) -> int:
+        """The number of an entity type, made when first asked for and never used again for another."""
+        ...
+
+    def attr_id(self, etype: str, attr: str) -> int:
+        """The number of an attribute, likewise."""
+        ...
+
+    # -- the worker's side ---------------------------------------------------------------------------
+    def take_lease(self, index: int, worker_processes: int, host: str, pid: int, ttl_s: float) -> Lease:
+        """Become the owner of the partitions p ≡ index (mod worker_processes). Raises `LeaseRefused`.
+        A holder on this host whose process is gone, or whose heartbeat is older than `ttl_s`, is not alive."""
+        ...
+
+    def heartbeat(self, lease: Lease, status: str) -> None:
+        """Say that the worker is alive. Raises `LeaseLost`."""
+        ...
+
+    def release_lease(self, lease: Lease) -> None: ...
+
+    def leases(self) -> list[LeaseState]: ...
+
+    def commit(self, lease: Lease, batch: Batch) -> None:
+        """Apply a batch in one transaction. Raises `LeaseLost` or `StoreFull`; then nothing has changed."""
+        ...
+
+    def positions(self) -> list[tuple[int, int, int]]:
+        """(partition, lane, offset reached) of all partitions and lanes."""
+        ...
+
+    def find_entities(self, wanted: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Existing]:
+        """Those of the (etype number, eid text) pairs that exist."""
+        ...
+
+    def last_entity_keys(self) -> dict[int, int]:
+        """The highest entity key ever used in each partition that has any (deleted ones included)."""
+        ...
+
+    def pending_outbox(self, lease: Lease, after_rowid: int, max_bytes: int) -> list[PendingOutbox]:
+        """Outbox rows of this worker's partitions in order, at least one if there is any."""
+        ...
+
+    def collect_garbage(self, lease: Lease, max_rows: int) -> bool:
+        """Remove up to `max_rows` rows of deleted entities; True when there may be more."""
+        ...
+
+    # -- readers -------------------------------------------------------------------------------------
+    def profile(self, etype: str, eid: str, attr: str | None = None) -> ProfileRows | None:
+        """Rows of one entity (of one attribute if given), or None if it does not exist."""
+        ...
+
+    def entity_counts(self) -> dict[str, int]:
+        """Number of entities by type."""
+        ...
+
+    def refused_between(self, lane: int, first: int, last: int) -> set[tuple[int, int]]:
+        """(offset, first) of refused tasks with first ≤ offset ≤ last."""
+        ...
+
+    def dead_letters(
+        self, after: int, limit: int, filters: dict[str, str] | None = None
+    ) -> list[StoredDeadLetter]:
+        """Dead letters with an id > `after`, ascending; `filters` on kind, module, hook, etype, eid."""
+        ...
+
+    def dead_letter(self, id: int) -> StoredDeadLetter | None: ...
+
+    def dead_letter_count(self) -> int: ...
+
+    def counters(self) -> dict[str, int]:
+        """Event counters of all workers, summed."""
+        ...
+
+    def version(self) -> int:
+        """A cheap token that differs whenever another connection or process has committed since."""
+        ...
+
+    # -- control -------------------------------------------------------------------------------------
+    def send_control(self, worker: int, action: str, args: dict[str, Any]) -> int:
+        """Leave a message for a worker; returns its id."""
+        ...
+
+    def pending_control(self, worker: int) -> list[ControlMessage]: ...
+
+    def control_result(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+        """Results of those messages that are done."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def history_key(lane: int, offset: int, number: int) -> int:
+    """The identity of data-point `number` of a log entry: 38 bits offset, 1 bit lane, 24 bits number."""
+    return offset << 25 | lane << 24 | number
+
+
+MAX_POINTS_PER_ENTRY = 1 << 24
