@@ -19,10 +19,11 @@ class Lane(IntEnum):
 
 
 class Producer(NamedTuple):
-    """Whose outbox a derived entry came from: outbox keys increase per partition and lane of the source."""
+    """Whose outbox a derived entry came from. Outbox keys increase per partition and stream of the source:
+    its lane, or another small number for sources outside the log."""
 
     partition: int
-    lane: Lane
+    stream: int
 
 
 @dataclass(frozen=True, slots=True)

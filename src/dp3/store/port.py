@@ -43,8 +43,8 @@ class NewEntity(NamedTuple):
 
 
 class OutboxRow(NamedTuple):
-    """Tasks produced by one source entry in one of its partitions. `source` is the entry's offset, `after_us` its append
-    time, `tasks` `encode_tasks` of all of them (not yet split by target partition)."""
+    """Tasks produced by one source entry in one of its partitions. `source` is the entry's offset, `after_us`
+    its append time, `tasks` `encode_tasks` of all of them (not yet split by target partition)."""
 
     partition: int
     lane: int
@@ -104,7 +104,7 @@ class Batch:
 
 
 class Lease(NamedTuple):
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which means nothing for a lease
     worker_processes: int
     epoch: int
 
@@ -175,7 +175,7 @@ class Store(Protocol):
     # -- the worker's side ---------------------------------------------------------------------------
     def take_lease(self, index: int, worker_processes: int, host: str, pid: int, ttl_s: float) -> Lease:
         """Become the owner of the partitions p ≡ index (mod worker_processes). Raises `LeaseRefused`.
-        A holder on this host whose process is gone, or whose heartbeat is older than `ttl_s`, is not alive."""
+        A holder on this host whose process is gone, or with a heartbeat older than `ttl_s`, is not alive."""
         ...
 
     def heartbeat(self, lease: Lease, status: str) -> None:

@@ -1,0 +1,61 @@
+# Every target sets up what it needs; the only prerequisites are make, Python ≥ 3.11 and access to packages.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCES := src tests
+
+# The first interpreter that runs and is new enough; `make PYTHON=…` overrides it.
+CANDIDATES := python3 python3.11 python3.12 python3.13 python3.14 python
+PYTHON ?= $(firstword $(foreach name,$(CANDIDATES),$(shell \
+	$(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+
+# Addresses of package indexes and paths of one person's machine have no place in the tree.
+# (Each pattern starts with a bracket so that it does not find itself.)
+TREE := src tests docs .ci Makefile pyproject.toml constraints.txt $(wildcard *.md)
+FORBIDDEN := [h]ttps?://[^ ]*(pypi|/simple)|[-]-(extra-)?index-url|[-]-find-links|[f]ile://[/]|[ "'\''=(`][/](work|root|home|tmp|Users)/
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench lint types layers tree
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | \
+		while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+setup: $(STAMP) ## make .venv with the project and everything that tests and checks need
+
+demo: $(STAMP) ## watch this machine for a while: make demo [SECONDS=30]
+	$(BIN)/dp3 demo $(if $(SECONDS),--seconds $(SECONDS))
+
+test: $(STAMP) ## all tests, with coverage
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -n 2 $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+check: lint types layers tree ## style, types, layers
+
+bench: $(STAMP) ## how many data-points a second this machine takes in
+	$(BIN)/dp3 bench ingest
+
+lint: $(STAMP)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+layers: $(STAMP)
+	$(BIN)/lint-imports
+
+tree:
+	@if grep -rnIE --exclude-dir=__pycache__ --exclude-dir='*.egg-info' '$(FORBIDDEN)' $(TREE); then \
+		echo 'make tree: remove the addresses and machine paths above' >&2; exit 1; fi
+
+$(STAMP): pyproject.toml constraints.txt
+	@if [ -z '$(PYTHON)' ] || ! '$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+		echo 'DP³ needs Python 3.11 or newer; found "$(PYTHON)" among: $(CANDIDATES).' >&2; \
+		echo 'Install one, or name it: make PYTHON=/path/to/python3.11 setup' >&2; exit 1; fi
+	@[ -x $(BIN)/python ] || '$(PYTHON)' -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

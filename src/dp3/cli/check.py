@@ -1,0 +1,40 @@
+"""`dp3 check`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from dp3.cli.common import ConfigDir, fail
+from dp3.config.loading import load
+from dp3.config.problems import ConfigurationError
+from dp3.hooks.loading import ModuleLoadError
+from dp3.model.task import set_default_model
+from dp3.runtime.modules import WorkerIdentity, register_modules
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(check)
+
+
+def check(
+    config_dir: ConfigDir,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print the entity model as JSON.")] = False,
+) -> None:
+    """Check a configuration and the registrations of its modules. Silent, with status 0, when all is well."""
+    try:
+        config = load(config_dir)
+    except ConfigurationError as error:
+        typer.echo(f"The configuration has mistakes:\n{error}")
+        raise typer.Exit(1) from None
+    for note in config.notes:
+        typer.echo(f"note: {note}", err=True)
+    set_default_model(config.model)
+    processes = config.processing_core.worker_processes
+    try:
+        register_modules(config, WorkerIdentity("check", 0, processes))
+    except ModuleLoadError as error:
+        raise fail(str(error), 1) from None
+    if verbose:
+        typer.echo(json.dumps(config.tree["db_entities"], indent=2, default=str))

@@ -1,0 +1,37 @@
+"""What commands share: options, and configuration mistakes as messages."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dp3.config.loading import Configuration, load
+from dp3.config.problems import ConfigurationError
+
+CONFIGURATION_ERROR = 2
+"""Exit status for mistakes in the configuration, in modules, or in the way a command was called."""
+
+ConfigDir = Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration directory.")]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        metavar="DIR",
+        help="Where data is kept. Default: $DP3_DATA_DIR, else `dp3-data` beside CONFIG.",
+    ),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log debug messages too.")]
+
+
+def fail(message: str, status: int = CONFIGURATION_ERROR) -> typer.Exit:
+    """Print a message on stderr; the caller raises what is returned."""
+    typer.echo(message, err=True)
+    return typer.Exit(status)
+
+
+def load_or_exit(config_dir: Path) -> Configuration:
+    """Load a configuration, or print all its mistakes and exit."""
+    try:
+        return load(config_dir)
+    except ConfigurationError as error:
+        raise fail(f"The configuration has mistakes:\n{error}") from None

@@ -1,0 +1,140 @@
+"""`dp3 run`, `dp3 api`, `dp3 worker`."""
+
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dp3.cli.common import CONFIGURATION_ERROR, ConfigDir, DataDirOption, Verbose, fail, load_or_exit
+from dp3.clock import SystemClock
+from dp3.config.loading import Configuration
+from dp3.hooks.loading import ModuleLoadError
+from dp3.runtime.logs import set_up_logging
+from dp3.runtime.modules import WorkerIdentity
+from dp3.runtime.paths import DataDir
+from dp3.runtime.resources import open_resources
+from dp3.runtime.signals import on_parent_death, on_stop_signal
+from dp3.runtime.supervisor import AlreadyRunning, Child, Supervisor, python_command, sole_supervisor
+from dp3.store.port import LeaseRefused
+
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)]
+
+logger = logging.getLogger(__name__)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(run)
+    app.command()(api)
+    app.command()(worker)
+
+
+def run(
+    config_dir: ConfigDir,
+    data_dir: DataDirOption = None,
+    host: Host = "127.0.0.1",
+    port: Port = 5000,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Worker processes. Default: `worker_processes` of processing_core.yml."),
+    ] = None,
+    app_name: Annotated[
+        str | None, typer.Option(help="Name of the application. Default: name of the directory with CONFIG.")
+    ] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run an application: the API and its workers, in one command. Ctrl-C stops it."""
+    set_up_logging(verbose, "run")
+    config = load_or_exit(config_dir)
+    for note in config.notes:
+        logger.warning("%s", note)
+    data = DataDir.choose(data_dir, config_dir)
+    count = workers or config.processing_core.worker_processes
+    name = app_name or config_dir.resolve().parent.name or "dp3"
+    shared = ["--data-dir", str(data.root), *(["--verbose"] if verbose else [])]
+    children = [_api_child(config_dir, host, port, count, shared)]
+    for index in range(count):
+        command = python_command(
+            "worker", name, str(config_dir), str(index), "--workers", str(count), *shared
+        )
+        children.append(Child(f"worker {index}", command, worker=index))
+    logger.info("%s: API on http://%s:%d, %d worker(s), data in %s", name, host, port, count, data.root)
+    raise typer.Exit(_supervise(config, data, children))
+
+
+def _api_child(config_dir: Path, host: str, port: int, workers: int, shared: list[str]) -> Child:
+    address = ["--host", host, "--port", str(port), "--workers", str(workers)]
+    return Child("API", python_command("api", "--config", str(config_dir), *address, *shared))
+
+
+def _supervise(config: Configuration, data: DataDir, children: list[Child]) -> int:
+    stop = threading.Event()
+    on_stop_signal(stop.set)
+    on_parent_death(stop.set)
+    clock = SystemClock()
+    try:
+        with sole_supervisor(data.run), open_resources(config, data, clock) as resources:
+            return Supervisor(children, resources.store.leases, clock).run(stop)
+    except AlreadyRunning as error:
+        raise fail(str(error)) from None
+
+
+def api(
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="CONFIG", envvar="CONF_DIR", help="Configuration directory.", show_envvar=True),
+    ] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 5000,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes of the application. Default: as configured.")
+    ] = None,
+    data_dir: DataDirOption = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run only the API. For installations that supervise their processes themselves."""
+    from dp3.http.server import listen, serve
+
+    set_up_logging(verbose, "api")
+    if config is None:
+        raise fail("which configuration? Give --config or set CONF_DIR")
+    configuration = load_or_exit(config)
+    try:
+        listener = listen(host, port)
+    except OSError as error:
+        raise fail(str(error)) from None
+    processes = workers or configuration.processing_core.worker_processes
+    data = DataDir.choose(data_dir, config)
+    raise typer.Exit(serve(configuration, data, listener, processes, os.environ.get("ROOT_PATH", "")))
+
+
+def worker(
+    app_name: Annotated[str, typer.Argument(metavar="APP", help="Name of the application.")],
+    config_dir: ConfigDir,
+    index: Annotated[int, typer.Argument(min=0, help="Which worker this is, from 0.")],
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes of the application. Default: as configured.")
+    ] = None,
+    data_dir: DataDirOption = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run one worker. For installations that supervise their processes themselves."""
+    from dp3.runtime.worker import run_worker
+
+    set_up_logging(verbose, f"worker-{index}")
+    config = load_or_exit(config_dir)
+    processes = workers or config.processing_core.worker_processes
+    if index >= processes:
+        raise fail(
+            f"worker index must be less than the number of worker processes ({processes}), got {index}"
+        )
+    identity = WorkerIdentity(app_name, index, processes)
+    try:
+        status = run_worker(config, identity, DataDir.choose(data_dir, config_dir))
+    except (LeaseRefused, ModuleLoadError) as error:
+        raise fail(str(error), CONFIGURATION_ERROR) from None
+    raise typer.Exit(status)

@@ -1,0 +1,54 @@
+"""One HTTP exchange on a connection of its own."""
+
+import http.client
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
+
+CONNECTIONS: dict[str, type[http.client.HTTPConnection]] = {
+    "http": http.client.HTTPConnection,
+    "https": http.client.HTTPSConnection,
+}
+
+
+class Answer(NamedTuple):
+    """Status and body of an answer; `retry_after_s` if the server asked to come back later."""
+
+    status: int
+    body: bytes
+    retry_after_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where the platform's API is; `prefix` is the path under which a proxy offers it."""
+
+    scheme: str
+    host: str
+    port: int | None
+    prefix: str
+
+    @classmethod
+    def parse(cls, url: str) -> "Server":
+        """Take apart `http://host:port/prefix`. Raises `ValueError` when it is not such an address."""
+        parts = urlsplit(url)
+        if parts.scheme not in CONNECTIONS or not parts.hostname:
+            raise ValueError(f"the address of the platform must look like http://host:5000, got {url!r}")
+        return cls(parts.scheme, parts.hostname, parts.port, quote(parts.path.rstrip("/"), safe="/%"))
+
+    def exchange(
+        self, method: str, target: str, body: bytes | None, headers: dict[str, str], timeout_s: float
+    ) -> Answer:
+        """Send one request and read the whole answer. Raises `OSError` or `http.client.HTTPException`."""
+        connection = CONNECTIONS[self.scheme](self.host, self.port, timeout=timeout_s)
+        try:
+            connection.request(method, self.prefix + target, body, headers)
+            response = connection.getresponse()
+            return Answer(response.status, response.read(), _seconds(response.getheader("Retry-After")))
+        finally:
+            connection.close()
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """The header's number of seconds; its other form, a date, is not used by the platform."""
+    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None

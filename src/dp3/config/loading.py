@@ -1,0 +1,115 @@
+"""The configuration folder → validated settings and model, or one error that lists every mistake."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import BaseModel
+
+from dp3.config.entities import FOLDER as ENTITIES
+from dp3.config.entities import build_model
+from dp3.config.hierarchy import HierarchicalDict
+from dp3.config.modules import FOLDER as MODULES
+from dp3.config.modules import check_modules, load_module_config, resolve_modules_dir
+from dp3.config.problems import ConfigurationError, Problem
+from dp3.config.sections import (
+    ApiSettings,
+    ControlSettings,
+    DatabaseSettings,
+    EventLoggingSettings,
+    GarbageCollectorSettings,
+    HistoryManagerSettings,
+    ProcessingCoreSettings,
+    SnapshotsSettings,
+    TelemetrySettings,
+    UpdaterSettings,
+)
+from dp3.config.source import Source, read_source
+from dp3.config.validation import note_unknown, unused_settings, validate_section
+from dp3.model.errors import did_you_mean
+from dp3.model.spec import ModelSpec
+
+__all__ = ["Configuration", "ConfigurationError", "Problem", "load", "load_module_config"]
+
+
+_SECTIONS: Mapping[str, type[BaseModel]] = MappingProxyType(
+    {
+        "processing_core": ProcessingCoreSettings,
+        "database": DatabaseSettings,
+        "snapshots": SnapshotsSettings,
+        "history_manager": HistoryManagerSettings,
+        "garbage_collector": GarbageCollectorSettings,
+        "updater": UpdaterSettings,
+        "control": ControlSettings,
+        "event_logging": EventLoggingSettings,
+        "telemetry": TelemetrySettings,
+        "api": ApiSettings,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A valid configuration.
+
+    `path` is the absolute folder, `tree` everything read from it (also `modules.<name>`), `notes` what the
+    user should know although it works: settings that are not used, keys and files that nothing reads.
+    """
+
+    path: Path
+    tree: HierarchicalDict
+    model: ModelSpec
+    processing_core: ProcessingCoreSettings
+    database: DatabaseSettings
+    snapshots: SnapshotsSettings
+    history_manager: HistoryManagerSettings
+    garbage_collector: GarbageCollectorSettings
+    updater: UpdaterSettings
+    control: ControlSettings
+    event_logging: EventLoggingSettings
+    telemetry: TelemetrySettings
+    api: ApiSettings
+    notes: tuple[str, ...]
+
+
+def load(config_dir: Path) -> Configuration:
+    """Read and check a configuration folder; raises `ConfigurationError` with all mistakes in it."""
+    source = read_source(config_dir)
+    sections: dict[str, Any] = {
+        name: validate_section(source, name, settings) for name, settings in _SECTIONS.items()
+    }
+    sections["processing_core"] = resolve_modules_dir(sections["processing_core"], config_dir)
+    check_modules(source, sections["processing_core"])
+    _check_log_folders(source, sections["api"])
+    model = build_model(source)
+    if source.problems or model is None:
+        raise ConfigurationError(source.problems)
+    _note_what_nothing_reads(source, sections)
+    return Configuration(config_dir.absolute(), source.tree, model, **sections, notes=tuple(source.notes))
+
+
+def _check_log_folders(source: Source, settings: ApiSettings) -> None:
+    for key in ("good_log", "bad_log"):
+        file: Path | None = getattr(settings.datapoint_logger, key)
+        if file is not None and not file.absolute().parent.is_dir():
+            message = f"the folder of the file must exist, got {file}; create {file.absolute().parent}"
+            source.report(("api", "datapoint_logger", key), message)
+
+
+def _note_what_nothing_reads(source: Source, sections: Mapping[str, BaseModel]) -> None:
+    for name, section in sections.items():
+        note_unknown(source, name, section)
+    _note_misspelt_files(source)
+    unused = [path for name, section in sections.items() for path in unused_settings(name, section)]
+    if unused:
+        source.notes.append(f"accepted, but without meaning here: {', '.join(unused)}")
+
+
+def _note_misspelt_files(source: Source) -> None:
+    """Other files are the application's own, unless their name looks like one of the platform's."""
+    known = (*_SECTIONS, ENTITIES, MODULES)
+    for name in source.tree:
+        if name not in known and (hint := did_you_mean(name, known)):
+            source.note((name,), f"the platform does not read this{hint}")

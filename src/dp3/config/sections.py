@@ -1,0 +1,219 @@
+"""The settings of each file, one class per file. Every key is optional.
+
+Durations become `timedelta`, sizes whole bytes.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationInfo, field_validator
+
+from dp3.config.cron import CronExpression
+from dp3.config.kinds import (
+    Age,
+    Count,
+    Ignored,
+    Interval,
+    LenientSection,
+    OrEmpty,
+    OutputFile,
+    Section,
+    Size,
+    Unused,
+)
+
+_MIB = 1 << 20
+_GIB = 1 << 30
+
+
+class LogSettings(Section):
+    """`processing_core.yml: log`: how much the log of accepted data-points may hold.
+
+    `max_backlog`: unprocessed bytes above which requests are refused. A segment file is closed at
+    `segment_size` or `segment_age`; it is deleted `retention` after that, when it is processed.
+    """
+
+    max_backlog: Size = ByteSize(4 * _GIB)
+    segment_size: Size = ByteSize(128 * _MIB)
+    segment_age: Interval = timedelta(days=1)
+    retention: Age = timedelta(days=7)
+
+
+def _inline_tasks(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError("processing_core.max_inline_generated_tasks must be a non-negative integer")
+    return value
+
+
+class ProcessingCoreSettings(LenientSection):
+    """`processing_core.yml`: workers, modules and the limits of processing.
+
+    `modules_dir` is absolute once loaded. A batch ends after `batch_time_limit`; a hook is reported
+    after `hook_timeout` and makes its worker not ready after `hook_hang`; a derived task of a generation
+    above `max_generations` is a dead letter; `entity_cache_size` counts entities.
+    """
+
+    worker_processes: Count = 1
+    worker_threads: Count = 8
+    modules_dir: Path = Path("../modules")
+    enabled_modules: tuple[str, ...] = ()
+    batch_time_limit: Interval = timedelta(milliseconds=250)
+    hook_timeout: Interval = timedelta(seconds=10)
+    hook_hang: Annotated[Interval, Field(validate_default=True)] = timedelta(seconds=60)
+    max_generations: Count = 16
+    entity_cache_size: Count = 200_000
+    max_tasks_per_hook: Count = 10_000
+    max_dead_letters: Count = 100_000
+    log: Annotated[LogSettings, OrEmpty] = LogSettings()
+    msg_broker: Ignored = None
+    max_inline_generated_tasks: Annotated[int, BeforeValidator(_inline_tasks), Unused()] = 0
+
+    @field_validator("hook_hang")
+    @classmethod
+    def _not_before_timeout(cls, value: timedelta, info: ValidationInfo) -> timedelta:
+        timeout = info.data.get("hook_timeout", value)
+        if value < timeout:
+            raise ValueError(f"must not be shorter than hook_timeout ({timeout}), got {value}")
+        return value
+
+
+def _engine_address(url: str) -> str:
+    """Only the engine of the address is named in messages: the rest may hold a password."""
+    engine = urlsplit(url).scheme
+    if engine in ("postgresql", "postgres"):
+        raise ValueError(
+            "the PostgreSQL engine is not available yet; leave url out to use SQLite, got postgresql://…"
+        )
+    if engine != "sqlite":
+        raise ValueError("expected sqlite:// or no url at all, got another address")
+    if url not in ("sqlite:", "sqlite://"):
+        raise ValueError(
+            "expected sqlite:// without a path (files lie in the data directory), got one with a path"
+        )
+    return url
+
+
+class DatabaseSettings(Section):
+    """`database.yml`: the engine that holds the state; without `url` it is SQLite in the data directory."""
+
+    url: Annotated[str, AfterValidator(_engine_address)] | None = None
+    connection: Ignored = None
+    db_name: Ignored = None
+    username: Ignored = None
+    password: Ignored = None
+    storage: Ignored = None
+
+
+class SnapshotsSettings(LenientSection):
+    """`snapshots.yml`: when runs start, and whether entities without any value get a snapshot."""
+
+    creation_rate: CronExpression = CronExpression(minute="*/30")
+    keep_empty: bool = True
+
+
+class SnapshotCleaningSettings(LenientSection):
+    """`history_manager.yml: snapshot_cleaning`: when snapshots older than `older_than` are deleted."""
+
+    schedule: CronExpression = CronExpression(minute="15,45")
+    older_than: Age = timedelta(days=7)
+
+
+class DatapointArchivationSettings(LenientSection):
+    """`history_manager.yml: datapoint_archivation`: when raw data older than `older_than` is archived.
+
+    Without `archive_dir` (relative to the process's working directory) it is deleted only.
+    """
+
+    schedule: CronExpression = CronExpression(hour=2, minute=0)
+    older_than: Age = timedelta(days=7)
+    archive_dir: Path | None = None
+
+
+class HistoryManagerSettings(Section):
+    """`history_manager.yml`: packing, cleaning and archiving of history."""
+
+    aggregation_schedule: CronExpression = CronExpression(minute="*/10")
+    datapoint_cleaning_schedule: CronExpression = CronExpression(minute="*/30")
+    mark_datapoints_schedule: Annotated[CronExpression | None, Unused()] = None
+    snapshot_cleaning: Annotated[SnapshotCleaningSettings, OrEmpty] = SnapshotCleaningSettings()
+    datapoint_archivation: Annotated[DatapointArchivationSettings, OrEmpty] = DatapointArchivationSettings()
+
+
+class GarbageCollectorSettings(LenientSection):
+    """`garbage_collector.yml`: when entities whose lifetime is over are deleted."""
+
+    collection_rate: CronExpression = CronExpression(hour=3, minute=0)
+
+
+class UpdaterSettings(Section):
+    """`updater.yml`: batches of periodic update hooks; `update_batch_period` is the interval of the cron."""
+
+    update_batch_cron: CronExpression = CronExpression(minute="*/5")
+    update_batch_period: Interval = timedelta(minutes=5)
+    cache_management_cron: CronExpression = CronExpression(hour=2, minute=0)
+    cache_max_entries: Count = 32
+
+
+ControlAction = Literal["make_snapshots", "refresh_on_entity_creation", "refresh_module_config"]
+
+
+class ControlSettings(LenientSection):
+    """`control.yml`: which control actions workers carry out."""
+
+    allowed_actions: tuple[ControlAction, ...] = (
+        "make_snapshots",
+        "refresh_on_entity_creation",
+        "refresh_module_config",
+    )
+
+
+class EventGroupSettings(LenientSection):
+    """`event_logging.yml: groups.<name>`: which events of a group are counted over which intervals."""
+
+    events: tuple[str, ...] = ()
+    intervals: tuple[Interval, ...] = (timedelta(minutes=5), timedelta(hours=2))
+    auto_declare_events: bool = False
+    sync_interval: Ignored = None
+    sync_limit: Ignored = None
+
+
+def _default_groups() -> dict[str, EventGroupSettings]:
+    group = EventGroupSettings(auto_declare_events=True)
+    return {"te": group, "tasks_by_src": group, "secondary_hooks": group}
+
+
+class EventLoggingSettings(LenientSection):
+    """`event_logging.yml`: event counters; a group that is not configured is not counted."""
+
+    groups: dict[str, EventGroupSettings] = Field(default_factory=_default_groups)
+    redis: Ignored = None
+
+
+class TelemetrySettings(Section):
+    """`telemetry.yml`: when the sizes of attributes are measured."""
+
+    attribute_bson_size_schedule: CronExpression = CronExpression(hour=3, minute=15)
+
+
+class CorsSettings(LenientSection):
+    """`api.yml: cors`: origins whose pages may use the API."""
+
+    allow_origins: tuple[str, ...] = ("*",)
+
+
+class DatapointLoggerSettings(LenientSection):
+    """`api.yml: datapoint_logger`: files that list accepted and refused data-points, None for no file."""
+
+    good_log: OutputFile = None
+    bad_log: OutputFile = None
+
+
+class ApiSettings(LenientSection):
+    """`api.yml`: `max_body` bytes of one request, `max_concurrent_body` of all requests in flight."""
+
+    cors: Annotated[CorsSettings, OrEmpty] = CorsSettings()
+    datapoint_logger: Annotated[DatapointLoggerSettings, OrEmpty] = DatapointLoggerSettings()
+    max_body: Size = ByteSize(64 * _MIB)
+    max_concurrent_body: Size = ByteSize(256 * _MIB)

@@ -1,0 +1,92 @@
+"""What the platform has found out so far, read back through its HTTP API."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dp3.client import Client
+
+RECENT = 400
+SHOWN = 8
+
+Profile = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Number of entities by type, and the profiles (master records) of those looked at, by id."""
+
+    counts: Mapping[str, int]
+    hosts: Mapping[str, Profile]
+    processes: Mapping[str, Profile]
+    services: Mapping[str, Profile]
+    peers: Mapping[str, Profile]
+
+    def missing(self) -> list[str]:
+        """What is not there although the watcher and the modules have had their say; empty if all is well."""
+        rules = {
+            "no profile of this host": bool(self.hosts),
+            "no process with a history of its CPU use": _any(self.processes, "cpu_percent"),
+            "no service with what the module services derives": _any(self.services, "name", "exposure"),
+            "no peer with what the module peers derives": _any(self.peers, "scope", "role"),
+            "no process with what the module newcomers derives": _any(self.processes, "new_peer"),
+        }
+        return [sentence for sentence, holds in rules.items() if not holds]
+
+
+def read_findings(client: Client) -> Findings:
+    """Read the newest. Raises `ClientError`."""
+    entities = client.get("/entities")
+    talking = recent_ids(client, "process", "new_peer")[:SHOWN]
+    return Findings(
+        counts={etype: entity["eid_estimate_count"] for etype, entity in entities.items()},
+        hosts=_profiles(client, "host", recent_ids(client, "host", "memory_percent")),
+        processes=_profiles(client, "process", [*busiest(client), *talking]),
+        services=_profiles(client, "service", recent_ids(client, "service", "exposure")),
+        peers=_profiles(client, "ip", recent_ids(client, "ip", "role")),
+    )
+
+
+def recent_ids(client: Client, etype: str, attr: str) -> list[str]:
+    """Ids of the entities that got this attribute lately, newest first."""
+    return list(dict.fromkeys(point["id"] for point in _recent(client, etype, attr)))
+
+
+def busiest(client: Client) -> list[str]:
+    """Ids of the processes that used most CPU lately."""
+    use: dict[str, float] = {}
+    for point in _recent(client, "process", "cpu_percent"):
+        use.setdefault(point["id"], point["v"])
+    return sorted(use, key=lambda eid: use[eid], reverse=True)[:SHOWN]
+
+
+def latest(profile: Profile, attr: str) -> Any:
+    """The newest value of an attribute; of one with several values at a time, a list of the newest ones."""
+    content = profile.get(attr)
+    if isinstance(content, Mapping):
+        return content["v"]
+    if not content:
+        return None
+    end = max(entry["t2"] for entry in content)
+    values = [entry["v"] for entry in content if entry["t2"] == end]
+    return values if len(values) > 1 else values[0]
+
+
+def all_values(profile: Profile, attr: str) -> Iterator[Any]:
+    """Every different value in the history of an attribute."""
+    values = [entry["v"] for entry in profile.get(attr, ())]
+    yield from (value for i, value in enumerate(values) if value not in values[:i])
+
+
+def _recent(client: Client, etype: str, attr: str) -> list[dict[str, Any]]:
+    data: list[dict[str, Any]] = client.get(f"/entity/{etype}/raw/get", attr=attr, limit=RECENT)["data"]
+    return data
+
+
+def _profiles(client: Client, etype: str, eids: list[str]) -> dict[str, Profile]:
+    read = {eid: client.get(f"/v2/entity/{etype}/master", eid=eid) for eid in dict.fromkeys(eids)}
+    return {eid: profile for eid, profile in read.items() if profile}
+
+
+def _any(profiles: Mapping[str, Profile], *attrs: str) -> bool:
+    return any(all(profile.get(attr) for attr in attrs) for profile in profiles.values())

@@ -1,0 +1,158 @@
+"""Group commit: concurrent requests share one append to the log, and so one wait for the disk."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from threading import Condition, Thread
+from typing import NamedTuple
+
+from dp3.log.port import Append, Appended, Log, LogFull
+
+MAX_WAITING = 10_000
+MAX_GROUP = 1_000
+MAX_GROUP_BYTES = 16 << 20
+"""One commit holds the log's writer lock; 16 MiB is written in well under a second."""
+
+Outcome = Appended | Exception
+
+
+class AppenderBusy(Exception):
+    """Too many appends are waiting for the disk; the caller may try again later."""
+
+
+class AppenderClosed(RuntimeError):
+    """The appender was closed; nothing was added."""
+
+
+class _ThreadWaiter(NamedTuple):
+    future: "Future[Appended]"
+
+
+class _LoopWaiter(NamedTuple):
+    loop: asyncio.AbstractEventLoop
+    future: "asyncio.Future[Appended]"
+
+
+class _Job(NamedTuple):
+    append: Append
+    size: int
+    waiter: _ThreadWaiter | _LoopWaiter
+
+
+class Appender:
+    """Hands appends of any number of threads and event loops to `log.append`, many at a time.
+
+    One thread writes; while it waits for the disk the next group gathers, so a lone append does not wait
+    for company. At most `max_waiting` appends wait; further ones get `AppenderBusy`.
+    """
+
+    def __init__(self, log: Log, *, max_waiting: int = MAX_WAITING) -> None:
+        self._log = log
+        self._max_waiting = max_waiting
+        self._jobs: deque[_Job] = deque()
+        self._changed = Condition()
+        self._closed = False
+        self._failure: tuple[float, str] | None = None
+        self._thread = Thread(target=self._work, name="appender", daemon=True)
+        self._thread.start()
+
+    async def append(self, append: Append) -> Appended:
+        """Return after the append survives power loss.
+
+        Raises `IdempotencyConflict`, `LogFull`, `AppenderBusy` or `AppenderClosed`; then it was not added.
+        A cancelled caller does not take its append back."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Appended] = loop.create_future()
+        self._enqueue(append, _LoopWaiter(loop, future))
+        return await future
+
+    def append_blocking(self, append: Append) -> Appended:
+        """`append` for callers outside an event loop."""
+        future: Future[Appended] = Future()
+        self._enqueue(append, _ThreadWaiter(future))
+        return future.result()
+
+    def failure(self, within_s: float) -> str | None:
+        """Why the latest group could not be written, if that was less than `within_s` ago."""
+        failure = self._failure
+        if failure is None or time.monotonic() - failure[0] > within_s:
+            return None
+        return failure[1]
+
+    def close(self) -> None:
+        """Write what waits, refuse anything new, stop the thread. May be called again."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _enqueue(self, append: Append, waiter: _ThreadWaiter | _LoopWaiter) -> None:
+        job = _Job(append, sum(map(len, append.slices.values())), waiter)
+        with self._changed:
+            if self._closed:
+                raise AppenderClosed("the appender is closed; nothing was added")
+            if len(self._jobs) >= self._max_waiting:
+                raise AppenderBusy(f"{len(self._jobs)} appends are waiting for the disk; try again later")
+            self._jobs.append(job)
+            self._changed.notify()
+
+    def _work(self) -> None:
+        while group := self._next_group():
+            _deliver(group, self._write([job.append for job in group]))
+
+    def _next_group(self) -> list[_Job]:
+        """What waits, up to the limits of one commit; empty when closed and drained."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs or self._closed)
+            group: list[_Job] = []
+            size = 0
+            while self._jobs and len(group) < MAX_GROUP and (not group or size < MAX_GROUP_BYTES):
+                job = self._jobs.popleft()
+                size += job.size
+                group.append(job)
+            return group
+
+    def _write(self, appends: Sequence[Append]) -> Sequence[Outcome]:
+        try:
+            outcomes = self._log.append(appends)
+        except Exception as error:
+            self._note(error)
+            return [error] * len(appends)
+        self._failure = None
+        return outcomes
+
+    def _note(self, error: Exception) -> None:
+        if self._failure is None:
+            logging.getLogger("dp3.appender").error(
+                "the log refuses appends: %s", error, exc_info=not isinstance(error, LogFull)
+            )
+        self._failure = (time.monotonic(), f"{type(error).__name__}: {error}")
+
+
+def _deliver(group: Sequence[_Job], outcomes: Sequence[Outcome]) -> None:
+    """Wake every waiter; an event loop is woken once for all of its waiters."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Appended], Outcome]]] = {}
+    for job, outcome in zip(group, outcomes, strict=True):
+        if isinstance(job.waiter, _LoopWaiter):
+            by_loop.setdefault(job.waiter.loop, []).append((job.waiter.future, outcome))
+        else:
+            _settle(job.waiter.future, outcome)
+    for loop, settled in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_settle_all, settled)
+
+
+def _settle_all(settled: Sequence[tuple["asyncio.Future[Appended]", Outcome]]) -> None:
+    for future, outcome in settled:
+        if not future.done():
+            _settle(future, outcome)
+
+
+def _settle(future: "asyncio.Future[Appended] | Future[Appended]", outcome: Outcome) -> None:
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

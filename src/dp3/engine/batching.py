@@ -1,0 +1,165 @@
+"""What a batch of tasks changes: from log entries to the rows of one transaction."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from dp3.engine.entities import EntityIndex
+from dp3.engine.plans import Kind, TypePlan
+from dp3.log.port import Entry, Lane
+from dp3.model.wire import WireTask, encode_tasks, encode_value
+from dp3.store.port import Batch, DeadLetter, HistoryRow, NewEntity, OutboxRow, PlainRow, Refused, history_key
+
+
+class Item(NamedTuple):
+    """One task and where in the log it stands."""
+
+    entry: Entry
+    partition: int
+    task: WireTask
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the hooks made of one task: whether an allow hook refused it, derived tasks, and what failed."""
+
+    refused: bool = False
+    tasks: list[WireTask] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    errors: int = 0
+
+
+_NO_HOOKS = Outcome()
+
+
+class BatchBuilder:
+    """Collects the effects of tasks, in log order, into one `Batch`."""
+
+    def __init__(self, plans: Mapping[str, TypePlan], entities: EntityIndex, now_us: int) -> None:
+        self._plans = plans
+        self._entities = entities
+        self._now = now_us
+        self.batch = Batch()
+        self._plain: dict[tuple[int, int], PlainRow] = {}
+        self._created: dict[int, NewEntity] = {}
+        self._gone: set[int] = set()
+        self._derived: dict[tuple[int, Lane, int], tuple[int, list[WireTask]]] = {}
+        self._tasks = 0
+        self._errors = 0
+
+    def add(self, items: Iterable[Item], outcomes: Mapping[int, Outcome]) -> None:
+        """Apply tasks; `outcomes` has those of the tasks that hooks saw, by index of the item."""
+        for index, item in enumerate(items):
+            self._tasks += 1
+            plan = self._plans.get(item.task.etype)
+            if plan is None:
+                self.reject(item, f"entity type {item.task.etype!r} is not in the model")
+                continue
+            outcome = outcomes.get(index, _NO_HOOKS)
+            self._note(item, outcome)
+            if not outcome.refused:
+                self._apply(item, plan)
+
+    def reject(self, item: Item, reason: str, kind: str = "task") -> None:
+        """Keep a task that can not be applied as a dead letter."""
+        task = item.task
+        self._errors += 1
+        self.batch.dead_letters.append(
+            DeadLetter(
+                time=self._now,
+                kind=kind,
+                module="",
+                hook="",
+                partition=item.partition,
+                etype=task.etype,
+                eid=str(task.eid),
+                reason=reason,
+                traceback="",
+                task=encode_tasks([task]),
+                context={"lane": int(item.entry.lane), "offset": item.entry.offset},
+            )
+        )
+
+    def _note(self, item: Item, outcome: Outcome) -> None:
+        entry = item.entry
+        self._errors += outcome.errors
+        self.batch.dead_letters.extend(outcome.letters)
+        if outcome.refused:
+            self.batch.refused.append(Refused(entry.lane, entry.offset, item.task.first))
+        if outcome.tasks:
+            source = (item.partition, entry.lane, entry.offset)
+            self._derived.setdefault(source, (entry.append_time, []))[1].extend(outcome.tasks)
+
+    def _apply(self, item: Item, plan: TypePlan) -> None:
+        task = item.task
+        identity = (plan.id, str(task.eid))
+        key = self._entities.key_of(identity)
+        if task.delete:
+            if key:
+                self._delete(identity, key)
+            return
+        if not key:
+            key = self._entities.create(identity, item.partition)
+            self._created[key] = NewEntity(key, *identity, item.entry.append_time)
+        if task.ttl_tokens:
+            self.batch.ttl.extend((key, token, expiry) for token, expiry in task.ttl_tokens.items())
+        self._apply_points(item, plan, key)
+
+    def _apply_points(self, item: Item, plan: TypePlan, key: int) -> None:
+        entry, task = item.entry, item.task
+        written, attrs, plain, history = entry.append_time, plan.attrs, self._plain, self.batch.history
+        row_key = history_key(entry.lane, entry.offset, task.first)
+        for number, point in enumerate(task.points, row_key):
+            attr, kind = attrs.get(point.attr, (0, None))
+            if kind is Kind.PLAIN:
+                plain[key, attr] = PlainRow(key, attr, written, encode_value(point.v))
+            elif kind is None or point.t1 is None or point.t2 is None:
+                self._reject_point(item, number - row_key)
+            else:
+                c = point.c if kind is Kind.OBSERVATIONS else None
+                history.append(HistoryRow(number, key, attr, point.t1, point.t2, c, encode_value(point.v)))
+
+    def _reject_point(self, item: Item, index: int) -> None:
+        """A data-point that fitted the model when it was accepted but no longer does."""
+        task = item.task
+        point = task.points[index]
+        alone = WireTask(task.etype, task.eid, [point], generation=task.generation)
+        self.reject(
+            item._replace(task=alone),
+            f"attribute {task.etype}.{point.attr} is not in the model as it was sent",
+        )
+
+    def _delete(self, identity: tuple[int, str], key: int) -> None:
+        self._entities.delete(identity)
+        self._gone.add(key)
+        if key in self._created:
+            del self._created[key]
+        else:
+            self.batch.deleted.append(key)
+
+    def finish(self) -> Batch:
+        """The batch, complete but for the positions."""
+        batch, gone = self.batch, self._gone
+        batch.created = list(self._created.values())
+        batch.plain = list(self._plain.values())
+        if gone:
+            batch.plain = [row for row in batch.plain if row.entity not in gone]
+            batch.history = [row for row in batch.history if row.entity not in gone]
+            batch.ttl = [row for row in batch.ttl if row[0] not in gone]
+        batch.outbox.extend(
+            OutboxRow(partition, lane, source, after_us, encode_tasks(tasks))
+            for (partition, lane, source), (after_us, tasks) in self._derived.items()
+        )
+        self._count()
+        return batch
+
+    def _count(self) -> None:
+        counts = {
+            "task_processed": self._tasks,
+            "record_created": len(self.batch.created),
+            "record_removed": len(self.batch.deleted),
+            "module_error": self._errors,
+        }
+        for name, count in counts.items():
+            if count:
+                self.batch.counters[name] = self.batch.counters.get(name, 0) + count

@@ -1,0 +1,106 @@
+"""What other processes ask a worker to do: messages in the control table of the state."""
+
+import itertools
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dp3.engine.batching import Item, Outcome
+from dp3.engine.hooking import TaskHooks
+from dp3.hooks.table import Hook, HookTable
+from dp3.log.port import Entry, Lane
+from dp3.model.wire import WireTask, decode_tasks, encode_tasks
+from dp3.store.port import Batch, ControlMessage, DeadLetter, OutboxRow, Store
+
+CONTROL_STREAM = 2
+"""The outbox stream of tasks that control messages lead to; its keys are the ids of the messages."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Work:
+    """What one message leads to."""
+
+    batch: Batch = field(default_factory=Batch)
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tasks: dict[int, list[WireTask]] = field(default_factory=dict)
+
+
+class ControlHandler:
+    """Carries out the messages for one worker, one at a time, between batches."""
+
+    def __init__(self, store: Store, worker: int, hooks: HookTable, task_hooks: TaskHooks) -> None:
+        self._store = store
+        self._worker = worker
+        self._hooks = hooks
+        self._task_hooks = task_hooks
+        self._seen: int | None = None
+
+    def handle(self) -> Batch | None:
+        """Carry out the next message; returns what it changes, to be committed, or None if there is none."""
+        version = self._store.version()
+        if version == self._seen:
+            return None
+        pending = self._store.pending_control(self._worker)
+        if not pending:
+            self._seen = version
+            return None
+        return self._carry_out(pending[0])
+
+    def _carry_out(self, message: ControlMessage) -> Batch:
+        work = _Work()
+        if message.action == "deadletters":
+            self._dead_letters(message, work)
+            result: dict[str, Any] = {"results": work.results}
+        else:
+            logger.warning("control message %d asks for unknown action %r", message.id, message.action)
+            result = {"error": f"unknown action {message.action!r}"}
+        work.batch.control_done.append((message.id, result))
+        work.batch.outbox.extend(
+            OutboxRow(partition, CONTROL_STREAM, message.id, 0, encode_tasks(tasks))
+            for partition, tasks in work.tasks.items()
+            if tasks
+        )
+        return work.batch
+
+    def _dead_letters(self, message: ControlMessage, work: _Work) -> None:
+        for letter_id in message.args["ids"]:
+            stored = self._store.dead_letter(letter_id)
+            if stored is None:
+                work.results[str(letter_id)] = {"done": False, "reason": "no such dead letter"}
+            elif message.args["op"] == "drop":
+                work.batch.dead_letters_removed.append(letter_id)
+                work.results[str(letter_id)] = {"done": True}
+            else:
+                work.results[str(letter_id)] = self._retry(letter_id, stored.letter, work)
+
+    def _retry(self, letter_id: int, letter: DeadLetter, work: _Work) -> dict[str, Any]:
+        """Try again what failed. The letter goes if it works now."""
+        (task,) = decode_tasks(letter.task)
+        tasks = work.tasks.setdefault(letter.partition, [])
+        if letter.kind in ("hook", "result"):
+            hook = self._find_hook(letter)
+            if hook is None:
+                return {"done": False, "reason": f"no hook {letter.module}.{letter.hook} is registered now"}
+            outcome = self._call(hook, letter, task)
+            if outcome.errors:
+                return {"done": False, "reason": outcome.letters[0].reason}
+            tasks.extend(outcome.tasks)
+        else:
+            task.generation = 0
+            tasks.append(task)
+        work.batch.dead_letters_removed.append(letter_id)
+        return {"done": True}
+
+    def _find_hook(self, letter: DeadLetter) -> Hook | None:
+        wanted = (letter.module, letter.hook, letter.context.get("kind"))
+        places = (self._hooks.allow, self._hooks.creation, self._hooks.new_attr)
+        candidates = itertools.chain(self._hooks.task_start, *itertools.chain(*(p.values() for p in places)))
+        return next((hook for hook in candidates if (hook.module, hook.name, hook.kind) == wanted), None)
+
+    def _call(self, hook: Hook, letter: DeadLetter, task: WireTask) -> Outcome:
+        context: Mapping[str, Any] = letter.context
+        entry = Entry(Lane(context["lane"]), context["offset"], 0, {})
+        return self._task_hooks.call_again(hook, Item(entry, letter.partition, task), context)

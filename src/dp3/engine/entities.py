@@ -1,0 +1,61 @@
+"""Which entities exist, and under which key: a bounded cache in front of the state."""
+
+from collections.abc import Iterable
+
+from dp3.store.port import ENTITY_SHIFT, Store
+
+Identity = tuple[int, str]
+"""Number of the entity type, entity id as text."""
+
+_ABSENT = 0
+"""Cached for entities known not to exist; real keys start at 1."""
+
+
+class EntityIndex:
+    """Keys of entities, for one worker thread.
+
+    Two generations bound the memory: when the young one has reached half the capacity it becomes the old
+    one and the old one is dropped; what is used again moves to the young one.
+    """
+
+    def __init__(self, store: Store, capacity: int) -> None:
+        self._store = store
+        self._half = max(capacity // 2, 1)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, as after a commit that failed."""
+        self._young: dict[Identity, int] = {}
+        self._old: dict[Identity, int] = {}
+        self._last = self._store.last_entity_keys()
+
+    def load(self, wanted: Iterable[Identity]) -> None:
+        """Make `key_of` able to answer for all of these, with one query for those not cached."""
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, {}
+        young, old = self._young, self._old
+        missing = []
+        for identity in wanted:
+            if identity not in young:
+                key = old.get(identity)
+                if key is None:
+                    missing.append(identity)
+                    key = _ABSENT
+                young[identity] = key
+        if missing:
+            found = self._store.find_entities(missing)
+            young.update((identity, existing.key) for identity, existing in found.items())
+
+    def key_of(self, identity: Identity) -> int:
+        """The entity's key, or 0 if it does not exist; asked only for what was loaded for this batch."""
+        return self._young[identity]
+
+    def create(self, identity: Identity, partition: int) -> int:
+        """Give a new key to an entity."""
+        key = self._last.get(partition, partition << ENTITY_SHIFT) + 1
+        self._last[partition] = self._young[identity] = key
+        return key
+
+    def delete(self, identity: Identity) -> None:
+        """Note that the entity no longer exists."""
+        self._young[identity] = _ABSENT

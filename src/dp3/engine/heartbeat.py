@@ -1,0 +1,83 @@
+"""Tells the others that the worker is alive, and notices hooks that are not."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from dp3.hooks.watch import HookWatch, RunningHook
+from dp3.store.port import Lease, LeaseLost, Store
+
+PERIOD_S = 1.0
+LEASE_TTL_S = 15.0
+"""A worker that has not been heard of for so long counts as dead."""
+
+WORKING, STARTING = "working", "starting"
+
+logger = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """A thread that renews the lease and watches running hooks.
+
+    A slow hook is reported once, with its stack; a hanging one shows in the status, which makes readiness
+    fail and the supervisor restart the worker.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        lease: Lease,
+        watch: HookWatch,
+        on_lost: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._lease = lease
+        self._watch = watch
+        self._on_lost = on_lost
+        self._reported: frozenset[int] = frozenset()
+        self._working = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def working(self) -> None:
+        """Everything has been started."""
+        self._working = True
+        self._store.heartbeat(self._lease, WORKING)
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(PERIOD_S):
+            try:
+                self._store.heartbeat(self._lease, self._status())
+            except LeaseLost:
+                logger.critical("another process has taken over worker %d; stopping", self._lease.index)
+                self._on_lost()
+                return
+            except Exception:
+                logger.exception("the heartbeat could not be written")
+
+    def _status(self) -> str:
+        slow = [running for running in self._watch.running(time.monotonic_ns()) if running.slow]
+        for running in slow:
+            if running.thread not in self._reported:
+                self._report(running)
+        self._reported = frozenset(running.thread for running in slow)
+        if slow and slow[0].hanging:
+            return f"hook {_named(slow[0])} has not returned for {slow[0].running_s:.0f} s"
+        return WORKING if self._working else STARTING
+
+    def _report(self, running: RunningHook) -> None:
+        logger.warning(
+            "hook %s has been running for %.1f s:\n%s", _named(running), running.running_s, running.stack
+        )
+
+
+def _named(running: RunningHook) -> str:
+    return f"{running.hook.module}.{running.hook.name} for {running.entity}"

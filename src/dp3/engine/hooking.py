@@ -1,0 +1,143 @@
+"""Runs the ingestion hooks of single tasks; knows nothing of batches and threads."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dp3.clock import Clock
+from dp3.engine.batching import Item, Outcome
+from dp3.hooks.guard import Guard
+from dp3.hooks.outcome import HookError, HookOutcome, hook_failed
+from dp3.hooks.table import Hook, HookTable
+from dp3.model.datatype import AnyEidT
+from dp3.model.spec import ModelSpec
+from dp3.model.task import DataPointTask, task_from_wire, task_to_wire
+from dp3.model.wire import WireTask, encode_tasks
+from dp3.store.port import DeadLetter
+
+
+class TaskHooks:
+    """What hooks make of a task. Values that hooks change in a task are seen by later hooks, never stored."""
+
+    def __init__(
+        self, table: HookTable, guard: Guard, model: ModelSpec, generations: int, clock: Clock
+    ) -> None:
+        self._table = table
+        self._guard = guard
+        self._model = model
+        self._generations = generations
+        self._clock = clock
+
+    def run(self, item: Item, exists: bool) -> tuple[Outcome, bool]:
+        """All hooks of one task, in the documented order; returns also whether the entity exists then."""
+        table, outcome = self._table, Outcome()
+        task = task_from_wire(item.task, self._model)
+        for hook in table.task_start:
+            self._notify(hook, item, outcome, task)
+        if item.task.delete:
+            return outcome, False
+        if not exists:
+            if not self._allowed(item, outcome, task):
+                outcome.refused = True
+                return outcome, False
+            for hook in table.creation.get(task.etype, ()):
+                self._call(hook, item, outcome, {}, task.eid, task)
+        self._run_new_attr(item, outcome, task)
+        return outcome, True
+
+    def _allowed(self, item: Item, outcome: Outcome, task: DataPointTask) -> bool:
+        for hook in self._table.allow.get(task.etype, ()):
+            decision = self._guard.allows(hook, (task.etype, task.eid), task.eid, task)
+            if decision.error is not None:
+                self._fail(hook, item, outcome, {}, decision.error)
+            if not decision.allowed:
+                return False
+        return True
+
+    def _run_new_attr(self, item: Item, outcome: Outcome, task: DataPointTask) -> None:
+        new_attr, etype = self._table.new_attr, task.etype
+        for index, wire_point in enumerate(item.task.points):
+            for hook in new_attr.get((etype, wire_point.attr), ()):
+                self._call(hook, item, outcome, {"index": index}, task.eid, task.data_points[index])
+
+    def call_again(self, hook: Hook, item: Item, context: Mapping[str, Any]) -> Outcome:
+        """Call one hook that failed on a task before."""
+        outcome = Outcome()
+        task = task_from_wire(item.task, self._model)
+        if hook.kind == "task":
+            self._notify(hook, item, outcome, task)
+        elif hook.kind == "on_new_attr":
+            index = context["index"]
+            self._call(hook, item, outcome, {"index": index}, task.eid, task.data_points[index])
+        else:
+            self._call(hook, item, outcome, {}, task.eid, task)
+        return outcome
+
+    def _notify(self, hook: Hook, item: Item, outcome: Outcome, task: DataPointTask) -> None:
+        error = self._guard.notify(hook, (task.etype, task.eid), task).error
+        if error is not None:
+            self._fail(hook, item, outcome, {}, error)
+
+    def _call(
+        self,
+        hook: Hook,
+        item: Item,
+        outcome: Outcome,
+        context: dict[str, Any],
+        eid: AnyEidT,
+        argument: object,
+    ) -> None:
+        called = self._guard.run(hook, (item.task.etype, eid), eid, argument)
+        if called.error is not None:
+            self._fail(hook, item, outcome, context, called.error)
+        if called.tasks:
+            self._keep(called, hook, item, outcome, context)
+
+    def _keep(
+        self, called: HookOutcome, hook: Hook, item: Item, outcome: Outcome, context: dict[str, Any]
+    ) -> None:
+        generation = item.task.generation + 1
+        for task in called.tasks:
+            try:
+                derived = task_to_wire(task, generation)
+            except Exception as error:  # a task is mutable: whatever the hook made of it, it is the hook's
+                self._fail(hook, item, outcome, context, hook_failed(error))
+                continue
+            if generation > self._generations:
+                outcome.letters.append(self._letter("generation", hook, item, derived, {}, self._too_deep()))
+            else:
+                outcome.tasks.append(derived)
+
+    def _too_deep(self) -> HookError:
+        limit = self._generations
+        reason = f"derived from derived tasks more than {limit} times in a row; do hooks trigger each other?"
+        return HookError("result", reason)
+
+    def _fail(
+        self, hook: Hook, item: Item, outcome: Outcome, context: dict[str, Any], error: HookError
+    ) -> None:
+        outcome.errors += 1
+        context = {"kind": hook.kind, "lane": int(item.entry.lane), "offset": item.entry.offset, **context}
+        outcome.letters.append(self._letter(error.kind, hook, item, item.task, context, error))
+
+    def _letter(
+        self,
+        kind: str,
+        hook: Hook,
+        item: Item,
+        task: WireTask,
+        context: dict[str, Any],
+        error: HookError,
+    ) -> DeadLetter:
+        return DeadLetter(
+            time=self._clock.now_us(),
+            kind=kind,
+            module=hook.module,
+            hook=hook.name,
+            partition=item.partition,
+            etype=task.etype,
+            eid=str(task.eid),
+            reason=error.reason,
+            traceback=error.traceback,
+            task=encode_tasks([task]),
+            context=context,
+        )

@@ -1,0 +1,94 @@
+"""Moves derived tasks from the outbox of the state to the derived lane of the log."""
+
+import logging
+import threading
+from collections import defaultdict
+
+from dp3.log.port import Log, LogFull, OutboxSlice, Producer
+from dp3.model.partition import partition_of
+from dp3.model.wire import WireTask, decode_tasks, encode_tasks
+from dp3.store.port import Lease, OutboxRow, Store
+
+MAX_BYTES = 1 << 20
+RETRY_S = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class OutboxDrainer:
+    """A thread that appends what the worker commits to its outbox.
+
+    The log remembers the last key that it took from every producer, so draining rows again, after a crash
+    or after the state went back to an older moment, adds nothing. What was drained is removed from the
+    outbox by the worker's next commit (`take_drained`).
+    """
+
+    def __init__(self, log: Log, store: Store, lease: Lease) -> None:
+        self._log = log
+        self._store = store
+        self._lease = lease
+        self._drained = 0
+        self._reported = 0
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._wake.set()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There may be new rows."""
+        self._wake.set()
+
+    def stop(self, timeout_s: float) -> None:
+        """Finish the append under way; rows that are left are drained after the next start."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(timeout_s)
+
+    def take_drained(self) -> int | None:
+        """The row id up to which rows may be removed, if that has grown since the last call."""
+        drained = self._drained
+        if drained == self._reported:
+            return None
+        self._reported = drained
+        return drained
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            try:
+                while not self._stop.is_set() and self._drain_some():
+                    pass
+            except LogFull as error:
+                logger.error("derived tasks wait in the outbox: %s", error)
+                self._stop.wait(RETRY_S)
+                self._wake.set()
+            except Exception:
+                logger.exception("draining the outbox failed; trying again")
+                self._stop.wait(RETRY_S)
+                self._wake.set()
+
+    def _drain_some(self) -> bool:
+        pending = self._store.pending_outbox(self._lease, self._drained, MAX_BYTES)
+        if not pending:
+            return False
+        parts, number = [], 0
+        for _, row in pending:
+            part, number = self._part(row, number)
+            parts.append(part)
+        self._log.append_outbox(parts, max(row.after_us for _, row in pending))
+        self._drained = pending[-1].rowid
+        return True
+
+    def _part(self, row: OutboxRow, number: int) -> tuple[OutboxSlice, int]:
+        """One row as a part of a log entry, its tasks numbered from `number`."""
+        by_partition: dict[int, list[WireTask]] = defaultdict(list)
+        for task in decode_tasks(row.tasks):
+            task.first = number
+            number += task.width
+            by_partition[partition_of(task.etype, task.eid, self._store.partitions)].append(task)
+        slices = {partition: encode_tasks(tasks) for partition, tasks in by_partition.items()}
+        return OutboxSlice(Producer(row.partition, row.lane), row.source, slices), number

@@ -1,0 +1,41 @@
+"""How much to take into one batch."""
+
+LOCK_TARGET_S = 0.025
+"""Half of the 50 ms for which a write lock may be held: the other half is for a machine that is busy."""
+
+SMALLEST, LARGEST = 4 << 10, 4 << 20
+FIRST = 64 << 10
+
+
+class Pace:
+    """Bytes of log to read for the next batch, so that a batch keeps its time limits.
+
+    Grows by at most half and shrinks at once when a batch took longer than its targets.
+    """
+
+    def __init__(self, batch_limit_s: float) -> None:
+        self._batch_limit_s = batch_limit_s
+        self.bytes = FIRST
+
+    def learn(self, size: int, process_s: float, commit_s: float) -> None:
+        """Take into account a batch of `size` bytes."""
+        factor = min(self._batch_limit_s / max(process_s, 1e-6), LOCK_TARGET_S / max(commit_s, 1e-6), 1.5)
+        if factor < 1 or size >= self.bytes // 2:
+            self.bytes = min(max(int(min(size, self.bytes) * factor), SMALLEST), LARGEST)
+
+
+class Nap:
+    """Waiting that starts short and grows while nothing happens: 1, 2, 4 … 20 ms."""
+
+    def __init__(self, shortest_s: float = 0.001, longest_s: float = 0.02) -> None:
+        self._shortest_s = shortest_s
+        self._longest_s = longest_s
+        self._next_s = shortest_s
+
+    def reset(self) -> None:
+        self._next_s = self._shortest_s
+
+    def next_s(self) -> float:
+        """How long to wait now."""
+        current, self._next_s = self._next_s, min(self._next_s * 2, self._longest_s)
+        return current

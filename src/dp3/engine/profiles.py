@@ -1,0 +1,186 @@
+"""What readers see of a profile: master records and single attributes, from rows, in canonical form.
+
+Values are wire values and times aware UTC date-times, so an answer can be rendered without its model.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from dp3.clock import Clock, to_datetime
+from dp3.history import (
+    Chunk,
+    Observation,
+    Params,
+    Segment,
+    canonical,
+    mean_confidence,
+    overlapping,
+    points_between,
+    value_at,
+    values_at,
+)
+from dp3.model.attrspec import (
+    AttrSpecObservations,
+    AttrSpecPlain,
+    AttrSpecReadOnly,
+    AttrSpecTimeseries,
+    AttrSpecType,
+)
+from dp3.model.spec import ModelSpec
+from dp3.model.wire import decode_value
+from dp3.store.port import HistoryRow, PlainRow, ProfileRows, Store
+
+FIRST_US = -62_135_596_800_000_000
+"""0001-01-01T00:00:00Z, the earliest time that can be written."""
+
+LAST_US = 253_402_300_799_999_999
+"""9999-12-31T23:59:59.999999Z, the latest time that can be written."""
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From when to when (µs, both inclusive) history is wanted; None is as far as there is."""
+
+    t_from: int | None = None
+    t_to: int | None = None
+
+    def bounds(self, default_to: int = LAST_US) -> tuple[int, int]:
+        """Both ends, with open ones filled in."""
+        return (
+            FIRST_US if self.t_from is None else self.t_from,
+            default_to if self.t_to is None else self.t_to,
+        )
+
+
+class ProfileReader:
+    """Answers about single entities. Reads the state at every call; may be used from any thread.
+
+    Attributes that are no longer in the model are not shown.
+    """
+
+    def __init__(self, store: Store, model: ModelSpec, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._attrs: Mapping[str, Mapping[int, AttrSpecType]] = {
+            etype: {
+                store.attr_id(etype, name): spec
+                for name, spec in specs.items()
+                if not isinstance(spec, AttrSpecReadOnly)
+            }
+            for etype, specs in model.entity_attributes.items()
+        }
+
+    def master(self, etype: str, eid: int | str, span: Span) -> Document:
+        """The master record of an entity, empty if it does not exist.
+
+        Attributes in the order of the model, then `#ttl` if there are tokens and `#time_created`. Only
+        timeseries are limited to `span`."""
+        rows = self._store.profile(etype, str(eid))
+        if rows is None:
+            return {}
+        plain = {row.attr: row for row in rows.plain}
+        history = _by_attr(rows.history)
+        document: Document = {}
+        for number, spec in self._attrs[etype].items():
+            if isinstance(spec, AttrSpecPlain):
+                if (row := plain.get(number)) is not None:
+                    document[spec.id] = _plain(row)
+            elif number in history:
+                document[spec.id] = _whole_history(spec, history[number], span)
+        return document | _metadata(rows)
+
+    def attribute(self, etype: str, eid: int | str, spec: AttrSpecType, span: Span) -> Document:
+        """Type, current value and history of one attribute; nothing known gives null and no history.
+
+        Observations that start after now are shown only if `span` has an end."""
+        rows = self._store.profile(etype, str(eid), spec.id)
+        answer: Document = {"attr_type": spec.t.value, "current_value": None, "history": []}
+        if rows is None:
+            return answer
+        if isinstance(spec, AttrSpecTimeseries):
+            answer["history"] = _points(spec, rows.history, span)
+        elif isinstance(spec, AttrSpecObservations):
+            answer |= self._observed(spec, rows.history, span)
+        elif rows.plain:
+            answer["current_value"] = decode_value(rows.plain[0].v)
+        return answer
+
+    def _observed(self, spec: AttrSpecObservations, rows: Iterable[HistoryRow], span: Span) -> Document:
+        now = self._clock.now_us()
+        params = history_params(spec)
+        segments = _segments(rows, params)
+        return {
+            "current_value": _current(segments, now, params),
+            "history": [_interval(segment) for segment in overlapping(segments, *span.bounds(now))],
+        }
+
+
+def history_params(spec: AttrSpecObservations) -> Params:
+    """How the history of an attribute is read, from its specification."""
+    configured = spec.history_params
+    return Params(
+        pre=_us(configured.pre_validity),
+        post=_us(configured.post_validity),
+        multi_value=spec.multi_value,
+        aggregate=configured.aggregate,
+    )
+
+
+def _us(duration: timedelta | None) -> int:
+    return 0 if duration is None else duration // timedelta(microseconds=1)
+
+
+def _by_attr(rows: Iterable[HistoryRow]) -> dict[int, list[HistoryRow]]:
+    grouped: dict[int, list[HistoryRow]] = defaultdict(list)
+    for row in rows:
+        grouped[row.attr].append(row)
+    return grouped
+
+
+def _plain(row: PlainRow) -> Document:
+    return {"v": decode_value(row.v), "ts_last_update": to_datetime(row.written)}
+
+
+def _whole_history(spec: AttrSpecType, rows: Iterable[HistoryRow], span: Span) -> list[Document]:
+    if isinstance(spec, AttrSpecTimeseries):
+        return _points(spec, rows, span)
+    if isinstance(spec, AttrSpecObservations):
+        return [_interval(segment) for segment in _segments(rows, history_params(spec))]
+    return []
+
+
+def _segments(rows: Iterable[HistoryRow], params: Params) -> list[Segment]:
+    return canonical([Observation(row.t1, row.t2, row.c or 0, row.v) for row in rows], params)
+
+
+def _interval(segment: Segment) -> Document:
+    return {
+        "t1": to_datetime(segment.t1),
+        "t2": to_datetime(segment.t2),
+        "v": decode_value(segment.v),
+        "c": mean_confidence(segment),
+    }
+
+
+def _current(segments: list[Segment], now: int, params: Params) -> Any:
+    if params.multi_value:
+        return [decode_value(current.v) for current in values_at(segments, now, params)] or None
+    current = value_at(segments, now, params)
+    return None if current is None else decode_value(current.v)
+
+
+def _points(spec: AttrSpecTimeseries, rows: Iterable[HistoryRow], span: Span) -> list[Document]:
+    chunks = (Chunk(row.t1, decode_value(row.v)) for row in rows)
+    step = _us(spec.timeseries_params.time_step) or None
+    points = points_between(chunks, spec.timeseries_type, step, *span.bounds())
+    return [{"t1": to_datetime(p.t1), "t2": to_datetime(p.t2), "v": p.v} for p in points]
+
+
+def _metadata(rows: ProfileRows) -> Document:
+    ttl = {name: to_datetime(expiry) for name, expiry in rows.ttl.items()}
+    return ({"#ttl": ttl} if ttl else {}) | {"#time_created": to_datetime(rows.created)}

@@ -1,0 +1,178 @@
+"""The worker: reads the log in order, runs hooks, commits what follows; one batch after the other."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dp3.clock import Clock
+from dp3.engine.attempts import Attempts
+from dp3.engine.batching import BatchBuilder, Item
+from dp3.engine.control import ControlHandler
+from dp3.engine.cursor import Cursor, Reading
+from dp3.engine.entities import EntityIndex
+from dp3.engine.outbox import OutboxDrainer
+from dp3.engine.pacing import Nap, Pace
+from dp3.engine.plans import TypePlan
+from dp3.engine.waves import HookProcessor
+from dp3.log.port import Entry, Log
+from dp3.model.wire import decode_tasks
+from dp3.store.port import Batch, Lease, Store, StoreFull
+
+GARBAGE_ROWS = 2_000
+"""Rows of deleted entities removed in one slice."""
+
+GARBAGE_EVERY = 16
+"""At least one slice of garbage is removed for so many batches, however busy the worker is."""
+
+FULL_DISK_WAIT_S = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParts:
+    """The collaborators of a worker, complete."""
+
+    log: Log
+    store: Store
+    clock: Clock
+    lease: Lease
+    plans: Mapping[str, TypePlan]
+    entities: EntityIndex
+    hooks: HookProcessor
+    attempts: Attempts
+    outbox: OutboxDrainer
+    control: ControlHandler
+    batch_limit_s: float
+
+
+class Stopped(Exception):
+    """The worker was told to stop while it waited; what it held is read from the log again."""
+
+
+class Worker:
+    """The one writer of the profiles of its partitions. All methods run in one thread."""
+
+    def __init__(self, parts: WorkerParts, stop: threading.Event) -> None:
+        self._parts = parts
+        self._stop = stop
+        self._cursor = Cursor(parts.log, parts.store, parts.lease.index, parts.lease.worker_processes)
+        self._pace = Pace(parts.batch_limit_s)
+        self._nap = Nap()
+        self._garbage = True
+        self._batches = 0
+
+    def run(self) -> None:
+        """Work until told to stop. Raises `LeaseLost` when another process took over."""
+        with contextlib.suppress(Stopped):
+            while not self._stop.is_set():
+                if self.step():
+                    self._nap.reset()
+                else:
+                    self._stop.wait(self._nap.next_s())
+
+    def step(self) -> bool:
+        """Do one piece of work: one batch if there is any, else something smaller. False: nothing to do."""
+        controlled = self._do_control()
+        reading = self._read()
+        if reading is None:
+            return self._do_small_work() or controlled
+        self._process(reading)
+        self._batches += 1
+        if self._batches % GARBAGE_EVERY == 0:
+            self._collect_garbage()
+        return True
+
+    def _read(self) -> Reading | None:
+        reading = self._cursor.read(self._pace.bytes)
+        if reading is not None and self._parts.attempts.single(reading.lane, reading.after):
+            return Reading(reading.lane, reading.after, reading.entries[:1])
+        return reading
+
+    def _process(self, reading: Reading) -> None:
+        started = time.perf_counter()
+        parts = self._parts
+        builder = BatchBuilder(parts.plans, parts.entities, parts.clock.now_us())
+        if parts.attempts.begin(reading.lane, reading.after, reading.last):
+            entries = self._fill(builder, reading.entries)
+        else:
+            entries = reading.entries[:1]
+            for item in self._items(entries):
+                builder.reject(item, "its log entry ended the worker process repeatedly", kind="entry")
+            logger.error(
+                "entry %s/%d set aside: it ended the worker repeatedly", reading.lane.name, reading.last
+            )
+        batch = builder.finish()
+        batch.positions = {int(reading.lane): entries[-1].offset}
+        processed = time.perf_counter()
+        self._commit(batch)
+        self._cursor.advance(reading.lane, entries[-1].offset)
+        self._pace.learn(
+            sum(entry.size for entry in entries), processed - started, time.perf_counter() - processed
+        )
+
+    def _fill(self, builder: BatchBuilder, entries: list[Entry]) -> list[Entry]:
+        """Put entries into the batch until its time is over; returns those that are in."""
+        items = self._items(entries)
+        self._parts.entities.load(
+            (plan.id, str(item.task.eid))
+            for item in items
+            if (plan := self._parts.plans.get(item.task.etype))
+        )
+        outcomes, done = self._parts.hooks.process(items)
+        builder.add(items[:done], outcomes)
+        if done == len(items):
+            return entries
+        return [entry for entry in entries if entry.offset < items[done].entry.offset]
+
+    def _items(self, entries: list[Entry]) -> list[Item]:
+        return [
+            Item(entry, partition, task)
+            for entry in entries
+            for partition, tasks in self._cursor.own_slices(entry)
+            for task in decode_tasks(tasks)
+        ]
+
+    def _commit(self, batch: Batch) -> None:
+        """Commit, waiting for room as long as the disk is full."""
+        parts = self._parts
+        if batch.outbox_drained is None:
+            batch.outbox_drained = parts.outbox.take_drained()
+        while not self._committed(batch):
+            if self._stop.wait(FULL_DISK_WAIT_S):
+                raise Stopped
+        if batch.outbox:
+            parts.outbox.wake()
+        if batch.deleted:
+            self._garbage = True
+
+    def _committed(self, batch: Batch) -> bool:
+        try:
+            self._parts.store.commit(self._parts.lease, batch)
+        except StoreFull as error:
+            logger.error("the state can not be written, waiting: %s", error)
+            return False
+        return True
+
+    def _do_control(self) -> bool:
+        batch = self._parts.control.handle()
+        if batch is None:
+            return False
+        self._commit(batch)
+        return True
+
+    def _do_small_work(self) -> bool:
+        """What has time until nothing else is to be done."""
+        if self._collect_garbage():
+            return True
+        if (drained := self._parts.outbox.take_drained()) is not None:
+            self._commit(Batch(outbox_drained=drained))
+        return False
+
+    def _collect_garbage(self) -> bool:
+        if self._garbage:
+            self._garbage = self._parts.store.collect_garbage(self._parts.lease, GARBAGE_ROWS)
+        return self._garbage

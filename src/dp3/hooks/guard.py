@@ -1,0 +1,72 @@
+"""Calls hooks of the ingestion so that their failures stay theirs."""
+
+from threading import get_ident
+from time import monotonic_ns
+from typing import Any
+
+from dp3.hooks.outcome import AllowOutcome, HookError, HookOutcome, hook_failed
+from dp3.hooks.results import tasks_of
+from dp3.hooks.table import Hook
+from dp3.hooks.watch import Entity, HookWatch
+from dp3.model.task import DataPointTask
+
+_FAILURES = (Exception, SystemExit)
+"""What counts as a failure of the hook; a library's `sys.exit()` must not end the worker."""
+
+_NO_TASKS: tuple[DataPointTask, ...] = ()
+
+
+class Guard:
+    """Runs hooks, one at a time in each thread, and registers them with `watch` while they run.
+
+    `max_tasks` bounds what one call may produce. `entity` is (entity type, eid), for reports only.
+    """
+
+    def __init__(self, watch: HookWatch, max_tasks: int = 10_000) -> None:
+        self._slots = watch.slots
+        self._max_tasks = max_tasks
+
+    def run(self, hook: Hook, entity: Entity, *args: Any) -> HookOutcome:
+        """Call a hook that may return tasks. When it raises, also in the middle of a generator, nothing that
+        it produced is kept, so that calling it again adds nothing twice."""
+        tasks, error = _NO_TASKS, None
+        thread = get_ident()
+        start = monotonic_ns()
+        self._slots[thread] = (hook, entity, start)
+        try:
+            result = hook.call(*args)
+            if result is not None:
+                tasks, error = tasks_of(result, self._max_tasks)  # type: ignore[assignment]
+        except _FAILURES as raised:
+            error = hook_failed(raised)
+        finally:
+            self._slots[thread] = None
+        return HookOutcome(tasks, error, monotonic_ns() - start)
+
+    def notify(self, hook: Hook, entity: Entity, *args: Any) -> HookOutcome:
+        """Call a hook whose result is ignored."""
+        error = None
+        thread = get_ident()
+        start = monotonic_ns()
+        self._slots[thread] = (hook, entity, start)
+        try:
+            hook.call(*args)
+        except _FAILURES as raised:
+            error = hook_failed(raised)
+        finally:
+            self._slots[thread] = None
+        return HookOutcome(_NO_TASKS, error, monotonic_ns() - start)
+
+    def allows(self, hook: Hook, entity: Entity, *args: Any) -> AllowOutcome:
+        """Ask an allow hook. One that fails allows, and the failure is reported."""
+        allowed, error = True, None
+        thread = get_ident()
+        start = monotonic_ns()
+        self._slots[thread] = (hook, entity, start)
+        try:
+            allowed = bool(hook.call(*args))
+        except _FAILURES as raised:
+            error = hook_failed(raised)
+        finally:
+            self._slots[thread] = None
+        return AllowOutcome(allowed, error, monotonic_ns() - start)

@@ -1,0 +1,40 @@
+"""What hooks return, brought into one form."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from pydantic import BaseModel
+
+from dp3.hooks.outcome import HookError, bounded_repr
+from dp3.model.task import DataPointTask
+
+_NOT_COLLECTIONS = (str, bytes, bytearray, Mapping, BaseModel)
+
+
+def tasks_of(result: Any, max_tasks: int) -> tuple[Sequence[DataPointTask], HookError | None]:
+    """The tasks in what a hook returned (None or an iterable), and what was wrong with the rest.
+
+    Looks at no more than `max_tasks` items and one beyond them. Whatever iterating raises is raised.
+    """
+    if not isinstance(result, Iterable) or isinstance(result, _NOT_COLLECTIONS):
+        return (), _mistake(f"returned {_a(result)}; expected None or a list of DataPointTask objects")
+    items = list(islice(result, max_tasks + 1))
+    mistakes = []
+    if len(items) > max_tasks:
+        mistakes.append(f"returned more than {max_tasks} tasks; those beyond were dropped")
+        del items[max_tasks:]
+    bad = [index for index, item in enumerate(items) if not isinstance(item, DataPointTask)]
+    if bad:
+        first = f"item {bad[0]} is {_a(items[bad[0]])}"
+        mistakes.append(f"{len(bad)} of {len(items)} returned items are no DataPointTask: {first}")
+    tasks = [item for item in items if isinstance(item, DataPointTask)] if bad else items
+    return tasks, _mistake("; ".join(mistakes)) if mistakes else None
+
+
+def _mistake(reason: str) -> HookError:
+    return HookError("result", reason)
+
+
+def _a(value: object) -> str:
+    return f"of type {type(value).__qualname__}: {bounded_repr(value)}"

@@ -1,0 +1,138 @@
+"""Runs callbacks at the times they were registered for."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, tzinfo
+from typing import Any
+
+from apscheduler.executors.pool import BasePoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from dp3.hooks import checks
+from dp3.hooks.names import get_func_name
+from dp3.hooks.pool import DaemonPool
+from dp3.hooks.registration import HookRegistration
+
+POOL_THREADS = 10
+
+log = logging.getLogger(__name__)
+
+
+class _DaemonExecutor(BasePoolExecutor):  # type: ignore[misc]
+    def __init__(self, threads: int) -> None:
+        super().__init__(DaemonPool(threads, "scheduler"))
+
+
+class Scheduler:
+    """Calls functions by cron expressions (those of APScheduler 3, in UTC unless told otherwise), in a pool
+    of 10 threads.
+
+    A callback never runs twice at a time; firings missed meanwhile become one. An exception is logged and
+    the callback stays scheduled.
+    """
+
+    def __init__(self) -> None:
+        self._scheduler = BackgroundScheduler(
+            executors={"default": _DaemonExecutor(POOL_THREADS)},
+            job_defaults={"coalesce": True, "max_instances": 1},
+            timezone=UTC,
+        )
+        self._last_id = 0
+        self._idle = threading.Condition()
+        self._running: dict[int, str] = {}
+        self._stopping = False
+
+    def add(self, registrations: Iterable[HookRegistration]) -> None:
+        """Schedule the scheduler registrations among these."""
+        for registration in registrations:
+            if registration.kind == "scheduler":
+                self._add_registered(registration)
+
+    def register(
+        self,
+        func: Callable[..., Any],
+        func_args: Sequence[Any] | None = None,
+        func_kwargs: Mapping[str, Any] | None = None,
+        *,
+        timezone: str | tzinfo = "UTC",
+        misfire_grace_time: int | None = 1,
+        **cron: int | str | None,
+    ) -> int:
+        """Call `func(*func_args, **func_kwargs)` at the times given by `year`, `month`, `day`, `week`,
+        `day_of_week`, `hour`, `minute`, `second`. Returns the job's number. Raises `ValueError` for a bad
+        field. A call later than `misfire_grace_time` seconds is left out."""
+        given = {name: value for name, value in cron.items() if value is not None}
+        args, kwargs = tuple(func_args or ()), dict(func_kwargs or {})
+        checks.check_cron(given, timezone)
+        checks.check_scheduled(func, args, kwargs)
+        checks.check_misfire_grace_time(misfire_grace_time)
+        trigger = {"trigger": "cron", "timezone": timezone, **given}
+        return self._add(func, get_func_name(func), args, kwargs, misfire_grace_time, trigger)
+
+    def start(self) -> None:
+        """Begin to call."""
+        self._scheduler.start()
+
+    def stop(self, timeout_s: float = 10.0) -> list[str]:
+        """Begin no further call and wait up to `timeout_s` seconds for running ones; returns the names of
+        those that are still running. They cannot keep the program from ending."""
+        with self._idle:
+            self._stopping = True
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        with self._idle:
+            self._idle.wait_for(lambda: not self._running, timeout_s)
+            left = sorted(self._running.values())
+        if left:
+            log.warning("Still running %s s after the scheduler was stopped: %s", timeout_s, ", ".join(left))
+        return left
+
+    def _add_registered(self, registration: HookRegistration) -> None:
+        extra = registration.extra
+        module = f"{registration.module}: " if registration.module else ""
+        schedule = extra["schedule"]
+        self._add(
+            registration.hook,
+            module + registration.name,
+            extra["func_args"],
+            extra["func_kwargs"],
+            extra["misfire_grace_time"],
+            {"trigger": "date"} if schedule is None else {"trigger": "cron", **schedule},
+        )
+
+    def _add(
+        self,
+        func: Callable[..., Any],
+        name: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        misfire_grace_time: int | None,
+        trigger: Mapping[str, Any],
+    ) -> int:
+        self._last_id += 1
+        self._scheduler.add_job(
+            self._call,
+            args=(self._last_id, name, func, args, kwargs),
+            id=str(self._last_id),
+            name=name,
+            misfire_grace_time=misfire_grace_time,
+            **trigger,
+        )
+        return self._last_id
+
+    def _call(
+        self, job: int, name: str, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        with self._idle:
+            if self._stopping:
+                return
+            self._running[job] = name
+        try:
+            func(*args, **kwargs)
+        except Exception:
+            log.exception("Scheduled callback %s failed; it stays scheduled", name)
+        finally:
+            with self._idle:
+                del self._running[job]
+                self._idle.notify_all()

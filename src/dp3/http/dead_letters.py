@@ -1,0 +1,155 @@
+"""Routes about dead letters: what failed, and asking the workers to retry or drop it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from dp3.clock import to_datetime
+from dp3.http.answers import Json, refused
+from dp3.http.schemas import INVALID, DeadLetterResults, DeadLetters, DeadLetterState, Detail
+from dp3.http.services import Services
+from dp3.http.waiting import poll
+from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, WireTask, decode_tasks
+from dp3.store.port import StoredDeadLetter
+
+MAX_LIMIT = 1_000
+
+Results = dict[str, dict[str, Any]]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
+Id = Annotated[int, "number of a dead letter"]
+
+
+async def filters(
+    kind: str | None = None,
+    module: str | None = None,
+    hook: str | None = None,
+    etype: str | None = None,
+    eid: str | None = None,
+) -> dict[str, str]:
+    """The query parameters that filter dead letters."""
+    wanted = {"kind": kind, "module": module, "hook": hook, "etype": etype, "eid": eid}
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+Filters = Annotated[dict[str, str], Depends(filters)]
+
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Detail, "description": "No such dead letter"}}
+PENDING: dict[int | str, dict[str, Any]] = {
+    202: {"model": DeadLetterResults, "description": "Asked for, but not (all) done in time"}
+}
+
+
+def dead_letter_routes(services: Services) -> APIRouter:
+    """`/deadletters`."""
+    router = APIRouter(prefix="/deadletters", responses=INVALID)
+    store = services.store
+
+    def find(letter_id: int) -> StoredDeadLetter:
+        stored = store.dead_letter(letter_id) if letter_id < 1 << 63 else None
+        if stored is None:
+            raise refused(404, f"Dead letter {letter_id} doesn't exist")
+        return stored
+
+    @router.get("", response_model=DeadLetters)
+    def listing(
+        filters: Filters, after: Annotated[int, Query(ge=0, lt=1 << 63)] = 0, limit: Limit = 20
+    ) -> Response:
+        """Dead letters in order of their ids, from the first after `after`."""
+        data = [_render(stored) for stored in store.dead_letters(after, limit, filters)]
+        return Json({"count": len(data), "total": store.dead_letter_count(), "data": data})
+
+    @router.get("/{id}", response_model=DeadLetterState, responses=NOT_FOUND)
+    def one(id: int) -> Response:
+        """One dead letter."""
+        return Json(_render(find(id)))
+
+    @router.post("/retry", response_model=DeadLetterResults, responses=PENDING)
+    async def retry_many(filters: Filters, limit: Limit = 100) -> Response:
+        """Retry the oldest `limit` dead letters that match."""
+        return await order("retry", await run_in_threadpool(store.dead_letters, 0, limit, filters))
+
+    @router.post("/drop", response_model=DeadLetterResults, responses=PENDING)
+    async def drop_many(filters: Filters, limit: Limit = 100) -> Response:
+        """Drop the oldest `limit` dead letters that match."""
+        return await order("drop", await run_in_threadpool(store.dead_letters, 0, limit, filters))
+
+    @router.post("/{id}/retry", response_model=DeadLetterResults, responses=NOT_FOUND | PENDING)
+    async def retry_one(id: int) -> Response:
+        """Try again what failed: call the hook, or process the task. The letter goes if that works."""
+        return await order("retry", [await run_in_threadpool(find, id)])
+
+    @router.delete("/{id}", response_model=DeadLetterResults, responses=NOT_FOUND | PENDING)
+    async def drop_one(id: int) -> Response:
+        """Drop a dead letter for good."""
+        return await order("drop", [await run_in_threadpool(find, id)])
+
+    async def order(op: str, letters: Sequence[StoredDeadLetter]) -> Response:
+        messages = await run_in_threadpool(_send, services, op, letters)
+        await poll(lambda: _all_done(services, messages), services.wait_limit_s)
+        results = await run_in_threadpool(_results, services, messages)
+        if len(results) == len(letters):
+            return Json({"detail": "OK", "results": results})
+        return Json({"detail": "Not all done yet", "results": results}, 202)
+
+    return router
+
+
+def _send(services: Services, op: str, letters: Sequence[StoredDeadLetter]) -> list[int]:
+    """One message to each worker concerned; returns their ids."""
+    by_worker: dict[int, list[int]] = defaultdict(list)
+    for stored in letters:
+        by_worker[stored.letter.partition % services.worker_processes].append(stored.id)
+    return [
+        services.store.send_control(worker, "deadletters", {"op": op, "ids": ids})
+        for worker, ids in by_worker.items()
+    ]
+
+
+def _all_done(services: Services, messages: Sequence[int]) -> bool | None:
+    return len(services.store.control_result(messages)) == len(messages) or None
+
+
+def _results(services: Services, messages: Sequence[int]) -> Results:
+    merged: Results = {}
+    for result in services.store.control_result(messages).values():
+        merged |= result.get("results", {})
+    return merged
+
+
+def _render(stored: StoredDeadLetter) -> dict[str, Any]:
+    letter = stored.letter
+    tasks = decode_tasks(letter.task) if letter.task else []
+    return {
+        "id": stored.id,
+        **letter._asdict(),
+        "time": to_datetime(letter.time),
+        "task": _render_task(tasks[0]) if tasks else None,
+    }
+
+
+def _render_task(task: WireTask) -> dict[str, Any]:
+    ttl = {name: to_datetime(expiry) for name, expiry in (task.ttl_tokens or {}).items()}
+    return {
+        "etype": task.etype,
+        "eid": task.eid,
+        "data_points": [_render_point(point) for point in task.points],
+        "ttl_tokens": ttl,
+        "delete": task.delete,
+        "tags": task.tags,
+        "generation": task.generation,
+    }
+
+
+def _render_point(point: WirePoint) -> dict[str, Any]:
+    return {
+        "attr": point.attr,
+        "v": point.v,
+        "t1": None if point.t1 is None else to_datetime(point.t1),
+        "t2": None if point.t2 is None else to_datetime(point.t2),
+        "c": None if point.c is None else point.c / CONFIDENCE_UNIT,
+        "src": point.src,
+    }

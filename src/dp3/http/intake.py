@@ -1,0 +1,108 @@
+"""Request bodies of writing routes: how much may come in, and reading it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope
+
+from dp3.engine.backlog import Backlog
+from dp3.http.answers import busy, refused
+
+BACKLOG_AGE_S = 0.1
+"""The backlog is measured at most this often."""
+
+
+class Disconnected(Exception):
+    """The client went away before its request was complete."""
+
+
+class Intake:
+    """Limits on what comes in: the size of one body, of all bodies in memory, and of the backlog.
+
+    Used in one event loop."""
+
+    def __init__(self, backlog: Backlog, *, max_body: int, max_in_flight: int, max_backlog: int) -> None:
+        self._backlog = backlog
+        self._max_body = max_body
+        self._max_in_flight = max_in_flight
+        self._max_backlog = max_backlog
+        self._in_flight = 0
+        self._unprocessed = 0
+        self._measured_at = float("-inf")
+
+    @property
+    def in_flight(self) -> int:
+        """Bytes of bodies that are in memory now."""
+        return self._in_flight
+
+    async def admit(self) -> None:
+        """Refuse with 503 while the workers are too far behind."""
+        now = time.monotonic()
+        if now - self._measured_at > BACKLOG_AGE_S:
+            self._measured_at = now
+            self._unprocessed = await run_in_threadpool(self._backlog.unprocessed_bytes)
+        if self._unprocessed > self._max_backlog:
+            raise busy(
+                f"{self._unprocessed} bytes wait to be processed, the limit is {self._max_backlog}; "
+                "send the request again later"
+            )
+
+    @contextmanager
+    def body(self, scope: Scope) -> Iterator["Body"]:
+        """A body to be read; its bytes count as in flight until the block ends."""
+        body = Body(self, scope)
+        try:
+            yield body
+        finally:
+            self._in_flight -= body.reserved
+
+    def reserve(self, total: int, more: int) -> None:
+        """Refuse a body that has grown to `total` bytes, by `more`, if a limit is exceeded."""
+        if total > self._max_body:
+            raise refused(413, f"the body is larger than {self._max_body} bytes; send it in parts")
+        if self._in_flight + more > self._max_in_flight:
+            raise busy("too many requests are being read at once; send the request again later")
+        self._in_flight += more
+
+
+class Body:
+    """One request body."""
+
+    def __init__(self, intake: Intake, scope: Scope) -> None:
+        self._intake = intake
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.reserved = 0
+
+    async def read(self, receive: Receive) -> bytes:
+        """All of it. Refuses encodings (415) and what exceeds a limit (413, 503) as early as it is known;
+        raises `Disconnected`."""
+        encoding = self._headers.get(b"content-encoding", b"identity").strip().lower()
+        if encoding not in (b"", b"identity"):
+            raise refused(
+                415, "compressed bodies are not supported; send the request without Content-Encoding"
+            )
+        self._reserve_to(_declared_length(self._headers))
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            self._reserve_to(size)
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _reserve_to(self, total: int) -> None:
+        if total > self.reserved:
+            self._intake.reserve(total, total - self.reserved)
+            self.reserved = total
+
+
+def _declared_length(headers: dict[bytes, bytes]) -> int:
+    text = headers.get(b"content-length", b"0")
+    return int(text) if text.isdigit() else 0

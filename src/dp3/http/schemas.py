@@ -1,0 +1,142 @@
+"""The shapes of answers, for the OpenAPI description. Answers are encoded without passing through them."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+
+class Detail(BaseModel):
+    """A text."""
+
+    detail: str
+
+
+class Written(BaseModel):
+    """The request is durable; with `wait=true`, whether it has been applied."""
+
+    detail: str = Field(examples=["OK"])
+    applied: bool | None = None
+
+
+class ErrorItem(BaseModel):
+    """What is wrong, and where in the request."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+    input: Any = None
+    ctx: dict[str, Any] | None = None
+
+
+class Invalid(BaseModel):
+    """The request is wrong; nothing was stored."""
+
+    detail: list[ErrorItem]
+
+
+class EntityType(BaseModel):
+    """One entity type of the model."""
+
+    id: str
+    id_data_type: str
+    name: str
+    attribs: dict[str, dict[str, Any]]
+    eid_estimate_count: int
+
+
+class AttributeAnswer(BaseModel):
+    """`attr_type`: 1 plain, 2 observations, 4 timeseries."""
+
+    attr_type: int
+    current_value: Any
+    history: list[dict[str, Any]]
+
+
+class RawRow(BaseModel):
+    """A data-point as it was accepted."""
+
+    type: str
+    id: str | int
+    attr: str
+    v: Any
+    src: str | None
+    c: float | None
+    t1: datetime | None
+    t2: datetime | None
+
+
+class RawAnswer(BaseModel):
+    """Accepted data-points, newest first; `truncated` when the search stopped at its limits."""
+
+    count: int
+    data: list[RawRow]
+    truncated: bool = False
+
+
+class Readiness(BaseModel):
+    """`reasons` says why not."""
+
+    status: str
+    reasons: list[str] = []
+
+
+class PartitionState(BaseModel):
+    """How far a partition is behind in one lane, in entries."""
+
+    partition: int
+    lane: str
+    position: int
+    head: int
+    lag: int
+
+
+class LogState(BaseModel):
+    """How far the workers are behind."""
+
+    unprocessed_bytes: int
+    oldest_unprocessed_age_s: float | None
+    partitions: list[PartitionState]
+
+
+class DeadLetterState(BaseModel):
+    """What failed and why."""
+
+    id: int
+    time: datetime
+    kind: str
+    module: str
+    hook: str
+    partition: int
+    etype: str
+    eid: str
+    reason: str
+    traceback: str
+    task: dict[str, Any] | None
+    context: dict[str, Any]
+
+
+class DeadLetters(BaseModel):
+    """`total` counts all dead letters, whatever the filters."""
+
+    count: int
+    total: int
+    data: list[DeadLetterState]
+
+
+class DeadLetterResults(BaseModel):
+    """What became of each dead letter: `done`, or a `reason` why not."""
+
+    detail: str
+    results: dict[str, dict[str, Any]]
+
+
+INVALID: dict[int | str, dict[str, Any]] = {422: {"model": Invalid, "description": "The request is wrong"}}
+
+WRITTEN: dict[int | str, dict[str, Any]] = {
+    202: {"model": Written, "description": "Durable, but not applied in time (`wait=true`)"},
+    413: {"model": Detail, "description": "The body is too large"},
+    415: {"model": Detail, "description": "The body is compressed"},
+    503: {"model": Detail, "description": "Too much waits to be processed; try again after `Retry-After`"},
+    **INVALID,
+}

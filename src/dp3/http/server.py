@@ -1,0 +1,94 @@
+"""Composition of an API process."""
+
+import logging
+import socket
+
+import uvicorn
+
+from dp3.clock import SystemClock
+from dp3.config.loading import Configuration
+from dp3.engine.appender import Appender
+from dp3.engine.profiles import ProfileReader
+from dp3.http.app import create_app
+from dp3.http.services import Services
+from dp3.runtime.paths import DataDir
+from dp3.runtime.resources import Resources, open_resources
+from dp3.runtime.signals import limit_stop, on_parent_death
+
+GRACE_S = 15
+"""Requests under way at a stop have so long to finish."""
+
+logger = logging.getLogger(__name__)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises `OSError` with a message that names the address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    listener.listen(2048)
+    return listener
+
+
+def serve(
+    config: Configuration, data: DataDir, listener: socket.socket, worker_processes: int, root_path: str = ""
+) -> int:
+    """Answer requests until told to stop by SIGINT or SIGTERM; returns the exit status."""
+    clock = SystemClock()
+    with open_resources(config, data, clock) as resources:
+        appender = Appender(resources.log)
+        try:
+            services = _services(config, resources, appender, clock, worker_processes, root_path)
+            server = uvicorn.Server(
+                uvicorn.Config(
+                    create_app(services),
+                    loop="uvloop",
+                    http="httptools",
+                    access_log=False,
+                    log_config=None,
+                    lifespan="on",
+                    timeout_graceful_shutdown=GRACE_S,
+                    server_header=False,
+                )
+            )
+            _stop_with_parent(server)
+            server.run(sockets=[listener])
+        finally:
+            appender.close()
+    logger.info("API stopped")
+    return 0 if server.started else 1
+
+
+def _services(
+    config: Configuration,
+    resources: Resources,
+    appender: Appender,
+    clock: SystemClock,
+    worker_processes: int,
+    root_path: str,
+) -> Services:
+    return Services(
+        model=config.model,
+        log=resources.log,
+        store=resources.store,
+        appender=appender,
+        reader=ProfileReader(resources.store, config.model, clock),
+        settings=config.api,
+        clock=clock,
+        worker_processes=worker_processes,
+        root_path=root_path,
+        max_backlog=config.processing_core.log.max_backlog,
+    )
+
+
+def _stop_with_parent(server: uvicorn.Server) -> None:
+    def stop() -> None:
+        server.should_exit = True
+        limit_stop()
+
+    on_parent_death(stop)

@@ -1,0 +1,37 @@
+"""What the HTTP layer works with."""
+
+from dataclasses import dataclass
+
+from dp3.clock import Clock
+from dp3.config.sections import ApiSettings
+from dp3.engine.appender import Appender
+from dp3.engine.backlog import Backlog
+from dp3.engine.profiles import ProfileReader
+from dp3.log.port import Log
+from dp3.model.spec import ModelSpec
+from dp3.store.port import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The collaborators of the HTTP application, complete.
+
+    `max_backlog`: bytes that workers may be behind before new data is refused. `wait_limit_s`: how long
+    `?wait=true` and requests to workers wait at most. `root_path`: URL prefix set by a reverse proxy.
+    """
+
+    model: ModelSpec
+    log: Log
+    store: Store
+    appender: Appender
+    reader: ProfileReader
+    settings: ApiSettings
+    clock: Clock
+    worker_processes: int
+    root_path: str = ""
+    max_backlog: int = 4 << 30
+    wait_limit_s: float = 10.0
+
+    @property
+    def backlog(self) -> Backlog:
+        return Backlog(self.log, self.store)

@@ -1,0 +1,164 @@
+"""The end of one lane: who may append, to which file, and when a new file begins."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import apsw
+
+from dp3.clock import Clock
+from dp3.log.lane_reader import LaneReader
+from dp3.log.port import LogFull
+from dp3.log.segment import LANE_START, Tail, make_segment, open_segment, sql, tail_of
+from dp3.log.segment_pool import SegmentPool
+from dp3.sqlite import DISK_ERRORS, Checkpointer, FairLock, transaction, wal_size
+
+logger = logging.getLogger(__name__)
+
+REFUSALS = (*DISK_ERRORS, apsw.CantOpenError)
+"""A full disk also shows in a file that cannot be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """A segment with `max_bytes` of bodies, or with entries and `max_age_us` old, gets no further entry."""
+
+    max_bytes: int
+    max_age_us: int
+
+    def is_due(self, tail: Tail, now_us: int) -> bool:
+        return tail.size >= self.max_bytes or (tail.size > 0 and now_us - tail.created >= self.max_age_us)
+
+
+class LaneWriter:
+    """Gives out transactions at the end of the lane, one at a time among all threads and processes."""
+
+    def __init__(
+        self,
+        pool: SegmentPool,
+        reader: LaneReader,
+        clock: Clock,
+        rotation: Rotation,
+        checkpointer: Checkpointer,
+    ) -> None:
+        """Makes the first segment if there is none. Raises `LogFull`."""
+        self._pool = pool
+        self._reader = reader
+        self._clock = clock
+        self._rotation = rotation
+        self._checkpointer = checkpointer
+        self._lock = FairLock(pool.directory / "lock")
+        self._first = 0
+        self._connection: apsw.Connection | None = None
+        try:
+            self._make_first()
+        except BaseException:
+            self._lock.close()
+            raise
+
+    @contextmanager
+    def transaction(self) -> Iterator[tuple[apsw.Connection, Tail]]:
+        """A durable transaction on the segment at the end, and where the lane ends before it.
+
+        Raises `LogFull` when the disk refuses; then nothing has changed."""
+        self._wait_for_checkpoint()
+        with self._held():
+            connection, tail = self._end()
+            with transaction(connection):
+                yield connection, tail
+
+    def remove_before(self, offset: int, before_us: int) -> int:
+        """Delete the segments whose last entry is below `offset` and was appended before `before_us`."""
+        self._reader.rescan()
+        removed = 0
+        for first in self._reader.segments()[:-1]:
+            tail = self._reader.tail(first)
+            if tail.offset >= offset or tail.append_time >= before_us:
+                break
+            self._remove(first)
+            removed += 1
+        self._reader.rescan()
+        return removed
+
+    def close(self) -> None:
+        """Give back the lock and the connection."""
+        with self._lock.held():
+            self._let_go()
+        self._lock.close()
+
+    # -- inside --------------------------------------------------------------------------------------
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Hold the lane's lock. After a refusal the next one begins with a new connection."""
+        with self._lock.held():
+            try:
+                yield
+            except REFUSALS as error:
+                self._let_go()
+                raise LogFull(
+                    f"{self._pool.directory}: the disk refused an append ({error}); nothing was added; "
+                    "free some space or shorten the retention of the log"
+                ) from error
+
+    def _make_first(self) -> None:
+        with self._held():
+            for leftover in self._pool.leftovers():
+                leftover.unlink(missing_ok=True)
+            self._reader.rescan()
+            if not self._reader.newest():
+                make_segment(self._pool.path(1), LANE_START, (), self._clock.now_us()).close()
+                self._reader.rescan()
+
+    def _end(self) -> tuple[apsw.Connection, Tail]:
+        """The segment that takes the next entry. The lock is held, so nobody else seals or makes one."""
+        connection = self._connection or self._open_newest()
+        tail = tail_of(connection)
+        while tail.sealed:
+            connection, tail = self._advance(connection, tail)
+        if self._rotation.is_due(tail, self._clock.now_us()):
+            with transaction(connection):
+                connection.execute(sql()["seal"])
+            connection, tail = self._advance(connection, tail)
+        return connection, tail
+
+    def _open_newest(self) -> apsw.Connection:
+        *older, newest = self._reader.segments()
+        for first in older:
+            if wal_size(self._pool.path(first)):
+                self._checkpointer.retire(self._pool.path(first))
+        return self._settle(newest, open_segment(self._pool.path(newest)))
+
+    def _advance(self, sealed: apsw.Connection, tail: Tail) -> tuple[apsw.Connection, Tail]:
+        """Go on to the segment after a sealed one, and make it if nobody has: whoever sealed may have died."""
+        keys = list(sealed.execute(sql()["producer_keys"]))
+        first = tail.offset + 1
+        following = make_segment(self._pool.path(first), tail, keys, self._clock.now_us())
+        finished = self._pool.path(self._first)
+        self._let_go()
+        self._checkpointer.retire(finished)
+        self._settle(first, following)
+        return following, tail_of(following)
+
+    def _settle(self, first: int, connection: apsw.Connection) -> apsw.Connection:
+        self._first, self._connection = first, connection
+        self._checkpointer.watch(self._pool.path(first), self._lock)
+        return connection
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.close(True)
+        self._connection = None
+
+    def _wait_for_checkpoint(self) -> None:
+        if self._first and not self._checkpointer.wait_below(self._pool.path(self._first)):
+            logger.warning(
+                "%s: somebody reads an old state; its write-ahead log grows", self._pool.path(self._first)
+            )
+
+    def _remove(self, first: int) -> None:
+        path = self._pool.path(first)
+        self._checkpointer.unwatch(path)
+        self._pool.forget(first)
+        for file in (path, *self._pool.companions(path)):
+            file.unlink(missing_ok=True)

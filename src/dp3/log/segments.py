@@ -1,0 +1,131 @@
+"""The log on SQLite: each lane is a folder of segment files."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from dp3.clock import Clock
+from dp3.log.appending import RequestAppender, append_outbox
+from dp3.log.idempotency import WINDOW_US, RecentKeys
+from dp3.log.lane_reader import LaneReader
+from dp3.log.lane_version import LaneVersion
+from dp3.log.lane_writer import LaneWriter, Rotation
+from dp3.log.port import Append, Appended, Entry, Head, IdempotencyConflict, Lane, Log, OutboxSlice
+from dp3.log.segment_pool import SegmentPool
+from dp3.sqlite import Checkpointer
+
+
+def open_log(
+    directory: Path, clock: Clock, *, segment_bytes: int = 128 << 20, segment_age_s: float = 86_400.0
+) -> Log:
+    """The log in `directory`/log, made if it is missing; any number of processes may open it.
+
+    A segment is finished when its entries have `segment_bytes` or it is `segment_age_s` old. Raises
+    `LogFull` when the disk refuses, `dp3.sqlite.FormatError` for files of another program or a newer version.
+    """
+    rotation = Rotation(segment_bytes, round(segment_age_s * 1_000_000))
+    return SegmentLog(directory / "log", clock, rotation)
+
+
+class _LaneFiles:
+    """Everything for one lane."""
+
+    def __init__(
+        self, lane: Lane, directory: Path, clock: Clock, rotation: Rotation, checkpointer: Checkpointer
+    ) -> None:
+        _make_directory(directory)
+        self.pool = SegmentPool(directory)
+        self.reader = LaneReader(lane, self.pool)
+        self.version = LaneVersion(self.reader, self.pool)
+        self.writer = LaneWriter(self.pool, self.reader, clock, rotation, checkpointer)
+
+    def close(self) -> None:
+        self.version.close()
+        self.writer.close()
+        self.pool.close()
+
+
+class SegmentLog:
+    """See `dp3.log.port.Log`; made by `open_log`."""
+
+    def __init__(self, directory: Path, clock: Clock, rotation: Rotation) -> None:
+        self._clock = clock
+        self._checkpointer = Checkpointer()
+        self._lanes: dict[Lane, _LaneFiles] = {}
+        try:
+            for lane in Lane:
+                folder = directory / lane.name.lower()
+                self._lanes[lane] = _LaneFiles(lane, folder, clock, rotation, self._checkpointer)
+        except BaseException:
+            self.close()
+            raise
+        main = self._lanes[Lane.MAIN]
+        self._recent = RecentKeys(main.reader, main.pool)
+
+    def append(self, appends: Sequence[Append]) -> list[Appended | IdempotencyConflict]:
+        """See `Log.append`."""
+        lane = self._lane(Lane.MAIN)
+        if any(append.idempotency for append in appends):
+            self._recent.load(self._clock.now_us() - WINDOW_US)
+        with lane.writer.transaction() as (connection, tail):
+            return RequestAppender(connection, tail, self._clock.now_us(), self._recent).append(appends)
+
+    def append_outbox(self, parts: Sequence[OutboxSlice], after_us: int) -> Appended | None:
+        """See `Log.append_outbox`. The tasks of all parts become one entry, so their numbers (`first`)
+        must differ among all parts of a call."""
+        with self._lane(Lane.DERIVED).writer.transaction() as (connection, tail):
+            return append_outbox(connection, tail, self._clock.now_us(), parts, after_us)
+
+    def read(self, lane: Lane, after: int, max_bytes: int) -> list[Entry]:
+        """See `Log.read`."""
+        return self._lane(lane).reader.read(after, max_bytes)
+
+    def read_back(self, lane: Lane, before: int | None, max_bytes: int) -> list[Entry]:
+        """See `Log.read_back`."""
+        return self._lane(lane).reader.read_back(before, max_bytes)
+
+    def head(self, lane: Lane) -> Head:
+        """See `Log.head`."""
+        return self._lane(lane).reader.head()
+
+    def bytes_until(self, lane: Lane, offset: int) -> int:
+        """See `Log.bytes_until`."""
+        return self._lane(lane).reader.bytes_until(offset)
+
+    def append_time_after(self, lane: Lane, offset: int) -> int | None:
+        """See `Log.append_time_after`."""
+        return self._lane(lane).reader.append_time_after(offset)
+
+    def version(self) -> tuple[int, ...]:
+        """See `Log.version`."""
+        return self._lane(Lane.MAIN).version.get() + self._lane(Lane.DERIVED).version.get()
+
+    def remove_before(self, lane: Lane, offset: int) -> int:
+        """See `Log.remove_before`."""
+        return self._lane(lane).writer.remove_before(offset, self._clock.now_us() - WINDOW_US)
+
+    def close(self) -> None:
+        """See `Log.close`. Closing twice is allowed."""
+        lanes, self._lanes = self._lanes, {}
+        self._checkpointer.close()
+        for lane in lanes.values():
+            lane.close()
+
+    def _lane(self, lane: Lane) -> _LaneFiles:
+        try:
+            return self._lanes[lane]
+        except KeyError:
+            raise RuntimeError("the log is closed") from None
+
+
+def _make_directory(path: Path) -> None:
+    """Make a directory and those above it, so that they survive power loss."""
+    if path.is_dir():
+        return
+    _make_directory(path.parent)
+    path.mkdir(exist_ok=True)
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,155 @@
+"""Building the specifications of a model, collecting every mistake on the way."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from dp3.model.attrspec import (
+    AttrSpecClassic,
+    AttrSpecReadOnly,
+    AttrSpecType,
+    ObservationsHistoryParams,
+    TimeseriesTSParams,
+    spec_class,
+)
+from dp3.model.context import entity_context
+from dp3.model.entityspec import EntitySpec, WeakLifetime
+from dp3.model.errors import SpecError, did_you_mean, shown
+from dp3.model.spec_errors import spec_errors
+
+Path = tuple[str, ...]
+T = TypeVar("T")
+
+_LENIENT: Mapping[str, type[BaseModel]] = {
+    "history_params": ObservationsHistoryParams,
+    "timeseries_params": TimeseriesTSParams,
+}
+
+
+class Builder:
+    """Turns raw configuration into specifications.
+
+    All entity types come first (links need the type of their target's ids), then all attributes, then mirrors
+    and what concerns several types. `errors` and `notes` hold what was found; nothing is raised.
+    """
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self._raw = raw
+        self.errors: list[SpecError] = []
+        self.notes: list[SpecError] = []
+        self.entities: dict[str, EntitySpec] = {}
+        self.attributes: dict[str, dict[str, AttrSpecType]] = {}
+
+    def build(self) -> None:
+        """Do all steps."""
+        for etype, spec in self._raw.items():
+            self._entity(etype, spec)
+        for etype, entity in self.entities.items():
+            self._attributes(etype, entity)
+        for etype, attr, spec in list(self._relations()):
+            self._mirror(etype, attr, spec)
+        self._weak_types()
+
+    def _entity(self, etype: str, spec: Any) -> None:
+        if not isinstance(spec, Mapping) or "entity" not in spec or "attribs" not in spec:
+            self._error((etype,), f"Invalid entity specification for '{etype}': {_top_level(spec)}")
+            return
+        entity = self._validated((etype, "entity"), EntitySpec, spec["entity"])
+        if entity is None:
+            return
+        if entity.id != etype:
+            message = f"Entity id '{etype}' does not match entity id '{entity.id}' in spec."
+            self._error((etype, "entity", "id"), message)
+        self.entities[etype] = entity
+
+    def _attributes(self, etype: str, entity: EntitySpec) -> None:
+        made = self.attributes[etype] = {}
+        attribs = self._raw[etype]["attribs"]
+        if attribs is None:
+            return
+        if not isinstance(attribs, Mapping):
+            self._error((etype, "attribs"), f"Attributes must be a mapping, got {shown(attribs)}")
+            return
+        with entity_context(entity, self._linkable()):
+            for attr, raw in attribs.items():
+                spec = self._attribute((etype, "attribs", str(attr)), raw)
+                if spec is not None:
+                    made[attr] = spec
+
+    def _linkable(self) -> Mapping[str, EntitySpec]:
+        return self.entities
+
+    def _attribute(self, path: Path, raw: Any) -> AttrSpecType | None:
+        if not isinstance(raw, Mapping):
+            self._error(path, f"Attribute specification must be a mapping, got {shown(raw)}")
+            return None
+        try:
+            cls = spec_class(raw)
+        except ValueError as error:
+            self._error((*path, "type"), str(error))
+            return None
+        self._note_unknown(path, raw)
+        return self._validated(path, cls, {**raw, "id": path[-1]})
+
+    def _validated(self, path: Path, cls: "type[T]", raw: Any) -> T | None:
+        try:
+            return cls.model_validate(raw)  # type: ignore[attr-defined,no-any-return]
+        except ValidationError as error:
+            self.errors += spec_errors(path, cls, error)
+            return None
+
+    def _note_unknown(self, path: Path, raw: Mapping[str, Any]) -> None:
+        for section, cls in _LENIENT.items():
+            params = raw.get(section)
+            for key in params if isinstance(params, Mapping) else ():
+                if key not in cls.model_fields:
+                    near = did_you_mean(key, cls.model_fields)
+                    self.notes.append(SpecError((*path, section, str(key)), f"Unknown key '{key}'{near}"))
+
+    def _relations(self) -> Iterator[tuple[str, str, AttrSpecClassic]]:
+        for etype, attribs in self.attributes.items():
+            for attr, spec in attribs.items():
+                if isinstance(spec, AttrSpecClassic) and spec.is_relation:
+                    yield etype, attr, spec
+
+    def _mirror(self, etype: str, attr: str, spec: AttrSpecClassic) -> None:
+        name, target = spec.mirror_as, spec.relation_to
+        if name is None:
+            return
+        if name in self._raw[target]["attribs"] or name in self.attributes[target]:
+            message = (
+                f"'{target}.{name}' is a mirrored attribute, but already exists in configuration. "
+                "Mirrored attributes are defined implicitly, remove the definition."
+            )
+            self._error((etype, "attribs", attr, "data_type"), message)
+            return
+        with entity_context(self.entities[target], self.entities):
+            self.attributes[target][name] = AttrSpecReadOnly.model_validate(
+                {
+                    "id": name,
+                    "name": name,
+                    "description": f"Read-only mirror attribute of {etype}.{attr}",
+                    "data_type": f"set<link<{etype}>>",
+                }
+            )
+
+    def _weak_types(self) -> None:
+        referenced = {spec.relation_to for _, _, spec in self._relations() if not _is_mirror(spec)}
+        for etype, entity in self.entities.items():
+            if isinstance(entity.lifetime, WeakLifetime) and etype not in referenced:
+                message = f"Entity {etype} has weak lifetime but is not referenced by any other entities."
+                self._error((etype, "entity", "lifetime"), message)
+
+    def _error(self, path: Path, message: str) -> None:
+        self.errors.append(SpecError(tuple(map(str, path)), message))
+
+
+def _is_mirror(spec: AttrSpecClassic) -> bool:
+    return isinstance(spec, AttrSpecReadOnly)
+
+
+def _top_level(spec: Any) -> str:
+    if not isinstance(spec, Mapping):
+        return f"expected the keys 'entity' and 'attribs', got {shown(spec)}"
+    return f"expected the keys 'entity' and 'attribs', got {', '.join(map(repr, spec)) or 'none'}"

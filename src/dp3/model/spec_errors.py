@@ -1,0 +1,62 @@
+"""pydantic's errors in the words of a configuration file."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from dp3.model.errors import SpecError, did_you_mean, shown
+
+
+def spec_errors(path: tuple[str, ...], cls: Any, error: ValidationError) -> Iterator[SpecError]:
+    """One `SpecError` per error of validating `cls`; `path` leads to the validated mapping."""
+    for detail in error.errors(include_url=False):
+        loc = tuple(map(str, detail["loc"]))
+        yield SpecError(path + _without_tags(loc), _message(cls, loc, detail))
+
+
+def _without_tags(loc: tuple[str, ...]) -> tuple[str, ...]:
+    """Drop what pydantic adds to a location for the branch of a union or for a mapping's key."""
+    if loc[:1] == ("lifetime",):
+        loc = loc[:1] + loc[2:]
+    return tuple(part for part in loc if part != "[key]")
+
+
+def _message(cls: Any, loc: tuple[str, ...], detail: Any) -> str:
+    kind, given = detail["type"], detail["input"]
+    if kind == "missing":
+        return f"Missing mandatory key '{loc[-1]}'"
+    if kind == "extra_forbidden":
+        return _unknown_key(loc[-1], _known_keys(cls, loc))
+    if kind == "string_pattern_mismatch":
+        return f"'{given}' is not an identifier: letters, digits, '_' and '-' only, no digit or '-' first"
+    if kind in ("value_error", "assertion_error"):
+        return str(detail["ctx"]["error"])
+    return f"{detail['msg']}, got {shown(given)}{_near_choice(detail)}"
+
+
+def _unknown_key(key: str, known: Iterable[str]) -> str:
+    keys = sorted(known)
+    return f"Unknown key '{key}', expected {', '.join(keys) or 'none'}{did_you_mean(key, keys)}"
+
+
+def _known_keys(cls: Any, loc: tuple[str, ...]) -> Iterable[str]:
+    if loc[0] == "lifetime":
+        return _lifetime_keys(cls, loc[1])
+    if loc[0] == "series" and len(loc) > 1:
+        return ("data_type",)
+    return tuple(cls.model_fields)
+
+
+def _lifetime_keys(cls: type[BaseModel], tag: str) -> Iterable[str]:
+    for choice in getattr(cls.model_fields["lifetime"].annotation, "__args__", ()):
+        if choice.model_fields["type"].default == tag:
+            return tuple(choice.model_fields)
+    return ()
+
+
+def _near_choice(detail: Any) -> str:
+    expected = detail.get("ctx", {}).get("expected") or detail.get("ctx", {}).get("expected_tags")
+    return did_you_mean(detail["input"], str(expected).replace("'", "").replace(" or ", ", ").split(", ")) if (
+        isinstance(expected, str) and isinstance(detail["input"], str)
+    ) else ""

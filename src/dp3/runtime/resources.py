@@ -1,0 +1,45 @@
+"""Opens the log and the state that a configuration asks for: the one place that knows the engines."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from dp3.clock import Clock
+from dp3.config.loading import Configuration
+from dp3.log.port import Log
+from dp3.log.segments import open_log
+from dp3.runtime.paths import DataDir
+from dp3.store.port import Store
+from dp3.store.sqlite import open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """The log and the state of an application."""
+
+    log: Log
+    store: Store
+
+
+@contextmanager
+def open_resources(
+    config: Configuration, data: DataDir, clock: Clock, *, checkpoint: bool = False
+) -> Iterator[Resources]:
+    """Open both, made when they do not exist yet; `checkpoint` in processes that write the state much."""
+    settings = config.processing_core
+    log = open_log(
+        data.log,
+        clock,
+        segment_bytes=settings.log.segment_size,
+        segment_age_s=settings.log.segment_age.total_seconds(),
+    )
+    try:
+        store = open_store(
+            data.state, clock, max_dead_letters=settings.max_dead_letters, checkpoint=checkpoint
+        )
+        try:
+            yield Resources(log, store)
+        finally:
+            store.close()
+    finally:
+        log.close()

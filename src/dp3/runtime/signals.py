@@ -1,0 +1,59 @@
+"""Stopping: by signal, by the death of the supervisor, and in bounded time."""
+
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+PARENT_FD_ENV = "DP3_PARENT_FD"
+"""Names a pipe whose other end the supervisor holds: its end of file means that the supervisor is gone."""
+
+STOP_LIMIT_S = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+def on_stop_signal(stop: Callable[[], None]) -> None:
+    """Call `stop` at the first SIGINT or SIGTERM; the second one ends the process at once."""
+    seen = threading.Event()
+
+    def handle(number: int, _frame: object) -> None:
+        if seen.is_set():
+            os._exit(128 + number)
+        seen.set()
+        stop()
+
+    signal.signal(signal.SIGINT, handle)
+    signal.signal(signal.SIGTERM, handle)
+
+
+def on_parent_death(stop: Callable[[], None]) -> None:
+    """Call `stop` when the supervisor that started this process is gone; no-op when started by hand."""
+    inherited = os.environ.pop(PARENT_FD_ENV, None)
+    if inherited is None:
+        return
+
+    def watch(fd: int) -> None:
+        while os.read(fd, 1):
+            pass
+        logger.warning("the supervisor is gone; stopping")
+        stop()
+
+    threading.Thread(target=watch, args=(int(inherited),), name="parent", daemon=True).start()
+
+
+def limit_stop(limit_s: float = STOP_LIMIT_S) -> threading.Timer:
+    """End the process with status 1 if it still lives after `limit_s`; cancel the timer when it is done."""
+
+    def give_up() -> None:
+        logger.critical("not stopped after %.0f s; stacks of all threads follow", limit_s)
+        faulthandler.dump_traceback(file=sys.stderr)
+        os._exit(1)
+
+    timer = threading.Timer(limit_s, give_up)
+    timer.daemon = True
+    timer.start()
+    return timer

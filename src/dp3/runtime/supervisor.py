@@ -1,0 +1,161 @@
+"""`dp3 run`: the API and the workers as child processes under one supervisor."""
+
+import fcntl
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dp3.clock import Clock
+from dp3.engine.heartbeat import LEASE_TTL_S, STARTING, WORKING
+from dp3.runtime.signals import PARENT_FD_ENV, STOP_LIMIT_S
+from dp3.store.port import LeaseState
+
+BACK_OFF_S = (0.2, 1, 2, 5, 10, 30)
+"""Pauses before a child is started again; the last one repeats."""
+
+STEADY_S = 60.0
+"""A child that lived so long starts again with the first pause."""
+
+POLL_S = 0.1
+HEALTH_EVERY_S = 2.0
+CONFIGURATION_STATUS = 2
+"""A child that ends with this status can not be helped by starting it again."""
+
+logger = logging.getLogger(__name__)
+
+
+class AlreadyRunning(Exception):
+    """Another supervisor works with the same data directory."""
+
+
+@dataclass(slots=True)
+class Child:
+    """One child process: its name, its command, for workers their index, and how its starts went."""
+
+    name: str
+    command: Sequence[str]
+    worker: int | None = None
+    process: subprocess.Popen[bytes] | None = None
+    failures: int = 0
+    started: float = 0.0
+    next_start: float = 0.0
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+
+class Supervisor:
+    """Starts children, restarts those that end, replaces sick workers, stops all in bounded time.
+
+    `leases` reads the workers' heartbeats. Children notice the end of the supervisor by a pipe.
+    """
+
+    def __init__(
+        self, children: Sequence[Child], leases: Callable[[], Sequence[LeaseState]], clock: Clock
+    ) -> None:
+        self._children = children
+        self._leases = leases
+        self._clock = clock
+        self._next_health = 0.0
+
+    def run(self, stop: threading.Event) -> int:
+        """Supervise until `stop` is set; returns the exit status: 0, or that of a child beyond help."""
+        read_end, write_end = os.pipe()
+        status = 0
+        try:
+            while not stop.is_set() and status == 0:
+                status = self._look_after(read_end)
+                stop.wait(POLL_S)
+        finally:
+            clean = self._stop_children()
+            os.close(write_end)
+            os.close(read_end)
+        return status or (0 if clean else 1)
+
+    def _look_after(self, pipe: int) -> int:
+        now = time.monotonic()
+        for child in self._children:
+            if child.process is None:
+                if now >= child.next_start:
+                    self._start(child, pipe, now)
+            elif (status := child.process.poll()) is not None:
+                if status == CONFIGURATION_STATUS:
+                    return status
+                self._schedule_restart(child, status, now)
+        if now >= self._next_health:
+            self._next_health = now + HEALTH_EVERY_S
+            self._replace_sick_workers()
+        return 0
+
+    def _start(self, child: Child, pipe: int, now: float) -> None:
+        environment = {**os.environ, PARENT_FD_ENV: str(pipe)}
+        child.process = subprocess.Popen(
+            child.command, env=environment, pass_fds=[pipe], start_new_session=True, stdin=subprocess.DEVNULL
+        )
+        child.started = now
+        logger.info("%s started, process %d", child.name, child.process.pid)
+
+    def _schedule_restart(self, child: Child, status: int, now: float) -> None:
+        if now - child.started > STEADY_S:
+            child.failures = 0
+        pause = BACK_OFF_S[min(child.failures, len(BACK_OFF_S) - 1)]
+        child.failures += 1
+        child.process, child.next_start = None, now + pause
+        logger.error("%s ended with status %d; starting it again in %s s", child.name, status, pause)
+
+    def _replace_sick_workers(self) -> None:
+        by_pid = {state.pid: state for state in self._leases()}
+        for child in self._children:
+            if child.worker is None or not child.running or child.process is None:
+                continue
+            state = by_pid.get(child.process.pid)
+            if state is not None and (why := self._sickness(state)):
+                logger.error("%s is killed: %s", child.name, why)
+                child.process.kill()
+
+    def _sickness(self, state: LeaseState) -> str:
+        age_s = (self._clock.now_us() - state.heartbeat) / 1e6
+        if age_s > LEASE_TTL_S:
+            return f"no heartbeat for {age_s:.0f} s"
+        return "" if state.status in (STARTING, WORKING) else state.status
+
+    def _stop_children(self) -> bool:
+        """Stop all children; True if all of them ended by themselves with status 0 or were not running."""
+        running = [child.process for child in self._children if child.process and child.running]
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        end = time.monotonic() + STOP_LIMIT_S + 5
+        for process in running:
+            try:
+                process.wait(max(end - time.monotonic(), 0))
+            except subprocess.TimeoutExpired:
+                logger.error("process %d did not stop in time; killing it", process.pid)
+                process.kill()
+                process.wait()
+        return all(process.returncode == 0 for process in running)
+
+
+@contextmanager
+def sole_supervisor(run_dir: Path) -> Iterator[None]:
+    """Hold the data directory for this supervisor. Raises `AlreadyRunning`."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with (run_dir / "supervisor.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(f"another `dp3 run` works with {run_dir.parent}") from None
+        yield
+
+
+def python_command(*arguments: str) -> list[str]:
+    """The command that runs this program again with other arguments."""
+    return [sys.executable, "-m", "dp3", *arguments]

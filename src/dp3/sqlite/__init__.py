@@ -1,0 +1,25 @@
+"""What every part that keeps SQLite files shares: connections, a fair writers' lock, checkpoints, SQL files.
+
+Readers never wait. Writers of one file queue through one `FairLock`; a `Checkpointer` thread moves
+committed pages from the write-ahead log (WAL) to the database file and bounds the WAL.
+"""
+
+from dp3.sqlite.checkpoint import Checkpointer, wal_size
+from dp3.sqlite.connection import DISK_ERRORS, FormatError, check_format, connect, stamp_format, transaction
+from dp3.sqlite.lock import FairLock
+from dp3.sqlite.statements import Statements, load_statements, parse_statements
+
+__all__ = [
+    "DISK_ERRORS",
+    "Checkpointer",
+    "FairLock",
+    "FormatError",
+    "Statements",
+    "check_format",
+    "connect",
+    "load_statements",
+    "parse_statements",
+    "stamp_format",
+    "transaction",
+    "wal_size",
+]

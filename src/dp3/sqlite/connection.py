@@ -1,0 +1,109 @@
+"""Opening SQLite files the one way we use them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import apsw
+
+DISK_ERRORS = (apsw.FullError, apsw.IOError)
+"""What SQLite raises when the disk is full or fails; the transaction has not happened."""
+
+BUSY_TIMEOUT_MS = 10_000
+"""Writers queue in a FairLock, so this only covers recovery after a crash and checkpoints."""
+
+MIB = 1 << 20
+
+
+class FormatError(Exception):
+    """A file is not what it should be: of another program, of a newer version, or no SQLite file."""
+
+
+def connect(
+    path: Path,
+    *,
+    synchronous: Literal["FULL", "NORMAL"] = "FULL",
+    readonly: bool = False,
+    create: bool = True,
+    cache_mib: int = 8,
+    page_size: int = 4096,
+    mmap_mib: int = 0,
+) -> apsw.Connection:
+    """Open the SQLite file `path` with a WAL and no automatic checkpoints.
+
+    It is made if it is missing, unless `readonly` or not `create`.
+    `FULL` means that a commit survives power loss, `NORMAL` that the file is then an older consistent
+    state. `page_size` (bytes) counts when the file is made. A connection is for one thread at a time.
+    Whoever may make the file must hold its `FairLock`.
+
+    Raises `FormatError` if it is no SQLite file, `apsw.CantOpenError` if it cannot be opened.
+    """
+    makes = create and not readonly
+    access = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
+    if makes:
+        access |= apsw.SQLITE_OPEN_CREATE
+    connection = apsw.Connection(str(path), flags=access)
+    try:
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        connection.pragma("page_size", page_size)
+        if makes:
+            connection.pragma("journal_mode", "wal")
+        connection.wal_autocheckpoint(0)
+        connection.pragma("synchronous", synchronous)
+        connection.pragma("foreign_keys", True)
+        connection.pragma("cache_size", -cache_mib * 1024)
+        connection.pragma("mmap_size", mmap_mib * MIB)
+        connection.pragma("schema_version")
+    except apsw.NotADBError:
+        connection.close()
+        raise FormatError(f"{path}: not a SQLite database; expected one written by DP³") from None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(
+    connection: apsw.Connection, mode: Literal["IMMEDIATE", "DEFERRED"] = "IMMEDIATE"
+) -> Iterator[None]:
+    """Everything in the block happens, or nothing: `IMMEDIATE` to write, `DEFERRED` to read one state."""
+    connection.execute(f"BEGIN {mode}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def check_format(connection: apsw.Connection, application_id: int, version: int, what: str) -> int:
+    """The format version of the file, 0 if it is new and empty.
+
+    `application_id` and `version` are those that this program writes, `what` is what the user calls the
+    file ("the state", "a log segment"). Raises `FormatError` when the file is of another program or newer.
+    """
+    found_id = connection.pragma("application_id")
+    found: int = connection.pragma("user_version")
+    path = connection.filename
+    if found_id == 0 and found == 0 and connection.pragma("schema_version") == 0:
+        return 0
+    if found_id != application_id:
+        raise FormatError(
+            f"{path}: expected {what} of DP³ (application id {application_id:#010x}), "
+            f"got a file of another program ({found_id:#010x})"
+        )
+    if found > version:
+        raise FormatError(
+            f"{path}: {what} was written by a newer DP³ (format {found}, this program reads up to "
+            f"{version}); use that version or newer"
+        )
+    return found
+
+
+def stamp_format(connection: apsw.Connection, application_id: int, version: int) -> None:
+    """Write what `check_format` reads; call it in the transaction that makes the schema."""
+    connection.pragma("application_id", application_id)
+    connection.pragma("user_version", version)

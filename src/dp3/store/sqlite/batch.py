@@ -1,0 +1,94 @@
+"""Applying a batch: the only code that changes profiles."""
+
+from operator import attrgetter, itemgetter
+from typing import Any
+
+import apsw
+
+from dp3.sqlite import load_statements
+from dp3.store.port import Batch, DeadLetter, Lease
+from dp3.store.sqlite.json import to_json
+from dp3.store.sqlite.leases import Leases
+
+_ENTITY_AND_ATTR = itemgetter(0, 1)
+_KEY = itemgetter(0)
+
+
+class BatchWriter:
+    """Writes the rows of a batch in the caller's transaction.
+
+    An entity key is used once: creating a key that was ever used does nothing, and rows of an entity that
+    does not exist are left out. So a batch that is applied again changes nothing.
+    """
+
+    def __init__(self, leases: Leases, max_dead_letters: int) -> None:
+        self._leases = leases
+        self._max_dead_letters = max_dead_letters
+        self._sql = load_statements("dp3.store.sqlite", "batch.sql")
+
+    def apply(self, connection: apsw.Connection, lease: Lease, batch: Batch) -> None:
+        """Apply everything; raises `LeaseLost` before the first change."""
+        self._leases.check(connection, lease)
+        self._write_entities(connection, batch)
+        self._write_rows(connection, batch)
+        self._write_outbox(connection, lease, batch)
+        self._write_dead_letters(connection, batch)
+        self._write_progress(connection, lease, batch)
+
+    def _write_entities(self, connection: apsw.Connection, batch: Batch) -> None:
+        connection.executemany(self._sql["delete_entity"], ((key,) for key in sorted(batch.deleted)))
+        gone = set(batch.deleted)
+        created = [entity for entity in batch.created if entity.key not in gone]
+        created.sort(key=attrgetter("key"))
+        connection.executemany(self._sql["create_entity"], created)
+
+    def _write_rows(self, connection: apsw.Connection, batch: Batch) -> None:
+        # Sorted by primary key, neighbours share pages; the sort keeps the order of equal keys, so of two
+        # values with the same `written` the later one in the batch stays.
+        connection.executemany(self._sql["put_plain"], sorted(batch.plain, key=_ENTITY_AND_ATTR))
+        connection.executemany(self._sql["put_history"], sorted(batch.history, key=_KEY))
+        connection.executemany(self._sql["put_ttl"], batch.ttl)
+
+    def _write_outbox(self, connection: apsw.Connection, lease: Lease, batch: Batch) -> None:
+        if batch.outbox_drained is not None:
+            connection.execute(self._sql["remove_outbox"], _of(lease, until=batch.outbox_drained))
+        connection.executemany(self._sql["add_outbox"], batch.outbox)
+
+    def _write_dead_letters(self, connection: apsw.Connection, batch: Batch) -> None:
+        removed = ((id_,) for id_ in batch.dead_letters_removed)
+        connection.executemany(self._sql["remove_dead_letter"], removed)
+        if not batch.dead_letters:
+            return
+        room = max(0, self._max_dead_letters - connection.execute(self._sql["dead_letter_count"]).get)
+        kept = map(_letter_columns, batch.dead_letters[:room])
+        connection.executemany(self._sql["add_dead_letter"], kept)
+        dropped = len(batch.dead_letters) - room
+        if dropped > 0:
+            connection.execute(self._sql["count"], ("dead_letters_dropped", dropped))
+
+    def _write_progress(self, connection: apsw.Connection, lease: Lease, batch: Batch) -> None:
+        connection.executemany(self._sql["add_refused"], batch.refused)
+        connection.executemany(self._sql["count"], batch.counters.items())
+        done = ({"id": id_, "result": to_json(result)} for id_, result in batch.control_done)
+        connection.executemany(self._sql["finish_control"], done)
+        reached = (_of(lease, lane=lane, offset=offset) for lane, offset in batch.positions.items())
+        connection.executemany(self._sql["advance"], reached)
+
+
+def must_be_durable(batch: Batch) -> bool:
+    """Whether the batch carries outbox rows that a re-read of the log would not make again."""
+    return bool(batch.outbox and (batch.dead_letters_removed or batch.control_done))
+
+
+def _of(lease: Lease, **values: int) -> dict[str, int]:
+    return {"worker": lease.index, "worker_processes": lease.worker_processes, **values}
+
+
+def _letter_columns(letter: DeadLetter) -> tuple[Any, ...]:
+    texts = letter._replace(reason=_storable(letter.reason), traceback=_storable(letter.traceback))
+    return *texts[:-1], to_json(letter.context)
+
+
+def _storable(text: str) -> str:
+    """Messages of exceptions may hold lone surrogates (file names do), which have no UTF-8 form."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

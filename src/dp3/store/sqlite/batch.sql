@@ -1,0 +1,69 @@
+-- name: delete_entity
+-- A trigger counts it off and notes its rows for removal.
+DELETE FROM entity WHERE key = ?;
+
+-- name: create_entity
+-- Nothing happens for a key that was used before: it exists, or it was deleted and must stay so.
+INSERT INTO entity (key, etype, eid, created)
+SELECT ?1, ?2, ?3, ?4
+WHERE ?1 > coalesce((SELECT last_key FROM key_space WHERE partition = ?1 >> 40), -1);
+
+-- name: put_plain
+-- The value written last wins; nothing happens for an entity that does not exist (any more).
+INSERT INTO plain (entity, attr, written, v)
+SELECT ?1, ?2, ?3, ?4
+WHERE EXISTS (SELECT 1 FROM entity WHERE key = ?1)
+ON CONFLICT (entity, attr) DO UPDATE SET written = excluded.written, v = excluded.v
+    WHERE excluded.written >= plain.written;
+
+-- name: put_history
+-- The same place of the log again replaces the row; nothing happens for an entity that does not exist.
+INSERT OR REPLACE INTO fresh (key, entity, attr, t1, t2, c, v)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+WHERE EXISTS (SELECT 1 FROM entity WHERE key = ?2);
+
+-- name: put_ttl
+-- A lifetime is only ever extended; nothing happens for an entity that does not exist.
+INSERT INTO ttl (entity, name, until)
+SELECT ?1, ?2, ?3
+WHERE EXISTS (SELECT 1 FROM entity WHERE key = ?1)
+ON CONFLICT (entity, name) DO UPDATE SET until = excluded.until WHERE excluded.until > ttl.until;
+
+-- name: add_outbox
+-- Tasks to go to the log.
+INSERT INTO outbox (partition, lane, source, after_us, tasks) VALUES (?, ?, ?, ?, ?);
+
+-- name: remove_outbox
+-- What a worker has brought to the log.
+DELETE FROM outbox WHERE id <= :until AND partition % :worker_processes = :worker;
+
+-- name: remove_dead_letter
+-- A dead letter that was retried or dropped.
+DELETE FROM dead_letter WHERE id = ?;
+
+-- name: dead_letter_count
+-- How many dead letters are kept.
+SELECT value FROM number WHERE name = 'dead_letters';
+
+-- name: add_dead_letter
+-- Keep what failed.
+INSERT INTO dead_letter (time, kind, module, hook, partition, etype, eid, reason, traceback, task, context)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: add_refused
+-- A task that an allow hook refused.
+INSERT INTO refused (lane, offset, first) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
+
+-- name: count
+-- Add to an event counter.
+INSERT INTO counter (name, value) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+
+-- name: finish_control
+-- The result of a control message; the first one stays.
+UPDATE control SET result = :result WHERE id = :id AND result IS NULL;
+
+-- name: advance
+-- What all partitions of a worker have reached in a lane; never back.
+UPDATE position SET offset = max(offset, :offset)
+WHERE lane = :lane AND partition % :worker_processes = :worker;

@@ -1,0 +1,43 @@
+"""Messages to workers."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from dp3.clock import Clock
+from dp3.sqlite import load_statements
+from dp3.store.port import ControlMessage
+from dp3.store.sqlite.connections import Readers, Writer
+from dp3.store.sqlite.json import from_json, to_json
+
+RESULTS_KEPT_US = 24 * 3_600 * 1_000_000
+"""How long the result of a message can be asked for: the sender waits for seconds."""
+
+
+class Control:
+    """See the methods of the same names in `Store`."""
+
+    def __init__(self, writer: Writer, readers: Readers, clock: Clock) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._clock = clock
+        self._sql = load_statements("dp3.store.sqlite", "control.sql")
+
+    def send(self, worker: int, action: str, args: dict[str, Any]) -> int:
+        now = self._clock.now_us()
+        message = (worker, action, to_json(args), now)
+        with self._writer.transaction() as connection:
+            connection.execute(self._sql["forget_done"], (now - RESULTS_KEPT_US,))
+            id_: int = connection.execute(self._sql["send"], message).get
+        return id_
+
+    def pending(self, worker: int) -> list[ControlMessage]:
+        with self._readers.state() as state:
+            return [
+                ControlMessage(id_, action, from_json(args), None)
+                for id_, action, args in state.execute(self._sql["pending"], (worker,))
+            ]
+
+    def results(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+        with self._readers.state() as state:
+            rows = state.executemany(self._sql["result"], [(id_,) for id_ in ids])
+            return {id_: from_json(result) for id_, result in rows}

@@ -1,0 +1,94 @@
+"""Leases: who owns which partitions."""
+
+from typing import NamedTuple
+
+import apsw
+
+from dp3.clock import Clock
+from dp3.sqlite import load_statements
+from dp3.store.port import Lease, LeaseLost, LeaseRefused, LeaseState
+from dp3.store.sqlite.connections import Readers, Writer
+from dp3.store.sqlite.processes import is_gone, started_at
+
+
+class _Row(NamedTuple):
+    epoch: int
+    worker: int
+    worker_processes: int
+    host: str
+    pid: int
+    process_started: float | None
+    heartbeat: int
+    status: str
+
+
+class Leases:
+    """See the methods of the same names in `Store`."""
+
+    def __init__(self, writer: Writer, readers: Readers, clock: Clock) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._clock = clock
+        self._sql = load_statements("dp3.store.sqlite", "leases.sql")
+
+    def take(self, index: int, worker_processes: int, host: str, pid: int, ttl_s: float) -> Lease:
+        if not 0 <= index < worker_processes:
+            raise ValueError(f"worker index must be from 0 to {worker_processes - 1}, got {index}")
+        started = started_at(pid)
+        with self._writer.transaction() as connection:
+            for holder in self._rows(connection):
+                if holder.worker == index or holder.worker_processes != worker_processes:
+                    self._refuse_if_alive(holder, index, worker_processes, host, ttl_s)
+                    connection.execute(self._sql["remove"], (holder.epoch,))
+            row = (index, worker_processes, host, pid, started, self._clock.now_us(), "starting")
+            epoch: int = connection.execute(self._sql["take"], row).get
+        return Lease(index, worker_processes, epoch)
+
+    def heartbeat(self, lease: Lease, status: str) -> None:
+        with self._writer.transaction() as connection:
+            self.check(connection, lease)
+            values = {"now": self._clock.now_us(), "status": status, "epoch": lease.epoch}
+            connection.execute(self._sql["heartbeat"], values)
+
+    def release(self, lease: Lease) -> None:
+        with self._writer.transaction() as connection:
+            connection.execute(self._sql["remove"], (lease.epoch,))
+
+    def all(self) -> list[LeaseState]:
+        with self._readers.state() as state:
+            return [
+                LeaseState(Lease(row.worker, row.worker_processes, row.epoch), *row[3:5], *row[6:])
+                for row in self._rows(state)
+            ]
+
+    def check(self, connection: apsw.Connection, lease: Lease) -> None:
+        """Raise `LeaseLost` unless the lease is still held."""
+        if connection.execute(self._sql["is_held"], (lease.epoch,)).get is None:
+            raise LeaseLost(self._why_lost(connection, lease))
+
+    def _rows(self, connection: apsw.Connection) -> list[_Row]:
+        return [_Row(*row) for row in connection.execute(self._sql["leases"])]
+
+    def _refuse_if_alive(
+        self, holder: _Row, index: int, worker_processes: int, host: str, ttl_s: float
+    ) -> None:
+        age_s = (self._clock.now_us() - holder.heartbeat) / 1e6
+        if age_s > ttl_s or (holder.host == host and is_gone(holder.pid, holder.process_started)):
+            return
+        who = (
+            f"worker {holder.worker} of {holder.worker_processes} is run by process {holder.pid} on "
+            f"{holder.host} (last sign of life {age_s:.1f} s ago)"
+        )
+        if holder.worker == index and holder.worker_processes == worker_processes:
+            advice = f"stop it first, or start a worker with another index than {index}"
+        else:
+            advice = f"stop all workers before starting worker {index} of {worker_processes}"
+        raise LeaseRefused(f"{who}; {advice}. If it is dead, its lease ends {ttl_s:g} s after that sign")
+
+    def _why_lost(self, connection: apsw.Connection, lease: Lease) -> str:
+        lost = f"worker {lease.index} of {lease.worker_processes} has lost its lease (epoch {lease.epoch})"
+        for row in self._rows(connection):
+            if row.worker == lease.index or row.worker_processes != lease.worker_processes:
+                taken_by = f"worker {row.worker} of {row.worker_processes}, process {row.pid} on {row.host}"
+                return f"{lost} to {taken_by} (epoch {row.epoch}); nothing was written, stop this process"
+        return f"{lost}: it was released; nothing was written, take a new one"

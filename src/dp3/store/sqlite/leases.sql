@@ -1,0 +1,21 @@
+-- name: leases
+-- All leases, also of workers that died.
+SELECT epoch, worker, worker_processes, host, pid, process_started, heartbeat, status
+FROM lease ORDER BY worker;
+
+-- name: take
+-- A new lease with an epoch above all earlier ones.
+INSERT INTO lease (worker, worker_processes, host, pid, process_started, heartbeat, status)
+VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING epoch;
+
+-- name: remove
+-- The lease with this epoch, if it is still there.
+DELETE FROM lease WHERE epoch = ?;
+
+-- name: heartbeat
+-- A sign of life of the holder.
+UPDATE lease SET heartbeat = :now, status = :status WHERE epoch = :epoch;
+
+-- name: is_held
+-- Whether the lease with this epoch has not been taken over.
+SELECT 1 FROM lease WHERE epoch = ?;

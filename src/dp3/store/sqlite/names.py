@@ -1,0 +1,34 @@
+"""Numbers of entity types and attributes."""
+
+from dp3.sqlite import load_statements
+from dp3.store.sqlite.connections import Readers, Writer
+
+
+class Names:
+    """Numbers are given once and never change, so those seen before are answered from memory."""
+
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
+        self._sql = load_statements("dp3.store.sqlite", "names.sql")
+        with readers.state() as state:
+            self._etypes: dict[str, int] = dict(state.execute(self._sql["known_etypes"]))
+            self._attrs: dict[tuple[str, str], int] = {
+                (etype, attr): number for etype, attr, number in state.execute(self._sql["known_attrs"])
+            }
+
+    def etype_id(self, etype: str) -> int:
+        """The number of an entity type, made when first asked for."""
+        if etype not in self._etypes:
+            self._etypes[etype] = self._make("etype_id", etype)
+        return self._etypes[etype]
+
+    def attr_id(self, etype: str, attr: str) -> int:
+        """The number of an attribute, made when first asked for."""
+        if (etype, attr) not in self._attrs:
+            self._attrs[etype, attr] = self._make("attr_id", self.etype_id(etype), attr)
+        return self._attrs[etype, attr]
+
+    def _make(self, statement: str, *name: int | str) -> int:
+        with self._writer.transaction() as connection:
+            number: int = connection.execute(self._sql[statement], name).get
+        return number

@@ -1,0 +1,168 @@
+-- name: schema
+-- Everything the state holds. Times are microseconds since the epoch, confidences units of 1e-9, `v` and
+-- `tasks` encoded as in the model; an entity's key is partition << 40 | running number.
+
+-- Single numbers: `partitions` (never changes) and `dead_letters` (how many are kept; see the triggers).
+CREATE TABLE number (
+    name TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO number VALUES ('dead_letters', 0);
+
+CREATE TABLE etype (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    entities INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE attr (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    etype INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    UNIQUE (etype, name)
+) STRICT;
+
+CREATE TABLE entity (
+    key INTEGER PRIMARY KEY,
+    etype INTEGER NOT NULL,
+    eid TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    UNIQUE (etype, eid)
+) STRICT;
+
+-- The highest entity key ever used in a partition: keys of deleted entities never come back.
+CREATE TABLE key_space (
+    partition INTEGER PRIMARY KEY,
+    last_key INTEGER NOT NULL
+) STRICT;
+
+-- Keys of deleted entities whose rows are still to be removed.
+CREATE TABLE garbage (
+    entity INTEGER PRIMARY KEY
+) STRICT;
+
+CREATE TRIGGER entity_created AFTER INSERT ON entity BEGIN
+    UPDATE etype SET entities = entities + 1 WHERE id = new.etype;
+    INSERT INTO key_space VALUES (new.key >> 40, new.key)
+        ON CONFLICT (partition) DO UPDATE SET last_key = max(last_key, excluded.last_key);
+END;
+
+CREATE TRIGGER entity_deleted AFTER DELETE ON entity BEGIN
+    UPDATE etype SET entities = entities - 1 WHERE id = old.etype;
+    INSERT INTO garbage VALUES (old.key);
+END;
+
+CREATE TABLE plain (
+    entity INTEGER NOT NULL,
+    attr INTEGER NOT NULL,
+    written INTEGER NOT NULL,
+    v BLOB NOT NULL,
+    PRIMARY KEY (entity, attr)
+) STRICT, WITHOUT ROWID;
+
+-- History as it comes in: the key is the place in the log, so rows are nearly appended.
+CREATE TABLE fresh (
+    key INTEGER PRIMARY KEY,
+    entity INTEGER NOT NULL,
+    attr INTEGER NOT NULL,
+    t1 INTEGER NOT NULL,
+    t2 INTEGER NOT NULL,
+    c INTEGER,
+    v BLOB NOT NULL
+) STRICT;
+CREATE INDEX fresh_by_entity ON fresh (entity, attr);
+
+CREATE TABLE ttl (
+    entity INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (entity, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    partition INTEGER NOT NULL,
+    lane INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    after_us INTEGER NOT NULL,
+    tasks BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE position (
+    lane INTEGER NOT NULL,
+    partition INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    PRIMARY KEY (lane, partition)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE refused (
+    lane INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    PRIMARY KEY (lane, offset, first)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE dead_letter (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    time INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    module TEXT NOT NULL,
+    hook TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    etype TEXT NOT NULL,
+    eid TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    traceback TEXT NOT NULL,
+    task BLOB NOT NULL,
+    context TEXT NOT NULL
+) STRICT;
+-- Filters look here, not into the rows: tracebacks are long.
+CREATE INDEX dead_letter_subject ON dead_letter (kind, module, hook, etype, eid);
+
+CREATE TRIGGER dead_letter_kept AFTER INSERT ON dead_letter BEGIN
+    UPDATE number SET value = value + 1 WHERE name = 'dead_letters';
+END;
+
+CREATE TRIGGER dead_letter_removed AFTER DELETE ON dead_letter BEGIN
+    UPDATE number SET value = value - 1 WHERE name = 'dead_letters';
+END;
+
+CREATE TABLE counter (
+    name TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- An epoch is never used twice, so a taken-over worker cannot find its lease again.
+CREATE TABLE lease (
+    epoch INTEGER PRIMARY KEY AUTOINCREMENT,
+    worker INTEGER NOT NULL UNIQUE,
+    worker_processes INTEGER NOT NULL,
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    process_started REAL,
+    heartbeat INTEGER NOT NULL,
+    status TEXT NOT NULL
+) STRICT;
+
+-- `args` and `result` are JSON; a message without a result is pending.
+CREATE TABLE control (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    worker INTEGER NOT NULL,
+    action TEXT NOT NULL,
+    args TEXT NOT NULL,
+    result TEXT,
+    sent INTEGER NOT NULL
+) STRICT;
+CREATE INDEX control_pending ON control (worker) WHERE result IS NULL;
+
+-- name: set_partitions
+-- Fix the number of partitions of a new state.
+INSERT INTO number VALUES ('partitions', ?);
+
+-- name: add_position
+-- One lane of one partition of a new state; nothing has been read.
+INSERT INTO position (lane, partition, offset) VALUES (?, ?, 0);
+
+-- name: partitions
+-- The number of partitions the state was made with.
+SELECT value FROM number WHERE name = 'partitions';

@@ -1,0 +1,114 @@
+"""Positions and mistakes in one YAML file."""
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dp3.config.yaml_source import InvalidYaml, parse
+
+TEXT = b"""\
+# comment
+first: 1
+nested:
+  list:
+    - a
+    - key: b
+  5: five
+common: &common
+  inherited: 1
+user:
+  <<: *common
+  own: 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ((), 1),
+        (("first",), 2),
+        (("nested",), 3),
+        (("nested", "list", 0), 5),
+        (("nested", "list", "1", "key"), 6),
+        (("nested", 5), 7),
+        (("user", "own"), 12),
+        (("user", "inherited"), 9),
+    ],
+)
+def test_every_key_and_item_has_its_line(path: tuple[str | int, ...], line: int) -> None:
+    assert parse(TEXT, "a.yml").line(path) == line
+
+
+@pytest.mark.parametrize(
+    ("path", "line"), [(("nested", "missing"), 3), (("nested", "list", 7), 4), (("first", "x"), 2), (("x",), 1)]
+)
+def test_missing_element_has_the_line_of_what_encloses_it(path: tuple[str | int, ...], line: int) -> None:
+    assert parse(TEXT, "a.yml").line(path) == line
+
+
+@pytest.mark.parametrize("text", [b"", b"# comment\n"])
+def test_empty_file_has_no_value(text: bytes) -> None:
+    assert parse(text, "a.yml").value is None
+
+
+def test_all_keys_that_stand_twice_are_reported_with_both_lines() -> None:
+    with pytest.raises(InvalidYaml) as caught:
+        parse(b"a: 1\nb: {x: 1,\n  x: 2}\na: 3\n", "a.yml")
+    assert str(caught.value).splitlines() == [
+        "a.yml:4: key 'a' stands twice, first on line 1; remove one",
+        "a.yml:3: key 'x' stands twice, first on line 2; remove one",
+    ]
+
+
+def test_merged_keys_may_be_overridden() -> None:
+    assert parse(b"a: &a {x: 1}\nb: {<<: *a, x: 2}\n", "a.yml").value["b"] == {"x": 2}
+
+
+def test_aliases_that_contain_themselves_do_not_hang() -> None:
+    document = parse(b"a: &a\n  - *a\n", "a.yml")
+    assert document.line(("a", 0, 0, 0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"a: 1\nb: [1,\n", "a.yml:2: not valid YAML: while parsing a flow"),
+        (b"a: 1\nb: c: d\n", "a.yml:2: not valid YAML: mapping values are not allowed"),
+        (b"a:\n\tb: 1\n", "a.yml:2: not valid YAML: "),
+        (b"a: 1\nb: 2020-13-45\n", "a.yml:2: not valid YAML: month must be in 1..12"),
+        (b"a: 1\nb: !!python/object:x {}\n", "a.yml:2: not valid YAML: could not determine a constructor"),
+        (b"a: 1\n---\nb: 1\n", "a.yml:2: not valid YAML: expected a single document"),
+        (b"a: 1\nb: \xff\n", "a.yml:2: not valid YAML: "),
+        (b"a: 1\nb: *nowhere\n", "a.yml:2: not valid YAML: found undefined alias"),
+        (b"a: " + b"[" * 3000 + b"]" * 3000, "a.yml:1: nested too deeply"),
+    ],
+)
+def test_mistakes_name_file_line_and_reason(text: bytes, message: str) -> None:
+    with pytest.raises(InvalidYaml) as caught:
+        parse(text, "a.yml")
+    assert str(caught.value).startswith(message)
+
+
+def test_tab_is_explained() -> None:
+    with pytest.raises(InvalidYaml, match="indent with blanks, not tabs"):
+        parse(b"a:\n\tb: 1\n", "a.yml")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text("abc:#- {}", max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", min_size=1), inner, max_size=3),
+)
+
+
+@given(VALUES)
+def test_value_is_that_of_the_safe_loader(value: object) -> None:
+    assert parse(yaml.safe_dump(value).encode(), "a.yml").value == value
+
+
+@given(st.binary(max_size=40) | st.text("ab:-[]{}&*!|>'\"%@` \n\t", max_size=40).map(str.encode))
+def test_any_bytes_give_a_value_or_a_mistake_with_a_line(text: bytes) -> None:
+    try:
+        parse(text, "a.yml")
+    except InvalidYaml as error:
+        assert all(line is not None and line >= 1 for line, _ in error.mistakes)
