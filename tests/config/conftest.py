@@ -1,24 +1,11 @@
 """Builders of configuration folders."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
-
-DEVICE = """\
-entity:
-  id: device
-  name: Device
-  snapshot: true
-attribs:
-  load:
-    name: load
-    type: observations
-    data_type: int
-"""
-
-Folder = Callable[[Mapping[str, str]], Path]
+from config_folders import DEVICE, Folder
 
 
 @pytest.fixture

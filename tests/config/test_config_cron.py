@@ -63,7 +63,26 @@ def test_names_of_days_and_months_stand_for_numbers(field: str, text: str, meani
 
 @pytest.mark.parametrize(
     "value",
-    ["", ",", "1,", "a", "mon", "*/0", "*/60", "5-1", "1-5/5", "1 - 5", "5/2", "1.5", "-1", "²", True, 1.5, [1], {}],
+    [
+        "",
+        ",",
+        "1,",
+        "a",
+        "mon",
+        "*/0",
+        "*/60",
+        "5-1",
+        "1-5/5",
+        "1 - 5",
+        "5/2",
+        "1.5",
+        "-1",
+        "²",
+        True,
+        1.5,
+        [1],
+        {},
+    ],
 )
 def test_anything_else_is_refused(value: Any) -> None:
     with pytest.raises(ValidationError):

@@ -1,10 +1,11 @@
 """What a user reads who made a mistake: file, line, expected, got, nearest name; all mistakes at once."""
 
+import os
 from pathlib import Path
 
 import pytest
+from config_folders import DEVICE, Folder
 
-from conftest_config import DEVICE, Folder
 from dp3.config.loading import ConfigurationError, load
 
 
@@ -38,7 +39,8 @@ def test_file_in_place_of_the_folder(folder: Folder) -> None:
 
 def test_missing_entities(folder: Folder) -> None:
     assert only_mistake(folder({"api.yml": "{}"})) == (
-        "config/db_entities: is missing; expected one file per entity type, for example db_entities/device.yml"
+        "config/db_entities: is missing; "
+        "expected one file per entity type, for example db_entities/device.yml"
     )
 
 
@@ -60,7 +62,10 @@ def test_broken_entity_does_not_make_links_to_it_wrong(app: Folder) -> None:
 
 def test_duplicate_key(app: Folder) -> None:
     path = app({"snapshots.yml": "keep_empty: true\ncreation_rate: {hour: 1}\nkeep_empty: false\n"})
-    assert only_mistake(path) == "config/snapshots.yml:3: key 'keep_empty' stands twice, first on line 1; remove one"
+    assert (
+        only_mistake(path)
+        == "config/snapshots.yml:3: key 'keep_empty' stands twice, first on line 1; remove one"
+    )
 
 
 @pytest.mark.parametrize(("text", "got"), [("text", "'text'"), ("- a", "a list"), ("5", "5")])
@@ -99,7 +104,11 @@ def test_problems_can_be_read_by_programs(app: Folder) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(app({"snapshots.yml": "creation_rate:\n  hour: 24\n"}))
     (problem,) = caught.value.problems
-    assert (problem.file, problem.line, problem.path) == (Path("config/snapshots.yml"), 2, ("creation_rate", "hour"))
+    assert (problem.file, problem.line, problem.path) == (
+        Path("config/snapshots.yml"),
+        2,
+        ("creation_rate", "hour"),
+    )
     assert problem.message == "'24' is not in 0–23, got 24"
 
 
@@ -111,7 +120,8 @@ def test_problems_can_be_read_by_programs(app: Folder) -> None:
         (
             "updater",
             "update_batch_period: 0",
-            "1: update_batch_period: expected a duration longer than zero, for example 30s, 5m, 2h or 7d, got 0",
+            "1: update_batch_period: expected a duration longer than zero, "
+            "for example 30s, 5m, 2h or 7d, got 0",
         ),
         (
             "updater",
@@ -176,7 +186,8 @@ def test_problems_can_be_read_by_programs(app: Folder) -> None:
         (
             "processing_core",
             "log:\n  max_backlog: 4 elephants",
-            "2: log.max_backlog: expected a size, for example 64MiB, 1GB or a number of bytes, got '4 elephants'",
+            "2: log.max_backlog: expected a size, for example 64MiB, 1GB or a number of bytes, "
+            "got '4 elephants'",
         ),
         (
             "processing_core",
@@ -199,7 +210,11 @@ def test_problems_can_be_read_by_programs(app: Folder) -> None:
             "groups:\n  te:\n    intervals: [5m, often]",
             "3: groups.te.intervals.1: expected a duration, for example 30s, 5m, 2h or 7d, got 'often'",
         ),
-        ("api", "datapoint_logger: {good_log: true}", "1: datapoint_logger.good_log: expected the path of a file"),
+        (
+            "api",
+            "datapoint_logger: {good_log: true}",
+            "1: datapoint_logger.good_log: expected the path of a file",
+        ),
     ],
 )
 def test_wrong_setting(app: Folder, file: str, text: str, expected: str) -> None:
@@ -271,8 +286,39 @@ def test_missing_part_of_an_entity_file(app: Folder) -> None:
     assert "attribs" in line
 
 
+def test_folder_in_place_of_an_entity_file(app: Folder) -> None:
+    lines = mistakes(app({"db_entities/old/ip.yml": "entity: {}"}))
+    assert lines
+    assert all(line.startswith("config/db_entities/old: ") for line in lines if "/ip.yml" not in line)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_file_and_folder_that_must_not_be_read(app: Folder) -> None:
+    path = app({"api.yml": "{}", "modules/a.yml": "{}"})
+    Path("config/api.yml").chmod(0)
+    Path("config/modules").chmod(0)
+    lines = mistakes(path)
+    Path("config/modules").chmod(0o700)
+    assert lines == [
+        "config/api.yml: cannot be read: Permission denied",
+        "config/modules: Cannot open: config/modules: Permission denied",
+    ]
+
+
+def test_data_type_of_a_setting_in_a_list(app: Folder) -> None:
+    path = app({"control.yml": "x: 1\nallowed_actions: [make_snapshots,\n  5]\n"})
+    assert only_mistake(path).startswith("config/control.yml:3: allowed_actions.1: expected 'make_snapshots'")
+
+
+@pytest.mark.parametrize("url", ["sqlite:", "sqlite://"])
+def test_sqlite_is_the_engine_that_may_be_named(app: Folder, url: str) -> None:
+    assert load(app({"database.yml": f"url: '{url}'"})).database.url == url
+
+
 def test_enabled_module_without_a_file(app: Folder) -> None:
-    path = app({"processing_core.yml": "modules_dir: ../modules\nenabled_modules:\n  - counter\n  - cuonter\n"})
+    path = app(
+        {"processing_core.yml": "modules_dir: ../modules\nenabled_modules:\n  - counter\n  - cuonter\n"}
+    )
     Path("modules").mkdir()
     Path("modules/counter.py").write_text("")
     assert only_mistake(path) == (
@@ -295,5 +341,6 @@ def test_module_enabled_twice(app: Folder) -> None:
     Path("modules").mkdir()
     Path("modules/a.py").write_text("")
     assert only_mistake(path) == (
-        "config/processing_core.yml:3: enabled_modules.1: module 'a' stands 2 times; expected each module once"
+        "config/processing_core.yml:3: enabled_modules.1: "
+        "module 'a' stands 2 times; expected each module once"
     )

@@ -31,7 +31,7 @@ def test_keys_that_are_not_text_are_looked_up_as_they_are() -> None:
 
 def test_update_merges_mappings_and_replaces_everything_else() -> None:
     config = HierarchicalDict({"a": {"x": 1, "y": [1]}, "b": {"z": 1}, "c": 1})
-    assert config.update({"a": {"y": [2], "w": 3}, "b": 5, "d": 6}) is None
+    config.update({"a": {"y": [2], "w": 3}, "b": 5, "d": 6})
     assert config == {"a": {"x": 1, "y": [2], "w": 3}, "b": 5, "c": 1, "d": 6}
 
 

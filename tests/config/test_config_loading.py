@@ -4,8 +4,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from config_folders import DEVICE, Folder
 
-from conftest_config import DEVICE, Folder
 from dp3.config.cron import CronExpression
 from dp3.config.hierarchy import HierarchicalDict
 from dp3.config.loading import ConfigurationError, load, load_module_config
@@ -117,8 +117,8 @@ def test_settings_without_meaning_are_noted_once_together(reference: Path) -> No
     (note,) = load(reference).notes
     assert note == (
         "accepted, but without meaning here: processing_core.msg_broker, "
-        "processing_core.max_inline_generated_tasks, database.connection, database.db_name, database.username, "
-        "database.password, event_logging.redis, event_logging.groups.te.sync_interval"
+        "processing_core.max_inline_generated_tasks, database.connection, database.db_name, "
+        "database.username, database.password, event_logging.redis, event_logging.groups.te.sync_interval"
     )
 
 
@@ -129,22 +129,26 @@ def test_settings_without_meaning_are_noted_once_together(reference: Path) -> No
         ("garbage_collector", "\nx: 1", "2: x: unknown key, ignored"),
         ("processing_core", "worker_proceses: 2", "1: worker_proceses: unknown key, ignored; did you mean"),
         ("history_manager", "snapshot_cleaning: {x: 1}", "1: snapshot_cleaning.x: unknown key, ignored"),
-        ("event_logging", "groups:\n  te: {evnets: []}", "2: groups.te.evnets: unknown key, ignored; did you mean"),
+        (
+            "event_logging",
+            "groups:\n  te: {evnets: []}",
+            "2: groups.te.evnets: unknown key, ignored; did you mean",
+        ),
         ("api", "corss: {}", "1: corss: unknown key, ignored; did you mean 'cors'?"),
     ],
 )
-def test_unknown_key_where_it_used_to_be_ignored_is_noted(app: Folder, file: str, text: str, note: str) -> None:
+def test_unknown_key_where_it_used_to_be_ignored_is_noted(
+    app: Folder, file: str, text: str, note: str
+) -> None:
     (only,) = load(app({f"{file}.yml": text})).notes
     assert only.startswith(f"config/{file}.yml:{note}")
 
 
-@pytest.mark.parametrize("params", ["history_params: {max_agee: 1d}"])
-def test_unknown_history_parameter_is_noted(app: Folder, params: str) -> None:
-    (only,) = load(app({"db_entities/device.yml": f"{DEVICE}    {params}\n"})).notes
-    assert only == (
-        "config/db_entities/device.yml:10: attribs.load.history_params.max_agee: unknown key, ignored; "
-        "did you mean 'max_age'?"
-    )
+def test_unknown_history_parameter_is_noted(app: Folder) -> None:
+    text = f"{DEVICE}    history_params: {{max_agee: 1d}}\n"
+    (only,) = load(app({"db_entities/device.yml": text})).notes
+    assert only.startswith("config/db_entities/device.yml:10: attribs.load.history_params.max_agee: ")
+    assert "did you mean 'max_age'?" in only
 
 
 def test_unknown_timeseries_parameter_is_noted(app: Folder) -> None:
@@ -157,7 +161,7 @@ def test_unknown_timeseries_parameter_is_noted(app: Folder) -> None:
     series: {bytes: {data_type: int}}
 """
     (only,) = load(app({"db_entities/device.yml": DEVICE + series})).notes
-    assert only.startswith("config/db_entities/device.yml:14: attribs.flow.timeseries_params.max_agee: unknown key")
+    assert only.startswith("config/db_entities/device.yml:14: attribs.flow.timeseries_params.max_agee: ")
 
 
 def test_file_with_nearly_the_name_of_a_section_is_noted(app: Folder) -> None:
@@ -222,6 +226,10 @@ def test_configuration_of_one_module_is_read_anew(app: Folder) -> None:
 def test_module_without_configuration_gets_an_empty_one(app: Folder) -> None:
     assert load_module_config(app({}), "a") == {}
     assert load_module_config(app({"modules/a.yml": "# nothing\n", "modules/b.yml": "x: 1"}), "a") == {}
+
+
+def test_dot_in_the_name_of_a_module_does_not_descend(app: Folder) -> None:
+    assert load_module_config(app({"modules/a.yml": "x: {y: 1}"}), "a.x") == {}
 
 
 def test_broken_configuration_of_a_module_names_file_and_line(app: Folder) -> None:

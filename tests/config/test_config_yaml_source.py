@@ -26,7 +26,7 @@ user:
 @pytest.mark.parametrize(
     ("path", "line"),
     [
-        ((), 1),
+        ((), 2),
         (("first",), 2),
         (("nested",), 3),
         (("nested", "list", 0), 5),
@@ -41,7 +41,8 @@ def test_every_key_and_item_has_its_line(path: tuple[str | int, ...], line: int)
 
 
 @pytest.mark.parametrize(
-    ("path", "line"), [(("nested", "missing"), 3), (("nested", "list", 7), 4), (("first", "x"), 2), (("x",), 1)]
+    ("path", "line"),
+    [(("nested", "missing"), 3), (("nested", "list", 7), 4), (("first", "x"), 2), (("x",), 2)],
 )
 def test_missing_element_has_the_line_of_what_encloses_it(path: tuple[str | int, ...], line: int) -> None:
     assert parse(TEXT, "a.yml").line(path) == line
@@ -97,7 +98,9 @@ def test_tab_is_explained() -> None:
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text("abc:#- {}", max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", min_size=1), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", min_size=1), inner, max_size=3)
+    ),
 )
 
 

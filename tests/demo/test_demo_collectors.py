@@ -103,7 +103,7 @@ def test_addresses_have_one_spelling(seen, clean):
 
 
 def test_what_must_not_be_seen_of_a_process_is_left_out():
-    hidden = Process(1, "init", None, None, None, 0.0, None, None)
+    hidden = Process(1, "init", None, None, None, None, 0.0, None, None)
     made = Processes().points("here", [hidden], DURING)
     assert {point["attr"] for point in made if point["type"] == "process"} == {"name", "state", "cpu_percent"}
     assert values(made, "process", "state") == ["other"]

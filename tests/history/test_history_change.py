@@ -120,3 +120,8 @@ def test_a_value_that_comes_at_the_very_next_microsecond_is_a_change() -> None:
 def test_a_tie_that_lasts_is_not_walked_through_by_the_microsecond() -> None:
     history = [segment(0, 10 * DAY_US, b"A"), segment(0, 20 * DAY_US, b"B")]
     assert next_change(history, 0, Params()) == 20 * DAY_US + 1
+
+
+def test_an_observation_inside_a_longer_one_of_its_value_does_not_end_it() -> None:
+    history = [segment(0, 20, b"A"), segment(5, 10, b"A")]
+    assert next_change(history, 7, Params(multi_value=True, aggregate=False)) == 21

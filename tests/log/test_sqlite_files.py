@@ -31,9 +31,7 @@ def test_new_file_has_format_zero_and_then_what_was_stamped(tmp_path: Path) -> N
 def test_file_of_a_newer_version_is_refused_with_both_versions(tmp_path: Path) -> None:
     connection = connect(tmp_path / "a.db")
     stamp_format(connection, APPLICATION, 3)
-    with pytest.raises(
-        FormatError, match=r"a\.db: the state .* \(format 3, this program reads up to 2\)"
-    ):
+    with pytest.raises(FormatError, match=r"a\.db: the state .* \(format 3, this program reads up to 2\)"):
         check_format(connection, APPLICATION, 2, "the state")
     connection.close()
 

@@ -48,8 +48,8 @@ def test_process_that_takes_the_lock_in_a_loop_cannot_starve_another(tmp_path: P
             waits.append(time.monotonic() - before)
     end(greedy)
     lock.close()
-    assert sorted(waits)[len(waits) // 2] < 4 * HOLD_S
-    assert max(waits) < 40 * HOLD_S
+    assert sorted(waits)[len(waits) // 2] < 5 * HOLD_S
+    assert max(waits) < 100 * HOLD_S
 
 
 def test_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:

@@ -50,11 +50,10 @@ def list_letters(
 def _letters(url: str, kind: str | None, module: str | None, limit: int) -> Iterator[dict[str, Any]]:
     after = 0
     while limit > 0:
-        wanted = {"after": after, "limit": min(limit, PAGE), "kind": kind, "module": module}
-        query = {name: value for name, value in wanted.items() if value is not None}
-        page = _call(url, "GET", "/deadletters", **query)["data"]
+        size = min(limit, PAGE)
+        page = _call(url, "GET", "/deadletters", after=after, limit=size, kind=kind, module=module)["data"]
         yield from page
-        if len(page) < wanted["limit"]:
+        if len(page) < size:
             return
         after, limit = page[-1]["id"], limit - len(page)
 

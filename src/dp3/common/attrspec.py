@@ -1,7 +1,6 @@
 """Specification of attributes."""
 
 from dp3.model.attrspec import (
-    ID_REGEX,
     AttrSpec,
     AttrSpecClassic,
     AttrSpecGeneric,
@@ -16,6 +15,7 @@ from dp3.model.attrspec import (
     TimeseriesTSParams,
     timeseries_types,
 )
+from dp3.model.type_text import ID_REGEX
 
 __all__ = [
     "ID_REGEX",

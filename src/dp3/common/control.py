@@ -17,7 +17,7 @@ class ControlAction(Enum):
 class ControlMessage(BaseModel):
     """An action and its arguments, such as `etype` or `module`."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     action: ControlAction
     kwargs: dict[str, Any] = Field(default_factory=dict)

@@ -12,8 +12,8 @@ __all__ = ["AwareDatetime", "DP3Encoder", "ParsedTimedelta", "T2Datetime"]
 
 
 class DP3Encoder(json.JSONEncoder):
-    """JSON with the values of data-points: times in UTC as `YYYY-MM-DDTHH:MM:SS.mmm` without a zone, addresses
-    as text, durations in seconds."""
+    """JSON with the values of data-points: times in UTC as `YYYY-MM-DDTHH:MM:SS.mmm` without a zone,
+    addresses as text, durations in seconds."""
 
     def default(self, o: Any) -> Any:
         """The JSON form of a value that JSON does not know."""

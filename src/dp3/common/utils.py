@@ -108,7 +108,8 @@ def bytes2int(data: bytes) -> int:
 
 
 def conv_to_json(obj: object) -> dict[str, str]:
-    """For `json.dumps(default=…)`: times as `{"$datetime": …}`, durations as `{"$timedelta": "days,seconds,µs"}`.
+    """For `json.dumps(default=…)`: times as `{"$datetime": …}`, durations as
+    `{"$timedelta": "days,seconds,microseconds"}`.
 
     Raises `TypeError` for other objects.
     """

@@ -19,12 +19,15 @@ def build_model(source: Source) -> ModelSpec | None:
         source.problems.append(_nothing_defined(source, entities is None))
         return None
     try:
-        return ModelSpec({**(entities or {}), **{etype: _stand_in(etype) for etype in sorted(broken)}})
+        model = ModelSpec({**(entities or {}), **{etype: _stand_in(etype) for etype in sorted(broken)}})
     except ModelSpecError as error:
         for mistake in error.errors:
             if not mistake.path or mistake.path[0] not in broken:
                 source.report((FOLDER, *mistake.path), mistake.message)
         return None
+    for note in model.notes:
+        source.note((FOLDER, *note.path), note.message)
+    return model
 
 
 def _nothing_defined(source: Source, missing: bool) -> Problem:

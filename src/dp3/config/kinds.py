@@ -56,9 +56,22 @@ def _empty_for_null(value: Any) -> Any:
 
 
 Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+"""How many: a whole number of at least 1."""
+
 Size = Annotated[ByteSize, BeforeValidator(_no_bool), Field(gt=0)]
+"""Bytes: a whole number, or text such as `64MiB` or `1GB`."""
+
 Age = Annotated[ParsedTimedelta, AfterValidator(_no_negative_time)]
+"""A duration that may be zero."""
+
 Interval = Annotated[ParsedTimedelta, AfterValidator(_some_time)]
+"""A duration longer than zero."""
+
 OutputFile = Annotated[Path | None, PlainValidator(_output_file)]
+"""The path of a file to write, or None (`false`) for no file."""
+
 OrEmpty = BeforeValidator(_empty_for_null)
+"""Takes a group of settings that was left empty as one without any key."""
+
 Ignored = Annotated[Any, Unused()]
+"""A setting that may have any value, because nothing reads it."""

@@ -67,9 +67,8 @@ def load_module_config(config_dir: Path, name: str) -> dict[str, Any]:
 
     Raises `ConfigurationError` when it cannot be used, `ValueError` when `name` is not the name of a module.
     """
-    if name != Path(name).name or name.startswith(
-        "."
-    ):  # a name from a request must not lead out of the folder
+    # The name may come from a request: it must not lead out of the folder.
+    if not name or name != Path(name).name or name.startswith("."):
         raise ValueError(f"expected the name of a module, got {name!r}")
     folder = config_dir / FOLDER
     if not folder.is_dir():
@@ -78,4 +77,4 @@ def load_module_config(config_dir: Path, name: str) -> dict[str, Any]:
     own = [p for p in source.problems if p.file.relative_to(folder).parts[0] in (name, f"{name}.yml")]
     if own:
         raise ConfigurationError(own)
-    return dict(source.tree.get(name, {}))
+    return dict(source.tree[name]) if name in source.tree else {}

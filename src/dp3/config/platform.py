@@ -14,7 +14,8 @@ def _absolute(path: Any) -> Any:
 
 
 def _hierarchical(config: Any) -> Any:
-    return HierarchicalDict(config) if isinstance(config, dict) else config
+    plain = isinstance(config, dict) and not isinstance(config, HierarchicalDict)
+    return HierarchicalDict(config) if plain else config
 
 
 class PlatformConfig(BaseModel):

@@ -37,7 +37,10 @@ class Source:
             if found := self.documents.get(texts[:length]):
                 file, document = found
                 return Place(file, document.line(texts[length:]), texts[length:])
-        return Place(self.root.joinpath(*texts[:1]), None, texts[1:])
+        folders = next(
+            n for n in range(len(texts), -1, -1) if n == 0 or self.root.joinpath(*texts[:n]).is_dir()
+        )
+        return Place(self.root.joinpath(*texts[:folders]), None, texts[folders:])
 
     def report(self, path: Sequence[Hashable], message: str) -> None:
         """Add a problem at the place of the setting."""

@@ -48,7 +48,8 @@ class Document:
 
     def line(self, path: Sequence[Hashable]) -> int:
         """The line of the key or item at `path`, or of the nearest enclosing one that exists."""
-        line, node = 1, self.node
+        node = self.node
+        line = 1 if node is None else node.start_mark.line + 1
         for part in path:
             step = _step(node, str(part))
             if step is None:

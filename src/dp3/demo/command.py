@@ -52,8 +52,10 @@ def _say_where_to_look(console: Console, platform: Platform) -> None:
         ("/entity/ip/127.0.0.1/master", "a profile"),
         ("/telemetry/log", "how far the workers have got"),
     ):
-        console.print(f"  {platform.url}{path:32} {what}", highlight=False)
-    console.print(f"  {platform.log_file}  what the platform says", highlight=False)
+        console.print(f"  {platform.url}{path:29} {what}", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"  {platform.log_file} – what the platform says", markup=False, highlight=False, soft_wrap=True
+    )
     console.print("looking at this machine every two seconds; Ctrl-C ends")
 
 
@@ -90,7 +92,7 @@ def _directory(data_dir: Path | None, keep: bool, console: Console) -> Iterator[
     elif keep:
         made = Path(tempfile.mkdtemp(prefix="dp3-demo-"))
         yield made
-        console.print(f"data kept in {made}", highlight=False)
+        console.print(f"data kept in {made}", markup=False, highlight=False)
     else:
         with tempfile.TemporaryDirectory(prefix="dp3-demo-") as temporary:
             yield Path(temporary)

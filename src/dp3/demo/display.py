@@ -3,6 +3,7 @@
 from typing import Any
 
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 
 from dp3.demo.findings import SHOWN, Findings, Profile, all_values, latest
@@ -26,18 +27,18 @@ def _hosts(findings: Findings) -> Table:
     table = _table("hosts", "host", "system", "CPU %", "memory %", "load")
     for eid, profile in findings.hosts.items():
         points = profile.get("load") or [{"v": {"load_1m": None}}]
-        system = f"{latest(profile, 'os')} {latest(profile, 'kernel')}"
+        system = " ".join(_texts(profile, "os", "kernel"))
         load = points[-1]["v"]["load_1m"]
-        table.add_row(eid, system, *_texts(profile, "cpu_percent", "memory_percent"), _text(load))
+        table.add_row(escape(eid), system, *_texts(profile, "cpu_percent", "memory_percent"), _text(load))
     return table
 
 
 def _processes(findings: Findings) -> Table:
-    table = _table("busiest processes", "process", "CPU %", "memory MB", "state", "ports", "peers")
+    table = _table("busiest processes", "process", "CPU %", "memory MB", "state", "ports", "new peers")
     for eid, profile in list(findings.processes.items())[:SHOWN]:
         memory = latest(profile, "memory")
         table.add_row(
-            eid,
+            escape(eid),
             _text(latest(profile, "cpu_percent")),
             NOTHING if memory is None else str(memory // 1_000_000),
             _text(latest(profile, "state")),
@@ -53,7 +54,10 @@ def _services(findings: Findings) -> Table:
     )
     for eid, profile in sorted(findings.services.items())[:SHOWN]:
         table.add_row(
-            eid, _text(latest(profile, "name")), _joined(profile, "addresses"), _joined(profile, "exposure")
+            escape(eid),
+            _text(latest(profile, "name")),
+            _joined(profile, "addresses"),
+            _joined(profile, "exposure"),
         )
     return table
 
@@ -62,14 +66,14 @@ def _peers(findings: Findings) -> Table:
     table = _table("peers (scope and role are derived)", "address", "scope", "role", "uses", "offers")
     for eid, profile in list(findings.peers.items())[:SHOWN]:
         columns = (_joined(profile, attr) for attr in ("role", "uses", "offers"))
-        table.add_row(eid, _text(latest(profile, "scope")), *columns)
+        table.add_row(escape(eid), _text(latest(profile, "scope")), *columns)
     return table
 
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", expand=True)
     for column in columns:
-        table.add_column(column, overflow="ellipsis", no_wrap=True)
+        table.add_column(column, overflow="fold")
     return table
 
 
@@ -85,5 +89,5 @@ def _text(value: Any) -> str:
     if value is None:
         return NOTHING
     if isinstance(value, dict):
-        return str(value.get("eid", value))
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+        value = value.get("eid", value)
+    return f"{value:.1f}" if isinstance(value, float) else escape(str(value))

@@ -37,6 +37,8 @@ class Platform:
         self._lifeline = -1
 
     def __enter__(self) -> "Platform":
+        """Start the program. Raises `PlatformFailed` if somebody else listens on the port."""
+        _require_free(self.port)
         # The program ends when the other end of this pipe is closed, even if this process is killed.
         read_end, self._lifeline = os.pipe()
         try:
@@ -81,7 +83,7 @@ class Platform:
 
     def wait_ready(self, stop: threading.Event) -> bool:
         """Wait until it takes in data-points; False if `stop` was set before. Raises `PlatformFailed`."""
-        client = Client(self.url, timeout_s=5, retry=Retry(total_s=0))
+        client = Client(self.url, timeout_s=2, retry=Retry(total_s=0))
         deadline = time.monotonic() + READY_S
         while not stop.wait(0.1):
             self.check()
@@ -97,6 +99,14 @@ class Platform:
     def _last_lines(self) -> str:
         lines = self.log_file.read_text(errors="replace").splitlines()
         return "\n".join(lines[-SHOWN_LINES:])
+
+
+def _require_free(port: int) -> None:
+    """Without this check one would find, and use, whatever else answers there."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        raise PlatformFailed(f"cannot listen on port {port} of 127.0.0.1: {error.strerror}") from error
 
 
 def free_port() -> int:

@@ -22,7 +22,7 @@ STATES = {
     psutil.STATUS_STOPPED: ("stopped", 1.0),
     psutil.STATUS_ZOMBIE: ("zombie", 1.0),
 }
-FIELDS = ["pid", "name", "create_time", "username", "status", "cpu_percent", "memory_info", "exe"]
+FIELDS = ["pid", "name", "create_time", "username", "uids", "status", "cpu_percent", "memory_info", "exe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Process:
     name: str
     started: float | None
     user: str | None
+    uid: int | None
     status: str | None
     cpu_percent: float
     memory: int | None
@@ -57,6 +58,7 @@ def _all() -> Iterator[Process]:
             name=info["name"] or "unknown",
             started=info["create_time"],
             user=info["username"],
+            uid=info["uids"].real if info.get("uids") else None,
             status=info["status"],
             cpu_percent=info["cpu_percent"] or 0.0,
             memory=info["memory_info"].rss if info["memory_info"] else None,
@@ -71,12 +73,14 @@ class Processes:
 
     def __init__(self) -> None:
         self._once = Once()
+        self._users_once = Once()
 
     def points(self, host: str, processes: list[Process], during: Interval) -> list[Point]:
         """What runs on the host, and what it uses."""
         points = []
         for process in processes:
             points += self._once.of(process.eid, partial(facts, process))
+            points += self._users_once.of(process.user or "", partial(owner, process))
             points += use(process, during)
             points.append(seen("host", host, "processes", {"eid": process.eid}, during))
         return points
@@ -91,6 +95,13 @@ def facts(process: Process) -> list[Point]:
         "user": {"eid": process.user} if process.user else None,
     }
     return [plain("process", process.eid, attr, value) for attr, value in values.items() if value is not None]
+
+
+def owner(process: Process) -> list[Point]:
+    """The user it belongs to, where the system has numbers for users."""
+    if process.user is None or process.uid is None:
+        return []
+    return [plain("user", process.user, "uid", process.uid)]
 
 
 def use(process: Process, during: Interval) -> list[Point]:

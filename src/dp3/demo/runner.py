@@ -43,9 +43,9 @@ class Demonstration:
         self._watcher.start()
         try:
             self._show_until_the_end()
+            return self._settled()
         finally:
             self._watcher.stop()
-        return self._settled()
 
     def _show_until_the_end(self) -> None:
         end = None if self._seconds is None else time.monotonic() + self._seconds
@@ -67,12 +67,12 @@ class Demonstration:
             raise WatcherFailed(f"the watcher ended: {self._watcher.failure}") from self._watcher.failure
 
     def _settled(self) -> Findings:
-        """The findings once the modules have had their say about what was sent last, within `SETTLE_S`."""
-        self._check()
+        """The findings once watcher and modules have had their say, which takes a few seconds: two looks at
+        the machine, and what the modules derive from them. Not longer than `SETTLE_S`."""
         deadline = time.monotonic() + SETTLE_S
         while True:
+            self._check()
             findings = read_findings(self._client)
             if not findings.missing() or time.monotonic() > deadline or self._stop.is_set():
                 return findings
-            self._check()
             self._stop.wait(0.2)

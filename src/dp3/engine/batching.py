@@ -45,6 +45,7 @@ class BatchBuilder:
         self._gone: set[int] = set()
         self._derived: dict[tuple[int, Lane, int], tuple[int, list[WireTask]]] = {}
         self._tasks = 0
+        self._points = 0
         self._errors = 0
 
     def add(self, items: Iterable[Item], outcomes: Mapping[int, Outcome]) -> None:
@@ -109,6 +110,7 @@ class BatchBuilder:
         entry, task = item.entry, item.task
         written, attrs, plain, history = entry.append_time, plan.attrs, self._plain, self.batch.history
         row_key = history_key(entry.lane, entry.offset, task.first)
+        self._points += len(task.points)
         for number, point in enumerate(task.points, row_key):
             attr, kind = attrs.get(point.attr, (0, None))
             if kind is Kind.PLAIN:
@@ -155,6 +157,8 @@ class BatchBuilder:
 
     def _count(self) -> None:
         counts = {
+            "batches": 1,
+            "datapoints": self._points,
             "task_processed": self._tasks,
             "record_created": len(self.batch.created),
             "record_removed": len(self.batch.deleted),

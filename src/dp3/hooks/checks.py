@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Container, Mapping, Sequence
 from datetime import timedelta, tzinfo
+from types import MappingProxyType
 from typing import Any
 
 from apscheduler.triggers.cron import CronTrigger
@@ -26,15 +27,23 @@ def check_callable(kind: HookKind, hook: object) -> None:
         raise RegistrationError(f"The hook must take {shown}, but it takes {signature}.")
 
 
-def check_scheduled(func: object, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """A scheduler callback that takes exactly the static arguments given."""
+def check_scheduled(
+    func: object, func_args: Sequence[Any] | None, func_kwargs: Mapping[str, Any] | None
+) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    """A scheduler callback that takes exactly the static arguments given; returns a copy of these."""
     check_plain_callable("scheduler", func, "a function")
+    if isinstance(func_args, str) or not isinstance(func_args or (), Sequence):
+        raise RegistrationError(f"func_args must be a list of positional arguments, got {func_args!r}.")
+    if not isinstance(func_kwargs or {}, Mapping):
+        raise RegistrationError(f"func_kwargs must be a dictionary of named arguments, got {func_kwargs!r}.")
+    args, kwargs = tuple(func_args or ()), dict(func_kwargs or {})
     signature = _signature(func)
     if signature is not None and not _binds(signature, args, kwargs):
         raise RegistrationError(
             f"The callback takes {signature}, which does not fit func_args={list(args)!r}, "
-            f"func_kwargs={dict(kwargs)!r}."
+            f"func_kwargs={kwargs!r}."
         )
+    return args, MappingProxyType(kwargs)
 
 
 def check_plain_callable(kind: HookKind, hook: object, expected: str) -> None:
@@ -109,7 +118,8 @@ def parse_period(text: object, shortest: timedelta, what: str) -> timedelta:
         period: timedelta = TypeAdapter(ParsedTimedelta).validate_python(text)
     except ValidationError:
         problem = PydanticCustomError(
-            "time_duration", "Invalid time duration; expected text such as '90s', '5m', '2h' or '1d', or seconds"
+            "time_duration",
+            "Invalid time duration; expected text such as '90s', '5m', '2h' or '1d', or seconds",
         )
         line = InitErrorDetails(type=problem, loc=("period",), input=text)
         raise ValidationError.from_exception_data(what, [line]) from None
@@ -126,14 +136,14 @@ def _seconds(duration: timedelta) -> str:
 
 
 def check_cron(fields: Mapping[str, int | str | None], timezone: str | tzinfo) -> None:
-    """Fields that the scheduler's cron trigger takes, one by one so that the message can name the wrong one."""
+    """Fields that the cron trigger takes, tried one by one so that the message can name the wrong one."""
     for name, value in fields.items():
         try:
             CronTrigger(**{name: value}, timezone="UTC")
         except (ValueError, TypeError) as error:
             raise RegistrationError(f"Bad cron field {name}={value!r}: {error}") from error
     try:
-        CronTrigger(timezone=timezone)
+        CronTrigger(timezone=timezone or "(none)")
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise RegistrationError(f"Unknown timezone {timezone!r}; expected a name such as 'UTC'.") from error
 

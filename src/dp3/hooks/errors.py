@@ -1,9 +1,9 @@
 """What goes wrong when hooks are registered.
 
-    ValueError
-    └── RegistrationError        a hook, its place or its arguments are not acceptable
-        ├── UnknownNameError     (also a KeyError) no such entity type or attribute
-        └── CycleError           correlation hooks wait for each other
+ValueError
+└── RegistrationError        a hook, its place or its arguments are not acceptable
+    ├── UnknownNameError     (also a KeyError) no such entity type or attribute
+    └── CycleError           correlation hooks wait for each other
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ class UnknownNameError(RegistrationError, KeyError):
     """The registration names an entity type or attribute that the model does not have."""
 
     def __str__(self) -> str:
-        return ValueError.__str__(self) if not self.args else str(self.args[0])
+        return ValueError.__str__(self)
 
 
 class CycleError(RegistrationError):

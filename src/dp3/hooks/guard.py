@@ -1,10 +1,11 @@
 """Calls hooks of the ingestion so that their failures stay theirs."""
 
+from collections.abc import Sequence
 from threading import get_ident
 from time import monotonic_ns
 from typing import Any
 
-from dp3.hooks.outcome import AllowOutcome, HookError, HookOutcome, hook_failed
+from dp3.hooks.outcome import AllowOutcome, HookOutcome, hook_failed
 from dp3.hooks.results import tasks_of
 from dp3.hooks.table import Hook
 from dp3.hooks.watch import Entity, HookWatch
@@ -12,8 +13,6 @@ from dp3.model.task import DataPointTask
 
 _FAILURES = (Exception, SystemExit)
 """What counts as a failure of the hook; a library's `sys.exit()` must not end the worker."""
-
-_NO_TASKS: tuple[DataPointTask, ...] = ()
 
 
 class Guard:
@@ -29,14 +28,15 @@ class Guard:
     def run(self, hook: Hook, entity: Entity, *args: Any) -> HookOutcome:
         """Call a hook that may return tasks. When it raises, also in the middle of a generator, nothing that
         it produced is kept, so that calling it again adds nothing twice."""
-        tasks, error = _NO_TASKS, None
+        tasks: Sequence[DataPointTask] = ()
+        error = None
         thread = get_ident()
         start = monotonic_ns()
         self._slots[thread] = (hook, entity, start)
         try:
             result = hook.call(*args)
             if result is not None:
-                tasks, error = tasks_of(result, self._max_tasks)  # type: ignore[assignment]
+                tasks, error = tasks_of(result, self._max_tasks)
         except _FAILURES as raised:
             error = hook_failed(raised)
         finally:
@@ -55,7 +55,7 @@ class Guard:
             error = hook_failed(raised)
         finally:
             self._slots[thread] = None
-        return HookOutcome(_NO_TASKS, error, monotonic_ns() - start)
+        return HookOutcome((), error, monotonic_ns() - start)
 
     def allows(self, hook: Hook, entity: Entity, *args: Any) -> AllowOutcome:
         """Ask an allow hook. One that fails allows, and the failure is reported."""

@@ -29,7 +29,7 @@ def find_modules(names: list[str], directory: Path) -> dict[str, Path]:
 
     Raises `ModuleLoadError` when the directory can not be read, a name is not there or is there twice.
     """
-    available = _available(directory)
+    available = _available(directory) if names else {}
     missing = sorted(set(names) - set(available))
     if missing:
         near = "".join(suggestion(name, available) for name in missing)
@@ -40,7 +40,9 @@ def find_modules(names: list[str], directory: Path) -> dict[str, Path]:
         )
     for name in names:
         if names.count(name) > 1:
-            raise ModuleLoadError(f"Module '{name}' is enabled more than once; remove the repetition.", module=name)
+            raise ModuleLoadError(
+                f"Module '{name}' is enabled more than once; remove the repetition.", module=name
+            )
     return {name: available[name] for name in names}
 
 
@@ -78,7 +80,7 @@ def _same_file(name: str, known: ModuleType, file: Path) -> ModuleType:
     if Path(other) == file:
         return known
     raise ModuleLoadError(
-        f"Module '{name}' ({file}) has the name of a module that is already imported from {other}; rename it.",
+        f"Module '{name}' ({file}) has the name of a module already imported from {other}; rename it.",
         module=name,
         file=file,
     )

@@ -47,7 +47,9 @@ def load_modules(
         ]
         platform_config = make_platform_config()
         return [
-            LoadedModule(module.name, _construct(cls, module, directory, platform_config, config_tree, registrar))
+            LoadedModule(
+                module.name, _construct(cls, module, directory, platform_config, config_tree, registrar)
+            )
             for module in found
             for cls in module.classes
         ]

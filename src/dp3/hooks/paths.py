@@ -65,7 +65,9 @@ def _as_list(argument: str, paths: object) -> Iterable[object]:
 
 def _as_path(argument: str, path: object) -> Path:
     if isinstance(path, str):
-        raise RegistrationError(f"{argument} must be a list of paths: write [[{path!r}]] instead of [{path!r}].")
+        raise RegistrationError(
+            f"{argument} must be a list of paths: write [[{path!r}]] instead of [{path!r}]."
+        )
     steps = tuple(path) if isinstance(path, Sequence) else ()
     if not steps or not all(isinstance(step, str) for step in steps):
         raise RegistrationError(
@@ -86,7 +88,9 @@ def _walk(model: ModelSpec, etype: str, path: Path) -> list[Place]:
             near = suggestion(step, model.entity_attributes.get(here, ()))
             raise _invalid(etype, path, step, f"'{here}' has no such attribute.{near}")
         if isinstance(spec, AttrSpecTimeseries):
-            why = f"'{here}.{step}' is a timeseries, which has no current value; use register_timeseries_hook."
+            why = (
+                f"'{here}.{step}' is a timeseries, which has no current value; use register_timeseries_hook."
+            )
             raise _invalid(etype, path, step, why)
         places.append((here, step))
     return places
@@ -97,7 +101,9 @@ def _far_end(model: ModelSpec, etype: str, path: Path, place: Place) -> str:
     spec = model.attributes[place]
     if isinstance(spec, AttrSpecClassic) and spec.is_relation:
         return spec.relation_to
-    raise _invalid(etype, path, place[1], f"'{place[0]}.{place[1]}' is not a link, so the path must end there.")
+    raise _invalid(
+        etype, path, place[1], f"'{place[0]}.{place[1]}' is not a link, so the path must end there."
+    )
 
 
 def _invalid(etype: str, path: Path, step: str, why: str) -> RegistrationError:

@@ -21,11 +21,12 @@ class DaemonPool(Executor):
         self._max = threads
         self._name = name
         self._lock = Lock()
+        self._closed = False
         self._threads: list[Thread] = []
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call `fn(*args, **kwargs)` in one of the threads."""
+        """Call `fn(*args, **kwargs)` in one of the threads. Raises `RuntimeError` after `shutdown`."""
         future: Future[T] = Future()
 
         def call() -> None:
@@ -37,6 +38,8 @@ class DaemonPool(Executor):
                 future.set_result(result)
 
         with self._lock:
+            if self._closed:
+                raise RuntimeError(f"Pool {self._name} is shut down")
             self._work.put(call)
             if len(self._threads) < self._max:
                 self._add_thread()
@@ -45,6 +48,7 @@ class DaemonPool(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Let the threads end after their current work; `wait` for that without limit."""
         with self._lock:
+            self._closed = True
             threads = list(self._threads)
             for _ in threads:
                 self._work.put(None)

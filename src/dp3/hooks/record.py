@@ -29,7 +29,7 @@ class Record:
         """Raises `RegistrationError` when it is too late."""
         if self._sealed:
             raise RegistrationError(
-                "Registration is closed: hooks have been handed to the engine. Register in the module's __init__."
+                "Registration is closed: the engine has taken the hooks. Register in the module's __init__."
             )
 
     def add(self, registration: HookRegistration) -> None:

@@ -141,8 +141,7 @@ class CallbackRegistrar:
         schedule: Mapping[str, Any] | None,
         misfire_grace_time: int | None,
     ) -> int:
-        args, kwargs = tuple(func_args or ()), MappingProxyType(dict(func_kwargs or {}))
-        checks.check_scheduled(func, args, kwargs)
+        args, kwargs = checks.check_scheduled(func, func_args, func_kwargs)
         checks.check_misfire_grace_time(misfire_grace_time)
         job_id = len(self._record.matching(kind="scheduler")) + 1
         extra = {
@@ -211,7 +210,7 @@ class CallbackRegistrar:
         self._register_entity_hook(kind, hook, entity, deprecated=True)
 
     def register_attr_hook(self, hook_type: str, hook: NewAttrHook, entity: str, attr: str) -> None:
-        """Deprecated: use `register_on_new_attr_hook`. `hook_type` must be the one of the attribute's type."""
+        """Deprecated: use `register_on_new_attr_hook`. `hook_type` must fit the attribute's type."""
         self._warn("register_attr_hook", "register_on_new_attr_hook")
         with self._registering("on_new_attr", hook):
             message = f"Cannot register hook for attribute {entity}/{attr}, are you sure it exists?"

@@ -1,7 +1,7 @@
 """What is remembered of one registered hook."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
@@ -14,8 +14,6 @@ Path = tuple[str, ...]
 
 Place = tuple[str, str]
 """(entity type, attribute)."""
-
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -46,7 +44,7 @@ class HookRegistration:
     refresh: SharedFlag | None = None
     period: timedelta | None = None
     deprecated: bool = False
-    extra: Mapping[str, Any] = _NOTHING
+    extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     reads: tuple[Place, ...] = ()
     writes: tuple[Place, ...] = ()
     links: tuple[Place, ...] = ()

@@ -17,7 +17,7 @@ def tasks_of(result: Any, max_tasks: int) -> tuple[Sequence[DataPointTask], Hook
 
     Looks at no more than `max_tasks` items and one beyond them. Whatever iterating raises is raised.
     """
-    if not isinstance(result, Iterable) or isinstance(result, _NOT_COLLECTIONS):
+    if type(result) is not list and not _is_collection(result):
         return (), _mistake(f"returned {_a(result)}; expected None or a list of DataPointTask objects")
     items = list(islice(result, max_tasks + 1))
     mistakes = []
@@ -32,9 +32,13 @@ def tasks_of(result: Any, max_tasks: int) -> tuple[Sequence[DataPointTask], Hook
     return tasks, _mistake("; ".join(mistakes)) if mistakes else None
 
 
+def _is_collection(result: Any) -> bool:
+    return isinstance(result, Iterable) and not isinstance(result, _NOT_COLLECTIONS)
+
+
 def _mistake(reason: str) -> HookError:
     return HookError("result", reason)
 
 
 def _a(value: object) -> str:
-    return f"of type {type(value).__qualname__}: {bounded_repr(value)}"
+    return f"a value of type {type(value).__qualname__}: {bounded_repr(value)}"

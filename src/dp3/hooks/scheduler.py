@@ -7,6 +7,7 @@ from datetime import UTC, tzinfo
 from typing import Any
 
 from apscheduler.executors.pool import BasePoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from dp3.hooks import checks
@@ -24,6 +25,16 @@ class _DaemonExecutor(BasePoolExecutor):  # type: ignore[misc]
         super().__init__(DaemonPool(threads, "scheduler"))
 
 
+class _BackgroundScheduler(BackgroundScheduler):  # type: ignore[misc]
+    def _main_loop(self) -> None:
+        """APScheduler can not remove a job that just ran for the last time when it is stopped meanwhile."""
+        try:
+            super()._main_loop()
+        except JobLookupError:
+            if self.running:
+                raise
+
+
 class Scheduler:
     """Calls functions by cron expressions (those of APScheduler 3, in UTC unless told otherwise), in a pool
     of 10 threads.
@@ -33,7 +44,7 @@ class Scheduler:
     """
 
     def __init__(self) -> None:
-        self._scheduler = BackgroundScheduler(
+        self._scheduler = _BackgroundScheduler(
             executors={"default": _DaemonExecutor(POOL_THREADS)},
             job_defaults={"coalesce": True, "max_instances": 1},
             timezone=UTC,
@@ -63,9 +74,8 @@ class Scheduler:
         `day_of_week`, `hour`, `minute`, `second`. Returns the job's number. Raises `ValueError` for a bad
         field. A call later than `misfire_grace_time` seconds is left out."""
         given = {name: value for name, value in cron.items() if value is not None}
-        args, kwargs = tuple(func_args or ()), dict(func_kwargs or {})
         checks.check_cron(given, timezone)
-        checks.check_scheduled(func, args, kwargs)
+        args, kwargs = checks.check_scheduled(func, func_args, func_kwargs)
         checks.check_misfire_grace_time(misfire_grace_time)
         trigger = {"trigger": "cron", "timezone": timezone, **given}
         return self._add(func, get_func_name(func), args, kwargs, misfire_grace_time, trigger)

@@ -57,14 +57,19 @@ def create_app(services: Services) -> ASGIApp:
 
 
 class Shortcut:
-    """Hands `POST /datapoints` past the framework, which costs more than storing a data-point."""
+    """Hands `POST /datapoints` past the framework, which costs more than storing a data-point.
+
+    Both see the prefix that a reverse proxy puts before all paths, if there is one."""
 
     def __init__(self, framework: ASGIApp, datapoints: ASGIApp, root_path: str) -> None:
         self._framework = framework
         self._datapoints = datapoints
-        self._paths = {DATAPOINTS_PATH, root_path.rstrip("/") + DATAPOINTS_PATH}
+        self._root_path = root_path.rstrip("/")
+        self._paths = {DATAPOINTS_PATH, self._root_path + DATAPOINTS_PATH}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._root_path:
+            scope = {**scope, "root_path": self._root_path}
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in self._paths:
             await self._datapoints(scope, receive, send)
         else:
@@ -82,7 +87,7 @@ def _framework(services: Services, logs: list[DatapointLog]) -> FastAPI:
         for log in logs:
             log.close()
 
-    app = FastAPI(title="DP³", root_path=services.root_path, lifespan=lifespan)
+    app = FastAPI(title="DP³", lifespan=lifespan)
     app.add_exception_handler(Refusal, refusal_response)
     app.add_exception_handler(Disconnected, _nobody_listens)
     app.openapi = _with_datapoints(app.openapi)  # type: ignore[method-assign]

@@ -47,7 +47,7 @@ def _new_value(body: bytes) -> Any:
     try:
         return NewValue.model_validate(json.loads(body)).value
     except ValidationError as error:
-        raise invalid_value(["body"], str(error)) from None
+        raise invalid_value(["body"], error.errors()[0]["msg"]) from None
     except RecursionError:
         raise invalid_value(["body"], "The body is nested too deeply") from None
     except ValueError as error:

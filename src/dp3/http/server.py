@@ -13,7 +13,7 @@ from dp3.http.app import create_app
 from dp3.http.services import Services
 from dp3.runtime.paths import DataDir
 from dp3.runtime.resources import Resources, open_resources
-from dp3.runtime.signals import limit_stop, on_parent_death
+from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
 
 GRACE_S = 15
 """Requests under way at a stop have so long to finish."""
@@ -57,6 +57,7 @@ def serve(
                 )
             )
             _stop_with_parent(server)
+            on_stop_signal(limit_stop)  # uvicorn stops at a signal and then raises it again, for us
             server.run(sockets=[listener])
         finally:
             appender.close()

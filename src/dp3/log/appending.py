@@ -11,7 +11,8 @@ from dp3.log.segment import Tail, sql
 
 
 def next_append_time(lane: Lane, last_us: int, now_us: int) -> int:
-    """The first time after `last_us` and not before `now_us` that belongs to the lane: even in MAIN, odd in DERIVED."""
+    """The first time after `last_us`, not before `now_us`, that belongs to the lane: even in MAIN, odd
+    in DERIVED."""
     earliest = max(last_us + 1, now_us)
     return earliest + (earliest % 2 != lane)
 

@@ -33,10 +33,10 @@ class LaneReader:
     # -- segments ------------------------------------------------------------------------------------
     def rescan(self) -> None:
         """Look again which segments there are."""
-        firsts = self._pool.firsts()
-        while firsts and not self._is_there(firsts[-1]):
-            firsts.pop()
         with self._mutex:
+            firsts = self._pool.firsts()
+            while firsts and not self._is_there(firsts[-1]):
+                firsts.pop()
             self._firsts = tuple(firsts)
 
     def segments(self) -> tuple[int, ...]:

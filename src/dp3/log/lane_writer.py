@@ -70,7 +70,16 @@ class LaneWriter:
 
     def remove_before(self, offset: int, before_us: int) -> int:
         """Delete the segments whose last entry is below `offset` and was appended before `before_us`."""
-        self._reader.rescan()
+        return self._reader.retrying(lambda: self._remove_before(offset, before_us))
+
+    def close(self) -> None:
+        """Give back the lock and the connection."""
+        with self._lock.held():
+            self._let_go()
+        self._lock.close()
+
+    # -- inside --------------------------------------------------------------------------------------
+    def _remove_before(self, offset: int, before_us: int) -> int:
         removed = 0
         for first in self._reader.segments()[:-1]:
             tail = self._reader.tail(first)
@@ -81,13 +90,6 @@ class LaneWriter:
         self._reader.rescan()
         return removed
 
-    def close(self) -> None:
-        """Give back the lock and the connection."""
-        with self._lock.held():
-            self._let_go()
-        self._lock.close()
-
-    # -- inside --------------------------------------------------------------------------------------
     @contextmanager
     def _held(self) -> Iterator[None]:
         """Hold the lane's lock. After a refusal the next one begins with a new connection."""
@@ -130,14 +132,15 @@ class LaneWriter:
         return self._settle(newest, open_segment(self._pool.path(newest)))
 
     def _advance(self, sealed: apsw.Connection, tail: Tail) -> tuple[apsw.Connection, Tail]:
-        """Go on to the segment after a sealed one, and make it if nobody has: whoever sealed may have died."""
+        """Go on to the segment after a sealed one; make it if nobody has, whoever sealed may have died."""
         keys = list(sealed.execute(sql()["producer_keys"]))
         first = tail.offset + 1
         following = make_segment(self._pool.path(first), tail, keys, self._clock.now_us())
-        finished = self._pool.path(self._first)
+        finished = self._first
         self._let_go()
-        self._checkpointer.retire(finished)
+        self._pool.forget(finished)
         self._settle(first, following)
+        self._checkpointer.retire(self._pool.path(finished))
         return following, tail_of(following)
 
     def _settle(self, first: int, connection: apsw.Connection) -> apsw.Connection:

@@ -98,7 +98,8 @@ class Log(Protocol):
         ...
 
     def read(self, lane: Lane, after: int, max_bytes: int) -> list[Entry]:
-        """Entries with offset > `after` in order, at least one if there is any, about `max_bytes` of bodies."""
+        """Entries with offset > `after` in order, at least one if there is any, about `max_bytes` of
+        bodies."""
         ...
 
     def read_back(self, lane: Lane, before: int | None, max_bytes: int) -> list[Entry]:

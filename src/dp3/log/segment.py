@@ -52,6 +52,8 @@ def sql() -> Statements:
 
 def open_segment(path: Path) -> apsw.Connection:
     """A connection to an existing segment. Raises `SegmentMissing`, or `FormatError` for a foreign file."""
+    if not path.exists():
+        raise SegmentMissing(str(path))
     try:
         connection = connect(path, create=False, page_size=PAGE_SIZE)
     except apsw.CantOpenError:

@@ -103,12 +103,12 @@ class TimeseriesSeries(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data_type: str
+    data_type: DataType
 
-    @field_validator("data_type")
+    @field_validator("data_type", mode="before")
     @classmethod
-    def _known(cls, data_type: str) -> str:
-        if data_type not in SERIES_DATA_TYPES:
+    def _known(cls, data_type: Any) -> Any:
+        if str(data_type) not in SERIES_DATA_TYPES:
             known = ", ".join(SERIES_DATA_TYPES)
             raise ValueError(f"Data type '{data_type}' is not supported for series: use {known}")
         return data_type
@@ -223,7 +223,7 @@ class AttrSpecPlain(AttrSpecClassic):
 
 
 class AttrSpecReadOnly(AttrSpecPlain):
-    """A mirror attribute: its values come from the links that point to the entity; it takes no data-points."""
+    """A mirror attribute: its values come from links to the entity, it takes no data-points."""
 
     dp_prefix: ClassVar = "DataPointReadOnly"
 
@@ -272,15 +272,17 @@ class AttrSpecTimeseries(AttrSpecGeneric):
 
     @field_validator("series", mode="after")
     @classmethod
-    def _with_implicit_series(cls, series: dict[str, TimeseriesSeries], info: Any) -> dict[str, TimeseriesSeries]:
+    def _with_implicit_series(
+        cls, series: dict[str, TimeseriesSeries], info: Any
+    ) -> dict[str, TimeseriesSeries]:
         for name in series:
             if name.startswith("_"):
                 raise ValueError(f"Series id '{name}' must not start with an underscore")
         implicit = IMPLICIT_SERIES[info.data.get("timeseries_type", "regular")]
         for name in implicit:
-            if name in series and series[name].data_type != "time":
+            if name in series and str(series[name].data_type) != "time":
                 raise ValueError(f"Series '{name}' must be of data type time, got {series[name].data_type}")
-        return series | {name: TimeseriesSeries(data_type="time") for name in implicit}
+        return series | {name: TimeseriesSeries(data_type=DataType("time")) for name in implicit}
 
     @field_validator("timeseries_params", mode="after")
     @classmethod
@@ -292,7 +294,7 @@ class AttrSpecTimeseries(AttrSpecGeneric):
     @cached_property
     def series_codec(self) -> SeriesCodec:
         """The compiled form of values and times."""
-        series = {name: spec.data_type for name, spec in self.series.items()}
+        series = {name: str(spec.data_type) for name, spec in self.series.items()}
         step = self.timeseries_params.time_step or timedelta(0)
         return compile_series(series, self.timeseries_type, step // timedelta(microseconds=1))
 
@@ -321,7 +323,7 @@ _SPEC_CLASSES: Mapping[AttrType, type[AttrSpecPlain | AttrSpecObservations | Att
 }
 
 
-def AttrSpec(id: str, spec: Mapping[str, Any]) -> AttrSpecType:  # noqa: N802 (named like the classes it makes)
+def AttrSpec(id: str, spec: Mapping[str, Any]) -> AttrSpecType:
     """The specification of attribute `id` as configured in `spec`; needs an `entity_context`.
 
     Raises `ValueError` (pydantic's `ValidationError` for wrong keys and values).

@@ -1,6 +1,6 @@
 """Building the specifications of a model, collecting every mistake on the way."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -19,12 +19,16 @@ from dp3.model.errors import SpecError, did_you_mean, shown
 from dp3.model.spec_errors import spec_errors
 
 Path = tuple[str, ...]
-T = TypeVar("T")
+T = TypeVar("T", bound=BaseModel)
 
 _LENIENT: Mapping[str, type[BaseModel]] = {
     "history_params": ObservationsHistoryParams,
     "timeseries_params": TimeseriesTSParams,
 }
+
+
+_STAND_IN = EntitySpec(id="invalid", name="", snapshot=False)
+"""Takes the place of an invalid entity type so that its attributes and links to it are checked too."""
 
 
 class Builder:
@@ -56,31 +60,27 @@ class Builder:
             self._error((etype,), f"Invalid entity specification for '{etype}': {_top_level(spec)}")
             return
         entity = self._validated((etype, "entity"), EntitySpec, spec["entity"])
-        if entity is None:
-            return
-        if entity.id != etype:
+        if entity is not None and entity.id != etype:
             message = f"Entity id '{etype}' does not match entity id '{entity.id}' in spec."
             self._error((etype, "entity", "id"), message)
-        self.entities[etype] = entity
+        self.entities[etype] = entity or _STAND_IN
 
     def _attributes(self, etype: str, entity: EntitySpec) -> None:
-        made = self.attributes[etype] = {}
         attribs = self._raw[etype]["attribs"]
-        if attribs is None:
-            return
-        if not isinstance(attribs, Mapping):
+        made = self.attributes[etype] = {}
+        if not isinstance(attribs, Mapping | None):
             self._error((etype, "attribs"), f"Attributes must be a mapping, got {shown(attribs)}")
             return
-        with entity_context(entity, self._linkable()):
-            for attr, raw in attribs.items():
-                spec = self._attribute((etype, "attribs", str(attr)), raw)
+        with entity_context(entity, self.entities):
+            for attr, raw in (attribs or {}).items():
+                spec = self._attribute((etype, "attribs", attr), raw)
                 if spec is not None:
                     made[attr] = spec
 
-    def _linkable(self) -> Mapping[str, EntitySpec]:
-        return self.entities
-
     def _attribute(self, path: Path, raw: Any) -> AttrSpecType | None:
+        if not isinstance(path[-1], str):
+            self._error(path, f"Attribute id must be text, got {path[-1]!r}: put it in quotes")
+            return None
         if not isinstance(raw, Mapping):
             self._error(path, f"Attribute specification must be a mapping, got {shown(raw)}")
             return None
@@ -92,9 +92,9 @@ class Builder:
         self._note_unknown(path, raw)
         return self._validated(path, cls, {**raw, "id": path[-1]})
 
-    def _validated(self, path: Path, cls: "type[T]", raw: Any) -> T | None:
+    def _validated(self, path: Path, cls: type[T], raw: Any) -> T | None:
         try:
-            return cls.model_validate(raw)  # type: ignore[attr-defined,no-any-return]
+            return cls.model_validate(raw)
         except ValidationError as error:
             self.errors += spec_errors(path, cls, error)
             return None
@@ -117,7 +117,7 @@ class Builder:
         name, target = spec.mirror_as, spec.relation_to
         if name is None:
             return
-        if name in self._raw[target]["attribs"] or name in self.attributes[target]:
+        if name in (self._raw[target]["attribs"] or ()) or name in self.attributes[target]:
             message = (
                 f"'{target}.{name}' is a mirrored attribute, but already exists in configuration. "
                 "Mirrored attributes are defined implicitly, remove the definition."
@@ -135,6 +135,8 @@ class Builder:
             )
 
     def _weak_types(self) -> None:
+        if any("attribs" in error.path for error in self.errors):
+            return  # the missing reference may be one of the invalid attributes
         referenced = {spec.relation_to for _, _, spec in self._relations() if not _is_mirror(spec)}
         for etype, entity in self.entities.items():
             if isinstance(entity.lifetime, WeakLifetime) and etype not in referenced:

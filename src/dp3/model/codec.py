@@ -35,7 +35,7 @@ class Codec:
     """The compiled form of one data type.
 
     `annotation` is what pydantic validates a value with (lax mode). `accept` takes a JSON-decoded value to
-    its wire form or raises `Reject`; it never accepts what `annotation` would refuse, nor with another result.
+    its wire form or raises `Reject`; it never accepts what `annotation` refuses, nor with another result.
     `to_wire` raises `ValueError` for what is not a value of the type; `from_wire` trusts its input.
     """
 

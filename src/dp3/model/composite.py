@@ -48,9 +48,14 @@ def compile_type(expr: TypeExpr, entities: Mapping[str, LinkTarget]) -> Codec:
     return _category(expr)
 
 
+def list_of(annotation: Any) -> Any:
+    """The annotation of a list of such values."""
+    return list[annotation]
+
+
 def _array(elem: Codec) -> Codec:
     return Codec(
-        list[elem.annotation],  # type: ignore[name-defined]
+        list_of(elem.annotation),
         _list_acceptor(elem.accept),
         _list_writer(elem.to_wire),
         _list_reader(elem.from_wire),
@@ -202,7 +207,7 @@ def model_with_fields(name: str, base: type[BaseModel], fields: Mapping[str, Any
     """A pydantic class whose fields may be called like its methods (`copy`, `json`)."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Field name .* shadows an attribute", UserWarning)
-        return create_model(name, __base__=base, **dict(fields))  # type: ignore[no-any-return,call-overload]
+        return create_model(name, __base__=base, **dict(fields))
 
 
 def _category(expr: OneOf) -> Codec:

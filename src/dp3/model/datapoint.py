@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, create_model, field_validator
 
 from dp3.clock import to_datetime, to_us
+from dp3.model.codec import Text
 from dp3.model.construct import construct
 from dp3.model.durations import AwareDatetime, T2Datetime
 from dp3.model.errors import shown
@@ -29,7 +31,7 @@ class DataPointBase(BaseModel):
     etype: str
     eid: Any
     attr: str
-    src: str | None = None
+    src: Text | None = None
     v: Any
     c: Any = None
     t1: datetime | None = None
@@ -112,19 +114,23 @@ def point_to_wire(dp: DataPointBase) -> WirePoint:
     try:
         return _to_wire(dp, spec)
     except (TypeError, AttributeError, KeyError, ValueError) as error:
-        place = f"'{dp.etype}.{dp.attr}'"
-        raise ValueError(f"Data-point of {place} no longer fits its attribute: {error or shown(dp.v)}") from error
+        reason = str(error) or f"v is {shown(dp.v)}"
+        raise ValueError(f"Data-point no longer fits '{dp.etype}.{spec.id}': {reason}") from error
 
 
 def _to_wire(dp: DataPointBase, spec: "AttrSpecGeneric") -> WirePoint:
-    return WirePoint(
-        dp.attr,
-        spec.to_wire(dp.v),
-        None if dp.t1 is None else to_us(dp.t1),
-        None if dp.t2 is None else to_us(dp.t2),
-        confidence_to_wire(dp.c),
-        dp.src,
-    )
+    v = spec.to_wire(dp.v)
+    c = confidence_to_wire(dp.c)
+    if isinstance(dp, DataPointPlainBase):
+        return WirePoint(spec.id, v, None, None, c, dp.src)
+    if dp.t1 is None or dp.t2 is None or dp.t2 < dp.t1:
+        raise ValueError(f"expected t1 and t2 in this order, got {dp.t1} and {dp.t2}")
+    t1, t2 = to_us(dp.t1), to_us(dp.t2)
+    if isinstance(dp, DataPointTimeseriesBase):
+        cast("AttrSpecTimeseries", spec).accept_times(t1, t2, v)
+    elif c is None:
+        raise ValueError(f"expected a confidence c from 0 to 1, got {shown(dp.c)}")
+    return WirePoint(spec.id, v, t1, t2, c, dp.src)
 
 
 def confidence_to_wire(c: Any) -> int | None:
@@ -165,4 +171,4 @@ def to_json_friendly(v: Any) -> Any:
 
 def is_list_ordered(to_check: Sequence[Any]) -> bool:
     """Whether no item is smaller than the one before it."""
-    return all(a <= b for a, b in zip(to_check, to_check[1:], strict=False))
+    return all(a <= b for a, b in pairwise(to_check))

@@ -38,16 +38,14 @@ class WeakLifetime(_Lifetime):
     type: Literal["weak"] = "weak"
 
 
-EntityLifetime = Annotated[
-    ImmortalLifetime | TimeToLiveLifetime | WeakLifetime, Field(discriminator="type")
-]
+EntityLifetime = Annotated[ImmortalLifetime | TimeToLiveLifetime | WeakLifetime, Field(discriminator="type")]
 
 
 class EntitySpec(BaseModel):
     """One entity type as configured.
 
     Besides the configured keys it offers the conversions of its ids. `accept_eid` takes a JSON value to the
-    wire form or raises `Reject` when that is not obviously possible; `eid_adapter` validates as data-points do.
+    wire form or raises `Reject` unless it is obviously fine; `eid_adapter` validates as for data-points.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -105,4 +103,3 @@ class EntitySpec(BaseModel):
 
 def _checked(eid: AnyEidT, adapter: TypeAdapter[AnyEidT]) -> AnyEidT:
     return eid if isinstance(eid, IPv4Address | MACAddress) else adapter.validate_python(eid)
-

@@ -1,5 +1,6 @@
 """pydantic's errors in the words of a configuration file."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -56,7 +57,8 @@ def _lifetime_keys(cls: type[BaseModel], tag: str) -> Iterable[str]:
 
 
 def _near_choice(detail: Any) -> str:
-    expected = detail.get("ctx", {}).get("expected") or detail.get("ctx", {}).get("expected_tags")
-    return did_you_mean(detail["input"], str(expected).replace("'", "").replace(" or ", ", ").split(", ")) if (
-        isinstance(expected, str) and isinstance(detail["input"], str)
-    ) else ""
+    context = detail.get("ctx", {})
+    expected, given = context.get("expected", context.get("expected_tags")), detail["input"]
+    if not isinstance(expected, str) or not isinstance(given, str):
+        return ""
+    return did_you_mean(given, re.findall(r"'([^']+)'", expected))

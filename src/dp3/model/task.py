@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-def HASH(key: str) -> int:  # noqa: N802 (the documented name)
+def HASH(key: str) -> int:
     """A number 0…65535 that depends on `key` only: the last four hex digits of its MD5."""
     return int(md5(key.encode(), usedforsecurity=False).hexdigest()[-4:], 16)
 
@@ -82,11 +82,15 @@ class DataPointTask:
 
     @property
     def data_points(self) -> list[DataPointBase]:
-        """The data-points as objects of their attributes' classes."""
+        """The data-points as objects of their attributes' classes (those of unknown attributes left out)."""
         if self._points is None:
             attribs = self.model_spec.entity_attributes[self.etype]
             etype, eid = self.etype, self.eid
-            self._points = [point_from_wire(attribs[p.attr], etype, eid, p) for p in self._wire_points]
+            self._points = [
+                point_from_wire(attribs[point.attr], etype, eid, point)
+                for point in self._wire_points
+                if point.attr in attribs
+            ]
         return self._points
 
     @data_points.setter
@@ -188,6 +192,7 @@ def task_from_wire(wire: WireTask, model_spec: "ModelSpec") -> DataPointTask:
     task._points = None
     task._wire_points = wire.points
     task.tags = wire.tags
-    task.ttl_tokens = wire.ttl_tokens and {name: to_datetime(us) for name, us in wire.ttl_tokens.items()}
+    tokens = wire.ttl_tokens
+    task.ttl_tokens = None if tokens is None else {name: to_datetime(us) for name, us in tokens.items()}
     task.delete = wire.delete
     return task

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from dp3.model.codec import Text
 from dp3.model.datapoint import DataPointBase
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from dp3.model.spec import ModelSpec
 
 _NO_MODEL = (
-    "Missing `model_spec` in context: pass `model_spec=…`, build the task inside `with task_context(model_spec):`, "
-    "or call `set_default_model(model_spec)` once at start"
+    "Missing `model_spec` in context: pass `model_spec=…`, build the task inside "
+    "`with task_context(model_spec):`, or call `set_default_model(model_spec)` once at start"
 )
 
 
@@ -52,7 +52,7 @@ def _data_point(value: Any, info: ValidationInfo) -> Any:
 def _as_object(value: Any, model: "ModelSpec") -> DataPointBase:
     if isinstance(value, DataPointBase):
         cls = _dp_model(model, value.etype, value.attr)
-        return value if isinstance(value, cls) else cls.model_validate(dict(value))
+        return value if isinstance(value, cls) else cls.model_validate(_as_input(value))
     if not isinstance(value, Mapping):
         raise ValueError(f"Data-point must be an object or a dictionary, got {shown(value)}")
     missing = [key for key in ("etype", "attr") if key not in value]
@@ -61,9 +61,14 @@ def _as_object(value: Any, model: "ModelSpec") -> DataPointBase:
     return _dp_model(model, value["etype"], value["attr"]).model_validate(value)
 
 
+def _as_input(dp: DataPointBase) -> dict[str, Any]:
+    """The input that a data-point of another model or of a base class stands for."""
+    return dict(dp) | {"v": json_value(dp.v)}
+
+
 def _dp_model(model: "ModelSpec", etype: Any, attr: Any) -> type[DataPointBase]:
-    attribs = model.entity_attributes.get(etype, {})
-    if attr not in attribs:
+    attribs = model.entity_attributes.get(etype, {}) if isinstance(etype, str) else {}
+    if not isinstance(attr, str) or attr not in attribs:
         raise ValueError(f"Attribute '{attr}' not found in entity '{etype}'{did_you_mean(attr, attribs)}")
     return attribs[attr].dp_model
 
@@ -80,6 +85,8 @@ def _wire_tag(tag: Any) -> Any:
 class TaskFields(BaseModel):
     """The arguments of a task, typed."""
 
+    model_config = ConfigDict(title="DataPointTask")
+
     etype: Annotated[str, AfterValidator(_known_etype)]
     eid: Annotated[Any, AfterValidator(_typed_eid)]
     data_points: list[Annotated[Any, AfterValidator(_data_point)]] = Field(default_factory=list)
@@ -91,7 +98,8 @@ class TaskFields(BaseModel):
     def _not_empty(self, info: ValidationInfo) -> "TaskFields":
         if not (self.data_points or self.ttl_tokens or self.delete or _context(info).allow_empty):
             raise ValueError(
-                "DataPointTask must contain at least one datapoint, non-empty ttl_tokens, or be a delete task."
+                "DataPointTask must contain at least one datapoint, non-empty ttl_tokens, "
+                "or be a delete task."
             )
         return self
 

@@ -54,6 +54,10 @@ def time_from_text(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def _is_canonical(text: str) -> bool:
+    return len(text) == 20 and text[10] == "T" and text[19] == "Z"
+
+
 def canonical_ipv4(text: str) -> str:
     """Canonical form of the usual text of an IPv4 address, else `Reject`."""
     if _match_ipv4(text):
@@ -83,8 +87,7 @@ def canonical_time(text: str) -> str:
     if not _match_time(text):
         raise Reject
     try:
-        return time_to_text(datetime.fromisoformat(text))
+        moment = datetime.fromisoformat(text)
+        return text if _is_canonical(text) else time_to_text(moment)
     except (ValueError, OverflowError):
         raise Reject from None
-
-

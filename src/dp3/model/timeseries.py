@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from dp3.clock import to_datetime, to_us
 from dp3.model.codec import PRIMITIVE_CODECS, Codec, Converter
-from dp3.model.composite import model_with_fields
+from dp3.model.composite import list_of, model_with_fields
 from dp3.model.construct import construct
 from dp3.model.errors import Reject
 from dp3.model.text import time_from_text, time_to_text
@@ -66,7 +67,7 @@ def _regular(step_us: int) -> TimesRule:
 
 def _irregular(t1: int, t2: int | None, times: Times) -> int:
     end = _check_ends(t1, t2, times, "time", "time")
-    if not all(a <= b for a, b in zip(times.first, times.first[1:], strict=False)):
+    if not all(a <= b for a, b in pairwise(times.first)):
         raise AssertionError("'time' series is not ordered")
     return end
 
@@ -104,9 +105,9 @@ class SeriesCodec:
 
 
 def compile_series(series: Mapping[str, str], timeseries_type: str, step_us: int) -> SeriesCodec:
-    """Compile a timeseries attribute; `series` maps every series, implicit ones included, to its data type."""
+    """Compile a timeseries attribute; `series` maps all series, implicit ones included, to data types."""
     parts = {name: PRIMITIVE_CODECS[data_type] for name, data_type in series.items()}
-    fields: dict[str, Any] = {name: (list[part.annotation], ...) for name, part in parts.items()}
+    fields: dict[str, Any] = {name: (list_of(part.annotation), ...) for name, part in parts.items()}
     model = model_with_fields("SeriesValues", SeriesValues, fields)
     codec = Codec(
         Annotated[model, AfterValidator(_equal_lengths)],
@@ -120,11 +121,17 @@ def compile_series(series: Mapping[str, str], timeseries_type: str, step_us: int
 
 
 def _equal_lengths(value: BaseModel) -> BaseModel:
-    lengths = {name: len(values) for name, values in value}
-    if len(set(lengths.values())) > 1:
-        listing = ", ".join(f"{name}: {length}" for name, length in lengths.items())
-        raise AssertionError(f"Series values have different lengths: {listing}")
+    try:
+        _require_equal_lengths(value.__dict__)
+    except ValueError as error:
+        raise AssertionError(str(error)) from None
     return value
+
+
+def _require_equal_lengths(lists: Mapping[str, Sequence[Any]]) -> None:
+    if len({len(values) for values in lists.values()}) > 1:
+        lengths = ", ".join(f"{name}: {len(values)}" for name, values in lists.items())
+        raise ValueError(f"Series values have different lengths: {lengths}")
 
 
 def _acceptor(parts: Mapping[str, Codec]) -> Converter:
@@ -152,7 +159,9 @@ def _writer(model: type[BaseModel], parts: Mapping[str, Codec]) -> Converter:
     def to_wire(value: Any) -> dict[str, list[Any]]:
         if isinstance(value, model):
             state = value.__dict__
-            return {name: [write(v) for v in state[name]] for name, write in writers}
+            wire = {name: [write(v) for v in state[name]] for name, write in writers}
+            _require_equal_lengths(wire)
+            return wire
         raise Reject(f"expected {model.__name__}, got {type(value).__name__}")
 
     return to_wire
@@ -175,12 +184,12 @@ def _rows(lists: Any) -> int:
 def _wire_times_checker(rule: TimesRule, names: Sequence[str]) -> Callable[[int, int | None, Any], int]:
     def accept_times(t1: int, t2: int | None, wire: Any) -> int:
         if t2 is not None and t2 < t1:
-            raise Reject
+            raise Reject("'t2' is before 't1'")
         columns = [[to_us(time_from_text(v)) for v in wire[name]] for name in names]
         try:
             return rule(t1, t2, _times(_rows(wire), columns))
-        except AssertionError:
-            raise Reject from None
+        except AssertionError as error:
+            raise Reject(str(error)) from None
 
     return accept_times
 

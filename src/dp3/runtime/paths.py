@@ -23,10 +23,6 @@ class DataDir:
         return cls(config_dir.resolve().parent / "dp3-data")
 
     @property
-    def log(self) -> Path:
-        return self.root / "log"
-
-    @property
     def state(self) -> Path:
         return self.root / "state"
 

@@ -28,7 +28,7 @@ def open_resources(
     """Open both, made when they do not exist yet; `checkpoint` in processes that write the state much."""
     settings = config.processing_core
     log = open_log(
-        data.log,
+        data.root,
         clock,
         segment_bytes=settings.log.segment_size,
         segment_age_s=settings.log.segment_age.total_seconds(),

@@ -16,7 +16,7 @@ STOP_LIMIT_S = 60.0
 logger = logging.getLogger(__name__)
 
 
-def on_stop_signal(stop: Callable[[], None]) -> None:
+def on_stop_signal(stop: Callable[[], object]) -> None:
     """Call `stop` at the first SIGINT or SIGTERM; the second one ends the process at once."""
     seen = threading.Event()
 

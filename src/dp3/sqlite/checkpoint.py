@@ -18,8 +18,8 @@ RETRY_S = 0.02
 TRUNCATE_BUSY_MS = 10
 """How long emptying a WAL may wait for a reader; writers stand still meanwhile."""
 
-TRUNCATE_REST_PAGES = 1000
-"""Writers stand still while the last pages are moved: 4 MB take a few milliseconds."""
+TRUNCATE_REST_PAGES = 256
+"""Writers stand still while the last pages are moved: 2 MB take a few milliseconds."""
 
 
 def wal_size(path: Path) -> int:

@@ -85,10 +85,12 @@ def check_format(connection: apsw.Connection, application_id: int, version: int,
     `application_id` and `version` are those that this program writes, `what` is what the user calls the
     file ("the state", "a log segment"). Raises `FormatError` when the file is of another program or newer.
     """
-    found_id = connection.pragma("application_id")
-    found: int = connection.pragma("user_version")
+    with connection:
+        found_id = connection.pragma("application_id")
+        found: int = connection.pragma("user_version")
+        empty = connection.pragma("schema_version") == 0
     path = connection.filename
-    if found_id == 0 and found == 0 and connection.pragma("schema_version") == 0:
+    if empty and found_id == 0 and found == 0:
         return 0
     if found_id != application_id:
         raise FormatError(

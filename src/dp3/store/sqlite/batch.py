@@ -7,7 +7,7 @@ import apsw
 
 from dp3.sqlite import load_statements
 from dp3.store.port import Batch, DeadLetter, Lease
-from dp3.store.sqlite.json import to_json
+from dp3.store.sqlite.json_columns import to_json
 from dp3.store.sqlite.leases import Leases
 
 _ENTITY_AND_ATTR = itemgetter(0, 1)

@@ -7,7 +7,7 @@ from dp3.clock import Clock
 from dp3.sqlite import load_statements
 from dp3.store.port import ControlMessage
 from dp3.store.sqlite.connections import Readers, Writer
-from dp3.store.sqlite.json import from_json, to_json
+from dp3.store.sqlite.json_columns import from_json, to_json
 
 RESULTS_KEPT_US = 24 * 3_600 * 1_000_000
 """How long the result of a message can be asked for: the sender waits for seconds."""

@@ -5,7 +5,7 @@ from typing import Any
 from dp3.sqlite import load_statements
 from dp3.store.port import DeadLetter, StoredDeadLetter
 from dp3.store.sqlite.connections import Readers
-from dp3.store.sqlite.json import from_json
+from dp3.store.sqlite.json_columns import from_json
 
 FILTERS = ("kind", "module", "hook", "etype", "eid")
 

@@ -10,6 +10,7 @@ from dp3.model.partition import DEFAULT_PARTITIONS
 from dp3.sqlite import (
     Checkpointer,
     FairLock,
+    Statements,
     check_format,
     connect,
     load_statements,
@@ -86,7 +87,7 @@ def _prepare(path: Path, lock: FairLock, partitions: int) -> int:
         try:
             if check_format(connection, APPLICATION_ID, FORMAT, "the state") == 0:
                 with transaction(connection):
-                    _create(connection, partitions)
+                    _create(connection, sql, partitions)
                 _make_entry_durable(path.parent)
             found: int = connection.execute(sql["partitions"]).get
             return found
@@ -94,10 +95,9 @@ def _prepare(path: Path, lock: FairLock, partitions: int) -> int:
             connection.close()
 
 
-def _create(connection: apsw.Connection, partitions: int) -> None:
+def _create(connection: apsw.Connection, sql: Statements, partitions: int) -> None:
     if partitions < 1:
         raise ValueError(f"partitions must be at least 1, got {partitions}")
-    sql = load_statements("dp3.store.sqlite", "schema.sql")
     connection.execute(sql["schema"])
     connection.execute(sql["set_partitions"], (partitions,))
     lanes = [(lane, partition) for lane in LANES for partition in range(partitions)]

@@ -1,0 +1,148 @@
+"""`dp3 bench ingest`: how fast data-points get in, against the floor measured in the same run."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import msgspec
+
+from dp3.bench import floor
+from dp3.bench.load import Body, Load, send
+from dp3.bench.rows import PLAIN
+from dp3.bench.server import Server, disk_bytes, median_fdatasync_ms, running, wal_bytes
+from dp3.bench.workload import ETYPE, Workload
+from dp3.clock import SystemClock
+from dp3.log.segments import open_log
+from dp3.store.port import Store
+from dp3.store.sqlite import open_store
+
+WAL_EVERY_S = 0.02
+
+Progress = Callable[[str], None]
+
+
+class BenchFailed(Exception):
+    """The program did not do what it should have: its figures mean nothing."""
+
+
+@dataclass(slots=True)
+class Result:
+    """Figures of one load. `transaction_points`: data-points per commit, on average, also for the floor."""
+
+    workload: dict[str, Any]
+    accepted_per_s: float = 0
+    end_to_end_per_s: float = 0
+    floor_per_s: float = 0
+    ratio_to_floor: float = 0
+    cpu_us_per_dp: dict[str, float] = field(default_factory=dict)
+    rss_mb: dict[str, float] = field(default_factory=dict)
+    bytes_per_dp: float = 0
+    append_p95_ms: float = 0
+    wal_peak_mb: float = 0
+    transaction_points: int = 0
+    fdatasync_ms: float = 0
+
+
+def ingest(workload: Workload, clients: int, progress: Progress) -> Result:
+    """Load the real program with an empty state, check what it stored, measure the floor."""
+    progress(f"making {workload.total:,} data-points")
+    bodies = list(workload.bodies())
+    result = Result(workload=asdict(workload))
+    with running() as server:
+        result.fdatasync_ms = round(median_fdatasync_ms(server.data), 3)
+        progress(f"sending them with {clients} clients")
+        started = time.perf_counter()
+        before = _cpu_seconds(server)
+        with _watching_wal(server, result):
+            load = send(server.url, bodies, clients)
+            server.wait_drained()
+        seconds = time.perf_counter() - started
+        _note_load(result, server, load, before, seconds)
+        server.stop()
+        result.bytes_per_dp = round(disk_bytes(server.data) / workload.total, 1)
+        progress("checking what was stored, measuring the floor")
+        _check_and_note_floor(result, server, bodies)
+    return result
+
+
+@contextmanager
+def _watching_wal(server: Server, result: Result) -> Iterator[None]:
+    """Note the largest size that the write-ahead logs of state and log had together."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(WAL_EVERY_S):
+            result.wal_peak_mb = max(result.wal_peak_mb, round(wal_bytes(server.data) / 2**20, 1))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _note_load(result: Result, server: Server, load: Load, before: dict[str, float], seconds: float) -> None:
+    result.accepted_per_s = round(load.accepted / load.seconds)
+    result.end_to_end_per_s = round(load.accepted / seconds)
+    result.append_p95_ms = round(load.percentile_ms(0.95), 1)
+    after = _cpu_seconds(server)
+    result.cpu_us_per_dp = {
+        role: round((cpu - before[role]) / load.accepted * 1e6, 2) for role, cpu in after.items()
+    }
+    result.rss_mb = {
+        role: round(process.memory_info().rss / 2**20, 1) for role, process in server.processes().items()
+    }
+
+
+def _check_and_note_floor(result: Result, server: Server, bodies: list[Body]) -> None:
+    """From the log and the state that the stopped program left."""
+    clock = SystemClock()
+    log = open_log(server.data, clock)
+    store = open_store(server.data / "state", clock)
+    try:
+        _verify(store, bodies)
+        commits = max(store.counters().get("batches", 0), 1)
+        result.transaction_points = max(sum(count for count, _ in bodies) // commits, 1)
+        lowest = floor.measure(bodies, log, store, result.transaction_points, server.data)
+    finally:
+        store.close()
+        log.close()
+    result.floor_per_s = round(lowest.per_s)
+    result.ratio_to_floor = round(lowest.per_s / result.end_to_end_per_s, 2)
+
+
+def _cpu_seconds(server: Server) -> dict[str, float]:
+    return {
+        role: (times := process.cpu_times()).user + times.system
+        for role, process in server.processes().items()
+    }
+
+
+def _verify(store: Store, bodies: list[Body]) -> None:
+    """Every data-point was applied once, every entity is there, nothing failed."""
+    points = [point for _, body in bodies for point in msgspec.json.decode(body)]
+    expected = {
+        "data-points processed": len(points),
+        "entities": len({point["id"] for point in points}),
+        "plain values": len({(point["id"], point["attr"]) for point in points if point["attr"] in PLAIN}),
+        "history rows": sum(point["attr"] not in PLAIN for point in points),
+        "dead letters": 0,
+    }
+    profiles = [store.profile(ETYPE, eid) for eid in {point["id"] for point in points}]
+    found = {
+        "data-points processed": store.counters().get("datapoints", 0),
+        "entities": store.entity_counts().get(ETYPE, 0),
+        "plain values": sum(len(profile.plain) for profile in profiles if profile),
+        "history rows": sum(len(profile.history) for profile in profiles if profile),
+        "dead letters": store.dead_letter_count(),
+    }
+    wrong = [
+        f"{found[what]} {what}, expected {count}" for what, count in expected.items() if found[what] != count
+    ]
+    if wrong:
+        raise BenchFailed("; ".join(wrong))

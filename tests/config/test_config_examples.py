@@ -1,0 +1,14 @@
+"""The examples in docstrings."""
+
+import doctest
+from types import ModuleType
+
+import pytest
+
+from dp3.config import cron, hierarchy
+
+
+@pytest.mark.parametrize("module", [cron, hierarchy])
+def test_examples_in_docstrings_give_what_they_show(module: ModuleType) -> None:
+    outcome = doctest.testmod(module)
+    assert (outcome.attempted > 0, outcome.failed) == (True, 0)

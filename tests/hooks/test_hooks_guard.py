@@ -1,0 +1,214 @@
+"""Rules of calling hooks."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from dp3.hooks.guard import Guard
+from dp3.hooks.outcome import MAX_TRACEBACK_BYTES, HookOutcome
+from dp3.hooks.table import Hook
+from dp3.hooks.watch import HookWatch
+from dp3.model.spec import ModelSpec
+from dp3.model.task import DataPointTask
+
+ENTITY = ("site", 7)
+
+
+def a_hook(call: Callable[..., Any]) -> Hook:
+    return Hook(call, "sample", "sample.hook", "on_entity_creation", "on_entity_creation", "site")
+
+
+@pytest.fixture
+def guard() -> Guard:
+    return Guard(HookWatch(), max_tasks=3)
+
+
+@pytest.fixture
+def task(model: ModelSpec) -> DataPointTask:
+    return DataPointTask(model_spec=model, etype="site", eid=7, delete=True)
+
+
+def result_of(guard: Guard, result: Any) -> HookOutcome:
+    return guard.run(a_hook(lambda: result), ENTITY)
+
+
+def test_hook_gets_its_arguments(guard: Guard, task: DataPointTask) -> None:
+    got: list[Any] = []
+    guard.run(a_hook(lambda *args: got.extend(args)), ENTITY, 7, task)
+    assert got == [7, task]
+
+
+@pytest.mark.parametrize("shape", [list, tuple, iter, lambda tasks: (task for task in tasks)])
+def test_every_iterable_of_tasks_is_taken(
+    guard: Guard, task: DataPointTask, shape: Callable[[Any], Any]
+) -> None:
+    outcome = result_of(guard, shape([task, task]))
+    assert list(outcome.tasks) == [task, task]
+    assert outcome.error is None
+    assert outcome.duration_ns > 0
+
+
+@pytest.mark.parametrize("nothing", [None, [], ()])
+def test_nothing_is_a_result(guard: Guard, nothing: Any) -> None:
+    outcome = result_of(guard, nothing)
+    assert (len(outcome.tasks), outcome.error) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("result", "shown"),
+    [(5, "int: 5"), ("text", "str: 'text'"), ({"a": 1}, "dict: {'a': 1}"), (True, "bool: True")],
+)
+def test_what_is_no_collection_of_tasks_is_a_mistake(guard: Guard, result: Any, shown: str) -> None:
+    outcome = result_of(guard, result)
+    assert len(outcome.tasks) == 0
+    assert outcome.error is not None
+    assert outcome.error.kind == "result"
+    expected = f"returned of type {shown}; expected None or a list of DataPointTask objects"
+    assert outcome.error.reason == expected.replace("returned of type", "returned a value of type")
+
+
+def test_task_that_is_not_in_a_list_is_a_mistake(guard: Guard, task: DataPointTask) -> None:
+    error = result_of(guard, task).error
+    assert error is not None and "DataPointTask" in error.reason
+
+
+def test_bad_item_does_not_lose_the_good_ones(guard: Guard, task: DataPointTask) -> None:
+    outcome = result_of(guard, [task, {"x": "y" * 500}, task])
+    assert list(outcome.tasks) == [task, task]
+    assert outcome.error is not None
+    assert outcome.error.kind == "result"
+    assert (
+        "1 of 3 returned items are no DataPointTask: item 1 is a value of type dict: " in outcome.error.reason
+    )
+    assert len(outcome.error.reason) < 300
+
+
+def test_item_with_a_failing_repr_is_reported(guard: Guard) -> None:
+    class Bad:
+        def __repr__(self) -> str:
+            raise ValueError("no")
+
+    error = result_of(guard, [Bad()]).error
+    assert error is not None and "Bad instance" in error.reason
+
+
+def test_no_more_than_max_tasks_are_taken_even_from_an_endless_generator(
+    guard: Guard, task: DataPointTask
+) -> None:
+    def endless() -> Iterator[DataPointTask]:
+        while True:
+            yield task
+
+    outcome = guard.run(a_hook(endless), ENTITY)
+    assert len(outcome.tasks) == 3
+    assert outcome.error is not None
+    assert outcome.error.reason == "returned more than 3 tasks; those beyond were dropped"
+
+
+def test_exception_is_reported_with_the_traceback_of_the_hook_only(guard: Guard) -> None:
+    def broken() -> None:
+        raise KeyError("missing")
+
+    outcome = guard.run(a_hook(broken), ENTITY)
+    assert outcome.error is not None
+    assert (outcome.error.kind, outcome.error.reason) == ("hook", "KeyError: 'missing'")
+    assert "in broken" in outcome.error.traceback
+    assert "hooks/guard.py" not in outcome.error.traceback
+
+
+def test_exception_that_can_not_be_shown_is_reported(guard: Guard) -> None:
+    class BadError(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no")
+
+    def broken() -> None:
+        raise BadError
+
+    error = guard.run(a_hook(broken), ENTITY).error
+    assert error is not None and "BadError" in error.reason
+
+
+def test_generator_that_raises_half_way_produces_nothing(guard: Guard, task: DataPointTask) -> None:
+    def broken() -> Iterator[DataPointTask]:
+        yield task
+        raise ValueError("half way")
+
+    outcome = guard.run(a_hook(broken), ENTITY)
+    assert len(outcome.tasks) == 0
+    assert outcome.error is not None and outcome.error.kind == "hook"
+
+
+def test_hook_that_exits_the_interpreter_has_failed(guard: Guard) -> None:
+    error = guard.run(a_hook(lambda: sys.exit(3)), ENTITY).error
+    assert error is not None and error.reason == "SystemExit: 3"
+
+
+def test_interrupt_is_not_held_back(guard: Guard) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        guard.run(a_hook(interrupted), ENTITY)
+
+
+def test_traceback_and_reason_are_bounded_and_keep_the_cause(guard: Guard) -> None:
+    def deep(level: int) -> None:
+        if level:
+            try:
+                deep(level - 1)
+            except ValueError as error:
+                raise ValueError("ž" * 1000) from error
+        raise ValueError("\ud800 the cause")
+
+    error = guard.run(a_hook(lambda: deep(50)), ENTITY).error
+    assert error is not None
+    assert len(error.traceback.encode()) <= MAX_TRACEBACK_BYTES
+    assert "the cause" in error.traceback
+    assert "\n...\n" in error.traceback
+    assert len(error.reason) <= 2000
+
+
+@pytest.mark.parametrize(
+    ("answer", "allowed"), [(True, True), (1, True), (False, False), (None, False), ("", False)]
+)
+def test_allow_hook_decides_by_truth(guard: Guard, answer: Any, allowed: bool) -> None:
+    assert guard.allows(a_hook(lambda: answer), ENTITY).allowed is allowed
+
+
+def test_failing_allow_hook_allows_and_is_reported(guard: Guard) -> None:
+    outcome = guard.allows(a_hook(lambda: 1 / 0), ENTITY)
+    assert outcome.allowed
+    assert outcome.error is not None and outcome.error.reason == "ZeroDivisionError: division by zero"
+
+
+def test_result_of_a_task_hook_is_ignored_and_its_failure_reported(guard: Guard) -> None:
+    assert guard.notify(a_hook(lambda: 5), ENTITY).error is None
+    assert guard.notify(a_hook(lambda: 1 / 0), ENTITY).error is not None
+
+
+def test_watch_sees_a_hook_only_while_it_runs() -> None:
+    watch = HookWatch(hook_timeout_s=10, hook_hang_s=60)
+    guard, seen = Guard(watch), []
+
+    def look() -> None:
+        for seconds in (0, 11, 61):
+            seen.extend(watch.running(time.monotonic_ns() + seconds * 10**9))
+
+    guard.run(a_hook(look), ENTITY)
+    assert [(run.slow, run.hanging) for run in seen] == [(False, False), (True, False), (True, True)]
+    assert [run.entity for run in seen] == ["site/7"] * 3
+    assert [bool(run.stack) for run in seen] == [False, True, True]
+    assert "in look" in seen[1].stack
+    assert seen[2].hook.name == "sample.hook"
+    assert 61 <= seen[2].running_s < 62
+    assert watch.running(time.monotonic_ns()) == []
+
+
+@pytest.mark.parametrize("method", ["run", "notify", "allows"])
+def test_watch_forgets_a_hook_that_failed(method: str) -> None:
+    watch = HookWatch()
+    getattr(Guard(watch), method)(a_hook(lambda: 1 / 0), ENTITY)
+    assert watch.running(time.monotonic_ns()) == []

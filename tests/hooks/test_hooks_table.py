@@ -1,0 +1,90 @@
+"""Rules of looking hooks up, and of counting them."""
+
+from typing import Any
+
+from dp3.hooks.guard import Guard
+from dp3.hooks.registrar import CallbackRegistrar
+from dp3.hooks.table import HookTable
+from dp3.hooks.telemetry import HookTelemetry
+from dp3.hooks.watch import HookWatch
+from dp3.model.task import DataPointTask
+
+
+def first(eid: Any, x: Any) -> list[Any]:
+    return []
+
+
+def second(eid: Any, x: Any) -> None: ...
+
+
+def on_task(task: Any) -> None: ...
+
+
+def test_hooks_are_found_by_place_in_the_order_of_registration(registrar: CallbackRegistrar) -> None:
+    registrar.register_on_new_attr_hook(second, "site", "name")
+    registrar.for_module("other").register_on_new_attr_hook(first, "site", "name")
+    registrar.register_allow_entity_creation_hook(first, "site")
+    registrar.register_on_entity_creation_hook(first, "country")
+    table = HookTable(registrar.registrations)
+    assert [(hook.call, hook.module) for hook in table.new_attr["site", "name"]] == [
+        (second, "sample"),
+        (first, "other"),
+    ]
+    assert [hook.kind for hook in table.allow["site"]] == ["allow_entity_creation"]
+    assert [hook.kind for hook in table.creation["country"]] == ["on_entity_creation"]
+    assert table.attrs_with_hooks == {("site", "name")}
+
+
+def test_places_without_hooks_are_empty_and_stay_so(registrar: CallbackRegistrar) -> None:
+    table = HookTable(registrar.registrations)
+    assert table.allow["x"] == table.creation["x"] == table.new_attr["x", "y"] == ()
+    assert len(table.allow) == len(table.new_attr) == 0
+    assert not table.any
+
+
+def test_table_tells_which_types_no_hook_cares_about(registrar: CallbackRegistrar) -> None:
+    registrar.register_on_new_attr_hook(first, "site", "name")
+    table = HookTable(registrar.registrations)
+    assert table.any
+    assert [table.touches(etype) for etype in ("site", "country")] == [True, False]
+
+
+def test_task_hook_touches_every_type(registrar: CallbackRegistrar) -> None:
+    registrar.register_task_hook("on_task_start", on_task)
+    table = HookTable(registrar.registrations)
+    assert table.any and table.touches("country")
+
+
+def test_hooks_of_other_kinds_do_not_burden_the_ingestion(registrar: CallbackRegistrar) -> None:
+    registrar.register_snapshot_init_hook(lambda: None)
+    registrar.scheduler_register(print, minute=0)
+    registrar.register_correlation_hook(first, "site", [], [])
+    assert not HookTable(registrar.registrations).any
+
+
+def test_produced_tasks_are_counted(registrar: CallbackRegistrar) -> None:
+    task = DataPointTask(model_spec=registrar.model_spec, etype="site", eid=1, delete=True)
+    registrar.register_on_entity_creation_hook(lambda eid, cause: [task, task], "site")
+    (hook,), telemetry = HookTable(registrar.registrations).creation["site"], HookTelemetry()
+    telemetry.add(hook, Guard(HookWatch()).run(hook, ("site", 1), 1, task))
+    assert [count for name, count in telemetry.take().items() if name.endswith("/created_tasks")] == [2]
+
+
+def test_calls_are_counted_by_hook_and_place(registrar: CallbackRegistrar) -> None:
+    registrar.register_on_new_attr_hook(first, "site", "name")
+    registrar.register_allow_entity_creation_hook(lambda eid, task: False, "site")
+    table, guard, telemetry = HookTable(registrar.registrations), Guard(HookWatch()), HookTelemetry()
+    (hook,), (allow,) = table.new_attr["site", "name"], table.allow["site"]
+    telemetry.add(hook, guard.run(hook, ("site", 1), 1, None))
+    telemetry.add(hook, guard.run(hook, ("site", 1)))
+    telemetry.add(allow, guard.allows(allow, ("site", 1), 1, None))
+    telemetry.add(allow, guard.allows(allow, ("site", 1)))
+    counted = telemetry.take()
+    prefix = "on_new_plain/test_hooks_table.first/(site,name)"
+    assert counted[f"{prefix}/executions"] == 2
+    assert counted[f"{prefix}/failures"] == 1
+    assert counted[f"{prefix}/duration_ns"] > 0
+    decisions = {name: count for name, count in counted.items() if "/decisions_" in name}
+    assert [name.rpartition("/")[2] for name in decisions] == ["decisions_denied", "decisions_allowed"]
+    assert all("%3Clambda%3E/(site)/" in name for name in decisions)
+    assert telemetry.take() == {}

@@ -1,0 +1,195 @@
+"""The fast path takes nothing that the slow path would not, and makes the same of it."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from http_kit import MODEL, NOW_US, dp, obs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dp3.http.answers import Refusal
+from dp3.http.conversion import POINTS_PER_TURN, Converter
+from dp3.http.validation import validate
+from dp3.http.writing import Groups, slices_of, tasks_of
+from dp3.model.errors import Reject
+from dp3.model.wire import decode_tasks
+
+CONVERTER = Converter(MODEL)
+
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    st.sampled_from(["", "1", "x", "up", "1.2.3.4", "aa:bb:cc:dd:ee:ff", "2020-01-01", "{}", "[1]", "yes"]),
+    st.text(max_size=3),
+)
+series = st.lists(st.one_of(st.integers(0, 9), scalars), max_size=3)
+times_text = st.sampled_from(
+    [
+        "2020-01-01T12:00:00Z",
+        "2020-01-01T12:00:00",
+        "2020-01-01T12:05:00+00:00",
+        "2020-01-01 12:10:00.5+02:00",
+        "2020-01-01T12:00:00.1234567Z",
+        "2020-01-01T12:00:00.9999999",
+        "2020-01-01T12:00:00.123456789+01:00",
+        "2020-01-01",
+        "0001-01-01T00:00:00+10:00",
+        "9999-12-31T23:59:59-10:00",
+        "1577880000",
+        "noon",
+    ]
+)
+times = st.one_of(
+    st.none(), times_text, times_text, st.integers(), st.floats(), st.sampled_from([0, 1577880000.25, 1e12, True])
+)
+values = st.one_of(
+    scalars,
+    st.lists(scalars, max_size=3),
+    st.dictionaries(st.sampled_from(["x", "y", "eid", "data"]), scalars, max_size=3),
+    st.fixed_dictionaries({"x": series, "y": series}),
+    st.fixed_dictionaries({"x": series, "time": st.lists(times_text, max_size=3)}),
+)
+sent_points = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(["a", "a", "a", "b", "m", "x"]),
+        "id": st.one_of(scalars, st.just("e1")),
+        "attr": st.sampled_from(sorted({attr for _, attr in MODEL.attributes} | {"nope"})),
+        "v": values,
+    },
+    optional={
+        "t1": times,
+        "t2": times,
+        "c": st.one_of(st.floats(0, 1), st.sampled_from([0, 1, 2, -1, "0.5", None, True])),
+        "src": st.one_of(st.none(), st.text(max_size=3), st.integers()),
+        "extra": scalars,
+    },
+)
+
+
+def fast(body: bytes) -> Groups | None:
+    try:
+        return asyncio.run(CONVERTER.convert(body))
+    except Reject:
+        return None
+
+
+def slow(body: bytes) -> Groups | list[Any]:
+    try:
+        return validate(body, MODEL)
+    except Refusal as refusal:
+        return refusal.body["detail"]  # type: ignore[no-any-return]
+
+
+ALL_KINDS = [
+    dp("p", 1),
+    dp("s", "é", src="x"),
+    dp("f", 1),
+    dp("ip", "1.2.3.4"),
+    dp("mac", "AA:BB:CC:DD:EE:FF"),
+    dp("when", "2020-01-01T00:00:00Z"),
+    dp("free", {"a": [None]}),
+    dp("arr", ["x", "y"]),
+    dp("macs", ["aa:bb:cc:dd:ee:ff"]),
+    dp("set", [3, 1]),
+    dp("d", {"x": 1}),
+    dp("cat", "up"),
+    dp("js", {"a": 1}),
+    dp("flag", True),
+    obs("o", 1, t2="2020-01-01T13:00:00Z", c=0.9),
+    obs("om", "k", t1=1577880000),
+    obs("l", {"eid": 7}, t1="2020-01-01T12:00:00"),
+    obs("t", {"x": [1, 2], "y": [1.0, 2.0]}, t2="2020-01-01T12:10:00Z"),
+    obs("t", {"x": [1], "y": [2]}),
+    obs("ti", {"x": [1], "time": ["2020-01-01T12:00:00Z"]}),
+    dp("p", 1, eid=7, etype="b"),
+    dp("p", 1, eid="aa:bb:cc:dd:ee:ff", etype="m"),
+]
+
+
+nearly_right = st.builds(
+    lambda point, changes: point | changes,
+    st.sampled_from(ALL_KINDS),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "id": scalars,
+            "v": values,
+            "t1": times,
+            "t2": times,
+            "c": st.floats(0, 1) | scalars,
+            "src": st.text(max_size=3),
+        },
+    ),
+)
+
+
+@settings(max_examples=2000, deadline=None)
+@given(sent_points | nearly_right)
+def test_what_the_fast_path_takes_the_slow_path_takes_equally(point: dict[str, Any]) -> None:
+    body = json.dumps([point]).encode()
+    taken = fast(body)
+    if taken is not None:
+        assert repr(taken) == repr(slow(body))
+
+
+@pytest.mark.parametrize("point", ALL_KINDS, ids=lambda point: f"{point['type']}.{point['attr']}")
+def test_usual_data_points_take_the_fast_path(point: dict[str, Any]) -> None:
+    body = json.dumps([point]).encode()
+    taken = fast(body)
+    assert taken is not None
+    assert repr(taken) == repr(slow(body))
+
+
+def test_the_last_of_repeated_keys_counts_on_both_paths() -> None:
+    body = b'[{"type":"a","id":"e","attr":"p","v":1,"v":2,"v":3}]'
+    taken = fast(body)
+    assert taken == slow(body)
+    assert taken is not None
+    assert taken["a", "e"][0].v == 3
+
+
+def test_digits_below_a_microsecond_are_cut() -> None:
+    body = json.dumps([obs("o", 1, t1="2020-01-01T12:00:00.0000019Z")]).encode()
+    assert fast(body) is None
+    assert validate(body, MODEL)["a", "e1"][0].t1 == NOW_US + 1
+
+
+def test_large_bodies_are_converted_in_portions_with_the_same_result() -> None:
+    points = [ALL_KINDS[i % len(ALL_KINDS)] for i in range(2 * POINTS_PER_TURN + 7)]
+    body = json.dumps(points, indent=1).encode()
+    assert fast(body) == validate(body, MODEL)
+
+
+def test_other_work_is_done_while_a_large_body_is_converted() -> None:
+    body = json.dumps([dp("p", i) for i in range(5 * POINTS_PER_TURN)]).encode()
+
+    async def turns() -> int:
+        conversion = asyncio.create_task(CONVERTER.convert(body))
+        count = 0
+        while not conversion.done():
+            await asyncio.sleep(0)
+            count += 1
+        return count
+
+    assert asyncio.run(turns()) >= 5
+
+
+def test_data_points_are_grouped_by_entity_in_order_of_first_appearance() -> None:
+    sent = [dp("p", 1, "x"), dp("p", 2, "y"), dp("s", "z", "x"), dp("p", 3, "1", "b"), dp("p", 4, 1, "b")]
+    groups = validate(json.dumps(sent).encode(), MODEL)
+    assert [(entity, [point.v for point in points]) for entity, points in groups.items()] == [
+        (("a", "x"), [1, "z"]),
+        (("a", "y"), [2]),
+        (("b", 1), [3, 4]),
+    ]
+
+
+def test_tasks_are_numbered_through_the_entry_whatever_their_partition() -> None:
+    groups = validate(json.dumps([dp("p", i, f"e{i % 5}") for i in range(20)]).encode(), MODEL)
+    tasks = [task for tasks in slices_of(tasks_of(groups), 8).values() for task in decode_tasks(tasks)]
+    assert sorted((task.first, task.eid) for task in tasks) == [(4 * i, f"e{i}") for i in range(5)]

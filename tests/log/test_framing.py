@@ -1,0 +1,58 @@
+"""Bodies of entries."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dp3.log.framing import MAX_PARTITION, frame, merge_slices, unframe
+
+PARTITIONS = st.integers(0, MAX_PARTITION)
+SLICES = st.dictionaries(PARTITIONS, st.binary(max_size=40), max_size=8)
+TASKS = st.lists(st.one_of(st.integers(0, 300), st.text(max_size=3)), max_size=40)
+
+
+@given(SLICES)
+def test_unframing_gives_back_what_was_framed_in_its_order(slices: dict[int, bytes]) -> None:
+    found = unframe(frame(slices))
+    assert found == slices
+    assert list(found) == list(slices)
+
+
+@given(SLICES, st.data())
+def test_truncated_body_is_refused(slices: dict[int, bytes], data: st.DataObject) -> None:
+    body = frame(slices)
+    with pytest.raises(ValueError, match="damaged body"):
+        unframe(body[: data.draw(st.integers(0, len(body) - 1))])
+
+
+@given(st.binary(max_size=60))
+def test_arbitrary_bytes_are_refused_or_are_a_body(body: bytes) -> None:
+    try:
+        slices = unframe(body)
+    except ValueError:
+        return
+    assert frame(slices) == body
+
+
+@given(st.lists(st.dictionaries(st.integers(0, 3), TASKS, max_size=3), max_size=5))
+def test_merging_joins_the_lists_of_each_partition_in_order(parts: list[dict[int, list[object]]]) -> None:
+    expected: dict[int, list[object]] = {}
+    for part in parts:
+        for partition, tasks in part.items():
+            expected.setdefault(partition, []).extend(tasks)
+    encoded = [{p: msgspec.msgpack.encode(tasks) for p, tasks in part.items()} for part in parts]
+    merged = merge_slices(encoded)
+    assert {p: msgspec.msgpack.decode(tasks) for p, tasks in merged.items()} == expected
+
+
+@pytest.mark.parametrize("count", [15, 16, 65_535, 65_536])
+def test_merging_works_for_every_length_of_header(count: int) -> None:
+    one = msgspec.msgpack.encode([0] * (count - 1))
+    merged = merge_slices([{0: one}, {0: msgspec.msgpack.encode([1])}])
+    assert msgspec.msgpack.decode(merged[0]) == [0] * (count - 1) + [1]
+
+
+def test_merging_what_is_no_list_is_refused() -> None:
+    with pytest.raises(ValueError, match="encoded list of tasks"):
+        merge_slices([{0: b"\x01"}, {0: b"\x90"}])

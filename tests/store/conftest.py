@@ -1,0 +1,45 @@
+"""Every test of the contract runs over every backend."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from store_builders import take_lease
+
+from dp3.clock import FakeClock
+from dp3.store.port import Lease, Store
+from dp3.store.sqlite import open_store
+
+BACKENDS = {"sqlite": open_store}
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(params=BACKENDS)
+def open_state(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock
+) -> Iterator[Callable[..., Store]]:
+    """Opens the state of this test, as often as wanted, as another process would."""
+    opened: list[Store] = []
+
+    def open_again(**options: Any) -> Store:
+        opened.append(BACKENDS[request.param](tmp_path, clock, **options))
+        return opened[-1]
+
+    yield open_again
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_state: Callable[..., Store]) -> Store:
+    return open_state()
+
+
+@pytest.fixture
+def lease(store: Store) -> Lease:
+    return take_lease(store)

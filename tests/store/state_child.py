@@ -1,0 +1,39 @@
+"""A worker process for the tests: `state_child.py MODE DIRECTORY`."""
+
+import sys
+from pathlib import Path
+
+from store_builders import created, plain, take_lease
+
+from dp3.clock import SystemClock
+from dp3.store.port import Batch, Store
+from dp3.store.sqlite import open_store
+
+COMMITS = 300
+
+
+def say(line: object) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def hold(store: Store) -> None:
+    """Take worker 0 of 1, say which epoch, and live until told to end."""
+    say(take_lease(store).epoch)
+    sys.stdin.read()
+
+
+def write(store: Store) -> None:
+    """Commit batches that each write the same number to two attributes and into the positions."""
+    lease = take_lease(store)
+    created(store, lease)
+    say("ready")
+    for n in range(1, COMMITS + 1):
+        rows = [plain(store, 1, attr, n, written=n) for attr in ("a", "b")]
+        store.commit(lease, Batch(positions={0: n, 1: n}, plain=rows))
+
+
+if __name__ == "__main__":
+    state = open_store(Path(sys.argv[2]), SystemClock(), partitions=4)
+    {"hold": hold, "write": write}[sys.argv[1]](state)
+    state.close()

@@ -1,0 +1,73 @@
+"""Short ways to say what a test writes and reads."""
+
+import os
+import socket
+from typing import Any
+
+from dp3.model.wire import encode_value
+from dp3.store.port import (
+    ENTITY_SHIFT,
+    Batch,
+    DeadLetter,
+    HistoryRow,
+    Lease,
+    NewEntity,
+    OutboxRow,
+    PlainRow,
+    Store,
+    history_key,
+)
+
+HOST = socket.gethostname()
+TTL_S = 15.0
+
+
+def take_lease(store: Store, index: int = 0, of: int = 1) -> Lease:
+    return store.take_lease(index, of, HOST, os.getpid(), TTL_S)
+
+
+def entity_key(number: int, partition: int = 0) -> int:
+    return partition << ENTITY_SHIFT | number
+
+
+def an_entity(store: Store, eid: str, key: int, etype: str = "device", created: int = 1) -> NewEntity:
+    return NewEntity(key, store.etype_id(etype), eid, created)
+
+
+def plain(store: Store, key: int, attr: str, v: Any, written: int = 1, etype: str = "device") -> PlainRow:
+    return PlainRow(key, store.attr_id(etype, attr), written, encode_value(v))
+
+
+def history(
+    store: Store, key: int, attr: str, v: Any, offset: int, t1: int = 10, t2: int = 20, number: int = 0
+) -> HistoryRow:
+    c = 1_000_000_000
+    place = history_key(0, offset, number)
+    return HistoryRow(place, key, store.attr_id("device", attr), t1, t2, c, encode_value(v))
+
+
+def outbox_row(source: int, partition: int = 0, size: int = 10) -> OutboxRow:
+    return OutboxRow(partition, 0, source, source * 2, b"x" * size)
+
+
+def a_letter(**values: Any) -> DeadLetter:
+    letter = DeadLetter(
+        time=5,
+        kind="hook",
+        module="names",
+        hook="on_new_attr",
+        partition=3,
+        etype="device",
+        eid="d1",
+        reason="ValueError: no",
+        traceback="Traceback",
+        task=b"task",
+        context={"attr": "name"},
+    )
+    return letter._replace(**values)
+
+
+def created(store: Store, lease: Lease, eid: str = "d1", key: int = 1, **batch: Any) -> int:
+    """Commit a new entity; returns its key."""
+    store.commit(lease, Batch(created=[an_entity(store, eid, key)], **batch))
+    return key

@@ -1,0 +1,246 @@
+"""The file of the SQLite store: making, opening, refusing, failing."""
+
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import apsw
+import pytest
+from store_builders import a_letter, created, history, outbox_row, plain, take_lease
+
+from dp3.clock import FakeClock, SystemClock
+from dp3.sqlite import FormatError, wal_size
+from dp3.store.port import Batch, Store, StoreFull
+from dp3.store.sqlite import open_store
+
+MIB = 1 << 20
+BIG = b"x" * 4000
+
+NORMAL = 1
+"""`PRAGMA synchronous` as a number."""
+
+
+@contextmanager
+def connections_opened() -> Iterator[list[apsw.Connection]]:
+    """All connections of this process that are opened in the block."""
+    opened: list[apsw.Connection] = []
+    apsw.connection_hooks.append(opened.append)
+    try:
+        yield opened
+    finally:
+        apsw.connection_hooks.remove(opened.append)
+
+
+def edit(path: Path, pragma: str, value: int) -> None:
+    connection = apsw.Connection(str(path))
+    connection.pragma(pragma, value)
+    connection.close()
+
+
+def test_the_number_of_partitions_is_fixed_when_the_state_is_made(open_state: Callable[..., Store]) -> None:
+    assert open_state(partitions=8).partitions == 8
+    again = open_state(partitions=16)
+    assert again.partitions == 8
+    assert len(again.positions()) == 16
+
+
+def test_a_state_needs_at_least_one_partition_and_a_failed_attempt_leaves_no_state(
+    tmp_path: Path, open_state: Callable[..., Store]
+) -> None:
+    with pytest.raises(ValueError, match="partitions must be at least 1, got 0"):
+        open_state(partitions=0)
+    assert open_state(partitions=2).partitions == 2
+
+
+def test_what_was_committed_is_there_after_reopening(open_state: Callable[..., Store]) -> None:
+    store = open_state()
+    row = plain(store, 1, "name", "x")
+    created(store, take_lease(store), plain=[row])
+    store.close()
+    assert open_state().profile("device", "d1") == (1, [row], [], {})
+
+
+def test_a_state_of_a_newer_version_is_not_touched(open_state: Callable[..., Store], tmp_path: Path) -> None:
+    open_state().close()
+    edit(tmp_path / "state.db", "user_version", 99)
+    with pytest.raises(FormatError, match="the state was written by a newer DP³"):
+        open_state()
+
+
+def test_a_file_of_another_program_is_not_touched(open_state: Callable[..., Store], tmp_path: Path) -> None:
+    edit(tmp_path / "state.db", "application_id", 1234)
+    with pytest.raises(FormatError, match="file of another program"):
+        open_state()
+
+
+def test_processes_that_make_the_state_at_once_agree(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from dp3.clock import SystemClock\n"
+        "from dp3.store.sqlite import open_store\n"
+        "sys.stdin.read()\n"
+        "print(open_store(Path(sys.argv[1]), SystemClock(), partitions=int(sys.argv[2])).partitions)"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, tmp_path / "new" / "state", str(partitions)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for partitions in (3, 4, 5)
+    ]
+    for process in processes:
+        assert process.stdin
+        process.stdin.close()
+    answers = set()
+    for process in processes:
+        assert process.stdout
+        answers.add(process.stdout.read())
+        process.stdout.close()
+        assert process.wait() == 0
+    assert len(answers) == 1
+
+
+def test_closing_twice_is_allowed_and_reading_afterwards_is_not(open_state: Callable[..., Store]) -> None:
+    store = open_state(checkpoint=True)
+    store.close()
+    store.close()
+    with pytest.raises(RuntimeError, match="the store is closed"):
+        store.positions()
+
+
+@contextmanager
+def no_more_pages(tmp_path: Path, connections: list[apsw.Connection]) -> Iterator[None]:
+    """SQLite reports a full disk."""
+    before = [connection.pragma("max_page_count") for connection in connections]
+    for connection in connections:
+        connection.pragma("max_page_count", connection.pragma("page_count") + 5)
+    try:
+        yield
+    finally:
+        for connection, pages in zip(connections, before, strict=True):
+            connection.pragma("max_page_count", pages)
+
+
+@contextmanager
+def no_larger_files(tmp_path: Path, connections: list[apsw.Connection]) -> Iterator[None]:
+    """The operating system refuses to let any file grow (Python ignores the signal that comes with it)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (wal_size(tmp_path / "state.db") + 20_000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("full_disk", [no_more_pages, no_larger_files])
+def test_a_full_disk_refuses_a_commit_as_a_whole_and_the_next_one_works(
+    tmp_path: Path, full_disk: Callable[[Path, list[apsw.Connection]], AbstractContextManager[None]]
+) -> None:
+    with connections_opened() as connections:
+        store = open_store(tmp_path, FakeClock())
+        lease = take_lease(store)
+        created(store, lease, plain=[plain(store, 1, "name", "x")])
+        before = store.profile("device", "d1"), store.positions()
+        rows = [history(store, 1, "load", n, offset=n)._replace(v=BIG) for n in range(1, 300)]
+        large = Batch(positions={0: 1}, history=rows)
+        with (
+            full_disk(tmp_path, [c for c in connections if is_writing(c)]),
+            pytest.raises(StoreFull) as error,
+        ):
+            store.commit(lease, large)
+        assert "nothing was written" in str(error.value)
+        assert (store.profile("device", "d1"), store.positions()) == before
+        store.commit(lease, large)
+        profile = store.profile("device", "d1")
+        assert profile is not None
+        assert len(profile.history) == len(rows)
+        store.close()
+
+
+def is_writing(connection: apsw.Connection) -> bool:
+    try:
+        return not connection.readonly("main")
+    except apsw.ConnectionClosedError:
+        return False
+
+
+def synchronous_at_commit(connections: list[apsw.Connection], commit: Callable[[], None]) -> str:
+    """The `synchronous` setting with which `commit` ended its transaction."""
+    statements: list[str] = []
+    writing = [connection for connection in connections if is_writing(connection)]
+    for connection in writing:
+        connection.trace_v2(apsw.SQLITE_TRACE_STMT, lambda event: statements.append(event["sql"].upper()))
+    commit()
+    for connection in writing:
+        connection.trace_v2(0)
+    settings = [s for s in statements[: statements.index("COMMIT")] if '"SYNCHRONOUS"' in s]
+    return settings[-1] if settings else "unchanged"
+
+
+@pytest.mark.parametrize("cause", [Batch(dead_letters_removed=[1]), Batch(control_done=[(1, {})])])
+def test_a_commit_whose_outbox_cannot_be_made_again_survives_power_loss(tmp_path: Path, cause: Batch) -> None:
+    retried = replace(cause, outbox=[outbox_row(1)])
+    with connections_opened() as connections:
+        store = open_store(tmp_path, SystemClock())
+        lease = take_lease(store)
+        for batch, setting in (
+            (retried, "FULL"),
+            (Batch(outbox=[outbox_row(2)]), "unchanged"),
+            (Batch(dead_letters_removed=[2], dead_letters=[a_letter()]), "unchanged"),
+        ):
+            assert setting in synchronous_at_commit(connections, partial(store.commit, lease, batch))
+        [writing] = [connection for connection in connections if is_writing(connection)]
+        assert writing.pragma("synchronous") == NORMAL
+        store.close()
+
+
+def test_the_write_ahead_log_stays_bounded_while_somebody_reads(
+    tmp_path: Path, open_state: Callable[..., Store]
+) -> None:
+    store = open_state(checkpoint=True, wal_limit_mib=1)
+    lease = take_lease(store)
+    created(store, lease)
+    largest = 0
+    with reading_old_states(tmp_path / "state.db", hold_s=0.1):
+        for offset in range(1, 20):
+            store.commit(lease, a_large_batch(store, offset))
+            largest = max(largest, wal_size(tmp_path / "state.db"))
+    one_commit = 120 * 2 * 4096
+    assert largest <= 1 * MIB + one_commit
+
+
+def a_large_batch(store: Store, offset: int) -> Batch:
+    rows = [history(store, 1, "load", n, offset=offset, number=n)._replace(v=BIG) for n in range(100)]
+    return Batch(positions={0: offset}, history=rows)
+
+
+@contextmanager
+def reading_old_states(path: Path, hold_s: float) -> Iterator[None]:
+    """Another program that keeps each state it reads for a while, one after the other."""
+    stop, reading = threading.Event(), threading.Event()
+
+    def read() -> None:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        while not stop.is_set():
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM entity").fetchall()
+            reading.set()
+            stop.wait(hold_s)
+            connection.execute("COMMIT")
+        connection.close()
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    reading.wait()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

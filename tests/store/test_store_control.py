@@ -1,0 +1,56 @@
+"""Messages to workers and their results."""
+
+from collections.abc import Callable
+
+from store_builders import take_lease
+
+from dp3.clock import FakeClock
+from dp3.store.port import Batch, ControlMessage, Lease, Store
+
+A_DAY_S = 24 * 3600
+
+
+def test_a_message_is_pending_for_its_worker_until_it_is_done(store: Store, lease: Lease) -> None:
+    id_ = store.send_control(0, "refresh", {"etype": "device"})
+    assert store.pending_control(0) == [ControlMessage(id_, "refresh", {"etype": "device"}, None)]
+    assert store.pending_control(1) == []
+    store.commit(lease, Batch(control_done=[(id_, {"detail": "OK"})]))
+    assert store.pending_control(0) == []
+
+
+def test_messages_are_pending_in_the_order_of_sending(store: Store) -> None:
+    ids = [store.send_control(0, "refresh", {"n": n}) for n in range(3)]
+    assert [message.id for message in store.pending_control(0)] == ids
+
+
+def test_results_are_given_for_messages_that_are_done(store: Store, lease: Lease) -> None:
+    done, open_ = store.send_control(0, "a", {}), store.send_control(0, "b", {})
+    store.commit(lease, Batch(control_done=[(done, {"results": {"1": "gone"}})]))
+    assert store.control_result(iter([done, open_, 999])) == {done: {"results": {"1": "gone"}}}
+
+
+def test_the_first_result_stays(store: Store, lease: Lease) -> None:
+    id_ = store.send_control(0, "a", {})
+    store.commit(lease, Batch(control_done=[(id_, {"n": 1})]))
+    store.commit(lease, Batch(control_done=[(id_, {"n": 2})]))
+    assert store.control_result([id_]) == {id_: {"n": 1}}
+
+
+def test_results_are_forgotten_after_a_day_and_open_messages_are_not(
+    store: Store, lease: Lease, clock: FakeClock
+) -> None:
+    done, open_ = store.send_control(0, "a", {}), store.send_control(0, "b", {})
+    store.commit(lease, Batch(control_done=[(done, {})]))
+    clock.advance(A_DAY_S + 1)
+    last = store.send_control(0, "c", {})
+    assert store.control_result([done]) == {}
+    assert [message.id for message in store.pending_control(0)] == [open_, last]
+
+
+def test_another_process_sees_messages_and_results(store: Store, open_state: Callable[..., Store]) -> None:
+    api = open_state()
+    before = store.version()
+    id_ = api.send_control(0, "a", {})
+    assert store.version() != before
+    store.commit(take_lease(store), Batch(control_done=[(id_, {})]))
+    assert api.control_result([id_]) == {id_: {}}

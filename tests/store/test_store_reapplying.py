@@ -1,0 +1,109 @@
+"""Applying older batches again changes nothing: compared with a naive model that applies each once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from store_builders import an_entity, history, plain, take_lease
+
+from dp3.clock import FakeClock
+from dp3.store.port import Batch, HistoryRow, Lease, PlainRow, Refused, Store
+from dp3.store.sqlite import open_store
+
+EIDS = ("a", "b", "c")
+ATTRS = ("x", "y")
+
+operations = st.one_of(
+    st.tuples(st.just("plain"), st.sampled_from(EIDS), st.sampled_from(ATTRS)),
+    st.tuples(st.just("history"), st.sampled_from(EIDS), st.sampled_from(ATTRS)),
+    st.tuples(st.just("ttl"), st.sampled_from(EIDS), st.integers(0, 9)),
+    st.tuples(st.just("delete"), st.sampled_from(EIDS), st.none()),
+)
+batches = st.lists(st.lists(operations, max_size=6), min_size=1, max_size=6)
+
+
+@dataclass
+class NaiveProfile:
+    key: int
+    plain: dict[int, PlainRow] = field(default_factory=dict)
+    history: list[HistoryRow] = field(default_factory=list)
+    ttl: dict[str, int] = field(default_factory=dict)
+
+
+class NaiveWorker:
+    """Turns operations into batches as a worker does, and remembers what must come out."""
+
+    def __init__(self, store: Store, etype: str, numbers: Iterator[int]) -> None:
+        self._store = store
+        self._etype = etype
+        self._numbers = numbers
+        self.profiles: dict[str, NaiveProfile] = {}
+
+    def batch(self, operations: list[tuple[str, str, object]]) -> Batch:
+        batch = Batch()
+        for kind, eid, what in operations:
+            if kind == "delete":
+                if eid in self.profiles:
+                    batch.deleted.append(self.profiles.pop(eid).key)
+            else:
+                self._write(batch, kind, eid, what, next(self._numbers))
+        return batch
+
+    def _write(self, batch: Batch, kind: str, eid: str, what: object, moment: int) -> None:
+        if eid not in self.profiles:
+            self.profiles[eid] = NaiveProfile(moment)
+            batch.created.append(an_entity(self._store, eid, moment, etype=self._etype))
+        profile = self.profiles[eid]
+        if kind == "plain":
+            row = plain(self._store, profile.key, str(what), moment, written=moment, etype=self._etype)
+            profile.plain[row.attr] = row
+            batch.plain.append(row)
+        elif kind == "history":
+            profile.history.append(history(self._store, profile.key, str(what), moment, offset=moment))
+            batch.history.append(profile.history[-1])
+        else:
+            assert isinstance(what, int)
+            profile.ttl["base"] = max(what, profile.ttl.get("base", 0))
+            batch.ttl.append((profile.key, "base", what))
+        batch.refused.append(Refused(0, moment, 0))
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Lease, Iterator[int]]]:
+    """One state for all examples: each has entities, moments and a type of its own."""
+    store = open_store(Path(tmp_path_factory.mktemp("state")), FakeClock())
+    yield store, take_lease(store), count(1)
+    store.close()
+
+
+@given(steps=batches, data=st.data())
+def test_any_older_batches_applied_again_leave_the_state_as_it_was(
+    state: tuple[Store, Lease, Iterator[int]], steps: list[list[tuple[str, str, object]]], data: st.DataObject
+) -> None:
+    store, lease, numbers = state
+    etype = f"type{next(numbers)}"
+    store.etype_id(etype)
+    worker = NaiveWorker(store, etype, numbers)
+    applied: list[Batch] = []
+    for step in steps:
+        applied.append(worker.batch(step))
+        store.commit(lease, applied[-1])
+        if data.draw(st.booleans(), "remove garbage"):
+            store.collect_garbage(lease, 1000)
+        for again in data.draw(st.lists(st.sampled_from(applied), max_size=3), "again"):
+            store.commit(lease, again)
+        assert_same(store, etype, worker)
+
+
+def assert_same(store: Store, etype: str, worker: NaiveWorker) -> None:
+    assert store.entity_counts()[etype] == len(worker.profiles)
+    for eid in EIDS:
+        expected, found = worker.profiles.get(eid), store.profile(etype, eid)
+        assert (expected is None) == (found is None)
+        if expected and found:
+            rows = sorted(expected.plain.values(), key=lambda row: row.attr)
+            assert found[1:] == (rows, expected.history, expected.ttl)
