@@ -4,10 +4,10 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -33,6 +33,8 @@ from dp3.http.services import Services
 from dp3.log.segments import open_log
 from dp3.model.spec import ModelSpec
 from dp3.store.sqlite import open_store
+
+T = TypeVar("T")
 
 NOW = "2020-01-01T12:00:00Z"
 NOW_US = 1_577_880_000_000_000
@@ -119,11 +121,10 @@ class Node:
             model=MODEL,
             log=self.log,
             store=self.store,
-            appender=self.appender,
             reader=ProfileReader(self.store, MODEL, self.clock),
             settings=ApiSettings(**(settings or {})),
             clock=self.clock,
-            **{"worker_processes": 1, "wait_limit_s": 0.1, **services},
+            **{"appender": self.appender, "worker_processes": 1, "wait_limit_s": 0.1, **services},
         )
         self.app = create_app(self.services)
         registrar = CallbackRegistrar(MODEL)
@@ -136,7 +137,7 @@ class Node:
         self.log.close()
         self.store.close()
 
-    def run(self, coroutine: Any) -> Any:
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(coroutine)
 
     def end_lifespan(self) -> None:
@@ -156,7 +157,7 @@ class Node:
             async with self.client() as client:
                 return await client.request(method, url, **kwargs)
 
-        return self.run(send())
+        return self._runner.run(send())
 
     def client(self) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=("127.0.0.9", 1))
@@ -240,7 +241,7 @@ def dp(attr: str, v: Any, eid: Any = "e1", etype: str = "a", **more: Any) -> dic
     return {"type": etype, "id": eid, "attr": attr, "v": v, **more}
 
 
-def obs(attr: str, v: Any, t1: str = NOW, **more: Any) -> dict[str, Any]:
+def obs(attr: str, v: Any, t1: str | int = NOW, **more: Any) -> dict[str, Any]:
     return dp(attr, v, t1=t1, **more)
 
 

@@ -57,7 +57,9 @@ def appender(gate: Gate) -> Iterator[Appender]:
     appender.close()
 
 
-def test_appends_that_arrive_during_a_commit_share_the_next_one(appender: Appender, gate: Gate, log: Log) -> None:
+def test_appends_that_arrive_during_a_commit_share_the_next_one(
+    appender: Appender, gate: Gate, log: Log
+) -> None:
     async def scenario() -> list[Appended]:
         first = asyncio.create_task(appender.append(some(0)))
         await asyncio.to_thread(gate.entered.wait)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import httpx
 import pytest
 from http_kit import Node, dp, obs
 
+from dp3.engine.appender import Appender
 from dp3.http import intake
-from dp3.log.port import Lane
+from dp3.log.port import Append, Appended, Lane, LogFull
 
 MakeNode = Callable[..., Node]
 
@@ -122,6 +123,37 @@ def test_new_data_is_refused_while_too_much_is_unprocessed(
     assert node.get("/health/ready").status_code == 503
     node.process()
     assert node.send(dp("p", 2)).status_code == 200
+
+
+class FullLog:
+    """A log whose disk is full."""
+
+    def append(self, appends: Sequence[Append]) -> list[Appended]:
+        raise LogFull("no space left")
+
+
+def test_nothing_is_accepted_while_the_log_is_full(make_node: MakeNode) -> None:
+    appender = Appender(FullLog())  # type: ignore[arg-type]
+    node = make_node(appender=appender)
+    response = node.send(dp("p", 1))
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+    assert any("no space left" in reason for reason in node.get("/health/ready").json()["reasons"])
+    appender.close()
+
+
+def test_requests_that_come_during_shutdown_are_told_to_try_again(node: Node) -> None:
+    node.appender.close()
+    assert node.send(dp("p", 1)).status_code == 503
+
+
+def test_a_client_that_stops_sending_is_given_up(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "SILENCE_LIMIT_S", 0.01)
+
+    async def stalled() -> AsyncIterator[bytes]:
+        yield b"["
+        await asyncio.Event().wait()
+
+    assert node.request("POST", "/datapoints", content=stalled()).status_code == 408
 
 
 def test_a_client_that_goes_away_before_the_end_of_its_body_stores_nothing(node: Node) -> None:
@@ -252,7 +284,9 @@ def test_accepted_and_rejected_data_points_are_logged_when_configured(
         "'v': 2, 'c': 1.0, 't1': '2020-01-01 12:00:00+00:00', 't2': '2020-01-01 12:00:00+00:00'}",
     ]
     first, second = bad.read_text().splitlines()
-    assert first.startswith("2020-01-01 12:00:00.000000 [127.0.0.9] | {'type': 'int_parsing', 'loc': ['body', 1")
+    assert first.startswith(
+        "2020-01-01 12:00:00.000000 [127.0.0.9] | {'type': 'int_parsing', 'loc': ['body', 1"
+    )
     assert "'input': '[garbage'" in second
 
 

@@ -21,7 +21,7 @@ def platform_error(loc: list[str], msg: str) -> dict[str, Any]:
 OK = {"detail": "OK"}
 NOT_INT = "Input should be a valid integer, unable to parse string as an integer"
 DATETIME = "Input should be a valid datetime"
-RAISED = {"ctx": {"error": {}}}
+RAISED: dict[str, Any] = {"ctx": {"error": {}}}
 UNKNOWN = dp("nope", 1)
 NO_VALUE = {"type": "a", "id": "e1", "attr": "p"}
 
@@ -149,7 +149,12 @@ GOLDEN: list[tuple[str, Any, int, Any]] = [
     ),
     ("GET /entity/a/nope/master", None, 200, {}),
     ("GET /entity/a/nope/get/o", None, 200, {"attr_type": 2, "current_value": None, "history": []}),
-    ("GET /entity/a/e1/get/nope", None, 422, platform_error(["path", "attr"], "Attribute 'nope' doesn't exist")),
+    (
+        "GET /entity/a/e1/get/nope",
+        None,
+        422,
+        platform_error(["path", "attr"], "Attribute 'nope' doesn't exist"),
+    ),
     (
         "GET /v2/entity/a/attr?eid=e1&attr=nope",
         None,

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from http_kit import MODEL, Node, dp, obs
 
-from dp3.http.raw import RawQuery, find_raw
 from dp3.hooks.registrar import CallbackRegistrar
+from dp3.http.raw import RawQuery, find_raw
 from dp3.model.task import DataPointTask
 
 MakeNode = Callable[..., Node]
 
-HOUR = ["2020-01-01T%02d:00:00Z" % hour for hour in range(24)]
+HOUR = [f"2020-01-01T{hour:02}:00:00Z" for hour in range(24)]
 
 
 def test_master_record_has_everything_known_in_the_order_of_the_model(node: Node) -> None:
@@ -90,14 +90,18 @@ def test_current_value_of_a_multi_valued_attribute_is_a_list(node: Node) -> None
         ("date_from=1577872800&date_to=2020-01-01T12:00:00", [2]),
     ],
 )
-def test_history_overlaps_the_dates_and_ends_now_without_them(node: Node, query: str, values: list[int]) -> None:
+def test_history_overlaps_the_dates_and_ends_now_without_them(
+    node: Node, query: str, values: list[int]
+) -> None:
     node.store_points(obs("o", 1, HOUR[8]), obs("o", 2, HOUR[11]), obs("o", 3, HOUR[18]))
     history = node.get(f"/entity/a/e1/get/o?{query}").json()["history"]
     assert [interval["v"] for interval in history] == values
 
 
 def test_dates_limit_timeseries_in_master_but_not_observations(node: Node) -> None:
-    node.store_points(obs("o", 1, HOUR[3]), obs("ti", {"x": [1, 2], "time": [HOUR[3], HOUR[9]]}, HOUR[3], t2=HOUR[9]))
+    node.store_points(
+        obs("o", 1, HOUR[3]), obs("ti", {"x": [1, 2], "time": [HOUR[3], HOUR[9]]}, HOUR[3], t2=HOUR[9])
+    )
     master = node.get(f"/entity/a/e1/master?date_from={HOUR[8]}").json()
     assert [interval["v"] for interval in master["o"]] == [1]
     assert master["ti"] == [{"t1": HOUR[9], "t2": HOUR[9], "v": {"x": 2}}]

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_builders import a_type, validated
 from pydantic import ValidationError
@@ -13,6 +13,8 @@ from dp3.model.codec import PRIMITIVE_CODECS
 from dp3.model.errors import Reject
 from dp3.model.type_text import PRIMITIVES
 from dp3.model.wire import decode_value, encode_value
+
+few = settings(max_examples=40, deadline=None)  # times the number of data types
 
 DATA_TYPES = [
     *PRIMITIVES,
@@ -68,6 +70,7 @@ def accepted(codec: Any, value: Any) -> Any:
 
 
 @pytest.mark.parametrize("text", DATA_TYPES)
+@few
 @given(value=json_values)
 def test_fast_path_agrees_with_validation_whenever_it_accepts(text: str, value: Any) -> None:
     data_type = a_type(text)
@@ -76,6 +79,7 @@ def test_fast_path_agrees_with_validation_whenever_it_accepts(text: str, value: 
         assert encode_value(fast) == encode_value(data_type.codec.to_wire(validated(data_type, value)))
 
 
+@few
 @given(value=addresses | time_like | time_text)
 @pytest.mark.parametrize("text", ["ipv4", "ipv6", "mac", "time"])
 def test_fast_path_agrees_on_texts_that_look_right(text: str, value: str) -> None:
@@ -86,6 +90,7 @@ def test_fast_path_agrees_on_texts_that_look_right(text: str, value: str) -> Non
 
 
 @pytest.mark.parametrize("text", DATA_TYPES)
+@few
 @given(values=st.lists(json_values, min_size=2, max_size=2))
 def test_values_are_equal_exactly_if_their_encodings_are(text: str, values: list[Any]) -> None:
     data_type = a_type(text)
@@ -100,6 +105,7 @@ def test_values_are_equal_exactly_if_their_encodings_are(text: str, values: list
 
 
 @pytest.mark.parametrize("text", DATA_TYPES)
+@few
 @given(value=json_values)
 def test_wire_form_survives_encoding_and_reads_back_equal(text: str, value: Any) -> None:
     data_type = a_type(text)
@@ -130,6 +136,7 @@ def test_wire_form_survives_encoding_and_reads_back_equal(text: str, value: Any)
     ],
 )
 def test_fast_path_takes_every_usual_value(text: str, values: st.SearchStrategy[Any]) -> None:
+    @few
     @given(value=values)
     def check(value: Any) -> None:
         assert accepted(a_type(text).codec, value) is not Reject

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -63,6 +63,7 @@ def test_bare_number_text_is_named_as_invalid() -> None:
         duration("10")
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from("smhd"))
 def test_short_form_is_number_times_unit(number: int, unit: str) -> None:
     seconds = {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]

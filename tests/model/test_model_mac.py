@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
@@ -16,6 +16,7 @@ class Host(BaseModel):
     mac: MACAddress
 
 
+@settings(deadline=None)
 @given(packed)
 def test_all_forms_of_one_address_are_equal(raw: bytes) -> None:
     mac = MACAddress(raw)

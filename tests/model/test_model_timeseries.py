@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_builders import a_model, a_timeseries
 from pydantic import ValidationError
@@ -123,6 +123,7 @@ values = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["regular", "irregular", "irregular_intervals"]),
     values,
@@ -141,6 +142,7 @@ def test_fast_path_agrees_with_validation(kind: str, v: Any, t1: int, t2: int | 
     assert (to_us(chunk.t2), encode_value(spec.to_wire(chunk.v))) == (got, encode_value(wire))
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["regular", "irregular", "irregular_intervals"]), values, times, st.none() | times)
 def test_fast_path_takes_what_is_valid(kind: str, v: Any, t1: int, t2: int | None) -> None:
     try:

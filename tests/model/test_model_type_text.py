@@ -1,7 +1,7 @@
 """The text of data types and what `DataType` tells about them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_builders import LINKABLE, a_type
 from pydantic import BaseModel
@@ -32,17 +32,20 @@ lists = st.builds(ListOf, st.sampled_from(["array", "set"]), primitives | links)
 types = primitives | dicts | categories | links | lists
 
 
+@settings(deadline=None)
 @given(types)
 def test_text_of_a_parsed_type_parses_to_the_same_type(expr: object) -> None:
     assert parse_type(str(expr)) == expr
 
 
+@settings(deadline=None)
 @given(types)
 def test_blanks_are_allowed_between_all_parts(expr: object) -> None:
     spaced = "".join(f" {c} " if c in "<>,;:=?" else c for c in str(expr))
     assert parse_type(f" {spaced} ") == expr
 
 
+@settings(deadline=None)
 @given(st.text("<>,;:=?abc_-1 ") | st.text())
 def test_any_other_text_is_a_value_error(text: str) -> None:
     try:

@@ -9,9 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from dp3.cli.common import fail
-from dp3.client import Client, ClientError
+from dp3.client import Client, ClientError, Retry
 
 PAGE = 100
+RETRY_S = 5.0
 
 Url = Annotated[str, typer.Option("--url", "-u", envvar="DP3_URL", help="Where the API is.")]
 Ids = Annotated[list[int], typer.Argument(help="Numbers of dead letters.")]
@@ -98,7 +99,6 @@ def _each(url: str, method: str, path: str, ids: list[int]) -> None:
 
 def _call(url: str, method: str, path: str, **query: Any) -> Any:
     try:
-        with Client(url) as client:
-            return client.request(method, path, query=query)
+        return Client(url, retry=Retry(total_s=RETRY_S)).request(method, path, query=query)
     except ClientError as error:
         raise fail(str(error), 1) from None

@@ -20,7 +20,6 @@ MAX_LIMIT = 1_000
 
 Results = dict[str, dict[str, Any]]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
-Id = Annotated[int, "number of a dead letter"]
 
 
 async def filters(

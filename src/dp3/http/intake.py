@@ -1,17 +1,21 @@
 """Request bodies of writing routes: how much may come in, and reading it."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from starlette.concurrency import run_in_threadpool
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope
 
 from dp3.engine.backlog import Backlog
 from dp3.http.answers import busy, refused
 
 BACKLOG_AGE_S = 0.1
 """The backlog is measured at most this often."""
+
+SILENCE_LIMIT_S = 30.0
+"""A client that sends nothing of its body for so long is given up."""
 
 
 class Disconnected(Exception):
@@ -58,10 +62,14 @@ class Intake:
         finally:
             self._in_flight -= body.reserved
 
+    def check_size(self, size: int) -> None:
+        """Refuse a body that is too large."""
+        if size > self._max_body:
+            raise refused(413, f"the body is larger than {self._max_body} bytes; send it in parts")
+
     def reserve(self, total: int, more: int) -> None:
         """Refuse a body that has grown to `total` bytes, by `more`, if a limit is exceeded."""
-        if total > self._max_body:
-            raise refused(413, f"the body is larger than {self._max_body} bytes; send it in parts")
+        self.check_size(total)
         if self._in_flight + more > self._max_in_flight:
             raise busy("too many requests are being read at once; send the request again later")
         self._in_flight += more
@@ -76,31 +84,35 @@ class Body:
         self.reserved = 0
 
     async def read(self, receive: Receive) -> bytes:
-        """All of it. Refuses encodings (415) and what exceeds a limit (413, 503) as early as it is known;
-        raises `Disconnected`."""
+        """All of it. Refuses encodings (415), what exceeds a limit (413, 503) as early as it is known, and
+        clients that stop sending (408); raises `Disconnected`."""
         encoding = self._headers.get(b"content-encoding", b"identity").strip().lower()
         if encoding not in (b"", b"identity"):
             raise refused(
                 415, "compressed bodies are not supported; send the request without Content-Encoding"
             )
-        self._reserve_to(_declared_length(self._headers))
+        self._intake.check_size(_declared_length(self._headers))
         chunks: list[bytes] = []
         size = 0
         while True:
-            message = await receive()
+            message = await _receive(receive)
             if message["type"] == "http.disconnect":
                 raise Disconnected
             chunk = message.get("body", b"")
             size += len(chunk)
-            self._reserve_to(size)
+            self._intake.reserve(size, len(chunk))
+            self.reserved = size
             chunks.append(chunk)
             if not message.get("more_body", False):
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _reserve_to(self, total: int) -> None:
-        if total > self.reserved:
-            self._intake.reserve(total, total - self.reserved)
-            self.reserved = total
+
+async def _receive(receive: Receive) -> Message:
+    try:
+        async with asyncio.timeout(SILENCE_LIMIT_S):
+            return await receive()
+    except TimeoutError:
+        raise refused(408, f"nothing of the body came for {SILENCE_LIMIT_S:g} s") from None
 
 
 def _declared_length(headers: dict[bytes, bytes]) -> int:

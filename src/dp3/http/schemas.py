@@ -135,6 +135,7 @@ INVALID: dict[int | str, dict[str, Any]] = {422: {"model": Invalid, "description
 
 WRITTEN: dict[int | str, dict[str, Any]] = {
     202: {"model": Written, "description": "Durable, but not applied in time (`wait=true`)"},
+    408: {"model": Detail, "description": "The body did not come in time"},
     413: {"model": Detail, "description": "The body is too large"},
     415: {"model": Detail, "description": "The body is compressed"},
     503: {"model": Detail, "description": "Too much waits to be processed; try again after `Retry-After`"},

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from starlette.responses import Response
 
-from dp3.engine.appender import Appender, AppenderBusy
+from dp3.engine.appender import Appender, AppenderBusy, AppenderClosed
 from dp3.http.answers import Json, busy, invalid_value
 from dp3.http.waiting import Applied, poll
 from dp3.log.port import Append, Appended, IdempotencyConflict, LogFull
@@ -79,5 +79,5 @@ class Writer:
             ) from None
         except LogFull:
             raise busy("the log is full; nothing was stored, send the request again later") from None
-        except AppenderBusy as error:
+        except (AppenderBusy, AppenderClosed) as error:
             raise busy(str(error)) from None

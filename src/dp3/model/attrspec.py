@@ -18,7 +18,7 @@ from dp3.model.datapoint import (
     make_data_point_class,
 )
 from dp3.model.datatype import DataType, ReadOnly
-from dp3.model.durations import NonNegativeDuration
+from dp3.model.durations import NonNegativeDuration, PositiveDuration
 from dp3.model.entityspec import EntitySpec
 from dp3.model.errors import did_you_mean, shown
 from dp3.model.timeseries import IMPLICIT_SERIES, SERIES_DATA_TYPES, SeriesCodec, compile_series
@@ -95,7 +95,7 @@ class TimeseriesTSParams(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     max_age: NonNegativeDuration | None = None
-    time_step: Annotated[NonNegativeDuration, Field(gt=timedelta(0))] | None = None
+    time_step: PositiveDuration | None = None
 
 
 class TimeseriesSeries(BaseModel):

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 _SHORT = re.compile(r"\s*([0-9]+)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -46,7 +46,21 @@ def _configured_duration(value: Any) -> Any:
 ParsedTimedelta = Annotated[timedelta, BeforeValidator(_configured_duration)]
 """A duration field: the short forms, seconds, a `timedelta`, ISO 8601 or `HH:MM:SS`."""
 
-NonNegativeDuration = Annotated[ParsedTimedelta, Field(ge=timedelta(0))]
+
+def _not_negative(duration: timedelta) -> timedelta:
+    if duration < timedelta(0):
+        raise ValueError(f"Duration must not be negative, got {duration.total_seconds():g} s")
+    return duration
+
+
+def _positive(duration: timedelta) -> timedelta:
+    if duration <= timedelta(0):
+        raise ValueError(f"Duration must be longer than 0 s, got {duration.total_seconds():g} s")
+    return duration
+
+
+NonNegativeDuration = Annotated[ParsedTimedelta, AfterValidator(_not_negative)]
+PositiveDuration = Annotated[ParsedTimedelta, AfterValidator(_positive)]
 
 
 def aware(moment: datetime) -> datetime:

@@ -33,6 +33,13 @@ def _message(cls: Any, loc: tuple[str, ...], detail: Any) -> str:
         return f"'{given}' is not an identifier: letters, digits, '_' and '-' only, no digit or '-' first"
     if kind in ("value_error", "assertion_error"):
         return str(detail["ctx"]["error"])
+    if kind.startswith("time_delta"):
+        return f"Expected a duration such as '30s', '5m', '2h' or '7d', got {shown(given)}"
+    if kind == "union_tag_invalid":
+        context = detail["ctx"]
+        return f"Unknown type '{context['tag']}', expected one of {context['expected_tags']}{_near_choice(detail)}"
+    if kind == "union_tag_not_found":
+        return f"Missing mandatory key 'type', got {shown(given)}"
     return f"{detail['msg']}, got {shown(given)}{_near_choice(detail)}"
 
 
@@ -58,7 +65,8 @@ def _lifetime_keys(cls: type[BaseModel], tag: str) -> Iterable[str]:
 
 def _near_choice(detail: Any) -> str:
     context = detail.get("ctx", {})
-    expected, given = context.get("expected", context.get("expected_tags")), detail["input"]
+    expected = context.get("expected", context.get("expected_tags"))
+    given = context.get("tag", detail["input"])
     if not isinstance(expected, str) or not isinstance(given, str):
         return ""
     return did_you_mean(given, re.findall(r"'([^']+)'", expected))

@@ -42,6 +42,7 @@ def register_modules(
     modules = load_modules(
         settings.enabled_modules, settings.modules_dir, platform_config, config.tree, registrar
     )
+    registrar.seal()
     return registrar, modules
 
 
