@@ -143,3 +143,13 @@ def test_a_disk_that_cannot_be_read_is_left_out(monkeypatch):
 def test_facts_are_sent_again_when_too_many_were_remembered():
     once = Once(limit=2)
     assert [len(once.of(eid, lambda: [{}])) for eid in ("a", "a", "b", "c", "a")] == [1, 0, 1, 1, 1]
+
+
+def test_where_the_system_hides_connections_of_others_ones_own_are_seen(monkeypatch):
+    def refuse(kind):
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil, "net_connections", refuse)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        listeners, _ = sockets()
+        assert Listener("tcp", "127.0.0.1", server.getsockname()[1], os.getpid()) in listeners

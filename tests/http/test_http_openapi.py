@@ -59,7 +59,7 @@ def test_generated_requests_get_described_answers(shared_node: Node) -> None:
             continue
 
         @settings(
-            max_examples=15,
+            max_examples=8,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             phases=[Phase.explicit, Phase.generate],

@@ -148,7 +148,7 @@ def test_without_a_worker_the_answer_says_that_it_is_not_done(make_node: MakeNod
 
 
 @pytest.mark.parametrize("request_line", ["GET {}", "DELETE {}", "POST {}/retry"])
-@pytest.mark.parametrize("id", [12345, 1 << 70, -1])
+@pytest.mark.parametrize("id", [12345, 1 << 70, -1, -(1 << 70)])
 def test_unknown_dead_letter_is_not_found(shared_node: Node, request_line: str, id: int) -> None:
     method, url = request_line.format(f"/deadletters/{id}").split()
     response = shared_node.request(method, url)

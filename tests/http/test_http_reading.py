@@ -121,6 +121,11 @@ def test_timeseries_attribute_has_points_and_no_current_value(node: Node) -> Non
     assert [point["v"] for point in answer["history"]] == [{"x": 1, "y": 1.0}, {"x": 2, "y": 2.0}]
 
 
+def test_mirror_has_no_stored_value(node: Node) -> None:
+    node.store_points(dp("p", 1, 7, "b"))
+    assert node.get("/entity/b/7/get/as").json() == {"attr_type": 1, "current_value": None, "history": []}
+
+
 def test_bad_date_is_a_client_error(shared_node: Node) -> None:
     response = shared_node.get("/entity/a/e1/get/o?date_from=noon")
     assert response.status_code == 422

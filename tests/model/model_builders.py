@@ -15,7 +15,7 @@ def an_entity(etype: str = "a", **keys: Any) -> dict[str, Any]:
     return {"id": etype, "name": etype, "snapshot": True, **keys}
 
 
-def a_plain(data_type: str = "int", **keys: Any) -> dict[str, Any]:
+def a_plain(data_type: Any = "int", **keys: Any) -> dict[str, Any]:
     return {"name": "x", "type": "plain", "data_type": data_type, **keys}
 
 

@@ -46,7 +46,8 @@ ipv6_text = st.ip_addresses(v=6).map(str) | st.ip_addresses(v=6).map(lambda a: a
 hex_pairs = st.lists(st.from_regex(r"[0-9a-fA-F]{2}", fullmatch=True), min_size=5, max_size=7)
 mac_like = st.builds(lambda sep, parts: sep.join(parts), st.sampled_from([":", "-", ""]), hex_pairs)
 time_like = st.from_regex(
-    r"[0-9]{4}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-5][0-9]:[0-6][0-9](\.[0-9]{1,7})?(Z|[+-][012][0-9]:[0-6][0-9])?",
+    r"[0-9]{4}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-5][0-9]:[0-6][0-9](\.[0-9]{1,7})?"
+    r"(Z|[+-][012][0-9]:[0-6][0-9])?",
     fullmatch=True,
 )
 time_text = st.datetimes().map(lambda t: t.isoformat() + "Z")

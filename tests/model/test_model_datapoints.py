@@ -105,22 +105,30 @@ def test_observation_with_null_times_has_two_errors() -> None:
 @pytest.mark.parametrize(
     ("attr", "keys", "expected"),
     [
-        ("o", {"t1": T1, "t2": "2019-01-01"}, ("assertion_error", "t2", "Assertion failed, 't2' is before 't1'")),
+        (
+            "o",
+            {"t1": T1, "t2": "2019-01-01"},
+            ("assertion_error", "t2", "Assertion failed, 't2' is before 't1'"),
+        ),
         ("o", {"t1": T1, "c": 2}, ("less_than_equal", "c", "Input should be less than or equal to 1")),
         ("o", {"t1": T1, "c": -1}, ("greater_than_equal", "c", "Input should be greater than or equal to 0")),
         ("o", {"t1": T1, "c": None}, ("float_type", "c", "Input should be a valid number")),
         ("o", {"t1": T1, "c": float("nan")}, ("finite_number", "c", "Input should be a finite number")),
         ("p", {"eid": 1}, ("string_type", "eid", "Input should be a valid string")),
-        ("p", {"src": "\ud800"}, ("value_error", "src", "Value error, text holds a lone surrogate at position 0")),
+        (
+            "p",
+            {"src": "\ud800"},
+            ("value_error", "src", "Value error, text holds a lone surrogate at position 0"),
+        ),
     ],
-)  # fmt: skip
+)
 def test_wrong_field_is_explained(attr: str, keys: Any, expected: tuple[str, str, str]) -> None:
     assert errors(attr, **keys) == [expected]
 
 
 def test_missing_value_is_an_error_at_v() -> None:
     with pytest.raises(ValidationError) as caught:
-        MODEL.attr("a", "p").dp_model(etype="a", eid="e", attr="p")
+        MODEL.attr("a", "p").dp_model.model_validate({"etype": "a", "eid": "e", "attr": "p"})
     assert [(e["type"], e["loc"], e["msg"]) for e in caught.value.errors()] == [
         ("missing", ("v",), "Field required")
     ]

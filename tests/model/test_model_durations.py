@@ -48,8 +48,10 @@ def test_iso_and_clock_forms_are_for_configuration_only(value: str, expected: ti
 
 @pytest.mark.parametrize(
     "value",
-    ["10", "-5s", "1.5h", "5 s", "5w", "1h30m", "", "inf", "x", None, True, [], float("nan"), float("inf")]
-    + ["9" * 20 + "d", 1e300, "5s\n", "٣s"],
+    [
+        *("10", "-5s", "1.5h", "5 s", "5w", "1h30m", "", "inf", "x", "5s\n", "٣s", "9" * 20 + "d"),
+        *(None, True, [], float("nan"), float("inf"), 1e300),
+    ],
 )
 def test_anything_else_is_refused(value: Any) -> None:
     with pytest.raises(ValueError):

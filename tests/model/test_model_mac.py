@@ -21,7 +21,7 @@ class Host(BaseModel):
 def test_all_forms_of_one_address_are_equal(raw: bytes) -> None:
     mac = MACAddress(raw)
     text = str(mac)
-    others = [text, text.upper(), text.replace(":", "-"), text.encode(), mac]
+    others: list[str | bytes | MACAddress] = [text, text.upper(), text.replace(":", "-"), text.encode(), mac]
     assert {MACAddress(other) for other in others} == {mac}
     assert mac.mac == mac.packed == bytes(mac) == raw
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - messages stand on one line so that they can be searched
 """The model: what configuration makes of it, and every mistake it names."""
 
 import copy

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - messages stand on one line so that they can be searched
 """Tasks."""
 
 import json
@@ -47,6 +48,7 @@ def messages(*points: Any, **keys: Any) -> list[str]:
 
 @pytest.fixture
 def no_default_model() -> Iterator[None]:
+    set_default_model(None)
     yield
     set_default_model(None)
 
@@ -145,7 +147,7 @@ def test_objects_made_with_another_model_are_validated_again() -> None:
 
 
 def test_tokens_without_zone_are_utc() -> None:
-    task = a_task(ttl_tokens={"x": datetime(2030, 1, 1)})  # noqa: DTZ001
+    task = a_task(ttl_tokens={"x": datetime(2030, 1, 1)})
     assert task.ttl_tokens == {"x": datetime(2030, 1, 1, tzinfo=UTC)}
 
 
@@ -171,7 +173,7 @@ def test_default_model_is_seen_in_threads_a_module_starts(no_default_model: None
     assert made[0].model_spec is MODEL
 
 
-def test_without_a_model_the_error_says_how_to_give_one() -> None:
+def test_without_a_model_the_error_says_how_to_give_one(no_default_model: None) -> None:
     with pytest.raises(ValidationError, match="Missing `model_spec` in context: pass `model_spec=…`"):
         DataPointTask(etype="a", eid="e1", delete=True)
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - messages stand on one line so that they can be searched
 """Values and times of timeseries."""
 
 from datetime import UTC, datetime

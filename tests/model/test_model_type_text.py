@@ -84,7 +84,9 @@ def test_wrong_text_is_explained(text: str, reason: str) -> None:
 
 
 def test_link_to_an_unknown_entity_type_suggests_a_near_one() -> None:
-    with pytest.raises(ValueError, match="Entity type 'with-dsh' is not defined; did you mean 'with-dash'?"):
+    with pytest.raises(
+        ValueError, match=r"Entity type 'with-dsh' is not defined; did you mean 'with-dash'\?"
+    ):
         a_type("link<with-dsh>")
 
 
@@ -157,7 +159,7 @@ def test_data_types_are_pydantic_fields_written_as_their_text() -> None:
 
 def test_unknown_id_type_is_explained() -> None:
     with pytest.raises(
-        ValueError, match="Data type 'strin' is not supported for ids: .*did you mean 'string'?"
+        ValueError, match=r"Data type 'strin' is not supported for ids: .*did you mean 'string'\?"
     ):
         EidDataType("strin")
 

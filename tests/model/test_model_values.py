@@ -73,7 +73,7 @@ ACCEPTED: list[tuple[str, Any, Any]] = [
     (
         "dict<copy:int,json:int,model_x:int>",
         {"copy": 1, "json": 2, "model_x": 3},
-        dict(copy=1, json=2, model_x=3),
+        {"copy": 1, "json": 2, "model_x": 3},
     ),
     ("category<string;up, down>", "down", "down"),
     ("category<int;1,2>", 1, 1),
@@ -87,10 +87,12 @@ ACCEPTED: list[tuple[str, Any, Any]] = [
     ("link<s, dict<k: int> ; mirror = m-n >", {"eid": "x", "data": {"k": 1}}, {"eid": "x", "data": {"k": 1}}),
 ]
 
+NOT_TEXT: list[Any] = [1, True, None, {}]
+
 REFUSED: list[tuple[str, Any, str]] = [
     ("tag", 2, "bool"),
     ("tag", None, "bool"),
-    *[("string", v, "string_type") for v in (1, True, None, [])],
+    *[("string", v, "string_type") for v in NOT_TEXT],
     ("string", "\ud800", "value_error"),
     ("int", 2**31, "less_than_equal"),
     ("int", -(2**31) - 1, "greater_than_equal"),

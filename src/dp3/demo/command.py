@@ -74,9 +74,14 @@ def _summary(console: Console, findings: Findings, *, checked: bool) -> int:
 
 @contextmanager
 def _stop_event() -> Iterator[threading.Event]:
-    """An event that is set by Ctrl-C, SIGTERM and the end of the terminal."""
+    """An event that is set by Ctrl-C, SIGTERM and the end of the terminal (unless started with `nohup`)."""
     stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in STOP_SIGNALS}
+    ignored = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
+    before = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in STOP_SIGNALS
+        if number not in ignored
+    }
     try:
         yield stop
     finally:

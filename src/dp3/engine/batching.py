@@ -21,9 +21,11 @@ class Item(NamedTuple):
 
 @dataclass(slots=True)
 class Outcome:
-    """What the hooks made of one task: whether an allow hook refused it, derived tasks, and what failed."""
+    """What the hooks made of one task: whether an allow hook refused it, derived tasks, and what failed.
+    `unreadable` says why the task could not be shown to them."""
 
     refused: bool = False
+    unreadable: str = ""
     tasks: list[WireTask] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     errors: int = 0
@@ -57,6 +59,9 @@ class BatchBuilder:
                 self.reject(item, f"entity type {item.task.etype!r} is not in the model")
                 continue
             outcome = outcomes.get(index, _NO_HOOKS)
+            if outcome.unreadable:
+                self.reject(item, outcome.unreadable)
+                continue
             self._note(item, outcome)
             if not outcome.refused:
                 self._apply(item, plan)

@@ -8,10 +8,12 @@ from dp3.engine.batching import Item, Outcome
 from dp3.hooks.guard import Guard
 from dp3.hooks.outcome import HookError, HookOutcome, hook_failed
 from dp3.hooks.table import Hook, HookTable
+from dp3.model.attrspec import AttrType
+from dp3.model.datapoint import DataPointBase, point_from_wire
 from dp3.model.datatype import AnyEidT
 from dp3.model.spec import ModelSpec
 from dp3.model.task import DataPointTask, task_from_wire, task_to_wire
-from dp3.model.wire import WireTask, encode_tasks
+from dp3.model.wire import WirePoint, WireTask, encode_tasks
 from dp3.store.port import DeadLetter
 
 
@@ -29,8 +31,15 @@ class TaskHooks:
 
     def run(self, item: Item, exists: bool) -> tuple[Outcome, bool]:
         """All hooks of one task, in the documented order; returns also whether the entity exists then."""
+        try:
+            task = task_from_wire(item.task, self._model)
+        except ValueError as error:
+            reason = f"does not fit the model any more: {type(error).__name__}: {error}"
+            return Outcome(unreadable=reason), exists
+        return self._run(task, item, exists)
+
+    def _run(self, task: DataPointTask, item: Item, exists: bool) -> tuple[Outcome, bool]:
         table, outcome = self._table, Outcome()
-        task = task_from_wire(item.task, self._model)
         for hook in table.task_start:
             self._notify(hook, item, outcome, task)
         if item.task.delete:
@@ -56,8 +65,17 @@ class TaskHooks:
     def _run_new_attr(self, item: Item, outcome: Outcome, task: DataPointTask) -> None:
         new_attr, etype = self._table.new_attr, task.etype
         for index, wire_point in enumerate(item.task.points):
-            for hook in new_attr.get((etype, wire_point.attr), ()):
-                self._call(hook, item, outcome, {"index": index}, task.eid, task.data_points[index])
+            if hooks := new_attr[etype, wire_point.attr]:
+                point = self._point(task, wire_point)
+                for hook in hooks if point is not None else ():
+                    self._call(hook, item, outcome, {"index": index}, task.eid, point)
+
+    def _point(self, task: DataPointTask, wire_point: WirePoint) -> DataPointBase | None:
+        """The typed data-point, or None if it was accepted for an attribute that is another one now."""
+        spec = self._model.attributes[task.etype, wire_point.attr]
+        if (spec.t is AttrType.PLAIN) != (wire_point.t1 is None):
+            return None
+        return point_from_wire(spec, task.etype, task.eid, wire_point)
 
     def call_again(self, hook: Hook, item: Item, context: Mapping[str, Any]) -> Outcome:
         """Call one hook that failed on a task before."""
@@ -67,7 +85,8 @@ class TaskHooks:
             self._notify(hook, item, outcome, task)
         elif hook.kind == "on_new_attr":
             index = context["index"]
-            self._call(hook, item, outcome, {"index": index}, task.eid, task.data_points[index])
+            point = self._point(task, item.task.points[index])
+            self._call(hook, item, outcome, {"index": index}, task.eid, point)
         else:
             self._call(hook, item, outcome, {}, task.eid, task)
         return outcome

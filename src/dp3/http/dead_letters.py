@@ -14,7 +14,7 @@ from dp3.http.schemas import INVALID, DeadLetterResults, DeadLetters, DeadLetter
 from dp3.http.services import Services
 from dp3.http.waiting import poll
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, WireTask, decode_tasks
-from dp3.store.port import StoredDeadLetter
+from dp3.store.port import Store, StoredDeadLetter
 
 MAX_LIMIT = 1_000
 
@@ -45,14 +45,13 @@ PENDING: dict[int | str, dict[str, Any]] = {
 def dead_letter_routes(services: Services) -> APIRouter:
     """`/deadletters`."""
     router = APIRouter(prefix="/deadletters", responses=INVALID)
-    store = services.store
+    _add_reading(router, services.store)
+    _add_bulk_orders(router, services)
+    _add_single_orders(router, services)
+    return router
 
-    def find(letter_id: int) -> StoredDeadLetter:
-        stored = store.dead_letter(letter_id) if letter_id < 1 << 63 else None
-        if stored is None:
-            raise refused(404, f"Dead letter {letter_id} doesn't exist")
-        return stored
 
+def _add_reading(router: APIRouter, store: Store) -> None:
     @router.get("", response_model=DeadLetters)
     def listing(
         filters: Filters, after: Annotated[int, Query(ge=0, lt=1 << 63)] = 0, limit: Limit = 20
@@ -64,37 +63,50 @@ def dead_letter_routes(services: Services) -> APIRouter:
     @router.get("/{id}", response_model=DeadLetterState, responses=NOT_FOUND)
     def one(id: int) -> Response:
         """One dead letter."""
-        return Json(_render(find(id)))
+        return Json(_render(_find(store, id)))
+
+
+def _add_bulk_orders(router: APIRouter, services: Services) -> None:
+    store = services.store
 
     @router.post("/retry", response_model=DeadLetterResults, responses=PENDING)
     async def retry_many(filters: Filters, limit: Limit = 100) -> Response:
         """Retry the oldest `limit` dead letters that match."""
-        return await order("retry", await run_in_threadpool(store.dead_letters, 0, limit, filters))
+        return await _order(services, "retry", await run_in_threadpool(store.dead_letters, 0, limit, filters))
 
     @router.post("/drop", response_model=DeadLetterResults, responses=PENDING)
     async def drop_many(filters: Filters, limit: Limit = 100) -> Response:
         """Drop the oldest `limit` dead letters that match."""
-        return await order("drop", await run_in_threadpool(store.dead_letters, 0, limit, filters))
+        return await _order(services, "drop", await run_in_threadpool(store.dead_letters, 0, limit, filters))
 
+
+def _add_single_orders(router: APIRouter, services: Services) -> None:
     @router.post("/{id}/retry", response_model=DeadLetterResults, responses=NOT_FOUND | PENDING)
     async def retry_one(id: int) -> Response:
         """Try again what failed: call the hook, or process the task. The letter goes if that works."""
-        return await order("retry", [await run_in_threadpool(find, id)])
+        return await _order(services, "retry", [await run_in_threadpool(_find, services.store, id)])
 
     @router.delete("/{id}", response_model=DeadLetterResults, responses=NOT_FOUND | PENDING)
     async def drop_one(id: int) -> Response:
         """Drop a dead letter for good."""
-        return await order("drop", [await run_in_threadpool(find, id)])
+        return await _order(services, "drop", [await run_in_threadpool(_find, services.store, id)])
 
-    async def order(op: str, letters: Sequence[StoredDeadLetter]) -> Response:
-        messages = await run_in_threadpool(_send, services, op, letters)
-        await poll(lambda: _all_done(services, messages), services.wait_limit_s)
-        results = await run_in_threadpool(_results, services, messages)
-        if len(results) == len(letters):
-            return Json({"detail": "OK", "results": results})
-        return Json({"detail": "Not all done yet", "results": results}, 202)
 
-    return router
+def _find(store: Store, letter_id: int) -> StoredDeadLetter:
+    stored = store.dead_letter(letter_id) if 0 < letter_id < 1 << 63 else None
+    if stored is None:
+        raise refused(404, f"Dead letter {letter_id} doesn't exist")
+    return stored
+
+
+async def _order(services: Services, op: str, letters: Sequence[StoredDeadLetter]) -> Response:
+    """Have the workers do it, and answer with what became of each letter."""
+    messages = await run_in_threadpool(_send, services, op, letters)
+    await poll(lambda: _all_done(services, messages), services.wait_limit_s)
+    results = await run_in_threadpool(_results, services, messages)
+    if len(results) == len(letters):
+        return Json({"detail": "OK", "results": results})
+    return Json({"detail": "Not all done yet", "results": results}, 202)
 
 
 def _send(services: Services, op: str, letters: Sequence[StoredDeadLetter]) -> list[int]:

@@ -49,7 +49,7 @@ def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> API
         entity, spec = target
         return Json(reader.attribute(entity.etype, entity.eid, spec, span))
 
-    @router.get("/raw/get", response_model=RawAnswer, response_model_exclude_unset=True)
+    @router.get("/raw/get", response_model=RawAnswer)
     def raw(
         etype: str,
         eid: str | None = None,

@@ -20,7 +20,7 @@ def health_routes(services: Services) -> APIRouter:
     """`/health` and `/telemetry/log`."""
     router = APIRouter()
 
-    @router.get("/health/live", response_model=Readiness, response_model_exclude_unset=True)
+    @router.get("/health/live", response_model=Readiness)
     async def live() -> Response:
         """The process answers."""
         return Json({"status": "alive"})

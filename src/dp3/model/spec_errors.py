@@ -36,8 +36,8 @@ def _message(cls: Any, loc: tuple[str, ...], detail: Any) -> str:
     if kind.startswith("time_delta"):
         return f"Expected a duration such as '30s', '5m', '2h' or '7d', got {shown(given)}"
     if kind == "union_tag_invalid":
-        context = detail["ctx"]
-        return f"Unknown type '{context['tag']}', expected one of {context['expected_tags']}{_near_choice(detail)}"
+        tag, known = detail["ctx"]["tag"], detail["ctx"]["expected_tags"]
+        return f"Unknown type '{tag}', expected one of {known}{_near_choice(detail)}"
     if kind == "union_tag_not_found":
         return f"Missing mandatory key 'type', got {shown(given)}"
     return f"{detail['msg']}, got {shown(given)}{_near_choice(detail)}"

@@ -1,0 +1,53 @@
+"""The documents name everything that there is, and point to places that exist."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from dp3.cli.main import app
+from dp3.config.kinds import Unused
+from dp3.config.sections import ApiSettings, LogSettings, ProcessingCoreSettings
+from dp3.hooks.registrar import CallbackRegistrar
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DEPRECATED = {"register_entity_hook", "register_attr_hook"}
+
+
+def page(name):
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("section", [ProcessingCoreSettings, LogSettings, ApiSettings])
+def test_every_setting_in_use_is_documented(section):
+    text = page("configuration.md")
+    used = [
+        name
+        for name, field in section.model_fields.items()
+        if not any(isinstance(mark, Unused) for mark in field.metadata)
+    ]
+    assert [name for name in used if not re.search(rf"[`.]{name}[`.]", text)] == []
+
+
+def test_every_registration_is_documented():
+    methods = [
+        name
+        for name, _ in inspect.getmembers(CallbackRegistrar, inspect.isfunction)
+        if "register" in name and not name.startswith("_") and name not in DEPRECATED
+    ]
+    text = page("modules.md")
+    assert [name for name in methods if name not in text] == []
+
+
+def test_every_command_is_in_the_readme():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in get_command(app).commands if f"`dp3 {name}" not in readme] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_between_pages_lead_somewhere(path):
+    links = re.findall(r"\]\((?!http)([^)#]*)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+    assert [link for link in links if link and not (path.parent / link).exists()] == []
