@@ -27,9 +27,9 @@ setup: $(STAMP) ## make .venv with the project and everything that tests and che
 demo: $(STAMP) ## watch this machine for a while: make demo [SECONDS=30]
 	$(BIN)/dp3 demo $(if $(SECONDS),--seconds $(SECONDS))
 
-test: $(STAMP) ## all tests, with coverage: make test [ARGS='-k name']
+test: $(STAMP) ## all tests, with coverage
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n 2 $(ARGS)
+	$(BIN)/coverage run -m pytest -n 2
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -191,8 +191,8 @@ def test_problems_can_be_read_by_programs(app: Folder) -> None:
         ),
         (
             "processing_core",
-            "log:\n  retentoin: 1d",
-            "2: log.retentoin: unknown key; did you mean 'retention'?",
+            "log:\n  segment_aeg: 1d",
+            "2: log.segment_aeg: unknown key; did you mean 'segment_age'?",
         ),
         (
             "processing_core",

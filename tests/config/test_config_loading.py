@@ -63,7 +63,7 @@ def test_entities_alone_are_a_configuration_with_documented_defaults(app: Folder
     assert config.processing_core.enabled_modules == ()
     assert config.processing_core.batch_time_limit == timedelta(milliseconds=250)
     assert config.processing_core.log.max_backlog == 4096 * MIB
-    assert config.processing_core.log.retention == timedelta(days=7)
+    assert config.processing_core.log.segment_age == timedelta(days=1)
     assert config.snapshots.creation_rate == CronExpression(minute="*/30")
     assert config.snapshots.keep_empty
     assert config.history_manager.snapshot_cleaning.older_than == timedelta(days=7)

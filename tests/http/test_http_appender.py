@@ -34,7 +34,7 @@ class Gate:
 
 def some(i: int = 0, key: str | None = None) -> Append:
     body = b"%d" % i
-    return Append({0: body}, None if key is None else (key, body))
+    return Append([{0: body}], None if key is None else (key, body))
 
 
 @pytest.fixture

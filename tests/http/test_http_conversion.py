@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dp3.http.answers import Refusal
 from dp3.http.conversion import POINTS_PER_TURN, Converter
 from dp3.http.validation import validate
-from dp3.http.writing import Groups, slices_of, tasks_of
+from dp3.http.writing import ENTRY_POINTS, Groups, entries_of, tasks_of
 from dp3.model.errors import Reject
 from dp3.model.wire import decode_tasks
 
@@ -141,7 +141,7 @@ def test_what_the_fast_path_takes_the_slow_path_takes_equally(point: dict[str, A
     if taken is not None:
         assert repr(taken) == repr(validated)
     if isinstance(validated, dict):
-        slices_of(tasks_of(validated), 8)
+        entries_of(tasks_of(validated), 8)
 
 
 @pytest.mark.parametrize("point", ALL_KINDS, ids=lambda point: f"{point['type']}.{point['attr']}")
@@ -198,5 +198,19 @@ def test_data_points_are_grouped_by_entity_in_order_of_first_appearance() -> Non
 
 def test_tasks_are_numbered_through_the_entry_whatever_their_partition() -> None:
     groups = validate(json.dumps([dp("p", i, f"e{i % 5}") for i in range(20)]).encode(), MODEL)
-    tasks = [task for tasks in slices_of(tasks_of(groups), 8).values() for task in decode_tasks(tasks)]
+    (slices,) = entries_of(tasks_of(groups), 8)
+    tasks = [task for some in slices.values() for task in decode_tasks(some)]
     assert sorted((task.first, task.eid) for task in tasks) == [(4 * i, f"e{i}") for i in range(5)]
+
+
+def test_a_large_request_becomes_entries_of_bounded_size_and_a_large_task_is_split() -> None:
+    points = [dp("p", i, "big") for i in range(2 * ENTRY_POINTS + 1)] + [dp("p", 1, "small")]
+    groups = validate(json.dumps(points).encode(), MODEL)
+    sizes, values = [], []
+    for slices in entries_of(tasks_of(groups), 8):
+        tasks = [task for some in slices.values() for task in decode_tasks(some)]
+        sizes.append(sum(len(task.points) for task in tasks))
+        values += [point.v for task in tasks if task.eid == "big" for point in task.points]
+        assert sorted(task.first for task in tasks)[0] == 0
+    assert sizes == [ENTRY_POINTS, ENTRY_POINTS, 2]
+    assert values == list(range(2 * ENTRY_POINTS + 1))

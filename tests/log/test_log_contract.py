@@ -19,7 +19,7 @@ OpenLog = Callable[..., Log]
 
 
 def an_append(text: str = "task", partition: int = 0, key: str | None = None, digest: bytes = b"d") -> Append:
-    return Append({partition: tasks(text)}, (key, digest) if key is not None else None)
+    return Append([{partition: tasks(text)}], (key, digest) if key is not None else None)
 
 
 def tasks(*items: str) -> bytes:
@@ -70,7 +70,7 @@ def test_outcome_names_offset_and_append_time_of_the_entry(log: Log) -> None:
 
 def test_slices_come_back_as_they_were(log: Log) -> None:
     slices = {5: tasks("a"), 0: tasks("b", "c"), 63: tasks()}
-    log.append([Append(slices)])
+    log.append([Append([slices])])
     (entry,) = log.read(Lane.MAIN, 0, EVERYTHING)
     assert entry.slices == slices
 

@@ -30,7 +30,7 @@ def name(first: int) -> str:
 
 
 def an_append(size: int = 10) -> Append:
-    return Append({0: msgspec.msgpack.encode(["x" * size])})
+    return Append([{0: msgspec.msgpack.encode(["x" * size])}])
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -192,7 +192,7 @@ log = open_log(Path(sys.argv[1]), SystemClock(), segment_bytes=3000)
 number = int(sys.argv[2])
 while True:
     body = {0: msgspec.msgpack.encode([number])}
-    log.append([Append(body, (str(number), b"digest"))])
+    log.append([Append([body], (str(number), b"digest"))])
     log.append_outbox([OutboxSlice(Producer(0, Lane.MAIN), number, body)], 0)
     print(number, flush=True)
     number += 1
@@ -238,7 +238,7 @@ from dp3.log.segments import open_log
 
 log = open_log(Path(sys.argv[1]), SystemClock(), segment_bytes=500)
 for number in range(100):
-    log.append([Append({0: msgspec.msgpack.encode([sys.argv[2], number])})])
+    log.append([Append([{0: msgspec.msgpack.encode([sys.argv[2], number])}])])
 log.close()
 """
 

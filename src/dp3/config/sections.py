@@ -32,13 +32,12 @@ class LogSettings(Section):
     """`processing_core.yml: log`: how much the log of accepted data-points may hold.
 
     `max_backlog`: unprocessed bytes above which requests are refused. A segment file is closed at
-    `segment_size` or `segment_age`; it is deleted `retention` after that, when it is processed.
+    `segment_size` or `segment_age`.
     """
 
     max_backlog: Size = ByteSize(4 * _GIB)
     segment_size: Size = ByteSize(128 * _MIB)
     segment_age: Interval = timedelta(days=1)
-    retention: Age = timedelta(days=7)
 
 
 def _inline_tasks(value: Any) -> int:
@@ -215,5 +214,5 @@ class ApiSettings(LenientSection):
 
     cors: Annotated[CorsSettings, OrEmpty] = CorsSettings()
     datapoint_logger: Annotated[DatapointLoggerSettings, OrEmpty] = DatapointLoggerSettings()
-    max_body: Size = ByteSize(64 * _MIB)
+    max_body: Size = ByteSize(16 * _MIB)
     max_concurrent_body: Size = ByteSize(256 * _MIB)

@@ -90,7 +90,7 @@ class Appender:
         self._thread.join()
 
     def _enqueue(self, append: Append, waiter: _ThreadWaiter | _LoopWaiter) -> None:
-        job = _Job(append, sum(map(len, append.slices.values())), waiter)
+        job = _Job(append, sum(len(tasks) for slices in append.entries for tasks in slices.values()), waiter)
         with self._changed:
             if self._closed:
                 raise AppenderClosed("the appender is closed; nothing was added")

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from dp3.http.answers import Error, Refusal, invalid, invalid_value, pydantic_errors, refused
+from dp3.http.answers import Error, Refusal, invalid, invalid_value, pydantic_errors
 from dp3.http.conversion import Converter
 from dp3.http.datapoint_log import DatapointLog
 from dp3.http.intake import Disconnected, Intake
@@ -18,7 +18,6 @@ from dp3.http.validation import validate
 from dp3.http.writing import Groups, Idempotency, Writer, tasks_of
 from dp3.model.errors import Reject
 from dp3.model.spec import ModelSpec
-from dp3.store.port import MAX_POINTS_PER_ENTRY
 
 MAX_KEY = 200
 """Length of an idempotency key."""
@@ -70,8 +69,6 @@ class Datapoints:
             body = await incoming.read(receive)
             client = client_address(scope)
             tasks = tasks_of(await self._points(body, client))
-            if sum(task.width for task in tasks) > MAX_POINTS_PER_ENTRY:
-                raise refused(413, f"at most {MAX_POINTS_PER_ENTRY} data-points fit in one request")
             response = await self._writer.write(tasks, wait=wait, idempotency=await _idempotency(key, body))
             if self._good_log:
                 self._good_log.accepted(client, tasks)

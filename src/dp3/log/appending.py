@@ -59,11 +59,11 @@ class RequestAppender:
 
     def _append(self, append: Append) -> Appended | IdempotencyConflict:
         if append.idempotency is None:
-            return self._entries.add(append.slices)
+            return self._add(append)
         key, digest = append.idempotency
         first = self._recent.find(self._connection, key, self._since_us)
         if first is None:
-            added = self._entries.add(append.slices)
+            added = self._add(append)
             row = (key, digest, added.offset, added.append_time)
             self._connection.execute(sql()["set_idempotency_key"], row)
             return added
@@ -73,6 +73,13 @@ class RequestAppender:
                 "use a new key for a new request"
             )
         return Appended(first.offset, first.append_time, repeated=True)
+
+    def _add(self, append: Append) -> Appended:
+        """All entries of a request; returns the last one."""
+        *others, last = append.entries
+        for slices in others:
+            self._entries.add(slices)
+        return self._entries.add(last)
 
 
 def append_outbox(

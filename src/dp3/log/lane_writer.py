@@ -100,7 +100,7 @@ class LaneWriter:
                 self._let_go()
                 raise LogFull(
                     f"{self._pool.directory}: the disk refused an append ({error}); nothing was added; "
-                    "free some space or shorten the retention of the log"
+                    "free some space"
                 ) from error
 
     def _make_first(self) -> None:

@@ -37,18 +37,18 @@ class OutboxSlice:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """What becomes one entry.
+    """One request: all of its entries or none are added, one after the other.
 
-    `slices` maps partition to `encode_tasks(...)`. `idempotency` is (key, digest of the request): a repeat
-    of the key within 24 h adds nothing.
+    Each of `entries` maps partition to `encode_tasks(...)`. `idempotency` is (key, digest of the request):
+    a repeat of the key within 24 h adds nothing.
     """
 
-    slices: Mapping[int, bytes]
+    entries: Sequence[Mapping[int, bytes]]
     idempotency: tuple[str, bytes] | None = None
 
 
 class Appended(NamedTuple):
-    """`repeated` means that the idempotency key was known: `offset` is that of the first append."""
+    """Where the last entry went. `repeated`: the idempotency key was known, this is the first append."""
 
     offset: int
     append_time: int

@@ -258,6 +258,3 @@ class Store(Protocol):
 def history_key(lane: int, offset: int, number: int) -> int:
     """The identity of data-point `number` of a log entry: 38 bits offset, 1 bit lane, 24 bits number."""
     return offset << 25 | lane << 24 | number
-
-
-MAX_POINTS_PER_ENTRY = 1 << 24
