@@ -38,7 +38,7 @@ WORDS = [
     "schedule",
     "groups",
     "te",
-    "retention",
+    "segment_age",
     "good_log",
     "*/5",
     "5m",

@@ -74,7 +74,7 @@ def test_entities_alone_are_a_configuration_with_documented_defaults(app: Folder
     assert sorted(config.event_logging.groups) == ["secondary_hooks", "tasks_by_src", "te"]
     assert config.telemetry.attribute_bson_size_schedule == CronExpression(hour=3, minute=15)
     assert config.api.cors.allow_origins == ("*",)
-    assert (config.api.max_body, config.api.max_concurrent_body) == (64 * MIB, 256 * MIB)
+    assert (config.api.max_body, config.api.max_concurrent_body) == (16 * MIB, 256 * MIB)
     assert config.database.url is None
     assert config.notes == ()
 

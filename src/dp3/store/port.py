@@ -256,5 +256,7 @@ class Store(Protocol):
 
 
 def history_key(lane: int, offset: int, number: int) -> int:
-    """The identity of data-point `number` of a log entry: 38 bits offset, 1 bit lane, 24 bits number."""
-    return offset << 25 | lane << 24 | number
+    """The identity of data-point `number` of a log entry: 1 bit lane, 38 bits offset, 24 bits number.
+
+    The lane comes first so that what a lane brought since some position is one range of keys."""
+    return lane << 62 | offset << 24 | number
