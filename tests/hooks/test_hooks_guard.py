@@ -2,6 +2,7 @@
 
 import sys
 import time
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -146,12 +147,13 @@ def test_hook_that_exits_the_interpreter_has_failed(guard: Guard) -> None:
     assert error is not None and error.reason == "SystemExit: 3"
 
 
-def test_interrupt_is_not_held_back(guard: Guard) -> None:
-    def interrupted() -> None:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, GeneratorExit, CancelledError])
+def test_hook_that_raises_what_is_no_exception_has_failed(guard: Guard, raised: type[BaseException]) -> None:
+    def hook() -> None:
+        raise raised
 
-    with pytest.raises(KeyboardInterrupt):
-        guard.run(a_hook(interrupted), ENTITY)
+    error = guard.run(a_hook(hook), ENTITY).error
+    assert error is not None and raised.__name__ in error.reason
 
 
 def test_traceback_and_reason_are_bounded_and_keep_the_cause(guard: Guard) -> None:

@@ -1,6 +1,7 @@
 """Batches that kill the worker: remembered across its deaths, so that the entry to blame is found.
 
-Before a batch is processed, its place in the log is noted in a small file; a clean stop removes the file.
+Before a batch is processed, its place in the log is noted in a small file. A clean stop removes the file; an
+exception that ends the worker does not.
 A worker that starts and finds the note of a batch that was never committed knows that its predecessor died
 of it (or during it). Death of the machine does not matter here, so nothing is fsynced.
 """
@@ -9,8 +10,6 @@ import os
 from pathlib import Path
 
 import msgspec
-
-from dp3.log.port import Lane
 
 DEATHS = 2
 """So many deaths in a row make a batch, and then an entry of it, a suspect."""
@@ -49,13 +48,14 @@ class Attempts:
             previous.single, previous.deaths = True, 0
         return previous
 
-    def single(self, lane: Lane, after: int) -> bool:
+    def single(self, lane: int, after: int) -> bool:
         """Whether the batch that starts after this offset has to be run entry by entry."""
         suspect = self._suspect
         return suspect is not None and suspect.single and suspect.lane == lane and after < suspect.until
 
-    def begin(self, lane: Lane, after: int, last: int) -> bool:
-        """Note that the entries (after, last] are about to be processed."""
+    def begin(self, lane: int, after: int, last: int) -> bool:
+        """Note that the entries (after, last] of a lane are about to be processed. Any other work that hooks
+        do has a stream of its own, with a number that no lane has."""
         suspect = self._suspect
         note = _Note(lane, after, last, single=False, deaths=0)
         if suspect is not None and suspect.lane == lane:
@@ -73,7 +73,9 @@ class Attempts:
     def _write(self, note: bytes) -> None:
         os.pwrite(self._file, note.ljust(128), 0)
 
-    def close(self) -> None:
-        """Nothing is under way: a clean stop."""
+    def close(self, *, clean: bool = True) -> None:
+        """Nothing is under way: a clean stop. If not `clean`, what was under way has failed: the note stays,
+        and this counts as a death."""
         os.close(self._file)
-        self._path.unlink(missing_ok=True)
+        if clean:
+            self._path.unlink(missing_ok=True)

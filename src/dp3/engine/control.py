@@ -38,8 +38,8 @@ class ControlHandler:
         self._task_hooks = task_hooks
         self._seen: int | None = None
 
-    def handle(self) -> Batch | None:
-        """Carry out the next message; returns what it changes, to be committed, or None if there is none."""
+    def next(self) -> ControlMessage | None:
+        """The oldest message that is not done, or None if there is none."""
         version = self._store.version()
         if version == self._seen:
             return None
@@ -47,9 +47,15 @@ class ControlHandler:
         if not pending:
             self._seen = version
             return None
-        return self._carry_out(pending[0])
+        return pending[0]
 
-    def _carry_out(self, message: ControlMessage) -> Batch:
+    def give_up(self, message: ControlMessage, reason: str) -> Batch:
+        """The change that leaves a message undone and says why; dead letters stay as they are."""
+        results = {str(id_): {"done": False, "reason": reason} for id_ in message.args.get("ids", ())}
+        return Batch(control_done=[(message.id, {"error": reason, "results": results})])
+
+    def carry_out(self, message: ControlMessage) -> Batch:
+        """Do what a message asks for; returns what it changes, to be committed."""
         work = _Work()
         if message.action == "deadletters":
             self._dead_letters(message, work)
@@ -85,6 +91,8 @@ class ControlHandler:
             if hook is None:
                 return {"done": False, "reason": f"no hook {letter.module}.{letter.hook} is registered now"}
             outcome = self._call(hook, letter, task)
+            if outcome.unreadable:
+                return {"done": False, "reason": outcome.unreadable}
             if outcome.errors:
                 return {"done": False, "reason": outcome.letters[0].reason}
             tasks.extend(outcome.tasks)

@@ -23,6 +23,10 @@ class Reading:
 class Cursor:
     """Reads the partitions p ≡ index (mod processes), the derived lane first.
 
+    Derived entries that are there at the start may have been read before the state fell back to an older
+    moment. Up to them both lanes are read in the order of append times: a derived entry that went first could
+    create an entity in place of its own cause, and creation hooks would take effect again.
+
     After a change of `worker_processes` the partitions of one worker may have reached different positions:
     reading starts at the lowest, and slices that were applied before are left out.
     """
@@ -34,18 +38,29 @@ class Cursor:
             if partition % processes == index:
                 self._reached[Lane(lane)][partition] = offset
         self._after = {lane: min(reached.values()) for lane, reached in self._reached.items()}
-
-    def position(self, lane: Lane) -> int:
-        """Everything up to this offset has been applied."""
-        return self._after[lane]
+        self._derived_before = log.head(Lane.DERIVED).offset
 
     def read(self, max_bytes: int) -> Reading | None:
         """The next entries, or None when there are none."""
-        for lane in (Lane.DERIVED, Lane.MAIN):
-            after = self._after[lane]
-            if entries := self._log.read(lane, after, max_bytes):
-                return Reading(lane, after, entries)
-        return None
+        if self._after[Lane.DERIVED] < self._derived_before:
+            return self._read_by_time(max_bytes)
+        return self._read_lane(Lane.DERIVED, max_bytes) or self._read_lane(Lane.MAIN, max_bytes)
+
+    def _read_by_time(self, max_bytes: int) -> Reading | None:
+        times = {lane: self._log.append_time_after(lane, self._after[lane]) for lane in Lane}
+        waiting = sorted((time, lane) for lane, time in times.items() if time is not None)
+        if not waiting:
+            return None
+        until = waiting[1][0] if len(waiting) > 1 else None
+        return self._read_lane(waiting[0][1], max_bytes, until)
+
+    def _read_lane(self, lane: Lane, max_bytes: int, until: int | None = None) -> Reading | None:
+        """The next entries of a lane, as far as they were appended before the time `until`."""
+        after = self._after[lane]
+        entries = self._log.read(lane, after, max_bytes)
+        if until is not None:
+            entries = [entry for entry in entries if entry.append_time < until]
+        return Reading(lane, after, entries) if entries else None
 
     def own_slices(self, entry: Entry) -> Iterator[tuple[int, bytes]]:
         """(partition, encoded tasks) of those slices that this worker owns and has not applied."""

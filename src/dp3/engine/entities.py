@@ -21,13 +21,9 @@ class EntityIndex:
     def __init__(self, store: Store, capacity: int) -> None:
         self._store = store
         self._half = max(capacity // 2, 1)
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget everything, as after a commit that failed."""
         self._young: dict[Identity, int] = {}
         self._old: dict[Identity, int] = {}
-        self._last = self._store.last_entity_keys()
+        self._last = store.last_entity_keys()
 
     def load(self, wanted: Iterable[Identity]) -> None:
         """Make `key_of` able to answer for all of these, with one query for those not cached."""

@@ -18,7 +18,8 @@ from dp3.store.port import DeadLetter
 
 
 class TaskHooks:
-    """What hooks make of a task. Values that hooks change in a task are seen by later hooks, never stored."""
+    """What hooks make of a task. Values that hooks change in a task are seen by later hooks, never stored,
+    and never decide which hooks are called for which entity."""
 
     def __init__(
         self, table: HookTable, guard: Guard, model: ModelSpec, generations: int, clock: Clock
@@ -34,65 +35,74 @@ class TaskHooks:
         try:
             task = task_from_wire(item.task, self._model)
         except ValueError as error:
-            reason = f"does not fit the model any more: {type(error).__name__}: {error}"
-            return Outcome(unreadable=reason), exists
+            return Outcome(unreadable=_does_not_fit(error)), exists
         return self._run(task, item, exists)
 
     def _run(self, task: DataPointTask, item: Item, exists: bool) -> tuple[Outcome, bool]:
         table, outcome = self._table, Outcome()
+        eid, etype = task.eid, item.task.etype
         for hook in table.task_start:
-            self._notify(hook, item, outcome, task)
+            self._notify(hook, item, outcome, eid, task)
         if item.task.delete:
             return outcome, False
         if not exists:
-            if not self._allowed(item, outcome, task):
+            if not self._allowed(item, outcome, eid, task):
                 outcome.refused = True
                 return outcome, False
-            for hook in table.creation.get(task.etype, ()):
-                self._call(hook, item, outcome, {}, task.eid, task)
-        self._run_new_attr(item, outcome, task)
+            for hook in table.creation.get(etype, ()):
+                self._call(hook, item, outcome, {}, eid, task)
+        self._run_new_attr(item, outcome, eid)
         return outcome, True
 
-    def _allowed(self, item: Item, outcome: Outcome, task: DataPointTask) -> bool:
-        for hook in self._table.allow.get(task.etype, ()):
-            decision = self._guard.allows(hook, (task.etype, task.eid), task.eid, task)
-            if decision.error is not None:
-                self._fail(hook, item, outcome, {}, decision.error)
-            if not decision.allowed:
-                return False
-        return True
+    def _allowed(self, item: Item, outcome: Outcome, eid: AnyEidT, task: DataPointTask) -> bool:
+        hooks = self._table.allow.get(item.task.etype, ())
+        return all(self._allows(hook, item, outcome, eid, task) for hook in hooks)
 
-    def _run_new_attr(self, item: Item, outcome: Outcome, task: DataPointTask) -> None:
-        new_attr, etype = self._table.new_attr, task.etype
+    def _allows(self, hook: Hook, item: Item, outcome: Outcome, eid: AnyEidT, task: DataPointTask) -> bool:
+        decision = self._guard.allows(hook, (item.task.etype, eid), eid, task)
+        if decision.error is not None:
+            self._fail(hook, item, outcome, {}, decision.error)
+        return decision.allowed
+
+    def _run_new_attr(self, item: Item, outcome: Outcome, eid: AnyEidT) -> None:
+        new_attr, etype = self._table.new_attr, item.task.etype
         for index, wire_point in enumerate(item.task.points):
             if hooks := new_attr[etype, wire_point.attr]:
-                point = self._point(task, wire_point)
+                point = self._point(etype, eid, wire_point)
                 for hook in hooks if point is not None else ():
-                    self._call(hook, item, outcome, {"index": index}, task.eid, point)
+                    self._call(hook, item, outcome, {"index": index}, eid, point)
 
-    def _point(self, task: DataPointTask, wire_point: WirePoint) -> DataPointBase | None:
-        """The typed data-point, or None if it was accepted for an attribute that is another one now."""
-        spec = self._model.attributes[task.etype, wire_point.attr]
-        if (spec.t is AttrType.PLAIN) != (wire_point.t1 is None):
+    def _point(self, etype: str, eid: AnyEidT, wire_point: WirePoint) -> DataPointBase | None:
+        """The typed data-point, or None if it was accepted for an attribute that is gone or another now."""
+        spec = self._model.attributes.get((etype, wire_point.attr))
+        if spec is None or (spec.t is AttrType.PLAIN) != (wire_point.t1 is None):
             return None
-        return point_from_wire(spec, task.etype, task.eid, wire_point)
+        return point_from_wire(spec, etype, eid, wire_point)
 
     def call_again(self, hook: Hook, item: Item, context: Mapping[str, Any]) -> Outcome:
-        """Call one hook that failed on a task before."""
+        """Call one hook that failed on a task before. The decision of an allow hook changes nothing any more:
+        the task was applied, because a hook that fails allows."""
         outcome = Outcome()
-        task = task_from_wire(item.task, self._model)
+        try:
+            task = task_from_wire(item.task, self._model)
+        except (ValueError, KeyError) as error:
+            return Outcome(unreadable=_does_not_fit(error))
         if hook.kind == "task":
-            self._notify(hook, item, outcome, task)
+            self._notify(hook, item, outcome, task.eid, task)
+        elif hook.kind == "allow_entity_creation":
+            self._allows(hook, item, outcome, task.eid, task)
         elif hook.kind == "on_new_attr":
             index = context["index"]
-            point = self._point(task, item.task.points[index])
+            point = self._point(task.etype, task.eid, item.task.points[index])
+            if point is None:
+                return Outcome(unreadable="the attribute is gone or of another type now")
             self._call(hook, item, outcome, {"index": index}, task.eid, point)
         else:
             self._call(hook, item, outcome, {}, task.eid, task)
         return outcome
 
-    def _notify(self, hook: Hook, item: Item, outcome: Outcome, task: DataPointTask) -> None:
-        error = self._guard.notify(hook, (task.etype, task.eid), task).error
+    def _notify(self, hook: Hook, item: Item, outcome: Outcome, eid: AnyEidT, task: DataPointTask) -> None:
+        error = self._guard.notify(hook, (item.task.etype, eid), task).error
         if error is not None:
             self._fail(hook, item, outcome, {}, error)
 
@@ -160,3 +170,7 @@ class TaskHooks:
             task=encode_tasks([task]),
             context=context,
         )
+
+
+def _does_not_fit(error: Exception) -> str:
+    return f"does not fit the model any more: {type(error).__name__}: {error}"

@@ -19,7 +19,7 @@ class OutboxDrainer:
     """A thread that appends what the worker commits to its outbox.
 
     The log remembers the last key that it took from every producer, so draining rows again, after a crash
-    or after the state went back to an older moment, adds nothing. What was drained is removed from the
+    or after the state was replaced by an older copy, adds nothing. What was drained is removed from the
     outbox by the worker's next commit (`take_drained`).
     """
 
@@ -60,7 +60,7 @@ class OutboxDrainer:
             self._wake.wait()
             self._wake.clear()
             try:
-                while not self._stop.is_set() and self._drain_some():
+                while not self._stop.is_set() and self.drain_some():
                     pass
             except LogFull as error:
                 logger.error("derived tasks wait in the outbox: %s", error)
@@ -71,7 +71,8 @@ class OutboxDrainer:
                 self._stop.wait(RETRY_S)
                 self._wake.set()
 
-    def _drain_some(self) -> bool:
+    def drain_some(self) -> bool:
+        """Bring some rows to the log; False when there are none. Called by the thread."""
         pending = self._store.pending_outbox(self._lease, self._drained, MAX_BYTES)
         if not pending:
             return False
@@ -79,6 +80,8 @@ class OutboxDrainer:
         for _, row in pending:
             part, number = self._part(row, number)
             parts.append(part)
+        # The derived lane is read first, so it must never know of anything that the state can still forget.
+        self._store.make_durable()
         self._log.append_outbox(parts, max(row.after_us for _, row in pending))
         self._drained = pending[-1].rowid
         return True

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from dp3.clock import Clock
 from dp3.engine.attempts import Attempts
 from dp3.engine.batching import BatchBuilder, Item
-from dp3.engine.control import ControlHandler
+from dp3.engine.control import CONTROL_STREAM, ControlHandler
 from dp3.engine.cursor import Cursor, Reading
 from dp3.engine.entities import EntityIndex
 from dp3.engine.outbox import OutboxDrainer
@@ -158,9 +158,15 @@ class Worker:
         return True
 
     def _do_control(self) -> bool:
-        batch = self._parts.control.handle()
-        if batch is None:
+        control = self._parts.control
+        message = control.next()
+        if message is None:
             return False
+        if self._parts.attempts.begin(CONTROL_STREAM, message.id - 1, message.id):
+            batch = control.carry_out(message)
+        else:
+            logger.error("control message %d given up: it ended the worker repeatedly", message.id)
+            batch = control.give_up(message, "it ended the worker process repeatedly")
         self._commit(batch)
         return True
 
@@ -174,5 +180,9 @@ class Worker:
 
     def _collect_garbage(self) -> bool:
         if self._garbage:
-            self._garbage = self._parts.store.collect_garbage(self._parts.lease, GARBAGE_ROWS)
+            try:
+                self._garbage = self._parts.store.collect_garbage(self._parts.lease, GARBAGE_ROWS)
+            except StoreFull as error:
+                logger.error("deleted rows can not be removed, waiting: %s", error)
+                self._stop.wait(FULL_DISK_WAIT_S)
         return self._garbage

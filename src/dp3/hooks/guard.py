@@ -1,5 +1,6 @@
 """Calls hooks of the ingestion so that their failures stay theirs."""
 
+import os
 from collections.abc import Sequence
 from threading import get_ident
 from time import monotonic_ns
@@ -11,8 +12,9 @@ from dp3.hooks.table import Hook
 from dp3.hooks.watch import Entity, HookWatch
 from dp3.model.task import DataPointTask
 
-_FAILURES = (Exception, SystemExit)
-"""What counts as a failure of the hook; a library's `sys.exit()` must not end the worker."""
+_FAILURES = BaseException
+"""What counts as a failure of the hook: neither a library's `sys.exit()` nor a `CancelledError` that escapes
+from its event loop may end the worker. Signals never raise here, the process has its own handlers."""
 
 
 class Guard:
@@ -24,6 +26,7 @@ class Guard:
     def __init__(self, watch: HookWatch, max_tasks: int = 10_000) -> None:
         self._slots = watch.slots
         self._max_tasks = max_tasks
+        self._process = os.getpid()
 
     def run(self, hook: Hook, entity: Entity, *args: Any) -> HookOutcome:
         """Call a hook that may return tasks. When it raises, also in the middle of a generator, nothing that
@@ -40,6 +43,7 @@ class Guard:
         except _FAILURES as raised:
             error = hook_failed(raised)
         finally:
+            self._end_forked()
             self._slots[thread] = None
         return HookOutcome(tasks, error, monotonic_ns() - start)
 
@@ -54,6 +58,7 @@ class Guard:
         except _FAILURES as raised:
             error = hook_failed(raised)
         finally:
+            self._end_forked()
             self._slots[thread] = None
         return HookOutcome((), error, monotonic_ns() - start)
 
@@ -68,5 +73,11 @@ class Guard:
         except _FAILURES as raised:
             error = hook_failed(raised)
         finally:
+            self._end_forked()
             self._slots[thread] = None
         return AllowOutcome(allowed, error, monotonic_ns() - start)
+
+    def _end_forked(self) -> None:
+        """A hook that forked also returns in the child, which must not go on as a second worker."""
+        if os.getpid() != self._process:
+            os._exit(0)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from dp3.clock import to_datetime, to_us
 from dp3.http.answers import invalid, invalid_value, parse_json, pydantic_errors
 from dp3.http.targets import Entity, EntityAttr
+from dp3.model.codec import Text
 from dp3.model.datapoint import point_to_wire
 from dp3.model.durations import AwareDatetime
 from dp3.model.spec import ModelSpec
@@ -20,7 +21,7 @@ class NewValue(BaseModel):
     value: Any = None
 
 
-_parse_tokens = TypeAdapter(dict[str, AwareDatetime]).validate_python
+_parse_tokens = TypeAdapter(dict[Text, AwareDatetime]).validate_python
 
 
 def set_task(body: bytes, target: EntityAttr, model: ModelSpec, *, now_us: int, client: str) -> WireTask:

@@ -13,6 +13,9 @@ from dp3.model.durations import AwareDatetime
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint
 
+MAX_ERRORS = 1_000
+"""So many mistakes end the check of a request: each costs more than a good data-point."""
+
 
 class DataPoint(BaseModel):
     """One value of one attribute of one entity, as clients send it."""
@@ -28,7 +31,7 @@ class DataPoint(BaseModel):
 
 
 def validate(body: bytes, model: ModelSpec) -> Groups:
-    """All data-points of a body by entity, or a refusal with all errors."""
+    """All data-points of a body by entity, or a refusal with all errors (the first 1 000, if there are more)."""
     sent = parse_json(body)
     if not isinstance(sent, list):
         raise invalid(
@@ -41,6 +44,9 @@ def validate(body: bytes, model: ModelSpec) -> Groups:
             etype, eid, point = _validate_one(item, model)
         except _Invalid as refused:
             errors.extend(pydantic_errors(refused.errors, ["body", i]))
+            if len(errors) >= MAX_ERRORS:
+                errors.append(_too_many(["body"], f"what follows data-point {i} was not checked"))
+                break
         else:
             groups.setdefault((etype, eid), []).append(point)
     if errors:
@@ -59,8 +65,18 @@ def _validate_one(item: Any, model: ModelSpec) -> tuple[str, int | str, WirePoin
         spec = _spec(sent, item, model)
         dp = spec.dp_model.model_validate(_internal(item, sent.c))
     except ValidationError as error:
-        raise _Invalid(error.errors(include_url=False)) from None
+        raise _Invalid(_errors_of(error)) from None
     return dp.etype, model.entity(dp.etype).eid_to_wire(dp.eid), point_to_wire(dp)
+
+
+def _errors_of(error: ValidationError) -> Sequence[Any]:
+    if error.error_count() > MAX_ERRORS:
+        return [_too_many((), f"there are {error.error_count()} in this data-point")]
+    return error.errors(include_url=False)
+
+
+def _too_many(loc: Sequence[str], detail: str) -> Error:
+    return {"type": "too_many_errors", "loc": loc, "msg": f"Too many errors: {detail}", "input": None}
 
 
 def _spec(sent: DataPoint, item: Any, model: ModelSpec) -> AttrSpecType:

@@ -1,6 +1,5 @@
 """The log on SQLite: each lane is a folder of segment files."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from dp3.log.lane_version import LaneVersion
 from dp3.log.lane_writer import LaneWriter, Rotation
 from dp3.log.port import Append, Appended, Entry, Head, IdempotencyConflict, Lane, Log, OutboxSlice
 from dp3.log.segment_pool import SegmentPool
-from dp3.sqlite import Checkpointer
+from dp3.sqlite import Checkpointer, sync_path
 
 
 def open_log(
@@ -124,8 +123,4 @@ def _make_directory(path: Path) -> None:
         return
     _make_directory(path.parent)
     path.mkdir(exist_ok=True)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_path(path.parent)

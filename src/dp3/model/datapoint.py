@@ -10,9 +10,10 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, create_m
 from dp3.clock import to_datetime, to_us
 from dp3.model.codec import Text
 from dp3.model.construct import construct
-from dp3.model.durations import AwareDatetime, T2Datetime
+from dp3.model.durations import AwareDatetime, T2Datetime, aware
 from dp3.model.errors import shown
 from dp3.model.json_value import json_value
+from dp3.model.text import checked_text
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint
 
 if TYPE_CHECKING:
@@ -121,16 +122,25 @@ def point_to_wire(dp: DataPointBase) -> WirePoint:
 def _to_wire(dp: DataPointBase, spec: "AttrSpecGeneric") -> WirePoint:
     v = spec.to_wire(dp.v)
     c = confidence_to_wire(dp.c)
+    src = _checked_source(dp.src)
     if isinstance(dp, DataPointPlainBase):
-        return WirePoint(spec.id, v, None, None, c, dp.src)
+        return WirePoint(spec.id, v, None, None, c, src)
     if dp.t1 is None or dp.t2 is None or dp.t2 < dp.t1:
         raise ValueError(f"expected t1 and t2 in this order, got {dp.t1} and {dp.t2}")
-    t1, t2 = to_us(dp.t1), to_us(dp.t2)
+    t1, t2 = to_us(aware(dp.t1)), to_us(aware(dp.t2))
     if isinstance(dp, DataPointTimeseriesBase):
         cast("AttrSpecTimeseries", spec).accept_times(t1, t2, v)
     elif c is None:
         raise ValueError(f"expected a confidence c from 0 to 1, got {shown(dp.c)}")
-    return WirePoint(spec.id, v, t1, t2, c, dp.src)
+    return WirePoint(spec.id, v, t1, t2, c, src)
+
+
+def _checked_source(src: Any) -> str | None:
+    if src is None:
+        return None
+    if not isinstance(src, str):
+        raise ValueError(f"expected text or None as src, got {shown(src)}")
+    return checked_text(src)
 
 
 def confidence_to_wire(c: Any) -> int | None:

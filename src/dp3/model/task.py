@@ -11,7 +11,9 @@ from dp3.clock import to_datetime, to_us
 from dp3.model.datapoint import DataPointBase, point_from_wire, point_to_wire
 from dp3.model.datatype import AnyEidT
 from dp3.model.default_model import set_default_model, task_context
+from dp3.model.json_value import json_value
 from dp3.model.task_fields import validate_task
+from dp3.model.text import checked_text
 from dp3.model.wire import WirePoint, WireTask
 
 if TYPE_CHECKING:
@@ -166,7 +168,8 @@ def parse_data_point_task(task: str | bytes, model_spec: "ModelSpec") -> DataPoi
 
 
 def task_to_wire(task: DataPointTask, generation: int = 0) -> WireTask:
-    """The wire form of a task; raises `ValueError` if its data-points were changed into something invalid."""
+    """The wire form of a task; raises `ValueError`, or what Python raises for a value of a wrong type, if the
+    task or its data-points were changed into something invalid."""
     entity = task.model_spec.entities[task.etype]
     tokens = task.ttl_tokens
     return WireTask(
@@ -174,9 +177,9 @@ def task_to_wire(task: DataPointTask, generation: int = 0) -> WireTask:
         entity.eid_to_wire(task.eid),
         task.wire_points(),
         generation=generation,
-        ttl_tokens=None if not tokens else {name: to_us(moment) for name, moment in tokens.items()},
-        delete=task.delete,
-        tags=task.tags,
+        ttl_tokens=None if not tokens else {checked_text(name): to_us(t) for name, t in tokens.items()},
+        delete=bool(task.delete),
+        tags=json_value(task.tags),
     )
 
 

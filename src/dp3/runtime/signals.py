@@ -17,15 +17,25 @@ logger = logging.getLogger(__name__)
 
 
 def on_stop_signal(stop: Callable[[], object]) -> None:
-    """Call `stop` at the first SIGINT or SIGTERM; the second one ends the process at once."""
-    seen = threading.Event()
+    """Call `stop` at the first SIGINT or SIGTERM; the second one ends the process at once.
+    A thread calls it: the handler itself interrupts the main thread anywhere, also where that holds a lock
+    that `stop` needs, such as the one inside the event that it sets.
+    """
+    read_end, write_end = os.pipe()
+    seen = False
 
     def handle(number: int, _frame: object) -> None:
-        if seen.is_set():
+        nonlocal seen
+        if seen:
             os._exit(128 + number)
-        seen.set()
+        seen = True
+        os.write(write_end, b"!")
+
+    def wait() -> None:
+        os.read(read_end, 1)
         stop()
 
+    threading.Thread(target=wait, name="signals", daemon=True).start()
     signal.signal(signal.SIGINT, handle)
     signal.signal(signal.SIGTERM, handle)
 

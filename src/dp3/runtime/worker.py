@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
@@ -40,7 +41,8 @@ logger = logging.getLogger(__name__)
 def run_worker(config: Configuration, identity: WorkerIdentity, data: DataDir) -> int:
     """Run a worker until it is told to stop; returns the exit status.
 
-    Raises `LeaseRefused` when another process is that worker, `ModuleLoadError` when a module is unusable.
+    Raises `LeaseRefused` when another process is that worker or there are more workers than partitions,
+    `ModuleLoadError` when a module is unusable.
     """
     stop = threading.Event()
 
@@ -67,20 +69,19 @@ def _compose(
     """Build and start everything; the stack stops it in reverse order."""
     clock = SystemClock()
     resources = stack.enter_context(open_resources(config, data, clock, checkpoint=True))
+    _check_processes(identity.processes, resources.store.partitions)
     lease = stack.enter_context(_held_lease(resources.store, identity, stop))
-    registrar, modules = register_modules(config, identity)
     settings = config.processing_core
-    table = HookTable(registrar.registrations)
     watch = HookWatch(settings.hook_timeout.total_seconds(), settings.hook_hang.total_seconds())
     heartbeat = Heartbeat(resources.store, lease, watch, on_lost=stop.set)
     heartbeat.start()
     stack.callback(heartbeat.stop)
+    registrar, modules = register_modules(config, identity)  # may take long: the heart beats already
+    table = HookTable(registrar.registrations)
     outbox = OutboxDrainer(resources.log, resources.store, lease)
     outbox.start()
     stack.callback(outbox.stop, OUTBOX_STOP_S)
-    attempts = Attempts(data.run / f"worker-{identity.index}.attempt")
-    stack.callback(attempts.close)
-
+    attempts = stack.enter_context(_attempts(data.run / f"worker-{identity.index}.attempt"))
     guard = Guard(watch, settings.max_tasks_per_hook)
     task_hooks = TaskHooks(table, guard, config.model, settings.max_generations, clock)
     plans = make_plans(config.model, resources.store, table)
@@ -111,6 +112,29 @@ def _compose(
     heartbeat.working()
     logger.info("worker %d of %d is working", identity.index, identity.processes)
     return worker
+
+
+def _check_processes(processes: int, partitions: int) -> None:
+    if processes > partitions:
+        raise LeaseRefused(
+            f"{processes} worker processes can not share {partitions} partitions; "
+            f"set worker_processes to {partitions} or less"
+        )
+
+
+@contextmanager
+def _attempts(path: Path) -> Iterator[Attempts]:
+    """The note of what is under way. It stays when an exception ends the worker, as when it is killed."""
+    attempts = Attempts(path)
+    clean = False
+    try:
+        yield attempts
+        clean = True
+    except LeaseLost:
+        clean = True
+        raise
+    finally:
+        attempts.close(clean=clean)
 
 
 @contextmanager

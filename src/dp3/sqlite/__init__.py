@@ -5,7 +5,15 @@ committed pages from the write-ahead log (WAL) to the database file and bounds t
 """
 
 from dp3.sqlite.checkpoint import Checkpointer, wal_size
-from dp3.sqlite.connection import DISK_ERRORS, FormatError, check_format, connect, stamp_format, transaction
+from dp3.sqlite.connection import (
+    DISK_ERRORS,
+    FormatError,
+    check_format,
+    connect,
+    stamp_format,
+    sync_path,
+    transaction,
+)
 from dp3.sqlite.lock import FairLock
 from dp3.sqlite.statements import Statements, load_statements, parse_statements
 
@@ -20,6 +28,7 @@ __all__ = [
     "load_statements",
     "parse_statements",
     "stamp_format",
+    "sync_path",
     "transaction",
     "wal_size",
 ]

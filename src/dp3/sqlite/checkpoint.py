@@ -55,9 +55,13 @@ class Checkpointer:
                 self._watched[path] = _Watched(path, lock, self._wal_limit)
 
     def retire(self, path: Path) -> None:
-        """Watch a file that is not written any more until its WAL is empty, then let go of it."""
+        """Watch a file that is not written any more until its WAL is empty, then let go of it. Nothing
+        happens if it has been removed."""
         with self._changed:
-            self.watch(path)
+            try:
+                self.watch(path)
+            except apsw.CantOpenError:
+                return
             self._watched[path].retiring = self._wanted = True
             self._changed.notify_all()
 
@@ -131,7 +135,9 @@ class _Watched:
         self._lock = lock
         self._mutex = threading.Lock()
         self._failing = False
-        self._connection: apsw.Connection | None = connect(path, synchronous="NORMAL", cache_mib=1)
+        self._connection: apsw.Connection | None = connect(
+            path, synchronous="NORMAL", create=False, cache_mib=1
+        )
         self._connection.set_busy_timeout(TRUNCATE_BUSY_MS)
 
     def checkpoint(self) -> bool:

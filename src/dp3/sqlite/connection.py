@@ -1,5 +1,6 @@
 """Opening SQLite files the one way we use them."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,6 +78,15 @@ def transaction(
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def sync_path(path: Path) -> None:
+    """Have a file, or a directory (which files it has), written to the disk. Raises `OSError`."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def check_format(connection: apsw.Connection, application_id: int, version: int, what: str) -> int:

@@ -202,6 +202,10 @@ class Store(Protocol):
         """The highest entity key ever used in each partition that has any (deleted ones included)."""
         ...
 
+    def make_durable(self) -> None:
+        """Return when everything committed so far survives power loss. Raises `StoreFull`."""
+        ...
+
     def pending_outbox(self, lease: Lease, after_rowid: int, max_bytes: int) -> list[PendingOutbox]:
         """Outbox rows of this worker's partitions in order, at least one if there is any."""
         ...

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import apsw
 
-from dp3.sqlite import DISK_ERRORS, Checkpointer, FairLock, connect, transaction
+from dp3.sqlite import DISK_ERRORS, Checkpointer, FairLock, connect, sync_path, transaction
 from dp3.store.port import StoreFull
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,15 @@ class Writer:
                     f"{self._path}: the disk refused to store ({error}); nothing was written, "
                     "make room or check the disk, then try again"
                 ) from error
+
+    def make_durable(self) -> None:
+        """Have the write-ahead log, and that there is one, written to the disk. Checkpoints do the same
+        before they take anything out of it. Needs no lock. Raises `StoreFull` when the disk refuses."""
+        try:
+            for path in (self._path.with_name(self._path.name + "-wal"), self._path.parent):
+                sync_path(path)
+        except OSError as error:
+            raise StoreFull(f"{self._path}: the disk refused to store ({error}); check the disk") from error
 
     @contextmanager
     def _synchronous(self, durable: bool) -> Iterator[None]:

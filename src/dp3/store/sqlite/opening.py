@@ -1,6 +1,5 @@
 """Opening the state of an application, making it the first time."""
 
-import os
 from pathlib import Path
 
 import apsw
@@ -15,6 +14,7 @@ from dp3.sqlite import (
     connect,
     load_statements,
     stamp_format,
+    sync_path,
     transaction,
 )
 from dp3.sqlite.connection import MIB
@@ -88,7 +88,7 @@ def _prepare(path: Path, lock: FairLock, partitions: int) -> int:
             if check_format(connection, APPLICATION_ID, FORMAT, "the state") == 0:
                 with transaction(connection):
                     _create(connection, sql, partitions)
-                _make_entry_durable(path.parent)
+                sync_path(path.parent)
             found: int = connection.execute(sql["partitions"]).get
             return found
         finally:
@@ -103,12 +103,3 @@ def _create(connection: apsw.Connection, sql: Statements, partitions: int) -> No
     lanes = [(lane, partition) for lane in LANES for partition in range(partitions)]
     connection.executemany(sql["add_position"], lanes)
     stamp_format(connection, APPLICATION_ID, FORMAT)
-
-
-def _make_entry_durable(directory: Path) -> None:
-    """A new file is lost with the power until its directory is written."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

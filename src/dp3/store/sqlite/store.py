@@ -89,6 +89,9 @@ class SqliteStore:
     def last_entity_keys(self) -> dict[int, int]:
         return self._entities.last_keys()
 
+    def make_durable(self) -> None:
+        self._writer.make_durable()
+
     def pending_outbox(self, lease: Lease, after_rowid: int, max_bytes: int) -> list[PendingOutbox]:
         return self._progress.pending_outbox(lease, after_rowid, max_bytes)
 

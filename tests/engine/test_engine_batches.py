@@ -1,0 +1,146 @@
+"""What tasks do to profiles, in one batch or over several."""
+
+import pytest
+from engine_kit import SECOND, START_US, config, delete, derived, obs, plain, task
+
+from dp3.clock import to_datetime
+from dp3.log.port import Lane
+from dp3.model.spec import ModelSpec
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["one batch", "several batches"])
+def test_an_entity_created_again_after_its_deletion_knows_nothing_of_before(engine, together):
+    for item in (task("q", plain("p", 1), obs(1)), delete("q"), task("q", plain("s", 2), obs(2))):
+        engine.send(item)
+        if not together:
+            engine.work()
+    engine.work()
+    assert engine.values("q") == {"s": 2, "o": [(2, 2)]}
+    assert engine.store.entity_counts()["a"] == 1
+
+
+def test_deleting_what_does_not_exist_changes_nothing(engine):
+    engine.send(delete("q"))
+    engine.work()
+    assert engine.master("q") == {}
+    assert engine.letters() == []
+
+
+def test_a_task_with_nothing_but_ttl_creates_a_proper_entity(engine):
+    calls = []
+    engine.send(task("q", ttl_tokens={"x": START_US}))
+    engine.work(lambda r: r.register_on_entity_creation_hook(lambda eid, t: calls.append(eid), "a"))
+    master = engine.master("q")
+    assert master["#ttl"] == {"x": to_datetime(START_US)}
+    assert master["#time_created"]
+    assert (calls, engine.store.entity_counts()["a"]) == (["q"], 1)
+
+
+def test_a_ttl_token_is_only_moved_later(engine):
+    for second in (5, 9, 7):
+        engine.send(task("q", ttl_tokens={"x": START_US + second * SECOND}))
+    engine.work()
+    assert engine.master("q")["#ttl"] == {"x": to_datetime(START_US + 9 * SECOND)}
+
+
+def test_the_value_of_a_plain_attribute_is_the_last_one_processed(engine):
+    engine.send(task("q", plain("p", 1), plain("p", 2)), task("q", plain("p", 3)))
+    engine.work()
+    assert engine.values("q") == {"p": 3}
+
+
+def test_an_attribute_that_left_the_model_costs_its_datapoint_only(engine):
+    engine.send(task("q", plain("p", 1), plain("s", 2), obs(3)))
+    engine.work(model=ModelSpec(config("p")))
+    assert engine.values("q") == {"p": 1, "o": [(3, 3)]}
+    (stored,) = engine.letters()
+    assert (stored.letter.kind, stored.letter.eid) == ("task", "q")
+    assert "a.s" in stored.letter.reason
+
+
+def test_an_attribute_that_became_another_kind_costs_its_datapoint_only(engine):
+    engine.send(task("q", plain("p", 1), plain("o", 2)))
+    engine.work(lambda registrar: registrar.register_task_hook("on_task_start", lambda t: None))
+    assert engine.values("q") == {"p": 1}
+    assert ["a.o" in stored.letter.reason for stored in engine.letters()] == [True]
+
+
+def test_an_entity_type_that_left_the_model_leaves_a_dead_letter(engine):
+    engine.send(task("q", plain("p", 1), etype="gone"), task("q", plain("p", 2)))
+    engine.work()
+    assert engine.values("q") == {"p": 2}
+    (stored,) = engine.letters()
+    assert "'gone' is not in the model" in stored.letter.reason
+
+
+def test_a_rejected_datapoint_is_stored_by_a_retry_with_the_model_that_knows_it(engine):
+    engine.send(task("q", plain("p", 1), plain("s", 2)))
+    engine.work(model=ModelSpec(config("p")))
+    (letter,) = engine.letters()
+    assert engine.order("retry", letter, lambda registrar: None) == {"done": True}
+    assert engine.values("q") == {"p": 1, "s": 2}
+    assert engine.letters() == []
+
+
+def deriving(registrar):
+    registrar.register_on_new_attr_hook(lambda eid, dp: [derived("x", "p", dp.v, "b")], "a", "p")
+
+
+def test_derived_tasks_go_through_the_log_and_are_listed_as_raw(engine):
+    engine.send(task("q", plain("p", 1)))
+    engine.work(deriving)
+    assert engine.values("x", "b") == {"p": 1}
+    assert engine.log.head(Lane.DERIVED).offset > 0
+    assert engine.raw_count("b") == 1
+
+
+def test_an_outbox_drained_twice_adds_nothing(engine):
+    engine.send(task("q", plain("p", 1)))
+    with engine.worker(deriving) as driven:
+        driven.step()
+        assert driven.drain()
+    head = engine.log.head(Lane.DERIVED)
+    with engine.worker(deriving) as driven:
+        assert driven.drain()
+    assert engine.log.head(Lane.DERIVED) == head
+    engine.work(deriving)
+    assert engine.log.head(Lane.DERIVED) == head
+
+
+def test_reading_everything_again_changes_neither_profiles_nor_derived_tasks(engine):
+    for number in range(5):
+        engine.send(task(f"e{number}", plain("p", number), obs(number)), delete("e0"))
+    engine.work(deriving)
+    before = [engine.master(f"e{n}") for n in range(5)], engine.master("x", "b")
+    head = engine.log.head(Lane.DERIVED)
+    engine.go_back()
+    engine.work(deriving)
+    assert ([engine.master(f"e{n}") for n in range(5)], engine.master("x", "b")) == before
+    assert engine.log.head(Lane.DERIVED) == head
+
+
+def test_a_worker_that_owns_partitions_at_different_positions_applies_every_entry_once(engine):
+    with_two = {"processes": 2}
+    for number in range(16):
+        engine.send(task(f"e{number}", obs(number)))
+    engine.work(index=0, **with_two)
+    engine.send(task("late", obs(99)))
+    calls = []
+    engine.work(lambda r: r.register_task_hook("on_task_start", lambda t: calls.append(t.eid)))
+    assert engine.store.entity_counts()["a"] == 17
+    assert all(engine.values(f"e{n}") == {"o": [(n, n)]} for n in range(16))
+    assert 1 <= len(calls) < 17
+    assert len(calls) == len(set(calls))
+
+
+def test_a_creation_hook_takes_effect_once_though_derived_tasks_are_read_again_before_their_causes(engine):
+    def register(registrar):
+        registrar.register_on_entity_creation_hook(lambda eid, t: [derived("x", "p", 1, "b")], "a")
+        registrar.register_on_new_attr_hook(lambda eid, dp: [derived(eid, "s", 1)], "a", "p")
+
+    engine.send(task("q", plain("p", 1)))
+    engine.work(register)
+    before = engine.master("q"), engine.raw_count("b")
+    engine.lose_state()
+    engine.work(register)
+    assert (engine.master("q"), engine.raw_count("b")) == before

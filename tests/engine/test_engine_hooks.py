@@ -1,0 +1,242 @@
+"""What hooks are called with, in which order, and what becomes of what they return."""
+
+import threading
+from collections import defaultdict
+
+import pytest
+from engine_kit import delete, derived, obs, plain, task
+
+from dp3.http.raw import RawQuery, find_raw
+
+
+def failing(registrar, calls, fails=lambda: True):
+    """One hook on `a.p` that derives `s`, or fails."""
+
+    def derive(eid, dp):
+        calls.append(dp.v)
+        if fails():
+            raise OSError("no answer")
+        return [derived(eid, "s", dp.v * 10)]
+
+    registrar.register_on_new_attr_hook(derive, "a", "p")
+
+
+def returning(result):
+    """Registers one hook on `a.p` that returns this."""
+
+    def register(registrar):
+        registrar.register_on_new_attr_hook(lambda eid, dp: result(eid), "a", "p")
+
+    return register
+
+
+def test_hooks_of_a_creating_task_run_in_the_documented_order(engine):
+    calls = []
+
+    def register(registrar):
+        registrar.register_task_hook("on_task_start", lambda t: calls.append(("start", t.eid)))
+        registrar.register_on_entity_creation_hook(creation, "a")
+        registrar.register_on_new_attr_hook(lambda eid, dp: calls.append(("p", dp.v)), "a", "p")
+        registrar.register_on_new_attr_hook(lambda eid, dp: calls.append(("s", dp.v)), "a", "s")
+
+    def creation(eid, creating):
+        calls.append(("create", eid))
+        return [derived(eid, "s", 7)]
+
+    engine.send(task("q", plain("p", 1), plain("p", 2)))
+    engine.work(register)
+    assert calls == [("start", "q"), ("create", "q"), ("p", 1), ("p", 2), ("start", "q"), ("s", 7)]
+    calls.clear()
+    engine.send(delete("q"))
+    engine.work(register)
+    assert calls == [("start", "q")]
+
+
+def test_a_failing_hook_keeps_the_datapoint_and_leaves_a_dead_letter(engine):
+    engine.send(task("q", plain("p", 1)))
+    engine.work(lambda registrar: failing(registrar, []))
+    assert engine.values("q") == {"p": 1}
+    (stored,) = engine.letters()
+    letter = stored.letter
+    assert (letter.kind, letter.module, letter.etype, letter.eid) == ("hook", "m", "a", "q")
+    assert "no answer" in letter.reason
+    assert "OSError" in letter.traceback
+
+
+def test_a_retry_calls_the_failed_hook_only_and_commits_its_results_as_the_letter_goes(engine):
+    calls, others, sick = [], [], [True]
+
+    def register(registrar):
+        failing(registrar, calls, fails=lambda: sick[0])
+        registrar.register_on_new_attr_hook(lambda eid, dp: others.append(dp.v), "a", "p")
+
+    engine.send(task("q", plain("p", 1)))
+    engine.work(register)
+    (letter,) = engine.letters()
+    result = engine.order("retry", letter, register)
+    assert not result["done"]
+    assert "no answer" in result["reason"]
+    assert engine.letters() == [letter]
+    sick[0] = False
+    assert engine.order("retry", letter, register) == {"done": True}
+    assert engine.letters() == []
+    assert engine.values("q") == {"p": 1, "s": 10}
+    assert (calls, others) == ([1, 1, 1], [1])
+
+
+def test_a_dropped_letter_goes_without_any_call(engine):
+    calls = []
+    engine.send(task("q", plain("p", 1)))
+    engine.work(lambda registrar: failing(registrar, calls))
+    (letter,) = engine.letters()
+    assert engine.order("drop", letter, lambda registrar: failing(registrar, calls)) == {"done": True}
+    assert (engine.letters(), calls) == ([], [1])
+
+
+def test_a_letter_whose_hook_is_gone_stays_when_retried(engine):
+    engine.send(task("q", plain("p", 1)))
+    engine.work(lambda registrar: failing(registrar, []))
+    (letter,) = engine.letters()
+    result = engine.order("retry", letter, lambda registrar: None)
+    assert "is registered now" in result["reason"]
+    assert engine.letters() == [letter]
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        lambda eid: [derived(eid, "s", 5)],
+        lambda eid: (derived(eid, "s", 5),),
+        lambda eid: (derived(eid, "s", v) for v in [5]),
+    ],
+    ids=["list", "tuple", "generator"],
+)
+def test_tasks_may_come_in_any_collection(engine, result):
+    engine.send(task("q", plain("p", 1)))
+    engine.work(returning(result))
+    assert engine.values("q") == {"p": 1, "s": 5}
+    assert engine.letters() == []
+
+
+def test_none_means_no_tasks(engine):
+    engine.send(task("q", plain("p", 1)))
+    engine.work(returning(lambda eid: None))
+    assert engine.values("q") == {"p": 1}
+    assert engine.letters() == []
+
+
+@pytest.mark.parametrize("rubbish", [5, "text", {"a": 1}])
+def test_a_hook_that_returns_something_else_leaves_a_dead_letter(engine, rubbish):
+    engine.send(task("q", plain("p", 1)))
+    engine.work(returning(lambda eid: rubbish))
+    assert engine.values("q") == {"p": 1}
+    assert [stored.letter.kind for stored in engine.letters()] == ["result"]
+
+
+def test_good_tasks_among_rubbish_take_effect(engine):
+    engine.send(task("q", plain("p", 1)))
+    engine.work(returning(lambda eid: [None, derived(eid, "s", 5)]))
+    assert engine.values("q") == {"p": 1, "s": 5}
+    assert [stored.letter.kind for stored in engine.letters()] == ["result"]
+
+
+def test_a_refused_entity_is_not_created_and_its_task_is_not_listed_as_raw(engine):
+    def register(registrar):
+        registrar.register_allow_entity_creation_hook(lambda eid, task: eid.startswith("1"), "a")
+
+    engine.send(task("1", plain("p", 1)), task("2", plain("p", 2)), task("2", plain("p", 3), etype="b"))
+    engine.work(register)
+    assert (engine.values("1"), engine.master("2"), engine.values("2", "b")) == ({"p": 1}, {}, {"p": 3})
+    assert [row["id"] for row in find_raw(engine.log, engine.store, RawQuery("a"))["data"]] == ["1"]
+    assert engine.raw_count("b") == 1
+
+
+def test_a_failing_allow_hook_allows(engine):
+    def fail(eid, task):
+        raise OSError("no answer")
+
+    engine.send(task("q", plain("p", 1)))
+    engine.work(lambda registrar: registrar.register_allow_entity_creation_hook(fail, "a"))
+    assert engine.values("q") == {"p": 1}
+    assert [stored.letter.kind for stored in engine.letters()] == ["hook"]
+
+
+def test_an_allow_hook_is_asked_again_after_the_entity_was_deleted(engine):
+    answers = iter([True, False])
+
+    def register(registrar):
+        registrar.register_allow_entity_creation_hook(lambda eid, task: next(answers), "a")
+
+    engine.send(task("q", plain("p", 1)), delete("q"), task("q", plain("p", 2)))
+    engine.work(register)
+    assert engine.master("q") == {}
+
+
+def test_hooks_that_trigger_each_other_end_in_a_dead_letter(engine):
+    calls = []
+
+    def register(registrar):
+        registrar.register_on_new_attr_hook(loop, "a", "p")
+
+    def loop(eid, dp):
+        calls.append(dp.v)
+        return [derived(eid, "p", dp.v + 1)]
+
+    engine.send(task("q", plain("p", 0)))
+    engine.work(register, generations=3)
+    assert calls == [0, 1, 2, 3]
+    assert [stored.letter.kind for stored in engine.letters()] == ["generation"]
+
+
+def test_what_a_hook_changes_in_its_task_is_not_stored(engine):
+    def change(creating):
+        creating.data_points[0].v = 99
+
+    engine.send(task("q", plain("p", 1)))
+    engine.work(lambda registrar: registrar.register_task_hook("on_task_start", change))
+    assert engine.values("q") == {"p": 1}
+
+
+def test_a_batch_with_slow_hooks_ends_when_its_time_is_over(engine):
+    def register(registrar):
+        registrar.register_on_new_attr_hook(lambda eid, dp: None, "a", "p")
+
+    offsets = [engine.send(task(f"e{n}", plain("p", n))) for n in range(20)]
+    with engine.worker(register, batch_s=1e-9) as driven:
+        assert driven.step()
+        reached = engine.position()
+        assert offsets[0] <= reached < offsets[-1]
+        driven.finish()
+    assert engine.position() == offsets[-1]
+    assert engine.store.entity_counts()["a"] == 20
+
+
+def test_hooks_of_one_entity_run_in_order_though_spread_over_threads(engine):
+    seen, threads = defaultdict(list), set()
+    together = threading.Barrier(4, timeout=20)
+
+    def meet(eid, creating):
+        together.wait()
+
+    def note(eid, dp):
+        threads.add(threading.get_ident())
+        seen[eid].append(dp.v)
+
+    def register(registrar):
+        registrar.register_on_entity_creation_hook(meet, "a")
+        registrar.register_on_new_attr_hook(note, "a", "o")
+
+    for number in range(40):
+        engine.send(task(f"e{number % 4}", obs(number)))
+    engine.work(register, threads=4)
+    assert dict(seen) == {f"e{n}": list(range(n, 40, 4)) for n in range(4)}
+    assert len(threads) >= 4
+
+
+def test_a_hook_is_named_by_module_and_function_in_its_letter(engine):
+    def surely_this_one(eid, dp):
+        raise ValueError("no")
+
+    engine.send(task("q", plain("p", 1)))
+    engine.work(lambda registrar: registrar.register_on_new_attr_hook(surely_this_one, "a", "p"))
+    assert "surely_this_one" in engine.letters()[0].letter.hook

@@ -1,0 +1,170 @@
+"""Rules of the smaller parts."""
+
+import pytest
+from engine_kit import PARTITIONS, derived, obs, plain, task
+
+from dp3.engine.attempts import DEATHS, Attempts
+from dp3.engine.cursor import Cursor
+from dp3.engine.entities import EntityIndex
+from dp3.engine.pacing import LARGEST, SMALLEST, Nap, Pace
+from dp3.log.port import Lane
+
+MAIN = Lane.MAIN
+
+
+@pytest.fixture
+def restart(tmp_path):
+    """Attempts as a new process finds them."""
+    return lambda: Attempts(tmp_path / "run" / "attempt")
+
+
+def test_after_a_clean_stop_nothing_is_suspect(restart):
+    attempts = restart()
+    assert attempts.begin(MAIN, 0, 9)
+    attempts.close()
+    attempts = restart()
+    assert not attempts.single(MAIN, 0)
+    attempts.close()
+
+
+def test_a_batch_that_ended_the_worker_twice_is_run_entry_by_entry(restart):
+    for death in range(DEATHS):
+        attempts = restart()
+        assert not attempts.single(MAIN, 0), death
+        assert attempts.begin(MAIN, 0, 9)
+    attempts = restart()
+    assert attempts.single(MAIN, 0)
+    assert attempts.single(MAIN, 8)
+    assert not attempts.single(MAIN, 9)
+    assert not attempts.single(Lane.DERIVED, 0)
+
+
+def test_the_entry_that_ended_the_worker_twice_alone_may_not_run(restart):
+    for _ in range(DEATHS):
+        restart().begin(MAIN, 0, 9)
+    attempts = restart()
+    assert attempts.begin(MAIN, 0, 1)
+    assert attempts.begin(MAIN, 1, 2)
+    attempts = restart()
+    assert attempts.begin(MAIN, 1, 2)
+    attempts = restart()
+    assert not attempts.begin(MAIN, 1, 2)
+    assert attempts.begin(MAIN, 2, 3)
+    assert attempts.single(MAIN, 3)
+
+
+def test_progress_clears_a_suspicion(restart):
+    restart().begin(MAIN, 0, 9)
+    attempts = restart()
+    attempts.begin(MAIN, 9, 12)
+    attempts = restart()
+    attempts.begin(MAIN, 0, 9)
+    assert not restart().single(MAIN, 0)
+
+
+def test_an_unreadable_note_is_taken_as_none(tmp_path):
+    (tmp_path / "attempt").write_bytes(b"\x00 not json")
+    attempts = Attempts(tmp_path / "attempt")
+    assert not attempts.single(MAIN, 0)
+    assert attempts.begin(MAIN, 0, 1)
+
+
+def test_the_index_of_entities_is_bounded(engine):
+    engine.work()
+    index = EntityIndex(engine.store, 10)
+    for number in range(100):
+        index.load([(1, f"e{number}")])
+        index.create((1, f"e{number}"), 0)
+    assert len(index._young) + len(index._old) <= 12
+
+
+def test_an_entity_dropped_from_the_index_is_found_in_the_state(engine):
+    engine.send(*(task(f"e{n}", plain("p", n)) for n in range(30)))
+    engine.work()
+    index, etype = EntityIndex(engine.store, 4), engine.store.etype_id("a")
+    index.load([(etype, "e0")])
+    key = index.key_of((etype, "e0"))
+    for number in range(1, 30):
+        index.load([(etype, f"e{number}")])
+    index.load([(etype, "e0")])
+    assert index.key_of((etype, "e0")) == key > 0
+
+
+def test_a_key_of_a_deleted_entity_is_never_given_again(engine):
+    index = EntityIndex(engine.store, 10)
+    index.load([(1, "q")])
+    first = index.create((1, "q"), 3)
+    index.delete((1, "q"))
+    assert index.key_of((1, "q")) == 0
+    assert index.create((1, "q"), 3) == first + 1
+
+
+def test_a_cursor_leaves_out_slices_that_were_applied_before(engine):
+    for number in range(16):
+        engine.send(task(f"e{number}", obs(number)))
+    engine.work(index=0, processes=2)
+    cursor = Cursor(engine.log, engine.store, 0, 1)
+    reading = cursor.read(1 << 20)
+    assert reading is not None
+    assert (reading.lane, reading.after) == (MAIN, 0)
+    partitions = {partition for entry in reading.entries for partition, _ in cursor.own_slices(entry)}
+    assert partitions <= set(range(1, PARTITIONS, 2))
+
+
+def test_a_cursor_reads_what_is_new_and_then_nothing(engine):
+    engine.send(task("q", plain("p", 1)))
+    cursor = Cursor(engine.log, engine.store, 0, 1)
+    reading = cursor.read(1 << 20)
+    assert reading is not None and reading.lane == MAIN
+    cursor.advance(MAIN, reading.last)
+    assert cursor.read(1 << 20) is None
+    assert reading.last == engine.log.head(MAIN).offset
+
+
+def test_derived_entries_found_at_the_start_are_read_in_their_place_among_the_others(engine):
+    def deriving(registrar):
+        registrar.register_on_new_attr_hook(lambda eid, dp: [derived(eid, "s", dp.v)], "a", "p")
+
+    for number in range(3):
+        engine.send(task("q", plain("p", number)))
+        engine.work(deriving)
+    engine.go_back()
+    cursor, read = Cursor(engine.log, engine.store, 0, 1), []
+    while reading := cursor.read(1 << 20):
+        read += [(entry.append_time, entry.lane) for entry in reading.entries]
+        cursor.advance(reading.lane, reading.last)
+    assert read == sorted(read)
+    assert [lane for _, lane in read] == [MAIN, Lane.DERIVED] * 3
+
+
+def test_the_pace_shrinks_at_once_and_grows_by_half():
+    pace = Pace(batch_limit_s=0.25)
+    start = pace.bytes
+    pace.learn(start, 0.001, 0.001)
+    assert pace.bytes == int(start * 1.5)
+    pace.learn(pace.bytes, 2.5, 0.001)
+    assert pace.bytes == pytest.approx(start * 0.15, rel=0.01)
+
+
+def test_the_pace_has_bounds():
+    pace = Pace(batch_limit_s=0.25)
+    for _ in range(30):
+        pace.learn(pace.bytes, 0.0, 0.0)
+    assert pace.bytes == LARGEST
+    for _ in range(30):
+        pace.learn(pace.bytes, 100.0, 1.0)
+    assert pace.bytes == SMALLEST
+
+
+def test_a_small_batch_says_nothing_about_larger_ones():
+    pace = Pace(batch_limit_s=0.25)
+    before = pace.bytes
+    pace.learn(100, 0.0001, 0.0001)
+    assert pace.bytes == before
+
+
+def test_naps_grow_while_nothing_happens_and_start_short_again():
+    nap = Nap(0.001, 0.02)
+    assert [nap.next_s() for _ in range(7)] == [0.001, 0.002, 0.004, 0.008, 0.016, 0.02, 0.02]
+    nap.reset()
+    assert nap.next_s() == 0.001

@@ -1,0 +1,11 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import App, application
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with application(tmp_path) as app:
+        yield app

@@ -1,0 +1,302 @@
+"""Runs the real program on an application that a test writes, and leaves nothing behind."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+
+from dp3.client import Client, ClientError, Retry
+
+T = TypeVar("T")
+
+LIMIT_S = 40.0
+POLL_S = 0.05
+SHOWN_CHARS = 6_000
+
+
+def observations(data_type: str = "int") -> dict[str, Any]:
+    """An attribute whose history shows every data-point on its own."""
+    params = {"pre_validity": "0s", "post_validity": "0s", "aggregate": False}
+    return {"name": "x", "type": "observations", "data_type": data_type, "history_params": params}
+
+
+def plain(data_type: str = "string") -> dict[str, Any]:
+    return {"name": "x", "type": "plain", "data_type": data_type}
+
+
+def entity(etype: str, attribs: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    return {"entity": {"id": etype, "name": etype, "snapshot": True, **more}, "attribs": dict(attribs)}
+
+
+MODEL = {
+    "a": entity("a", {"o": observations(), "p": plain()}),
+    "c": entity("c", {"born": observations(), "seen": observations(), "p": plain()}),
+}
+
+HEADER = """\
+import os
+import threading
+import time
+from datetime import datetime, timedelta
+
+from dp3.common.base_module import BaseModule
+from dp3.common.task import DataPointTask
+"""
+
+
+def wait_for(what: str, condition: Callable[[], T | None], limit_s: float = LIMIT_S) -> T:
+    """The first true value of `condition`, asked again and again."""
+    deadline = time.monotonic() + limit_s
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"no {what} within {limit_s:.0f} s")
+        time.sleep(POLL_S)
+    return value
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Process:
+    """One command of the program; what it writes goes to a file."""
+
+    def __init__(self, output: Path, *arguments: str) -> None:
+        self._output = output
+        with output.open("ab") as file:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-m", "dp3", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "300"},
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def running(self) -> bool:
+        return self._popen.poll() is None
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text(errors="replace")
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.pid).children(recursive=True)
+
+    def send_signal(self, number: int) -> None:
+        self._popen.send_signal(number)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._popen.kill()
+        self._popen.wait()
+
+    def wait(self, limit_s: float = LIMIT_S) -> int:
+        """Its exit status."""
+        try:
+            return self._popen.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {limit_s} s:\n{self.output[-SHOWN_CHARS:]}") from None
+
+    def clean_up(self) -> None:
+        """Whatever is left of it ends."""
+        if self.running:
+            left = [*self.children(), psutil.Process(self.pid)]
+            for process in left:
+                kill_if_there(process)
+            self._popen.wait()
+            psutil.wait_procs(left, timeout=LIMIT_S)
+
+
+def kill_if_there(process: psutil.Process) -> None:
+    """Kill a process that may be gone by now."""
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return
+
+
+class App:
+    """An application in a directory of its own: configuration, modules, data, processes."""
+
+    def __init__(self, root: Path, stack: ExitStack) -> None:
+        self.root = root
+        self._stack = stack
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.config = root / "config"
+        self.data = root / "data"
+        self.output = root / "output.txt"
+        self.program: Process | None = None
+
+    # -- the application ------------------------------------------------------------------------------
+    def write(
+        self,
+        modules: Mapping[str, str] | None = None,
+        core: Mapping[str, Any] | None = None,
+        model: Mapping[str, Any] = MODEL,
+        files: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write configuration and modules. Keys of `modules` are file names without `.py`, or paths."""
+        modules = modules or {}
+        names = [name for name in modules if "/" not in name]
+        settings = {"modules_dir": "../modules", "enabled_modules": names, "worker_threads": 2}
+        (self.root / "modules").mkdir(parents=True, exist_ok=True)
+        self._write_yaml("processing_core.yml", {**settings, **(core or {})})
+        for etype, content in model.items():
+            self._write_yaml(f"db_entities/{etype}.yml", content)
+        for name, content in (files or {}).items():
+            self._write_yaml(name, content)
+        for name, text in modules.items():
+            path = self.root / "modules" / f"{name.removesuffix('.py')}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    def _write_yaml(self, name: str, content: Any) -> None:
+        path = self.config / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+
+    # -- its processes --------------------------------------------------------------------------------
+    def start(self, *arguments: str) -> Process:
+        """Any command of the program; ended when the test ends."""
+        process = Process(self.output, *arguments)
+        self._stack.callback(process.clean_up)
+        return process
+
+    def run(self, *more: str, port: int | None = None) -> Process:
+        """`dp3 run`."""
+        place = ("--data-dir", str(self.data), "--port", str(port or self.port))
+        return self.start("run", str(self.config), *place, *more)
+
+    def api(self, workers: int) -> Process:
+        place = ("--data-dir", str(self.data), "--port", str(self.port))
+        return self.start("api", "--config", str(self.config), "--workers", str(workers), *place)
+
+    def worker(self, index: int, workers: int) -> Process:
+        more = ("--workers", str(workers), "--data-dir", str(self.data))
+        return self.start("worker", "app", str(self.config), str(index), *more)
+
+    def run_ready(self, *more: str) -> Process:
+        """`dp3 run`, once everything works."""
+        program = self.run(*more)
+        self.wait_ready(program)
+        return program
+
+    def wait_ready(self, program: Process | None = None) -> None:
+        def ready() -> bool:
+            if program is not None and not program.running:
+                raise AssertionError(f"ended with {program.wait()}:\n{program.output[-SHOWN_CHARS:]}")
+            return self.is_ready()
+
+        try:
+            wait_for("readiness", ready)
+        except AssertionError as error:
+            raise AssertionError(f"{error}:\n{self.output.read_text()[-SHOWN_CHARS:]}") from None
+
+    def stop(self, program: Process, number: int = 15) -> None:
+        """Stop in order; nothing may be left running."""
+        children = program.children()
+        program.send_signal(number)
+        assert program.wait() == 0, program.output[-SHOWN_CHARS:]
+        _, alive = psutil.wait_procs(children, timeout=0)
+        assert alive == []
+
+    def child(self, program: Process, kind: str, index: int | None = None) -> psutil.Process:
+        """The child that is the API or a worker."""
+
+        def find() -> psutil.Process | None:
+            return next((c for c in program.children() if self._is(c, kind, index)), None)
+
+        return wait_for(f"child {kind} {index}", find)
+
+    def _is(self, process: psutil.Process, kind: str, index: int | None) -> bool:
+        try:
+            command = process.cmdline()
+        except psutil.NoSuchProcess:
+            return False
+        place = command.index("dp3") + 1 if "dp3" in command else len(command)
+        found = command[place : place + 4]
+        return found[:1] == [kind] and (index is None or found[3:] == [str(index)])
+
+    # -- over HTTP ------------------------------------------------------------------------------------
+    @property
+    def client(self) -> Client:
+        return Client(self.url, timeout_s=10, retry=Retry(total_s=LIMIT_S))
+
+    def is_ready(self) -> bool:
+        return not self.not_ready()
+
+    def not_ready(self) -> str:
+        """Why it is not ready; empty when it is."""
+        try:
+            Client(self.url, timeout_s=5, retry=Retry(total_s=0)).get("/health/ready")
+        except ClientError as error:
+            return str(error)
+        return ""
+
+    def wait_idle(self) -> None:
+        """Until everything in the log, derived tasks included, has been processed."""
+        quiet = 0
+
+        def idle() -> bool:
+            nonlocal quiet
+            lag = sum(p["lag"] for p in self.client.get("/telemetry/log")["partitions"])
+            quiet = quiet + 1 if lag == 0 and self.outbox_empty() else 0
+            return quiet >= 2
+
+        try:
+            wait_for("end of processing", idle)
+        except AssertionError as error:
+            raise AssertionError(f"{error}:\n{self.output.read_text()[-SHOWN_CHARS:]}") from None
+
+    def outbox_empty(self) -> bool:
+        """Whether all derived tasks are in the log (rows are removed by the worker's next commit)."""
+        return not self.query("SELECT 1 FROM outbox LIMIT 1")
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Read the state file directly."""
+        import apsw
+
+        connection = apsw.Connection(str(self.data / "state" / "state.db"), flags=apsw.SQLITE_OPEN_READONLY)
+        connection.set_busy_timeout(5_000)
+        try:
+            return list(connection.execute(sql))
+        finally:
+            connection.close()
+
+    def history(self, etype: str, eid: str, attr: str) -> list[tuple[str, Any]]:
+        """(t1, value) of all data-points of an attribute, sorted."""
+        found = self.client.get(f"/entity/{etype}/{eid}/get/{attr}")["history"]
+        return sorted((point["t1"], point["v"]) for point in found)
+
+    def raw(self, etype: str, attr: str) -> list[tuple[str, str, Any]]:
+        """(id, t1, value) of all raw data-points of an attribute, sorted."""
+        answer = self.client.get(f"/entity/{etype}/raw/get", attr=attr, limit=0)
+        assert "truncated" not in answer
+        return sorted((point["id"], point["t1"] or "", point["v"]) for point in answer["data"])
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.client.get("/deadletters")["data"]
+        return found
+
+
+@contextmanager
+def application(root: Path) -> Iterator[App]:
+    """An application; all of its processes end with the block."""
+    with ExitStack() as stack:
+        yield App(root, stack)

@@ -1,0 +1,104 @@
+"""Hooks that kill or stop their process cost only the data-point that makes them do so."""
+
+from harness import HEADER, App, wait_for
+
+DEADLY = (
+    HEADER
+    + """
+class Deadly(BaseModule):
+    def __init__(self, platform_config, module_config, registrar):
+        super().__init__(platform_config, module_config, registrar)
+        registrar.register_on_new_attr_hook(self.on_new, "a", "p")
+
+    def on_new(self, eid, dp):
+        if dp.v == "exit":
+            os._exit(3)
+        if dp.v == "kill":
+            os.kill(os.getpid(), 9)
+"""
+)
+
+HANGING = (
+    HEADER
+    + """
+class Hanging(BaseModule):
+    def __init__(self, platform_config, module_config, registrar):
+        super().__init__(platform_config, module_config, registrar)
+        registrar.register_on_new_attr_hook(self.waits_for_ever, "a", "p")
+
+    def waits_for_ever(self, eid, dp):
+        if dp.v == "hang":
+            threading.Event().wait()
+"""
+)
+
+
+def value(number: int, v: str) -> dict[str, str]:
+    return {"type": "a", "id": f"e{number}", "attr": "p", "v": v}
+
+
+def current(app: App, number: int) -> object:
+    return app.client.get(f"/entity/a/e{number}/get/p")["current_value"]
+
+
+def test_a_log_entry_that_kills_its_worker_again_and_again_becomes_a_dead_letter(app):
+    app.write({"deadly": DEADLY})
+    program = app.run_ready()
+    for number, v in enumerate(("good", "kill", "good")):
+        app.client.send([value(number, v)])
+    wait_for("last value", lambda: current(app, 2))
+    assert [current(app, number) for number in range(3)] == ["good", None, "good"]
+    (letter,) = app.dead_letters()
+    assert (letter["kind"], letter["etype"], letter["eid"]) == ("entry", "a", "e1")
+    app.wait_ready(program)
+    assert_shown_and_dropped(app, letter["id"])
+    app.stop(program)
+
+
+def assert_shown_and_dropped(app: App, letter: int) -> None:
+    assert "e1" in command(app, "list")
+    assert "ended the worker process repeatedly" in command(app, "show", str(letter))
+    assert f"{letter}: done" in command(app, "drop", str(letter))
+    assert "No dead letters." in command(app, "list")
+
+
+def command(app: App, *arguments: str) -> str:
+    """What `dp3 deadletters …` prints."""
+    before = len(app.output.read_text())
+    process = app.start("deadletters", *arguments, "--url", app.url)
+    assert process.wait() == 0, process.output
+    return process.output[before:]
+
+
+def test_a_hook_that_ends_its_process_is_found_among_the_other_entries_of_its_batch(app):
+    app.write({"deadly": DEADLY})
+    api = app.api(1)
+    client = app.client
+    for number in range(20):
+        client.send([value(number, "exit" if number == 11 else "good")])
+    deaths = 0
+    while not current(app, 19):
+        worker = app.worker(0, 1)
+        wait_for("death or end", lambda worker=worker: not worker.running or current(app, 19))
+        deaths += not worker.running
+    assert deaths == 4
+    assert [current(app, n) for n in range(20)] == [None if n == 11 else "good" for n in range(20)]
+    assert [letter["eid"] for letter in app.dead_letters()] == ["e11"]
+    app.stop(api)
+
+
+def test_a_hook_that_hangs_makes_the_program_not_ready_and_its_worker_is_restarted(app):
+    app.write({"hanging": HANGING}, core={"hook_timeout": "1s", "hook_hang": "2s"})
+    program = app.run_ready()
+    worker = app.child(program, "worker")
+    app.client.send([value(1, "hang")])
+    reason = wait_for("the hook's name", lambda: named(app.not_ready()))
+    assert "hanging" in reason
+    assert "a/e1" in reason
+    wait_for("end of the worker", lambda: not worker.is_running())
+    assert app.child(program, "worker").pid != worker.pid
+
+
+def named(reason: str) -> str:
+    """The reason, if it names the hook."""
+    return reason if "waits_for_ever" in reason else ""
