@@ -122,6 +122,8 @@ class Bad(BaseModule):
             return [task]
         if kind == "act":
             return ACTS[what](eid)
+        if kind == "mutate":
+            return None
         if what == "api":
             return call_api(eid)
         if what == "many":

@@ -14,7 +14,7 @@ from dp3.config.sections import ApiSettings
 from dp3.demo.platform import Platform
 from dp3.http.datapoints import MAX_KEY
 from dp3.http.dead_letters import MAX_LIMIT
-from dp3.http.intake import SILENCE_LIMIT_S
+from dp3.http.intake import BODY_LIMIT_S, SILENCE_LIMIT_S, SLOWEST_BYTES_PER_S
 from dp3.http.raw import SCAN_BYTES
 from dp3.http.validation import MAX_ERRORS
 from dp3.log.idempotency import WINDOW_US
@@ -103,6 +103,8 @@ def test_limits_are_answered_as_described(client: httpx.Client) -> None:
     ("sentence", "limit"),
     [
         ("{} s passed without a byte of the body", SILENCE_LIMIT_S),
+        ("took longer than {} s", BODY_LIMIT_S),
+        ("1 s for each {} KiB", SLOWEST_BYTES_PER_S / 1024),
         ("(1 to {} visible ASCII characters)", MAX_KEY),
         ("can be repeated for {} hours", WINDOW_US / 3_600_000_000),
         ("at most {} MiB and one second", SCAN_BYTES / 2**20),

@@ -203,10 +203,12 @@ class Engine:
     def letters(self) -> list[StoredDeadLetter]:
         return self.store.dead_letters(0, 100)
 
-    def order(self, op: str, letter: StoredDeadLetter, register: Register) -> dict[str, Any]:
+    def order(
+        self, op: str, letter: StoredDeadLetter, register: Register = no_hooks, **options: Any
+    ) -> dict[str, Any]:
         """Have the worker retry or drop a dead letter; returns what became of it."""
         message = self.store.send_control(0, "deadletters", {"op": op, "ids": [letter.id]})
-        self.work(register)
+        self.work(register, **options)
         result: dict[str, Any] = self.store.control_result([message])[message]["results"][str(letter.id)]
         return result
 

@@ -1,5 +1,6 @@
 """What tasks do to profiles, in one batch or over several."""
 
+import apsw
 import pytest
 from engine_kit import SECOND, START_US, config, delete, derived, obs, plain, task
 
@@ -144,3 +145,60 @@ def test_a_creation_hook_takes_effect_once_though_derived_tasks_are_read_again_b
     engine.lose_state()
     engine.work(register)
     assert (engine.master("q"), engine.raw_count("b")) == before
+
+
+# -- a damaged log -------------------------------------------------------------------------------------
+
+
+def damage(engine, offset, change):
+    """Change the body of an entry in its file."""
+    (path,) = (engine.directory / "log" / "main").glob("*.seg")
+    segment = apsw.Connection(str(path))
+    body = segment.execute("SELECT body FROM entry WHERE offset = ?", (offset,)).get
+    segment.execute("UPDATE entry SET body = ? WHERE offset = ?", (change(body), offset))
+    segment.close()
+
+
+DAMAGE = {
+    "slice": (lambda body: body[:8] + b"\xc1" * (len(body) - 8), "damaged slice of"),
+    "nested slice": (lambda body: body[:8] + b"\x91" * (len(body) - 8), "damaged slice of"),
+    "body": (lambda body: body[:-3], "damaged body"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_log_entry_that_can_not_be_decoded_is_set_aside_alone(engine, what):
+    change, reason = DAMAGE[what]
+    _, bad, _ = (engine.send(task("q", obs(number))) for number in range(3))
+    damage(engine, bad, change)
+    for index in range(2):
+        engine.work(index=index, processes=2)
+    assert engine.values("q") == {"o": [(0, 0), (2, 2)]}
+    (stored,) = engine.letters()
+    assert (stored.letter.kind, stored.letter.task, stored.letter.context["offset"]) == ("entry", b"", bad)
+    assert stored.letter.reason.startswith(reason)
+    assert engine.raw_count("a") == 2
+
+
+def test_a_letter_without_a_task_can_be_dropped_but_not_retried(engine):
+    damage(engine, engine.send(task("q", obs(1))), lambda body: body[:-1])
+    engine.work()
+    (letter,) = engine.letters()
+    result = engine.order("retry", letter)
+    assert (result["done"], "can not be decoded" in result["reason"]) == (False, True)
+    assert engine.order("drop", letter) == {"done": True}
+    assert engine.letters() == []
+
+
+def test_damage_behind_the_end_of_a_batch_is_reported_with_its_own_batch(engine):
+    offsets = [engine.send(task(f"e{number}", plain("p", number))) for number in range(20)]
+    damage(engine, offsets[-1], lambda body: body[:-1])
+
+    def register(registrar):
+        registrar.register_on_new_attr_hook(lambda eid, dp: None, "a", "p")
+
+    with engine.worker(register, batch_s=1e-9) as driven:
+        driven.step()
+        assert engine.letters() == []
+        driven.finish()
+    assert len(engine.letters()) == 1

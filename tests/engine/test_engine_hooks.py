@@ -4,9 +4,10 @@ import threading
 from collections import defaultdict
 
 import pytest
-from engine_kit import delete, derived, obs, plain, task
+from engine_kit import PARTITIONS, delete, derived, obs, plain, task
 
 from dp3.http.raw import RawQuery, find_raw
+from dp3.model.partition import partition_of
 
 
 def failing(registrar, calls, fails=lambda: True):
@@ -133,11 +134,69 @@ def test_a_hook_that_returns_something_else_leaves_a_dead_letter(engine, rubbish
     assert [stored.letter.kind for stored in engine.letters()] == ["result"]
 
 
-def test_good_tasks_among_rubbish_take_effect(engine):
+def spoilt(eid):
+    """A task that can not be written down any more."""
+    broken = derived(eid, "s", 7)
+    broken.tags = [object()]
+    return broken
+
+
+@pytest.mark.parametrize("bad", [lambda eid: None, spoilt], ids=["no task", "task that can not be encoded"])
+def test_good_tasks_beside_a_bad_one_take_effect_once_when_a_retry_finds_all_of_them_good(engine, bad):
+    calls, sick = [], [True]
+
+    def register(registrar):
+        def count(eid, dp):
+            calls.append(dp.v)
+
+        def derive(eid, dp):
+            made = derived(eid, "s", 5)
+            return [made, bad(eid)] if sick[0] else [made]
+
+        registrar.register_on_new_attr_hook(derive, "a", "p")
+        registrar.register_on_new_attr_hook(count, "a", "s")
+
     engine.send(task("q", plain("p", 1)))
-    engine.work(returning(lambda eid: [None, derived(eid, "s", 5)]))
-    assert engine.values("q") == {"p": 1, "s": 5}
-    assert [stored.letter.kind for stored in engine.letters()] == ["result"]
+    engine.work(register)
+    (letter,) = engine.letters()
+    assert (engine.values("q"), calls) == ({"p": 1}, [])
+    sick[0] = False
+    assert engine.order("retry", letter, register) == {"done": True}
+    assert (engine.values("q"), calls) == ({"p": 1, "s": 5}, [5])
+
+
+def test_a_retry_takes_effect_also_after_the_state_was_replaced_by_an_older_copy(engine):
+    sick = [True]
+
+    def register(registrar):
+        failing(registrar, [], fails=lambda: sick[0])
+
+    neighbours = [eid for eid in map(str, range(50)) if partition_of("a", eid, PARTITIONS) == 0]
+    for eid in neighbours[:2]:
+        sick[0] = True
+        engine.send(task(eid, plain("p", 1)))
+        engine.work(register)
+        (letter,) = engine.letters()
+        sick[0] = False
+        engine.clock.advance(1)
+        assert engine.order("retry", letter, register) == {"done": True}
+        assert engine.values(eid) == {"p": 1, "s": 10}
+        engine.lose_state()
+        engine.work()
+
+
+def test_what_a_retried_hook_derives_too_deep_is_set_aside_not_lost(engine):
+    sick = [True]
+
+    def register(registrar):
+        failing(registrar, [], fails=lambda: sick[0])
+
+    engine.send(task("q", plain("p", 1)))
+    engine.work(register, generations=0)
+    (letter,) = engine.letters()
+    sick[0] = False
+    assert engine.order("retry", letter, register, generations=0) == {"done": True}
+    assert [stored.letter.kind for stored in engine.letters()] == ["generation"]
 
 
 def test_a_refused_entity_is_not_created_and_its_task_is_not_listed_as_raw(engine):

@@ -156,6 +156,32 @@ def test_a_client_that_stops_sending_is_given_up(node: Node, monkeypatch: pytest
     assert node.request("POST", "/datapoints", content=stalled()).status_code == 408
 
 
+def test_a_client_that_sends_drop_by_drop_is_given_up(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "BODY_LIMIT_S", 0.02)
+
+    async def dripping() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.001)
+
+    response = node.request("POST", "/datapoints", content=dripping())
+    assert (response.status_code, "too slowly" in response.json()["detail"]) == (408, True)
+
+
+def test_a_body_has_more_time_the_more_of_it_has_come(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "BODY_LIMIT_S", 0.02)
+    monkeypatch.setattr(intake, "SLOWEST_BYTES_PER_S", 0.1)
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"["
+        for _ in range(30):
+            yield b" "
+            await asyncio.sleep(0.001)
+        yield b"]"
+
+    assert node.request("POST", "/datapoints", content=parts()).status_code == 200
+
+
 def test_a_client_that_goes_away_before_the_end_of_its_body_stores_nothing(node: Node) -> None:
     body = json.dumps([dp("p", 1)]).encode()
     incoming = [

@@ -8,6 +8,7 @@ from http_kit import Node, dp
 
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.task import DataPointTask
+from dp3.store.sqlite import control
 
 MakeNode = Callable[..., Node]
 
@@ -34,6 +35,16 @@ def test_ready_needs_a_heartbeat_of_the_last_15_seconds(node: Node) -> None:
     assert node.get("/health/ready").json() == {"status": "ready", "reasons": []}
     node.clock.advance(1)
     assert node.get("/health/ready").json()["reasons"] == ["worker 0 has been silent for 16 s"]
+
+
+def test_a_heartbeat_from_before_the_clock_was_set_back_tells_nothing(node: Node) -> None:
+    lease = node.store.take_lease(0, 1, "host", 1, 15)
+    node.store.heartbeat(lease, "working")
+    node.clock.advance(-3600)
+    reasons = node.get("/health/ready").json()["reasons"]
+    assert reasons == ["worker 0 has not been heard of since the clock was set back"]
+    node.store.heartbeat(lease, "working")
+    assert node.get("/health/ready").status_code == 200
 
 
 def test_log_state_tells_how_far_workers_are_behind(node: Node) -> None:
@@ -145,6 +156,33 @@ def test_without_a_worker_the_answer_says_that_it_is_not_done(make_node: MakeNod
     node.store_points(dp("p", 1))
     response = node.post(f"/deadletters/{letters(node)[0]['id']}/retry")
     assert (response.status_code, response.json()) == (202, {"detail": "Not all done yet", "results": {}})
+
+
+def test_an_order_that_is_given_up_is_answered_with_the_reason(
+    make_node: MakeNode, flaky: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = make_node(register=flaky.register, wait_limit_s=10)
+    node.store_points(dp("p", 1))
+    (letter,) = letters(node)
+    send = node.store.send_control
+
+    def send_before_a_change(*message: Any) -> int:
+        id_ = send(*message)
+        node.store.release_lease(node.store.take_lease(0, 2, "host", 1, 15))
+        return id_
+
+    monkeypatch.setattr(node.store, "send_control", send_before_a_change)
+    result = node.post(f"/deadletters/{letter['id']}/retry").json()["results"][str(letter["id"])]
+    assert result["done"] is False
+    assert "number of worker processes changed" in result["reason"]
+
+
+def test_too_many_orders_that_wait_are_refused(failing: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "MAX_PENDING", 0)
+    response = failing.post(f"/deadletters/{letters(failing)[0]['id']}/retry")
+    assert response.status_code == 503
+    assert "messages wait for the workers" in response.json()["detail"]
+    assert response.headers["Retry-After"]
 
 
 @pytest.mark.parametrize("request_line", ["GET {}", "DELETE {}", "POST {}/retry"])

@@ -48,6 +48,18 @@ def test_segment_is_named_after_its_first_offset(opened: OpenLog, tmp_path: Path
     assert segments(tmp_path) == [name(1), name(3)]
 
 
+def test_a_segment_that_is_damaged_for_good_is_named_instead_of_waited_for(
+    opened: OpenLog, tmp_path: Path
+) -> None:
+    log = opened(segment_bytes=1)
+    for _ in range(3):
+        log.append([an_append()])
+    log.close()
+    (tmp_path / "log" / "main" / name(2)).write_bytes(b"")
+    with pytest.raises(FormatError, match=f"{name(2)}.*restore the directory"):
+        opened(segment_bytes=1).read(Lane.MAIN, 0, EVERYTHING)
+
+
 def test_new_segment_begins_when_the_last_is_large_enough(opened: OpenLog, tmp_path: Path) -> None:
     log = opened(segment_bytes=2500)
     for _ in range(6):
@@ -118,14 +130,18 @@ def test_segment_of_a_newer_version_is_refused(opened: OpenLog, tmp_path: Path) 
         opened()
 
 
-def test_damaged_body_is_reported_with_lane_and_offset(opened: OpenLog, tmp_path: Path) -> None:
+def test_a_damaged_body_says_so_and_does_not_keep_others_from_being_read(
+    opened: OpenLog, tmp_path: Path
+) -> None:
     log = opened()
-    log.append([an_append()])
+    log.append([an_append(), an_append(), an_append()])
     connection = apsw.Connection(str(tmp_path / "log" / "main" / name(1)))
-    connection.execute("UPDATE entry SET body = x'0200'")
+    connection.execute("UPDATE entry SET body = x'0200' WHERE offset = 2")
     connection.close()
-    with pytest.raises(ValueError, match="MAIN entry 1: damaged body"):
-        log.read(Lane.MAIN, 0, EVERYTHING)
+    entries = log.read(Lane.MAIN, 0, EVERYTHING)
+    assert [bool(entry.damage) for entry in entries] == [False, True, False]
+    assert (entries[1].offset, dict(entries[1].slices)) == (2, {})
+    assert "damaged body" in entries[1].damage
 
 
 # -- crashes -------------------------------------------------------------------------------------------

@@ -21,27 +21,46 @@ def module(action: str) -> str:
     return HEADER + MODULE.format(action=action)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_signal_under_load_loses_nothing(app, number):
+def test_a_stop_by_either_signal_under_load_loses_nothing(app):
     app.write({"deriving": DERIVING_MODULE}, core={"worker_processes": 2})
     program = app.run_ready()
     with Sender(app) as sender:
-        wait_for("data", lambda: len(sender.accepted) > 100)
-        app.stop(program, number)
-        program = app.run_ready()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            wanted = len(sender.accepted) + 100
+            wait_for("data", lambda wanted=wanted: len(sender.accepted) > wanted)
+            app.stop(program, number)
+            program = app.run_ready()
     app.wait_idle()
     assert_each_exactly_once(app, sender.accepted)
     app.stop(program)
 
 
-def test_children_stop_when_their_supervisor_is_killed(app):
-    app.write()
-    program = app.run_ready()
-    children = program.children()
-    program.kill()
+SLOW_STOP = (
+    HEADER
+    + """
+from pathlib import Path
+
+class Slow(BaseModule):
+    def stop(self):
+        while not Path(__file__).with_name("stop").exists():
+            time.sleep(0.01)
+"""
+)
+
+
+def test_children_of_a_killed_program_stop_and_the_next_program_waits_for_them(app):
+    app.write({"slow": SLOW_STOP})
+    killed = app.run_ready()
+    children, old = killed.children(), app.child(killed, "worker")
+    killed.kill()
+    program = app.run()
+    wait_for("waiting", lambda: "waiting for its end" in program.output)
+    assert old.is_running()
+    (app.root / "modules" / "stop").touch()
     _, alive = psutil.wait_procs(children, timeout=LIMIT_S)
-    assert alive == []
-    assert len(children) == 2
+    assert (len(children), alive) == (2, [])
+    app.wait_ready(program)
+    app.stop(program)
 
 
 def refused(app: App, *arguments: str) -> str:
@@ -91,11 +110,16 @@ def test_a_worker_with_another_number_of_worker_processes_is_refused(running):
 )
 def test_a_module_that_can_not_be_used_is_named_with_the_reason(app, text, expected):
     app.write({"bad": text})
-    message = refused(app, "run", str(app.config), "--data-dir", str(app.data), "--port", "0")
+    message = refused(app, "worker", "app", str(app.config), "0", "--data-dir", str(app.data))
     for part in expected:
         assert part in message, message
+
+
+def test_the_check_finds_what_would_end_the_program(app):
+    app.write({"bad": "import surely_missing"})
     checked = app.start("check", str(app.config))
     assert checked.wait() == 1
+    assert "surely_missing" in checked.output
 
 
 def test_a_port_that_is_taken_ends_the_program(app):

@@ -1,6 +1,8 @@
 """Hooks that kill or stop their process cost only the data-point that makes them do so."""
 
-from harness import HEADER, App, wait_for
+from collections.abc import Callable
+
+from harness import HEADER, App, Process, wait_for
 
 DEADLY = (
     HEADER
@@ -43,16 +45,28 @@ def current(app: App, number: int) -> object:
 
 def test_a_log_entry_that_kills_its_worker_again_and_again_becomes_a_dead_letter(app):
     app.write({"deadly": DEADLY})
-    program = app.run_ready()
+    api = app.api(1)
     for number, v in enumerate(("good", "kill", "good")):
         app.client.send([value(number, v)])
-    wait_for("last value", lambda: current(app, 2))
+    worker, _ = survivor(app, lambda: current(app, 2))
     assert [current(app, number) for number in range(3)] == ["good", None, "good"]
     (letter,) = app.dead_letters()
     assert (letter["kind"], letter["etype"], letter["eid"]) == ("entry", "a", "e1")
-    app.wait_ready(program)
+    app.wait_ready(worker)
     assert_shown_and_dropped(app, letter["id"])
-    app.stop(program)
+    for process in (worker, api):
+        app.stop(process)
+
+
+def survivor(app: App, done: Callable[[], object]) -> tuple[Process, int]:
+    """Start a worker again and again until one has done it; that worker, and how many have died."""
+    deaths = 0
+    while True:
+        worker = app.worker(0, 1)
+        wait_for("death or end", lambda worker=worker: not worker.running or done())
+        if worker.running:
+            return worker, deaths
+        deaths += 1
 
 
 def assert_shown_and_dropped(app: App, letter: int) -> None:
@@ -76,11 +90,7 @@ def test_a_hook_that_ends_its_process_is_found_among_the_other_entries_of_its_ba
     client = app.client
     for number in range(20):
         client.send([value(number, "exit" if number == 11 else "good")])
-    deaths = 0
-    while not current(app, 19):
-        worker = app.worker(0, 1)
-        wait_for("death or end", lambda worker=worker: not worker.running or current(app, 19))
-        deaths += not worker.running
+    _, deaths = survivor(app, lambda: current(app, 19))
     assert deaths == 4
     assert [current(app, n) for n in range(20)] == [None if n == 11 else "good" for n in range(20)]
     assert [letter["eid"] for letter in app.dead_letters()] == ["e11"]

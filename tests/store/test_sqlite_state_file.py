@@ -6,24 +6,19 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import apsw
 import pytest
-from store_builders import a_letter, created, history, outbox_row, plain, take_lease
+from store_builders import created, history, plain, take_lease
 
-from dp3.clock import FakeClock, SystemClock
+from dp3.clock import FakeClock
 from dp3.sqlite import FormatError, wal_size
 from dp3.store.port import Batch, Store, StoreFull
 from dp3.store.sqlite import open_store
 
 MIB = 1 << 20
 BIG = b"x" * 4000
-
-NORMAL = 1
-"""`PRAGMA synchronous` as a number."""
 
 
 @contextmanager
@@ -169,36 +164,6 @@ def is_writing(connection: apsw.Connection) -> bool:
         return not connection.readonly("main")
     except apsw.ConnectionClosedError:
         return False
-
-
-def synchronous_at_commit(connections: list[apsw.Connection], commit: Callable[[], None]) -> str:
-    """The `synchronous` setting with which `commit` ended its transaction."""
-    statements: list[str] = []
-    writing = [connection for connection in connections if is_writing(connection)]
-    for connection in writing:
-        connection.trace_v2(apsw.SQLITE_TRACE_STMT, lambda event: statements.append(event["sql"].upper()))
-    commit()
-    for connection in writing:
-        connection.trace_v2(0)
-    settings = [s for s in statements[: statements.index("COMMIT")] if '"SYNCHRONOUS"' in s]
-    return settings[-1] if settings else "unchanged"
-
-
-@pytest.mark.parametrize("cause", [Batch(dead_letters_removed=[1]), Batch(control_done=[(1, {})])])
-def test_a_commit_whose_outbox_cannot_be_made_again_survives_power_loss(tmp_path: Path, cause: Batch) -> None:
-    retried = replace(cause, outbox=[outbox_row(1)])
-    with connections_opened() as connections:
-        store = open_store(tmp_path, SystemClock())
-        lease = take_lease(store)
-        for batch, setting in (
-            (retried, "FULL"),
-            (Batch(outbox=[outbox_row(2)]), "unchanged"),
-            (Batch(dead_letters_removed=[2], dead_letters=[a_letter()]), "unchanged"),
-        ):
-            assert setting in synchronous_at_commit(connections, partial(store.commit, lease, batch))
-        [writing] = [connection for connection in connections if is_writing(connection)]
-        assert writing.pragma("synchronous") == NORMAL
-        store.close()
 
 
 def test_the_write_ahead_log_stays_bounded_while_somebody_reads(

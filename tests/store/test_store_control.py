@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+import pytest
 from store_builders import take_lease
 
 from dp3.clock import FakeClock
-from dp3.store.port import Batch, ControlMessage, Lease, Store
+from dp3.store.port import Batch, ControlFull, ControlMessage, Lease, Store
+from dp3.store.sqlite import control
 
 A_DAY_S = 24 * 3600
 
@@ -54,3 +56,45 @@ def test_another_process_sees_messages_and_results(store: Store, open_state: Cal
     assert store.version() != before
     store.commit(take_lease(store), Batch(control_done=[(id_, {})]))
     assert api.control_result([id_]) == {id_: {}}
+
+
+def test_ids_grow_with_time_so_that_an_older_copy_of_the_state_uses_none_again(
+    store: Store, clock: FakeClock
+) -> None:
+    ids = [store.send_control(0, "a", {}) for _ in range(3)]
+    assert ids == sorted(set(ids))
+    clock.advance(1)
+    assert store.send_control(0, "a", {}) == clock.now_us() > ids[-1]
+    clock.advance(-60)
+    assert store.send_control(0, "a", {}) == clock.now_us() + 60_000_001
+
+
+def test_messages_wait_for_a_restart_of_the_same_workers(store: Store, lease: Lease) -> None:
+    id_ = store.send_control(0, "a", {})
+    store.release_lease(lease)
+    take_lease(store)
+    assert [message.id for message in store.pending_control(0)] == [id_]
+
+
+def test_messages_are_given_up_when_the_number_of_workers_changes(store: Store, lease: Lease) -> None:
+    done = store.send_control(0, "a", {})
+    store.commit(lease, Batch(control_done=[(done, {"n": 1})]))
+    waiting = store.send_control(0, "a", {})
+    store.release_lease(lease)
+    store.take_lease(1, 2, "host", 1, 15)
+    assert store.pending_control(0) == []
+    results = store.control_result([done, waiting])
+    assert results[done] == {"n": 1}
+    changed = f"changed from {lease.worker_processes} to 2"
+    assert changed in results[waiting]["error"]
+
+
+def test_no_more_than_a_limit_of_messages_wait(
+    store: Store, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "MAX_PENDING", 2)
+    first, _ = store.send_control(0, "a", {}), store.send_control(1, "a", {})
+    with pytest.raises(ControlFull, match="2 messages wait"):
+        store.send_control(0, "a", {})
+    store.commit(lease, Batch(control_done=[(first, {})]))
+    assert store.send_control(0, "a", {}) > 0

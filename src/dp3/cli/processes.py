@@ -11,17 +11,23 @@ import typer
 from dp3.cli.common import CONFIGURATION_ERROR, ConfigDir, DataDirOption, Verbose, fail, load_or_exit
 from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
+from dp3.engine.cursor import LogBehind
 from dp3.hooks.loading import ModuleLoadError
+from dp3.runtime.health import WorkerHealth
 from dp3.runtime.logs import set_up_logging
 from dp3.runtime.modules import WorkerIdentity
 from dp3.runtime.paths import DataDir
 from dp3.runtime.resources import open_resources
 from dp3.runtime.signals import on_parent_death, on_stop_signal
 from dp3.runtime.supervisor import AlreadyRunning, Child, Supervisor, python_command, sole_supervisor
+from dp3.sqlite import FormatError
 from dp3.store.port import LeaseRefused
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)]
+
+START_LIMIT = 10
+"""So many times `hook_hang` a worker may take to start: modules may import and load for long."""
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +67,7 @@ def run(
         command = python_command(
             "worker", name, str(config_dir), str(index), "--workers", str(count), *shared
         )
-        children.append(Child(f"worker {index}", command, worker=index))
+        children.append(Child(f"worker {index}", command, is_worker=True))
     logger.info("%s: API on http://%s:%d, %d worker(s), data in %s", name, host, port, count, data.root)
     raise typer.Exit(_supervise(config, data, children))
 
@@ -78,8 +84,10 @@ def _supervise(config: Configuration, data: DataDir, children: list[Child]) -> i
     clock = SystemClock()
     try:
         with sole_supervisor(data.run), open_resources(config, data, clock) as resources:
-            return Supervisor(children, resources.store.leases, clock).run(stop)
-    except AlreadyRunning as error:
+            start_limit_s = START_LIMIT * config.processing_core.hook_hang.total_seconds()
+            health = WorkerHealth(resources.store.leases, data, start_limit_s)
+            return Supervisor(children, health).run(stop)
+    except (AlreadyRunning, FormatError) as error:
         raise fail(str(error)) from None
 
 
@@ -109,7 +117,11 @@ def api(
         raise fail(str(error)) from None
     processes = workers or configuration.processing_core.worker_processes
     data = DataDir.choose(data_dir, config)
-    raise typer.Exit(serve(configuration, data, listener, processes, os.environ.get("ROOT_PATH", "")))
+    try:
+        status = serve(configuration, data, listener, processes, os.environ.get("ROOT_PATH", ""))
+    except FormatError as error:
+        raise fail(str(error)) from None
+    raise typer.Exit(status)
 
 
 def worker(
@@ -135,6 +147,6 @@ def worker(
     identity = WorkerIdentity(app_name, index, processes)
     try:
         status = run_worker(config, identity, DataDir.choose(data_dir, config_dir))
-    except (LeaseRefused, ModuleLoadError) as error:
+    except (FormatError, LeaseRefused, LogBehind, ModuleLoadError) as error:
         raise fail(str(error), CONFIGURATION_ERROR) from None
     raise typer.Exit(status)

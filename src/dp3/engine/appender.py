@@ -5,7 +5,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
 from threading import Condition, Thread
 from typing import NamedTuple
 
@@ -27,23 +26,15 @@ class AppenderClosed(RuntimeError):
     """The appender was closed; nothing was added."""
 
 
-class _ThreadWaiter(NamedTuple):
-    future: "Future[Appended]"
-
-
-class _LoopWaiter(NamedTuple):
+class _Job(NamedTuple):
+    append: Append
+    size: int
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Appended]"
 
 
-class _Job(NamedTuple):
-    append: Append
-    size: int
-    waiter: _ThreadWaiter | _LoopWaiter
-
-
 class Appender:
-    """Hands appends of any number of threads and event loops to `log.append`, many at a time.
+    """Hands appends of any number of event loops to `log.append`, many at a time.
 
     One thread writes; while it waits for the disk the next group gathers, so a lone append does not wait
     for company. At most `max_waiting` appends wait; further ones get `AppenderBusy`.
@@ -66,14 +57,9 @@ class Appender:
         A cancelled caller does not take its append back."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Appended] = loop.create_future()
-        self._enqueue(append, _LoopWaiter(loop, future))
+        size = sum(len(tasks) for slices in append.entries for tasks in slices.values())
+        self._enqueue(_Job(append, size, loop, future))
         return await future
-
-    def append_blocking(self, append: Append) -> Appended:
-        """`append` for callers outside an event loop."""
-        future: Future[Appended] = Future()
-        self._enqueue(append, _ThreadWaiter(future))
-        return future.result()
 
     def failure(self, within_s: float) -> str | None:
         """Why the latest group could not be written, if that was less than `within_s` ago."""
@@ -89,8 +75,7 @@ class Appender:
             self._changed.notify()
         self._thread.join()
 
-    def _enqueue(self, append: Append, waiter: _ThreadWaiter | _LoopWaiter) -> None:
-        job = _Job(append, sum(len(tasks) for slices in append.entries for tasks in slices.values()), waiter)
+    def _enqueue(self, job: _Job) -> None:
         with self._changed:
             if self._closed:
                 raise AppenderClosed("the appender is closed; nothing was added")
@@ -136,10 +121,7 @@ def _deliver(group: Sequence[_Job], outcomes: Sequence[Outcome]) -> None:
     """Wake every waiter; an event loop is woken once for all of its waiters."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Appended], Outcome]]] = {}
     for job, outcome in zip(group, outcomes, strict=True):
-        if isinstance(job.waiter, _LoopWaiter):
-            by_loop.setdefault(job.waiter.loop, []).append((job.waiter.future, outcome))
-        else:
-            _settle(job.waiter.future, outcome)
+        by_loop.setdefault(job.loop, []).append((job.future, outcome))
     for loop, settled in by_loop.items():
         if not loop.is_closed():
             loop.call_soon_threadsafe(_settle_all, settled)
@@ -147,12 +129,9 @@ def _deliver(group: Sequence[_Job], outcomes: Sequence[Outcome]) -> None:
 
 def _settle_all(settled: Sequence[tuple["asyncio.Future[Appended]", Outcome]]) -> None:
     for future, outcome in settled:
-        if not future.done():
-            _settle(future, outcome)
-
-
-def _settle(future: "asyncio.Future[Appended] | Future[Appended]", outcome: Outcome) -> None:
-    if isinstance(outcome, Exception):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
+        if future.done():
+            continue
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)

@@ -19,6 +19,14 @@ class Item(NamedTuple):
     task: WireTask
 
 
+class Damaged(NamedTuple):
+    """Bytes of the log that can not be decoded: in which entry and partition, and why."""
+
+    entry: Entry
+    partition: int
+    reason: str
+
+
 @dataclass(slots=True)
 class Outcome:
     """What the hooks made of one task: whether an allow hook refused it, derived tasks, and what failed.
@@ -69,6 +77,23 @@ class BatchBuilder:
     def reject(self, item: Item, reason: str, kind: str = "task") -> None:
         """Keep a task that can not be applied as a dead letter."""
         task = item.task
+        encoded = encode_tasks([task])
+        self._set_aside(kind, item.entry, item.partition, reason, task.etype, str(task.eid), encoded)
+
+    def damaged(self, found: Damaged) -> None:
+        """Keep a dead letter, without a task, of what can not be decoded."""
+        self._set_aside("entry", *found)
+
+    def _set_aside(
+        self,
+        kind: str,
+        entry: Entry,
+        partition: int,
+        reason: str,
+        etype: str = "",
+        eid: str = "",
+        task: bytes = b"",
+    ) -> None:
         self._errors += 1
         self.batch.dead_letters.append(
             DeadLetter(
@@ -76,13 +101,13 @@ class BatchBuilder:
                 kind=kind,
                 module="",
                 hook="",
-                partition=item.partition,
-                etype=task.etype,
-                eid=str(task.eid),
+                partition=partition,
+                etype=etype,
+                eid=eid,
                 reason=reason,
                 traceback="",
-                task=encode_tasks([task]),
-                context={"lane": int(item.entry.lane), "offset": item.entry.offset},
+                task=task,
+                context={"lane": int(entry.lane), "offset": entry.offset},
             )
         )
 

@@ -51,8 +51,7 @@ class ControlHandler:
 
     def give_up(self, message: ControlMessage, reason: str) -> Batch:
         """The change that leaves a message undone and says why; dead letters stay as they are."""
-        results = {str(id_): {"done": False, "reason": reason} for id_ in message.args.get("ids", ())}
-        return Batch(control_done=[(message.id, {"error": reason, "results": results})])
+        return Batch(control_done=[(message.id, {"error": reason})])
 
     def carry_out(self, message: ControlMessage) -> Batch:
         """Do what a message asks for; returns what it changes, to be committed."""
@@ -84,6 +83,8 @@ class ControlHandler:
 
     def _retry(self, letter_id: int, letter: DeadLetter, work: _Work) -> dict[str, Any]:
         """Try again what failed. The letter goes if it works now."""
+        if not letter.task:
+            return {"done": False, "reason": "there is no task to try again: its bytes can not be decoded"}
         (task,) = decode_tasks(letter.task)
         tasks = work.tasks.setdefault(letter.partition, [])
         if letter.kind in ("hook", "result"):
@@ -96,6 +97,7 @@ class ControlHandler:
             if outcome.errors:
                 return {"done": False, "reason": outcome.letters[0].reason}
             tasks.extend(outcome.tasks)
+            work.batch.dead_letters.extend(outcome.letters)
         else:
             task.generation = 0
             tasks.append(task)

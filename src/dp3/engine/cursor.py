@@ -7,6 +7,10 @@ from dp3.log.port import Entry, Lane, Log
 from dp3.store.port import Store
 
 
+class LogBehind(Exception):
+    """The log ends before what has been applied: part of it is lost, new entries would be taken for old."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Consecutive entries of one lane; `after` is the position before them."""
@@ -38,6 +42,8 @@ class Cursor:
             if partition % processes == index:
                 self._reached[Lane(lane)][partition] = offset
         self._after = {lane: min(reached.values()) for lane, reached in self._reached.items()}
+        for lane, reached in self._reached.items():
+            _require_log(lane, log.head(lane).offset, max(reached.values()))
         self._derived_before = log.head(Lane.DERIVED).offset
 
     def read(self, max_bytes: int) -> Reading | None:
@@ -62,11 +68,14 @@ class Cursor:
             entries = [entry for entry in entries if entry.append_time < until]
         return Reading(lane, after, entries) if entries else None
 
+    def is_new(self, entry: Entry, partition: int) -> bool:
+        """Whether this worker owns the partition and has not applied this entry to it."""
+        return self._reached[entry.lane].get(partition, entry.offset) < entry.offset
+
     def own_slices(self, entry: Entry) -> Iterator[tuple[int, bytes]]:
         """(partition, encoded tasks) of those slices that this worker owns and has not applied."""
-        reached = self._reached[entry.lane]
         for partition, tasks in entry.slices.items():
-            if reached.get(partition, entry.offset) < entry.offset:
+            if self.is_new(entry, partition):
                 yield partition, tasks
 
     def advance(self, lane: Lane, offset: int) -> None:
@@ -76,3 +85,11 @@ class Cursor:
         if min(reached.values()) < offset:
             for partition, old in reached.items():
                 reached[partition] = max(old, offset)
+
+
+def _require_log(lane: Lane, end: int, reached: int) -> None:
+    if end < reached:
+        raise LogBehind(
+            f"the log's {lane.name.lower()} lane ends at entry {end}, but the state has applied entry "
+            f"{reached}: log files are missing or damaged; restore log and state from the same moment"
+        )

@@ -4,9 +4,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from dp3.hooks.watch import HookWatch, RunningHook
-from dp3.store.port import Lease, LeaseLost, Store
+from dp3.store.port import Lease, LeaseLost, Store, StoreFull
 
 PERIOD_S = 1.0
 LEASE_TTL_S = 15.0
@@ -21,7 +22,8 @@ class Heartbeat:
     """A thread that renews the lease and watches running hooks.
 
     A slow hook is reported once, with its stack; a hanging one shows in the status, which makes readiness
-    fail and the supervisor restart the worker.
+    fail and the supervisor restart the worker. While the disk refuses the heartbeat, the file `sign` is
+    touched instead, which needs no room: a worker that waits for room is not dead.
     """
 
     def __init__(
@@ -29,11 +31,13 @@ class Heartbeat:
         store: Store,
         lease: Lease,
         watch: HookWatch,
+        sign: Path,
         on_lost: Callable[[], None],
     ) -> None:
         self._store = store
         self._lease = lease
         self._watch = watch
+        self._sign = sign
         self._on_lost = on_lost
         self._reported: frozenset[int] = frozenset()
         self._working = False
@@ -41,6 +45,8 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
+        self._sign.parent.mkdir(parents=True, exist_ok=True)
+        self._sign.touch()
         self._thread.start()
 
     def working(self) -> None:
@@ -55,13 +61,21 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stop.wait(PERIOD_S):
             try:
-                self._store.heartbeat(self._lease, self._status())
+                self.beat()
             except LeaseLost:
                 logger.critical("another process has taken over worker %d; stopping", self._lease.index)
                 self._on_lost()
                 return
             except Exception:
                 logger.exception("the heartbeat could not be written")
+
+    def beat(self) -> None:
+        """Give one sign of life. Called by the thread."""
+        try:
+            self._store.heartbeat(self._lease, self._status())
+        except StoreFull as error:
+            logger.error("the heartbeat can not be written: %s", error)
+            self._sign.touch()
 
     def _status(self) -> str:
         slow = [running for running in self._watch.running(time.monotonic_ns()) if running.slow]

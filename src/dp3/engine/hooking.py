@@ -124,17 +124,18 @@ class TaskHooks:
     def _keep(
         self, called: HookOutcome, hook: Hook, item: Item, outcome: Outcome, context: dict[str, Any]
     ) -> None:
+        """Keep all tasks of a call or, when one of them is unusable, none."""
         generation = item.task.generation + 1
-        for task in called.tasks:
-            try:
-                derived = task_to_wire(task, generation)
-            except Exception as error:  # a task is mutable: whatever the hook made of it, it is the hook's
-                self._fail(hook, item, outcome, context, hook_failed(error))
-                continue
-            if generation > self._generations:
-                outcome.letters.append(self._letter("generation", hook, item, derived, {}, self._too_deep()))
-            else:
-                outcome.tasks.append(derived)
+        try:
+            derived = [task_to_wire(task, generation) for task in called.tasks]
+        except Exception as error:  # a task is mutable: whatever the hook made of it, it is the hook's
+            self._fail(hook, item, outcome, context, hook_failed(error))
+            return
+        if generation <= self._generations:
+            outcome.tasks.extend(derived)
+            return
+        why = self._too_deep()
+        outcome.letters.extend(self._letter("generation", hook, item, task, {}, why) for task in derived)
 
     def _too_deep(self) -> HookError:
         limit = self._generations

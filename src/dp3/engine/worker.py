@@ -4,21 +4,21 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dp3.clock import Clock
 from dp3.engine.attempts import Attempts
-from dp3.engine.batching import BatchBuilder, Item
+from dp3.engine.batching import BatchBuilder, Damaged
 from dp3.engine.control import CONTROL_STREAM, ControlHandler
 from dp3.engine.cursor import Cursor, Reading
 from dp3.engine.entities import EntityIndex
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.pacing import Nap, Pace
 from dp3.engine.plans import TypePlan
+from dp3.engine.unpacking import unpack
 from dp3.engine.waves import HookProcessor
 from dp3.log.port import Entry, Log
-from dp3.model.wire import decode_tasks
 from dp3.store.port import Batch, Lease, Store, StoreFull
 
 GARBAGE_ROWS = 2_000
@@ -100,11 +100,7 @@ class Worker:
             entries = self._fill(builder, reading.entries)
         else:
             entries = reading.entries[:1]
-            for item in self._items(entries):
-                builder.reject(item, "its log entry ended the worker process repeatedly", kind="entry")
-            logger.error(
-                "entry %s/%d set aside: it ended the worker repeatedly", reading.lane.name, reading.last
-            )
+            self._give_up(builder, entries[0])
         batch = builder.finish()
         batch.positions = {int(reading.lane): entries[-1].offset}
         processed = time.perf_counter()
@@ -116,7 +112,8 @@ class Worker:
 
     def _fill(self, builder: BatchBuilder, entries: list[Entry]) -> list[Entry]:
         """Put entries into the batch until its time is over; returns those that are in."""
-        items = self._items(entries)
+        unpacked = unpack(entries, self._cursor)
+        items = unpacked.items
         self._parts.entities.load(
             (plan.id, str(item.task.eid))
             for item in items
@@ -124,17 +121,26 @@ class Worker:
         )
         outcomes, done = self._parts.hooks.process(items)
         builder.add(items[:done], outcomes)
-        if done == len(items):
-            return entries
-        return [entry for entry in entries if entry.offset < items[done].entry.offset]
+        if done < len(items):
+            entries = [entry for entry in entries if entry.offset < items[done].entry.offset]
+        self._report(builder, unpacked.damaged, entries[-1].offset)
+        return entries
 
-    def _items(self, entries: list[Entry]) -> list[Item]:
-        return [
-            Item(entry, partition, task)
-            for entry in entries
-            for partition, tasks in self._cursor.own_slices(entry)
-            for task in decode_tasks(tasks)
-        ]
+    def _give_up(self, builder: BatchBuilder, entry: Entry) -> None:
+        """Set aside all of an entry that must not run again."""
+        unpacked = unpack([entry], self._cursor)
+        for item in unpacked.items:
+            builder.reject(item, "its log entry ended the worker process repeatedly", kind="entry")
+        logger.error("entry %s/%d set aside: it ended the worker repeatedly", entry.lane.name, entry.offset)
+        self._report(builder, unpacked.damaged, entry.offset)
+
+    @staticmethod
+    def _report(builder: BatchBuilder, damaged: Sequence[Damaged], last: int) -> None:
+        """Set aside what is damaged in the entries up to `last`."""
+        for found in damaged:
+            if found.entry.offset <= last:
+                builder.damaged(found)
+                logger.error("entry %s/%d: %s", found.entry.lane.name, found.entry.offset, found.reason)
 
     def _commit(self, batch: Batch) -> None:
         """Commit, waiting for room as long as the disk is full."""

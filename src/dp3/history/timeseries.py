@@ -8,17 +8,11 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from dp3.clock import to_us
+from dp3.model.timeseries import IMPLICIT_SERIES
 from dp3.model.wire import encode_value
 
 TimeseriesType: TypeAlias = Literal["regular", "irregular", "irregular_intervals"]
 Series: TypeAlias = Mapping[str, list[Any]]
-
-TIME_SERIES: Mapping[TimeseriesType, tuple[str, ...]] = {
-    "regular": (),
-    "irregular": ("time",),
-    "irregular_intervals": ("time_first", "time_last"),
-}
-"""Which series say when the points are; all others are the user's."""
 
 
 class Chunk(NamedTuple):
@@ -55,7 +49,7 @@ def points_between(
 def _split(
     chunk: Chunk, timeseries_type: TimeseriesType, step: int | None, t_from: int, t_to: int
 ) -> Iterator[Point]:
-    time_series = TIME_SERIES[timeseries_type]
+    time_series = IMPLICIT_SERIES[timeseries_type]
     _check_series(chunk.series, time_series)
     values = {name: series for name, series in chunk.series.items() if name not in time_series}
     times = _irregular_times(chunk, time_series) if time_series else _regular_times(chunk, step)

@@ -29,8 +29,8 @@ class Guard:
         self._process = os.getpid()
 
     def run(self, hook: Hook, entity: Entity, *args: Any) -> HookOutcome:
-        """Call a hook that may return tasks. When it raises, also in the middle of a generator, nothing that
-        it produced is kept, so that calling it again adds nothing twice."""
+        """Call a hook that may return tasks. When it raises, also in the middle of a generator, or when
+        its result is not all tasks, nothing of it is kept, so that calling it again adds nothing twice."""
         tasks: Sequence[DataPointTask] = ()
         error = None
         thread = get_ident()

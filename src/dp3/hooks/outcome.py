@@ -23,8 +23,7 @@ class HookError(msgspec.Struct, frozen=True):
 
 
 class HookOutcome(msgspec.Struct, frozen=True):
-    """The tasks that a hook produced and how long it took. With an `error` of kind `result` the good tasks
-    are there; with one of kind `hook` there are none."""
+    """The tasks that a hook produced, none if there is an `error`, and how long it took."""
 
     tasks: Sequence[DataPointTask]
     error: HookError | None

@@ -13,23 +13,21 @@ _NOT_COLLECTIONS = (str, bytes, bytearray, Mapping, BaseModel)
 
 
 def tasks_of(result: Any, max_tasks: int) -> tuple[Sequence[DataPointTask], HookError | None]:
-    """The tasks in what a hook returned (None or an iterable), and what was wrong with the rest.
+    """The tasks in what a hook returned (None or an iterable): all of them, or none and what was wrong.
 
-    Looks at no more than `max_tasks` items and one beyond them. Whatever iterating raises is raised.
+    A part of a result would take effect again when the hook is called again. Looks at no more than
+    `max_tasks` items and one beyond them. Whatever iterating raises is raised.
     """
     if type(result) is not list and not _is_collection(result):
         return (), _mistake(f"returned {_a(result)}; expected None or a list of DataPointTask objects")
     items = list(islice(result, max_tasks + 1))
-    mistakes = []
     if len(items) > max_tasks:
-        mistakes.append(f"returned more than {max_tasks} tasks; those beyond were dropped")
-        del items[max_tasks:]
+        return (), _mistake(f"returned more than {max_tasks} tasks; none was kept")
     bad = [index for index, item in enumerate(items) if not isinstance(item, DataPointTask)]
     if bad:
-        first = f"item {bad[0]} is {_a(items[bad[0]])}"
-        mistakes.append(f"{len(bad)} of {len(items)} returned items are no DataPointTask: {first}")
-    tasks = [item for item in items if isinstance(item, DataPointTask)] if bad else items
-    return tasks, _mistake("; ".join(mistakes)) if mistakes else None
+        what = f"{len(bad)} of {len(items)} returned items are no DataPointTask, none was kept"
+        return (), _mistake(f"{what}: item {bad[0]} is {_a(items[bad[0]])}")
+    return items, None
 
 
 def _is_collection(result: Any) -> bool:

@@ -57,8 +57,7 @@ class HookTable:
     """The hooks of the ingestion by place, each in the order of registration.
 
     `task_start`: for every task; `allow[etype]`, `creation[etype]`: for a new entity;
-    `new_attr[etype, attr]`: for every data-point of an attribute. `attrs_with_hooks` are the keys of
-    the latter; `any` is whether there are hooks at all.
+    `new_attr[etype, attr]`: for every data-point of an attribute.
     """
 
     def __init__(self, registrations: Iterable[HookRegistration]) -> None:
@@ -77,9 +76,7 @@ class HookTable:
             elif registration.kind == "on_new_attr" and entity is not None and attr is not None:
                 self.new_attr[entity, attr] = (*self.new_attr[entity, attr], hook)
         self.task_start = tuple(task_start)
-        self.attrs_with_hooks: frozenset[Place] = frozenset(self.new_attr)
         self._etypes = frozenset((*self.allow, *self.creation, *(etype for etype, _ in self.new_attr)))
-        self.any = bool(self.task_start or self._etypes)
 
     def touches(self, etype: str) -> bool:
         """Whether any hook may run for a task of this entity type."""

@@ -9,12 +9,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from dp3.clock import to_datetime
-from dp3.http.answers import Json, refused
+from dp3.http.answers import Json, busy, refused
 from dp3.http.schemas import INVALID, DeadLetterResults, DeadLetters, DeadLetterState, Detail
 from dp3.http.services import Services
 from dp3.http.waiting import poll
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, WireTask, decode_tasks
-from dp3.store.port import Store, StoredDeadLetter
+from dp3.store.port import ControlFull, Store, StoredDeadLetter, StoreFull
 
 MAX_LIMIT = 1_000
 
@@ -38,8 +38,15 @@ Filters = Annotated[dict[str, str], Depends(filters)]
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Detail, "description": "No such dead letter"}}
 PENDING: dict[int | str, dict[str, Any]] = {
-    202: {"model": DeadLetterResults, "description": "Asked for, but not (all) done in time"}
+    202: {"model": DeadLetterResults, "description": "Asked for, but not (all) done in time"},
+    503: {
+        "model": Detail,
+        "description": "Not (all) could be asked for: try again later",
+    },
 }
+
+Sent = dict[int, list[int]]
+"""Message to a worker → the dead letters that it is about."""
 
 
 def dead_letter_routes(services: Services) -> APIRouter:
@@ -101,7 +108,10 @@ def _find(store: Store, letter_id: int) -> StoredDeadLetter:
 
 async def _order(services: Services, op: str, letters: Sequence[StoredDeadLetter]) -> Response:
     """Have the workers do it, and answer with what became of each letter."""
-    messages = await run_in_threadpool(_send, services, op, letters)
+    try:
+        messages = await run_in_threadpool(_send, services, op, letters)
+    except (ControlFull, StoreFull) as error:
+        raise busy(str(error)) from None
     await poll(lambda: _all_done(services, messages), services.wait_limit_s)
     results = await run_in_threadpool(_results, services, messages)
     if len(results) == len(letters):
@@ -109,25 +119,29 @@ async def _order(services: Services, op: str, letters: Sequence[StoredDeadLetter
     return Json({"detail": "Not all done yet", "results": results}, 202)
 
 
-def _send(services: Services, op: str, letters: Sequence[StoredDeadLetter]) -> list[int]:
-    """One message to each worker concerned; returns their ids."""
+def _send(services: Services, op: str, letters: Sequence[StoredDeadLetter]) -> Sent:
+    """One message to each worker concerned."""
     by_worker: dict[int, list[int]] = defaultdict(list)
     for stored in letters:
         by_worker[stored.letter.partition % services.worker_processes].append(stored.id)
-    return [
-        services.store.send_control(worker, "deadletters", {"op": op, "ids": ids})
+    return {
+        services.store.send_control(worker, "deadletters", {"op": op, "ids": ids}): ids
         for worker, ids in by_worker.items()
-    ]
+    }
 
 
-def _all_done(services: Services, messages: Sequence[int]) -> bool | None:
+def _all_done(services: Services, messages: Sent) -> bool | None:
     return len(services.store.control_result(messages)) == len(messages) or None
 
 
-def _results(services: Services, messages: Sequence[int]) -> Results:
+def _results(services: Services, messages: Sent) -> Results:
+    """What became of each letter; the error of a message that was given up holds for all of its letters."""
     merged: Results = {}
-    for result in services.store.control_result(messages).values():
-        merged |= result.get("results", {})
+    for message, result in services.store.control_result(messages).items():
+        if "results" in result:
+            merged |= result["results"]
+        else:
+            merged |= {str(id_): {"done": False, "reason": result["error"]} for id_ in messages[message]}
     return merged
 
 

@@ -11,7 +11,8 @@ from dp3.http.schemas import LogState, Readiness
 from dp3.http.services import Services
 
 HEARTBEAT_LIMIT_S = 15
-"""A worker that has not said for so long that it is alive is not."""
+"""A worker that has not said for so long that it is alive is not. Nor is it known of one that said so in the
+future, as it seems after the clock was set back."""
 
 NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Readiness, "description": "Not ready, and why"}}
 
@@ -58,6 +59,8 @@ def _worker_problems(services: Services) -> Iterator[str]:
             yield f"worker {index} is not running"
         elif (silent_s := (now - state.heartbeat) / 1e6) > HEARTBEAT_LIMIT_S:
             yield f"worker {index} has been silent for {silent_s:.0f} s"
+        elif silent_s < -HEARTBEAT_LIMIT_S:
+            yield f"worker {index} has not been heard of since the clock was set back"
         elif state.status != "working":
             yield f"worker {index}: {state.status}"
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Scope
@@ -16,6 +16,11 @@ BACKLOG_AGE_S = 0.1
 
 SILENCE_LIMIT_S = 30.0
 """A client that sends nothing of its body for so long is given up."""
+
+BODY_LIMIT_S = 60.0
+SLOWEST_BYTES_PER_S = 16 << 10
+"""A body may take so many seconds, and one more for so many bytes that have come: far below any line that is
+in use, and a bound for those who send drop by drop."""
 
 
 class Disconnected(Exception):
@@ -94,8 +99,9 @@ class Body:
         self._intake.check_size(_declared_length(self._headers))
         chunks: list[bytes] = []
         size = 0
+        start = time.monotonic()
         while True:
-            message = await _receive(receive)
+            message = await _receive(receive, start + BODY_LIMIT_S + size / SLOWEST_BYTES_PER_S)
             if message["type"] == "http.disconnect":
                 raise Disconnected
             chunk = message.get("body", b"")
@@ -107,12 +113,16 @@ class Body:
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def _receive(receive: Receive) -> Message:
-    try:
-        async with asyncio.timeout(SILENCE_LIMIT_S):
-            return await receive()
-    except TimeoutError:
-        raise refused(408, f"nothing of the body came for {SILENCE_LIMIT_S:g} s") from None
+async def _receive(receive: Receive, end: float) -> Message:
+    """The next part of a body that has to be complete at `end` (of the monotonic clock)."""
+    left_s = end - time.monotonic()
+    if left_s > 0:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(SILENCE_LIMIT_S, left_s)):
+                return await receive()
+    if left_s < SILENCE_LIMIT_S:
+        raise refused(408, "the body comes too slowly; send it faster or in parts")
+    raise refused(408, f"nothing of the body came for {SILENCE_LIMIT_S:g} s")
 
 
 def _declared_length(headers: dict[bytes, bytes]) -> int:

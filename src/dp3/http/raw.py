@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from heapq import merge
 from typing import Any
 
 from dp3.clock import to_datetime
+from dp3.engine.unpacking import Undecodable, decode_slice
 from dp3.log.port import Entry, Lane, Log
 from dp3.model.partition import partition_of
-from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, WireTask, decode_tasks
+from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, WireTask
 from dp3.store.port import Store
 
 READ_BYTES = 1 << 20
@@ -83,9 +85,12 @@ def _entries(log: Log, store: Store, lane: Lane) -> Iterator[tuple[Entry, set[tu
 
 
 def _tasks(entry: Entry, partition: int | None) -> list[WireTask]:
-    """Tasks of an entry (of one partition if given), last one first."""
+    """Tasks of an entry (of one partition if given), last one first; what is damaged is left out."""
     wanted = entry.slices if partition is None else entry.slices.keys() & {partition}
-    tasks = [task for found in wanted for task in decode_tasks(entry.slices[found])]
+    tasks: list[WireTask] = []
+    for found in wanted:
+        with suppress(Undecodable):
+            tasks += decode_slice(entry.slices[found])
     tasks.sort(key=lambda task: task.first, reverse=True)
     return tasks
 

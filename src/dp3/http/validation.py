@@ -31,7 +31,7 @@ class DataPoint(BaseModel):
 
 
 def validate(body: bytes, model: ModelSpec) -> Groups:
-    """All data-points of a body by entity, or a refusal with all errors (the first 1 000, if there are more)."""
+    """All data-points of a body by entity, or a refusal with all errors (at most about `MAX_ERRORS`)."""
     sent = parse_json(body)
     if not isinstance(sent, list):
         raise invalid(

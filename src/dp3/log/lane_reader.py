@@ -15,6 +15,9 @@ from dp3.sqlite import FormatError
 
 T = TypeVar("T")
 
+ATTEMPTS = 100
+"""Removing a segment disturbs a reader once; one that is disturbed so often has a damaged directory."""
+
 
 class LaneReader:
     """The lane as this process sees it. All methods may be called from any thread.
@@ -49,12 +52,15 @@ class LaneReader:
         return self.retrying(self._newest)
 
     def retrying(self, operation: Callable[[], T]) -> T:
-        """Another process may remove a segment at any moment; then look again and repeat."""
-        while True:
+        """Another process may remove a segment at any moment; then look again and repeat. Raises
+        `FormatError` when a segment that ought to be there stays away."""
+        for _ in range(ATTEMPTS):
             try:
                 return operation()
-            except SegmentMissing:
+            except SegmentMissing as error:
+                missing = str(error)
                 self.rescan()
+        raise FormatError(f"{missing}: this segment of the log cannot be used; restore the directory")
 
     def tail(self, first: int) -> Tail:
         """The end of a segment. Raises `SegmentMissing`."""
@@ -104,16 +110,18 @@ class LaneReader:
     def _take(self, rows: apsw.Cursor, entries: list[Entry], max_bytes: int) -> int:
         """Move rows to `entries` until `max_bytes` are used up; returns how many are left."""
         for offset, append_time, body in rows:
-            try:
-                slices = unframe(body)
-            except ValueError as error:
-                raise ValueError(f"{self._lane.name} entry {offset}: {error}") from None
-            entries.append(Entry(self._lane, offset, append_time, slices, len(body)))
+            entries.append(self._entry(offset, append_time, body))
             max_bytes -= len(body)
             if max_bytes <= 0:
                 rows.close()
                 break
         return max_bytes
+
+    def _entry(self, offset: int, append_time: int, body: bytes) -> Entry:
+        try:
+            return Entry(self._lane, offset, append_time, unframe(body), len(body))
+        except ValueError as error:
+            return Entry(self._lane, offset, append_time, {}, len(body), damage=str(error))
 
     def _bytes_until(self, offset: int) -> int:
         self.newest()

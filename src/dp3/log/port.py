@@ -58,13 +58,15 @@ class Appended(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Entry:
     """`append_time` (µs) strictly increases within a lane and is never equal in two lanes: even in MAIN,
-    odd in DERIVED. A derived entry's is later than that of the entries that caused it."""
+    odd in DERIVED. A derived entry's is later than that of the entries that caused it. `damage` says why
+    the body could not be read; such an entry has no slices."""
 
     lane: Lane
     offset: int
     append_time: int
     slices: Mapping[int, bytes]
     size: int = field(default=0)
+    damage: str = ""
 
 
 class Head(NamedTuple):

@@ -25,12 +25,11 @@ from dp3.model.timeseries import IMPLICIT_SERIES, SERIES_DATA_TYPES, SeriesCodec
 from dp3.model.type_text import ID_REGEX
 
 timeseries_types: Mapping[str, Mapping[str, Any]] = {
-    "regular": {"default_series": {}, "sort_by": "t1"},
-    "irregular": {"default_series": {"time": {"data_type": "time"}}, "sort_by": "time"},
-    "irregular_intervals": {
-        "default_series": {"time_first": {"data_type": "time"}, "time_last": {"data_type": "time"}},
-        "sort_by": "time_first",
-    },
+    timeseries_type: {
+        "default_series": {name: {"data_type": "time"} for name in names},
+        "sort_by": names[0] if names else "t1",
+    }
+    for timeseries_type, names in IMPLICIT_SERIES.items()
 }
 """Timeseries type → the series it always has, and what its rows are sorted by."""
 

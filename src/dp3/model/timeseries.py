@@ -20,7 +20,8 @@ IMPLICIT_SERIES: Mapping[str, tuple[str, ...]] = {
     "irregular": ("time",),
     "irregular_intervals": ("time_first", "time_last"),
 }
-"""Timeseries type → the series of times that every such attribute has."""
+"""Timeseries type → the series that say when its rows are, which every such attribute has; all others are
+the user's."""
 
 SERIES_DATA_TYPES = ("int", "int64", "float", "time")
 

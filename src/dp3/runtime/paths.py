@@ -29,3 +29,11 @@ class DataDir:
     @property
     def run(self) -> Path:
         return self.root / "run"
+
+    def attempt(self, worker: int) -> Path:
+        """The note of what a worker is doing."""
+        return self.run / f"worker-{worker}.attempt"
+
+    def sign_of_life(self, worker: int) -> Path:
+        """The file that a worker touches when it can not write its heartbeat."""
+        return self.run / f"worker-{worker}.alive"

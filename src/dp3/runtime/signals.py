@@ -40,11 +40,11 @@ def on_stop_signal(stop: Callable[[], object]) -> None:
     signal.signal(signal.SIGTERM, handle)
 
 
-def on_parent_death(stop: Callable[[], None]) -> None:
-    """Call `stop` when the supervisor that started this process is gone; no-op when started by hand."""
+def on_parent_death(stop: Callable[[], None]) -> bool:
+    """Call `stop` when the supervisor that started this process is gone. False: it was started by hand."""
     inherited = os.environ.pop(PARENT_FD_ENV, None)
     if inherited is None:
-        return
+        return False
 
     def watch(fd: int) -> None:
         while os.read(fd, 1):
@@ -53,6 +53,7 @@ def on_parent_death(stop: Callable[[], None]) -> None:
         stop()
 
     threading.Thread(target=watch, args=(int(inherited),), name="parent", daemon=True).start()
+    return True
 
 
 def limit_stop(limit_s: float = STOP_LIMIT_S) -> threading.Timer:

@@ -8,15 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dp3.clock import Clock
-from dp3.engine.heartbeat import LEASE_TTL_S, STARTING, WORKING
+from dp3.runtime.health import LOOK_EVERY_S, WorkerHealth
 from dp3.runtime.signals import PARENT_FD_ENV, STOP_LIMIT_S
-from dp3.store.port import LeaseState
 
 BACK_OFF_S = (0.2, 1, 2, 5, 10, 30)
 """Pauses before a child is started again; the last one repeats."""
@@ -25,7 +23,6 @@ STEADY_S = 60.0
 """A child that lived so long starts again with the first pause."""
 
 POLL_S = 0.1
-HEALTH_EVERY_S = 2.0
 CONFIGURATION_STATUS = 2
 """A child that ends with this status can not be helped by starting it again."""
 
@@ -38,11 +35,11 @@ class AlreadyRunning(Exception):
 
 @dataclass(slots=True)
 class Child:
-    """One child process: its name, its command, for workers their index, and how its starts went."""
+    """One child process: its name, its command, whether it is a worker, and how its starts went."""
 
     name: str
     command: Sequence[str]
-    worker: int | None = None
+    is_worker: bool = False
     process: subprocess.Popen[bytes] | None = None
     failures: int = 0
     started: float = 0.0
@@ -56,16 +53,13 @@ class Child:
 class Supervisor:
     """Starts children, restarts those that end, replaces sick workers, stops all in bounded time.
 
-    `leases` reads the workers' heartbeats. Children notice the end of the supervisor by a pipe.
+    Children notice the end of the supervisor by a pipe.
     """
 
-    def __init__(
-        self, children: Sequence[Child], leases: Callable[[], Sequence[LeaseState]], clock: Clock
-    ) -> None:
+    def __init__(self, children: Sequence[Child], health: WorkerHealth) -> None:
         self._children = children
-        self._leases = leases
-        self._clock = clock
-        self._next_health = 0.0
+        self._health = health
+        self._next_look = 0.0
 
     def run(self, stop: threading.Event) -> int:
         """Supervise until `stop` is set; returns the exit status: 0, or that of a child beyond help."""
@@ -91,9 +85,9 @@ class Supervisor:
                 if status == CONFIGURATION_STATUS:
                     return status
                 self._schedule_restart(child, status, now)
-        if now >= self._next_health:
-            self._next_health = now + HEALTH_EVERY_S
-            self._replace_sick_workers()
+        if now >= self._next_look:
+            self._next_look = now + LOOK_EVERY_S
+            self._replace_sick_workers(now)
         return 0
 
     def _start(self, child: Child, pipe: int, now: float) -> None:
@@ -112,21 +106,14 @@ class Supervisor:
         child.process, child.next_start = None, now + pause
         logger.error("%s ended with status %d; starting it again in %s s", child.name, status, pause)
 
-    def _replace_sick_workers(self) -> None:
-        by_pid = {state.pid: state for state in self._leases()}
+    def _replace_sick_workers(self, now: float) -> None:
+        self._health.look()
         for child in self._children:
-            if child.worker is None or not child.running or child.process is None:
+            if not child.is_worker or not child.running or child.process is None:
                 continue
-            state = by_pid.get(child.process.pid)
-            if state is not None and (why := self._sickness(state)):
+            if why := self._health.complaint(child.process.pid, now - child.started):
                 logger.error("%s is killed: %s", child.name, why)
                 child.process.kill()
-
-    def _sickness(self, state: LeaseState) -> str:
-        age_s = (self._clock.now_us() - state.heartbeat) / 1e6
-        if age_s > LEASE_TTL_S:
-            return f"no heartbeat for {age_s:.0f} s"
-        return "" if state.status in (STARTING, WORKING) else state.status
 
     def _stop_children(self) -> bool:
         """Stop all children; True if all of them ended by themselves with status 0 or were not running."""

@@ -19,7 +19,10 @@ TRUNCATE_BUSY_MS = 10
 """How long emptying a WAL may wait for a reader; writers stand still meanwhile."""
 
 TRUNCATE_REST_PAGES = 256
-"""Writers stand still while the last pages are moved: 2 MB take a few milliseconds."""
+"""Writers stand still while the last pages are moved and synced: 2 MB take a few milliseconds."""
+
+ROUNDS = 4
+"""Each moves what writers added during the one before, so that little is left for when they stand still."""
 
 
 def wal_size(path: Path) -> int:
@@ -162,11 +165,18 @@ class _Watched:
             self._connection = None
 
     def _move(self, connection: apsw.Connection) -> None:
-        frames, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        large = wal_size(self._path) * 2 > self.limit
-        if frames - moved <= TRUNCATE_REST_PAGES and (large or self.retiring):
-            with self._lock.held() if self._lock else nullcontext():
-                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        """Move pages beside the writers. Empty a large WAL when what came meanwhile is moved quickly."""
+        frames = 0
+        for _ in range(ROUNDS):
+            before = frames
+            frames, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            large = wal_size(self._path) * 2 > self.limit
+            if moved < frames or not (large or self.retiring):
+                return
+            if frames - before <= TRUNCATE_REST_PAGES:
+                break
+        with self._lock.held() if self._lock else nullcontext():
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def _report(self, error: apsw.Error) -> None:
         if not self._failing:

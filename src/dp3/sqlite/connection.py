@@ -59,6 +59,9 @@ def connect(
     except apsw.NotADBError:
         connection.close()
         raise FormatError(f"{path}: not a SQLite database; expected one written by DP³") from None
+    except apsw.CorruptError as error:
+        connection.close()
+        raise FormatError(f"{path}: the file is damaged ({error}); restore it from a copy") from None
     except BaseException:
         connection.close()
         raise

@@ -55,7 +55,8 @@ class OutboxRow(NamedTuple):
 
 class DeadLetter(NamedTuple):
     """What failed and why. `kind`: `hook`, `result` (what a hook returned), `task`, `generation` or `entry`.
-    `task` is `encode_tasks([task])`, `context` JSON-friendly detail such as the attribute."""
+    `task` is `encode_tasks([task])`, or empty when the log could not be decoded; `context` JSON-friendly
+    detail such as the attribute."""
 
     time: int
     kind: str
@@ -131,6 +132,10 @@ class StoreFull(Exception):
     """The disk refused the commit; nothing was written."""
 
 
+class ControlFull(Exception):
+    """Too many messages wait for workers; nothing was written."""
+
+
 class PendingOutbox(NamedTuple):
     rowid: int
     row: OutboxRow
@@ -175,7 +180,9 @@ class Store(Protocol):
     # -- the worker's side ---------------------------------------------------------------------------
     def take_lease(self, index: int, worker_processes: int, host: str, pid: int, ttl_s: float) -> Lease:
         """Become the owner of the partitions p ≡ index (mod worker_processes). Raises `LeaseRefused`.
-        A holder on this host whose process is gone, or with a heartbeat older than `ttl_s`, is not alive."""
+        A holder on this host whose process is gone, or with a heartbeat older than `ttl_s`, is not alive.
+        With another `worker_processes` than before, messages that still wait are given up: their receivers
+        are not the same any more."""
         ...
 
     def heartbeat(self, lease: Lease, status: str) -> None:
@@ -247,7 +254,7 @@ class Store(Protocol):
 
     # -- control -------------------------------------------------------------------------------------
     def send_control(self, worker: int, action: str, args: dict[str, Any]) -> int:
-        """Leave a message for a worker; returns its id."""
+        """Leave a message for a worker; returns its id. Raises `ControlFull` or `StoreFull`."""
         ...
 
     def pending_control(self, worker: int) -> list[ControlMessage]: ...

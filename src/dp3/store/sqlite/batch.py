@@ -75,11 +75,6 @@ class BatchWriter:
         connection.executemany(self._sql["advance"], reached)
 
 
-def must_be_durable(batch: Batch) -> bool:
-    """Whether the batch carries outbox rows that a re-read of the log would not make again."""
-    return bool(batch.outbox and (batch.dead_letters_removed or batch.control_done))
-
-
 def _of(lease: Lease, **values: int) -> dict[str, int]:
     return {"worker": lease.index, "worker_processes": lease.worker_processes, **values}
 

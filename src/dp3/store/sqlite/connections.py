@@ -43,12 +43,11 @@ class Writer:
             )
 
     @contextmanager
-    def transaction(self, *, durable: bool = False) -> Iterator[apsw.Connection]:
-        """Everything in the block is committed, or nothing. `durable`: returns after it survives power loss,
-        together with all that was committed before. Raises `StoreFull` when the disk refuses."""
+    def transaction(self) -> Iterator[apsw.Connection]:
+        """Everything in the block is committed, or nothing. Raises `StoreFull` when the disk refuses."""
         with self._lock.held():
             try:
-                with self._synchronous(durable), transaction(self._connection):
+                with transaction(self._connection):
                     yield self._connection
             except DISK_ERRORS as error:
                 raise StoreFull(
@@ -64,17 +63,6 @@ class Writer:
                 sync_path(path)
         except OSError as error:
             raise StoreFull(f"{self._path}: the disk refused to store ({error}); check the disk") from error
-
-    @contextmanager
-    def _synchronous(self, durable: bool) -> Iterator[None]:
-        if not durable:
-            yield
-            return
-        self._connection.pragma("synchronous", "FULL")
-        try:
-            yield
-        finally:
-            self._connection.pragma("synchronous", "NORMAL")
 
     def close(self) -> None:
         self._connection.close()

@@ -3,14 +3,19 @@
 from collections.abc import Iterable
 from typing import Any
 
+import apsw
+
 from dp3.clock import Clock
 from dp3.sqlite import load_statements
-from dp3.store.port import ControlMessage
+from dp3.store.port import ControlFull, ControlMessage
 from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.json_columns import from_json, to_json
 
 RESULTS_KEPT_US = 24 * 3_600 * 1_000_000
 """How long the result of a message can be asked for: the sender waits for seconds."""
+
+MAX_PENDING = 10_000
+"""So many messages may wait for workers; each wait of a sender ends after seconds, its message stays."""
 
 
 class Control:
@@ -27,8 +32,15 @@ class Control:
         message = (worker, action, to_json(args), now)
         with self._writer.transaction() as connection:
             connection.execute(self._sql["forget_done"], (now - RESULTS_KEPT_US,))
+            pending = connection.execute(self._sql["pending_count"]).get
+            if pending >= MAX_PENDING:
+                raise ControlFull(f"{pending} messages wait for the workers; do they run? Try again later")
             id_: int = connection.execute(self._sql["send"], message).get
         return id_
+
+    def give_up(self, connection: apsw.Connection, reason: str) -> None:
+        """In the caller's transaction: all pending messages are done, with `reason` as their error."""
+        connection.execute(self._sql["give_up"], (to_json({"error": reason}),))
 
     def pending(self, worker: int) -> list[ControlMessage]:
         with self._readers.state() as state:

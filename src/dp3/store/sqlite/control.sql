@@ -1,6 +1,17 @@
 -- name: send
--- A message for a worker.
-INSERT INTO control (worker, action, args, sent) VALUES (?, ?, ?, ?) RETURNING id;
+-- A message for a worker. Ids grow with time, also when the state was replaced by an older copy: the log takes
+-- tasks that messages lead to only under ids that it has not seen yet.
+INSERT INTO control (id, worker, action, args, sent)
+SELECT max(?4, 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'control'), 0)), ?1, ?2, ?3, ?4
+RETURNING id;
+
+-- name: pending_count
+-- How many messages are not done.
+SELECT count(*) FROM control WHERE result IS NULL;
+
+-- name: give_up
+-- The same result for all messages that are not done.
+UPDATE control SET result = ? WHERE result IS NULL;
 
 -- name: forget_done
 -- Messages sent before a moment whose results nobody will ask for.

@@ -8,6 +8,7 @@ from dp3.clock import Clock
 from dp3.sqlite import load_statements
 from dp3.store.port import Lease, LeaseLost, LeaseRefused, LeaseState
 from dp3.store.sqlite.connections import Readers, Writer
+from dp3.store.sqlite.control import Control
 from dp3.store.sqlite.processes import is_gone, started_at
 
 
@@ -25,7 +26,8 @@ class _Row(NamedTuple):
 class Leases:
     """See the methods of the same names in `Store`."""
 
-    def __init__(self, writer: Writer, readers: Readers, clock: Clock) -> None:
+    def __init__(self, writer: Writer, readers: Readers, clock: Clock, control: Control) -> None:
+        self._control = control
         self._writer = writer
         self._readers = readers
         self._clock = clock
@@ -40,9 +42,17 @@ class Leases:
                 if holder.worker == index or holder.worker_processes != worker_processes:
                     self._refuse_if_alive(holder, index, worker_processes, host, ttl_s)
                     connection.execute(self._sql["remove"], (holder.epoch,))
+            self._note_processes(connection, worker_processes)
             row = (index, worker_processes, host, pid, started, self._clock.now_us(), "starting")
             epoch: int = connection.execute(self._sql["take"], row).get
         return Lease(index, worker_processes, epoch)
+
+    def _note_processes(self, connection: apsw.Connection, worker_processes: int) -> None:
+        before = connection.execute(self._sql["last_processes"]).get
+        connection.execute(self._sql["note_processes"], (worker_processes,))
+        if before not in (None, worker_processes):
+            reason = f"the number of worker processes changed from {before} to {worker_processes}; ask again"
+            self._control.give_up(connection, reason)
 
     def heartbeat(self, lease: Lease, status: str) -> None:
         with self._writer.transaction() as connection:

@@ -8,6 +8,15 @@ FROM lease ORDER BY worker;
 INSERT INTO lease (worker, worker_processes, host, pid, process_started, heartbeat, status)
 VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING epoch;
 
+-- name: last_processes
+-- The number of workers when a lease was last taken.
+SELECT value FROM number WHERE name = 'worker_processes';
+
+-- name: note_processes
+-- Remember it.
+INSERT INTO number VALUES ('worker_processes', ?)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
 -- name: remove
 -- The lease with this epoch, if it is still there.
 DELETE FROM lease WHERE epoch = ?;

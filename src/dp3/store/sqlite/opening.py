@@ -29,7 +29,8 @@ PAGE_SIZE = 4096
 """A commit of scattered rows writes about a page per row: 2 KiB, 4 KiB, 8 KiB pages took 27, 26, 40 ms for
 4 000 rows in a table of 540 000."""
 
-WAL_LIMIT_MIB = 128
+WAL_LIMIT_MIB = 32
+"""Writers stand still while the log is emptied at half of this: 64 MiB took 75 to 100 ms, 16 MiB take 30."""
 
 LANES = (0, 1)
 """Main and derived, the numbers that the log gives its lanes; log and state do not know each other."""

@@ -2,7 +2,8 @@
 -- Everything the state holds. Times are microseconds since the epoch, confidences units of 1e-9, `v` and
 -- `tasks` encoded as in the model; an entity's key is partition << 40 | running number.
 
--- Single numbers: `partitions` (never changes) and `dead_letters` (how many are kept; see the triggers).
+-- Single numbers: `partitions` (never changes), `dead_letters` (how many are kept; see the triggers) and
+-- `worker_processes` (when a lease was last taken).
 CREATE TABLE number (
     name TEXT PRIMARY KEY,
     value INTEGER NOT NULL

@@ -15,7 +15,7 @@ from dp3.store.port import (
     ProfileRows,
     StoredDeadLetter,
 )
-from dp3.store.sqlite.batch import BatchWriter, must_be_durable
+from dp3.store.sqlite.batch import BatchWriter
 from dp3.store.sqlite.connections import DataVersion, Readers, Writer
 from dp3.store.sqlite.control import Control
 from dp3.store.sqlite.entities import Entities
@@ -48,13 +48,13 @@ class SqliteStore:
         self._readers = readers
         self._version = version
         self._names = Names(writer, readers)
-        self._leases = Leases(writer, readers, clock)
+        self._control = Control(writer, readers, clock)
+        self._leases = Leases(writer, readers, clock, self._control)
         self._batches = BatchWriter(self._leases, max_dead_letters)
         self._entities = Entities(readers)
         self._progress = Progress(readers)
         self._garbage = Garbage(writer, self._leases)
         self._letters = DeadLetters(readers)
-        self._control = Control(writer, readers, clock)
         self._closed = False
 
     def etype_id(self, etype: str) -> int:
@@ -77,7 +77,7 @@ class SqliteStore:
 
     def commit(self, lease: Lease, batch: Batch) -> None:
         self._writer.wait_for_room()
-        with self._writer.transaction(durable=must_be_durable(batch)) as connection:
+        with self._writer.transaction() as connection:
             self._batches.apply(connection, lease, batch)
 
     def positions(self) -> list[tuple[int, int, int]]:

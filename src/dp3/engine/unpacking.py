@@ -1,0 +1,48 @@
+"""From log entries to tasks; what can not be decoded is set aside."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+import msgspec
+
+from dp3.engine.batching import Damaged, Item
+from dp3.engine.cursor import Cursor
+from dp3.log.port import Entry
+from dp3.model.wire import WireTask, decode_tasks
+
+
+class Undecodable(ValueError):
+    """Bytes of the log that hold no tasks; the message describes them without showing them."""
+
+
+def decode_slice(tasks: bytes) -> list[WireTask]:
+    """The tasks of a slice. Raises `Undecodable`."""
+    try:
+        return decode_tasks(tasks)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        digest = blake2b(tasks, digest_size=8).hexdigest()
+        what = f"damaged slice of {len(tasks)} bytes (BLAKE2b {digest}): {type(error).__name__}: {error}"
+        raise Undecodable(what) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """Tasks in log order, and what is damaged."""
+
+    items: list[Item] = field(default_factory=list)
+    damaged: list[Damaged] = field(default_factory=list)
+
+
+def unpack(entries: Sequence[Entry], cursor: Cursor) -> Unpacked:
+    """The tasks of those slices that the worker owns. The owner of partition 0 reports damaged bodies."""
+    unpacked = Unpacked()
+    for entry in entries:
+        if entry.damage and cursor.is_new(entry, 0):
+            unpacked.damaged.append(Damaged(entry, 0, entry.damage))
+        for partition, tasks in cursor.own_slices(entry):
+            try:
+                unpacked.items.extend(Item(entry, partition, task) for task in decode_slice(tasks))
+            except Undecodable as error:
+                unpacked.damaged.append(Damaged(entry, partition, str(error)))
+    return unpacked

@@ -1,0 +1,108 @@
+"""When the supervisor takes a worker for sick."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dp3.clock import FakeClock
+from dp3.engine.heartbeat import STARTING, WORKING, Heartbeat
+from dp3.hooks.watch import HookWatch
+from dp3.runtime.health import SILENT_LOOKS, WorkerHealth
+from dp3.runtime.paths import DataDir
+from dp3.store.port import Lease, LeaseState, Store, StoreFull
+from dp3.store.sqlite import open_store
+
+PID = 77
+
+
+class Workplace:
+    """A worker that says something of itself when it is told to, and who watches it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.data = DataDir(directory)
+        self.clock = FakeClock()
+        self.store: Store = open_store(self.data.state, self.clock)
+        self.lease: Lease = self.store.take_lease(0, 1, "host", PID, 15)
+        self.health = WorkerHealth(self.store.leases, self.data, start_limit_s=600)
+
+    def look(self, times: int = 1, age_s: float = 60) -> str:
+        for _ in range(times):
+            self.health.look()
+        return self.health.complaint(PID, age_s)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Workplace]:
+    place = Workplace(tmp_path)
+    yield place
+    place.store.close()
+
+
+def test_a_worker_without_a_new_heartbeat_at_many_looks_is_sick(place: Workplace) -> None:
+    place.store.heartbeat(place.lease, WORKING)
+    assert place.look(SILENT_LOOKS) == ""
+    assert "no sign of life" in place.look()
+
+
+def test_a_new_heartbeat_heals(place: Workplace) -> None:
+    place.look(SILENT_LOOKS)
+    place.clock.advance(1)
+    place.store.heartbeat(place.lease, WORKING)
+    assert place.look(SILENT_LOOKS) == ""
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_is_set_makes_no_worker_sick(place: Workplace, hours: int) -> None:
+    place.store.heartbeat(place.lease, WORKING)
+    place.look()
+    place.clock.advance(hours * 3600)
+    assert place.look() == ""
+
+
+def test_a_worker_whose_heartbeat_the_disk_refuses_lives_by_the_time_of_its_file(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(lease: Lease, status: str) -> None:
+        raise StoreFull("no space left")
+
+    sign = place.data.sign_of_life(0)
+    heartbeat = Heartbeat(place.store, place.lease, HookWatch(), sign, on_lost=lambda: None)
+    heartbeat.start()
+    heartbeat.working()
+    monkeypatch.setattr(place.store, "heartbeat", refuse)
+    for moment in range(2 * SILENT_LOOKS):
+        os.utime(sign, (moment, moment))
+        heartbeat.beat()
+        assert sign.stat().st_mtime > moment
+        os.utime(sign, (moment, moment))
+        assert place.look() == ""
+    monkeypatch.undo()
+    heartbeat.stop()
+    sign.unlink()
+
+
+def test_what_a_worker_says_of_itself_is_its_complaint(place: Workplace) -> None:
+    place.store.heartbeat(place.lease, "hook m.f has not returned for 61 s")
+    assert place.look() == "hook m.f has not returned for 61 s"
+
+
+def test_a_worker_may_start_slowly_but_not_for_ever(place: Workplace) -> None:
+    place.store.heartbeat(place.lease, STARTING)
+    assert place.look(age_s=599) == ""
+    assert place.look(age_s=601) == "does not work 601 s after its start"
+
+
+def test_a_worker_that_waits_for_its_lease_is_starting(place: Workplace) -> None:
+    place.store.release_lease(place.lease)
+    assert place.look(age_s=599) == ""
+    assert "after its start" in place.look(age_s=601)
+
+
+def test_a_worker_is_judged_by_its_own_lease_only(place: Workplace) -> None:
+    leases = [LeaseState(Lease(1, 2, 5), "host", PID + 1, 0, "sick")]
+    health = WorkerHealth(lambda: leases, place.data, 600)
+    health.look()
+    assert health.complaint(PID, 1) == ""
+    assert health.complaint(PID + 1, 1) == "sick"
