@@ -132,10 +132,3 @@ def test_documented_routes_are_those_that_exist(client: httpx.Client) -> None:
 def test_documented_answers_to_data_points_are_those_that_are_possible(client: httpx.Client) -> None:
     described = client.get("/openapi.json").json()["paths"]["/datapoints"]["post"]["responses"]
     assert set(re.findall(r"^\| (\d{3})", TEXT, re.M)) == set(described)
-
-
-@pytest.mark.parametrize(
-    "path", ["/entity/server/get", "/entity/server/count", "/control/make_snapshots", "/entity/server/web-1"]
-)
-def test_what_is_not_there_yet_is_not_there(client: httpx.Client, path: str) -> None:
-    assert client.get(path).status_code in (404, 405)

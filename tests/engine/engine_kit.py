@@ -16,6 +16,7 @@ from dp3.engine.hooking import TaskHooks
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
 from dp3.engine.profiles import ProfileReader, Span
+from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
 from dp3.engine.waves import HookProcessor, WaveLimits
 from dp3.engine.worker import Worker, WorkerParts
 from dp3.hooks.guard import Guard
@@ -137,7 +138,19 @@ class Engine:
         register(registrar.for_module("m"))
         table = HookTable(registrar.registrations)
         lease = self.store.take_lease(index, processes, "host", 1, 15)
-        hooks = TaskHooks(table, Guard(HookWatch(10, 60), 100), model, generations, self.clock)
+        guard, executor = Guard(HookWatch(10, 60), 100), DaemonPool(threads, "hooks")
+        hooks = TaskHooks(table, guard, model, generations, self.clock)
+        snapshots = make_snapshot_work(
+            state=self.store,
+            log=self.log,
+            clock=self.clock,
+            lease=lease,
+            model=model,
+            registrations=registrar.registrations,
+            guard=guard,
+            executor=executor,
+            settings=SnapshotSettings(cron={"year": 2100}),
+        )
         plans, entities = make_plans(model, self.store, table), EntityIndex(self.store, 1_000)
         attempts = Attempts(self.directory / "run" / f"{index}.attempt")
         outbox = OutboxDrainer(self.log, self.store, lease)
@@ -148,12 +161,11 @@ class Engine:
             lease=lease,
             plans=plans,
             entities=entities,
-            hooks=HookProcessor(
-                hooks, plans, entities, DaemonPool(threads, "hooks"), WaveLimits(batch_s, threads)
-            ),
+            hooks=HookProcessor(hooks, plans, entities, executor, WaveLimits(batch_s, threads)),
             attempts=attempts,
             outbox=outbox,
-            control=ControlHandler(self.store, index, table, hooks),
+            control=ControlHandler(self.store, index, table, hooks, snapshots.request),
+            snapshots=snapshots,
             batch_limit_s=batch_s,
         )
         try:

@@ -21,6 +21,7 @@ from dp3.engine.hooking import TaskHooks
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
 from dp3.engine.profiles import ProfileReader
+from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
 from dp3.engine.waves import HookProcessor, WaveLimits
 from dp3.engine.worker import Worker, WorkerParts
 from dp3.hooks.guard import Guard
@@ -129,6 +130,7 @@ class Node:
         self.app = create_app(self.services)
         registrar = CallbackRegistrar(MODEL)
         register(registrar.for_module("test"))
+        self._registrations = registrar.registrations
         self._table = HookTable(registrar.registrations)
         self._attempts = directory / "attempt"
 
@@ -218,6 +220,18 @@ class Node:
         entities = EntityIndex(self.store, 1000)
         outbox = OutboxDrainer(self.log, self.store, lease)
         outbox.start()
+        executor = DaemonPool(1, "hooks")
+        snapshots = make_snapshot_work(
+            state=self.store,
+            log=self.log,
+            clock=self.clock,
+            lease=lease,
+            model=MODEL,
+            registrations=self._registrations,
+            guard=guard,
+            executor=executor,
+            settings=SnapshotSettings(cron={"year": 2100}),
+        )
         parts = WorkerParts(
             log=self.log,
             store=self.store,
@@ -225,10 +239,11 @@ class Node:
             lease=lease,
             plans=plans,
             entities=entities,
-            hooks=HookProcessor(hooks, plans, entities, DaemonPool(1, "hooks"), WaveLimits(1.0, 1)),
+            hooks=HookProcessor(hooks, plans, entities, executor, WaveLimits(1.0, 1)),
             attempts=attempts,
             outbox=outbox,
-            control=ControlHandler(self.store, 0, self._table, hooks),
+            control=ControlHandler(self.store, 0, self._table, hooks, snapshots.request),
+            snapshots=snapshots,
             batch_limit_s=1.0,
         )
         try:

@@ -23,6 +23,7 @@ NOT_INT = "Input should be a valid integer, unable to parse string as an integer
 DATETIME = "Input should be a valid datetime"
 RAISED: dict[str, Any] = {"ctx": {"error": {}}}
 UNKNOWN = dp("nope", 1)
+NO_ROWS = {"time_created": None, "count": 0, "data": [], "total": 0, "cursor": None}
 NO_VALUE = {"type": "a", "id": "e1", "attr": "p"}
 
 GOLDEN: list[tuple[str, Any, int, Any]] = [
@@ -177,6 +178,154 @@ GOLDEN: list[tuple[str, Any, int, Any]] = [
             "Input should be greater than or equal to 0",
             input="-1",
             ctx={"ge": 0},
+        ),
+    ),
+    (
+        "GET /entity/nope/get",
+        None,
+        422,
+        platform_error(["path", "etype"], "Entity type 'nope' doesn't exist"),
+    ),
+    (
+        "GET /entity/a/get?limit=-1",
+        None,
+        422,
+        error(
+            "greater_than_equal",
+            ["query", "limit"],
+            "Input should be greater than or equal to 0",
+            input="-1",
+            ctx={"ge": 0},
+        ),
+    ),
+    (
+        "GET /entity/a/get?fulltext_filters=xyz",
+        None,
+        422,
+        error(
+            "json_invalid",
+            ["query", "fulltext_filters"],
+            "Invalid JSON: expected value at line 1 column 1",
+            input="xyz",
+            ctx={"error": "expected value at line 1 column 1"},
+        ),
+    ),
+    ("GET /entity/a/get?fulltext_filters=[1]", None, 400, {"detail": "Fulltext filter is invalid"}),
+    ("GET /entity/a/count?generic_filter=[1]", None, 400, {"detail": "Generic filter is invalid"}),
+    ('GET /entity/a/get?fulltext_filters={"s":5}', None, 400, {"detail": "Filter '5' is not string"}),
+    (
+        'GET /entity/a/get?fulltext_filters={"nope":"x"}',
+        None,
+        400,
+        {"detail": "Attribute 'nope' in fulltext filter doesn't exist"},
+    ),
+    (
+        'GET /entity/a/get?generic_filter={"last.p":"$$int{x}"}',
+        None,
+        400,
+        {"detail": "Invalid generic filter: $$int{x}: invalid literal for int() with base 10: 'x'"},
+    ),
+    (
+        'GET /entity/a/count?generic_filter={"$foo":1}',
+        None,
+        400,
+        {
+            "detail": "Query is invalid: unknown operator $foo, "
+            "expected $and, $or, $nor or the name of an attribute"
+        },
+    ),
+    (
+        'GET /entity/a/get?generic_filter={"s":{"$regex":"("}}',
+        None,
+        400,
+        {"detail": "Query is invalid: regular expression '(': missing ): ("},
+    ),
+    ("GET /entity/b/xx", None, 422, platform_error(["path", "eid"], NOT_INT)),
+    ("GET /entity/a/nope", None, 200, {"empty": True, "master_record": {}, "snapshots": []}),
+    ("GET /entity/a/nope/snapshots", None, 200, []),
+    ("GET /entity/m/count", None, 200, {"total_count": 0}),
+    ("GET /entity/m/get", None, 200, NO_ROWS),
+    (
+        "GET /entity/a/_/distinct/t",
+        None,
+        400,
+        {"detail": "Attribute 't' isn't plain or observations"},
+    ),
+    ("GET /entity/a/_/distinct/nope", None, 400, {"detail": "Attribute 'nope' does not exist"}),
+    (
+        "GET /entity/a/_/distinct/js",
+        None,
+        400,
+        {"detail": "Data type 'json' of attribute 'js' is not processable"},
+    ),
+    (
+        "GET /entity/a/get?sort=p:2",
+        None,
+        422,
+        platform_error(
+            ["query", "sort"],
+            "Sort specification at position 0 has invalid format 'p:2'. "
+            "Expected format 'attribute' or 'attribute:direction' where direction is 1 or -1",
+        ),
+    ),
+    (
+        "GET /entity/a/get?sort=p&sort=nope",
+        None,
+        422,
+        platform_error(["query", "sort"], "Attribute 'nope' at position 1 doesn't exist"),
+    ),
+    (
+        "GET /entity/a/get?sort=t",
+        None,
+        422,
+        platform_error(
+            ["query", "sort"],
+            "Cannot sort by attribute 't' at position 0: "
+            "only plain and observations attributes are supported",
+        ),
+    ),
+    (
+        "GET /entity/a/get?sort=om:-1",
+        None,
+        422,
+        platform_error(
+            ["query", "sort"],
+            "Cannot sort by attribute 'om' at position 0: "
+            "multi_value observations attributes are not supported for sorting",
+        ),
+    ),
+    (
+        "GET /entity/a/get?sort=d",
+        None,
+        422,
+        platform_error(
+            ["query", "sort"],
+            "Cannot sort by attribute 'd' at position 0: "
+            "data type 'dict<x:int, y?:string>' is not supported for sorting",
+        ),
+    ),
+    (
+        "GET /control/nope",
+        None,
+        422,
+        error(
+            "enum",
+            ["path", "action"],
+            "Input should be 'make_snapshots'",
+            input="nope",
+            ctx={"expected": "'make_snapshots'"},
+        ),
+    ),
+    (
+        "GET /telemetry/metadata?sort=x",
+        None,
+        422,
+        error(
+            "literal_error",
+            ["query", "sort"],
+            "Input should be 'newest' or 'oldest'",
+            input="x",
+            ctx={"expected": "'newest' or 'oldest'"},
         ),
     ),
     ("POST /entity/a/g1/set/p", {"value": 5}, 200, OK),

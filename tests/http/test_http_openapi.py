@@ -15,7 +15,13 @@ def test_every_route_is_described(shared_node: Node) -> None:
     paths = shared_node.get("/openapi.json").json()["paths"]
     described = {f"{method.upper()} {path}" for path, item in paths.items() for method in item}
     entity_routes = {
+        "GET {}/get",
+        "POST {}/get",
+        "GET {}/count",
+        "GET {}/_/distinct/{{attr}}",
         "GET {}/raw/get",
+        "GET {}{}",
+        "GET {}{}/snapshots",
         "GET {}{}/master",
         "POST {}{}/ttl",
         "DELETE {}{}",
@@ -33,6 +39,10 @@ def test_every_route_is_described(shared_node: Node) -> None:
         "GET /health/live",
         "GET /health/ready",
         "GET /telemetry/log",
+        "GET /telemetry/metadata",
+        "GET /telemetry/snapshot_summary",
+        "GET /control/{action}",
+        "POST /control/{action}",
         "GET /deadletters",
         "GET /deadletters/{id}",
         "DELETE /deadletters/{id}",

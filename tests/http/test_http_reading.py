@@ -121,9 +121,17 @@ def test_timeseries_attribute_has_points_and_no_current_value(node: Node) -> Non
     assert [point["v"] for point in answer["history"]] == [{"x": 1, "y": 1.0}, {"x": 2, "y": 2.0}]
 
 
-def test_mirror_has_no_stored_value(node: Node) -> None:
+def test_mirror_lists_the_entities_that_refer_to_this_one(node: Node) -> None:
     node.store_points(dp("p", 1, 7, "b"))
-    assert node.get("/entity/b/7/get/as").json() == {"attr_type": 1, "current_value": None, "history": []}
+    nobody = {"attr_type": 1, "current_value": [], "history": []}
+    assert node.get("/entity/b/7/get/as").json() == nobody
+    node.store_points(obs("l", {"eid": 7}))
+    assert node.get("/entity/b/7/get/as").json() == nobody | {"current_value": [{"eid": "e1"}]}
+    node.clock.advance(2 * 3600)
+    assert node.get("/entity/b/7/get/as").json() == nobody
+    assert node.get(f"/v2/entity/b/attr?eid=7&attr=as&at={HOUR[12]}").json()["current_value"] == [
+        {"eid": "e1"}
+    ]
 
 
 def test_bad_date_is_a_client_error(shared_node: Node) -> None:

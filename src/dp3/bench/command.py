@@ -1,15 +1,12 @@
 """`dp3 bench ingest`: scenarios and their presentation."""
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Literal
 
-from rich.console import Console
-from rich.table import Table
-
 from dp3.bench.ingest import Result, ingest
 from dp3.bench.reading import reading
+from dp3.bench.showing import Say, say, show
 from dp3.bench.workload import Workload
 
 Scenario = Literal["main", "ordered", "singles", "zipf", "reader", "all"]
@@ -18,21 +15,10 @@ ZIPF_ENTITIES = 1_000_000
 COMPARED_POINTS = 400_000
 """Both loads of the comparison write so many rows."""
 
-Say = Callable[[str], None]
-
 
 def run(scenario: Scenario, total: int, clients: int, as_json: bool) -> None:
     """Run scenarios and print their figures, as a table or as one JSON object."""
-    errors = Console(stderr=True)
-
-    def say(text: str) -> None:
-        errors.print(f"[dim]{text} …[/dim]")
-
-    figures = _figures(scenario, total, clients, say)
-    if as_json:
-        Console().print_json(json.dumps(figures))
-    else:
-        _print_tables(figures)
+    show(_figures(scenario, total, clients, say), as_json)
 
 
 def _figures(scenario: Scenario, total: int, clients: int, say: Say) -> dict[str, Any]:
@@ -69,16 +55,6 @@ _OTHERS: dict[str, Callable[[int, int, Say], dict[str, Any]]] = {
     "zipf": _zipf,
     "reader": reading,
 }
-
-
-def _print_tables(figures: dict[str, Any]) -> None:
-    nested = {name: figures.pop(name) for name in _OTHERS if name in figures}
-    for title, part in {"main": figures, **nested}.items():
-        if part:
-            table = Table("figure", "value", title=title)
-            for name, value in part.items():
-                table.add_row(name, str(value))
-            Console().print(table)
 
 
 __all__ = ["Result", "Scenario", "run"]

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from dp3.bench import floor
+from dp3.bench.failure import BenchFailed
 from dp3.bench.load import Body, Load, send
 from dp3.bench.rows import PLAIN
 from dp3.bench.server import Server, disk_bytes, median_fdatasync_ms, running, wal_bytes
@@ -22,10 +23,6 @@ from dp3.store.sqlite import open_store
 WAL_EVERY_S = 0.02
 
 Progress = Callable[[str], None]
-
-
-class BenchFailed(Exception):
-    """The program did not do what it should have: its figures mean nothing."""
 
 
 @dataclass(slots=True)

@@ -2,12 +2,18 @@
 
 import multiprocessing
 import time
-from collections.abc import Sequence
-from http.client import HTTPConnection
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
+from dp3.bench.failure import BenchFailed
+
 Body = tuple[int, bytes]
+"""The number of data-points in a request, and its text."""
+
+
+Results: TypeAlias = "multiprocessing.Queue[tuple[int, list[float], str]]"
 
 
 class Load(NamedTuple):
@@ -19,44 +25,61 @@ class Load(NamedTuple):
     latencies: list[float]
 
     def percentile_ms(self, share: float) -> float:
-        return self.latencies[min(int(len(self.latencies) * share), len(self.latencies) - 1)] * 1e3
+        return percentile_ms(self.latencies, share)
 
 
-class LoadFailed(Exception):
+def percentile_ms(ascending_s: Sequence[float], share: float) -> float:
+    """The value in ms that `share` of the values (in seconds, sorted) are not above."""
+    return ascending_s[min(int(len(ascending_s) * share), len(ascending_s) - 1)] * 1e3
+
+
+class LoadFailed(BenchFailed):
     """A request was not accepted."""
 
 
-def _client(
-    url: str, bodies: Sequence[Body], results: "multiprocessing.Queue[tuple[int, list[float], str]]"
-) -> None:
+def client(url: str, bodies: Iterable[Body], results: Results) -> None:
+    """Send all bodies one after the other; puts (accepted data-points, seconds of each request, failure)."""
+    latencies: list[float] = []
+    accepted, failure = 0, ""
+    try:
+        for count in _accepted(url, bodies, latencies):
+            accepted += count
+    except (LoadFailed, OSError, HTTPException) as error:
+        failure = f"{type(error).__name__}: {error}"
+    results.put((accepted, latencies, failure))
+
+
+def _accepted(url: str, bodies: Iterable[Body], latencies: list[float]) -> Iterator[int]:
+    """Sends; the number of data-points of each request that was accepted."""
     address = urlsplit(url)
     connection = HTTPConnection(address.hostname or "", address.port, timeout=120)
-    accepted, latencies = 0, []
     for count, body in bodies:
         started = time.perf_counter()
-        connection.request("POST", "/datapoints", body)
-        response = connection.getresponse()
-        text = response.read()
+        response, text = _post(connection, body)
         while response.status == 503:
             time.sleep(float(response.headers.get("Retry-After", 1)))
-            connection.request("POST", "/datapoints", body)
-            response = connection.getresponse()
-            text = response.read()
+            response, text = _post(connection, body)
         latencies.append(time.perf_counter() - started)
         if response.status != 200:
-            results.put((accepted, latencies, f"{response.status}: {text[:200]!r}"))
-            return
-        accepted += count
-    results.put((accepted, latencies, ""))
+            raise LoadFailed(f"{response.status}: {text[:200]!r}")
+        yield count
+
+
+def _post(connection: HTTPConnection, body: bytes) -> tuple[HTTPResponse, bytes]:
+    connection.request("POST", "/datapoints", body)
+    response = connection.getresponse()
+    return response, response.read()
 
 
 def send(url: str, bodies: Sequence[Body], clients: int) -> Load:
     """Send all bodies with so many clients at a time. Raises `LoadFailed`."""
-    results: multiprocessing.Queue[tuple[int, list[float], str]] = multiprocessing.Queue()
-    processes = [
-        multiprocessing.Process(target=_client, args=(url, bodies[index::clients], results))
-        for index in range(clients)
-    ]
+    return send_parts(url, [bodies[index::clients] for index in range(clients)])
+
+
+def send_parts(url: str, parts: Sequence[Iterable[Body]]) -> Load:
+    """Send all bodies, each part by a client of its own, all at the same time. Raises `LoadFailed`."""
+    results: Results = multiprocessing.Queue()
+    processes = [multiprocessing.Process(target=client, args=(url, part, results)) for part in parts]
     started = time.perf_counter()
     for process in processes:
         process.start()

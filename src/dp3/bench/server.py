@@ -14,24 +14,29 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+
+from dp3.bench.application import Application
+from dp3.bench.failure import BenchFailed
 
 T = TypeVar("T")
 
 READY_S = 30
 PAGES = 50
 
+LAST_LINES = 20
+"""Of what the program said, when a benchmark fails."""
 
-class ServerFailed(Exception):
+
+class ServerFailed(BenchFailed):
     """The program did not start or did not finish."""
 
 
 class Server:
-    """`dp3 run` with the benchmark's model and an empty data directory."""
+    """`dp3 run` with a benchmark's application and an empty data directory."""
 
     def __init__(self, directory: Path, port: int, process: subprocess.Popen[bytes]) -> None:
         self.data = directory / "data"
@@ -41,12 +46,27 @@ class Server:
 
     def get(self, path: str) -> Any:
         """A JSON answer of the API."""
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=60)
+        return self._ask("GET", path, None)
+
+    def post(self, path: str, body: bytes = b"") -> Any:
+        """A JSON answer of the API to something it is told."""
+        return self._ask("POST", path, body)
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> Any:
+        connection = self.connect()
         try:
-            connection.request("GET", path)
-            return json.loads(connection.getresponse().read())
+            connection.request(method, path, body)
+            response = connection.getresponse()
+            text = response.read()
         finally:
             connection.close()
+        if 400 <= response.status < 500:
+            raise ServerFailed(f"{method} {path} was answered with {response.status}: {text[:200]!r}")
+        return json.loads(text)
+
+    def connect(self) -> HTTPConnection:
+        """A connection to the API; for one thread."""
+        return HTTPConnection("127.0.0.1", self._port, timeout=60)
 
     def wait_ready(self) -> None:
         end = time.monotonic() + READY_S
@@ -93,27 +113,37 @@ class Server:
 
 
 @contextmanager
-def running(workers: int = 1) -> Iterator[Server]:
-    """Start the program; stop it and remove its data at the end."""
+def running(application: Application = Application(), workers: int = 1) -> Iterator[Server]:
+    """Start the program; stop it and remove its data at the end.
+
+    What it said last is added to a `BenchFailed`."""
     directory = Path(tempfile.mkdtemp(prefix="dp3-bench-"))
-    process = None
+    output = directory / "output"
     try:
-        config = directory / "config"
-        shutil.copytree(str(files("dp3.bench") / "app" / "config"), config)
-        port = _free_port()
-        command = [sys.executable, "-m", "dp3", "run", str(config), "--port", str(port)]
-        with (directory / "output").open("wb") as output:
-            process = subprocess.Popen(
-                [*command, "--data-dir", str(directory / "data"), "--workers", str(workers)], stderr=output
-            )
-        server = Server(directory, port, process)
-        server.wait_ready()
-        yield server
+        with _process(application.install(directory), directory, output, workers) as server:
+            server.wait_ready()
+            yield server
+    except BenchFailed as error:
+        last = output.read_text(errors="replace").splitlines()[-LAST_LINES:]
+        raise BenchFailed("\n".join([str(error), "What the program said last:", *last])) from error
     finally:
-        if process is not None and process.poll() is None:
+        shutil.rmtree(directory)
+
+
+@contextmanager
+def _process(config: Path, directory: Path, output: Path, workers: int) -> Iterator[Server]:
+    port = _free_port()
+    command = [sys.executable, "-m", "dp3", "run", str(config), "--port", str(port)]
+    with output.open("wb") as stderr:
+        process = subprocess.Popen(
+            [*command, "--data-dir", str(directory / "data"), "--workers", str(workers)], stderr=stderr
+        )
+    try:
+        yield Server(directory, port, process)
+    finally:
+        if process.poll() is None:
             process.terminate()
             process.wait(90)
-        shutil.rmtree(directory)
 
 
 def _free_port() -> int:

@@ -70,7 +70,7 @@ class Workload:
                 "v": rnd.random() if attr == "risk" else f"{attr}-{rnd.randrange(1000)}",
             }
         minutes = 60 if kind == "timeseries" else 1
-        point |= {"t1": _iso(t1), "t2": _iso(t1 + timedelta(minutes=minutes))}
+        point |= {"t1": iso(t1), "t2": iso(t1 + timedelta(minutes=minutes))}
         if kind == "observed":
             attr = rnd.choice(tuple(_OBSERVED))
             return point | {"attr": attr, "v": _OBSERVED[attr](rnd), "c": 0.9}
@@ -81,5 +81,6 @@ class Workload:
         return point | {"attr": "traffic", "v": values}
 
 
-def _iso(moment: datetime) -> str:
+def iso(moment: datetime) -> str:
+    """As the API takes it, in milliseconds."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

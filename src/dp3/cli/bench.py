@@ -1,19 +1,27 @@
 """`dp3 bench`."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
+from dp3.bench import query as queries
+from dp3.bench import snapshots as snapshot_runs
 from dp3.bench.command import Scenario
 from dp3.bench.command import run as run_scenarios
-from dp3.bench.ingest import BenchFailed
+from dp3.bench.failure import BenchFailed
+from dp3.bench.showing import say, show
 from dp3.cli.common import fail
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     group = typer.Typer(help="Measure the real program on this machine.", no_args_is_help=True)
     group.command("ingest")(ingest)
+    group.command("snapshots")(snapshots)
+    group.command("query")(query)
     group.callback()(_bench)
     app.add_typer(group, name="bench")
 
@@ -26,10 +34,43 @@ def ingest(
     scenario: Annotated[Scenario, typer.Option(help="What to measure.")] = "main",
     total: Annotated[int, typer.Option(min=1_000, help="Data-points to send.")] = 400_000,
     clients: Annotated[int, typer.Option(min=1, help="Clients that send at the same time.")] = 2,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """How fast data-points get in, against the floor measured in the same run."""
+    _measure(lambda: run_scenarios(scenario, total, clients, as_json))
+
+
+def snapshots(
+    entities: Annotated[
+        int, typer.Option(min=1_000, help="Devices without hooks, of which then one in a hundred changes.")
+    ] = snapshot_runs.ENTITIES,
+    linked: Annotated[
+        int, typer.Option(min=1_000, help="Devices with a hook over links.")
+    ] = snapshot_runs.LINKED,
+    runs: Annotated[
+        int, typer.Option(min=1, help="Runs whose stored rows are weighed.")
+    ] = snapshot_runs.RUNS,
+    as_json: AsJson = False,
+) -> None:
+    """How fast snapshot runs are, and what they cost when one entity in a hundred has changed."""
+    sizes = snapshot_runs.Sizes(linked, entities, runs)
+    _measure(lambda: show(snapshot_runs.snapshots(sizes, say), as_json))
+
+
+def query(
+    large: Annotated[
+        bool, typer.Option("--large", help=f"{queries.LARGE:,} devices instead of {queries.ENTITIES:,}.")
+    ] = False,
+    requests: Annotated[int, typer.Option(min=1, help="Questions of each kind.")] = queries.REQUESTS,
+    as_json: AsJson = False,
+) -> None:
+    """How long questions take while data-points come in."""
+    entities = queries.LARGE if large else queries.ENTITIES
+    _measure(lambda: show(queries.query(entities, requests, say), as_json))
+
+
+def _measure(measure: Callable[[], None]) -> None:
     try:
-        run_scenarios(scenario, total, clients, as_json)
+        measure()
     except BenchFailed as error:
         raise fail(f"The benchmark is void: {error}", 1) from None

@@ -8,6 +8,7 @@ import typer
 from dp3.cli.common import ConfigDir, fail
 from dp3.config.loading import load
 from dp3.config.problems import ConfigurationError
+from dp3.hooks.drawing import order_as_mermaid, order_as_text
 from dp3.hooks.loading import ModuleLoadError
 from dp3.model.task import set_default_model
 from dp3.runtime.modules import WorkerIdentity, register_modules
@@ -21,6 +22,9 @@ def add_to(app: typer.Typer) -> None:
 def check(
     config_dir: ConfigDir,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print the entity model as JSON.")] = False,
+    hooks: Annotated[
+        bool, typer.Option("--hooks", help="Print the order of hooks in snapshot runs, also as a diagram.")
+    ] = False,
 ) -> None:
     """Check a configuration and the registrations of its modules. Silent, with status 0, when all is well."""
     try:
@@ -33,8 +37,11 @@ def check(
     set_default_model(config.model)
     processes = config.processing_core.worker_processes
     try:
-        register_modules(config, WorkerIdentity("check", 0, processes))
+        registrar, _ = register_modules(config, WorkerIdentity("check", 0, processes))
     except ModuleLoadError as error:
         raise fail(str(error), 1) from None
+    if hooks:
+        typer.echo(order_as_text(registrar.registrations))
+        typer.echo(f"\n```mermaid\n{order_as_mermaid(registrar.registrations)}\n```")
     if verbose:
         typer.echo(json.dumps(config.tree["db_entities"], indent=2, default=str))

@@ -106,10 +106,15 @@ class DatabaseSettings(Section):
 
 
 class SnapshotsSettings(LenientSection):
-    """`snapshots.yml`: when runs start, and whether entities without any value get a snapshot."""
+    """`snapshots.yml`: when runs start, and whether entities without any value get a snapshot.
+
+    More than `max_component` entities that are linked with each other are processed without the records of
+    linked entities.
+    """
 
     creation_rate: CronExpression = CronExpression(minute="*/30")
     keep_empty: bool = True
+    max_component: Count = 100_000
 
 
 class SnapshotCleaningSettings(LenientSection):

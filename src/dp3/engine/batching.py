@@ -2,13 +2,25 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from dp3.engine.entities import EntityIndex
+from dp3.engine.links import observed_links, plain_links
 from dp3.engine.plans import Kind, TypePlan
 from dp3.log.port import Entry, Lane
 from dp3.model.wire import WireTask, encode_tasks, encode_value
-from dp3.store.port import Batch, DeadLetter, HistoryRow, NewEntity, OutboxRow, PlainRow, Refused, history_key
+from dp3.store.port import (
+    Batch,
+    DeadLetter,
+    HistoryRow,
+    LinkRow,
+    NewEntity,
+    OutboxRow,
+    PlainRow,
+    Refused,
+    history_key,
+)
 
 
 class Item(NamedTuple):
@@ -51,6 +63,7 @@ class BatchBuilder:
         self._now = now_us
         self.batch = Batch()
         self._plain: dict[tuple[int, int], PlainRow] = {}
+        self._plain_links: dict[tuple[int, int], list[LinkRow]] = {}
         self._created: dict[int, NewEntity] = {}
         self._gone: set[int] = set()
         self._derived: dict[tuple[int, Lane, int], tuple[int, list[WireTask]]] = {}
@@ -139,17 +152,22 @@ class BatchBuilder:
     def _apply_points(self, item: Item, plan: TypePlan, key: int) -> None:
         entry, task = item.entry, item.task
         written, attrs, plain, history = entry.append_time, plan.attrs, self._plain, self.batch.history
+        links = plan.links
         row_key = history_key(entry.lane, entry.offset, task.first)
         self._points += len(task.points)
         for number, point in enumerate(task.points, row_key):
             attr, kind = attrs.get(point.attr, (0, None))
             if kind is Kind.PLAIN:
                 plain[key, attr] = PlainRow(key, attr, written, encode_value(point.v))
+                if attr in links:
+                    self._plain_links[key, attr] = plain_links(links[attr], key, attr, written, point.v)
             elif kind is None or point.t1 is None or point.t2 is None:
                 self._reject_point(item, number - row_key)
             else:
                 c = point.c if kind is Kind.OBSERVATIONS else None
                 history.append(HistoryRow(number, key, attr, point.t1, point.t2, c, encode_value(point.v)))
+                if attr in links:
+                    self.batch.links += observed_links(links[attr], key, attr, written, point.t2, point.v)
 
     def _reject_point(self, item: Item, index: int) -> None:
         """A data-point that fitted the model when it was accepted but no longer does."""
@@ -174,7 +192,9 @@ class BatchBuilder:
         batch, gone = self.batch, self._gone
         batch.created = list(self._created.values())
         batch.plain = list(self._plain.values())
+        batch.links.extend(chain.from_iterable(self._plain_links.values()))
         if gone:
+            batch.links = [row for row in batch.links if row.source not in gone]
             batch.plain = [row for row in batch.plain if row.entity not in gone]
             batch.history = [row for row in batch.history if row.entity not in gone]
             batch.ttl = [row for row in batch.ttl if row[0] not in gone]

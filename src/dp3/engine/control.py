@@ -2,16 +2,23 @@
 
 import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from dp3.engine.batching import Item, Outcome
 from dp3.engine.hooking import TaskHooks
+from dp3.hooks.kinds import HookKind
 from dp3.hooks.table import Hook, HookTable
 from dp3.log.port import Entry, Lane
 from dp3.model.wire import WireTask, decode_tasks, encode_tasks
 from dp3.store.port import Batch, ControlMessage, DeadLetter, OutboxRow, Store
+from dp3.store.snapshots import Run
+
+SNAPSHOT_KINDS: frozenset[HookKind] = frozenset(
+    ("timeseries", "correlation", "correlation_with_master_record", "snapshot_init", "snapshot_finalize")
+)
+"""Hooks that no task leads to."""
 
 CONTROL_STREAM = 2
 """The outbox stream of tasks that control messages lead to; its keys are the ids of the messages."""
@@ -31,11 +38,19 @@ class _Work:
 class ControlHandler:
     """Carries out the messages for one worker, one at a time, between batches."""
 
-    def __init__(self, store: Store, worker: int, hooks: HookTable, task_hooks: TaskHooks) -> None:
+    def __init__(
+        self,
+        store: Store,
+        worker: int,
+        hooks: HookTable,
+        task_hooks: TaskHooks,
+        begin_run: Callable[[], Run | None],
+    ) -> None:
         self._store = store
         self._worker = worker
         self._hooks = hooks
         self._task_hooks = task_hooks
+        self._begin_run = begin_run
         self._seen: int | None = None
 
     def next(self) -> ControlMessage | None:
@@ -59,6 +74,8 @@ class ControlHandler:
         if message.action == "deadletters":
             self._dead_letters(message, work)
             result: dict[str, Any] = {"results": work.results}
+        elif message.action == "make_snapshots":
+            result = self._make_snapshots()
         else:
             logger.warning("control message %d asks for unknown action %r", message.id, message.action)
             result = {"error": f"unknown action {message.action!r}"}
@@ -69,6 +86,10 @@ class ControlHandler:
             if tasks
         )
         return work.batch
+
+    def _make_snapshots(self) -> dict[str, Any]:
+        run = self._begin_run()
+        return {"error": "a snapshot run is under way"} if run is None else {"run": run.id}
 
     def _dead_letters(self, message: ControlMessage, work: _Work) -> None:
         for letter_id in message.args["ids"]:
@@ -83,6 +104,11 @@ class ControlHandler:
 
     def _retry(self, letter_id: int, letter: DeadLetter, work: _Work) -> dict[str, Any]:
         """Try again what failed. The letter goes if it works now."""
+        if letter.context.get("kind") in SNAPSHOT_KINDS:
+            return {
+                "done": False,
+                "reason": "the hook runs again in every snapshot run; drop the dead letter",
+            }
         if not letter.task:
             return {"done": False, "reason": "there is no task to try again: its bytes can not be decoded"}
         (task,) = decode_tasks(letter.task)

@@ -46,6 +46,10 @@ class Cursor:
             _require_log(lane, log.head(lane).offset, max(reached.values()))
         self._derived_before = log.head(Lane.DERIVED).offset
 
+    def offsets(self) -> dict[int, int]:
+        """The positions in all lanes."""
+        return {int(lane): offset for lane, offset in self._after.items()}
+
     def read(self, max_bytes: int) -> Reading | None:
         """The next entries, or None when there are none."""
         if self._after[Lane.DERIVED] < self._derived_before:

@@ -4,7 +4,7 @@ Values are wire values and times aware UTC date-times, so an answer can be rende
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from dp3.history import (
     Params,
     Segment,
     canonical,
+    confidence_at,
     mean_confidence,
     overlapping,
     points_between,
@@ -75,15 +76,16 @@ class ProfileReader:
             for etype, specs in model.entity_attributes.items()
         }
 
-    def master(self, etype: str, eid: int | str, span: Span) -> Document:
+    def master(self, etype: str, eid: int | str, span: Span, at: int | None = None) -> Document:
         """The master record of an entity, empty if it does not exist.
 
         Attributes in the order of the model, then `#ttl` if there are tokens and `#time_created`. Only
-        timeseries are limited to `span`."""
+        timeseries are limited to `span`. With `at` (µs) only what held at that moment: plain values stored
+        until then, intervals whose confidence is above 0 then, points of timeseries in which it lies."""
         rows = self._store.profile(etype, str(eid))
         if rows is None:
             return {}
-        plain = {row.attr: row for row in rows.plain}
+        plain = {row.attr: row for row in known_at(rows.plain, at)}
         history = _by_attr(rows.history)
         document: Document = {}
         for number, spec in self._attrs[etype].items():
@@ -91,33 +93,46 @@ class ProfileReader:
                 if (row := plain.get(number)) is not None:
                     document[spec.id] = _plain(row)
             elif number in history:
-                document[spec.id] = _whole_history(spec, history[number], span)
+                shown = _whole_history(spec, history[number], span, at)
+                if shown or at is None:
+                    document[spec.id] = shown
         return document | _metadata(rows)
 
-    def attribute(self, etype: str, eid: int | str, spec: AttrSpecType, span: Span) -> Document:
+    def attribute(
+        self, etype: str, eid: int | str, spec: AttrSpecType, span: Span, at: int | None = None
+    ) -> Document:
         """Type, current value and history of one attribute; nothing known gives null and no history.
 
-        Observations that start after now are shown only if `span` has an end."""
+        Observations that start after now are shown only if `span` has an end. With `at` (µs) the value at
+        that moment, and the history that held then."""
         rows = self._store.profile(etype, str(eid), spec.id)
         answer: Document = {"attr_type": spec.t.value, "current_value": None, "history": []}
         if rows is None:
             return answer
         if isinstance(spec, AttrSpecTimeseries):
-            answer["history"] = _points(spec, rows.history, span)
+            answer["history"] = _points(spec, rows.history, span, at)
         elif isinstance(spec, AttrSpecObservations):
-            answer |= self._observed(spec, rows.history, span)
-        elif rows.plain:
-            answer["current_value"] = decode_value(rows.plain[0].v)
+            answer |= self._observed(spec, rows.history, span, at)
+        elif plain := known_at(rows.plain, at):
+            answer["current_value"] = decode_value(plain[0].v)
         return answer
 
-    def _observed(self, spec: AttrSpecObservations, rows: Iterable[HistoryRow], span: Span) -> Document:
-        now = self._clock.now_us()
+    def _observed(
+        self, spec: AttrSpecObservations, rows: Iterable[HistoryRow], span: Span, at: int | None
+    ) -> Document:
+        moment = self._clock.now_us() if at is None else at
         params = history_params(spec)
         segments = _segments(rows, params)
+        shown = overlapping(segments, *span.bounds(moment)) if at is None else _valid(segments, at, params)
         return {
-            "current_value": _current(segments, now, params),
-            "history": [_interval(segment) for segment in overlapping(segments, *span.bounds(now))],
+            "current_value": _current(segments, moment, params),
+            "history": [_interval(segment) for segment in shown],
         }
+
+
+def known_at(rows: Sequence[PlainRow], at: int | None) -> Sequence[PlainRow]:
+    """Those of the rows that had been stored at a moment (µs), all of them if that is None."""
+    return rows if at is None else [row for row in rows if row.written <= at]
 
 
 def history_params(spec: AttrSpecObservations) -> Params:
@@ -146,12 +161,20 @@ def _plain(row: PlainRow) -> Document:
     return {"v": decode_value(row.v), "ts_last_update": to_datetime(row.written)}
 
 
-def _whole_history(spec: AttrSpecType, rows: Iterable[HistoryRow], span: Span) -> list[Document]:
+def _whole_history(
+    spec: AttrSpecType, rows: Iterable[HistoryRow], span: Span, at: int | None
+) -> list[Document]:
     if isinstance(spec, AttrSpecTimeseries):
-        return _points(spec, rows, span)
+        return _points(spec, rows, span, at)
     if isinstance(spec, AttrSpecObservations):
-        return [_interval(segment) for segment in _segments(rows, history_params(spec))]
+        params = history_params(spec)
+        segments = _segments(rows, params)
+        return [_interval(s) for s in (segments if at is None else _valid(segments, at, params))]
     return []
+
+
+def _valid(segments: Iterable[Segment], at: int, params: Params) -> list[Segment]:
+    return [segment for segment in segments if confidence_at(segment, at, params)[0]]
 
 
 def _segments(rows: Iterable[HistoryRow], params: Params) -> list[Segment]:
@@ -174,10 +197,14 @@ def _current(segments: list[Segment], now: int, params: Params) -> Any:
     return None if current is None else decode_value(current.v)
 
 
-def _points(spec: AttrSpecTimeseries, rows: Iterable[HistoryRow], span: Span) -> list[Document]:
+def _points(
+    spec: AttrSpecTimeseries, rows: Iterable[HistoryRow], span: Span, at: int | None
+) -> list[Document]:
     chunks = (Chunk(row.t1, decode_value(row.v)) for row in rows)
     step = _us(spec.timeseries_params.time_step) or None
-    points = points_between(chunks, spec.timeseries_type, step, *span.bounds())
+    points = points_between(
+        chunks, spec.timeseries_type, step, *(span if at is None else Span(at, at)).bounds()
+    )
     return [{"t1": to_datetime(p.t1), "t2": to_datetime(p.t2), "v": p.v} for p in points]
 
 

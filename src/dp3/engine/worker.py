@@ -16,6 +16,7 @@ from dp3.engine.entities import EntityIndex
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.pacing import Nap, Pace
 from dp3.engine.plans import TypePlan
+from dp3.engine.snapshots.phases import SnapshotWork
 from dp3.engine.unpacking import unpack
 from dp3.engine.waves import HookProcessor
 from dp3.log.port import Entry, Log
@@ -46,6 +47,7 @@ class WorkerParts:
     attempts: Attempts
     outbox: OutboxDrainer
     control: ControlHandler
+    snapshots: SnapshotWork
     batch_limit_s: float
 
 
@@ -75,12 +77,15 @@ class Worker:
                     self._stop.wait(self._nap.next_s())
 
     def step(self) -> bool:
-        """Do one piece of work: one batch if there is any, else something smaller. False: nothing to do."""
+        """Do one piece of work: one batch if there is any, else something smaller, and a slice of the
+        snapshot run under way. False: nothing to do."""
         controlled = self._do_control()
         reading = self._read()
         if reading is None:
-            return self._do_small_work() or controlled
+            busy = self._do_snapshots(patient=True)
+            return self._do_small_work() or busy or controlled
         self._process(reading)
+        self._do_snapshots(patient=False)
         self._batches += 1
         if self._batches % GARBAGE_EVERY == 0:
             self._collect_garbage()
@@ -175,6 +180,12 @@ class Worker:
             batch = control.give_up(message, "it ended the worker process repeatedly")
         self._commit(batch)
         return True
+
+    def _do_snapshots(self, patient: bool) -> bool:
+        busy = self._parts.snapshots.step(self._cursor.offsets, patient)
+        if busy:
+            self._parts.outbox.wake()
+        return busy
 
     def _do_small_work(self) -> bool:
         """What has time until nothing else is to be done."""

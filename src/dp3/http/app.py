@@ -13,18 +13,22 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dp3.http.answers import Json, Refusal, refusal_response
+from dp3.http.control import control_routes
 from dp3.http.datapoint_log import DatapointLog
 from dp3.http.datapoints import Datapoints
 from dp3.http.dead_letters import dead_letter_routes
-from dp3.http.entities import reading_routes, writing_routes
+from dp3.http.entities import reading_routes, snapshot_routes, writing_routes
 from dp3.http.entity_types import describe_types, with_counts
 from dp3.http.health import health_routes
 from dp3.http.intake import Disconnected, Intake
+from dp3.http.listing import listing_routes
 from dp3.http.openapi import describe_datapoints
 from dp3.http.schemas import Detail, EntityType
 from dp3.http.services import Services
 from dp3.http.targets import Lookup, v1, v2
+from dp3.http.telemetry import telemetry_routes
 from dp3.http.writing import Writer
+from dp3.store.query import QueryTooSlow
 
 DATAPOINTS_PATH = "/datapoints"
 
@@ -90,6 +94,7 @@ def _framework(services: Services, logs: list[DatapointLog]) -> FastAPI:
     app = FastAPI(title="DP³", lifespan=lifespan)
     app.add_exception_handler(Refusal, refusal_response)
     app.add_exception_handler(Disconnected, _nobody_listens)
+    app.add_exception_handler(QueryTooSlow, _too_slow)
     app.openapi = _with_datapoints(app.openapi)  # type: ignore[method-assign]
     return app
 
@@ -102,12 +107,20 @@ async def _nobody_listens(_: Request, __: Exception) -> Response:
     return Response(status_code=400)
 
 
+async def _too_slow(_: Request, error: Exception) -> Response:
+    return Json({"detail": str(error)}, 503)
+
+
 def _add_routes(app: FastAPI, services: Services, intake: Intake, writer: Writer) -> None:
     app.include_router(_root_routes(services))
     lookup = Lookup(services.model)
     for addressing in (v1(lookup), v2(lookup)):
+        app.include_router(listing_routes(services, lookup, addressing, intake))
         app.include_router(reading_routes(services, lookup, addressing))
         app.include_router(writing_routes(services, addressing, intake, writer))
+        app.include_router(snapshot_routes(services, addressing))
+    app.include_router(control_routes(services))
+    app.include_router(telemetry_routes(services))
     app.include_router(health_routes(services))
     app.include_router(dead_letter_routes(services))
 

@@ -1,6 +1,7 @@
 """Routes about single entities, in both versions of the API."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -12,12 +13,16 @@ from dp3.engine.profiles import Span
 from dp3.http.answers import Json
 from dp3.http.datapoints import client_address
 from dp3.http.intake import Intake
+from dp3.http.moments import Moments
 from dp3.http.payloads import NewValue, set_task, ttl_task
+from dp3.http.queries.documents import with_time
 from dp3.http.raw import RawQuery, find_raw
-from dp3.http.schemas import INVALID, WRITTEN, AttributeAnswer, RawAnswer, Written
+from dp3.http.schemas import INVALID, WRITTEN, AttributeAnswer, EntityAnswer, RawAnswer, Written
 from dp3.http.services import Services
+from dp3.http.snapshots import Snapshots
 from dp3.http.targets import Addressing, Entity, EntityAttr, Lookup
 from dp3.http.writing import Writer
+from dp3.model.attrspec import AttrSpecReadOnly
 from dp3.model.durations import AwareDatetime
 from dp3.model.wire import WireTask
 
@@ -31,23 +36,34 @@ async def span(date_from: Moment = None, date_to: Moment = None) -> Span:
 
 
 InSpan = Annotated[Span, Depends(span)]
+At = Annotated[
+    AwareDatetime | None,
+    Query(description="What held at this moment, from history as known now; ISO 8601 or Unix time"),
+]
 
 
 def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> APIRouter:
     """Routes that read one entity."""
     router = APIRouter(prefix=paths.prefix, responses=INVALID)
-    reader = services.reader
+    reader, moments = services.reader, Moments(services.store, services.model)
 
     @router.get(paths.master_path, response_model=dict[str, Any])
-    def master(entity: Annotated[Entity, Depends(paths.entity)], span: InSpan) -> Response:
-        """The master record: everything known of the entity."""
-        return Json(reader.master(entity.etype, entity.eid, span))
+    def master(entity: Annotated[Entity, Depends(paths.entity)], span: InSpan, at: At = None) -> Response:
+        """The master record: everything known of the entity, or what held at a moment."""
+        return Json(reader.master(entity.etype, entity.eid, span, _us(at)))
 
     @router.get(paths.get_attr_path, response_model=AttributeAnswer)
-    def get_attr(target: Annotated[EntityAttr, Depends(paths.entity_attr)], span: InSpan) -> Response:
-        """Current value and history of one attribute."""
+    def get_attr(
+        target: Annotated[EntityAttr, Depends(paths.entity_attr)], span: InSpan, at: At = None
+    ) -> Response:
+        """Value now (or at a moment) and history of one attribute."""
         entity, spec = target
-        return Json(reader.attribute(entity.etype, entity.eid, spec, span))
+        answer = reader.attribute(entity.etype, entity.eid, spec, span, _us(at))
+        if isinstance(spec, AttrSpecReadOnly):
+            moment = services.clock.now_us() if at is None else to_us(at)
+            values = moments.values(entity.etype, str(entity.eid), moment)
+            answer["current_value"] = None if values is None else values[spec.id]
+        return Json(answer)
 
     @router.get("/raw/get", response_model=RawAnswer)
     def raw(
@@ -68,6 +84,42 @@ def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> API
         )
 
     return router
+
+
+def snapshot_routes(services: Services, paths: Addressing) -> APIRouter:
+    """Routes that read the snapshots of one entity. Their shortest path takes any id, so they come last."""
+    router = APIRouter(prefix=paths.prefix, responses=INVALID)
+    reader, moments = services.reader, Moments(services.store, services.model)
+    snapshots = Snapshots(services.store)
+
+    @router.get(paths.snapshots_path, response_model=list[dict[str, Any]])
+    def series(
+        entity: Annotated[Entity, Depends(paths.entity)],
+        span: InSpan,
+        skip: Annotated[int, Query(ge=0)] = 0,
+        limit: Annotated[int, Query(ge=0, description="0: as many as an answer may have")] = 0,
+    ) -> Response:
+        """The entity's snapshots of all runs, oldest first."""
+        return Json(snapshots.series(entity.etype, str(entity.eid), span, skip, limit))
+
+    def everything(entity: Annotated[Entity, Depends(paths.entity)], span: InSpan, at: At = None) -> Response:
+        """Master record and snapshots, or both for one moment."""
+        etype, eid = entity.etype, str(entity.eid)
+        master = reader.master(etype, entity.eid, span, _us(at))
+        if at is None:
+            found = snapshots.series(etype, eid, span)
+        else:
+            values = moments.values(etype, eid, to_us(at))
+            found = [] if values is None else [with_time(values, to_us(at))]
+        return Json({"empty": not master and not found, "master_record": master, "snapshots": found})
+
+    for i, path in enumerate(paths.entity_paths):
+        router.get(path, response_model=EntityAnswer, include_in_schema=i == 0)(everything)
+    return router
+
+
+def _us(moment: datetime | None) -> int | None:
+    return None if moment is None else to_us(moment)
 
 
 def writing_routes(services: Services, paths: Addressing, intake: Intake, writer: Writer) -> APIRouter:

@@ -53,6 +53,49 @@ class AttributeAnswer(BaseModel):
     history: list[dict[str, Any]]
 
 
+class EntityAnswer(BaseModel):
+    """Everything about one entity."""
+
+    empty: bool
+    master_record: dict[str, Any]
+    snapshots: list[dict[str, Any]]
+
+
+class FoundSnapshots(BaseModel):
+    """Snapshots of one page. `time_created`: when the run of the last one was; `total`: how many match in
+    all, null if that takes too long to tell; `cursor` continues; `truncated`: cut off before the limit."""
+
+    time_created: datetime | None
+    count: int
+    data: list[dict[str, Any]]
+    total: int | None = None
+    cursor: str | None = None
+    truncated: bool = False
+
+
+class TotalCount(BaseModel):
+    """How many match; `truncated`: at least so many."""
+
+    total_count: int
+    truncated: bool = False
+
+
+class ActionSent(BaseModel):
+    """The workers have been told; `id` is that of the message."""
+
+    detail: str = Field(examples=["Action sent."])
+    id: int
+
+
+class SnapshotSummary(BaseModel):
+    """Seconds since the latest run and the latest complete one began; entities and duration of that one."""
+
+    latest_age: float | None
+    finished_age: float | None
+    entities: int | None
+    total_s: float | None
+
+
 class RawRow(BaseModel):
     """A data-point as it was accepted."""
 

@@ -1,6 +1,7 @@
 """What the HTTP layer works with."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from dp3.clock import Clock
 from dp3.config.sections import ApiSettings
@@ -10,6 +11,12 @@ from dp3.engine.profiles import ProfileReader
 from dp3.log.port import Log
 from dp3.model.spec import ModelSpec
 from dp3.store.port import Store
+from dp3.store.query import SnapshotQueries
+from dp3.store.snapshots import SnapshotStore
+
+
+class State(Store, SnapshotStore, SnapshotQueries, Protocol):
+    """The state with all that readers ask: one object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +29,7 @@ class Services:
 
     model: ModelSpec
     log: Log
-    store: Store
+    store: State
     appender: Appender
     reader: ProfileReader
     settings: ApiSettings

@@ -62,6 +62,7 @@ class Addressing:
     prefix: str
     entity_paths: tuple[str, ...]
     master_path: str
+    snapshots_path: str
     ttl_path: str
     get_attr_path: str
     set_attr_path: str
@@ -82,6 +83,7 @@ def v1(lookup: Lookup) -> Addressing:
         prefix="/entity/{etype}",
         entity_paths=("/{eid}",),
         master_path="/{eid}/master",
+        snapshots_path="/{eid}/snapshots",
         ttl_path="/{eid}/ttl",
         get_attr_path="/{eid}/get/{attr}",
         set_attr_path="/{eid}/set/{attr}",
@@ -105,6 +107,7 @@ def v2(lookup: Lookup) -> Addressing:
         prefix="/v2/entity/{etype}",
         entity_paths=("", "/"),
         master_path="/master",
+        snapshots_path="/snapshots",
         ttl_path="/ttl",
         get_attr_path="/attr",
         set_attr_path="/attr",

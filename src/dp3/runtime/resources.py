@@ -9,8 +9,7 @@ from dp3.config.loading import Configuration
 from dp3.log.port import Log
 from dp3.log.segments import open_log
 from dp3.runtime.paths import DataDir
-from dp3.store.port import Store
-from dp3.store.sqlite import open_store
+from dp3.store.sqlite import SqliteStore, open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +17,7 @@ class Resources:
     """The log and the state of an application."""
 
     log: Log
-    store: Store
+    store: SqliteStore
 
 
 @contextmanager

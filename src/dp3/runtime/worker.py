@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,13 @@ from dp3.engine.heartbeat import Heartbeat
 from dp3.engine.hooking import TaskHooks
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
+from dp3.engine.snapshots.plans import Limits
+from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
 from dp3.engine.waves import HookProcessor, WaveLimits
 from dp3.engine.worker import Worker, WorkerParts
 from dp3.hooks.guard import Guard
 from dp3.hooks.pool import DaemonPool
+from dp3.hooks.registration import HookRegistration
 from dp3.hooks.scheduler import Scheduler
 from dp3.hooks.table import HookTable
 from dp3.hooks.watch import HookWatch
@@ -112,8 +115,7 @@ def _start(
     outbox.start()
     stack.callback(outbox.stop, OUTBOX_STOP_S)
     attempts = stack.enter_context(_attempts(data.attempt(identity.index)))
-    table = HookTable(registrar.registrations)
-    worker = Worker(_parts(config, seat, table, outbox, attempts), stop)
+    worker = Worker(_parts(config, seat, registrar.registrations, outbox, attempts), stop)
     stack.enter_context(started(modules))
     scheduler = Scheduler()
     scheduler.add(registrar.registrations)
@@ -124,16 +126,41 @@ def _start(
     return worker
 
 
+def _snapshot_settings(config: Configuration) -> SnapshotSettings:
+    settings = config.snapshots
+    return SnapshotSettings(
+        cron=settings.creation_rate.fields() | {"timezone": settings.creation_rate.timezone},
+        limits=Limits(settings.keep_empty, settings.max_component),
+        threads=config.processing_core.worker_threads,
+    )
+
+
 def _parts(
-    config: Configuration, seat: _Seat, table: HookTable, outbox: OutboxDrainer, attempts: Attempts
+    config: Configuration,
+    seat: _Seat,
+    registrations: Sequence[HookRegistration],
+    outbox: OutboxDrainer,
+    attempts: Attempts,
 ) -> WorkerParts:
     settings, clock, store = config.processing_core, seat.clock, seat.resources.store
+    table = HookTable(registrations)
     guard = Guard(seat.watch, settings.max_tasks_per_hook)
     task_hooks = TaskHooks(table, guard, config.model, settings.max_generations, clock)
     plans = make_plans(config.model, store, table)
     entities = EntityIndex(store, settings.entity_cache_size)
     executor = DaemonPool(settings.worker_threads, "hooks")
     limits = WaveLimits(settings.batch_time_limit.total_seconds(), settings.worker_threads)
+    snapshots = make_snapshot_work(
+        state=store,
+        log=seat.resources.log,
+        clock=clock,
+        lease=seat.lease,
+        model=config.model,
+        registrations=registrations,
+        guard=guard,
+        executor=executor,
+        settings=_snapshot_settings(config),
+    )
     return WorkerParts(
         log=seat.resources.log,
         store=store,
@@ -144,7 +171,8 @@ def _parts(
         hooks=HookProcessor(task_hooks, plans, entities, executor, limits),
         attempts=attempts,
         outbox=outbox,
-        control=ControlHandler(store, seat.lease.index, table, task_hooks),
+        control=ControlHandler(store, seat.lease.index, table, task_hooks, snapshots.request),
+        snapshots=snapshots,
         batch_limit_s=limits.batch_s,
     )
 

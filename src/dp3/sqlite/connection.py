@@ -47,6 +47,8 @@ def connect(
     connection = apsw.Connection(str(path), flags=access)
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        # Otherwise some statements are planned again for every row of parameters: 3 to 8 µs each.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         connection.pragma("page_size", page_size)
         if makes:
             connection.pragma("journal_mode", "wal")

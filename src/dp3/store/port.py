@@ -42,6 +42,27 @@ class NewEntity(NamedTuple):
     created: int
 
 
+class LinkRow(NamedTuple):
+    """`source` (entity key) refers to `target` through the relation `attr` until `until`.
+
+    `replaces`: a plain relation. All its rows of one source in a batch are its whole new value: other links
+    of the source through `attr` end at `written` (the append time of the log entry), and rows with an older
+    `written` than stored ones do nothing. Its emptied value is one row with `NO_TARGET`.
+    Otherwise an observation: the larger `until` of this and an equal link stays."""
+
+    source: int
+    attr: int
+    target_etype: int
+    target_eid: str
+    until: int
+    written: int
+    replaces: bool
+
+
+NO_TARGET = (0, "")
+"""`target_etype` and `target_eid` of a plain relation that refers to nothing any more."""
+
+
 class OutboxRow(NamedTuple):
     """Tasks produced by one source entry in one of its partitions. `source` is the entry's offset, `after_us`
     its append time, `tasks` `encode_tasks` of all of them (not yet split by target partition)."""
@@ -94,6 +115,7 @@ class Batch:
     created: list[NewEntity] = field(default_factory=list)
     plain: list[PlainRow] = field(default_factory=list)
     history: list[HistoryRow] = field(default_factory=list)
+    links: list[LinkRow] = field(default_factory=list)
     ttl: list[tuple[int, str, int]] = field(default_factory=list)
     outbox: list[OutboxRow] = field(default_factory=list)
     outbox_drained: int | None = None
@@ -224,6 +246,11 @@ class Store(Protocol):
     # -- readers -------------------------------------------------------------------------------------
     def profile(self, etype: str, eid: str, attr: str | None = None) -> ProfileRows | None:
         """Rows of one entity (of one attribute if given), or None if it does not exist."""
+        ...
+
+    def entities_page(self, etype: str, after: str, limit: int) -> list[tuple[int, str, int]]:
+        """(key, eid, created) of up to `limit` entities of a type, by eid as text, above `after` ("" is below
+        all)."""
         ...
 
     def entity_counts(self) -> dict[str, int]:

@@ -5,10 +5,12 @@ from typing import Any
 
 import apsw
 
+from dp3.clock import Clock
 from dp3.sqlite import load_statements
 from dp3.store.port import Batch, DeadLetter, Lease
 from dp3.store.sqlite.json_columns import to_json
 from dp3.store.sqlite.leases import Leases
+from dp3.store.sqlite.links import LinkWriter
 
 _ENTITY_AND_ATTR = itemgetter(0, 1)
 _KEY = itemgetter(0)
@@ -21,8 +23,10 @@ class BatchWriter:
     does not exist are left out. So a batch that is applied again changes nothing.
     """
 
-    def __init__(self, leases: Leases, max_dead_letters: int) -> None:
+    def __init__(self, leases: Leases, clock: Clock, max_dead_letters: int) -> None:
         self._leases = leases
+        self._clock = clock
+        self._links = LinkWriter()
         self._max_dead_letters = max_dead_letters
         self._sql = load_statements("dp3.store.sqlite", "batch.sql")
 
@@ -36,6 +40,8 @@ class BatchWriter:
         self._write_progress(connection, lease, batch)
 
     def _write_entities(self, connection: apsw.Connection, batch: Batch) -> None:
+        if batch.deleted:
+            self._links.note_deletions(connection, batch.deleted, self._clock.now_us())
         connection.executemany(self._sql["delete_entity"], ((key,) for key in sorted(batch.deleted)))
         gone = set(batch.deleted)
         created = [entity for entity in batch.created if entity.key not in gone]
@@ -48,6 +54,7 @@ class BatchWriter:
         connection.executemany(self._sql["put_plain"], sorted(batch.plain, key=_ENTITY_AND_ATTR))
         connection.executemany(self._sql["put_history"], sorted(batch.history, key=_KEY))
         connection.executemany(self._sql["put_ttl"], batch.ttl)
+        self._links.write(connection, batch.links, self._clock.now_us())
 
     def _write_outbox(self, connection: apsw.Connection, lease: Lease, batch: Batch) -> None:
         if batch.outbox_drained is not None:

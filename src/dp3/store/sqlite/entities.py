@@ -21,6 +21,10 @@ class Entities:
             rows = state.executemany(self._sql["find_entity"], wanted)
             return {(etype, eid): Existing(key, created) for etype, eid, key, created in rows}
 
+    def page(self, etype: str, after: str, limit: int) -> list[tuple[int, str, int]]:
+        with self._readers.state() as state:
+            return list(state.execute(self._sql["entities_page"], (etype, after, limit)))
+
     def last_keys(self) -> dict[int, int]:
         with self._readers.state() as state:
             return dict(state.execute(self._sql["last_keys"]))

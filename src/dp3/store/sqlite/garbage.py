@@ -1,9 +1,11 @@
 """Removing the rows of deleted entities, a slice at a time."""
 
 import time
+from typing import Any
 
 import apsw
 
+from dp3.clock import Clock
 from dp3.sqlite import load_statements
 from dp3.store.port import Lease
 from dp3.store.sqlite.connections import Writer
@@ -12,6 +14,22 @@ from dp3.store.sqlite.leases import Leases
 SLICE_S = 0.03
 """A slice begins no further chunk after this time, so it holds the write lock for less than 50 ms."""
 
+STATEMENTS = (
+    "remove_history",
+    "remove_plain",
+    "remove_ttl",
+    "remove_snapshots",
+    "remove_missing",
+    "remove_latest",
+    "remove_keys",
+    "remove_eid_key",
+    "remove_links",
+)
+"""In this order: there must not be fewer eids in the index than entities at another path."""
+
+MARGIN_US = 3_600 * 1_000_000
+"""Clocks of workers differ a little, and an administrator may set one."""
+
 CHUNK_ROWS = 200
 """Rows are scattered; one costs up to some 20 µs to remove."""
 
@@ -19,9 +37,10 @@ CHUNK_ROWS = 200
 class Garbage:
     """Rows of deleted entities cannot be read any more, so nobody waits for their removal."""
 
-    def __init__(self, writer: Writer, leases: Leases) -> None:
+    def __init__(self, writer: Writer, leases: Leases, clock: Clock) -> None:
         self._writer = writer
         self._leases = leases
+        self._clock = clock
         self._sql = load_statements("dp3.store.sqlite", "garbage.sql")
 
     def collect(self, lease: Lease, max_rows: int) -> bool:
@@ -31,19 +50,29 @@ class Garbage:
             self._leases.check(connection, lease)
             end = time.monotonic() + SLICE_S
             while max_rows > 0 and time.monotonic() < end:
-                entity = connection.execute(self._sql["next_entity"], mine).get
+                entity = connection.execute(self._sql["next_entity"], mine).fetchone()
                 if entity is None:
-                    return False
+                    return self._remove_ended_links(connection, min(max_rows, CHUNK_ROWS))
                 max_rows -= self._remove(connection, entity, min(max_rows, CHUNK_ROWS))
         return True
 
-    def _remove(self, connection: apsw.Connection, entity: int, limit: int) -> int:
+    def _remove(self, connection: apsw.Connection, entity: tuple[Any, ...], limit: int) -> int:
         """Remove up to `limit` rows; returns how many, counting the mark that the entity is garbage."""
         removed = 0
-        for statement in ("remove_history", "remove_plain", "remove_ttl"):
-            connection.execute(self._sql[statement], {"entity": entity, "limit": limit - removed})
+        values = dict(zip(("entity", "etype", "eid"), entity, strict=True))
+        for statement in STATEMENTS:
+            connection.execute(self._sql[statement], values | {"limit": limit - removed})
             removed += connection.changes()
         if removed < limit:
-            connection.execute(self._sql["forget"], (entity,))
+            connection.execute(self._sql["forget"], (entity[0],))
             removed += 1
         return removed
+
+    def _remove_ended_links(self, connection: apsw.Connection, limit: int) -> bool:
+        """Forget links that ended, and changes, that no later run asks for; True when there may be more."""
+        seen = connection.execute(self._sql["links_seen"], {"now": self._clock.now_us()}).get
+        removed = 0
+        for statement in ("remove_changes", "remove_ended_links"):
+            connection.execute(self._sql[statement], {"seen": seen - MARGIN_US, "limit": limit - removed})
+            removed += connection.changes()
+        return removed == limit

@@ -32,6 +32,9 @@ PAGE_SIZE = 4096
 WAL_LIMIT_MIB = 32
 """Writers stand still while the log is emptied at half of this: 64 MiB took 75 to 100 ms, 16 MiB take 30."""
 
+QUERY_LIMIT_S = 1.0
+"""A reader that stays longer would keep the write-ahead log from shrinking."""
+
 LANES = (0, 1)
 """Main and derived, the numbers that the log gives its lanes; log and state do not know each other."""
 
@@ -45,12 +48,14 @@ def open_store(
     cache_mib: int = CACHE_MIB,
     checkpoint: bool = False,
     wal_limit_mib: float = WAL_LIMIT_MIB,
+    query_limit_s: float = QUERY_LIMIT_S,
 ) -> SqliteStore:
     """Open the state in `directory` (`state.db`; made if missing, also by several processes at once).
 
     `partitions` counts when the state is made and is read from it afterwards. `cache_mib` is the page cache
     of the writing connection. `checkpoint`: keep the write-ahead log small from this process, below
     `wal_limit_mib` plus one commit; at least one process of an application (its workers) must do so.
+    `query_limit_s`: how long a question about snapshots may take.
 
     Raises `FormatError` when the file is of another program or a newer version.
     """
@@ -67,6 +72,7 @@ def open_store(
             partitions=found,
             clock=clock,
             max_dead_letters=max_dead_letters,
+            query_limit_s=query_limit_s,
             lock=lock,
             checkpointer=checkpointer,
             writer=Writer(path, lock, cache_mib=cache_mib, checkpointer=checkpointer),

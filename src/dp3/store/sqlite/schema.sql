@@ -37,9 +37,11 @@ CREATE TABLE key_space (
     last_key INTEGER NOT NULL
 ) STRICT;
 
--- Keys of deleted entities whose rows are still to be removed.
+-- Deleted entities whose rows are still to be removed.
 CREATE TABLE garbage (
-    entity INTEGER PRIMARY KEY
+    entity INTEGER PRIMARY KEY,
+    etype INTEGER NOT NULL,
+    eid TEXT NOT NULL
 ) STRICT;
 
 CREATE TRIGGER entity_created AFTER INSERT ON entity BEGIN
@@ -50,7 +52,7 @@ END;
 
 CREATE TRIGGER entity_deleted AFTER DELETE ON entity BEGIN
     UPDATE etype SET entities = entities - 1 WHERE id = old.etype;
-    INSERT INTO garbage VALUES (old.key);
+    INSERT INTO garbage VALUES (old.key, old.etype, old.eid);
 END;
 
 CREATE TABLE plain (
@@ -155,6 +157,128 @@ CREATE TABLE control (
     sent INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX control_pending ON control (worker) WHERE result IS NULL;
+
+-- The ends of links: entities that exist or do not.
+CREATE TABLE node (
+    id INTEGER PRIMARY KEY,
+    etype INTEGER NOT NULL,
+    eid TEXT NOT NULL,
+    UNIQUE (etype, eid)
+) STRICT;
+
+-- `source` and `target` are nodes, `entity` is the source's key. Target 0 is no node: a plain relation that
+-- was emptied. Rows that ended stay for a while for those who ask what has changed.
+CREATE TABLE link (
+    attr INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    target INTEGER NOT NULL,
+    entity INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    written INTEGER NOT NULL,
+    PRIMARY KEY (attr, source, target)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX link_by_target ON link (target, attr);
+-- Links for ever (2^62) need no place in it.
+CREATE INDEX link_by_until ON link (until) WHERE until < 4611686018427387904;
+
+-- When the links to a target became more or fewer by a commit; that a link ended by itself is seen above.
+CREATE TABLE link_change (
+    at INTEGER NOT NULL,
+    attr INTEGER NOT NULL,
+    target INTEGER NOT NULL,
+    PRIMARY KEY (at, attr, target)
+) STRICT, WITHOUT ROWID;
+
+-- `phase`, `status` and `detail` (JSON) as in `Run`.
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    time INTEGER NOT NULL UNIQUE,
+    phase TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    workers INTEGER NOT NULL,
+    started INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;
+CREATE INDEX run_open ON run (id) WHERE phase <> 'closed';
+
+-- `mark` is JSON.
+CREATE TABLE worker_run (
+    run INTEGER NOT NULL,
+    worker INTEGER NOT NULL,
+    done TEXT NOT NULL,
+    mark TEXT NOT NULL,
+    entities INTEGER NOT NULL,
+    written INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    PRIMARY KEY (run, worker)
+) STRICT, WITHOUT ROWID;
+
+-- The partitions that a run completed, and how far in the log it has seen them.
+CREATE TABLE cut (
+    partition INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    lane INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    PRIMARY KEY (partition, run, lane)
+) STRICT, WITHOUT ROWID;
+
+-- Entities without a snapshot in a run that completed their partition.
+CREATE TABLE missing (
+    entity INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    PRIMARY KEY (entity, run)
+) STRICT, WITHOUT ROWID;
+
+-- A row holds from its run on until the next row of the entity; an empty one says that there is no snapshot.
+CREATE TABLE snapshot (
+    entity INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    doc BLOB NOT NULL,
+    PRIMARY KEY (entity, run)
+) STRICT, WITHOUT ROWID;
+
+-- `run` is that of the newest row, null if there is none; `due` is when the values change by themselves.
+CREATE TABLE latest (
+    entity INTEGER PRIMARY KEY,
+    run INTEGER,
+    due INTEGER
+) STRICT;
+CREATE INDEX latest_due ON latest (due) WHERE due IS NOT NULL;
+
+-- The scalars of the newest rows. A path is a row of `attr`; the order of keys is numbers, texts, bytes.
+CREATE TABLE current (
+    path INTEGER NOT NULL,
+    key ANY NOT NULL,
+    entity INTEGER NOT NULL,
+    PRIMARY KEY (path, key, entity)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX current_of_entity ON current (entity, path, key);
+
+-- Size of each path of the index: keys, and entities that have any.
+CREATE TABLE path (
+    id INTEGER PRIMARY KEY,
+    keys INTEGER NOT NULL,
+    entities INTEGER NOT NULL
+) STRICT;
+
+-- Whoever adds keys counts them.
+CREATE TRIGGER key_removed AFTER DELETE ON current BEGIN
+    UPDATE path SET
+        keys = keys - 1,
+        entities = entities - NOT EXISTS (SELECT 1 FROM current WHERE entity = old.entity AND path = old.path)
+    WHERE id = old.path;
+END;
+
+-- The last key of tasks from snapshot hooks, so that a slice that is applied again adds none.
+CREATE TABLE outbox_key (
+    partition INTEGER NOT NULL,
+    lane INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    PRIMARY KEY (partition, lane)
+) STRICT, WITHOUT ROWID;
 
 -- name: set_partitions
 -- Fix the number of partitions of a new state.

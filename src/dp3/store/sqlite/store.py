@@ -1,6 +1,6 @@
 """The `Store` on SQLite: one object in front of the parts, one part per noun."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dp3.clock import Clock
@@ -15,6 +15,8 @@ from dp3.store.port import (
     ProfileRows,
     StoredDeadLetter,
 )
+from dp3.store.query import EVERYTHING, Found, Order, Where
+from dp3.store.snapshots import Edge, Key, Node, Phase, Run, SnapshotBatch, StoredSnapshot, WorkerRun
 from dp3.store.sqlite.batch import BatchWriter
 from dp3.store.sqlite.connections import DataVersion, Readers, Writer
 from dp3.store.sqlite.control import Control
@@ -22,12 +24,19 @@ from dp3.store.sqlite.entities import Entities
 from dp3.store.sqlite.garbage import Garbage
 from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.letters import DeadLetters
+from dp3.store.sqlite.links import Links
 from dp3.store.sqlite.names import Names
 from dp3.store.sqlite.progress import Progress
+from dp3.store.sqlite.queries import Queries
+from dp3.store.sqlite.runs import Runs
+from dp3.store.sqlite.slices import SliceWriter
+from dp3.store.sqlite.snapshots import Snapshots
 
 
 class SqliteStore:
-    """See `Store` for what each method promises; made by `open_store`."""
+    """See `Store`, `SnapshotStore` and `SnapshotQueries` for what each method promises.
+
+    Made by `open_store`."""
 
     def __init__(
         self,
@@ -35,6 +44,7 @@ class SqliteStore:
         partitions: int,
         clock: Clock,
         max_dead_letters: int,
+        query_limit_s: float,
         lock: FairLock,
         checkpointer: Checkpointer | None,
         writer: Writer,
@@ -50,11 +60,16 @@ class SqliteStore:
         self._names = Names(writer, readers)
         self._control = Control(writer, readers, clock)
         self._leases = Leases(writer, readers, clock, self._control)
-        self._batches = BatchWriter(self._leases, max_dead_letters)
+        self._batches = BatchWriter(self._leases, clock, max_dead_letters)
         self._entities = Entities(readers)
         self._progress = Progress(readers)
-        self._garbage = Garbage(writer, self._leases)
+        self._garbage = Garbage(writer, self._leases, clock)
         self._letters = DeadLetters(readers)
+        self._runs = Runs(writer, readers, clock)
+        self._slices = SliceWriter(writer, self._leases, self._runs)
+        self._snapshots = Snapshots(readers, partitions)
+        self._links = Links(readers)
+        self._queries = Queries(readers, query_limit_s)
         self._closed = False
 
     def etype_id(self, etype: str) -> int:
@@ -85,6 +100,9 @@ class SqliteStore:
 
     def find_entities(self, wanted: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Existing]:
         return self._entities.find(wanted)
+
+    def entities_page(self, etype: str, after: str, limit: int) -> list[tuple[int, str, int]]:
+        return self._entities.page(etype, after, limit)
 
     def last_entity_keys(self) -> dict[int, int]:
         return self._entities.last_keys()
@@ -133,6 +151,93 @@ class SqliteStore:
 
     def control_result(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
         return self._control.results(ids)
+
+    def begin_run(self, time: int, fingerprint: str, workers: int) -> Run | None:
+        return self._runs.begin(time, fingerprint, workers)
+
+    def open_run(self) -> Run | None:
+        return self._runs.open()
+
+    def last_runs(self, limit: int, before: int | None = None) -> list[Run]:
+        return self._runs.last(limit, before)
+
+    def worker_runs(self, run: int) -> list[WorkerRun]:
+        return self._runs.workers(run)
+
+    def advance_run(self, run: int, phase: Phase, status: str, detail: Mapping[str, Any]) -> None:
+        self._runs.advance(run, phase, status, detail)
+
+    def runs_between(self, first: int, last: int) -> list[Run]:
+        return self._runs.between(first, last)
+
+    def cuts(self) -> dict[tuple[int, int], int]:
+        return self._runs.cuts()
+
+    def covered(self, entity: int, runs: Sequence[int]) -> set[int]:
+        return self._runs.covered(entity, runs)
+
+    def write_snapshots(self, lease: Lease, batch: SnapshotBatch) -> None:
+        self._writer.wait_for_room()
+        self._slices.write(lease, batch)
+
+    def remove_snapshots_of_types(self, keep: Sequence[int]) -> None:
+        self._slices.remove_types(keep)
+
+    def due_entities(self, lease: Lease, until: int, after: int, limit: int) -> list[int]:
+        return self._snapshots.due_entities(lease, until, after, limit)
+
+    def own_entities(
+        self, lease: Lease, etypes: Sequence[int], after: int, limit: int
+    ) -> list[tuple[int, int, str]]:
+        return self._snapshots.own_entities(lease, etypes, after, limit)
+
+    def entities_of(self, keys: Sequence[int]) -> dict[int, tuple[int, str, int]]:
+        return self._snapshots.entities_of(keys)
+
+    def profiles(self, keys: Sequence[int]) -> dict[int, ProfileRows]:
+        return self._snapshots.profiles(keys)
+
+    def latest_rows(self, keys: Sequence[int]) -> dict[int, StoredSnapshot]:
+        return self._snapshots.latest_rows(keys)
+
+    def snapshots_of(self, etype: str, eid: str) -> list[StoredSnapshot]:
+        return self._snapshots.rows_of(etype, eid)
+
+    def edges(
+        self, attrs: Sequence[int], until_after: int, after: tuple[int, int, int], limit: int
+    ) -> list[Edge]:
+        return self._links.edges(attrs, until_after, after, limit)
+
+    def nodes(self, ids: Sequence[int]) -> dict[int, Node]:
+        return self._links.nodes(ids)
+
+    def incoming(
+        self, targets: Sequence[tuple[int, str]], attrs: Sequence[int], at: int
+    ) -> dict[tuple[int, str], list[tuple[int, int, str]]]:
+        return self._links.incoming(targets, attrs, at)
+
+    def link_targets_changed(self, attrs: Sequence[int], after: int, until: int) -> list[tuple[int, str]]:
+        return self._links.targets_changed(attrs, after, until)
+
+    def find(
+        self,
+        etype: str,
+        where: Where = EVERYTHING,
+        order: Sequence[Order] = (),
+        skip: int = 0,
+        limit: int | None = 20,
+        after: str | None = None,
+    ) -> list[Found]:
+        return self._queries.find(etype, where, order, skip, limit, after)
+
+    def count(self, etype: str, where: Where = EVERYTHING) -> int:
+        return self._queries.count(etype, where)
+
+    def distinct(self, etype: str, path: str) -> dict[Key, int]:
+        return self._queries.distinct(etype, path)
+
+    def latest(self, etype: str, eids: Sequence[str]) -> dict[str, Found]:
+        return self._queries.latest(etype, eids)
 
     def close(self) -> None:
         """Give back connections, files and the checkpointing thread; calling it again does nothing."""

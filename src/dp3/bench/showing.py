@@ -1,0 +1,35 @@
+"""What benchmarks print: their progress, and figures as tables or JSON."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+Say = Callable[[str], None]
+"""Tells what is being done."""
+
+
+def say(text: str) -> None:
+    """Tell it on standard error."""
+    Console(stderr=True).print(f"[dim]{text} …[/dim]")
+
+
+def show(figures: Mapping[str, Any], as_json: bool) -> None:
+    """Print figures: one JSON object, or a table for those at the top and one for each group."""
+    if as_json:
+        Console().print_json(json.dumps(figures))
+        return
+    groups = {name: value for name, value in figures.items() if isinstance(value, Mapping)}
+    alone = {name: value for name, value in figures.items() if name not in groups}
+    for title, part in {"": alone, **groups}.items():
+        if part:
+            Console().print(_table(title, part))
+
+
+def _table(title: str, figures: Mapping[str, Any]) -> Table:
+    table = Table("figure", "value", title=title or None)
+    for name, value in figures.items():
+        table.add_row(name, str(value))
+    return table

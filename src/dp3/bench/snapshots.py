@@ -1,0 +1,178 @@
+"""`dp3 bench snapshots`: how fast runs are, and what they cost when little has changed."""
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from dp3.bench.application import Application
+from dp3.bench.devices import Changed, Devices, Observed, Part, is_linked, parts
+from dp3.bench.load import send_parts
+from dp3.bench.runs import RunFigures, expect, run_snapshots
+from dp3.bench.server import Server, running
+from dp3.bench.showing import Say
+from dp3.bench.sizes import snapshot_bytes
+from dp3.bench.workload import ETYPE
+
+CLIENTS = 2
+
+LONG = "30d"
+"""Validity of observations where only what was touched may change."""
+
+MOST_WITH_HISTORY = 200_000
+"""More devices than these get less data each, so that sending it takes minutes, not an hour."""
+
+CHANGED_OF = 100
+"""One of so many devices changes between two runs."""
+
+LINKED = 50_000
+ENTITIES = 1_000_000
+RUNS = 336
+
+HISTORY_ENTITIES = 10_000
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Devices that are linked, devices without hooks, and the runs whose rows are weighed."""
+
+    linked: int = LINKED
+    entities: int = ENTITIES
+    runs: int = RUNS
+
+
+def snapshots(sizes: Sizes, say: Say) -> Figures:
+    """Measure all three; raises `BenchFailed`."""
+    groups = {
+        "linked": linked(sizes.linked, say),
+        "changed": changed(sizes.entities, say),
+        "history": history(min(HISTORY_ENTITIES, sizes.entities), sizes.runs, say),
+    }
+    return {
+        "linked_entities_per_s": groups["linked"]["entities_per_s"],
+        "changed_run_ratio": groups["changed"]["ratio"],
+        "history_bytes_ratio": groups["history"]["ratio"],
+        "rss_mb": {name: group.pop("rss_mb") for name, group in groups.items()},
+        **groups,
+    }
+
+
+def linked(entities: int, say: Say) -> Figures:
+    """A full run over devices of which three in eight get a value from the device that they link to."""
+    with running(Application(modules=["peer_load"])) as server:
+        devices = Observed(datetime.now(UTC))
+        points = _load(server, devices, entities, say)
+        run = _full_run(server, entities, say)
+        condition = quote(json.dumps({"last.risk": devices.newest("load", 0)}))
+        found = server.get(f"/entity/{ETYPE}/count?generic_filter={condition}")["total_count"]
+        expect("devices with the load of their peer", found, sum(map(is_linked, range(entities - 1))))
+        figures = _of_run(run) | {"datapoints": points, "rss_mb": _worker_rss_mb(server)}
+        server.stop()
+    return figures
+
+
+def changed(entities: int, say: Say) -> Figures:
+    """A run over devices without hooks after few have changed, against the first one."""
+    data = Observed(datetime.now(UTC))
+    if entities > MOST_WITH_HISTORY:
+        data = Observed(datetime.now(UTC), observations=1, attrs=("load", "os"))
+    with running(Application(validity=LONG)) as server:
+        points = _load(server, data, entities, say)
+        first = _full_run(server, entities, say)
+        touched = range(0, entities, CHANGED_OF)
+        say(f"changing {len(touched):,} devices, second run")
+        second = _changed_run(server, touched, load=99)
+        rss_mb = _worker_rss_mb(server)
+        server.stop()
+    return {
+        "ratio": round(second.seconds / first.seconds, 4),
+        "data": f"{len(data.attrs)} attributes x {data.observations} observations",
+        "datapoints": points,
+        "entities": first.entities,
+        "first_run_s": round(first.seconds, 3),
+        "first_worker_cpu_s": round(first.cpu_s, 2),
+        "first_entities_per_s": round(first.per_s),
+        "changed_entities": second.entities,
+        "changed_run_s": round(second.seconds, 3),
+        "changed_worker_cpu_s": round(second.cpu_s, 2),
+        "rss_mb": rss_mb,
+    }
+
+
+def history(entities: int, runs: int, say: Say) -> Figures:
+    """What many runs add to the state, against writing every snapshot in each of them."""
+    with running(Application(validity=LONG)) as server:
+        _load(server, Observed(datetime.now(UTC)), entities, say)
+        _full_run(server, entities, say)
+        first = snapshot_bytes(server.data)
+        say(f"{runs:,} more runs, one device in {CHANGED_OF} changes before each")
+        started = time.perf_counter()
+        for number in range(runs):
+            _changed_run(server, range(number % CHANGED_OF, entities, CHANGED_OF), load=100 + number)
+        seconds = time.perf_counter() - started
+        _check_series(server, runs)
+        added = snapshot_bytes(server.data).all - first.all
+        rss_mb = _worker_rss_mb(server)
+        server.stop()
+    return {
+        "ratio": round(added / (first.rows * runs), 4),
+        "entities": entities,
+        "runs": runs,
+        "full_run_bytes": first.rows,
+        "added_bytes": added,
+        "seconds_per_run": round(seconds / runs, 3),
+        "rss_mb": rss_mb,
+    }
+
+
+def _check_series(server: Server, runs: int) -> None:
+    """The first device has a snapshot of every run, with the values it had then."""
+    series = server.get(f"/entity/{ETYPE}/dev-0/snapshots")
+    changes = range(0, runs, CHANGED_OF)
+    expect("snapshots of one device", len(series), runs + 1)
+    expected = [series[0]["load"], *(100 + number // CHANGED_OF * CHANGED_OF for number in range(runs))]
+    expect("its values", [one["load"] for one in series], expected)
+    expect("its different values", len({one["load"] for one in series}), len(changes) + 1)
+
+
+def _load(server: Server, devices: Devices, entities: int, say: Say) -> int:
+    """Send the data of all devices and wait until it is stored; returns the number of data-points."""
+    say(f"sending the data of {entities:,} devices")
+    load = send_parts(server.url, parts(devices, range(entities), CLIENTS))
+    server.wait_drained()
+    expect("devices", server.get("/entities")[ETYPE]["eid_estimate_count"], entities)
+    return load.accepted
+
+
+def _full_run(server: Server, entities: int, say: Say) -> RunFigures:
+    say("first run")
+    run = run_snapshots(server)
+    expect("snapshots made and written by the first run", (run.entities, run.written), (entities, entities))
+    return run
+
+
+def _changed_run(server: Server, touched: range, load: int) -> RunFigures:
+    for _, body in Part(Changed(datetime.now(UTC), load), touched):
+        expect("change", server.post("/datapoints?wait=true", body), {"detail": "OK", "applied": True})
+    run = run_snapshots(server)
+    expect(
+        "snapshots made and written after a change", (run.entities, run.written), (len(touched), len(touched))
+    )
+    return run
+
+
+def _of_run(run: RunFigures) -> Figures:
+    return {
+        "entities": run.entities,
+        "run_s": round(run.seconds, 3),
+        "worker_cpu_s": round(run.cpu_s, 2),
+        "entities_per_s": round(run.per_s),
+    }
+
+
+def _worker_rss_mb(server: Server) -> float:
+    return round(float(server.processes()["worker 0"].memory_info().rss) / 2**20, 1)

@@ -1,0 +1,184 @@
+"""Makes the snapshots of entities that are linked with each other, with the hooks that run over them."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from dp3.engine.snapshots.calling import HookCaller
+from dp3.engine.snapshots.doc import Doc
+from dp3.engine.snapshots.links import links_in, without_missing
+from dp3.engine.snapshots.masters import chunks
+from dp3.engine.snapshots.plans import SnapshotHooks, SnapshotPlans, SnapshotType
+from dp3.engine.snapshots.recording import Effects, Made
+from dp3.engine.snapshots.records import Record, open_record, settle
+from dp3.engine.snapshots.values import compute
+from dp3.hooks.outcome import HookError
+from dp3.hooks.table import Hook
+from dp3.model.wire import WireTask, encode_value
+from dp3.store.port import HistoryRow, PlainRow, ProfileRows
+
+logger = logging.getLogger(__name__)
+
+
+class Member(NamedTuple):
+    """An entity as it is loaded: `entity` is its key, 0 if it does not exist; `eid` is in wire form."""
+
+    entity: int
+    plan: SnapshotType
+    eid: int | str
+    profile: ProfileRows
+    mirrors: Mapping[str, list[Any]]
+
+
+class Unit(NamedTuple):
+    """Entities that hooks see together; `linked`: by records, not just each for itself."""
+
+    members: Sequence[Member]
+    linked: bool
+
+
+@dataclass(slots=True)
+class UnitResult:
+    """Snapshots, the keys of entities that get none, and those of entities that could not be processed."""
+
+    made: list[Made] = field(default_factory=list)
+    without: list[int] = field(default_factory=list)
+    failed: list[int] = field(default_factory=list)
+    effects: Effects = field(default_factory=Effects)
+
+    def add(self, other: "UnitResult") -> None:
+        """Add those of other units."""
+        self.made += other.made
+        self.without += other.without
+        self.failed += other.failed
+        self.effects.add(other.effects)
+
+
+class _Open(NamedTuple):
+    """A member while hooks run; `profile` has the results of timeseries hooks in it."""
+
+    member: Member
+    profile: ProfileRows
+    record: Record
+
+    @property
+    def entity(self) -> tuple[str, Any]:
+        return self.member.plan.etype, self.record.before["eid"]
+
+
+class Correlator:
+    """Processes units at the moment `time` (µs). May be used by several threads, each with its own units."""
+
+    def __init__(self, hooks: SnapshotHooks, plans: SnapshotPlans, caller: HookCaller, time: int) -> None:
+        self._hooks = hooks
+        self._plans = plans
+        self._caller = caller
+        self._time = time
+
+    def process(self, unit: Unit) -> UnitResult:
+        """Compute values, run hooks, and take what they made of the values."""
+        result = UnitResult()
+        opened = list(self._opened(unit, result))
+        if unit.linked:
+            _attach(opened)
+        by_type: dict[str, list[_Open]] = {}
+        for one in opened:
+            by_type.setdefault(one.member.plan.etype, []).append(one)
+        for hook in self._hooks.ordered:
+            for one in by_type.get(hook.entity or "", ()):
+                self._call(hook, one, result.effects)
+        for one in opened:
+            self._close(one, unit.linked, result)
+        return result
+
+    def _opened(self, unit: Unit, result: UnitResult) -> Iterator[_Open]:
+        missing = {(member.plan.etype, member.eid) for member in unit.members if not member.entity}
+        for member in unit.members:
+            if not (member.entity or self._plans.keep_empty):
+                continue
+            try:
+                yield self._open(member, unit.linked, missing, result.effects)
+            except Exception:
+                logger.exception("no snapshot of %s/%s in this run", member.plan.etype, member.eid)
+                if member.entity:
+                    result.failed.append(member.entity)
+
+    def _open(self, member: Member, linked: bool, missing: set[tuple[str, Any]], effects: Effects) -> _Open:
+        """`missing` are members that do not exist; of others that are linked to it is not known."""
+        plan = member.plan
+        profile = self._after_timeseries(member, effects) if plan.timeseries else member.profile
+        computed = compute(member.eid, profile, plan.values, self._time, member.mirrors)
+        doc = computed.doc
+        if linked and not self._plans.keep_empty:
+            doc = without_missing(doc, plan.attached, lambda etype, eid: (etype, eid) not in missing)
+        record = open_record(doc, plan.records, self._time)
+        return _Open(member, profile, record)
+
+    def _after_timeseries(self, member: Member, effects: Effects) -> ProfileRows:
+        """The profile with what timeseries hooks return for this entity in it."""
+        plan, profile = member.plan, member.profile
+        entity = (plan.etype, plan.records.fields["eid"].read(member.eid))
+        tasks: list[WireTask] = []
+        for number, attr in plan.timeseries.items():
+            rows = [row for row in profile.history if row.attr == number]
+            for hook in self._hooks.timeseries[plan.etype, attr.name] if rows else ():
+                history = chunks(rows, attr.read)
+                tasks += self._caller.call(hook, entity, member.eid, effects, plan.etype, attr.name, history)
+        own = [task for task in tasks if (task.etype, task.eid) == (plan.etype, member.eid)]
+        return _with_points(member, own, self._time)
+
+    def _call(self, hook: Hook, one: _Open, effects: Effects) -> None:
+        args: tuple[Any, ...] = (one.member.plan.etype, one.record.values)
+        if hook.kind == "correlation_with_master_record":
+            args = (*args, self._master(one))
+        self._caller.call(hook, one.entity, one.member.eid, effects, *args)
+
+    def _master(self, one: _Open) -> dict[str, Any]:
+        member = one.member
+        return member.plan.master.document(member.eid, member.profile) if member.entity else {}
+
+    def _close(self, one: _Open, linked: bool, result: UnitResult) -> None:
+        member = one.member
+        settled = settle(one.record, member.plan.records)
+        for name, problem in settled.problems.items():
+            error = HookError("result", f"{name}: {problem}")
+            self._caller.fail(None, member.plan.etype, member.eid, result.effects, error)
+        if not (member.entity and member.plan.stored):
+            return
+        if linked and not self._plans.keep_empty and _is_empty(settled.doc):
+            result.without.append(member.entity)
+        else:
+            result.made.append(self._made(member, settled.doc))
+
+    def _made(self, member: Member, doc: Doc) -> Made:
+        """An entity without hooks of its own is looked at again once it is not with others that have some."""
+        always = member.plan.hooked
+        return Made(member.entity, member.plan.id, doc, None if always else self._time, always)
+
+
+def _attach(opened: Sequence[_Open]) -> None:
+    """Give every link that hooks follow the record of its target: the very dictionary of that entity."""
+    values = {one.entity: one.record.values for one in opened}
+    for one in opened:
+        for attr, etype in one.member.plan.attached.items():
+            for link in links_in(one.record.values.get(attr)):
+                target = values.get((etype, link["eid"]))
+                link["record"] = {"eid": link["eid"]} if target is None else target
+
+
+def _with_points(member: Member, tasks: Sequence[WireTask], time: int) -> ProfileRows:
+    profile, numbers = member.profile, member.plan.numbers
+    plain, history = list(profile.plain), list(profile.history)
+    for task in tasks:
+        for point in task.points:
+            number, value = numbers[point.attr], encode_value(point.v)
+            if point.t1 is None or point.t2 is None:
+                plain.append(PlainRow(member.entity, number, time, value))
+            else:
+                history.append(HistoryRow(0, member.entity, number, point.t1, point.t2, point.c, value))
+    return profile._replace(plain=plain, history=history)
+
+
+def _is_empty(doc: Doc) -> bool:
+    return len(doc.values) == 1 and not doc.literals

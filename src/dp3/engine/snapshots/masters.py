@@ -1,0 +1,105 @@
+"""Master records and timeseries as snapshot hooks get them: typed. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dp3.clock import to_datetime
+from dp3.engine.profiles import history_params
+from dp3.engine.snapshots.fields import RecordPlan, copied
+from dp3.history import Observation, canonical, mean_confidence
+from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecTimeseries, AttrSpecType
+from dp3.model.codec import PRIMITIVE_CODECS, Converter
+from dp3.model.task import HASH
+from dp3.model.wire import decode_value
+from dp3.store.port import HistoryRow, ProfileRows
+
+Document = dict[str, Any]
+
+_MISFITS = (ValueError, TypeError, KeyError, AttributeError)
+
+
+def chunk_reader(spec: AttrSpecTimeseries) -> Converter:
+    """Wire value of a timeseries → `{series: [typed values]}`."""
+    series = {name: str(one.data_type) for name, one in spec.series.items()}
+    readers = {name: PRIMITIVE_CODECS[data_type].from_wire for name, data_type in series.items()}
+
+    def read(value: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        return {name: [convert(item) for item in value[name]] for name, convert in readers.items()}
+
+    return read
+
+
+def chunks(rows: Iterable[HistoryRow], read: Converter) -> list[Document]:
+    """The history of a timeseries attribute: `{"t1", "t2", "v": {series: […]}}`, by time."""
+    ordered = sorted(rows, key=lambda row: (row.t1, row.t2, row.v))
+    return [_interval(row.t1, row.t2, read(decode_value(row.v))) for row in ordered]
+
+
+class MasterReader:
+    """Makes master documents of one entity type: `attrs` are its attributes by their numbers in the state."""
+
+    def __init__(self, plan: RecordPlan, attrs: Mapping[int, AttrSpecType]) -> None:
+        self._etype = plan.etype
+        self._eid = plan.fields["eid"].read
+        self._attrs = attrs
+        self._read: dict[int, Converter] = {}
+        for number, spec in attrs.items():
+            if isinstance(spec, AttrSpecTimeseries):
+                self._read[number] = chunk_reader(spec)
+            else:
+                self._read[number] = _single(plan, spec)
+
+    def document(self, eid: int | str, profile: ProfileRows) -> Document:
+        """`_id`, `#hash`, `#time_created`, `#ttl`, then attributes in the order of the model. Plain ones are
+        `{"v", "ts_last_update"}`, observations lists of `{"t1", "t2", "v", "c"}`."""
+        document: Document = {
+            "_id": self._eid(eid),
+            "#hash": HASH(f"{self._etype}:{eid}"),
+            "#time_created": to_datetime(profile.created),
+        }
+        if profile.ttl:
+            document["#ttl"] = {name: to_datetime(until) for name, until in profile.ttl.items()}
+        plain = {row.attr: row for row in profile.plain}
+        history: dict[int, list[HistoryRow]] = defaultdict(list)
+        for row in profile.history:
+            history[row.attr].append(row)
+        for number, spec in self._attrs.items():
+            if number in plain and isinstance(spec, AttrSpecPlain):
+                value = self._read[number](decode_value(plain[number].v))
+                document[spec.id] = {"v": value, "ts_last_update": to_datetime(plain[number].written)}
+            elif number in history:
+                document[spec.id] = self._history(number, spec, history[number])
+        return document
+
+    def _history(self, number: int, spec: AttrSpecType, rows: list[HistoryRow]) -> list[Document]:
+        read = self._read[number]
+        if not isinstance(spec, AttrSpecObservations):
+            return chunks(rows, read)
+        points = [Observation(row.t1, row.t2, row.c, row.v) for row in rows if row.c is not None]
+        return [
+            _interval(part.t1, part.t2, read(decode_value(part.v))) | {"c": mean_confidence(part)}
+            for part in canonical(points, history_params(spec))
+        ]
+
+
+def _interval(t1: int, t2: int, v: Any) -> Document:
+    return {"t1": to_datetime(t1), "t2": to_datetime(t2), "v": v}
+
+
+def _single(plan: RecordPlan, spec: AttrSpecType) -> Converter:
+    """Wire value of one data-point → typed value; in wire form if it does not fit the model any more."""
+    convert = plan.fields[spec.id].read
+    if isinstance(spec, AttrSpecObservations) and spec.multi_value:
+        several = convert
+
+        def convert(value: Any) -> Any:
+            return several([value])[0]
+
+    def read(value: Any) -> Any:
+        try:
+            return convert(value)
+        except _MISFITS:
+            return copied(value)
+
+    return read

@@ -1,0 +1,208 @@
+"""Collects what a worker's work in a run changes, and commits it slice by slice."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+
+from dp3.clock import Clock
+from dp3.common.utils import batched
+from dp3.engine.snapshots.dirty import Cut
+from dp3.engine.snapshots.doc import Doc, decode_doc, encode_doc
+from dp3.engine.snapshots.keys import keys_of
+from dp3.engine.snapshots.plans import SnapshotPlans
+from dp3.engine.snapshots.runs import State
+from dp3.model.wire import WireTask, encode_tasks
+from dp3.store.port import Batch, DeadLetter, Lease, OutboxRow
+from dp3.store.snapshots import Key, Phase, Run, SnapshotBatch, StoredSnapshot, WorkerRun
+
+SNAPSHOT_STREAM = 3
+"""The outbox stream of tasks that snapshot hooks return."""
+
+KEY_SHIFT = 32
+"""Outbox keys are the number of the run, then a running number of so many bits."""
+
+MOST_ROWS = 500
+"""Entities in one slice: some 20 ms of writing when all have changed."""
+
+
+MOST_LETTERS = 100
+"""Dead letters of one hook that one worker keeps in a run; more are only counted."""
+
+MOST_TASKS = 1_000
+"""Tasks in one row of the outbox."""
+
+
+class Made(NamedTuple):
+    """The snapshot of an entity. `etype` is its type's number; `due` is when it changes by itself, which does
+    not matter if it is made in every run, `always`."""
+
+    entity: int
+    etype: int
+    doc: Doc
+    due: int | None
+    always: bool = False
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """How far a worker's work is, as it is kept with the run: the stage, the last entity key done in it, the
+    running number of outbox keys, the log offsets that the work has seen, and what it reports."""
+
+    stage: int = 0
+    after: int = 0
+    outbox: int = 0
+    offsets: dict[int, int] = {}
+    report: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, progress: WorkerRun) -> "Mark":
+        """The mark of a worker's progress."""
+        return msgspec.convert(progress.mark, cls, strict=False)
+
+    def stored(self) -> dict[str, Any]:
+        """As it is kept."""
+        return {**msgspec.structs.asdict(self), "offsets": {str(k): v for k, v in self.offsets.items()}}
+
+
+@dataclass(slots=True)
+class Effects:
+    """What hooks did beside changing values: derived tasks and what failed."""
+
+    tasks: list[WireTask] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    errors: int = 0
+
+    def add(self, other: "Effects") -> None:
+        """Add those of others."""
+        self.tasks += other.tasks
+        self.letters += other.letters
+        self.errors += other.errors
+
+
+class Recorder:
+    """Writes one worker's part of a run. For one thread.
+
+    Rows may be written ahead of the mark that covers them; tasks always go with it.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        clock: Clock,
+        lease: Lease,
+        plans: SnapshotPlans,
+        run: Run,
+        progress: WorkerRun,
+    ) -> None:
+        self._state = state
+        self._clock = clock
+        self._lease = lease
+        self._plans = plans
+        self._run = run
+        self._progress = progress
+        self._slice = SnapshotBatch(run.id)
+        self._effects = Effects()
+        self._letters: Counter[tuple[str, str]] = Counter()
+        self._renewed = False
+        self.mark = Mark.of(progress)
+
+    def renew_index(self) -> None:
+        """What the index has may come from another model: replace all of it for the entities that are put."""
+        self._renewed = True
+
+    def put(self, made: Iterable[Made], latest: Mapping[int, StoredSnapshot]) -> Iterator[None]:
+        """Take snapshots; `latest` are the newest rows of their entities. Pauses after each slice that it
+        commits, without a new mark."""
+        for one in made:
+            self._put(one, latest.get(one.entity))
+            if len(self._slice.rows) >= MOST_ROWS or len(self._slice.due) >= MOST_ROWS:
+                self._commit()
+                yield
+
+    def _put(self, made: Made, latest: StoredSnapshot | None) -> None:
+        self._count(entities=1)
+        doc = encode_doc(made.doc)
+        if not made.always:
+            self._slice.due[made.entity] = made.due
+        if self._renewed:
+            self._slice.keys_renewed.append(made.entity)
+        elif latest is not None and latest.doc == doc:
+            return
+        if latest is None or latest.doc != doc:
+            self._count(written=1)
+            self._slice.rows.append(StoredSnapshot(made.entity, self._run.id, doc))
+        new = self._keys(made.etype, made.doc)
+        old = set() if latest is None or self._renewed else self._keys(made.etype, decode_doc(latest.doc))
+        self._slice.keys_added += [(made.entity, path, key) for path, key in new - old]
+        self._slice.keys_removed += [(made.entity, path, key) for path, key in old - new]
+
+    def _keys(self, etype: int, doc: Doc) -> set[tuple[int, Key]]:
+        plan = self._plans.types[etype]
+        number = self._state.attr_id
+        return {(number(plan.etype, path), key) for path, key in keys_of(plan.keys, doc)}
+
+    def without(self, entities: Sequence[int], failed: bool = False) -> None:
+        """Entities that have no snapshot in this run."""
+        self._slice.missing += entities
+        if failed:
+            self._count(failed=len(entities))
+
+    def effects(self, effects: Effects) -> None:
+        """Take what hooks did; it is committed with the next mark. A hook that fails for very many entities
+        does not fill the dead letters: they are bounded."""
+        self._effects.tasks += effects.tasks
+        self._effects.errors += effects.errors
+        for letter in effects.letters:
+            self._letters[letter.module, letter.hook] += 1
+            if self._letters[letter.module, letter.hook] <= MOST_LETTERS:
+                self._effects.letters.append(letter)
+
+    def reach(self, stage: int, after: int) -> None:
+        """Everything of the stage up to entity key `after` is done: commit, with a new mark."""
+        self.mark = msgspec.structs.replace(self.mark, stage=stage, after=after)
+        self._commit_marked()
+
+    def report(self, **report: Any) -> None:
+        """Say something about the work; it is committed with the next mark."""
+        self.mark = msgspec.structs.replace(self.mark, report=self.mark.report | report)
+
+    def note_offsets(self, offsets: dict[int, int]) -> None:
+        """Note what the work has seen of the log; it is committed with the next mark."""
+        self.mark = msgspec.structs.replace(self.mark, offsets=offsets)
+
+    def complete(self, phase: Phase, cut: Cut | None = None) -> None:
+        """The worker has done its part of a phase; with `cut`, the partitions have been completed."""
+        self._progress = self._progress._replace(done=phase.value)
+        if cut is not None:
+            own = range(self._lease.index, self._state.partitions, self._lease.worker_processes)
+            self._slice.cut = cut.rows(own)
+        self._commit_marked()
+
+    def _commit_marked(self) -> None:
+        effects, self._effects = self._effects, Effects()
+        if effects.letters or effects.errors:
+            counters = {"module_error": effects.errors} if effects.errors else {}
+            self._state.commit(self._lease, Batch(dead_letters=effects.letters, counters=counters))
+        self._add_outbox(effects.tasks)
+        self._progress = self._progress._replace(mark=self.mark.stored(), updated=self._clock.now_us())
+        self._slice.progress = self._progress
+        self._commit()
+
+    def _add_outbox(self, tasks: list[WireTask]) -> None:
+        for part in batched(tasks, MOST_TASKS):
+            self.mark = msgspec.structs.replace(self.mark, outbox=self.mark.outbox + 1)
+            key = self._run.id << KEY_SHIFT | self.mark.outbox
+            row = OutboxRow(self._lease.index, SNAPSHOT_STREAM, key, self._run.time, encode_tasks(part))
+            self._slice.outbox.append(row)
+
+    def _commit(self) -> None:
+        written, self._slice = self._slice, SnapshotBatch(self._run.id)
+        self._state.write_snapshots(self._lease, written)
+
+    def _count(self, entities: int = 0, written: int = 0, failed: int = 0) -> None:
+        old = self._progress
+        self._progress = old._replace(
+            entities=old.entities + entities, written=old.written + written, failed=old.failed + failed
+        )

@@ -1,0 +1,58 @@
+"""Puts the parts of snapshot runs together."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+from dp3.clock import Clock
+from dp3.engine.snapshots.calling import HookCaller
+from dp3.engine.snapshots.phases import SnapshotWork
+from dp3.engine.snapshots.plans import Limits, SnapshotHooks, make_snapshot_plans
+from dp3.engine.snapshots.runs import Runs, State
+from dp3.engine.snapshots.schedule import Ticks
+from dp3.engine.snapshots.work import WorkParts
+from dp3.hooks.guard import Guard
+from dp3.hooks.registration import HookRegistration
+from dp3.log.port import Log
+from dp3.model.spec import ModelSpec
+from dp3.store.port import Lease
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotSettings:
+    """`cron`: arguments of a cron trigger that says when runs begin; `threads`: hooks that run at a time."""
+
+    cron: Mapping[str, Any]
+    limits: Limits = field(default_factory=Limits)
+    threads: int = 1
+
+
+def make_snapshot_work(
+    *,
+    state: State,
+    log: Log,
+    clock: Clock,
+    lease: Lease,
+    model: ModelSpec,
+    registrations: Iterable[HookRegistration],
+    guard: Guard,
+    executor: Executor,
+    settings: SnapshotSettings,
+) -> SnapshotWork:
+    """What a worker does for snapshots; its hooks run in `executor`."""
+    hooks = SnapshotHooks(registrations)
+    plans = make_snapshot_plans(model, state, hooks, settings.limits)
+    parts = WorkParts(
+        state=state,
+        log=log,
+        clock=clock,
+        lease=lease,
+        hooks=hooks,
+        plans=plans,
+        caller=HookCaller(guard, clock, state.partitions),
+        executor=executor,
+        threads=settings.threads,
+    )
+    runs = Runs(state, clock, lease, plans.fingerprint)
+    return SnapshotWork(parts, runs, Ticks(settings.cron, clock.now_us()))

@@ -1,0 +1,44 @@
+"""The frozen terms of a confidence: everything that is needed to tell it at any moment."""
+
+from typing import NamedTuple
+
+from dp3.model.wire import CONFIDENCE_UNIT
+
+
+class Terms(NamedTuple):
+    """Of the segment that gives a value: sum of confidences (10⁻⁹), number of observations, first and last
+    moment, and how long it is valid with falling confidence before and after them (all µs)."""
+
+    c_sum: int
+    n: int
+    t1: int
+    t2: int
+    pre: int
+    post: int
+
+
+def ratio_at(terms: Terms, t: int) -> tuple[int, int]:
+    """The confidence (0…1) at `t` (µs) as numerator ≥ 0 and denominator > 0, not reduced.
+
+    The same numbers as `dp3.history.confidence_at`, from one flat tuple.
+    """
+    c_sum, n, t1, t2, pre, post = terms
+    if t < t1:
+        left, span = pre - (t1 - t), pre
+    elif t > t2:
+        left, span = post - (t - t2), post
+    else:
+        return c_sum, n * CONFIDENCE_UNIT
+    return (c_sum * left, n * CONFIDENCE_UNIT * span) if left > 0 else (0, 1)
+
+
+def confidence(terms: Terms | list[Terms], t: int) -> float | list[float]:
+    """The nearest float of the confidence at `t` (µs); for a multi-valued attribute one for each value."""
+    if isinstance(terms, Terms):
+        return _float_at(terms, t)
+    return [_float_at(of_value, t) for of_value in terms]
+
+
+def _float_at(terms: Terms, t: int) -> float:
+    numerator, denominator = ratio_at(terms, t)
+    return numerator / denominator

@@ -1,0 +1,148 @@
+"""Current values of an entity at the moment of a run, from the rows of its profile. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from dp3.engine.profiles import history_params
+from dp3.engine.snapshots.chains import Chain, Row, chains_of
+from dp3.engine.snapshots.doc import Doc
+from dp3.engine.snapshots.terms import Terms
+from dp3.engine.snapshots.winners import standing
+from dp3.history import Params
+from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecReadOnly
+from dp3.model.spec import ModelSpec
+from dp3.model.wire import decode_value
+from dp3.store.port import HistoryRow, ProfileRows
+
+NO_MIRRORS: Mapping[str, list[Any]] = {}
+
+NO_PROFILE = ProfileRows(created=0, plain=[], history=[], ttl={})
+"""The rows of an entity that does not exist but is linked to."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttrPlan:
+    """One attribute with a current value. `number` is its number in the state; mirrors have none. `params`
+    tells how to read the history of an observations attribute, other kinds have none."""
+
+    name: str
+    number: int | None
+    params: Params | None
+
+
+@dataclass(frozen=True, slots=True)
+class ValuePlan:
+    """What `compute` needs to know of an entity type: attributes in the order of the model."""
+
+    etype: str
+    int_eid: bool
+    attrs: tuple[AttrPlan, ...]
+
+    def eid(self, text: str) -> int | str:
+        """The wire id of an entity from its text in the state."""
+        return int(text) if self.int_eid else text
+
+
+class Computed(NamedTuple):
+    """Values and terms as in `Doc`. `next_change`: the earliest moment (µs) after the run at which time alone
+    changes a value or makes other terms decide its confidence; None for never."""
+
+    values: dict[str, Any]
+    terms: dict[str, Terms | list[Terms]]
+    next_change: int | None
+
+    @property
+    def doc(self) -> Doc:
+        """What is to be stored if no hook changes it."""
+        return Doc(self.values, self.terms)
+
+
+def plan_values(model: ModelSpec, etype: str, numbers: Mapping[str, int]) -> ValuePlan:
+    """The plan of an entity type; `numbers` are those of its attributes in the state (mirrors not needed).
+
+    Raises `KeyError` for an unknown type and for an attribute without a number.
+    """
+    attrs = []
+    for name, spec in model.entity_attributes[etype].items():
+        if isinstance(spec, AttrSpecReadOnly):
+            attrs.append(AttrPlan(name, None, None))
+        elif isinstance(spec, AttrSpecObservations):
+            attrs.append(AttrPlan(name, numbers[name], history_params(spec)))
+        elif isinstance(spec, AttrSpecPlain):
+            attrs.append(AttrPlan(name, numbers[name], None))
+    return ValuePlan(etype, str(model.entities[etype].id_data_type) == "int", tuple(attrs))
+
+
+def compute(
+    eid: int | str,
+    profile: ProfileRows,
+    plan: ValuePlan,
+    t: int,
+    mirrors: Mapping[str, list[Any]] = NO_MIRRORS,
+) -> Computed:
+    """Current values at `t` (µs), `eid` (wire form) first, then attributes in the order of the model.
+
+    `mirrors` are the values of mirror attributes, `[{"eid": …}, …]`; those not given are empty lists.
+    """
+    plain = {row.attr: row.v for row in profile.plain}
+    observed = _observed(profile.history)
+    found = _Found({"eid": eid}, {}, [], t)
+    values = found.values
+    for attr in plan.attrs:
+        number = attr.number
+        if number is None:
+            values[attr.name] = mirrors.get(attr.name, [])
+        elif attr.params is None:
+            if number in plain:
+                values[attr.name] = decode_value(plain[number])
+        elif number in observed:
+            take = found.take_all if attr.params.multi_value else found.take_one
+            take(attr.name, chains_of(observed[number], attr.params), attr.params)
+    return Computed(values, found.terms, min(found.changes, default=None))
+
+
+def _observed(history: Iterable[HistoryRow]) -> dict[int, list[Row]]:
+    """Observations by attribute; the rows of timeseries are those without a confidence."""
+    observed: dict[int, list[Row]] = defaultdict(list)
+    for _, _, attr, t1, t2, c, v in history:
+        if c is not None:
+            observed[attr].append((t1, t2, c, v))
+    return observed
+
+
+@dataclass(slots=True)
+class _Found:
+    """What is known so far of an entity at `t`; `changes` are the moments at which it changes by itself."""
+
+    values: dict[str, Any]
+    terms: dict[str, Terms | list[Terms]]
+    changes: list[int]
+    t: int
+
+    def take_one(self, name: str, chains: list[Chain], params: Params) -> None:
+        winner, change = standing(chains, self.t, params)
+        if change is not None:
+            self.changes.append(change)
+        if winner is not None:
+            self.values[name] = decode_value(winner.v)
+            self.terms[name] = _terms(winner, params)
+
+    def take_all(self, name: str, chains: list[Chain], params: Params) -> None:
+        """Values in the order of their first appearance, be it long over or yet to come."""
+        live = {chain.v for chain in chains if chain.t2 + params.post >= self.t}
+        by_value: dict[bytes, list[Chain]] = {}
+        for chain in sorted(chains) if live else ():
+            if chain.v in live:
+                by_value.setdefault(chain.v, []).append(chain)
+        standings = [standing(same_value, self.t, params) for same_value in by_value.values()]
+        self.changes.extend(change for _, change in standings if change is not None)
+        winners = [winner for winner, _ in standings if winner is not None]
+        if winners:
+            self.values[name] = [decode_value(winner.v) for winner in winners]
+            self.terms[name] = [_terms(winner, params) for winner in winners]
+
+
+def _terms(chain: Chain, params: Params) -> Terms:
+    return Terms(chain.c_sum, chain.n, chain.t1, chain.t2, params.pre, params.post)

@@ -1,0 +1,228 @@
+"""One worker's part of a run: looks at all entities that may have changed and writes their snapshots."""
+
+import logging
+from collections.abc import Container, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import islice
+from typing import Any
+
+from dp3.clock import Clock
+from dp3.common.utils import batched
+from dp3.engine.snapshots.calling import HookCaller
+from dp3.engine.snapshots.components import ComponentBuilder, Components
+from dp3.engine.snapshots.correlate import Correlator, Member, Unit, UnitResult
+from dp3.engine.snapshots.crew import Crew, Wait
+from dp3.engine.snapshots.dirty import Cut, DirtySearch, is_comparable
+from dp3.engine.snapshots.loading import LARGEST_PAGE, Entity, Loader
+from dp3.engine.snapshots.plans import SnapshotHooks, SnapshotPlans
+from dp3.engine.snapshots.recording import Made, Recorder
+from dp3.engine.snapshots.runs import State
+from dp3.engine.snapshots.values import compute
+from dp3.log.port import Log
+from dp3.store.port import ENTITY_SHIFT, Lease
+from dp3.store.snapshots import Phase, Run, StoredSnapshot
+
+EDGES = 1_000
+"""Links that are read at once."""
+
+logger = logging.getLogger(__name__)
+
+
+class Stage(IntEnum):
+    """The parts of the work, in their order: entities without hooks, those with hooks but no links, and those
+    that are linked."""
+
+    FREE = 0
+    HOOKED = 1
+    LINKED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class WorkParts:
+    """What the work of all runs needs."""
+
+    state: State
+    log: Log
+    clock: Clock
+    lease: Lease
+    hooks: SnapshotHooks
+    plans: SnapshotPlans
+    caller: HookCaller
+    executor: Executor
+    threads: int
+
+
+class Work:
+    """The work of one run. `steps` does it in pieces of some milliseconds and resumes where the mark of the
+    recorder says; `offsets` is how far this worker is in the lanes of the log."""
+
+    def __init__(self, parts: WorkParts, run: Run, recorder: Recorder, offsets: dict[int, int]) -> None:
+        self._parts = parts
+        self._run = run
+        self._recorder = recorder
+        self._loader = Loader(parts.state, parts.plans, run.time)
+        self._correlator = Correlator(parts.hooks, parts.plans, parts.caller, run.time)
+        self._crew = Crew(parts.executor, parts.threads)
+        if not recorder.mark.offsets:
+            recorder.note_offsets(offsets)
+        self._cut = Cut(recorder.mark.offsets, run.time, parts.plans.fingerprint)
+
+    def steps(self) -> Wait:
+        """Do all that is left to do."""
+        if not is_comparable(self._parts.state, self._cut, self._own_partitions()):
+            self._recorder.renew_index()
+        components = yield from self._find_components()
+        self._recorder.report(
+            components=sum(map(self._is_own, components.firsts)),
+            too_large=[size for first, size in components.too_large if self._is_own(first)],
+        )
+        for stage, part in (
+            (Stage.FREE, self._do_free),
+            (Stage.HOOKED, self._do_hooked),
+            (Stage.LINKED, self._do_linked),
+        ):
+            mark = self._recorder.mark
+            if mark.stage <= stage:
+                yield from part(components, mark.after if mark.stage == stage else 0)
+        self._recorder.complete(Phase.WORK, self._cut)
+
+    def report_lost(self, workers: Container[int]) -> Wait:
+        """Note that own entities have no snapshot if those that should have made it are lost."""
+        components = yield from self._find_components()
+        processes = self._parts.lease.worker_processes
+        for first, ids in components.after(0):
+            if (first >> ENTITY_SHIFT) % processes in workers:
+                nodes = self._parts.state.nodes(ids)
+                keys = (node.entity for node in nodes.values() if node.entity)
+                self._recorder.without([key for key in keys if self._is_own(key)])
+                yield None
+
+    # -- linked entities -------------------------------------------------------------------------------
+    def _find_components(self) -> Generator[Future[Any] | None, None, Components]:
+        state, plans = self._parts.state, self._parts.plans
+        if not plans.links:
+            return Components()
+        wanted = frozenset(number for number, plan in plans.types.items() if plan.hooked)
+        builder = ComponentBuilder(wanted if plans.keep_empty else None, plans.max_component)
+        after = (0, 0, 0)
+        while edges := state.edges(plans.links, self._run.time, after, EDGES):
+            builder.link(edges)
+            after = (edges[-1].attr, edges[-1].source, edges[-1].target)
+            yield None
+        for ids in batched(builder.node_ids(), EDGES):
+            builder.describe(state.nodes(ids).values())
+            yield None
+        built = self._parts.executor.submit(builder.build)
+        while not built.done():
+            yield built
+        return built.result()
+
+    def _do_linked(self, components: Components, after: int) -> Wait:
+        for groups, last in self._groups(components, after):
+            units: list[Unit] = []
+            for loaded in self._loader.components(groups):
+                units = loaded or []
+                yield None
+            yield from self._do_units(units)
+            self._recorder.reach(Stage.LINKED, last)
+            yield None
+
+    def _groups(self, components: Components, after: int) -> Iterator[tuple[list[Sequence[int]], int]]:
+        """Own components, a page of entities at a time, each with the smallest entity key of its last one."""
+        groups: list[Sequence[int]] = []
+        size = last = 0
+        for first, nodes in components.after(after):
+            if self._is_own(first):
+                groups.append(nodes)
+                size, last = size + len(nodes), first
+            if size >= self._loader.page:
+                yield groups, last
+                groups, size = [], 0
+        if groups:
+            yield groups, last
+
+    # -- entities for themselves -----------------------------------------------------------------------
+    def _do_hooked(self, components: Components, after: int) -> Wait:
+        for entities in self._own_pages(self._parts.plans.hooked, after):
+            members = self._loader.members([entity for entity in entities if entity[0] not in components])
+            yield None
+            yield from self._do_units([Unit([member], linked=False) for member in members])
+            self._recorder.reach(Stage.HOOKED, entities[-1][0])
+            yield None
+
+    def _do_units(self, units: Iterable[Unit]) -> Wait:
+        result = UnitResult()
+        yield from self._crew.process(units, self._process, result)
+        latest: dict[int, StoredSnapshot] = {}
+        for entities in batched([made.entity for made in result.made], LARGEST_PAGE):
+            latest |= self._loader.latest(entities)
+            yield None
+        yield from self._recorder.put(result.made, latest)
+        self._recorder.without(result.without)
+        self._recorder.without(result.failed, failed=True)
+        self._recorder.effects(result.effects)
+
+    def _process(self, unit: Unit) -> UnitResult:
+        try:
+            return self._correlator.process(unit)
+        except Exception:
+            names = [f"{member.plan.etype}/{member.eid}" for member in unit.members[:3]]
+            logger.exception("no snapshots of %d entities in this run: %s, …", len(unit.members), names)
+            return UnitResult(failed=[member.entity for member in unit.members if member.entity])
+
+    def _do_free(self, components: Components, after: int) -> Wait:
+        parts = self._parts
+        if not parts.plans.free:
+            return
+        search = DirtySearch(
+            parts.state, parts.log, parts.lease, parts.plans, self._cut, parts.clock.now_us(), components
+        )
+        yield from search.find()
+        if search.everything:
+            pages = self._own_pages(parts.plans.free, after)
+        else:
+            pages = self._known_pages(sorted(key for key in search.keys if key > after))
+        for page in pages:
+            members = self._loader.members([entity for entity in page if entity[0] not in components])
+            yield None
+            made = list(self._computed(members))
+            yield None
+            yield from self._recorder.put(made, self._loader.latest([one.entity for one in made]))
+            self._recorder.reach(Stage.FREE, page[-1][0])
+            yield None
+
+    def _computed(self, members: Iterable[Member]) -> Iterator[Made]:
+        for entity, plan, eid, profile, mirrors in members:
+            try:
+                computed = compute(eid, profile, plan.values, self._run.time, mirrors)
+            except Exception:
+                logger.exception("no snapshot of %s/%s in this run", plan.etype, eid)
+                self._recorder.without([entity], failed=True)
+            else:
+                yield Made(entity, plan.id, computed.doc, computed.next_change)
+
+    def _own_pages(self, etypes: Sequence[int], after: int) -> Iterator[list[Entity]]:
+        """All own entities of some types."""
+        state, lease = self._parts.state, self._parts.lease
+        while page := state.own_entities(lease, etypes, after, self._loader.page):
+            yield page
+            after = page[-1][0]
+
+    def _known_pages(self, keys: Iterable[int]) -> Iterator[list[Entity]]:
+        """Those of the entities (keys) that exist and have no hooks."""
+        free, left = frozenset(self._parts.plans.free), iter(keys)
+        while page := list(islice(left, self._loader.page)):
+            found = self._parts.state.entities_of(page)
+            entities = [(key, etype, eid) for key, (etype, eid, _) in sorted(found.items()) if etype in free]
+            if entities:
+                yield entities
+
+    def _own_partitions(self) -> range:
+        lease = self._parts.lease
+        return range(lease.index, self._parts.state.partitions, lease.worker_processes)
+
+    def _is_own(self, entity: int) -> bool:
+        lease = self._parts.lease
+        return (entity >> ENTITY_SHIFT) % lease.worker_processes == lease.index

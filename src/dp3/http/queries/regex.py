@@ -1,0 +1,70 @@
+"""Regular expressions of filters: matched in a time linear in the text, whatever the pattern."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dp3.http.queries.errors import invalid_query
+
+MAX_PATTERN = 4_096
+"""Characters of a pattern."""
+
+MAX_MEMORY = 2 << 20
+"""Bytes that the engine may use for one compiled pattern."""
+
+FLAGS = "imsx"
+
+_extended_noise = re.compile(r"(\\.|\[\^?\]?(?:\\.|[^\]\\])*\])|\s+|#[^\n]*", re.DOTALL)
+_literal_start = re.compile(r"\^((?:[^\\.^$*+?()\[\]{}|]|\\[^a-zA-Z0-9])*)(?![*?{])")
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """A pattern, searched anywhere in a text. `flags` is a part of `imsx`, as in Perl."""
+
+    pattern: str
+    flags: str = ""
+
+    def compile(self) -> Callable[[str], bool]:
+        """A test of texts. Raises `QueryError` for a pattern that the engine does not know.
+
+        RE2's set matcher answers "does it occur?" three times faster than its search (0.5 µs a text
+        against 1.5 µs). It never gives up: a pattern too large for its memory is refused here."""
+        import re2  # here, because only few requests need it
+
+        if len(self.pattern) > MAX_PATTERN:
+            raise invalid_query(f"a regular expression may have {MAX_PATTERN} characters at most")
+        options = re2.Options()
+        options.max_mem = MAX_MEMORY
+        options.log_errors = False
+        options.case_sensitive = "i" not in self.flags
+        options.dot_nl = "s" in self.flags
+        pattern = self._expression()
+        try:
+            re2.compile(pattern, options)
+            matcher = re2.Set.SearchSet(options)
+            matcher.Add(pattern)
+            matcher.Compile()
+        except (re2.error, UnicodeEncodeError) as error:
+            raise invalid_query(f"regular expression {self.pattern[:80]!r}: {_text(error)}") from None
+        match = matcher.Match
+        return lambda text: bool(match(text))
+
+    @property
+    def prefix(self) -> str:
+        """A text with which every match begins; empty if none is known."""
+        if self.flags.strip("s") or "|" in self.pattern:
+            return ""
+        match = _literal_start.match(self.pattern)
+        return re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL) if match else ""
+
+    def _expression(self) -> str:
+        pattern = self.pattern
+        if "x" in self.flags:
+            pattern = _extended_noise.sub(lambda found: found[1] or "", pattern)
+        return f"(?m){pattern}" if "m" in self.flags else pattern
+
+
+def _text(error: Exception) -> str:
+    reason = error.args[0] if error.args else ""
+    return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(error)

@@ -1,0 +1,108 @@
+"""Routes about snapshot runs."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query
+from starlette.responses import Response
+
+from dp3.clock import to_datetime
+from dp3.engine.profiles import Span
+from dp3.http.answers import Json
+from dp3.http.entities import span
+from dp3.http.schemas import INVALID, SnapshotSummary
+from dp3.http.services import Services, State
+from dp3.http.snapshots import MAX_ROWS
+from dp3.store.snapshots import Phase, Run, WorkerRun
+
+MODULE = "SnapShooter"
+"""The name under which the reference implementation keeps records of runs."""
+
+PAGE_RUNS = 100
+
+LOOK_BACK = 1_000
+"""A complete run is looked for among so many of the latest."""
+
+COMPLETE = "complete"
+
+_STARTS = ("task_creation_start", "components_loaded", "task_creation_end")
+"""Steps of the reference implementation that take no time here: workers find their work themselves."""
+
+
+def telemetry_routes(services: Services) -> APIRouter:
+    """`/telemetry/snapshot_summary` and `/telemetry/metadata`."""
+    router = APIRouter(prefix="/telemetry", responses=INVALID)
+    store = services.store
+
+    @router.get("/snapshot_summary", response_model=SnapshotSummary)
+    def snapshot_summary() -> Response:
+        """How old the snapshots are."""
+        return Json(_summary(store, services.clock.now_us()))
+
+    @router.get("/metadata", response_model=list[dict[str, Any]])
+    def metadata(
+        span: Annotated[Span, Depends(span)],
+        module: str | None = None,
+        skip: Annotated[int, Query(ge=0)] = 0,
+        limit: Annotated[int, Query(ge=0, description="0: as many as an answer may have")] = 0,
+        sort: Literal["newest", "oldest"] = "newest",
+    ) -> Response:
+        """Records of snapshot runs."""
+        if module not in (None, MODULE):
+            return Json([])
+        first, last = span.bounds()
+        runs = [run for run in _runs(store) if first <= run.started <= last]
+        if sort == "oldest":
+            runs.reverse()
+        shown = runs[skip : skip + min(limit or MAX_ROWS, MAX_ROWS)]
+        return Json([_record(run, store.worker_runs(run.id)) for run in shown])
+
+    return router
+
+
+def _runs(store: State) -> Iterator[Run]:
+    """All runs, newest first."""
+    before = None
+    while page := store.last_runs(PAGE_RUNS, before):
+        yield from page
+        before = page[-1].id
+
+
+def _summary(store: State, now: int) -> dict[str, Any]:
+    latest = next(_runs(store), None)
+    recent = (run for _, run in zip(range(LOOK_BACK), _runs(store), strict=False))
+    finished = next((run for run in recent if run.status == COMPLETE), None)
+    if finished is None:
+        return {"latest_age": _age(latest, now), "finished_age": None, "entities": None, "total_s": None}
+    return {
+        "latest_age": _age(latest, now),
+        "finished_age": _age(finished, now),
+        "entities": sum(row.entities for row in store.worker_runs(finished.id)),
+        "total_s": (finished.updated - finished.started) / 1e6,
+    }
+
+
+def _age(run: Run | None, now: int) -> float | None:
+    return None if run is None else max(now - run.time, 0) / 1e6
+
+
+def _record(run: Run, workers: list[WorkerRun]) -> dict[str, Any]:
+    """A run in the form that existing clients know, with what else is known of it."""
+    finished = [row for row in workers if row.done in (Phase.WORK, Phase.FINALIZE)]
+    return {
+        "_id": f"{MODULE}{to_datetime(run.time):%Y-%m-%dT%H:%M:%S.%fZ}w0",
+        "#module": MODULE,
+        "#time_created": to_datetime(run.started),
+        "#last_update": to_datetime(run.updated),
+        **dict.fromkeys(_STARTS, to_datetime(run.started)),
+        "entities": sum(row.entities for row in workers),
+        "components": run.detail.get("components", 0),
+        "workers_finished": len(finished),
+        "linked_finished": run.phase in (Phase.FINALIZE, Phase.CLOSED),
+        "time": to_datetime(run.time),
+        "phase": run.phase.value,
+        "status": run.status,
+        "written": sum(row.written for row in workers),
+        "failed": sum(row.failed for row in workers),
+        "detail": run.detail,
+    }

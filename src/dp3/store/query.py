@@ -1,0 +1,126 @@
+"""Questions about the latest snapshots of one entity type, as objects that every engine can compile.
+
+A *path* is the name of an attribute or of a part of its value: `load`, `peer.eid`, `position.x`, `eid` for
+the entity id itself. The index holds, for every entity with a latest snapshot, one key for each scalar at
+a path; lists have one for each element. Every one of these entities has exactly one key at `eid`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from dp3.store.snapshots import Key
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    parts: tuple["Where", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    parts: tuple["Where", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    part: "Where"
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """Some key exists at the path."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Some key at the path equals one of these."""
+
+    path: str
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Some key at the path, of the same kind as the bounds (number, text or bytes), lies within them.
+    At least one bound is given."""
+
+    path: str
+    low: Key | None = None
+    high: Key | None = None
+    low_open: bool = False
+    high_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TextMatches:
+    """`test` holds for some text key at the path; asked once for each distinct key. If `prefix` is not empty
+    every matching key begins with it."""
+
+    path: str
+    test: Callable[[str], bool]
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DocMatches:
+    """`test` holds for the entity's latest snapshot; asked for each candidate. It gets the run time
+    (µs) of the row and its stored form. Slow: everything that the index can not answer."""
+
+    test: Callable[[int, bytes], bool]
+
+
+Where = And | Or | Not | Has | OneOf | Between | TextMatches | DocMatches
+
+EVERYTHING = And(())
+
+
+class QueryTooSlow(Exception):
+    """The question took longer than a reader may stay (1 s) and was stopped; a narrower one will do."""
+
+
+class Order(NamedTuple):
+    """Ascending puts entities without a key at the path first, descending last; of several keys the smallest
+    (descending: the largest) counts. Ties, and an empty order, are by entity id."""
+
+    path: str
+    descending: bool = False
+
+
+class Found(NamedTuple):
+    """The latest snapshot of an entity. `run_time` is that of the newest run that covers it, or of the run of
+    its row while that is still at work. `cursor` continues after it."""
+
+    eid: str
+    run_time: int
+    doc: bytes
+    cursor: str
+
+
+class SnapshotQueries(Protocol):
+    """Implemented by the same object as `Store`. All raise `QueryTooSlow` instead of reading for over 1 s."""
+
+    def find(
+        self,
+        etype: str,
+        where: Where = EVERYTHING,
+        order: Sequence[Order] = (),
+        skip: int = 0,
+        limit: int | None = 20,
+        after: str | None = None,
+    ) -> list[Found]:
+        """Matching entities; `after` is the cursor of the last row of the page before, for the same
+        question. Raises `ValueError` for a cursor of another question."""
+        ...
+
+    def count(self, etype: str, where: Where = EVERYTHING) -> int: ...
+
+    def distinct(self, etype: str, path: str) -> Mapping[Key, int]:
+        """Key → number of entities (of elements, for lists) at the path."""
+        ...
+
+    def latest(self, etype: str, eids: Sequence[str]) -> dict[str, Found]:
+        """Latest snapshots of those of the entities that have one, in a constant number of queries."""
+        ...

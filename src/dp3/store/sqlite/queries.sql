@@ -1,0 +1,108 @@
+-- Pieces in braces are filled in by the compiler with SQL that it made and numbered parameters, never
+-- with values. `e` is the entity in question, `k` one of its keys.
+
+-- name: path
+-- The number of a path of a type.
+SELECT attr.id FROM etype JOIN attr ON attr.etype = etype.id WHERE etype.name = ? AND attr.name = ?;
+
+-- name: sizes
+-- How many keys a path has, and how many entities have any.
+SELECT keys, entities FROM path WHERE id = ?;
+
+-- name: any_garbage
+-- Whether there are deleted entities with rows left.
+SELECT EXISTS (SELECT 1 FROM garbage);
+
+-- name: not_deleted
+-- The entity exists.
+NOT EXISTS (SELECT 1 FROM garbage WHERE garbage.entity = e.entity)
+
+-- name: has_key
+-- The entity has a key at a path for which something holds.
+EXISTS (
+    SELECT 1 FROM current AS k INDEXED BY current_of_entity
+    WHERE k.entity = e.entity AND k.path = {path} AND {holds})
+
+-- name: with_key
+-- Entities that have a key at a path for which something holds; once for each such key.
+SELECT k.entity AS entity FROM current AS k NOT INDEXED WHERE k.path = {path} AND {holds}
+
+-- name: bounded
+-- How many rows something has, counted up to a limit.
+SELECT count(*) FROM (SELECT 1 FROM ({rows}) LIMIT {limit});
+
+-- name: texts
+-- The different keys in a range of a path.
+SELECT DISTINCT key FROM current NOT INDEXED WHERE path = ? AND key >= ? AND key < ?;
+
+-- name: smallest
+-- The key of the entity that counts for ascending order.
+(SELECT min(k.key) FROM current AS k INDEXED BY current_of_entity
+    WHERE k.entity = e.entity AND k.path = {path})
+
+-- name: largest
+-- The key of the entity that counts for descending order.
+(SELECT max(k.key) FROM current AS k INDEXED BY current_of_entity
+    WHERE k.entity = e.entity AND k.path = {path})
+
+-- name: only_smallest
+-- Of several keys of the entity at the walked path, this is the smallest.
+NOT EXISTS (
+    SELECT 1 FROM current AS k INDEXED BY current_of_entity
+    WHERE k.entity = e.entity AND k.path = e.path AND k.key < e.key)
+
+-- name: only_largest
+-- Of several keys of the entity at the walked path, this is the largest.
+NOT EXISTS (
+    SELECT 1 FROM current AS k INDEXED BY current_of_entity
+    WHERE k.entity = e.entity AND k.path = e.path AND k.key > e.key)
+
+-- name: walk
+-- Entities in the order of their keys at a path.
+SELECT e.entity, {columns} FROM current AS e NOT INDEXED
+WHERE e.path = {path} AND {holds} ORDER BY {order} LIMIT {limit};
+
+-- name: among
+-- Entities out of candidates.
+SELECT e.entity, {columns} FROM ({candidates}) AS e WHERE {holds} ORDER BY {order} LIMIT {limit};
+
+-- name: count_walk
+-- How many entities of all.
+SELECT count(*) FROM current AS e NOT INDEXED WHERE e.path = {path} AND {holds};
+
+-- name: count_among
+-- How many entities out of candidates.
+SELECT count(*) FROM ({candidates}) AS e WHERE {holds};
+
+-- name: distinct
+-- How often each key occurs at a path.
+SELECT e.key, count(*) FROM current AS e NOT INDEXED WHERE e.path = {path} AND {holds} GROUP BY e.key;
+
+-- name: document
+-- The stored form of the newest row of the entity.
+(SELECT snapshot.doc FROM latest CROSS JOIN snapshot
+    ON snapshot.entity = latest.entity AND snapshot.run = latest.run
+    WHERE latest.entity = e.entity)
+
+-- name: run_time
+-- The time of the newest run that covers the entity, or of the run of its newest row if that is newer.
+(SELECT run.time FROM run WHERE run.id = max(
+    (SELECT latest.run FROM latest WHERE latest.entity = e.entity),
+    coalesce((
+        SELECT cut.run FROM cut
+        WHERE cut.partition = e.entity >> 40
+            AND NOT EXISTS (SELECT 1 FROM missing WHERE missing.entity = e.entity AND missing.run = cut.run)
+        ORDER BY cut.run DESC LIMIT 1), 0)))
+
+-- name: found
+-- What a question answers about an entity. (Joined to more tables, SQLite would prepare it anew each time.)
+SELECT e.eid, {run_time}, {document} FROM (SELECT key AS entity, eid FROM entity WHERE key = ?) AS e;
+
+-- name: newest
+-- The same, null if there is no row, and the place in the order of eids.
+SELECT e.eid, {run_time}, {document}, {eid_key}, e.entity
+FROM (SELECT key AS entity, eid FROM entity WHERE key = ?) AS e;
+
+-- name: entity_key
+-- The key of an entity of a type given by name.
+SELECT key FROM entity WHERE etype = (SELECT id FROM etype WHERE name = ?) AND eid = ?;

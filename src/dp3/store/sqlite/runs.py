@@ -1,0 +1,86 @@
+"""Runs of snapshot creation and how far they are."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import apsw
+
+from dp3.clock import Clock
+from dp3.sqlite import load_statements
+from dp3.store.snapshots import Phase, Run, SnapshotBatch, WorkerRun
+from dp3.store.sqlite.connections import Readers, Writer
+from dp3.store.sqlite.json_columns import from_json, to_json
+
+_PHASES = list(Phase)
+_NEWEST = 2**63 - 1
+
+
+class Runs:
+    """See the methods of the same names in `SnapshotStore`."""
+
+    def __init__(self, writer: Writer, readers: Readers, clock: Clock) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._clock = clock
+        self._sql = load_statements("dp3.store.sqlite", "runs.sql")
+
+    def begin(self, time: int, fingerprint: str, workers: int) -> Run | None:
+        values = {"time": time, "phase": Phase.INIT.value, "fingerprint": fingerprint, "workers": workers}
+        with self._writer.transaction() as connection:
+            values["now"] = self._clock.now_us()
+            row = connection.execute(self._sql["begin_run"], values).fetchone()
+        return _run(row) if row else None
+
+    def advance(self, run: int, phase: Phase, status: str, detail: Mapping[str, Any]) -> None:
+        with self._writer.transaction() as connection:
+            row = connection.execute(self._sql["run"], (run,)).fetchone()
+            if row is None:
+                raise ValueError(f"there is no run {run} to advance to {phase.value!r}")
+            known = _run(row)
+            if _PHASES.index(phase) <= _PHASES.index(known.phase):
+                return
+            values = {"id": run, "phase": phase.value, "status": status, "now": self._clock.now_us()}
+            values["detail"] = to_json({**known.detail, **detail})
+            connection.execute(self._sql["advance_run"], values)
+
+    def open(self) -> Run | None:
+        found = self._runs("open_run")
+        return found[0] if found else None
+
+    def last(self, limit: int, before: int | None) -> list[Run]:
+        return self._runs("last_runs", _NEWEST if before is None else before, limit)
+
+    def between(self, first: int, last: int) -> list[Run]:
+        return self._runs("runs_between", first, last)
+
+    def _runs(self, statement: str, *values: int) -> list[Run]:
+        with self._readers.state() as state:
+            return [_run(row) for row in state.execute(self._sql[statement], values)]
+
+    def workers(self, run: int) -> list[WorkerRun]:
+        with self._readers.state() as state:
+            rows = map(WorkerRun._make, state.execute(self._sql["worker_runs"], (run,)))
+            return [row._replace(mark=from_json(str(row.mark))) for row in rows]
+
+    def cuts(self) -> dict[tuple[int, int], int]:
+        with self._readers.state() as state:
+            rows = state.execute(self._sql["cuts"])
+            return {(partition, lane): offset for partition, lane, offset in rows}
+
+    def covered(self, entity: int, runs: Sequence[int]) -> set[int]:
+        wanted = ({"entity": entity, "run": run} for run in runs)
+        with self._readers.state() as state:
+            return {run for (run,) in state.executemany(self._sql["covered"], wanted)}
+
+    def write_progress(self, connection: apsw.Connection, batch: SnapshotBatch) -> None:
+        """How far a worker is, in the caller's transaction."""
+        if batch.progress:
+            row = batch.progress._replace(mark=to_json(batch.progress.mark))  # type: ignore[arg-type]
+            connection.execute(self._sql["put_worker_run"], row)
+        cuts = ((partition, batch.run, lane, offset) for partition, lane, offset in batch.cut)
+        connection.executemany(self._sql["put_cut"], cuts)
+
+
+def _run(row: Sequence[Any]) -> Run:
+    run = Run._make(row)
+    return run._replace(phase=Phase(run.phase), detail=from_json(str(run.detail)))

@@ -1,0 +1,59 @@
+-- name: begin_run
+-- Open a run, unless one is open or one of this or a later time has been.
+INSERT INTO run (time, phase, fingerprint, workers, started, updated, status, detail)
+SELECT :time, :phase, :fingerprint, :workers, :now, :now, '', '{}'
+WHERE NOT EXISTS (SELECT 1 FROM run WHERE phase <> 'closed')
+    AND NOT EXISTS (SELECT 1 FROM run WHERE time >= :time)
+RETURNING id, time, phase, fingerprint, workers, started, updated, status, detail;
+
+-- name: open_run
+-- The run that is not closed.
+SELECT id, time, phase, fingerprint, workers, started, updated, status, detail
+FROM run WHERE phase <> 'closed' ORDER BY id LIMIT 1;
+
+-- name: run
+-- One run.
+SELECT id, time, phase, fingerprint, workers, started, updated, status, detail FROM run WHERE id = ?;
+
+-- name: last_runs
+-- Runs below a number, newest first.
+SELECT id, time, phase, fingerprint, workers, started, updated, status, detail
+FROM run WHERE id < ? ORDER BY id DESC LIMIT ?;
+
+-- name: runs_between
+-- Closed runs of a range of times.
+SELECT id, time, phase, fingerprint, workers, started, updated, status, detail
+FROM run WHERE time BETWEEN ? AND ? AND phase = 'closed' ORDER BY time;
+
+-- name: advance_run
+-- A run goes to another phase.
+UPDATE run SET phase = :phase, status = :status, detail = :detail, updated = :now WHERE id = :id;
+
+-- name: worker_runs
+-- How far the workers are in a run.
+SELECT run, worker, done, mark, entities, written, failed, updated
+FROM worker_run WHERE run = ? ORDER BY worker;
+
+-- name: put_worker_run
+-- How far a worker is in a run.
+INSERT OR REPLACE INTO worker_run (run, worker, done, mark, entities, written, failed, updated)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: put_cut
+-- A partition is completed in a run.
+INSERT OR REPLACE INTO cut (partition, run, lane, offset) VALUES (?, ?, ?, ?);
+
+-- name: cuts
+-- Where the log was in the last run that completed each partition.
+SELECT cut.partition, cut.lane, cut.offset
+FROM position JOIN cut ON cut.partition = position.partition
+    AND cut.run = (SELECT max(run) FROM cut WHERE partition = position.partition)
+WHERE position.lane = 0;
+
+-- name: covered
+-- Whether a run completed the partition of an entity and has a snapshot of it.
+SELECT :run
+WHERE EXISTS (SELECT 1 FROM cut WHERE partition = :entity >> 40 AND run = :run)
+    AND NOT EXISTS (SELECT 1 FROM missing WHERE entity = :entity AND run = :run)
+    AND coalesce((
+        SELECT doc FROM snapshot WHERE entity = :entity AND run <= :run ORDER BY run DESC LIMIT 1), 1) <> x'';

@@ -1,0 +1,92 @@
+"""Reading what a run works on, and the stored rows."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import apsw
+import msgspec
+
+from dp3.sqlite import load_statements
+from dp3.store.port import ENTITY_SHIFT, HistoryRow, Lease, PlainRow, ProfileRows
+from dp3.store.snapshots import StoredSnapshot
+from dp3.store.sqlite.connections import Readers
+
+FEW_DUE = 10_000
+"""Up to so many due entities are found through the index and sorted for every page."""
+
+
+_history_row: Callable[[Sequence[Any]], HistoryRow] = partial(tuple.__new__, HistoryRow)
+"""What `HistoryRow._make` does, in a third of the time: runs read many rows."""
+
+
+class Snapshots:
+    """See the methods of the same names in `SnapshotStore`."""
+
+    def __init__(self, readers: Readers, partitions: int) -> None:
+        self._readers = readers
+        self._partitions = partitions
+        self._sql = load_statements("dp3.store.sqlite", "snapshots.sql")
+
+    def due_entities(self, lease: Lease, until: int, after: int, limit: int) -> list[int]:
+        with self._readers.state() as state:
+            due = state.execute(self._sql["due_bounded"], (until, FEW_DUE + 1)).get
+            if due <= FEW_DUE:
+                mine = {"worker": lease.index, "worker_processes": lease.worker_processes}
+                page = {"until": until, "after": after, "limit": limit}
+                return [entity for (entity,) in state.execute(self._sql["due_few"], page | mine)]
+            rows = self._in_own_ranges(state, lease, "due_in_range", after, limit, {"until": until})
+            return [entity for (entity,) in rows]
+
+    def own_entities(
+        self, lease: Lease, etypes: Sequence[int], after: int, limit: int
+    ) -> list[tuple[int, int, str]]:
+        types = {"etypes": msgspec.json.encode(list(etypes)).decode()}
+        with self._readers.state() as state:
+            return self._in_own_ranges(state, lease, "entities_in_range", after, limit, types)
+
+    def _in_own_ranges(
+        self, state: apsw.Connection, lease: Lease, name: str, after: int, limit: int, values: dict[str, Any]
+    ) -> list[Any]:
+        rows: list[Any] = []
+        for first, end in self._own_ranges(lease, after):
+            if len(rows) >= limit:
+                break
+            page = {"after": first, "end": end, "limit": limit - len(rows)}
+            rows.extend(state.execute(self._sql[name], values | page))
+        return rows
+
+    def _own_ranges(self, lease: Lease, after: int) -> Iterator[tuple[int, int]]:
+        """Ranges of keys (both ends excluded) of own partitions above a key."""
+        for partition in range(lease.index, self._partitions, lease.worker_processes):
+            end = (partition + 1) << ENTITY_SHIFT
+            if end > after:
+                yield max(after, (partition << ENTITY_SHIFT) - 1), end
+
+    def entities_of(self, keys: Sequence[int]) -> dict[int, tuple[int, str, int]]:
+        with self._readers.state() as state:
+            rows = state.executemany(self._sql["entity"], ((key,) for key in keys))
+            return {key: (etype, eid, created) for key, etype, eid, created in rows}
+
+    def profiles(self, keys: Sequence[int]) -> dict[int, ProfileRows]:
+        wanted = [(key,) for key in dict.fromkeys(keys)]
+        with self._readers.state() as state:
+            created = state.executemany(self._sql["created"], wanted)
+            profiles = {key: ProfileRows(moment, [], [], {}) for key, moment in created}
+            existing = [(key,) for key in profiles]
+            for plain in map(PlainRow._make, state.executemany(self._sql["plain"], existing)):
+                profiles[plain.entity].plain.append(plain)
+            for history in map(_history_row, state.executemany(self._sql["history"], existing)):
+                profiles[history.entity].history.append(history)
+            for entity, name, until in state.executemany(self._sql["ttl"], existing):
+                profiles[entity].ttl[name] = until
+        return profiles
+
+    def latest_rows(self, keys: Sequence[int]) -> dict[int, StoredSnapshot]:
+        with self._readers.state() as state:
+            rows = state.executemany(self._sql["latest_row"], ((key,) for key in keys))
+            return {row[0]: StoredSnapshot._make(row) for row in rows}
+
+    def rows_of(self, etype: str, eid: str) -> list[StoredSnapshot]:
+        with self._readers.state() as state:
+            return list(map(StoredSnapshot._make, state.execute(self._sql["rows_of"], (etype, eid))))

@@ -1,0 +1,49 @@
+"""The application that benchmarks run."""
+
+import pytest
+
+from dp3.bench.application import Application
+from dp3.config.loading import load
+
+
+@pytest.fixture
+def installed(tmp_path):
+    def install(application):
+        return load(application.install(tmp_path))
+
+    return install
+
+
+def _history_params(configuration):
+    attribs = configuration.model.attribs("device")
+    return {name: spec.history_params for name, spec in attribs.items() if hasattr(spec, "history_params")}
+
+
+def test_without_wishes_it_is_the_bundled_one(installed):
+    configuration = installed(Application())
+
+    assert configuration.processing_core.enabled_modules == ()
+    assert _history_params(configuration)["load"].post_validity.total_seconds() == 600
+
+
+def test_runs_do_not_begin_by_themselves(installed):
+    assert installed(Application()).snapshots.creation_rate.fields() == {"year": 9999}
+
+
+def test_enabled_modules_are_found(installed):
+    core = installed(Application(modules=["peer_load"])).processing_core
+
+    assert core.enabled_modules == ("peer_load",)
+    assert (core.modules_dir / "peer_load.py").is_file()
+
+
+def test_validity_holds_for_all_observations_before_and_after(installed):
+    params = _history_params(installed(Application(validity="30d")))
+
+    assert {one.pre_validity.days for one in params.values()} == {30}
+    assert {one.post_validity.days for one in params.values()} == {30}
+    assert params.keys() == {"load", "temp", "os", "status", "tags", "peer"}
+
+
+def test_validity_leaves_the_rest_of_the_history_as_it_is(installed):
+    assert _history_params(installed(Application(validity="30d")))["load"].max_age.days == 7

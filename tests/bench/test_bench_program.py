@@ -1,0 +1,33 @@
+"""Benchmarks of the real program, in small."""
+
+import pytest
+
+from dp3.bench.application import Application
+from dp3.bench.failure import BenchFailed
+from dp3.bench.runs import expect
+from dp3.bench.server import running
+from dp3.bench.snapshots import history
+
+
+def _silent(_):
+    pass
+
+
+def test_runs_after_few_changes_are_weighed_against_a_full_one():
+    figures = history(1_000, 2, _silent)
+
+    assert (figures["entities"], figures["runs"]) == (1_000, 2)
+    assert 0 < figures["ratio"] < 1
+
+
+def test_a_failure_comes_with_what_the_program_said_last():
+    with (
+        pytest.raises(BenchFailed, match=r"(?s)did not get ready.*no_such_module"),
+        running(Application(modules=["no_such_module"])),
+    ):
+        pass
+
+
+def test_what_is_not_as_expected_makes_the_benchmark_void():
+    with pytest.raises(BenchFailed, match="devices: 3, expected 4"):
+        expect("devices", 3, 4)

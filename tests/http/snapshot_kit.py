@@ -1,0 +1,70 @@
+"""Makes snapshot runs in tests: the values of now, with what hooks would have changed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from http_kit import MODEL, Node
+
+from dp3.engine.snapshots.doc import Doc, decode_doc, encode_doc
+from dp3.engine.snapshots.keys import keys_of, plan_keys
+from dp3.engine.snapshots.values import compute, plan_values
+from dp3.http.moments import Moments
+from dp3.model.attrspec import AttrSpecReadOnly
+from dp3.store.snapshots import Phase, SnapshotBatch, StoredSnapshot, WorkerRun
+
+Changes = Mapping[tuple[str, str], Mapping[str, Any]]
+"""(entity type, id) → values that a hook set."""
+
+
+def make_run(node: Node, changes: Changes | None = None, *, status: str = "complete") -> int:
+    """A complete run of one worker over all entities; returns its id. Rows are kept only if they changed."""
+    store = node.store
+    run = store.begin_run(node.clock.now_us(), "model", 1)
+    assert run is not None
+    batch = SnapshotBatch(run.id)
+    count = 0
+    for etype in MODEL:
+        count += _add(node, batch, etype, changes or {}, run.time)
+    batch.progress = WorkerRun(run.id, 0, Phase.WORK.value, {}, count, len(batch.rows), 0, run.time)
+    batch.cut = [(partition, lane, 0) for partition in range(store.partitions) for lane in (0, 1)]
+    lease = store.take_lease(0, 1, "host", 1, 15)
+    store.write_snapshots(lease, batch)
+    store.release_lease(lease)
+    node.clock.advance(0.5)
+    for phase in (Phase.WORK, Phase.FINALIZE):
+        store.advance_run(run.id, phase, "", {})
+    store.advance_run(run.id, Phase.CLOSED, status, {})
+    return run.id
+
+
+def _add(node: Node, batch: SnapshotBatch, etype: str, changes: Changes, t: int) -> int:
+    store = node.store
+    numbers = {
+        name: store.attr_id(etype, name)
+        for name, spec in MODEL.attribs(etype).items()
+        if not isinstance(spec, AttrSpecReadOnly)
+    }
+    values, keys = plan_values(MODEL, etype, numbers), plan_keys(MODEL, etype)
+    page = store.entities_page(etype, "", 10_000)
+    rows = store.latest_rows([key for key, _, _ in page])
+    mirrors = Moments(store, MODEL).mirrors(etype, [eid for _, eid, _ in page], t)
+    for key, eid, _ in page:
+        profile = store.profiles([key])[key]
+        doc = compute(values.eid(eid), profile, values, t, mirrors[eid]).doc
+        doc = doc._replace(values={**doc.values, **changes.get((etype, eid), {})})
+        _put(node, batch, etype, key, rows.get(key), doc, keys)
+    return len(page)
+
+
+def _put(
+    node: Node, batch: SnapshotBatch, etype: str, key: int, old: StoredSnapshot | None, doc: Doc, plan: Any
+) -> None:
+    encoded = encode_doc(doc)
+    if old is not None and old.doc == encoded:
+        return
+    before = keys_of(plan, decode_doc(old.doc)) if old else set()
+    after = keys_of(plan, doc)
+    number = node.store.attr_id
+    batch.rows.append(StoredSnapshot(key, batch.run, encoded))
+    batch.keys_added.extend((key, number(etype, path), k) for path, k in after - before)
+    batch.keys_removed.extend((key, number(etype, path), k) for path, k in before - after)

@@ -1,0 +1,430 @@
+"""Routes that read snapshots."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from http_kit import NOW, Node, dp, obs
+from snapshot_kit import make_run
+
+from dp3.hooks.registrar import CallbackRegistrar
+
+MakeNode = Callable[..., Node]
+
+LATER = "2020-01-01T12:00:30Z"
+
+
+def get(node: Node, url: str, **params: Any) -> Any:
+    """The answer; filters may be given as objects."""
+    texts = {name: v if isinstance(v, str | int | list) else json.dumps(v) for name, v in params.items()}
+    response = node.get(url, params=texts)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def eids(answer: dict[str, Any]) -> list[Any]:
+    assert answer["count"] == len(answer["data"])
+    return [document["eid"] for document in answer["data"]]
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory, runner: Any) -> Any:
+    """Entities e0 … e9 with p = 0 … 9, and one of type b to which e1 refers."""
+    node = Node(tmp_path_factory.mktemp("hosts"), runner)
+    node.store_points(
+        *(dp("p", i, f"e{i}") for i in range(10)),
+        *(dp("s", f"host {'ab'[i % 2]}", f"e{i}") for i in range(0, 10, 3)),
+        *(dp("ip", f"10.0.{i}.1", f"e{i}") for i in range(5)),
+        obs("l", {"eid": 7}, id="e1"),
+        obs("om", "k", id="e1"),
+        obs("om", "l", id="e1"),
+        obs("om", "k", id="e2"),
+        dp("p", 1, 7, "b"),
+        dp("flag", True, "e1"),
+        dp("when", "2020-01-01T00:00:00Z", "e1"),
+        dp("f", 1.5, "e1"),
+        dp("free", [True, "x", {"y": 1}], "e1"),
+        dp("mac", "00:11:22:33:44:55", "e1"),
+    )
+    make_run(node)
+    yield node
+    node.close()
+
+
+def test_latest_snapshots_are_listed_by_id_with_the_time_of_the_run(hosts: Node) -> None:
+    answer = get(hosts, "/entity/a/get", limit=3)
+    assert answer == {
+        "time_created": NOW,
+        "count": 3,
+        "data": answer["data"],
+        "total": 10,
+        "cursor": answer["cursor"],
+    }
+    assert eids(answer) == ["e0", "e1", "e2"]
+    assert answer["data"][0] == {"eid": "e0", "p": 0, "s": "host a", "ip": "10.0.0.1"}
+
+
+def test_snapshot_has_the_documented_form(hosts: Node) -> None:
+    (document,) = get(hosts, "/entity/a/get", generic_filter={"last.eid": "e1"})["data"]
+    assert document["om"] == ["k", "l"] and document["om#c"] == [1.0, 1.0]
+    assert document["l"] == [{"eid": 7}] and document["l#c"] == [1.0]
+    assert get(hosts, "/entity/b/get")["data"] == [{"eid": 7, "p": 1, "as": [{"eid": "e1"}]}]
+
+
+def test_page_after_page_shows_each_entity_once_by_number_or_by_cursor(hosts: Node) -> None:
+    numbered = [
+        eid for skip in range(0, 12, 4) for eid in eids(get(hosts, "/entity/a/get", skip=skip, limit=4))
+    ]
+    followed, cursor = [], {}
+    while cursor is not None:
+        answer = get(hosts, "/entity/a/get", limit=4, sort="p:-1", **cursor)
+        followed += eids(answer)
+        cursor = {"cursor": answer["cursor"]} if answer["cursor"] else None
+    assert numbered == [f"e{i}" for i in range(10)]
+    assert followed == numbered[::-1]
+
+
+def test_limit_zero_is_everything(hosts: Node) -> None:
+    answer = get(hosts, "/entity/a/get", limit=0)
+    assert (answer["count"], answer["total"], answer["cursor"]) == (10, 10, None)
+
+
+def test_answer_that_takes_too_long_is_cut_off_and_can_be_continued(
+    hosts: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = {"generic_filter": {"last.om": {"$size": 1}}}
+    monkeypatch.setattr("dp3.http.snapshots.LISTING_S", 0.0)
+    answer, seen = get(hosts, "/entity/a/get", **slow), []
+    while answer["cursor"]:
+        assert answer["truncated"] is True
+        seen += eids(answer)
+        answer = get(hosts, "/entity/a/get", **slow, cursor=answer["cursor"])
+    assert seen == ["e2"]
+    response = hosts.get("/entity/a/count", params={"generic_filter": json.dumps({"last.om": {"$size": 1}})})
+    assert response.status_code == 503
+    assert "narrow the filter" in response.json()["detail"]
+
+
+def test_limit_above_that_of_an_answer_is_cut_off(hosts: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dp3.http.snapshots.MAX_ROWS", 4)
+    for at in ({}, {"at": NOW}):
+        answer = get(hosts, "/entity/a/get", limit=0, **at)
+        assert (answer["count"], answer["truncated"]) == (4, True)
+        rest = get(hosts, "/entity/a/get", limit=3, cursor=answer["cursor"], **at)
+        assert eids(rest) == ["e4", "e5", "e6"]
+        assert "truncated" not in rest
+
+
+@pytest.mark.parametrize("cursor", ["x", "", "e1"])
+def test_cursor_of_another_question_is_refused(hosts: Node, cursor: str) -> None:
+    response = hosts.get("/entity/a/get", params={"cursor": cursor, "sort": "p"})
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"] == ["query", "cursor"]
+
+
+def test_empty_page_has_no_time(hosts: Node) -> None:
+    answer = get(hosts, "/v2/entity/a/get", skip=20)
+    assert answer == {"time_created": None, "count": 0, "data": [], "total": 10, "cursor": None}
+
+
+@pytest.mark.parametrize(
+    ("generic", "fulltext", "expected"),
+    [
+        ({"last.p": {"$gt": 7}}, None, ["e8", "e9"]),
+        ({"last.ip": "$$IPv4Prefix{10.0.2.0/23}"}, None, ["e2", "e3"]),
+        ({"ip": {"$in": ["10.0.0.1", "$$IPv4{10.0.4.1}"]}}, None, ["e0", "e4"]),
+        ({"last.om": {"$all": ["k", "l"]}}, None, ["e1"]),
+        ({"last.l.eid": 7}, None, ["e1"]),
+        ({"last.om#c": {"$gt": 0.5}, "p": {"$ne": 1}}, None, ["e2"]),
+        ({"last.om": {"$exists": True, "$ne": []}}, None, ["e1", "e2"]),
+        ({"last.s": {"$regex": "^host b"}}, None, ["e3", "e9"]),
+        ({"last.free.y": 1}, None, ["e1"]),
+        ({"$nor": [{"p": {"$lt": 9}}]}, None, ["e9"]),
+        (None, {"s": "HOST B$"}, ["e3", "e9"]),
+        (None, {"eid": "^E[12]$"}, ["e1", "e2"]),
+        (None, {"l": "7"}, ["e1"]),
+        (None, {"mac": "22:33", "s": ""}, ["e1"]),
+        ({"last.p": {"$lt": 5}}, {"s": "b"}, ["e3"]),
+    ],
+)
+def test_filters_select_entities(hosts: Node, generic: Any, fulltext: Any, expected: list[str]) -> None:
+    filters = {"generic_filter": generic, "fulltext_filters": fulltext}
+    given = {name: value for name, value in filters.items() if value is not None}
+    for prefix in ("", "/v2"):
+        assert eids(get(hosts, f"{prefix}/entity/a/get", **given)) == expected
+        assert get(hosts, f"{prefix}/entity/a/count", **given) == {"total_count": len(expected)}
+    assert eids(get(hosts, "/entity/a/get", **given, at=NOW)) == expected
+    assert get(hosts, "/entity/a/count", **given, at=NOW) == {"total_count": len(expected)}
+
+
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ("p:-1", ["e9", "e8", "e7"]),
+        ("eid:-1", ["e9", "e8", "e7"]),
+        (["s:-1", "p:-1"], ["e9", "e3", "e6"]),
+        (["s", "p:-1"], ["e8", "e7", "e5"]),
+        ("ip:-1", ["e4", "e3", "e2"]),
+    ],
+)
+def test_rows_are_sorted_by_type_and_stably(hosts: Node, sort: Any, expected: list[str]) -> None:
+    assert eids(get(hosts, "/entity/a/get", sort=sort, limit=3)) == expected
+    assert eids(get(hosts, "/entity/a/get", sort=sort, limit=3, at=NOW)) == expected
+
+
+@pytest.mark.parametrize(
+    ("attr", "counts"),
+    [
+        ("om", {"k": 2, "l": 1}),
+        ("l", {"7": 1}),
+        ("flag", {"true": 1}),
+        ("f", {"1.5": 1}),
+        ("when", {"2020-01-01T00:00:00Z": 1}),
+        ("mac", {"00:11:22:33:44:55": 1}),
+        ("s", {"host a": 2, "host b": 2}),
+        ("free", {"true": 1, "x": 1, '{"y":1}': 1}),
+        ("arr", {}),
+    ],
+)
+def test_distinct_values_are_counted_as_text(hosts: Node, attr: str, counts: dict[str, int]) -> None:
+    assert get(hosts, f"/entity/a/_/distinct/{attr}") == counts
+    assert get(hosts, f"/v2/entity/a/_/distinct/{attr}") == counts
+
+
+def test_distinct_counts_texts_too_long_for_the_index(node: Node) -> None:
+    node.store_points(dp("s", "x" * 2_000, "e1"), dp("s", "x", "e2"))
+    make_run(node)
+    assert get(node, "/entity/a/_/distinct/s") == {"x": 1, "x" * 2_000: 1}
+
+
+def test_many_entities_are_read_at_once_in_the_order_asked_for(hosts: Node) -> None:
+    response = hosts.post("/entity/a/get", {"eids": ["e3", "nope", "e1"]})
+    assert response.status_code == 200
+    answer = response.json()
+    assert eids(answer) == ["e3", "e1"]
+    assert answer["time_created"] == NOW
+    assert eids(hosts.post("/v2/entity/b/get", {"eids": ["7"]}).json()) == [7]
+
+
+@pytest.mark.parametrize(
+    ("body", "loc"),
+    [
+        ({"eids": ["1", "x"]}, ["body", "eids", 1]),
+        ({"eids": "1"}, ["body", "eids"]),
+        ({}, ["body", "eids"]),
+        ({"eids": list(range(10_001))}, ["body", "eids"]),
+        (b"[", ["body", 1]),
+    ],
+)
+def test_wrong_ids_are_refused(shared_node: Node, body: Any, loc: list[Any]) -> None:
+    response = shared_node.post("/entity/b/get", body)
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"] == loc
+
+
+# -- the series of one entity --------------------------------------------------------------------------
+
+
+def test_series_has_a_snapshot_for_every_run_though_only_changes_are_stored(node: Node) -> None:
+    node.store_points(dp("p", 1))
+    times = []
+    for value in (None, 2, None):
+        if value:
+            node.store_points(dp("p", value))
+        make_run(node)
+        node.clock.advance(29.5)
+    times = [NOW, LATER, "2020-01-01T12:01:00Z"]
+    series = get(node, "/entity/a/e1/snapshots")
+    assert series == [
+        {"eid": "e1", "p": p, "_time_created": t} for p, t in zip((1, 2, 2), times, strict=True)
+    ]
+    assert len(node.store.snapshots_of("a", "e1")) == 2
+    assert get(node, "/v2/entity/a/snapshots", eid="e1", skip=1, limit=1) == series[1:2]
+    assert get(node, "/entity/a/e1/snapshots", date_from=LATER, date_to=LATER) == series[1:2]
+
+
+def test_confidence_in_the_series_is_that_of_each_run(node: Node) -> None:
+    node.store_points(obs("o", 5))
+    make_run(node)
+    node.clock.advance(1800 - 0.5)
+    make_run(node)
+    assert [row["o#c"] for row in get(node, "/entity/a/e1/snapshots")] == [1.0, 0.5]
+    assert get(node, "/entity/a/get")["data"][0]["o#c"] == 0.5
+
+
+def test_series_begins_with_the_first_run_that_saw_the_entity(node: Node) -> None:
+    make_run(node)
+    node.store_points(dp("p", 1))
+    assert get(node, "/entity/a/e1/snapshots") == []
+    make_run(node)
+    assert len(get(node, "/entity/a/e1/snapshots")) == 1
+
+
+def test_everything_about_an_entity_in_one_answer(node: Node) -> None:
+    node.store_points(dp("p", 1))
+    make_run(node)
+    answer = get(node, "/entity/a/e1")
+    assert answer == {
+        "empty": False,
+        "master_record": {"p": {"v": 1, "ts_last_update": NOW}, "#time_created": NOW},
+        "snapshots": [{"eid": "e1", "p": 1, "_time_created": NOW}],
+    }
+    assert get(node, "/v2/entity/a", eid="e1") == get(node, "/v2/entity/a/", eid="e1") == answer
+    assert get(node, "/entity/a/e1", date_from=LATER)["snapshots"] == []
+
+
+def test_values_that_hooks_set_are_in_snapshots_and_can_be_asked_for(node: Node) -> None:
+    node.store_points(dp("p", 1), dp("p", 2, "e2"))
+    make_run(node, {("a", "e1"): {"s": "hooked", "extra": {"risk": 0.5}}})
+    assert get(node, "/entity/a/get", generic_filter={"last.s": "hooked"})["data"] == [
+        {"eid": "e1", "p": 1, "s": "hooked", "extra": {"risk": 0.5}}
+    ]
+    assert eids(get(node, "/entity/a/get", generic_filter={"last.extra.risk": {"$gt": 0.1}})) == ["e1"]
+    assert "s" not in get(node, "/entity/a/e1/master")
+
+
+def test_deleted_entity_is_nowhere(node: Node) -> None:
+    node.store_points(dp("p", 1))
+    make_run(node)
+    node.request("DELETE", "/entity/a/e1")
+    node.process()
+    assert get(node, "/entity/a/e1") == {"empty": True, "master_record": {}, "snapshots": []}
+    assert get(node, "/entity/a/get")["data"] == []
+    assert get(node, "/entity/a/count") == {"total_count": 0}
+
+
+# -- values at a moment --------------------------------------------------------------------------------
+
+EARLIER = "2020-01-01T11:00:00Z"
+
+
+@pytest.fixture
+def past(node: Node) -> Node:
+    """o was 1 until 10:30 and is 2 since 11:30; the plain value came at 12:00."""
+    node.store_points(
+        obs("o", 1, "2020-01-01T10:00:00Z", t2="2020-01-01T10:30:00Z"),
+        obs("o", 2, "2020-01-01T11:30:00Z", t2=NOW, c=0.8),
+        dp("p", 1),
+    )
+    return node
+
+
+def test_attribute_at_a_moment_has_the_value_of_then(past: Node) -> None:
+    at = {"at": "2020-01-01T10:15:00Z"}
+    answer = get(past, "/entity/a/e1/get/o", **at)
+    assert answer["current_value"] == 1
+    assert [interval["v"] for interval in answer["history"]] == [1]
+    assert get(past, "/entity/a/e1/get/p", **at)["current_value"] is None
+    assert get(past, "/entity/a/e1/get/p", at=LATER)["current_value"] == 1
+    assert get(past, "/entity/a/e1/get/o", at="2019-01-01")["current_value"] is None
+
+
+def test_entity_at_a_moment_has_its_values_as_one_snapshot(past: Node) -> None:
+    answer = get(past, "/entity/a/e1", at="2020-01-01T10:45:00Z")
+    assert answer["snapshots"] == [
+        {"eid": "e1", "o": 1, "o#c": 0.75, "_time_created": "2020-01-01T10:45:00Z"}
+    ]
+    assert [row["v"] for row in answer["master_record"]["o"]] == [1, 2]
+    assert "p" not in answer["master_record"]
+    assert [row["v"] for row in get(past, "/entity/a/e1/master", at=NOW)["o"]] == [2]
+
+
+def test_list_at_a_moment_needs_no_run(past: Node) -> None:
+    answer = get(past, "/entity/a/get", at=EARLIER, generic_filter={"o": 1})
+    assert answer == {
+        "time_created": EARLIER,
+        "count": 1,
+        "data": [{"eid": "e1", "o": 1, "o#c": 0.5}],
+        "cursor": None,
+    }
+    assert get(past, "/entity/a/count", at="2020-01-01T10:00:00Z", generic_filter={"o": 1}) == {
+        "total_count": 1
+    }
+    assert get(past, "/entity/a/get", at="2019-01-01")["data"] == []
+
+
+def test_list_at_a_moment_can_be_continued(hosts: Node) -> None:
+    first = get(hosts, "/entity/a/get", at=NOW, limit=6)
+    rest = get(hosts, "/entity/a/get", at=NOW, limit=6, cursor=first["cursor"])
+    assert eids(first) + eids(rest) == [f"e{i}" for i in range(10)]
+    assert rest["cursor"] is None
+
+
+# -- control and telemetry -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_run_can_be_asked_for(node: Node, method: str) -> None:
+    response = node.request(method, "/control/make_snapshots")
+    (message,) = node.store.pending_control(0)
+    assert response.json() == {"detail": "Action sent.", "id": message.id}
+    assert (message.action, message.args) == ("make_snapshots", {})
+
+
+def test_run_that_was_asked_for_shows_values_links_and_what_hooks_set(make_node: MakeNode) -> None:
+    def set_s(etype: str, values: dict[str, Any]) -> None:
+        values["s"] = "hooked"
+
+    def register(registrar: CallbackRegistrar) -> None:
+        registrar.register_correlation_hook(set_s, "a", [["p"]], [["s"]])
+
+    node = make_node(register=register)
+    node.store_points(
+        dp("p", 1),
+        dp("ip", "1.1.1.1"),
+        dp("arr", ["x", "y"]),
+        obs("o", 5, c=0.5),
+        obs("om", "k"),
+        obs("l", {"eid": 7}),
+        dp("p", 1, 7, "b"),
+    )
+    node.post("/control/make_snapshots")
+    node.process()
+    e1 = {
+        "eid": "e1",
+        "p": 1,
+        "ip": "1.1.1.1",
+        "arr": ["x", "y"],
+        "o": 5,
+        "o#c": 0.5,
+        "om": ["k"],
+        "om#c": [1.0],
+        "l": [{"eid": 7}],
+        "l#c": [1.0],
+        "s": "hooked",
+    }
+    assert get(node, "/entity/a/get", fulltext_filters={"s": "hook"})["data"] == [e1]
+    assert get(node, "/entity/a/e1/snapshots") == [e1 | {"_time_created": NOW}]
+    assert get(node, "/entity/b/get")["data"] == [{"eid": 7, "p": 1, "as": [{"eid": "e1"}]}]
+    assert "s" not in get(node, "/entity/a/e1/master")
+    assert get(node, "/telemetry/snapshot_summary")["entities"] == 2
+
+
+def test_summary_tells_age_size_and_duration_of_runs(node: Node) -> None:
+    nothing = {"latest_age": None, "finished_age": None, "entities": None, "total_s": None}
+    assert get(node, "/telemetry/snapshot_summary") == nothing
+    node.store_points(dp("p", 1), dp("p", 1, "e2"))
+    make_run(node)
+    node.clock.advance(9.5)
+    complete = {"latest_age": 10.0, "finished_age": 10.0, "entities": 2, "total_s": 0.5}
+    assert get(node, "/telemetry/snapshot_summary") == complete
+    make_run(node, status="partial: no sign of life of worker 1")
+    assert get(node, "/telemetry/snapshot_summary") == complete | {"latest_age": 0.5, "finished_age": 10.5}
+
+
+def test_metadata_lists_runs_as_existing_clients_know_them(node: Node) -> None:
+    node.store_points(dp("p", 1))
+    make_run(node)
+    node.clock.advance(29.5)
+    make_run(node, status="partial: because")
+    newest, oldest = get(node, "/telemetry/metadata")
+    assert oldest["_id"] == "SnapShooter2020-01-01T12:00:00.000000Zw0"
+    known = {"#module": "SnapShooter", "#time_created": NOW, "#last_update": "2020-01-01T12:00:00.500000Z"}
+    assert oldest.items() >= known.items()
+    assert (oldest["entities"], oldest["workers_finished"], oldest["linked_finished"]) == (1, 1, True)
+    assert (oldest["status"], newest["status"]) == ("complete", "partial: because")
+    assert get(node, "/telemetry/metadata", sort="oldest", limit=1) == [oldest]
+    assert get(node, "/telemetry/metadata", skip=1) == [oldest]
+    assert get(node, "/telemetry/metadata", date_from=LATER, module="SnapShooter") == [newest]
+    assert get(node, "/telemetry/metadata", module="Updater") == []

@@ -1,0 +1,108 @@
+"""A few dozen configurations of one small application, any of which may follow any other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from random import Random
+from typing import Any
+
+from sample_hooks import SAMPLE_HOOKS, SampleHook
+
+from dp3.hooks.registrar import CallbackRegistrar
+from dp3.model.spec import ModelSpec
+
+SETTINGS = 48
+
+EIDS: Mapping[str, Sequence[int | str]] = {"a": ("a1", "a2", "a3"), "b": (1, 2, 10), "c": ("c1", "c2")}
+
+_ALWAYS = {"a.p", "a.l", "b.p"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A model, the hooks registered for it, and `keep_empty` of the snapshots."""
+
+    model: ModelSpec
+    registrar: CallbackRegistrar
+    keep_empty: bool = True
+
+
+@cache
+def setting(number: int, *, hooks: bool = True) -> Setting:
+    """One of `SETTINGS`. Attributes come and go; those of one name always have values of the same type, so
+    that data of earlier configurations fits."""
+    random = Random(number)
+    config = {
+        "a": _entity(random, "a", "string", _attributes_of_a(random)),
+        "b": _entity(random, "b", "int", _attributes_of_b(random)),
+        "c": _entity(random, "c", "string", _attributes_of_c(random)),
+    }
+    model = ModelSpec(config)
+    fitting = [hook for hook in SAMPLE_HOOKS if hook.fits(model)]
+    chosen = random.sample(fitting, min(len(fitting), random.choice([0, 1, 2, 3, 6]))) if hooks else []
+    return Setting(model, registered(model, chosen), keep_empty=random.random() < 0.75)
+
+
+def registered(model: ModelSpec, hooks: Sequence[SampleHook]) -> CallbackRegistrar:
+    registrar = CallbackRegistrar(model).for_module("sample")
+    level = registrar.log.level
+    registrar.log.setLevel("ERROR")
+    try:
+        for hook in hooks:
+            hook.register(registrar)
+    finally:
+        registrar.log.setLevel(level)
+    return registrar
+
+
+def _entity(
+    random: Random, etype: str, id_data_type: str, attribs: Mapping[str, dict[str, Any]]
+) -> dict[str, Any]:
+    present = {
+        name: spec for name, spec in attribs.items() if random.random() < 0.8 or f"{etype}.{name}" in _ALWAYS
+    }
+    snapshot = random.random() < 0.8
+    entity = {"id": etype, "id_data_type": id_data_type, "name": etype, "snapshot": snapshot}
+    return {"entity": entity, "attribs": present}
+
+
+def _attributes_of_a(random: Random) -> dict[str, dict[str, Any]]:
+    to_b = random.choice(["link<b>", "link<b;mirror=as>"])
+    return {
+        "p": plain("int"),
+        "s": plain("string"),
+        "ip": plain("ipv4"),
+        "o": _observed(random, "int"),
+        "om": _observed(random, "string", multi_value=True),
+        "l": _observed(random, to_b, multi_value=random.random() < 0.5),
+        "lp": plain(random.choice(["link<b,int>", "link<b,int ;mirror=aps>"])),
+        "la": plain(random.choice(["array<link<a>>", "array<link<a;mirror=fans>>"])),
+        "lo": _observed(random, "array<link<c>>", multi_value=True),
+        "score": plain("int"),
+        "far": plain("string"),
+    }
+
+
+def _attributes_of_b(random: Random) -> dict[str, dict[str, Any]]:
+    to_c = random.choice(["link<c>", "link<c;mirror=bs>"])
+    return {"p": plain("int"), "n": plain("int"), "c": _observed(random, to_c)}
+
+
+def _attributes_of_c(random: Random) -> dict[str, dict[str, Any]]:
+    return {"q": plain("string"), "back": plain("link<a>"), "when": _observed(random, "string")}
+
+
+def _observed(random: Random, data_type: str, *, multi_value: bool = False) -> dict[str, Any]:
+    pre, post = random.choice([0, 0, 1, 3]), random.choice([0, 1, 3, 7])
+    return observations(data_type, pre, post, aggregate=random.random() < 0.7, multi_value=multi_value)
+
+
+def plain(data_type: str) -> dict[str, Any]:
+    return {"name": "x", "type": "plain", "data_type": data_type}
+
+
+def observations(data_type: str, pre: float, post: float, **more: Any) -> dict[str, Any]:
+    """`pre` and `post` in seconds."""
+    aggregate = more.pop("aggregate", True)
+    params = {"pre_validity": pre, "post_validity": post, "aggregate": aggregate}
+    return {"name": "x", "type": "observations", "data_type": data_type, "history_params": params, **more}

@@ -1,0 +1,200 @@
+"""Small lives of small applications, in which everything that matters happens often."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from hypothesis import strategies as st
+from sample_settings import EIDS, SETTINGS, setting
+
+from dp3.model.attrspec import AttrSpecObservations, AttrSpecReadOnly
+from dp3.model.wire import CONFIDENCE_UNIT, WirePoint
+from dp3.store.query import And, Between, Has, Not, OneOf, Or, TextMatches, Where
+
+SECOND_US = 1_000_000
+
+
+@dataclass(frozen=True)
+class Put:
+    """A task; times of its points are relative to when it is sent. `processed`: the worker gets to
+    it at once; otherwise with the next one that is, so runs in between do not know of it."""
+
+    etype: str
+    eid: int | str
+    points: tuple[WirePoint, ...]
+    processed: bool
+
+    def at(self, now_us: int) -> "Put":
+        """The same with absolute times, of which 0 is the last full second."""
+        zero = now_us // SECOND_US * SECOND_US
+        return replace(self, points=tuple(_moved(point, zero) for point in self.points))
+
+
+def _moved(point: WirePoint, us: int) -> WirePoint:
+    if point.t1 is None or point.t2 is None:
+        return point
+    return WirePoint(point.attr, point.v, point.t1 + us, point.t2 + us, point.c)
+
+
+@dataclass(frozen=True)
+class Delete:
+    etype: str
+    eid: int | str
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Until some full second, or a µs before or after it."""
+
+    seconds: int
+    offset_us: int
+
+    def moment_after(self, now_us: int) -> int:
+        full = -(-now_us // SECOND_US) + self.seconds
+        return max(now_us, full * SECOND_US + self.offset_us)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A snapshot run."""
+
+
+@dataclass(frozen=True)
+class Restart:
+    """All workers end; so many begin, with this setting."""
+
+    setting: int
+    processes: int
+
+
+@dataclass(frozen=True)
+class BrokenRun:
+    """A snapshot run in which the workers end after some pieces; then come those of `restart`."""
+
+    pieces: int
+    restart: Restart
+
+
+Action = Put | Delete | Wait | Run | BrokenRun | Restart
+
+
+def _link(etype: str) -> st.SearchStrategy[dict[str, Any]]:
+    return st.sampled_from([{"eid": eid} for eid in EIDS[etype]])
+
+
+def _links(etype: str) -> st.SearchStrategy[list[dict[str, Any]]]:
+    return st.lists(_link(etype), max_size=3, unique_by=lambda link: link["eid"])
+
+
+_NUMBER = st.integers(0, 3)
+_VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "p": _NUMBER,
+    "s": st.sampled_from(["x", "y", "zz"]),
+    "ip": st.sampled_from(["10.0.0.9", "10.0.0.10"]),
+    "o": st.integers(0, 1),
+    "om": st.sampled_from(["k", "m", "n"]),
+    "l": _link("b"),
+    "lp": st.builds(lambda link, data: {**link, "data": data}, _link("b"), st.integers(0, 1)),
+    "la": _links("a"),
+    "lo": _links("c"),
+    "score": _NUMBER,
+    "far": st.sampled_from(["near", "here"]),
+    "n": _NUMBER,
+    "c": _link("c"),
+    "q": st.sampled_from(["q", "r"]),
+    "back": _link("a"),
+    "when": st.sampled_from(["k", "m"]),
+}
+_CONFIDENCES = st.sampled_from(
+    [CONFIDENCE_UNIT, CONFIDENCE_UNIT // 3, CONFIDENCE_UNIT // 2, CONFIDENCE_UNIT // 2 - 1, 0]
+)
+
+
+def _observation(attr: str, v: Any, begin: int, length: int, c: int) -> WirePoint:
+    return WirePoint(attr, v, begin * SECOND_US, (begin + length) * SECOND_US, c)
+
+
+@cache
+def _points(number: int, etype: str) -> st.SearchStrategy[tuple[WirePoint, ...]]:
+    points = []
+    for name, spec in setting(number).model.attribs(etype).items():
+        if isinstance(spec, AttrSpecObservations):
+            times = st.integers(-6, 6), st.integers(0, 5)
+            points.append(st.builds(_observation, st.just(name), _VALUES[name], *times, _CONFIDENCES))
+        elif not isinstance(spec, AttrSpecReadOnly):
+            points.append(st.builds(WirePoint, st.just(name), _VALUES[name]))
+    return st.lists(st.one_of(points), min_size=1, max_size=5).map(tuple) if points else st.just(())
+
+
+@cache
+def _tasks(number: int) -> st.SearchStrategy[Put | Delete]:
+    processed = st.integers(0, 7).map(lambda one_of_eight: one_of_eight > 0)
+    puts = [
+        st.builds(Put, st.just(etype), st.sampled_from(eids), _points(number, etype), processed)
+        for etype, eids in EIDS.items()
+    ]
+    everyone = [(etype, eid) for etype, eids in EIDS.items() for eid in eids]
+    deletion = st.sampled_from(everyone).map(lambda entity: Delete(*entity))
+    return st.one_of(*puts, puts[0], *puts, puts[0], deletion)
+
+
+_WAITS = st.builds(Wait, st.integers(0, 6), st.sampled_from([0, 0, -1, 1]))
+
+
+_RESTARTS = st.builds(Restart, st.integers(0, SETTINGS - 1), st.integers(1, 3))
+
+
+@st.composite
+def scenarios(draw: st.DrawFn) -> list[Action]:
+    """Begins with a `Restart` and ends with a `Run`; settings are given by number."""
+    restart = draw(_RESTARTS)
+    actions: list[Action] = [restart]
+    for _ in range(draw(st.integers(1, 5))):
+        actions += draw(st.lists(_tasks(restart.setting), max_size=8))
+        for _ in range(draw(st.integers(1, 2))):
+            actions += [draw(_WAITS), Run()]
+        change = draw(st.sampled_from([None, None, None, None, Restart, BrokenRun]))
+        if change is not None:
+            before, restart = restart, draw(_RESTARTS)
+        if change is Restart:
+            actions.append(restart)
+        elif change is BrokenRun:
+            actions += [draw(st.sampled_from([before, restart])), draw(_WAITS)]
+            restart = draw(st.sampled_from([before, restart]))
+            actions.append(BrokenRun(draw(st.integers(0, 25)), restart))
+    return [*actions, Run()]
+
+
+_TEXT_TESTS = st.sampled_from([lambda text: "x" in text, lambda text: text > "k", str.isdecimal])
+_PATHS = {
+    "a": ["p", "s", "o", "om", "l.eid", "lp.data", "la.eid", "score", "far", "note.list", "eid"],
+    "b": ["p", "n", "c.eid", "as.eid", "eid"],
+    "c": ["q", "back.eid", "when", "eid"],
+}
+_KEYS = st.sampled_from([0, 1, 2, 3, 10, 0.5, "x", "k", "q", "a1", "a2", "c2", "", b"\x0a\x00\x00\x09"])
+
+
+def _simple(path: str) -> st.SearchStrategy[Where]:
+    return st.one_of(
+        st.just(Has(path)),
+        st.builds(OneOf, st.just(path), st.lists(_KEYS, max_size=3).map(tuple)),
+        st.builds(Between, st.just(path), _KEYS, st.none(), st.booleans()),
+        st.builds(Between, st.just(path), st.none(), _KEYS, st.booleans(), st.booleans()),
+        st.builds(TextMatches, st.just(path), _TEXT_TESTS),
+    )
+
+
+def _both(parts: st.SearchStrategy[Where]) -> st.SearchStrategy[Where]:
+    several = st.lists(parts, max_size=3).map(tuple)
+    return st.one_of(st.builds(And, several), st.builds(Or, several), st.builds(Not, parts))
+
+
+@cache
+def _condition(etype: str) -> st.SearchStrategy[tuple[str, Where]]:
+    simple = st.sampled_from(_PATHS[etype]).flatmap(_simple)
+    return st.tuples(st.just(etype), st.recursive(simple, _both, max_leaves=4))
+
+
+def conditions() -> st.SearchStrategy[list[tuple[str, Where]]]:
+    """Entity types, each with a condition on its latest snapshots."""
+    return st.lists(st.one_of([_condition(etype) for etype in EIDS]), min_size=5, max_size=15)

@@ -1,0 +1,159 @@
+"""An application in one process, all real: log, state, worker and snapshot work, stepped by the test."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+
+from sample_settings import Setting
+from workers_kit import NEVER, PARTITIONS, Cluster, OneWorker
+
+from dp3.engine.snapshots import phases
+from dp3.engine.snapshots.doc import decode_doc, expand
+from dp3.engine.snapshots.plans import Limits
+from dp3.engine.snapshots.setup import SnapshotSettings
+from dp3.log.port import Append
+from dp3.model.partition import partition_of
+from dp3.model.wire import WirePoint, WireTask, encode_tasks
+from dp3.store.query import EVERYTHING, Where
+from dp3.store.snapshots import Key, Run
+
+SECOND_US = 1_000_000
+APPEND_US = 4
+"""Every append takes some time, so that append times never run ahead of the clock."""
+
+MOST_STEPS = 10_000
+"""No run of a test takes so many slices."""
+
+FIRST_TIME, LAST_TIME = 0, 1 << 62
+
+Doc = dict[str, Any]
+
+
+@contextmanager
+def an_application() -> Iterator["Application"]:
+    with TemporaryDirectory() as directory:
+        application = Application(Path(directory))
+        try:
+            yield application
+        finally:
+            application.close()
+
+
+class Application:
+    """What a scenario acts on; `restart` comes first."""
+
+    def __init__(self, directory: Path) -> None:
+        self._cluster = Cluster(directory, 0)
+        self.clock, self.log, self.store = self._cluster.clock, self._cluster.log, self._cluster.store
+        self._workers: list[OneWorker] = []
+
+    def close(self) -> None:
+        self._end_workers()
+        self._cluster.close()
+
+    def restart(self, setting: Setting, processes: int = 1) -> None:
+        """End all workers and start others with a setting."""
+        self._end_workers()
+        self._cluster.processes = processes
+        settings = SnapshotSettings(NEVER, Limits(keep_empty=setting.keep_empty))
+        self._workers = [
+            OneWorker(self._cluster, index, setting.registrar, settings) for index in range(processes)
+        ]
+
+    def _end_workers(self) -> None:
+        for worker in self._workers:
+            worker.stop()
+
+    def _offsets(self, worker: OneWorker) -> dict[int, int]:
+        offsets: dict[int, int] = {}
+        for partition, lane, offset in self.store.positions():
+            if partition % len(self._workers) == worker.lease.index:
+                offsets[lane] = min(offset, offsets.get(lane, offset))
+        return offsets
+
+    # -- what happens --------------------------------------------------------------------------------
+    @property
+    def now_us(self) -> int:
+        return self.clock.now_us()
+
+    def wait(self, us: int) -> None:
+        self.clock.advance(us / SECOND_US)
+
+    def wait_until(self, us: int) -> None:
+        self.wait(us - self.now_us)
+
+    def send(self, etype: str, eid: int | str, *points: WirePoint, delete: bool = False) -> None:
+        """Put a task into the log."""
+        task = WireTask(etype, eid, list(points), delete=delete)
+        self.log.append([Append([{partition_of(etype, eid, PARTITIONS): encode_tasks([task])}])])
+        self.wait(APPEND_US)
+
+    def run(self) -> Run:
+        """A snapshot run from its beginning to its end."""
+        begun = self.begin_run()
+        self.finish_run()
+        run = self.last_run()
+        assert run.id == begun.id
+        assert run.status == "complete", run
+        return run
+
+    def finish_run(self) -> None:
+        self._go_on(MOST_STEPS)
+        assert self.store.open_run() is None
+
+    def last_run(self) -> Run:
+        return self.store.last_runs(1)[0]
+
+    def begin_run(self) -> Run:
+        run = self._workers[-1].snapshots.request()
+        assert run is not None
+        return run
+
+    def _go_on(self, steps: int) -> None:
+        """Step all workers through the open run, `steps` times or until it is over. Nothing arrives."""
+        for _ in range(steps):
+            if self.store.open_run() is None:
+                return
+            for worker in self._workers:
+                worker.snapshots.step(partial(self._offsets, worker), patient=True)
+
+    def go_on_slowly(self, pieces: int) -> None:
+        """Go on with the open run, at most so many times by the smallest piece that there is."""
+        with patch.object(phases, "SLICE_S", 0.0):
+            self._go_on(pieces)
+
+    def process(self) -> None:
+        """Let the workers do everything that waits."""
+        while any(worker.step() for worker in self._workers):
+            pass
+
+    # -- what readers see ----------------------------------------------------------------------------
+    def snapshots(self, etype: str, eid: int | str) -> list[tuple[int, Doc]]:
+        """(run time, snapshot) of all runs that saw the entity, from the rows that were stored."""
+        rows = self.store.snapshots_of(etype, str(eid))
+        if not rows:
+            return []
+        runs = self.store.runs_between(FIRST_TIME, LAST_TIME)
+        covered = self.store.covered(rows[0].entity, [run.id for run in runs])
+        seen = [run for run in runs if run.id in covered and run.id >= rows[0].run]
+        return [(run.time, expand(decode_doc(_row_at(rows, run)), run.time)) for run in seen]
+
+    def shows(self, etype: str, eid: int | str, run_time: int) -> bool:
+        return any(time == run_time for time, _ in self.snapshots(etype, eid))
+
+    def latest(self, etype: str, where: Where = EVERYTHING) -> dict[str, tuple[int, Doc]]:
+        """(run time, snapshot) of all entities for which a condition holds, by id."""
+        found = self.store.find(etype, where, limit=None)
+        return {row.eid: (row.run_time, expand(decode_doc(row.doc), row.run_time)) for row in found}
+
+    def distinct(self, etype: str, path: str) -> dict[Key, int]:
+        return dict(self.store.distinct(etype, path))
+
+
+def _row_at(rows: Sequence[Any], run: Run) -> bytes:
+    document: bytes = [row.doc for row in rows if row.run <= run.id][-1]
+    return document

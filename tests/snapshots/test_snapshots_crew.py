@@ -1,0 +1,82 @@
+"""Who processes units, and how many at a time."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import wait
+
+from dp3.engine.snapshots.correlate import Unit, UnitResult
+from dp3.engine.snapshots.crew import Crew, Process
+from dp3.hooks.pool import DaemonPool
+
+UNIT = Unit([], linked=False)
+UNITS = 8
+
+
+def driven(crew: Crew, process: Process, units: int = UNITS) -> UnitResult:
+    """Drive the crew as the worker does, with very short slices."""
+    result = UnitResult()
+    for awaited in crew.process([UNIT] * units, process, result):
+        if awaited is not None:
+            wait((awaited,), 0.01)
+    return result
+
+
+def a_crew(threads: int = 4) -> Crew:
+    return Crew(DaemonPool(threads, "crew"), threads)
+
+
+def computing(threads: list[threading.Thread]) -> Callable[[Unit], UnitResult]:
+    def process(unit: Unit) -> UnitResult:
+        threads.append(threading.current_thread())
+        sum(range(20_000))
+        return UnitResult(failed=[1])
+
+    return process
+
+
+def test_what_all_units_made_is_put_together() -> None:
+    assert driven(a_crew(), lambda unit: UnitResult(failed=[1])).failed == [1] * UNITS
+
+
+def test_hooks_that_wait_run_side_by_side() -> None:
+    together = threading.Barrier(4)
+
+    def process(unit: Unit) -> UnitResult:
+        together.wait(20)
+        return UnitResult()
+
+    driven(a_crew(threads=4), process)
+
+
+def test_no_more_threads_are_taken_than_allowed() -> None:
+    running, most, lock = 0, 0, threading.Lock()
+    pause = threading.Event()
+
+    def process(unit: Unit) -> UnitResult:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        pause.wait(0.03)
+        with lock:
+            running -= 1
+        return UnitResult()
+
+    driven(a_crew(threads=2), process)
+    assert most == 2
+
+
+def test_hooks_that_only_compute_soon_run_in_the_calling_thread() -> None:
+    crew, threads = a_crew(), list[threading.Thread]()
+    while threading.current_thread() not in threads:
+        driven(crew, computing(threads))
+
+
+def test_the_first_units_never_run_in_the_calling_thread() -> None:
+    threads = list[threading.Thread]()
+    driven(a_crew(), computing(threads))
+    assert threading.current_thread() not in threads
+
+
+def test_nothing_is_done_for_no_units() -> None:
+    assert driven(a_crew(), computing([]), units=0) == UnitResult()

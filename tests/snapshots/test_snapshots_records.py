@@ -1,0 +1,398 @@
+"""What hooks get of a snapshot, and what is stored of what they leave."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from value_builders import a_model, observed, plain
+
+from dp3.engine.snapshots.doc import Doc, decode_doc, encode_doc, expand
+from dp3.engine.snapshots.fields import RecordPlan, plan_records
+from dp3.engine.snapshots.leftovers import MAX_PARTS
+from dp3.engine.snapshots.records import Settled, open_record, settle
+from dp3.engine.snapshots.terms import Terms
+from dp3.model.mac import MACAddress
+
+NOW = 5
+HALF = Terms(500_000_000, 1, 0, 10, 0, 0)
+FULL = Terms(1_000_000_000, 1, 0, 10, 0, 0)
+
+PLAN = plan_records(
+    a_model(
+        {
+            "p": plain("int"),
+            "f": plain("float"),
+            "ip": plain("ipv4"),
+            "set": plain("set<string>"),
+            "j": plain("json"),
+            "d": plain("dict<at:time,o?:mac>"),
+            "o": observed("int"),
+            "m": observed("string", multi_value=True),
+            "l": observed("link<ip,int>"),
+            "ls": plain("array<link<b>>"),
+            "lm": observed("link<b>", multi_value=True),
+        }
+    ),
+    "a",
+)
+
+DOC = Doc(
+    {
+        "eid": "e",
+        "p": 1,
+        "f": 2.0,
+        "ip": "1.2.3.4",
+        "set": ["a", "b"],
+        "j": {"eid": 1, "record": {"eid": 2}, "n": [1]},
+        "d": {"at": "2020-01-01T00:00:00Z", "o": None},
+        "o": 7,
+        "m": ["x", "y"],
+        "l": {"eid": "1.2.3.4", "data": 3},
+        "ls": [{"eid": 1}, {"eid": 2}],
+        "lm": [{"eid": 1}, {"eid": 2}],
+    },
+    {"o": HALF, "m": [FULL, HALF], "l": FULL, "lm": [HALF, FULL]},
+)
+
+Hook = Callable[[dict[str, Any]], object]
+
+
+def after(*hooks: Hook, doc: Doc = DOC, plan: RecordPlan = PLAN) -> Settled:
+    """The snapshot after these hooks."""
+    record = open_record(doc, plan, NOW)
+    for hook in hooks:
+        hook(record.values)
+    return settle(record, plan)
+
+
+def setting(**values: Any) -> Hook:
+    return lambda record: record.update(values)
+
+
+def deleting(*names: str) -> Hook:
+    return lambda record: [record.pop(name) for name in names]
+
+
+def with_values(**values: Any) -> dict[str, Any]:
+    return {**DOC.values, **values}
+
+
+def assert_stored(settled: Settled, **changed: Any) -> None:
+    """Nothing but these values is different, and nothing was refused."""
+    assert settled.problems == {}
+    assert settled.doc == DOC._replace(values=with_values(**changed))
+    assert decode_doc(encode_doc(settled.doc)) == settled.doc
+
+
+# -- what hooks get ----------------------------------------------------------------------------------
+
+
+def test_hooks_get_typed_values_with_their_confidences() -> None:
+    assert open_record(DOC, PLAN, NOW).values == {
+        "eid": "e",
+        "p": 1,
+        "f": 2.0,
+        "ip": IPv4Address("1.2.3.4"),
+        "set": ["a", "b"],
+        "j": {"eid": 1, "record": {"eid": 2}, "n": [1]},
+        "d": {"at": datetime(2020, 1, 1, tzinfo=UTC), "o": None},
+        "o": 7,
+        "o#c": 0.5,
+        "m": ["x", "y"],
+        "m#c": [1.0, 0.5],
+        "l": {"eid": IPv4Address("1.2.3.4"), "data": 3},
+        "l#c": 1.0,
+        "ls": [{"eid": 1}, {"eid": 2}],
+        "lm": [{"eid": 1}, {"eid": 2}],
+        "lm#c": [0.5, 1.0],
+    }
+
+
+def test_ids_are_typed() -> None:
+    plan = plan_records(a_model({}, id_data_type="mac"), "a")
+    record = open_record(Doc({"eid": "00:01:02:03:04:05"}, {}), plan, NOW)
+    assert record.values == {"eid": MACAddress("00:01:02:03:04:05")}
+    assert settle(record, plan) == (record.doc, {})
+
+
+def test_a_value_that_does_not_fit_the_model_any_more_is_given_as_it_is() -> None:
+    values = {"eid": "e", "ip": 5, "d": 5, "l": {"eid": 1, "data": 1}, "lm": "text", "removed": {"k": [1]}}
+    record = open_record(Doc(values, {}), PLAN, NOW)
+    assert record.values == values
+    assert settle(record, PLAN) == (Doc(values, {}), {})
+
+
+# -- what nobody changed -----------------------------------------------------------------------------
+
+
+def test_what_hooks_only_read_stays() -> None:
+    assert_stored(after())
+
+
+def test_hooks_cannot_reach_the_document_through_their_record() -> None:
+    before = deepcopy(DOC)
+
+    def spoil(record: dict[str, Any]) -> None:
+        record["j"]["n"].append(2)
+        record["ls"][0]["eid"] = 9
+        record["m"].clear()
+        record["m#c"].clear()
+        record["d"]["o"] = "x"
+
+    after(spoil)
+    assert before == DOC
+
+
+def test_setting_an_equal_value_changes_nothing() -> None:
+    same = {"set": ("a", "b"), "ip": IPv4Address("1.2.3.4"), "o#c": 0.5, "m#c": [1.0, 0.5]}
+    assert_stored(after(setting(**same)))
+
+
+# -- records of linked entities ----------------------------------------------------------------------
+
+
+def attaching(record: dict[str, Any]) -> None:
+    """What the engine does for linked entities: records that refer to each other."""
+    other = {"eid": 1, "back": {"eid": "e", "record": record}}
+    record["l"]["record"] = other
+    for link in (*record["ls"], *record["lm"]):
+        link["record"] = other
+
+
+def test_records_of_linked_entities_are_not_stored() -> None:
+    assert_stored(after(attaching))
+
+
+def test_records_are_stripped_wherever_a_hook_left_a_link() -> None:
+    def copy_links(record: dict[str, Any]) -> None:
+        record["best"] = record["l"]
+        record["deep"] = {"in": [[record["ls"][0]], ({"eid": 2, "record": {"eid": 2}},)]}
+
+    stored = {"best": {"eid": "1.2.3.4", "data": 3}, "deep": {"in": [[{"eid": 1}], [{"eid": 2}]]}}
+    assert_stored(after(attaching, copy_links), **stored)
+
+
+def test_a_copied_record_is_stored_without_those_of_its_links() -> None:
+    settled = after(attaching, lambda record: record.update(peer=record["l"]["record"]))
+    assert_stored(settled, peer={"eid": 1, "back": {"eid": "e"}})
+
+
+def test_a_record_replaced_by_anything_is_stripped_from_a_relation() -> None:
+    settled = after(attaching, lambda record: record["l"].update(record=None))
+    assert_stored(settled)
+
+
+def test_data_that_looks_like_a_record_stays_where_it_was() -> None:
+    settled = after(lambda record: record["j"]["n"].append(2))
+    assert settled.doc.values["j"]["n"] == [1, 2]
+    assert after().doc.values["j"] == DOC.values["j"]
+
+
+@pytest.mark.parametrize("value", [None, "gone", 5, [], [None, {"no": "eid"}], {"eid": "5.6.7.8"}])
+def test_links_can_be_replaced_by_anything(value: Any) -> None:
+    assert_stored(after(attaching, setting(l=value, ls=value, lm=value)), l=value, ls=value, lm=value)
+
+
+# -- confidences -------------------------------------------------------------------------------------
+
+
+def test_a_changed_confidence_is_stored_literally() -> None:
+    settled = after(setting(**{"o#c": 0.25, "m#c": [1.0, 0.75]}))
+    assert settled.problems == {}
+    assert settled.doc.values == DOC.values
+    assert settled.doc.literals == {"o#c": 0.25, "m#c": [1.0, 0.75]}
+    assert settled.doc.terms == {"l": FULL, "lm": [HALF, FULL]}
+    assert expand(settled.doc, 1_000)["o#c"] == 0.25
+
+
+def test_a_confidence_changed_in_place_is_stored_literally() -> None:
+    settled = after(lambda record: record["m#c"].append(0.1))
+    assert settled.doc.literals == {"m#c": [1.0, 0.5, 0.1]}
+
+
+def test_a_deleted_confidence_is_gone() -> None:
+    settled = after(deleting("o#c", "m#c"))
+    assert settled.doc == Doc(DOC.values, {"l": FULL, "lm": [HALF, FULL]})
+    assert not {"o#c", "m#c"} & expand(settled.doc, NOW).keys()
+
+
+def test_a_changed_value_keeps_the_terms_of_its_confidence() -> None:
+    assert_stored(after(setting(o=8, m=["z"])), o=8, m=["z"])
+
+
+def test_a_deleted_value_leaves_its_confidence_as_it_was() -> None:
+    settled = after(deleting("o"))
+    assert "o" not in settled.doc.values
+    assert "o" not in settled.doc.terms
+    assert settled.doc.literals == {"o#c": 0.5}
+
+
+def test_confidences_of_other_values_are_literals() -> None:
+    settled = after(setting(**{"score": 5, "score#c": 0.5, "p#c": 1}))
+    assert settled.doc.literals == {"score#c": 0.5, "p#c": 1}
+    assert settled.doc.values == with_values(score=5)
+
+
+# -- new and changed values --------------------------------------------------------------------------
+
+
+def test_values_that_are_no_attributes_are_kept_in_wire_form() -> None:
+    extra = {
+        "at": datetime(2020, 1, 1, tzinfo=UTC),
+        "seen": {IPv4Address("2.0.0.1"), IPv4Address("1.0.0.1")},
+        "who": {"mac": MACAddress("00:01:02:03:04:05"), "n": None},
+    }
+    stored = {
+        "at": "2020-01-01T00:00:00Z",
+        "seen": ["1.0.0.1", "2.0.0.1"],
+        "who": {"mac": "00:01:02:03:04:05", "n": None},
+    }
+    assert_stored(after(setting(**extra)), **stored)
+
+
+def test_values_are_in_the_order_of_the_model_then_of_their_names() -> None:
+    def shuffle(record: dict[str, Any]) -> None:
+        record |= {"zz": 1, "aa": 2, "p": record.pop("p")}
+
+    assert list(after(shuffle).doc.values) == [*DOC.values, "aa", "zz"]
+
+
+def test_changed_values_of_attributes_become_canonical() -> None:
+    settled = after(setting(f=3, set=["b", "a", "b"], d={"at": "2020-01-01 01:00:00+01:00", "o": None}))
+    assert_stored(settled, f=3.0)
+
+
+def test_values_of_another_type_than_the_attribute_are_kept() -> None:
+    assert_stored(after(setting(p="many", ip=None, set=5, m="z")), p="many", ip=None, set=5, m="z")
+
+
+def test_numbers_that_are_equal_but_of_another_type_are_changes() -> None:
+    assert type(after(setting(p=True)).doc.values["p"]) is bool
+    assert type(after(setting(p=1.0)).doc.values["p"]) is float
+
+
+def test_deleted_values_are_gone() -> None:
+    settled = after(deleting("p", "m", "m#c"))
+    assert settled.doc.values.keys() == DOC.values.keys() - {"p", "m"}
+    assert settled.problems == {}
+
+
+# -- what cannot be stored ---------------------------------------------------------------------------
+
+
+class Hostile(dict[str, Any]):
+    def items(self) -> Any:
+        raise RuntimeError("not today")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("nor this")
+
+
+def a_cycle() -> list[Any]:
+    cycle: list[Any] = []
+    cycle.append({"again": cycle})
+    return cycle
+
+
+def a_deep_list() -> list[Any]:
+    deep: list[Any] = []
+    for _ in range(5_000):
+        deep = [deep]
+    return deep
+
+
+def a_bomb() -> list[Any]:
+    """Few lists that look like 2⁶⁰ elements."""
+    bomb: list[Any] = [1]
+    for _ in range(60):
+        bomb = [bomb, bomb]
+    return bomb
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (object(), "object has no JSON form"),
+        (float("nan"), "nan is not allowed"),
+        (float("inf"), "inf is not allowed"),
+        (2**64, "64 bits"),
+        ("\ud800", "surrogate"),
+        ({1: 2}, "keys must be text"),
+        (Hostile(a=1), "not today"),
+        (a_cycle(), "contains itself"),
+        (a_deep_list(), "levels deep"),
+        (a_bomb(), f"more than {MAX_PARTS} parts"),
+        (b"bytes", "bytes has no JSON form"),
+    ],
+    ids=["object", "nan", "inf", "large", "surrogate", "key", "hostile", "cycle", "deep", "bomb", "bytes"],
+)
+@pytest.mark.parametrize("name", ["p", "l", "extra"])
+def test_what_cannot_be_stored_is_left_out_and_hurts_nothing_else(name: str, value: Any, reason: str) -> None:
+    settled = after(attaching, setting(**{name: value}, other="kept"))
+    assert settled.problems.keys() == {name}
+    assert reason in settled.problems[name]
+    assert name not in settled.doc.values
+    assert settled.doc.values == {k: v for k, v in with_values(other="kept").items() if k != name}
+
+
+def test_a_record_that_holds_itself_is_left_out() -> None:
+    settled = after(lambda record: record.update(me=record))
+    assert settled.problems.keys() == {"me"}
+    assert settled.doc == DOC
+
+
+@pytest.mark.parametrize("name", [5, None, "", "\ud800", "_time_created", ("a", "b")])
+def test_values_with_impossible_names_are_left_out(name: Any) -> None:
+    def hook(record: dict[Any, Any]) -> None:
+        record[name] = 1
+
+    settled = after(hook)
+    assert len(settled.problems) == 1
+    assert settled.doc == DOC
+
+
+@pytest.mark.parametrize("hook", [setting(eid="other"), setting(eid=object()), deleting("eid")])
+def test_hooks_cannot_change_the_id(hook: Hook) -> None:
+    settled = after(hook)
+    assert settled.problems.keys() == {"eid"}
+    assert settled.doc == DOC
+
+
+# -- laws --------------------------------------------------------------------------------------------
+
+few = settings(max_examples=100, deadline=None)
+names = st.sampled_from(["eid", "p", "ip", "j", "o", "o#c", "m", "m#c", "l", "lm#c", "x", "x#c"])
+finite = st.floats(allow_nan=False, allow_infinity=False)
+scalars = st.none() | st.booleans() | st.integers(-3, 3) | finite | st.text(max_size=3)
+anything = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["eid", "record", "data", "k"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@few
+@given(st.dictionaries(names, anything, max_size=5), st.sets(names))
+def test_whatever_hooks_do_the_result_can_be_stored_and_shown(
+    changes: dict[str, Any], deletions: set[str]
+) -> None:
+    settled = after(attaching, setting(**changes), lambda record: [record.pop(n, None) for n in deletions])
+    assert settled.problems.keys() <= {"eid"}
+    assert decode_doc(encode_doc(settled.doc)) == settled.doc
+    expected = (expand(DOC, NOW).keys() | changes.keys()) - deletions | {"eid"}
+    assert expand(settled.doc, NOW).keys() == expected
+
+
+@few
+@given(st.dictionaries(names, anything, max_size=5))
+def test_opening_and_settling_again_changes_nothing(changes: dict[str, Any]) -> None:
+    once = after(setting(**changes)).doc
+    assert encode_doc(after(doc=once).doc) == encode_doc(once)

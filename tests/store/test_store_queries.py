@@ -1,0 +1,229 @@
+"""Questions about the newest snapshots: rules that every answer keeps."""
+
+from typing import Any
+
+import pytest
+from snapshot_builders import a_run, close, completed, indexed, with_snapshots, written
+from store_builders import an_entity, take_lease
+
+from dp3.store.port import Batch, Lease
+from dp3.store.query import (
+    EVERYTHING,
+    And,
+    Between,
+    DocMatches,
+    Not,
+    OneOf,
+    Or,
+    Order,
+    QueryTooSlow,
+    TextMatches,
+    Where,
+)
+
+
+@pytest.fixture
+def people(store: Any, lease: Lease) -> Any:
+    """Four people in a type `p`, by number as eid; `tags` of the fourth are missing."""
+    entities = {
+        1: {"eid": {1}, "name": {"ann"}, "age": {30}, "tags": {"a", "b"}},
+        2: {"eid": {2}, "name": {"bob"}, "age": {25.5}, "tags": {"b"}},
+        3: {"eid": {3}, "name": {"cyd"}, "age": {30}, "tags": {7, "a"}},
+        10: {"eid": {10}, "name": {"dan"}, "age": {61}},
+    }
+    with_snapshots(store, lease, a_run(store, 1000), "p", entities)
+    return store
+
+
+def eids(store: Any, where: Where = EVERYTHING, *order: Order, **page: Any) -> list[str]:
+    return [found.eid for found in store.find("p", where, order, **page)]
+
+
+def test_without_an_order_entities_come_by_eid_as_it_is_typed(people: Any) -> None:
+    assert eids(people) == ["1", "2", "3", "10"]
+
+
+def test_equal_places_in_an_order_are_by_eid(people: Any) -> None:
+    assert eids(people, EVERYTHING, Order("age")) == ["2", "1", "3", "10"]
+    assert eids(people, EVERYTHING, Order("age", descending=True)) == ["10", "1", "3", "2"]
+
+
+def test_without_a_key_an_entity_comes_first_and_last_when_descending(people: Any) -> None:
+    assert eids(people, EVERYTHING, Order("tags"))[0] == "10"
+    assert eids(people, EVERYTHING, Order("tags", descending=True))[-1] == "10"
+
+
+def test_numbers_are_equal_whatever_their_type(people: Any) -> None:
+    assert eids(people, OneOf("age", (30.0,))) == ["1", "3"]
+    assert eids(people, OneOf("age", ("30",))) == []
+
+
+def test_a_range_finds_keys_of_the_kind_of_its_bounds_only(people: Any) -> None:
+    assert eids(people, Between("tags", low=0)) == ["3"]
+    assert eids(people, Between("tags", high="a")) == ["1", "3"]
+    assert eids(people, Between("tags", low=0, high="z")) == []
+    assert eids(people, Between("tags", low=b"")) == []
+
+
+def test_a_range_without_bounds_is_a_mistake(people: Any) -> None:
+    with pytest.raises(ValueError, match="a range of 'age' needs a lower or an upper bound"):
+        people.find("p", Between("age"))
+
+
+def test_negation_holds_for_entities_without_a_key(people: Any) -> None:
+    assert eids(people, Not(OneOf("tags", ("a",)))) == ["2", "10"]
+
+
+def test_a_text_is_tested_once_for_each_different_key(people: Any) -> None:
+    tested: list[str] = []
+
+    def is_b(text: str) -> bool:
+        tested.append(text)
+        return text == "b"
+
+    assert eids(people, TextMatches("tags", is_b)) == ["1", "2"]
+    assert sorted(tested) == ["a", "b"]
+
+
+def test_documents_are_tested_for_candidates_only(people: Any) -> None:
+    tested: list[tuple[int, bytes]] = []
+
+    def note(time: int, doc: bytes) -> bool:
+        tested.append((time, doc))
+        return True
+
+    assert eids(people, And((DocMatches(note), OneOf("name", ("bob",))))) == ["2"]
+    assert tested == [(1000, b"2")]
+
+
+def test_an_error_of_a_test_reaches_the_one_who_asked(people: Any) -> None:
+    def broken(time: int, doc: bytes) -> bool:
+        raise ZeroDivisionError("no")
+
+    with pytest.raises(ZeroDivisionError):
+        people.count("p", DocMatches(broken))
+    assert people.count("p") == 4
+
+
+def test_thousands_of_values_can_be_asked_for_at_once(people: Any) -> None:
+    many = tuple(range(2, 50_000))
+    assert eids(people, OneOf("eid", many)) == ["2", "3", "10"]
+    assert people.count("p", And((OneOf("eid", many), OneOf("age", (30,))))) == 1
+
+
+def test_hundreds_of_alternatives_can_be_asked_for_at_once(people: Any) -> None:
+    alternatives = Or(tuple(OneOf("age", (age,)) for age in range(3000)))
+    assert eids(people, And((alternatives, Not(OneOf("eid", (1,)))))) == ["3", "10"]
+
+
+def test_too_deeply_nested_conditions_are_refused(people: Any) -> None:
+    deep: Where = EVERYTHING
+    for _ in range(200):
+        deep = Not(deep)
+    with pytest.raises(ValueError, match="nested 100 deep"):
+        people.count("p", deep)
+
+
+def test_unknown_types_and_paths_have_nothing(people: Any) -> None:
+    assert people.find("nobody", order=[Order("x")]) == []
+    assert (people.count("nobody"), people.distinct("p", "x"), people.latest("x", ["1"])) == (0, {}, {})
+    assert eids(people, OneOf("x", (1,))) == []
+
+
+def test_pages_can_be_skipped_and_continued(people: Any) -> None:
+    first = people.find("p", order=[Order("age")], limit=2)
+    rest = people.find("p", order=[Order("age")], limit=None, after=first[-1].cursor)
+    assert [found.eid for found in first + rest] == eids(people, EVERYTHING, Order("age"))
+    assert eids(people, skip=1, limit=2) == ["2", "3"]
+    assert eids(people, limit=0) == []
+
+
+@pytest.mark.parametrize("cursor", ["", "é", "AAAA", "%%%", "x" * 400])
+def test_a_damaged_cursor_is_a_mistake(people: Any, cursor: str) -> None:
+    with pytest.raises(ValueError, match="is no cursor"):
+        people.find("p", after=cursor)
+
+
+def test_a_cursor_of_another_question_is_a_mistake(people: Any) -> None:
+    (found, *_) = people.find("p", OneOf("age", (30,)), [Order("age")])
+    for where, order in ((EVERYTHING, [Order("age")]), (OneOf("age", (30,)), [Order("name")])):
+        with pytest.raises(ValueError, match="cursor is of another question"):
+            people.find("p", where, order, after=found.cursor)
+
+
+def test_distinct_counts_the_entities_of_each_key(people: Any) -> None:
+    assert people.distinct("p", "tags") == {7: 1, "a": 2, "b": 2}
+    assert people.distinct("p", "age") == {25.5: 1, 30: 2, 61: 1}
+
+
+def test_everything_is_counted_without_looking(people: Any) -> None:
+    assert people.count("p") == 4
+    assert people.count("p", Or((OneOf("age", (30,)), OneOf("tags", ("b",))))) == 3
+    assert people.count("p", Or(())) == 0
+
+
+def test_the_latest_snapshots_of_many_entities(people: Any) -> None:
+    latest = people.latest("p", ["10", "2", "99"])
+    assert {eid: found.doc for eid, found in latest.items()} == {"2": b"2", "10": b"10"}
+    assert latest["2"] == people.find("p", OneOf("eid", (2,)))[0]._replace(cursor=latest["2"].cursor)
+    assert [found.eid for found in people.find("p", after=latest["2"].cursor)] == ["3", "10"]
+
+
+def test_the_time_of_a_snapshot_is_that_of_the_newest_run_that_covers_it(store: Any, lease: Lease) -> None:
+    first = a_run(store, 1000)
+    with_snapshots(store, lease, first, "p", {1: {"eid": {1}}, 2: {"eid": {2}}})
+    completed(store, lease, first)
+    close(store, first)
+    second = a_run(store, 2000)
+    written(store, lease, second, {}, missing=[2])
+    assert {found.run_time for found in store.find("p")} == {1000}, "not completed yet"
+    completed(store, lease, second)
+    assert [found.run_time for found in store.find("p")] == [2000, 1000]
+
+
+def test_a_row_of_a_run_at_work_has_the_time_of_that_run(store: Any, lease: Lease) -> None:
+    first = a_run(store, 1000)
+    with_snapshots(store, lease, first, "p", {1: {"eid": {1}}})
+    completed(store, lease, first)
+    close(store, first)
+    second = a_run(store, 2000)
+    written(store, lease, second, {1: b"new"})
+    assert [(found.run_time, found.doc) for found in store.find("p")] == [(2000, b"new")]
+
+
+def test_changed_keys_are_found_and_old_ones_are_not(people: Any, lease: Lease) -> None:
+    old, new = indexed(people, "p", 1, {"age": {30}}), indexed(people, "p", 1, {"age": {31}})
+    written(people, lease, 1, {1: b"x"}, keys_added=new, keys_removed=old)
+    assert eids(people, OneOf("age", (30,))) == ["3"]
+    assert eids(people, OneOf("age", (31,))) == ["1"]
+
+
+def test_values_that_can_not_be_ordered_are_not_indexed(store: Any, lease: Lease) -> None:
+    with_snapshots(store, lease, a_run(store, 1000), "p", {1: {"eid": {1}, "x": {float("nan")}}})
+    assert store.distinct("p", "x") == {}
+    assert eids(store, OneOf("x", (float("nan"),))) == []
+
+
+def test_integers_beyond_64_bits_are_compared_as_floats(store: Any, lease: Lease) -> None:
+    big = 2**2000
+    entities = {1: {"eid": {1}, "x": {2**70}}, 2: {"eid": {2}, "x": {big}}, 3: {"eid": {3}, "x": {-big}}}
+    with_snapshots(store, lease, a_run(store, 1000), "p", entities)
+    assert eids(store, EVERYTHING, Order("x")) == ["3", "1", "2"]
+    assert eids(store, OneOf("x", (2**70,))) == ["1"]
+
+
+def test_an_entity_made_again_has_no_snapshot_until_the_next_run(people: Any, lease: Lease) -> None:
+    people.commit(lease, Batch(deleted=[1], created=[an_entity(people, "1", 11, "p")]))
+    assert eids(people) == ["2", "3", "10"]
+    assert people.latest("p", ["1"]) == {}
+
+
+def test_a_question_that_takes_too_long_is_stopped(open_state: Any) -> None:
+    store = open_state(query_limit_s=0.0)
+    entities = {n: {"eid": {n}} for n in range(1, 4000)}
+    with_snapshots(store, take_lease(store), a_run(store, 1000), "p", entities)
+    with pytest.raises(QueryTooSlow, match="the question about 'p' took longer than 0 s"):
+        store.count("p", Not(OneOf("x", (1,))))
+    with pytest.raises(QueryTooSlow, match="ask for fewer entities"):
+        store.find("p")
+    assert store.distinct("p", "x") == {}, "the connection is as good as new"
