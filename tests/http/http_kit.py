@@ -230,6 +230,7 @@ class Node:
             registrations=self._registrations,
             guard=guard,
             executor=executor,
+            reader=executor,
             settings=SnapshotSettings(cron={"year": 2100}),
         )
         parts = WorkerParts(

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from value_builders import a_model, a_profile, a_timeseries, a_value_plan, observed, plain, seen
 
-from dp3.engine.snapshots.chains import chains_of
+from dp3.engine.snapshots.chains import by_attr, chains_of
 from dp3.engine.snapshots.doc import decode_doc, encode_doc, expand
 from dp3.engine.snapshots.values import NO_PROFILE, AttrPlan, Computed, ValuePlan, compute
 from dp3.history import Observation, Params, Segment, canonical, value_at, values_at
 from dp3.model.wire import CONFIDENCE_UNIT, decode_value, encode_value
-from dp3.store.port import HistoryRow
+from dp3.store.snapshots import hex_of
 
 LAST_TICK = 40
 
@@ -48,7 +48,8 @@ def by_history(history: list[Observation], how: Params, t: int) -> dict[str, Any
 @thorough
 @given(histories, params)
 def test_one_pass_gives_the_canonical_form(history: list[Observation], how: Params) -> None:
-    segments = [Segment(c.t1, c.t2, c.c_sum, c.n, c.v) for c in sorted(chains_of(history, how))]
+    rows = by_attr(a_profile(history={1: history}).observed).get(1, [])
+    segments = [Segment(c.t1, c.t2, c.c_sum, c.n, bytes.fromhex(c.v)) for c in sorted(chains_of(rows, how))]
     assert segments == canonical(history, how)
 
 
@@ -116,19 +117,13 @@ def test_values_are_in_the_order_of_the_model_after_the_id() -> None:
 def test_timeseries_have_no_current_value() -> None:
     model = a_model({"t": a_timeseries(), "o": observed("int")})
     profile = a_profile(history={2: [seen(0, 9, 5)]})
-    profile.history.append(HistoryRow(99, 7, 1, 0, 9, None, encode_value({"x": [1]})))
+    profile.chunks.append((1, 0, 9, hex_of({"x": [1]})))
     assert compute("e", profile, a_value_plan(model), 5).values == {"eid": "e", "o": 5}
 
 
 def test_rows_of_attributes_that_left_the_model_are_not_shown() -> None:
     profile = a_profile(plain={8: 1}, history={9: [seen(0, 9, 5)]})
     assert compute("e", profile, a_value_plan(a_model({"p": plain("int")})), 5).values == {"eid": "e"}
-
-
-def test_rows_without_confidence_do_not_count_as_observations() -> None:
-    profile = a_profile()
-    profile.history.append(HistoryRow(1, 7, 1, 0, 9, None, encode_value({"x": [1]})))
-    assert compute("e", profile, a_value_plan(a_model({"o": observed("int")})), 5).values == {"eid": "e"}
 
 
 def test_mirrors_are_there_even_when_nothing_refers_to_the_entity() -> None:

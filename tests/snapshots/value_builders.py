@@ -7,7 +7,7 @@ from dp3.engine.snapshots.values import ValuePlan, plan_values
 from dp3.history import Observation
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import CONFIDENCE_UNIT, encode_value
-from dp3.store.port import HistoryRow, PlainRow, ProfileRows
+from dp3.store.snapshots import Profile, hex_of
 
 ENTITY = 7
 
@@ -52,18 +52,14 @@ def a_value_plan(model: ModelSpec, etype: str = "a") -> ValuePlan:
 
 def a_profile(
     plain: Mapping[int, Any] | None = None, history: Mapping[int, list[Observation]] | None = None
-) -> ProfileRows:
-    """Rows of an entity by the numbers of its attributes; the values of `history` are encoded already."""
-    rows = [(attr, seen) for attr, all_seen in (history or {}).items() for seen in all_seen]
-    return ProfileRows(
-        created=0,
-        plain=[PlainRow(ENTITY, attr, 0, encode_value(v)) for attr, v in (plain or {}).items()],
-        history=[
-            HistoryRow(key, ENTITY, attr, seen.t1, seen.t2, seen.c, seen.v)
-            for key, (attr, seen) in enumerate(rows)
-        ],
-        ttl={},
-    )
+) -> Profile:
+    """A profile by the numbers of attributes; the values of `history` are encoded already."""
+    observed = [
+        (attr, seen.t1, seen.t2, seen.c, seen.v.hex().upper())
+        for attr, all_seen in (history or {}).items()
+        for seen in all_seen
+    ]
+    return Profile(ENTITY, 0, [(attr, 0, hex_of(v)) for attr, v in (plain or {}).items()], observed)
 
 
 def seen(t1: int, t2: int, v: Any, c: float = 1.0) -> Observation:

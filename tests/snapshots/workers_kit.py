@@ -107,6 +107,7 @@ class OneWorker:
             registrations=registrations,
             guard=guard,
             executor=executor,
+            reader=executor,
             settings=settings,
         )
         self.worker = Worker(

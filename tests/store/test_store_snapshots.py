@@ -10,7 +10,7 @@ from store_builders import an_entity, created, entity_key, history, outbox_row, 
 
 from dp3.store.port import Batch, Lease, LeaseLost
 from dp3.store.query import EVERYTHING, Order
-from dp3.store.snapshots import SnapshotBatch, StoredSnapshot
+from dp3.store.snapshots import Profile, SnapshotBatch, StoredSnapshot, hex_of
 
 TABLES = ("snapshot", "latest", "missing", "current", "link", "garbage")
 
@@ -130,15 +130,27 @@ def test_own_entities_of_some_types_come_in_pages_by_key(store: Any) -> None:
 
 
 def test_many_entities_and_their_profiles_are_read_at_once(store: Any, lease: Lease) -> None:
-    created(store, lease, "d1", 1, plain=[plain(store, 1, "name", "x")], ttl=[(1, "base", 9)])
-    rows = [history(store, 1, attr, n, offset=n) for n, attr in enumerate(["z", "a", "z"], start=1)]
-    store.commit(lease, Batch(history=rows))
+    created(store, lease, "d1", 1, plain=[plain(store, 1, "name", "x")])
+    seen = [history(store, 1, attr, n, offset=n) for n, attr in enumerate(["z", "a", "z"], start=1)]
+    store.commit(lease, Batch(history=seen))
     created(store, lease, "d2", 2)
-    profiles = store.profiles([1, 2, 3]).items()
-    read = {key: found._replace(history=sorted(found.history)) for key, found in profiles}
-    assert read == {1: store.profile("device", "d1"), 2: store.profile("device", "d2")}
+    name = store.attr_id("device", "name")
+    rows = sorted((row.attr, row.t1, row.t2, row.c, row.v.hex().upper()) for row in seen)
+    profiles = store.profiles([1, 2, 3])
+    (written,) = {written for _, written, _ in profiles[1].plain}
+    assert profiles == {1: Profile(1, 1, [(name, written, hex_of("x"))], rows), 2: Profile(2, 1)}
+    assert written == store.profile("device", "d1").plain[0].written
     etype = store.etype_id("device")
     assert store.entities_of([2, 3, 1]) == {1: (etype, "d1", 1), 2: (etype, "d2", 1)}
+
+
+def test_timeseries_and_lifetimes_are_read_if_the_whole_profile_is_wanted(store: Any, lease: Lease) -> None:
+    created(store, lease, "d1", 1, ttl=[(1, "base", 9)])
+    chunk = history(store, 1, "traffic", 1, offset=1)._replace(c=None)
+    store.commit(lease, Batch(history=[chunk]))
+    assert store.profiles([1])[1] == Profile(1, 1)
+    chunks = [(chunk.attr, chunk.t1, chunk.t2, chunk.v.hex().upper())]
+    assert store.profiles([1], whole=True)[1] == Profile(1, 1, chunks=chunks, ttl={"base": 9})
 
 
 def test_types_without_snapshots_are_forgotten_but_not_their_old_rows(store: Any, lease: Lease) -> None:

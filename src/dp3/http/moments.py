@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from dp3.engine.profiles import known_at
+import msgspec
+
 from dp3.engine.snapshots.doc import expand
 from dp3.engine.snapshots.values import ValuePlan, compute, plan_values
 from dp3.http.queries.documents import Document
@@ -15,7 +16,7 @@ from dp3.http.services import State
 from dp3.http.snapshots import Listing, Window
 from dp3.model.attrspec import AttrSpecReadOnly
 from dp3.model.spec import ModelSpec
-from dp3.store.port import ProfileRows
+from dp3.store.snapshots import Profile
 
 PAGE_ENTITIES = 200
 """Entities whose profiles are read at once."""
@@ -56,11 +57,11 @@ class Moments:
 
     def values(self, etype: str, eid: str, at: int) -> Document | None:
         """The values of an entity, None if it does not exist."""
-        rows = self._state.profile(etype, eid)
-        if rows is None:
-            return None
-        mirrors = self.mirrors(etype, [eid], at)
-        return self._document(etype, eid, rows, at, mirrors[eid])
+        entity = (self._types[etype].number, eid)
+        keys = [existing.key for existing in self._state.find_entities([entity]).values()]
+        for profile in self._state.profiles(keys).values():
+            return self._document(etype, eid, profile, at, self.mirrors(etype, [eid], at)[eid])
+        return None
 
     def mirrors(self, etype: str, eids: Sequence[str], at: int) -> dict[str, dict[str, list[Document]]]:
         """Entity id → mirror attribute → links to the entities that refer to it."""
@@ -125,10 +126,11 @@ class Moments:
             after = page[-1][1]
 
     def _document(
-        self, etype: str, eid: str, rows: ProfileRows, at: int, mirrors: Mapping[str, list[Any]]
+        self, etype: str, eid: str, profile: Profile, at: int, mirrors: Mapping[str, list[Any]]
     ) -> Document:
         plan = self._types[etype].values
-        known = rows._replace(plain=list(known_at(rows.plain, at)))
+        stored = [row for row in profile.plain if row[1] <= at]
+        known = msgspec.structs.replace(profile, plain=stored)
         return expand(compute(plan.eid(eid), known, plan, at, mirrors).doc, at)
 
 

@@ -8,26 +8,72 @@ entities, by the owner of the component's smallest entity.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from dp3.store.port import Lease, LinkRow, OutboxRow, ProfileRows
+import msgspec
+
+from dp3.model.wire import decode_value, encode_value
+from dp3.store.port import Lease, LinkRow, OutboxRow
 
 __all__ = [
     "Edge",
+    "Hex",
     "Key",
     "LinkRow",
     "Node",
+    "Observed",
     "Phase",
+    "Profile",
     "Run",
     "SnapshotBatch",
     "SnapshotStore",
+    "Stored",
+    "StoredChunk",
     "StoredSnapshot",
     "WorkerRun",
+    "hex_of",
+    "value_of",
 ]
 
 Key = int | float | str | bytes
 """An index key; keys of one path compare as the values do: numbers and times as numbers, texts by code
 point, addresses as packed bytes."""
+
+
+Hex: TypeAlias = str
+"""An encoded value as hexadecimal digits, which compare as its bytes do."""
+
+Observed: TypeAlias = tuple[int, int, int, int, Hex]
+"""One observation: number of the attribute, `t1`, `t2` (µs), confidence (10⁻⁹), value. A plain tuple, because
+runs read very many."""
+
+Stored: TypeAlias = tuple[int, int, Hex]
+"""A plain value: number of the attribute, when it was written (µs), value."""
+
+StoredChunk: TypeAlias = tuple[int, int, int, Hex]
+"""One data-point of a timeseries: number of the attribute, `t1`, `t2` (µs), value."""
+
+
+class Profile(msgspec.Struct, array_like=True, frozen=True):
+    """What snapshots of an entity are made of: `observed` by attribute, within one in any order. `chunks` and
+    `ttl` are there only if the whole was asked for."""
+
+    key: int
+    created: int
+    plain: list[Stored] = []
+    observed: list[Observed] = []
+    chunks: list[StoredChunk] = []
+    ttl: dict[str, int] = {}
+
+
+def hex_of(value: Any) -> Hex:
+    """The stored form of a wire value."""
+    return encode_value(value).hex().upper()
+
+
+def value_of(stored: Hex) -> Any:
+    """The inverse of `hex_of`."""
+    return decode_value(bytes.fromhex(stored))
 
 
 class Edge(NamedTuple):
@@ -162,9 +208,9 @@ class SnapshotStore(Protocol):
         """key → (type, eid, created) of those that exist."""
         ...
 
-    def profiles(self, keys: Sequence[int]) -> dict[int, ProfileRows]:
-        """`ProfileRows` of many entities (those that exist) with a constant number of queries; their history
-        is in no particular order."""
+    def profiles(self, keys: Sequence[int], whole: bool = False) -> dict[int, Profile]:
+        """The profiles of those of the entities that exist. Holds the interpreter's lock for a moment only:
+        other threads can compute meanwhile."""
         ...
 
     def latest_rows(self, keys: Sequence[int]) -> dict[int, StoredSnapshot]:
@@ -183,7 +229,9 @@ class SnapshotStore(Protocol):
         """Links through these relations that hold after `until_after`, by (attr, source, target)."""
         ...
 
-    def nodes(self, ids: Sequence[int]) -> dict[int, Node]: ...
+    def nodes(self, ids: Sequence[int]) -> dict[int, Node]:
+        """What nodes are, by id. Lets other threads compute meanwhile, as `profiles` does."""
+        ...
 
     def incoming(
         self, targets: Sequence[tuple[int, str]], attrs: Sequence[int], at: int

@@ -5,15 +5,14 @@ order of `t1`, whether a row continues a united segment depends on earlier rows 
 united segments, which decide on bridging, become known in their order.
 """
 
-from collections.abc import Iterable
-from typing import TypeAlias
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 import msgspec
 
 from dp3.history import Params
-
-Row: TypeAlias = tuple[int, int, int, bytes]
-"""`t1`, `t2` (µs), confidence (10⁻⁹), encoded value."""
+from dp3.store.snapshots import Hex, Observed
 
 
 class Chain(msgspec.Struct, order=True, gc=False):
@@ -22,28 +21,37 @@ class Chain(msgspec.Struct, order=True, gc=False):
 
     t1: int
     t2: int
-    v: bytes
+    v: Hex
     c_sum: int
     n: int
     moment: int = 0
 
 
-def chains_of(rows: Iterable[Row], params: Params) -> list[Chain]:
-    """The canonical segments of a history, by `t1` (equal ones in any order)."""
+def by_attr(rows: Iterable[Observed]) -> dict[int, list[Observed]]:
+    """The observations of each attribute, in their natural order."""
+    return {attr: list(group) for attr, group in groupby(sorted(rows), itemgetter(0))}
+
+
+def chains_of(rows: Sequence[Observed], params: Params) -> list[Chain]:
+    """The canonical segments of the history of one attribute, by `t1` (equal ones in any order).
+
+    `rows` are in their natural order, all of one attribute."""
     if not params.aggregate:
-        return sorted(Chain(t1, t2, v, c, 1) for t1, t2, c, v in rows)
-    reach = params.pre + params.post
-    separate = not params.multi_value
+        return sorted(Chain(t1, t2, v, c, 1) for _, t1, t2, c, v in rows)
+    return _joined(rows, params.pre + params.post, not params.multi_value)
+
+
+def _joined(rows: Iterable[Observed], reach: int, separate: bool) -> list[Chain]:
+    """`separate`: another value that starts in a gap keeps its neighbours apart."""
     chains: list[Chain] = []
-    last: dict[bytes, Chain] = {}
+    last: dict[Hex, Chain] = {}
     moment, start = 0, None
-    for t1, t2, c, v in sorted(rows):
+    for _, t1, t2, c, v in rows:
         chain = last.get(v)
-        gap = 0 if chain is None else t1 - chain.t2
-        if chain is None or gap > 0:
+        if chain is None or t1 > chain.t2:
             if t1 != start:
                 moment, start = moment + 1, t1
-            if chain is None or gap > reach or (separate and moment - chain.moment > 1):
+            if chain is None or t1 - chain.t2 > reach or (separate and moment - chain.moment > 1):
                 last[v] = chain = Chain(t1, t2, v, c, 1, moment)
                 chains.append(chain)
                 continue

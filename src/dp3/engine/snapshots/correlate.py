@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
+
 from dp3.engine.snapshots.calling import HookCaller
 from dp3.engine.snapshots.doc import Doc
 from dp3.engine.snapshots.links import links_in, without_missing
@@ -15,8 +17,8 @@ from dp3.engine.snapshots.records import Record, open_record, settle
 from dp3.engine.snapshots.values import compute
 from dp3.hooks.outcome import HookError
 from dp3.hooks.table import Hook
-from dp3.model.wire import WireTask, encode_value
-from dp3.store.port import HistoryRow, PlainRow, ProfileRows
+from dp3.model.wire import WireTask
+from dp3.store.snapshots import Profile, hex_of
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ class Member(NamedTuple):
     entity: int
     plan: SnapshotType
     eid: int | str
-    profile: ProfileRows
+    profile: Profile
     mirrors: Mapping[str, list[Any]]
 
 
@@ -56,10 +58,9 @@ class UnitResult:
 
 
 class _Open(NamedTuple):
-    """A member while hooks run; `profile` has the results of timeseries hooks in it."""
+    """A member while hooks run."""
 
     member: Member
-    profile: ProfileRows
     record: Record
 
     @property
@@ -113,15 +114,15 @@ class Correlator:
         if linked and not self._plans.keep_empty:
             doc = without_missing(doc, plan.attached, lambda etype, eid: (etype, eid) not in missing)
         record = open_record(doc, plan.records, self._time)
-        return _Open(member, profile, record)
+        return _Open(member, record)
 
-    def _after_timeseries(self, member: Member, effects: Effects) -> ProfileRows:
+    def _after_timeseries(self, member: Member, effects: Effects) -> Profile:
         """The profile with what timeseries hooks return for this entity in it."""
         plan, profile = member.plan, member.profile
         entity = (plan.etype, plan.records.fields["eid"].read(member.eid))
         tasks: list[WireTask] = []
         for number, attr in plan.timeseries.items():
-            rows = [row for row in profile.history if row.attr == number]
+            rows = [row for row in profile.chunks if row[0] == number]
             for hook in self._hooks.timeseries[plan.etype, attr.name] if rows else ():
                 history = chunks(rows, attr.read)
                 tasks += self._caller.call(hook, entity, member.eid, effects, plan.etype, attr.name, history)
@@ -167,17 +168,17 @@ def _attach(opened: Sequence[_Open]) -> None:
                 link["record"] = {"eid": link["eid"]} if target is None else target
 
 
-def _with_points(member: Member, tasks: Sequence[WireTask], time: int) -> ProfileRows:
+def _with_points(member: Member, tasks: Sequence[WireTask], time: int) -> Profile:
     profile, numbers = member.profile, member.plan.numbers
-    plain, history = list(profile.plain), list(profile.history)
+    plain, observed = list(profile.plain), list(profile.observed)
     for task in tasks:
         for point in task.points:
-            number, value = numbers[point.attr], encode_value(point.v)
+            number, value = numbers[point.attr], hex_of(point.v)
             if point.t1 is None or point.t2 is None:
-                plain.append(PlainRow(member.entity, number, time, value))
-            else:
-                history.append(HistoryRow(0, member.entity, number, point.t1, point.t2, point.c, value))
-    return profile._replace(plain=plain, history=history)
+                plain.append((number, time, value))
+            elif point.c is not None:
+                observed.append((number, point.t1, point.t2, point.c, value))
+    return msgspec.structs.replace(profile, plain=plain, observed=observed)
 
 
 def _is_empty(doc: Doc) -> bool:

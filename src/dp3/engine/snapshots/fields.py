@@ -28,10 +28,12 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class RecordPlan:
-    """The fields of an entity type in the order of the model, first `eid`."""
+    """The fields of an entity type in the order of the model, first `eid`. `readers`: those whose values are
+    not simply in wire form."""
 
     etype: str
     fields: Mapping[str, Field]
+    readers: Mapping[str, Converter]
 
 
 def plan_records(model: ModelSpec, etype: str) -> RecordPlan:
@@ -41,7 +43,8 @@ def plan_records(model: ModelSpec, etype: str) -> RecordPlan:
     for name, spec in model.entity_attributes[etype].items():
         if isinstance(spec, AttrSpecClassic):
             fields[name] = _field(spec, model.entities)
-    return RecordPlan(etype, fields)
+    readers = {name: field.read for name, field in fields.items() if field.read is not identity}
+    return RecordPlan(etype, fields, readers)
 
 
 def copied(value: Any) -> Any:

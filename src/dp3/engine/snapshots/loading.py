@@ -1,35 +1,58 @@
 """Reads what snapshots are made of: entities with their profiles, mirrors and newest rows."""
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from dp3.common.utils import batched
-from dp3.engine.snapshots.correlate import Member, Unit
+from dp3.engine.snapshots.correlate import Member
 from dp3.engine.snapshots.plans import SnapshotPlans
 from dp3.engine.snapshots.runs import State
 from dp3.engine.snapshots.values import NO_MIRRORS, NO_PROFILE
-from dp3.store.port import ProfileRows
-from dp3.store.snapshots import Node, StoredSnapshot
+from dp3.store.snapshots import Profile, StoredSnapshot
 
 FIRST_PAGE, LARGEST_PAGE = 100, 500
 
-READ_TARGET_S = 0.015
-"""How long reading a page should take, so that a slice has time left to work on it."""
+PAGE_ROWS = 25_000
+"""Observations in a page: reading them takes some 10 ms."""
 
-Entity = tuple[int, int, str]
+Entity: TypeAlias = tuple[int, int, str]
 """(key, number of the entity type, eid as text)."""
 
-Mirrors = Mapping[str, list[Any]]
+Mirrors: TypeAlias = Mapping[str, list[Any]]
+
+Profiles: TypeAlias = Mapping[int, Profile]
+
+
+class Linked(NamedTuple):
+    """The entities that nodes stand for, by the ids of the nodes, and the profiles of those that exist."""
+
+    entities: dict[int, Entity]
+    profiles: Profiles
+
+
+Page = TypeVar("Page")
+Found = TypeVar("Found")
+
+
+def ahead(pages: Iterable[Page], fetch: Callable[[Page], Found]) -> Iterator[tuple[Page, Found]]:
+    """Each page with what was begun to be fetched for it while the one before was worked on."""
+    previous: tuple[Page, Found] | None = None
+    for page in pages:
+        current = (page, fetch(page))
+        if previous is not None:
+            yield previous
+        previous = current
+    if previous is not None:
+        yield previous
 
 
 class Loader:
-    """Reads for the moment `at` (µs)."""
+    """Reads for the moment `at` (µs); profiles in a thread of `reader`."""
 
-    def __init__(self, state: State, plans: SnapshotPlans, at: int) -> None:
+    def __init__(self, state: State, plans: SnapshotPlans, reader: Executor, at: int) -> None:
         self._state = state
         self._plans = plans
+        self._reader = reader
         self._at = at
         self.page = FIRST_PAGE
         """How many entities to read at once."""
@@ -38,49 +61,40 @@ class Loader:
         """The newest rows of entities (keys)."""
         return self._state.latest_rows(entities)
 
-    def members(self, entities: Sequence[Entity]) -> list[Member]:
-        """Entities of known types; those deleted meanwhile are left out, key 0 is one that does not exist."""
+    def profiles(self, entities: Sequence[Entity]) -> Future[dict[int, Profile]]:
+        """Begin to read the profiles of entities; key 0 is one that does not exist."""
+        keys = [key for key, _, _ in entities if key]
+        return self._reader.submit(self._state.profiles, keys, self._plans.whole)
+
+    def linked(self, ids: Sequence[int]) -> Future[Linked]:
+        """Begin to read what nodes of links are, and the profiles of those that exist."""
+        return self._reader.submit(self._read_linked, ids)
+
+    def _read_linked(self, ids: Sequence[int]) -> Linked:
+        nodes = self._state.nodes(ids)
+        entities = {node.id: (node.entity, node.etype, node.eid) for node in nodes.values()}
+        keys = [key for key, _, _ in entities.values() if key]
+        return Linked(entities, self._state.profiles(keys, self._plans.whole))
+
+    def members(self, entities: Collection[Entity], profiles: Profiles) -> dict[Entity, Member]:
+        """Entities of known types, with their profiles; those deleted meanwhile are left out."""
         types = self._plans.types
-        started = time.perf_counter()
-        profiles = self._state.profiles([key for key, _, _ in entities if key])
-        self._learn(len(entities), time.perf_counter() - started)
+        self._learn(len(entities), sum(len(profile.observed) for profile in profiles.values()))
         mirrors = self._mirrors(entities)
-        return [
-            Member(key, plan, plan.values.eid(eid), profile, mirrors.get((etype, eid), NO_MIRRORS))
-            for key, etype, eid in entities
+        return {
+            entity: Member(key, plan, plan.values.eid(eid), profile, mirrors.get((etype, eid), NO_MIRRORS))
+            for entity in entities
+            for key, etype, eid in (entity,)
             if (plan := types.get(etype)) and (profile := _profile(profiles, key))
-        ]
+        }
 
-    def _learn(self, entities: int, elapsed_s: float) -> None:
+    def _learn(self, entities: int, rows: int) -> None:
         """Adapt the page: entities with long histories are read in smaller ones."""
-        fitting = entities * READ_TARGET_S / max(elapsed_s, 1e-6)
+        fitting = entities * PAGE_ROWS // max(rows, 1)
         if fitting < self.page or entities >= self.page:
-            self.page = max(1, min(int(fitting), self.page + self.page // 2 + 1, LARGEST_PAGE))
+            self.page = max(1, min(fitting, self.page + self.page // 2 + 1, LARGEST_PAGE))
 
-    def components(self, groups: Sequence[Sequence[int]]) -> Iterator[list[Unit] | None]:
-        """Components of linked entities, given as nodes. Yields None while it reads, at last all of them."""
-        nodes: dict[int, Node] = {}
-        for ids in batched((node for group in groups for node in group), LARGEST_PAGE):
-            nodes |= self._state.nodes(ids)
-            yield None
-        members: dict[tuple[str, Any], Member] = {}
-        left = iter(nodes.values())
-        while page := list(islice(left, self.page)):
-            for member in self.members([(node.entity, node.etype, node.eid) for node in page]):
-                members[member.plan.etype, member.eid] = member
-            yield None
-        yield [self._unit(group, nodes, members) for group in groups]
-
-    def _unit(
-        self, group: Sequence[int], nodes: Mapping[int, Node], members: Mapping[tuple[str, Any], Member]
-    ) -> Unit:
-        names = []
-        for node in group:
-            if node in nodes and (plan := self._plans.types.get(nodes[node].etype)):
-                names.append((plan.etype, plan.values.eid(nodes[node].eid)))
-        return Unit([members[name] for name in sorted(names) if name in members], linked=True)
-
-    def _mirrors(self, entities: Sequence[Entity]) -> dict[tuple[int, str], Mirrors]:
+    def _mirrors(self, entities: Iterable[Entity]) -> dict[tuple[int, str], Mirrors]:
         types = self._plans.types
         targets = [(etype, eid) for _, etype, eid in entities if etype in types and types[etype].mirrors]
         if not targets:
@@ -100,5 +114,5 @@ class Loader:
         return {name: [{"eid": eid} for eid in sorted(found)] for name, found in eids.items()}
 
 
-def _profile(profiles: Mapping[int, ProfileRows], key: int) -> ProfileRows | None:
+def _profile(profiles: Mapping[int, Profile], key: int) -> Profile | None:
     return profiles.get(key) if key else NO_PROFILE

@@ -6,13 +6,14 @@ from typing import Any
 
 from dp3.clock import to_datetime
 from dp3.engine.profiles import history_params
+from dp3.engine.snapshots.chains import by_attr
 from dp3.engine.snapshots.fields import RecordPlan, copied
 from dp3.history import Observation, canonical, mean_confidence
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecTimeseries, AttrSpecType
 from dp3.model.codec import PRIMITIVE_CODECS, Converter
 from dp3.model.task import HASH
 from dp3.model.wire import decode_value
-from dp3.store.port import HistoryRow, ProfileRows
+from dp3.store.snapshots import Observed, Profile, StoredChunk, value_of
 
 Document = dict[str, Any]
 
@@ -30,10 +31,9 @@ def chunk_reader(spec: AttrSpecTimeseries) -> Converter:
     return read
 
 
-def chunks(rows: Iterable[HistoryRow], read: Converter) -> list[Document]:
+def chunks(rows: Iterable[StoredChunk], read: Converter) -> list[Document]:
     """The history of a timeseries attribute: `{"t1", "t2", "v": {series: […]}}`, by time."""
-    ordered = sorted(rows, key=lambda row: (row.t1, row.t2, row.v))
-    return [_interval(row.t1, row.t2, read(decode_value(row.v))) for row in ordered]
+    return [_interval(t1, t2, read(value_of(v))) for _, t1, t2, v in sorted(rows)]
 
 
 class MasterReader:
@@ -50,7 +50,7 @@ class MasterReader:
             else:
                 self._read[number] = _single(plan, spec)
 
-    def document(self, eid: int | str, profile: ProfileRows) -> Document:
+    def document(self, eid: int | str, profile: Profile) -> Document:
         """`_id`, `#hash`, `#time_created`, `#ttl`, then attributes in the order of the model. Plain ones are
         `{"v", "ts_last_update"}`, observations lists of `{"t1", "t2", "v", "c"}`."""
         document: Document = {
@@ -60,27 +60,29 @@ class MasterReader:
         }
         if profile.ttl:
             document["#ttl"] = {name: to_datetime(until) for name, until in profile.ttl.items()}
-        plain = {row.attr: row for row in profile.plain}
-        history: dict[int, list[HistoryRow]] = defaultdict(list)
-        for row in profile.history:
-            history[row.attr].append(row)
+        plain = {attr: (written, v) for attr, written, v in profile.plain}
+        observed = by_attr(profile.observed)
+        timeseries: dict[int, list[StoredChunk]] = defaultdict(list)
+        for chunk in profile.chunks:
+            timeseries[chunk[0]].append(chunk)
         for number, spec in self._attrs.items():
             if number in plain and isinstance(spec, AttrSpecPlain):
-                value = self._read[number](decode_value(plain[number].v))
-                document[spec.id] = {"v": value, "ts_last_update": to_datetime(plain[number].written)}
-            elif number in history:
-                document[spec.id] = self._history(number, spec, history[number])
+                written, v = plain[number]
+                value = self._read[number](value_of(v))
+                document[spec.id] = {"v": value, "ts_last_update": to_datetime(written)}
+            elif number in observed and isinstance(spec, AttrSpecObservations):
+                document[spec.id] = _intervals(spec, observed[number], self._read[number])
+            elif number in timeseries and isinstance(spec, AttrSpecTimeseries):
+                document[spec.id] = chunks(timeseries[number], self._read[number])
         return document
 
-    def _history(self, number: int, spec: AttrSpecType, rows: list[HistoryRow]) -> list[Document]:
-        read = self._read[number]
-        if not isinstance(spec, AttrSpecObservations):
-            return chunks(rows, read)
-        points = [Observation(row.t1, row.t2, row.c, row.v) for row in rows if row.c is not None]
-        return [
-            _interval(part.t1, part.t2, read(decode_value(part.v))) | {"c": mean_confidence(part)}
-            for part in canonical(points, history_params(spec))
-        ]
+
+def _intervals(spec: AttrSpecObservations, rows: Iterable[Observed], read: Converter) -> list[Document]:
+    points = [Observation(t1, t2, c, bytes.fromhex(v)) for _, t1, t2, c, v in rows]
+    return [
+        _interval(part.t1, part.t2, read(decode_value(part.v))) | {"c": mean_confidence(part)}
+        for part in canonical(points, history_params(spec))
+    ]
 
 
 def _interval(t1: int, t2: int, v: Any) -> Document:

@@ -28,7 +28,7 @@ class SnapshotHooks:
 
     `ordered`: correlation hooks, each after all that change what it reads; `timeseries[etype, attr]`, `init`
     and `finalize` in the order of registration. `links`: the links and mirrors on the paths of correlation
-    hooks; `etypes`: the entity types for which any hook runs.
+    hooks; `etypes`: the entity types for which any hook runs; `whole`: some see timeseries or master records.
     """
 
     def __init__(self, registrations: Iterable[HookRegistration]) -> None:
@@ -41,6 +41,9 @@ class SnapshotHooks:
             if one.kind == "timeseries" and one.entity_type is not None and one.attr_type is not None:
                 place = (one.entity_type, one.attr_type)
                 self.timeseries[place] = (*self.timeseries[place], Hook.of(one))
+        self.whole = bool(self.timeseries) or any(
+            hook.kind == "correlation_with_master_record" for hook in self.ordered
+        )
         self.init = _of_kind(registrations, "snapshot_init")
         self.finalize = _of_kind(registrations, "snapshot_finalize")
         correlated = {hook.entity for hook in self.ordered if hook.entity is not None}
@@ -87,6 +90,7 @@ class SnapshotType:
 class SnapshotPlans:
     """All types by number. `links`: numbers of the relations that make components; `free`: stored types
     without hooks, `hooked`: those with hooks, `mirrored`: relations shown by mirrors (all numbers).
+    `whole`: some hooks see timeseries or master records.
     `fingerprint` changes with the model and the hooks."""
 
     types: Mapping[int, SnapshotType]
@@ -94,6 +98,7 @@ class SnapshotPlans:
     free: Sequence[int]
     hooked: Sequence[int]
     mirrored: Sequence[int]
+    whole: bool
     keep_empty: bool
     max_component: int
     fingerprint: str
@@ -127,6 +132,7 @@ def make_snapshot_plans(
         free=[number for number, plan in types.items() if plan.stored and not plan.hooked],
         hooked=[number for number, plan in types.items() if plan.stored and plan.hooked],
         mirrored=[store.attr_id(*place) for place in mirrored],
+        whole=hooks.whole,
         keep_empty=limits.keep_empty,
         max_component=limits.max_component,
         fingerprint=_fingerprint(model, hooks, limits),

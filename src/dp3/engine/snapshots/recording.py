@@ -105,6 +105,8 @@ class Recorder:
         self._slice = SnapshotBatch(run.id)
         self._effects = Effects()
         self._letters: Counter[tuple[str, str]] = Counter()
+        self._numbers = {etype: _Numbers(state, plan.etype) for etype, plan in plans.types.items()}
+        self._counts = _Counts()
         self._renewed = False
         self.mark = Mark.of(progress)
 
@@ -122,32 +124,39 @@ class Recorder:
                 yield
 
     def _put(self, made: Made, latest: StoredSnapshot | None) -> None:
-        self._count(entities=1)
-        doc = encode_doc(made.doc)
+        entity = made.entity
+        self._counts.entities += 1
         if not made.always:
-            self._slice.due[made.entity] = made.due
-        if self._renewed:
-            self._slice.keys_renewed.append(made.entity)
-        elif latest is not None and latest.doc == doc:
-            return
-        if latest is None or latest.doc != doc:
-            self._count(written=1)
-            self._slice.rows.append(StoredSnapshot(made.entity, self._run.id, doc))
+            self._slice.due[entity] = made.due
+        doc = encode_doc(made.doc)
+        changed = latest is None or latest.doc != doc
+        if changed:
+            self._counts.written += 1
+            self._slice.rows.append(StoredSnapshot(entity, self._run.id, doc))
+        if changed or self._renewed:
+            self._index(made, None if self._renewed else latest)
+        if self._renewed and latest is not None:
+            self._slice.keys_renewed.append(entity)
+
+    def _index(self, made: Made, latest: StoredSnapshot | None) -> None:
+        """Change the keys of an entity from those of its newest row to those that it has now."""
+        entity = made.entity
         new = self._keys(made.etype, made.doc)
-        old = set() if latest is None or self._renewed else self._keys(made.etype, decode_doc(latest.doc))
-        self._slice.keys_added += [(made.entity, path, key) for path, key in new - old]
-        self._slice.keys_removed += [(made.entity, path, key) for path, key in old - new]
+        if latest is not None:
+            old = self._keys(made.etype, decode_doc(latest.doc))
+            self._slice.keys_removed += [(entity, path, key) for path, key in old - new]
+            new -= old
+        self._slice.keys_added += [(entity, path, key) for path, key in new]
 
     def _keys(self, etype: int, doc: Doc) -> set[tuple[int, Key]]:
-        plan = self._plans.types[etype]
-        number = self._state.attr_id
-        return {(number(plan.etype, path), key) for path, key in keys_of(plan.keys, doc)}
+        numbers = self._numbers[etype]
+        return {(numbers[path], key) for path, key in keys_of(self._plans.types[etype].keys, doc)}
 
     def without(self, entities: Sequence[int], failed: bool = False) -> None:
         """Entities that have no snapshot in this run."""
         self._slice.missing += entities
         if failed:
-            self._count(failed=len(entities))
+            self._counts.failed += len(entities)
 
     def effects(self, effects: Effects) -> None:
         """Take what hooks did; it is committed with the next mark. A hook that fails for very many entities
@@ -186,8 +195,10 @@ class Recorder:
             counters = {"module_error": effects.errors} if effects.errors else {}
             self._state.commit(self._lease, Batch(dead_letters=effects.letters, counters=counters))
         self._add_outbox(effects.tasks)
-        self._progress = self._progress._replace(mark=self.mark.stored(), updated=self._clock.now_us())
-        self._slice.progress = self._progress
+        self._slice.progress = self._progress = self._counts.added_to(self._progress)._replace(
+            mark=self.mark.stored(), updated=self._clock.now_us()
+        )
+        self._counts = _Counts()
         self._commit()
 
     def _add_outbox(self, tasks: list[WireTask]) -> None:
@@ -201,8 +212,30 @@ class Recorder:
         written, self._slice = self._slice, SnapshotBatch(self._run.id)
         self._state.write_snapshots(self._lease, written)
 
-    def _count(self, entities: int = 0, written: int = 0, failed: int = 0) -> None:
-        old = self._progress
-        self._progress = old._replace(
-            entities=old.entities + entities, written=old.written + written, failed=old.failed + failed
+
+class _Numbers(dict[str, int]):
+    """Path → its number in the state, for one entity type."""
+
+    def __init__(self, state: State, etype: str) -> None:
+        self._state = state
+        self._etype = etype
+
+    def __missing__(self, path: str) -> int:
+        number = self[path] = self._state.attr_id(self._etype, path)
+        return number
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What was done since the last mark."""
+
+    entities: int = 0
+    written: int = 0
+    failed: int = 0
+
+    def added_to(self, progress: WorkerRun) -> WorkerRun:
+        return progress._replace(
+            entities=progress.entities + self.entities,
+            written=progress.written + self.written,
+            failed=progress.failed + self.failed,
         )

@@ -38,9 +38,11 @@ def make_snapshot_work(
     registrations: Iterable[HookRegistration],
     guard: Guard,
     executor: Executor,
+    reader: Executor,
     settings: SnapshotSettings,
 ) -> SnapshotWork:
-    """What a worker does for snapshots; its hooks run in `executor`."""
+    """What a worker does for snapshots; its hooks run in `executor`. `reader` reads ahead: one thread is
+    enough, and keeps the memory for large pages in one place."""
     hooks = SnapshotHooks(registrations)
     plans = make_snapshot_plans(model, state, hooks, settings.limits)
     parts = WorkParts(
@@ -52,6 +54,7 @@ def make_snapshot_work(
         plans=plans,
         caller=HookCaller(guard, clock, state.partitions),
         executor=executor,
+        reader=reader,
         threads=settings.threads,
     )
     runs = Runs(state, clock, lease, plans.fingerprint)

@@ -1,11 +1,11 @@
 """The frozen terms of a confidence: everything that is needed to tell it at any moment."""
 
-from typing import NamedTuple
+import msgspec
 
 from dp3.model.wire import CONFIDENCE_UNIT
 
 
-class Terms(NamedTuple):
+class Terms(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Of the segment that gives a value: sum of confidences (10⁻⁹), number of observations, first and last
     moment, and how long it is valid with falling confidence before and after them (all µs)."""
 
@@ -22,14 +22,13 @@ def ratio_at(terms: Terms, t: int) -> tuple[int, int]:
 
     The same numbers as `dp3.history.confidence_at`, from one flat tuple.
     """
-    c_sum, n, t1, t2, pre, post = terms
-    if t < t1:
-        left, span = pre - (t1 - t), pre
-    elif t > t2:
-        left, span = post - (t - t2), post
+    if t < terms.t1:
+        left, span = terms.pre - (terms.t1 - t), terms.pre
+    elif t > terms.t2:
+        left, span = terms.post - (t - terms.t2), terms.post
     else:
-        return c_sum, n * CONFIDENCE_UNIT
-    return (c_sum * left, n * CONFIDENCE_UNIT * span) if left > 0 else (0, 1)
+        return terms.c_sum, terms.n * CONFIDENCE_UNIT
+    return (terms.c_sum * left, terms.n * CONFIDENCE_UNIT * span) if left > 0 else (0, 1)
 
 
 def confidence(terms: Terms | list[Terms], t: int) -> float | list[float]:

@@ -1,25 +1,23 @@
 """Current values of an entity at the moment of a run, from the rows of its profile. Pure."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dp3.engine.profiles import history_params
-from dp3.engine.snapshots.chains import Chain, Row, chains_of
+from dp3.engine.snapshots.chains import Chain, by_attr, chains_of
 from dp3.engine.snapshots.doc import Doc
 from dp3.engine.snapshots.terms import Terms
 from dp3.engine.snapshots.winners import standing
 from dp3.history import Params
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecReadOnly
 from dp3.model.spec import ModelSpec
-from dp3.model.wire import decode_value
-from dp3.store.port import HistoryRow, ProfileRows
+from dp3.store.snapshots import Hex, Profile, value_of
 
 NO_MIRRORS: Mapping[str, list[Any]] = {}
 
-NO_PROFILE = ProfileRows(created=0, plain=[], history=[], ttl={})
-"""The rows of an entity that does not exist but is linked to."""
+NO_PROFILE = Profile(key=0, created=0)
+"""That of an entity that does not exist but is linked to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +74,15 @@ def plan_values(model: ModelSpec, etype: str, numbers: Mapping[str, int]) -> Val
 
 
 def compute(
-    eid: int | str,
-    profile: ProfileRows,
-    plan: ValuePlan,
-    t: int,
-    mirrors: Mapping[str, list[Any]] = NO_MIRRORS,
+    eid: int | str, profile: Profile, plan: ValuePlan, t: int, mirrors: Mapping[str, list[Any]] = NO_MIRRORS
 ) -> Computed:
-    """Current values at `t` (µs), `eid` (wire form) first, then attributes in the order of the model.
+    """The current values of an entity at `t` (µs): `eid` (wire form) first, then attributes in the order of
+    the model.
 
     `mirrors` are the values of mirror attributes, `[{"eid": …}, …]`; those not given are empty lists.
     """
-    plain = {row.attr: row.v for row in profile.plain}
-    observed = _observed(profile.history)
+    plain = {attr: v for attr, _, v in profile.plain}
+    observed = by_attr(profile.observed)
     found = _Found({"eid": eid}, {}, [], t)
     values = found.values
     for attr in plan.attrs:
@@ -96,20 +91,11 @@ def compute(
             values[attr.name] = mirrors.get(attr.name, [])
         elif attr.params is None:
             if number in plain:
-                values[attr.name] = decode_value(plain[number])
+                values[attr.name] = value_of(plain[number])
         elif number in observed:
             take = found.take_all if attr.params.multi_value else found.take_one
             take(attr.name, chains_of(observed[number], attr.params), attr.params)
     return Computed(values, found.terms, min(found.changes, default=None))
-
-
-def _observed(history: Iterable[HistoryRow]) -> dict[int, list[Row]]:
-    """Observations by attribute; the rows of timeseries are those without a confidence."""
-    observed: dict[int, list[Row]] = defaultdict(list)
-    for _, _, attr, t1, t2, c, v in history:
-        if c is not None:
-            observed[attr].append((t1, t2, c, v))
-    return observed
 
 
 @dataclass(slots=True)
@@ -126,13 +112,13 @@ class _Found:
         if change is not None:
             self.changes.append(change)
         if winner is not None:
-            self.values[name] = decode_value(winner.v)
+            self.values[name] = value_of(winner.v)
             self.terms[name] = _terms(winner, params)
 
     def take_all(self, name: str, chains: list[Chain], params: Params) -> None:
         """Values in the order of their first appearance, be it long over or yet to come."""
         live = {chain.v for chain in chains if chain.t2 + params.post >= self.t}
-        by_value: dict[bytes, list[Chain]] = {}
+        by_value: dict[Hex, list[Chain]] = {}
         for chain in sorted(chains) if live else ():
             if chain.v in live:
                 by_value.setdefault(chain.v, []).append(chain)
@@ -140,7 +126,7 @@ class _Found:
         self.changes.extend(change for _, change in standings if change is not None)
         winners = [winner for winner, _ in standings if winner is not None]
         if winners:
-            self.values[name] = [decode_value(winner.v) for winner in winners]
+            self.values[name] = [value_of(winner.v) for winner in winners]
             self.terms[name] = [_terms(winner, params) for winner in winners]
 
 

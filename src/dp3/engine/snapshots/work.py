@@ -1,12 +1,12 @@
 """One worker's part of a run: looks at all entities that may have changed and writes their snapshots."""
 
 import logging
-from collections.abc import Container, Generator, Iterable, Iterator, Sequence
+from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from enum import IntEnum
-from itertools import islice
-from typing import Any
+from itertools import chain, islice
+from typing import Any, NamedTuple
 
 from dp3.clock import Clock
 from dp3.common.utils import batched
@@ -15,7 +15,7 @@ from dp3.engine.snapshots.components import ComponentBuilder, Components
 from dp3.engine.snapshots.correlate import Correlator, Member, Unit, UnitResult
 from dp3.engine.snapshots.crew import Crew, Wait
 from dp3.engine.snapshots.dirty import Cut, DirtySearch, is_comparable
-from dp3.engine.snapshots.loading import LARGEST_PAGE, Entity, Loader
+from dp3.engine.snapshots.loading import LARGEST_PAGE, Entity, Loader, ahead
 from dp3.engine.snapshots.plans import SnapshotHooks, SnapshotPlans
 from dp3.engine.snapshots.recording import Made, Recorder
 from dp3.engine.snapshots.runs import State
@@ -39,6 +39,25 @@ class Stage(IntEnum):
     LINKED = 2
 
 
+class LinkedPage(NamedTuple):
+    """Nodes that are read at once. With the last ones of some components come these, as nodes, and the
+    smallest entity key of the last component."""
+
+    nodes: Sequence[int]
+    groups: Sequence[Sequence[int]]
+    last: int | None
+
+
+def _unit(nodes: Iterable[int], members: Mapping[int, Member]) -> Unit:
+    found = [members[node] for node in nodes if node in members]
+    return Unit(sorted(found, key=lambda member: (member.plan.etype, member.eid)), linked=True)
+
+
+def _finished(reading: Future[Any]) -> Wait:
+    while not reading.done():
+        yield reading
+
+
 @dataclass(frozen=True, slots=True)
 class WorkParts:
     """What the work of all runs needs."""
@@ -51,6 +70,7 @@ class WorkParts:
     plans: SnapshotPlans
     caller: HookCaller
     executor: Executor
+    reader: Executor
     threads: int
 
 
@@ -62,7 +82,7 @@ class Work:
         self._parts = parts
         self._run = run
         self._recorder = recorder
-        self._loader = Loader(parts.state, parts.plans, run.time)
+        self._loader = Loader(parts.state, parts.plans, parts.reader, run.time)
         self._correlator = Correlator(parts.hooks, parts.plans, parts.caller, run.time)
         self._crew = Crew(parts.executor, parts.threads)
         if not recorder.mark.offsets:
@@ -120,14 +140,25 @@ class Work:
         return built.result()
 
     def _do_linked(self, components: Components, after: int) -> Wait:
-        for groups, last in self._groups(components, after):
-            units: list[Unit] = []
-            for loaded in self._loader.components(groups):
-                units = loaded or []
-                yield None
-            yield from self._do_units(units)
-            self._recorder.reach(Stage.LINKED, last)
+        members: dict[int, Member] = {}
+        pages = self._linked_pages(components, after)
+        for page, reading in ahead(pages, lambda page: self._loader.linked(page.nodes)):
+            yield from _finished(reading)
+            linked = reading.result()
+            found = self._loader.members(linked.entities.values(), linked.profiles)
+            members |= {node: found[entity] for node, entity in linked.entities.items() if entity in found}
             yield None
+            if page.last is not None:
+                yield from self._do_units([_unit(group, members) for group in page.groups])
+                self._recorder.reach(Stage.LINKED, page.last)
+                members.clear()
+                yield None
+
+    def _linked_pages(self, components: Components, after: int) -> Iterator[LinkedPage]:
+        for groups, last in self._groups(components, after):
+            *pages, rest = batched(chain.from_iterable(groups), LARGEST_PAGE)
+            yield from (LinkedPage(nodes, (), None) for nodes in pages)
+            yield LinkedPage(rest, groups, last)
 
     def _groups(self, components: Components, after: int) -> Iterator[tuple[list[Sequence[int]], int]]:
         """Own components, a page of entities at a time, each with the smallest entity key of its last one."""
@@ -145,12 +176,25 @@ class Work:
 
     # -- entities for themselves -----------------------------------------------------------------------
     def _do_hooked(self, components: Components, after: int) -> Wait:
-        for entities in self._own_pages(self._parts.plans.hooked, after):
-            members = self._loader.members([entity for entity in entities if entity[0] not in components])
+        pages = self._unlinked(self._own_pages(self._parts.plans.hooked, after), components)
+        for entities, reading in ahead(pages, self._loader.profiles):
+            yield from _finished(reading)
+            members = self._loader.members(entities, reading.result())
             yield None
-            yield from self._do_units([Unit([member], linked=False) for member in members])
+            yield from self._do_units([Unit([member], linked=False) for member in members.values()])
             self._recorder.reach(Stage.HOOKED, entities[-1][0])
             yield None
+
+    def _unlinked(self, pages: Iterable[list[Entity]], components: Components) -> Iterator[list[Entity]]:
+        """Those of the entities that are in no component, a page or some more at a time."""
+        entities: list[Entity] = []
+        for page in pages:
+            entities += [entity for entity in page if entity[0] not in components]
+            if len(entities) >= self._loader.page:
+                yield entities
+                entities = []
+        if entities:
+            yield entities
 
     def _do_units(self, units: Iterable[Unit]) -> Wait:
         result = UnitResult()
@@ -184,10 +228,11 @@ class Work:
             pages = self._own_pages(parts.plans.free, after)
         else:
             pages = self._known_pages(sorted(key for key in search.keys if key > after))
-        for page in pages:
-            members = self._loader.members([entity for entity in page if entity[0] not in components])
+        for page, reading in ahead(self._unlinked(pages, components), self._loader.profiles):
+            yield from _finished(reading)
+            members = self._loader.members(page, reading.result())
             yield None
-            made = list(self._computed(members))
+            made = list(self._computed(members.values()))
             yield None
             yield from self._recorder.put(made, self._loader.latest([one.entity for one in made]))
             self._recorder.reach(Stage.FREE, page[-1][0])

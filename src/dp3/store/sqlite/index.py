@@ -60,7 +60,7 @@ def _by_path(keys: Iterable[tuple[int, int, Key]]) -> dict[int, list[_Place]]:
     by_path: defaultdict[int, list[_Place]] = defaultdict(list)
     for entity, path, key in keys:
         if key == key:
-            by_path[path].append((storable(key) if type(key) is int else key, entity))
+            by_path[path].append((key if type(key) is str else storable(key), entity))
     for places in by_path.values():
         _sort(places)
     return by_path

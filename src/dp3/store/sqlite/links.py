@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
 import apsw
+import msgspec
 
 from dp3.sqlite import load_statements
 from dp3.store.port import NO_TARGET, LinkRow
@@ -12,6 +13,9 @@ from dp3.store.sqlite.connections import Readers
 
 _Columns = tuple[int, int, int, int, int, int]
 """attr, source node, target node, source entity, until, written."""
+
+
+_nodes = msgspec.json.Decoder(list[Node]).decode
 
 
 class LinkWriter:
@@ -148,9 +152,10 @@ class Links:
         return edges
 
     def nodes(self, ids: Sequence[int]) -> dict[int, Node]:
+        wanted = {"ids": msgspec.json.encode(list(ids)).decode()}
         with self._readers.state() as state:
-            rows = state.executemany(self._sql["node"], ((id_,) for id_ in ids))
-            return {row[0]: Node._make(row) for row in rows}
+            text: str = state.execute(self._sql["nodes"], wanted).get
+        return {node.id: node for node in _nodes(text)}
 
     def incoming(
         self, targets: Sequence[tuple[int, str]], attrs: Sequence[int], at: int

@@ -47,11 +47,11 @@ WHERE attr = :attr AND (source, target) > (:source, :target) AND target <> 0 AND
     AND EXISTS (SELECT 1 FROM entity WHERE key = link.entity)
 ORDER BY source, target LIMIT :limit;
 
--- name: node
--- A node and the entity that it stands for, if it exists.
-SELECT node.id, node.etype, node.eid, coalesce(entity.key, 0)
-FROM node LEFT JOIN entity ON entity.etype = node.etype AND entity.eid = node.eid
-WHERE node.id = ?;
+-- name: nodes
+-- Nodes (a JSON list) and the entities that they stand for, where they exist, as one text.
+SELECT json_group_array(json_array(node.id, node.etype, node.eid, coalesce(entity.key, 0)))
+FROM json_each(:ids) AS wanted CROSS JOIN node ON node.id = wanted.value
+LEFT JOIN entity ON entity.etype = node.etype AND entity.eid = node.eid;
 
 -- name: incoming
 -- Existing entities that refer to a target through a relation after a moment.

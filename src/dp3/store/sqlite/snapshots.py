@@ -1,23 +1,21 @@
 """Reading what a run works on, and the stored rows."""
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apsw
 import msgspec
 
 from dp3.sqlite import load_statements
-from dp3.store.port import ENTITY_SHIFT, HistoryRow, Lease, PlainRow, ProfileRows
-from dp3.store.snapshots import StoredSnapshot
+from dp3.store.port import ENTITY_SHIFT, Lease
+from dp3.store.snapshots import Profile, StoredSnapshot
 from dp3.store.sqlite.connections import Readers
 
 FEW_DUE = 10_000
 """Up to so many due entities are found through the index and sorted for every page."""
 
 
-_history_row: Callable[[Sequence[Any]], HistoryRow] = partial(tuple.__new__, HistoryRow)
-"""What `HistoryRow._make` does, in a third of the time: runs read many rows."""
+_profiles = msgspec.json.Decoder(list[Profile]).decode
 
 
 class Snapshots:
@@ -68,19 +66,11 @@ class Snapshots:
             rows = state.executemany(self._sql["entity"], ((key,) for key in keys))
             return {key: (etype, eid, created) for key, etype, eid, created in rows}
 
-    def profiles(self, keys: Sequence[int]) -> dict[int, ProfileRows]:
-        wanted = [(key,) for key in dict.fromkeys(keys)]
+    def profiles(self, keys: Sequence[int], whole: bool) -> dict[int, Profile]:
+        wanted = {"keys": msgspec.json.encode(list(keys)).decode(), "whole": whole}
         with self._readers.state() as state:
-            created = state.executemany(self._sql["created"], wanted)
-            profiles = {key: ProfileRows(moment, [], [], {}) for key, moment in created}
-            existing = [(key,) for key in profiles]
-            for plain in map(PlainRow._make, state.executemany(self._sql["plain"], existing)):
-                profiles[plain.entity].plain.append(plain)
-            for history in map(_history_row, state.executemany(self._sql["history"], existing)):
-                profiles[history.entity].history.append(history)
-            for entity, name, until in state.executemany(self._sql["ttl"], existing):
-                profiles[entity].ttl[name] = until
-        return profiles
+            text: str = state.execute(self._sql["profiles"], wanted).get
+        return {profile.key: profile for profile in _profiles(text)}
 
     def latest_rows(self, keys: Sequence[int]) -> dict[int, StoredSnapshot]:
         with self._readers.state() as state:
