@@ -149,7 +149,7 @@ class Engine:
             registrations=registrar.registrations,
             guard=guard,
             executor=executor,
-            reader=executor,
+            io=executor,
             settings=SnapshotSettings(cron={"year": 2100}),
         )
         plans, entities = make_plans(model, self.store, table), EntityIndex(self.store, 1_000)

@@ -230,7 +230,7 @@ class Node:
             registrations=self._registrations,
             guard=guard,
             executor=executor,
-            reader=executor,
+            io=executor,
             settings=SnapshotSettings(cron={"year": 2100}),
         )
         parts = WorkerParts(

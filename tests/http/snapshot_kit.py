@@ -66,5 +66,5 @@ def _put(
     after = keys_of(plan, doc)
     number = node.store.attr_id
     batch.rows.append(StoredSnapshot(key, batch.run, encoded))
-    batch.keys_added.extend((key, number(etype, path), k) for path, k in after - before)
-    batch.keys_removed.extend((key, number(etype, path), k) for path, k in before - after)
+    batch.keys_added.extend((number(etype, path), k, key) for path, k in after - before)
+    batch.keys_removed.extend((number(etype, path), k, key) for path, k in before - after)

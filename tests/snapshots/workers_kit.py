@@ -107,7 +107,7 @@ class OneWorker:
             registrations=registrations,
             guard=guard,
             executor=executor,
-            reader=executor,
+            io=executor,
             settings=settings,
         )
         self.worker = Worker(

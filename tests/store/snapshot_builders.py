@@ -8,7 +8,7 @@ from store_builders import an_entity
 
 from dp3.store.port import ENTITY_SHIFT, Batch, Lease, LinkRow
 from dp3.store.query import And, Between, DocMatches, Has, Not, OneOf, Or, Order, TextMatches, Where
-from dp3.store.snapshots import Key, Phase, SnapshotBatch, StoredSnapshot, WorkerRun
+from dp3.store.snapshots import IndexKey, Key, Phase, SnapshotBatch, StoredSnapshot, WorkerRun
 
 FOREVER = 2**62
 
@@ -42,9 +42,9 @@ def written(store: Any, lease: Lease, run: int, docs: Mapping[int, bytes], **bat
     store.write_snapshots(lease, SnapshotBatch(run, rows=rows, **batch))
 
 
-def indexed(store: Any, etype: str, entity: int, keys: Keys) -> list[tuple[int, int, Key]]:
+def indexed(store: Any, etype: str, entity: int, keys: Keys) -> list[IndexKey]:
     """Keys of an entity as a slice takes them."""
-    return [(entity, store.attr_id(etype, path), key) for path, of_path in keys.items() for key in of_path]
+    return [(store.attr_id(etype, path), key, entity) for path, of_path in keys.items() for key in of_path]
 
 
 def with_snapshots(store: Any, lease: Lease, run: int, etype: str, entities: Mapping[int, Keys]) -> None:

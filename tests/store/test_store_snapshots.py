@@ -135,7 +135,9 @@ def test_many_entities_and_their_profiles_are_read_at_once(store: Any, lease: Le
     store.commit(lease, Batch(history=seen))
     created(store, lease, "d2", 2)
     name = store.attr_id("device", "name")
-    rows = sorted((row.attr, row.t1, row.t2, row.c, row.v.hex().upper()) for row in seen)
+    z, a = store.attr_id("device", "z"), store.attr_id("device", "a")
+    first, second, third = ([row.t1, row.t2, row.c, row.v.hex().upper()] for row in seen)
+    rows = sorted([[z, *first, *third], [a, *second]])
     profiles = store.profiles([1, 2, 3])
     (written,) = {written for _, written, _ in profiles[1].plain}
     assert profiles == {1: Profile(1, 1, [(name, written, hex_of("x"))], rows), 2: Profile(2, 1)}

@@ -98,6 +98,7 @@ class Worker:
         return reading
 
     def _process(self, reading: Reading) -> None:
+        self._parts.snapshots.settle()
         started = time.perf_counter()
         parts = self._parts
         builder = BatchBuilder(parts.plans, parts.entities, parts.clock.now_us())
@@ -173,6 +174,7 @@ class Worker:
         message = control.next()
         if message is None:
             return False
+        self._parts.snapshots.settle()
         if self._parts.attempts.begin(CONTROL_STREAM, message.id - 1, message.id):
             batch = control.carry_out(message)
         else:

@@ -42,8 +42,9 @@ GC_THRESHOLD = 50_000
 """Rows and values of a batch die by themselves; looking for cycles at every 700 of them, the default, took an
 eighth of the time of a snapshot run."""
 
-SWITCH_INTERVAL_S = 0.001
-"""A thread that comes back from SQLite waits so long for one that computes; the default is 5 ms."""
+SWITCH_INTERVAL_S = 0.0001
+"""A thread that comes back from SQLite waits so long for one that computes. With the default, 5 ms, a
+transaction of some fifty statements beside the worker's thread would take a quarter of a second."""
 
 logger = logging.getLogger(__name__)
 
@@ -175,7 +176,7 @@ def _parts(
         registrations=registrations,
         guard=guard,
         executor=executor,
-        reader=DaemonPool(1, "snapshot reader"),
+        io=DaemonPool(2, "snapshots"),
         settings=_snapshot_settings(config),
     )
     return WorkerParts(

@@ -4,6 +4,7 @@ Readers never wait. Writers of one file queue through one `FairLock`; a `Checkpo
 committed pages from the write-ahead log (WAL) to the database file and bounds the WAL.
 """
 
+from dp3.sqlite.bulk import run_for_rows
 from dp3.sqlite.checkpoint import Checkpointer, wal_size
 from dp3.sqlite.connection import (
     DISK_ERRORS,
@@ -27,6 +28,7 @@ __all__ = [
     "connect",
     "load_statements",
     "parse_statements",
+    "run_for_rows",
     "stamp_format",
     "sync_path",
     "transaction",

@@ -14,6 +14,9 @@ DISK_ERRORS = (apsw.FullError, apsw.IOError)
 BUSY_TIMEOUT_MS = 10_000
 """Writers queue in a FairLock, so this only covers recovery after a crash and checkpoints."""
 
+STATEMENTS = 256
+"""Prepared statements that a connection keeps: some are there once for each number of rows."""
+
 MIB = 1 << 20
 
 
@@ -44,7 +47,7 @@ def connect(
     access = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
     if makes:
         access |= apsw.SQLITE_OPEN_CREATE
-    connection = apsw.Connection(str(path), flags=access)
+    connection = apsw.Connection(str(path), flags=access, statementcachesize=STATEMENTS)
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         # Otherwise some statements are planned again for every row of parameters: 3 to 8 µs each.

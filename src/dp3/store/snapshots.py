@@ -18,6 +18,7 @@ from dp3.store.port import Lease, LinkRow, OutboxRow
 __all__ = [
     "Edge",
     "Hex",
+    "IndexKey",
     "Key",
     "LinkRow",
     "Node",
@@ -43,9 +44,10 @@ point, addresses as packed bytes."""
 Hex: TypeAlias = str
 """An encoded value as hexadecimal digits, which compare as its bytes do."""
 
-Observed: TypeAlias = tuple[int, int, int, int, Hex]
-"""One observation: number of the attribute, `t1`, `t2` (µs), confidence (10⁻⁹), value. A plain tuple, because
-runs read very many."""
+Observed: TypeAlias = list[Any]
+"""The observations of one attribute: its number, then `t1`, `t2` (µs), confidence (10⁻⁹) and value (`Hex`) of
+each, by `t1`. Flat, because runs read very many: an object for each would take longer than what is done with
+it."""
 
 Stored: TypeAlias = tuple[int, int, Hex]
 """A plain value: number of the attribute, when it was written (µs), value."""
@@ -55,8 +57,7 @@ StoredChunk: TypeAlias = tuple[int, int, int, Hex]
 
 
 class Profile(msgspec.Struct, array_like=True, frozen=True):
-    """What snapshots of an entity are made of: `observed` by attribute, within one in any order. `chunks` and
-    `ttl` are there only if the whole was asked for."""
+    """What snapshots of an entity are made of; `chunks` and `ttl` only if the whole was asked for."""
 
     key: int
     created: int
@@ -74,6 +75,10 @@ def hex_of(value: Any) -> Hex:
 def value_of(stored: Hex) -> Any:
     """The inverse of `hex_of`."""
     return decode_value(bytes.fromhex(stored))
+
+
+IndexKey: TypeAlias = tuple[int, Key, int]
+"""One key in the index of current values: number of the path, key, entity."""
 
 
 class Edge(NamedTuple):
@@ -142,15 +147,15 @@ class StoredSnapshot(NamedTuple):
 
 @dataclass(slots=True)
 class SnapshotBatch:
-    """A slice of a worker's work in a run. `keys`: (entity, path, key) to add to and remove from the index of
-    current values; `keys_renewed` are entities that have no other keys than those added. `due`: entity →
-    when its values change by themselves (None: never). `missing`: entities that have no snapshot in this run
-    although their partition was completed."""
+    """A slice of a worker's work in a run. `keys_…`: what to add to and remove from the index of current
+    values; `keys_renewed` are entities that have no other keys than those added. `due`: entity → when its
+    values change by themselves (None: never). `missing`: entities that have no snapshot in this run although
+    their partition was completed."""
 
     run: int
     rows: list[StoredSnapshot] = field(default_factory=list)
-    keys_added: list[tuple[int, int, Key]] = field(default_factory=list)
-    keys_removed: list[tuple[int, int, Key]] = field(default_factory=list)
+    keys_added: list[IndexKey] = field(default_factory=list)
+    keys_removed: list[IndexKey] = field(default_factory=list)
     keys_renewed: list[int] = field(default_factory=list)
     due: dict[int, int | None] = field(default_factory=dict)
     missing: list[int] = field(default_factory=list)

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dp3.engine.snapshots.calling import HookCaller
+from dp3.engine.snapshots.chains import observed_of, rows_of
 from dp3.engine.snapshots.doc import Doc
 from dp3.engine.snapshots.links import links_in, without_missing
 from dp3.engine.snapshots.masters import chunks
 from dp3.engine.snapshots.plans import SnapshotHooks, SnapshotPlans, SnapshotType
 from dp3.engine.snapshots.recording import Effects, Made
 from dp3.engine.snapshots.records import Record, open_record, settle
-from dp3.engine.snapshots.values import compute
+from dp3.engine.snapshots.values import Computed, compute
 from dp3.hooks.outcome import HookError
 from dp3.hooks.table import Hook
 from dp3.model.wire import WireTask
@@ -24,13 +25,15 @@ logger = logging.getLogger(__name__)
 
 
 class Member(NamedTuple):
-    """An entity as it is loaded: `entity` is its key, 0 if it does not exist; `eid` is in wire form."""
+    """An entity as it is loaded: `entity` is its key, 0 if it does not exist; `eid` is in wire form. Values
+    that timeseries hooks contribute to are not `computed` yet; only what hooks see has its `profile`."""
 
     entity: int
     plan: SnapshotType
     eid: int | str
     profile: Profile
     mirrors: Mapping[str, list[Any]]
+    computed: Computed | None
 
 
 class Unit(NamedTuple):
@@ -108,13 +111,17 @@ class Correlator:
     def _open(self, member: Member, linked: bool, missing: set[tuple[str, Any]], effects: Effects) -> _Open:
         """`missing` are members that do not exist; of others that are linked to it is not known."""
         plan = member.plan
-        profile = self._after_timeseries(member, effects) if plan.timeseries else member.profile
-        computed = compute(member.eid, profile, plan.values, self._time, member.mirrors)
-        doc = computed.doc
+        doc = self._computed(member, effects).doc
         if linked and not self._plans.keep_empty:
             doc = without_missing(doc, plan.attached, lambda etype, eid: (etype, eid) not in missing)
         record = open_record(doc, plan.records, self._time)
         return _Open(member, record)
+
+    def _computed(self, member: Member, effects: Effects) -> Computed:
+        if member.computed is not None:
+            return member.computed
+        profile = self._after_timeseries(member, effects)
+        return compute(member.eid, profile, member.plan.values, self._time, member.mirrors)
 
     def _after_timeseries(self, member: Member, effects: Effects) -> Profile:
         """The profile with what timeseries hooks return for this entity in it."""
@@ -170,14 +177,16 @@ def _attach(opened: Sequence[_Open]) -> None:
 
 def _with_points(member: Member, tasks: Sequence[WireTask], time: int) -> Profile:
     profile, numbers = member.profile, member.plan.numbers
-    plain, observed = list(profile.plain), list(profile.observed)
+    plain = list(profile.plain)
+    rows = {of_attr[0]: list(rows_of(of_attr)) for of_attr in profile.observed}
     for task in tasks:
         for point in task.points:
             number, value = numbers[point.attr], hex_of(point.v)
             if point.t1 is None or point.t2 is None:
                 plain.append((number, time, value))
             elif point.c is not None:
-                observed.append((number, point.t1, point.t2, point.c, value))
+                rows.setdefault(number, []).append((point.t1, point.t2, point.c, value))
+    observed = [observed_of(number, of_attr) for number, of_attr in rows.items()]
     return msgspec.structs.replace(profile, plain=plain, observed=observed)
 
 

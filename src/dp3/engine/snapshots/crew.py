@@ -2,11 +2,12 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Executor, Future
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from typing import NamedTuple, TypeAlias
 
 from dp3.engine.snapshots.correlate import Unit, UnitResult
+from dp3.engine.snapshots.waiting import Wait
 
 LARGE_UNIT = 250
 """A unit with more entities would take the worker's thread for too long."""
@@ -18,9 +19,6 @@ SAMPLE_S = 0.1
 LEAST_BUSY = 0.3
 """Hooks wait for something if threads computed for a smaller share of the time. That is looked at when a
 piece took very long, and for every sample of so much time."""
-
-Wait: TypeAlias = Generator[Future[Any] | None, None, None]
-"""Work in pieces: yields None after a piece, or what has to be done before the next one."""
 
 Process: TypeAlias = Callable[[Unit], UnitResult]
 

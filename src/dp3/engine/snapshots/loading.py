@@ -1,16 +1,17 @@
 """Reads what snapshots are made of: entities with their profiles, mirrors and newest rows."""
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from dp3.engine.snapshots.correlate import Member
-from dp3.engine.snapshots.plans import SnapshotPlans
+from dp3.engine.snapshots.plans import SnapshotPlans, SnapshotType
 from dp3.engine.snapshots.runs import State
-from dp3.engine.snapshots.values import NO_MIRRORS, NO_PROFILE
+from dp3.engine.snapshots.values import NO_MIRRORS, NO_PROFILE, compute
 from dp3.store.snapshots import Profile, StoredSnapshot
 
-FIRST_PAGE, LARGEST_PAGE = 100, 500
+FIRST_PAGE, LARGEST_PAGE = 100, 400
 
 PAGE_ROWS = 25_000
 """Observations in a page: reading them takes some 10 ms."""
@@ -30,8 +31,17 @@ class Linked(NamedTuple):
     profiles: Profiles
 
 
+class Loaded(NamedTuple):
+    """Members, and the keys of entities whose values could not be computed."""
+
+    members: dict[Entity, Member]
+    failed: list[int]
+
+
 Page = TypeVar("Page")
 Found = TypeVar("Found")
+
+logger = logging.getLogger(__name__)
 
 
 def ahead(pages: Iterable[Page], fetch: Callable[[Page], Found]) -> Iterator[tuple[Page, Found]]:
@@ -44,6 +54,10 @@ def ahead(pages: Iterable[Page], fetch: Callable[[Page], Found]) -> Iterator[tup
         previous = current
     if previous is not None:
         yield previous
+
+
+def _rows(profile: Profile) -> int:
+    return sum(map(len, profile.observed)) // 4
 
 
 class Loader:
@@ -76,17 +90,31 @@ class Loader:
         keys = [key for key, _, _ in entities.values() if key]
         return Linked(entities, self._state.profiles(keys, self._plans.whole))
 
-    def members(self, entities: Collection[Entity], profiles: Profiles) -> dict[Entity, Member]:
-        """Entities of known types, with their profiles; those deleted meanwhile are left out."""
+    def members(self, entities: Collection[Entity], profiles: Profiles) -> Loaded:
+        """Entities of known types, with their values; those deleted meanwhile are left out."""
         types = self._plans.types
-        self._learn(len(entities), sum(len(profile.observed) for profile in profiles.values()))
+        self._learn(len(entities), sum(map(_rows, profiles.values())))
         mirrors = self._mirrors(entities)
-        return {
-            entity: Member(key, plan, plan.values.eid(eid), profile, mirrors.get((etype, eid), NO_MIRRORS))
-            for entity in entities
-            for key, etype, eid in (entity,)
-            if (plan := types.get(etype)) and (profile := _profile(profiles, key))
-        }
+        loaded = Loaded({}, [])
+        for entity in entities:
+            key, etype, eid = entity
+            plan, profile = types.get(etype), profiles.get(key) if key else NO_PROFILE
+            if plan is None or profile is None:
+                continue
+            try:
+                loaded.members[entity] = self._member(
+                    key, plan, eid, profile, mirrors.get((etype, eid), NO_MIRRORS)
+                )
+            except Exception:
+                logger.exception("no snapshot of %s/%s in this run", plan.etype, eid)
+                if key:
+                    loaded.failed.append(key)
+        return loaded
+
+    def _member(self, key: int, plan: SnapshotType, text: str, profile: Profile, mirrors: Mirrors) -> Member:
+        eid = plan.values.eid(text)
+        computed = None if plan.timeseries else compute(eid, profile, plan.values, self._at, mirrors)
+        return Member(key, plan, eid, profile if self._plans.whole else NO_PROFILE, mirrors, computed)
 
     def _learn(self, entities: int, rows: int) -> None:
         """Adapt the page: entities with long histories are read in smaller ones."""
@@ -112,7 +140,3 @@ class Loader:
             if plan is not None and attr in names:
                 eids.setdefault(names[attr], []).append(plan.values.eid(eid))
         return {name: [{"eid": eid} for eid in sorted(found)] for name, found in eids.items()}
-
-
-def _profile(profiles: Mapping[int, Profile], key: int) -> Profile | None:
-    return profiles.get(key) if key else NO_PROFILE

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
 
-from dp3.engine.snapshots.crew import Wait
 from dp3.engine.snapshots.recording import Effects, Recorder
 from dp3.engine.snapshots.runs import Runs, has_completed
 from dp3.engine.snapshots.schedule import Ticks
+from dp3.engine.snapshots.waiting import Wait, finished
 from dp3.engine.snapshots.work import Work, WorkParts
 from dp3.hooks.table import Hook
 from dp3.store.port import LeaseLost, StoreFull
@@ -68,6 +68,15 @@ class SnapshotWork:
             self._fail(error, now)
             return False
 
+    def settle(self) -> None:
+        """Wait for what is being written: hooks of other work do not run beside a transaction either."""
+        try:
+            self._parts.writing.finish()
+        except LeaseLost:
+            raise
+        except Exception as error:
+            self._fail(error, self._parts.clock.now_us())
+
     def _go_on(self, job: Wait, patient: bool) -> bool:
         end = time.perf_counter() + SLICE_S
         for awaited in job:
@@ -100,7 +109,7 @@ class SnapshotWork:
 
     def _begin(self, run: Run, progress: WorkerRun, offsets: dict[int, int]) -> Wait:
         parts = self._parts
-        recorder = Recorder(parts.state, parts.clock, parts.lease, parts.plans, run, progress)
+        recorder = Recorder(parts.state, parts.writing, parts.clock, parts.lease, parts.plans, run, progress)
         if self._failures >= MOST_FAILURES:
             return self._give_up(recorder, run)
         if run.phase is Phase.WORK:
@@ -114,8 +123,7 @@ class SnapshotWork:
         if parts.lease.index == 0 and self._is_changed(run):
             stored = [number for number, plan in parts.plans.types.items() if plan.stored]
             removal = parts.executor.submit(parts.state.remove_snapshots_of_types, stored)
-            while not removal.done():
-                yield removal
+            yield from finished(removal)
             removal.result()
         yield from self._call(parts.hooks.init, recorder, run)
 
@@ -132,8 +140,7 @@ class SnapshotWork:
     def _call(self, hooks: Iterable[Hook], recorder: Recorder, run: Run) -> Wait:
         """Call init or finalize hooks in the order of registration."""
         called: Future[Effects] = self._parts.executor.submit(self._effects_of, hooks)
-        while not called.done():
-            yield called
+        yield from finished(called)
         recorder.effects(called.result())
         recorder.complete(run.phase)
 
@@ -145,6 +152,7 @@ class SnapshotWork:
 
     def _fail(self, error: Exception, now: int) -> None:
         """Something failed that is not one entity's: go on later from the mark."""
+        self._parts.writing.abandon()
         self._job, self._seen, self._not_before = None, None, now + RETRY_US
         if isinstance(error, StoreFull):
             logger.error("snapshots can not be written, waiting: %s", error)

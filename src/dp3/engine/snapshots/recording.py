@@ -14,6 +14,8 @@ from dp3.engine.snapshots.doc import Doc, decode_doc, encode_doc
 from dp3.engine.snapshots.keys import keys_of
 from dp3.engine.snapshots.plans import SnapshotPlans
 from dp3.engine.snapshots.runs import State
+from dp3.engine.snapshots.waiting import Wait, finished
+from dp3.engine.snapshots.writing import Writing
 from dp3.model.wire import WireTask, encode_tasks
 from dp3.store.port import Batch, DeadLetter, Lease, OutboxRow
 from dp3.store.snapshots import Key, Phase, Run, SnapshotBatch, StoredSnapshot, WorkerRun
@@ -24,9 +26,8 @@ SNAPSHOT_STREAM = 3
 KEY_SHIFT = 32
 """Outbox keys are the number of the run, then a running number of so many bits."""
 
-MOST_ROWS = 500
+MOST_ROWS = 800
 """Entities in one slice: some 20 ms of writing when all have changed."""
-
 
 MOST_LETTERS = 100
 """Dead letters of one hook that one worker keeps in a run; more are only counted."""
@@ -82,7 +83,7 @@ class Effects:
 
 
 class Recorder:
-    """Writes one worker's part of a run. For one thread.
+    """Has one worker's part of a run written. For one thread.
 
     Rows may be written ahead of the mark that covers them; tasks always go with it.
     """
@@ -90,6 +91,7 @@ class Recorder:
     def __init__(
         self,
         state: State,
+        writing: Writing,
         clock: Clock,
         lease: Lease,
         plans: SnapshotPlans,
@@ -97,6 +99,7 @@ class Recorder:
         progress: WorkerRun,
     ) -> None:
         self._state = state
+        self._writing = writing
         self._clock = clock
         self._lease = lease
         self._plans = plans
@@ -116,7 +119,7 @@ class Recorder:
 
     def put(self, made: Iterable[Made], latest: Mapping[int, StoredSnapshot]) -> Iterator[None]:
         """Take snapshots; `latest` are the newest rows of their entities. Pauses after each slice that it
-        commits, without a new mark."""
+        has written, without a new mark."""
         for one in made:
             self._put(one, latest.get(one.entity))
             if len(self._slice.rows) >= MOST_ROWS or len(self._slice.due) >= MOST_ROWS:
@@ -144,9 +147,9 @@ class Recorder:
         new = self._keys(made.etype, made.doc)
         if latest is not None:
             old = self._keys(made.etype, decode_doc(latest.doc))
-            self._slice.keys_removed += [(entity, path, key) for path, key in old - new]
+            self._slice.keys_removed += [(path, key, entity) for path, key in old - new]
             new -= old
-        self._slice.keys_added += [(entity, path, key) for path, key in new]
+        self._slice.keys_added += [(path, key, entity) for path, key in new]
 
     def _keys(self, etype: int, doc: Doc) -> set[tuple[int, Key]]:
         numbers = self._numbers[etype]
@@ -188,6 +191,13 @@ class Recorder:
             own = range(self._lease.index, self._state.partitions, self._lease.worker_processes)
             self._slice.cut = cut.rows(own)
         self._commit_marked()
+        self._writing.finish()
+
+    def written(self) -> Wait:
+        """Until all that was committed is written: hooks do not run beside a transaction."""
+        if self._writing.pending is not None:
+            yield from finished(self._writing.pending)
+        self._writing.finish()
 
     def _commit_marked(self) -> None:
         effects, self._effects = self._effects, Effects()
@@ -209,8 +219,8 @@ class Recorder:
             self._slice.outbox.append(row)
 
     def _commit(self) -> None:
-        written, self._slice = self._slice, SnapshotBatch(self._run.id)
-        self._state.write_snapshots(self._lease, written)
+        complete, self._slice = self._slice, SnapshotBatch(self._run.id)
+        self._writing.begin(complete)
 
 
 class _Numbers(dict[str, int]):

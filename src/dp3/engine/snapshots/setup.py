@@ -12,6 +12,7 @@ from dp3.engine.snapshots.plans import Limits, SnapshotHooks, make_snapshot_plan
 from dp3.engine.snapshots.runs import Runs, State
 from dp3.engine.snapshots.schedule import Ticks
 from dp3.engine.snapshots.work import WorkParts
+from dp3.engine.snapshots.writing import Writing
 from dp3.hooks.guard import Guard
 from dp3.hooks.registration import HookRegistration
 from dp3.log.port import Log
@@ -38,11 +39,11 @@ def make_snapshot_work(
     registrations: Iterable[HookRegistration],
     guard: Guard,
     executor: Executor,
-    reader: Executor,
+    io: Executor,
     settings: SnapshotSettings,
 ) -> SnapshotWork:
-    """What a worker does for snapshots; its hooks run in `executor`. `reader` reads ahead: one thread is
-    enough, and keeps the memory for large pages in one place."""
+    """What a worker does for snapshots; its hooks run in `executor`. The threads of `io` read ahead and write
+    behind: two are enough."""
     hooks = SnapshotHooks(registrations)
     plans = make_snapshot_plans(model, state, hooks, settings.limits)
     parts = WorkParts(
@@ -54,7 +55,8 @@ def make_snapshot_work(
         plans=plans,
         caller=HookCaller(guard, clock, state.partitions),
         executor=executor,
-        reader=reader,
+        io=io,
+        writing=Writing(state, lease, io),
         threads=settings.threads,
     )
     runs = Runs(state, clock, lease, plans.fingerprint)

@@ -1,7 +1,7 @@
 """One worker's part of a run: looks at all entities that may have changed and writes their snapshots."""
 
 import logging
-from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from enum import IntEnum
@@ -13,13 +13,14 @@ from dp3.common.utils import batched
 from dp3.engine.snapshots.calling import HookCaller
 from dp3.engine.snapshots.components import ComponentBuilder, Components
 from dp3.engine.snapshots.correlate import Correlator, Member, Unit, UnitResult
-from dp3.engine.snapshots.crew import Crew, Wait
+from dp3.engine.snapshots.crew import Crew
 from dp3.engine.snapshots.dirty import Cut, DirtySearch, is_comparable
-from dp3.engine.snapshots.loading import LARGEST_PAGE, Entity, Loader, ahead
+from dp3.engine.snapshots.loading import LARGEST_PAGE, Entity, Loader, Profiles, ahead
 from dp3.engine.snapshots.plans import SnapshotHooks, SnapshotPlans
 from dp3.engine.snapshots.recording import Made, Recorder
 from dp3.engine.snapshots.runs import State
-from dp3.engine.snapshots.values import compute
+from dp3.engine.snapshots.waiting import Wait, finished
+from dp3.engine.snapshots.writing import Writing
 from dp3.log.port import Log
 from dp3.store.port import ENTITY_SHIFT, Lease
 from dp3.store.snapshots import Phase, Run, StoredSnapshot
@@ -53,11 +54,6 @@ def _unit(nodes: Iterable[int], members: Mapping[int, Member]) -> Unit:
     return Unit(sorted(found, key=lambda member: (member.plan.etype, member.eid)), linked=True)
 
 
-def _finished(reading: Future[Any]) -> Wait:
-    while not reading.done():
-        yield reading
-
-
 @dataclass(frozen=True, slots=True)
 class WorkParts:
     """What the work of all runs needs."""
@@ -70,7 +66,8 @@ class WorkParts:
     plans: SnapshotPlans
     caller: HookCaller
     executor: Executor
-    reader: Executor
+    io: Executor
+    writing: Writing
     threads: int
 
 
@@ -82,7 +79,7 @@ class Work:
         self._parts = parts
         self._run = run
         self._recorder = recorder
-        self._loader = Loader(parts.state, parts.plans, parts.reader, run.time)
+        self._loader = Loader(parts.state, parts.plans, parts.io, run.time)
         self._correlator = Correlator(parts.hooks, parts.plans, parts.caller, run.time)
         self._crew = Crew(parts.executor, parts.threads)
         if not recorder.mark.offsets:
@@ -135,17 +132,16 @@ class Work:
             builder.describe(state.nodes(ids).values())
             yield None
         built = self._parts.executor.submit(builder.build)
-        while not built.done():
-            yield built
+        yield from finished(built)
         return built.result()
 
     def _do_linked(self, components: Components, after: int) -> Wait:
         members: dict[int, Member] = {}
         pages = self._linked_pages(components, after)
         for page, reading in ahead(pages, lambda page: self._loader.linked(page.nodes)):
-            yield from _finished(reading)
+            yield from finished(reading)
             linked = reading.result()
-            found = self._loader.members(linked.entities.values(), linked.profiles)
+            found = self._members(linked.entities.values(), linked.profiles)
             members |= {node: found[entity] for node, entity in linked.entities.items() if entity in found}
             yield None
             if page.last is not None:
@@ -178,12 +174,17 @@ class Work:
     def _do_hooked(self, components: Components, after: int) -> Wait:
         pages = self._unlinked(self._own_pages(self._parts.plans.hooked, after), components)
         for entities, reading in ahead(pages, self._loader.profiles):
-            yield from _finished(reading)
-            members = self._loader.members(entities, reading.result())
+            yield from finished(reading)
+            members = self._members(entities, reading.result())
             yield None
             yield from self._do_units([Unit([member], linked=False) for member in members.values()])
             self._recorder.reach(Stage.HOOKED, entities[-1][0])
             yield None
+
+    def _members(self, entities: Collection[Entity], profiles: Profiles) -> dict[Entity, Member]:
+        loaded = self._loader.members(entities, profiles)
+        self._recorder.without(loaded.failed, failed=True)
+        return loaded.members
 
     def _unlinked(self, pages: Iterable[list[Entity]], components: Components) -> Iterator[list[Entity]]:
         """Those of the entities that are in no component, a page or some more at a time."""
@@ -198,6 +199,7 @@ class Work:
 
     def _do_units(self, units: Iterable[Unit]) -> Wait:
         result = UnitResult()
+        yield from self._recorder.written()
         yield from self._crew.process(units, self._process, result)
         latest: dict[int, StoredSnapshot] = {}
         for entities in batched([made.entity for made in result.made], LARGEST_PAGE):
@@ -229,24 +231,17 @@ class Work:
         else:
             pages = self._known_pages(sorted(key for key in search.keys if key > after))
         for page, reading in ahead(self._unlinked(pages, components), self._loader.profiles):
-            yield from _finished(reading)
-            members = self._loader.members(page, reading.result())
+            yield from finished(reading)
+            members = self._members(page, reading.result())
             yield None
-            made = list(self._computed(members.values()))
-            yield None
+            made = [
+                Made(member.entity, member.plan.id, member.computed.doc, member.computed.next_change)
+                for member in members.values()
+                if member.computed is not None
+            ]
             yield from self._recorder.put(made, self._loader.latest([one.entity for one in made]))
             self._recorder.reach(Stage.FREE, page[-1][0])
             yield None
-
-    def _computed(self, members: Iterable[Member]) -> Iterator[Made]:
-        for entity, plan, eid, profile, mirrors in members:
-            try:
-                computed = compute(eid, profile, plan.values, self._run.time, mirrors)
-            except Exception:
-                logger.exception("no snapshot of %s/%s in this run", plan.etype, eid)
-                self._recorder.without([entity], failed=True)
-            else:
-                yield Made(entity, plan.id, computed.doc, computed.next_change)
 
     def _own_pages(self, etypes: Sequence[int], after: int) -> Iterator[list[Entity]]:
         """All own entities of some types."""

@@ -1,17 +1,15 @@
 """Changing the index of current values."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable
+from itertools import groupby
+from operator import itemgetter
 
 import apsw
+import msgspec
 
-from dp3.sqlite import load_statements
-from dp3.store.snapshots import Key
+from dp3.sqlite import load_statements, run_for_rows
+from dp3.store.snapshots import IndexKey
 from dp3.store.sqlite.keys import kind_of, storable
-
-_Place = tuple[Key, int]
-"""Key and entity."""
 
 
 class IndexWriter:
@@ -20,54 +18,49 @@ class IndexWriter:
     def __init__(self) -> None:
         self._sql = load_statements("dp3.store.sqlite", "index.sql")
 
-    def remove(self, connection: apsw.Connection, keys: Iterable[tuple[int, int, Key]]) -> None:
-        """Remove (entity, path, key); those that are not there do not matter."""
-        for path, places in _by_path(keys).items():
-            removed = ((path, key, entity) for key, entity in places)
-            connection.executemany(self._sql["remove_key"], removed)
+    def remove(self, connection: apsw.Connection, keys: Iterable[IndexKey]) -> None:
+        """Remove keys; those that are not there do not matter."""
+        run_for_rows(connection, self._sql["remove_keys"], _in_order(keys))
 
-    def remove_others(
-        self, connection: apsw.Connection, entities: Iterable[int], keys: Iterable[tuple[int, int, Key]]
-    ) -> None:
-        """Remove all keys of some entities but these (entity, path, key)."""
-        kept = {(entity, path, storable(key)) for entity, path, key in keys}
-        wanted = ((entity,) for entity in sorted(entities))
-        stored: list[Any] = connection.executemany(self._sql["keys_of_entity"], wanted).fetchall()
-        self.remove(connection, set(stored) - kept)
+    def remove_all(self, connection: apsw.Connection, entities: Collection[int]) -> None:
+        """Remove all keys of some entities."""
+        if entities:
+            connection.execute(self._sql["remove_all_keys"], (_listed(entities),))
 
-    def add(
-        self, connection: apsw.Connection, keys: Iterable[tuple[int, int, Key]], first: Collection[int]
-    ) -> None:
-        """Add (entity, path, key); those that are there do not matter. `first`: entities that have no keys.
+    def add(self, connection: apsw.Connection, keys: Iterable[IndexKey], first: Collection[int]) -> None:
+        """Add keys; those that are there do not matter. `first`: entities that have no keys.
 
         Sizes of paths are counted here and not by a trigger, which takes as long as the rest together."""
-        for path, places in _by_path(keys).items():
-            entities = {entity for _, entity in places}
-            had = self._having(connection, path, sorted(entities.difference(first)))
+        counts = []
+        for path, group in groupby(_in_order(keys), itemgetter(0)):
+            of_path = list(group)
+            entities = {entity for _, _, entity in of_path}
+            had = self._having(connection, path, entities.difference(first))
             before = connection.total_changes()
-            connection.executemany(self._sql["add_key"], ((path, key, entity) for key, entity in places))
-            added = connection.total_changes() - before
-            connection.execute(self._sql["count_keys"], (path, added, len(entities) - had))
+            run_for_rows(connection, self._sql["add_keys"], of_path)
+            counts.append((path, connection.total_changes() - before, len(entities) - had))
+        run_for_rows(connection, self._sql["count_keys"], counts)
 
-    def _having(self, connection: apsw.Connection, path: int, entities: Sequence[int]) -> int:
+    def _having(self, connection: apsw.Connection, path: int, entities: Collection[int]) -> int:
         """How many of the entities have a key at a path."""
-        wanted = ({"entity": entity, "path": path} for entity in entities)
-        return sum(1 for _ in connection.executemany(self._sql["has_path"], wanted))
+        if not entities:
+            return 0
+        wanted = {"entities": _listed(entities), "path": path}
+        counted: int = connection.execute(self._sql["having_path"], wanted).get
+        return counted
 
 
-def _by_path(keys: Iterable[tuple[int, int, Key]]) -> dict[int, list[_Place]]:
-    """Path → its keys in order. NaN has no place in an index."""
-    by_path: defaultdict[int, list[_Place]] = defaultdict(list)
-    for entity, path, key in keys:
-        if key == key:
-            by_path[path].append((key if type(key) is str else storable(key), entity))
-    for places in by_path.values():
-        _sort(places)
-    return by_path
+def _listed(entities: Iterable[int]) -> str:
+    return msgspec.json.encode(sorted(entities)).decode()
 
 
-def _sort(places: list[_Place]) -> None:
+def _in_order(keys: Iterable[IndexKey]) -> list[IndexKey]:
+    """Keys as they are stored, in the order of the index. NaN has no place in it."""
+    stored = [
+        (row[0], storable(row[1]), row[2]) if type(row[1]) is int else row for row in keys if row[1] == row[1]
+    ]
     try:
-        places.sort()
+        stored.sort()
     except TypeError:  # numbers, texts and bytes at one path
-        places.sort(key=lambda place: (kind_of(place[0]).__name__, place[0]))
+        stored.sort(key=lambda row: (row[0], kind_of(row[1]).__name__, row[1], row[2]))
+    return stored

@@ -1,21 +1,22 @@
--- name: keys_of_entity
--- All keys of an entity.
-SELECT entity, path, key FROM current WHERE entity = ?;
+-- name: remove_all_keys
+-- Everything about some entities (a JSON list). A trigger counts it off.
+DELETE FROM current WHERE entity IN (SELECT value FROM json_each(?));
 
--- name: remove_key
--- A value that an entity does not have any more. A trigger counts it off.
-DELETE FROM current WHERE path = ? AND key = ? AND entity = ?;
+-- name: remove_keys
+-- Values that entities do not have any more. A trigger counts them off.
+DELETE FROM current WHERE (path, key, entity) IN (VALUES {rows});
 
--- name: add_key
--- A value that an entity has now.
-INSERT INTO current (path, key, entity) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
+-- name: add_keys
+-- Values that entities have now.
+INSERT INTO current (path, key, entity) VALUES {rows} ON CONFLICT DO NOTHING;
 
--- name: has_path
--- An entity, if it has a key at a path.
-SELECT :entity WHERE EXISTS (
-    SELECT 1 FROM current INDEXED BY current_of_entity WHERE entity = :entity AND path = :path);
+-- name: having_path
+-- How many of some entities (a JSON list) have a key at a path.
+SELECT count(*) FROM json_each(:entities) AS wanted
+WHERE EXISTS (
+    SELECT 1 FROM current INDEXED BY current_of_entity WHERE entity = wanted.value AND path = :path);
 
 -- name: count_keys
--- A path has more keys, and more entities have any.
-INSERT INTO path (id, keys, entities) VALUES (?, ?, ?)
+-- Paths have more keys, and more entities have any.
+INSERT INTO path (id, keys, entities) VALUES {rows}
 ON CONFLICT (id) DO UPDATE SET keys = keys + excluded.keys, entities = entities + excluded.entities;

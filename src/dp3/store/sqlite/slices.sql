@@ -1,30 +1,34 @@
--- name: exists
--- An entity that exists, and whether it has no row yet.
-SELECT entity.key, latest.run IS NULL
-FROM entity LEFT JOIN latest ON latest.entity = entity.key WHERE entity.key = ?;
+-- Slices are written beside a thread that computes, so what there is for every entity takes one step for
+-- hundreds of them.
 
--- name: put_snapshot
--- The values of an entity from a run on.
-INSERT OR REPLACE INTO snapshot (entity, run, doc) VALUES (?, ?, ?);
+-- name: existing
+-- Those of some entities (a JSON list) that exist, and whether they have no row yet.
+SELECT json_group_array(json_array(entity.key, latest.run IS NULL))
+FROM json_each(?) AS wanted CROSS JOIN entity ON entity.key = wanted.value
+LEFT JOIN latest ON latest.entity = entity.key;
+
+-- name: put_snapshots
+-- The values of entities from a run on.
+INSERT OR REPLACE INTO snapshot (entity, run, doc) VALUES {rows};
 
 -- name: put_latest
--- Which row of an entity is the newest.
-INSERT INTO latest (entity, run) VALUES (?, ?)
+-- Which rows of entities are the newest.
+INSERT INTO latest (entity, run) VALUES {rows}
 ON CONFLICT (entity) DO UPDATE SET run = excluded.run WHERE excluded.run > coalesce(run, -1);
 
 -- name: put_due
--- When the values of an entity change by themselves.
-INSERT INTO latest (entity, due) VALUES (?, ?)
+-- When the values of entities change by themselves.
+INSERT INTO latest (entity, due) VALUES {rows}
 ON CONFLICT (entity) DO UPDATE SET due = excluded.due WHERE due IS NOT excluded.due;
 
 -- name: put_latest_and_due
 -- Both.
-INSERT INTO latest (entity, run, due) VALUES (?, ?, ?)
+INSERT INTO latest (entity, run, due) VALUES {rows}
 ON CONFLICT (entity) DO UPDATE SET run = max(excluded.run, coalesce(run, -1)), due = excluded.due;
 
 -- name: add_missing
--- An entity has no snapshot in a run.
-INSERT INTO missing (entity, run) VALUES (?, ?) ON CONFLICT DO NOTHING;
+-- Entities have no snapshot in a run.
+INSERT INTO missing (entity, run) VALUES {rows} ON CONFLICT DO NOTHING;
 
 -- name: last_outbox_key
 -- The last key of tasks that slices left in a partition's lane.

@@ -26,13 +26,18 @@ SELECT key, etype, eid, created FROM entity WHERE key = ?;
 
 -- name: profiles
 -- All about some entities (a JSON list) as one text: the whole page is read in one step, without a Python
--- object for each row. The index has observations in the order of attributes.
+-- object for each row. Attributes come in the order of the index.
 SELECT '[' || coalesce(group_concat(
     '[' || entity.key || ',' || entity.created
     || ',' || (SELECT json_group_array(json_array(attr, written, hex(v))) FROM plain WHERE entity = wanted.value)
     || ',' || (
-        SELECT json_group_array(json_array(attr, t1, t2, c, hex(v)))
-        FROM fresh INDEXED BY fresh_by_entity WHERE entity = wanted.value AND c IS NOT NULL)
+        SELECT '[' || coalesce(group_concat(observed), '') || ']'
+        FROM (
+            SELECT '[' || attr || ','
+                || group_concat(t1 || ',' || t2 || ',' || c || ',"' || hex(v) || '"', ',' ORDER BY t1) || ']'
+                AS observed
+            FROM fresh INDEXED BY fresh_by_entity
+            WHERE entity = wanted.value AND c IS NOT NULL GROUP BY attr))
     || CASE WHEN :whole THEN
         ',' || (
             SELECT json_group_array(json_array(attr, t1, t2, hex(v)))
