@@ -10,7 +10,7 @@ from dp3.engine.snapshots.keys import keys_of, plan_keys
 from dp3.engine.snapshots.values import compute, plan_values
 from dp3.http.moments import Moments
 from dp3.model.attrspec import AttrSpecReadOnly
-from dp3.store.snapshots import Phase, SnapshotBatch, StoredSnapshot, WorkerRun
+from dp3.store.snapshots import Phase, SnapshotBatch, StoredSnapshot, WorkerRun, decode_profile
 
 Changes = Mapping[tuple[str, str], Mapping[str, Any]]
 """(entity type, id) → values that a hook set."""
@@ -49,7 +49,7 @@ def _add(node: Node, batch: SnapshotBatch, etype: str, changes: Changes, t: int)
     rows = store.latest_rows([key for key, _, _ in page])
     mirrors = Moments(store, MODEL).mirrors(etype, [eid for _, eid, _ in page], t)
     for key, eid, _ in page:
-        profile = store.profiles([key])[key]
+        profile = decode_profile(store.profiles([key])[key])
         doc = compute(values.eid(eid), profile, values, t, mirrors[eid]).doc
         doc = doc._replace(values={**doc.values, **changes.get((etype, eid), {})})
         _put(node, batch, etype, key, rows.get(key), doc, keys)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dp3.engine.snapshots.chains import observed_of
 from dp3.engine.snapshots.values import ValuePlan, plan_values
 from dp3.history import Observation
 from dp3.model.spec import ModelSpec
@@ -56,8 +55,9 @@ def a_profile(
 ) -> Profile:
     """A profile by the numbers of attributes; the values of `history` are encoded already."""
     observed = [
-        observed_of(attr, [(seen.t1, seen.t2, seen.c, seen.v.hex().upper()) for seen in all_seen])
+        (attr, seen.t1, seen.t2, seen.c, seen.v.hex().upper())
         for attr, all_seen in (history or {}).items()
+        for seen in all_seen
     ]
     return Profile(ENTITY, 0, [(attr, 0, hex_of(v)) for attr, v in (plain or {}).items()], observed)
 

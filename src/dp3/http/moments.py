@@ -16,7 +16,7 @@ from dp3.http.services import State
 from dp3.http.snapshots import Listing, Window
 from dp3.model.attrspec import AttrSpecReadOnly
 from dp3.model.spec import ModelSpec
-from dp3.store.snapshots import Profile
+from dp3.store.snapshots import Profile, decode_profile
 
 PAGE_ENTITIES = 200
 """Entities whose profiles are read at once."""
@@ -59,7 +59,8 @@ class Moments:
         """The values of an entity, None if it does not exist."""
         entity = (self._types[etype].number, eid)
         keys = [existing.key for existing in self._state.find_entities([entity]).values()]
-        for profile in self._state.profiles(keys).values():
+        for found in self._state.profiles(keys).values():
+            profile = decode_profile(found)
             return self._document(etype, eid, profile, at, self.mirrors(etype, [eid], at)[eid])
         return None
 
@@ -120,7 +121,7 @@ class Moments:
             for key, eid, created in page:
                 if key not in profiles:  # deleted since
                     continue
-                document = self._document(etype, eid, profiles[key], at, mirrors[eid])
+                document = self._document(etype, eid, decode_profile(profiles[key]), at, mirrors[eid])
                 if created <= at or len(document) > 1:
                     yield eid, document
             after = page[-1][1]

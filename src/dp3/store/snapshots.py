@@ -5,7 +5,7 @@ transaction, rows of an entity are written by the worker that owns it or, within
 entities, by the owner of the component's smallest entity.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -17,6 +17,7 @@ from dp3.store.port import Lease, LinkRow, OutboxRow
 
 __all__ = [
     "Edge",
+    "Encoded",
     "Hex",
     "IndexKey",
     "Key",
@@ -32,6 +33,7 @@ __all__ = [
     "StoredChunk",
     "StoredSnapshot",
     "WorkerRun",
+    "decode_profile",
     "hex_of",
     "value_of",
 ]
@@ -44,10 +46,9 @@ point, addresses as packed bytes."""
 Hex: TypeAlias = str
 """An encoded value as hexadecimal digits, which compare as its bytes do."""
 
-Observed: TypeAlias = list[Any]
-"""The observations of one attribute: its number, then `t1`, `t2` (µs), confidence (10⁻⁹) and value (`Hex`) of
-each, by `t1`. Flat, because runs read very many: an object for each would take longer than what is done with
-it."""
+Observed: TypeAlias = tuple[int, int, int, int, Hex]
+"""One observation: number of the attribute, `t1`, `t2` (µs), confidence (10⁻⁹), value. A plain tuple, because
+runs read very many."""
 
 Stored: TypeAlias = tuple[int, int, Hex]
 """A plain value: number of the attribute, when it was written (µs), value."""
@@ -65,6 +66,12 @@ class Profile(msgspec.Struct, array_like=True, frozen=True):
     observed: list[Observed] = []
     chunks: list[StoredChunk] = []
     ttl: dict[str, int] = {}
+
+
+Encoded: TypeAlias = str
+"""A profile that is still to be decoded, just before it is used: until then it is one object."""
+
+decode_profile: Callable[[Encoded], Profile] = msgspec.json.Decoder(Profile).decode
 
 
 def hex_of(value: Any) -> Hex:
@@ -213,7 +220,7 @@ class SnapshotStore(Protocol):
         """key → (type, eid, created) of those that exist."""
         ...
 
-    def profiles(self, keys: Sequence[int], whole: bool = False) -> dict[int, Profile]:
+    def profiles(self, keys: Sequence[int], whole: bool = False) -> dict[int, Encoded]:
         """The profiles of those of the entities that exist. Holds the interpreter's lock for a moment only:
         other threads can compute meanwhile."""
         ...

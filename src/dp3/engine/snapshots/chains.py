@@ -5,9 +5,9 @@ order of `t1`, whether a row continues a united segment depends on earlier rows 
 united segments, which decide on bridging, become known in their order.
 """
 
-from collections.abc import Iterable, Iterator
-from itertools import chain
-from typing import TypeAlias
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 import msgspec
 
@@ -27,47 +27,37 @@ class Chain(msgspec.Struct, order=True, gc=False):
     moment: int = 0
 
 
-Row: TypeAlias = tuple[int, int, int, Hex]
-"""`t1`, `t2` (µs), confidence (10⁻⁹), value."""
+def by_attr(rows: Iterable[Observed]) -> dict[int, list[Observed]]:
+    """The observations of each attribute, in their natural order."""
+    return {attr: list(group) for attr, group in groupby(sorted(rows), itemgetter(0))}
 
 
-def rows_of(observed: Observed) -> Iterator[Row]:
-    """Single observations of an attribute, by `t1`."""
-    values = iter(observed)
-    next(values)
-    return zip(values, values, values, values, strict=True)
+def chains_of(rows: Sequence[Observed], params: Params) -> list[Chain]:
+    """The canonical segments of the history of one attribute, by `t1` (equal ones in any order).
 
-
-def observed_of(attr: int, rows: Iterable[Row]) -> Observed:
-    """The inverse, of rows in any order."""
-    return [attr, *chain.from_iterable(sorted(rows))]
-
-
-def chains_of(observed: Observed, params: Params) -> list[Chain]:
-    """The canonical segments of the history of an attribute, by `t1` (equal ones in any order)."""
-    rows = rows_of(observed)
+    `rows` are in their natural order, all of one attribute."""
     if not params.aggregate:
-        return sorted(Chain(t1, t2, v, c, 1) for t1, t2, c, v in rows)
+        return sorted(Chain(t1, t2, v, c, 1) for _, t1, t2, c, v in rows)
     return _joined(rows, params.pre + params.post, not params.multi_value)
 
 
-def _joined(rows: Iterable[Row], reach: int, separate: bool) -> list[Chain]:
+def _joined(rows: Iterable[Observed], reach: int, separate: bool) -> list[Chain]:
     """`separate`: another value that starts in a gap keeps its neighbours apart."""
     chains: list[Chain] = []
     last: dict[Hex, Chain] = {}
     moment, start = 0, None
-    for t1, t2, c, v in rows:
-        known = last.get(v)
-        if known is None or t1 > known.t2:
+    for _, t1, t2, c, v in rows:
+        chain = last.get(v)
+        if chain is None or t1 > chain.t2:
             if t1 != start:
                 moment, start = moment + 1, t1
-            if known is None or t1 - known.t2 > reach or (separate and moment - known.moment > 1):
-                last[v] = known = Chain(t1, t2, v, c, 1, moment)
-                chains.append(known)
+            if chain is None or t1 - chain.t2 > reach or (separate and moment - chain.moment > 1):
+                last[v] = chain = Chain(t1, t2, v, c, 1, moment)
+                chains.append(chain)
                 continue
-            known.moment = moment
-        if t2 > known.t2:
-            known.t2 = t2
-        known.c_sum += c
-        known.n += 1
+            chain.moment = moment
+        if t2 > chain.t2:
+            chain.t2 = t2
+        chain.c_sum += c
+        chain.n += 1
     return chains

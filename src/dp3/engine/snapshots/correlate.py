@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dp3.engine.snapshots.calling import HookCaller
-from dp3.engine.snapshots.chains import observed_of, rows_of
 from dp3.engine.snapshots.doc import Doc
 from dp3.engine.snapshots.links import links_in, without_missing
 from dp3.engine.snapshots.masters import chunks
@@ -177,16 +176,14 @@ def _attach(opened: Sequence[_Open]) -> None:
 
 def _with_points(member: Member, tasks: Sequence[WireTask], time: int) -> Profile:
     profile, numbers = member.profile, member.plan.numbers
-    plain = list(profile.plain)
-    rows = {of_attr[0]: list(rows_of(of_attr)) for of_attr in profile.observed}
+    plain, observed = list(profile.plain), list(profile.observed)
     for task in tasks:
         for point in task.points:
             number, value = numbers[point.attr], hex_of(point.v)
             if point.t1 is None or point.t2 is None:
                 plain.append((number, time, value))
             elif point.c is not None:
-                rows.setdefault(number, []).append((point.t1, point.t2, point.c, value))
-    observed = [observed_of(number, of_attr) for number, of_attr in rows.items()]
+                observed.append((number, point.t1, point.t2, point.c, value))
     return msgspec.structs.replace(profile, plain=plain, observed=observed)
 
 

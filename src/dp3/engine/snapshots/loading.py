@@ -9,19 +9,19 @@ from dp3.engine.snapshots.correlate import Member
 from dp3.engine.snapshots.plans import SnapshotPlans, SnapshotType
 from dp3.engine.snapshots.runs import State
 from dp3.engine.snapshots.values import NO_MIRRORS, NO_PROFILE, compute
-from dp3.store.snapshots import Profile, StoredSnapshot
+from dp3.store.snapshots import Encoded, Profile, StoredSnapshot, decode_profile
 
 FIRST_PAGE, LARGEST_PAGE = 100, 400
 
-PAGE_ROWS = 25_000
-"""Observations in a page: reading them takes some 10 ms."""
+PAGE_BYTES = 1_500_000
+"""Of profiles in a page, some 25 000 observations: reading them takes 10 ms."""
 
 Entity: TypeAlias = tuple[int, int, str]
 """(key, number of the entity type, eid as text)."""
 
 Mirrors: TypeAlias = Mapping[str, list[Any]]
 
-Profiles: TypeAlias = Mapping[int, Profile]
+Profiles: TypeAlias = Mapping[int, Encoded]
 
 
 class Linked(NamedTuple):
@@ -56,10 +56,6 @@ def ahead(pages: Iterable[Page], fetch: Callable[[Page], Found]) -> Iterator[tup
         yield previous
 
 
-def _rows(profile: Profile) -> int:
-    return sum(map(len, profile.observed)) // 4
-
-
 class Loader:
     """Reads for the moment `at` (µs); profiles in a thread of `reader`."""
 
@@ -75,7 +71,7 @@ class Loader:
         """The newest rows of entities (keys)."""
         return self._state.latest_rows(entities)
 
-    def profiles(self, entities: Sequence[Entity]) -> Future[dict[int, Profile]]:
+    def profiles(self, entities: Sequence[Entity]) -> Future[dict[int, Encoded]]:
         """Begin to read the profiles of entities; key 0 is one that does not exist."""
         keys = [key for key, _, _ in entities if key]
         return self._reader.submit(self._state.profiles, keys, self._plans.whole)
@@ -93,18 +89,18 @@ class Loader:
     def members(self, entities: Collection[Entity], profiles: Profiles) -> Loaded:
         """Entities of known types, with their values; those deleted meanwhile are left out."""
         types = self._plans.types
-        self._learn(len(entities), sum(map(_rows, profiles.values())))
+        self._learn(len(entities), sum(map(len, profiles.values())))
         mirrors = self._mirrors(entities)
         loaded = Loaded({}, [])
         for entity in entities:
             key, etype, eid = entity
-            plan, profile = types.get(etype), profiles.get(key) if key else NO_PROFILE
-            if plan is None or profile is None:
+            plan = types.get(etype)
+            if plan is None or (key and key not in profiles):
                 continue
             try:
-                loaded.members[entity] = self._member(
-                    key, plan, eid, profile, mirrors.get((etype, eid), NO_MIRRORS)
-                )
+                profile = decode_profile(profiles[key]) if key else NO_PROFILE
+                of_entity = mirrors.get((etype, eid), NO_MIRRORS)
+                loaded.members[entity] = self._member(key, plan, eid, profile, of_entity)
             except Exception:
                 logger.exception("no snapshot of %s/%s in this run", plan.etype, eid)
                 if key:
@@ -116,9 +112,9 @@ class Loader:
         computed = None if plan.timeseries else compute(eid, profile, plan.values, self._at, mirrors)
         return Member(key, plan, eid, profile if self._plans.whole else NO_PROFILE, mirrors, computed)
 
-    def _learn(self, entities: int, rows: int) -> None:
+    def _learn(self, entities: int, size: int) -> None:
         """Adapt the page: entities with long histories are read in smaller ones."""
-        fitting = entities * PAGE_ROWS // max(rows, 1)
+        fitting = entities * PAGE_BYTES // max(size, 1)
         if fitting < self.page or entities >= self.page:
             self.page = max(1, min(fitting, self.page + self.page // 2 + 1, LARGEST_PAGE))
 

@@ -17,27 +17,21 @@ class Terms(msgspec.Struct, array_like=True, frozen=True, gc=False):
     post: int
 
 
-def ratio_at(terms: Terms, t: int) -> tuple[int, int]:
-    """The confidence (0…1) at `t` (µs) as numerator ≥ 0 and denominator > 0, not reduced.
+def confidence(terms: Terms | list[Terms], t: int) -> float | list[float]:
+    """The confidence (0…1) at `t` (µs); for a multi-valued attribute one for each value.
 
-    The same numbers as `dp3.history.confidence_at`, from one flat tuple.
+    The nearest float of the ratio that `dp3.history.confidence_at` tells.
     """
+    if isinstance(terms, Terms):
+        return _at(terms, t)
+    return [_at(of_value, t) for of_value in terms]
+
+
+def _at(terms: Terms, t: int) -> float:
     if t < terms.t1:
         left, span = terms.pre - (terms.t1 - t), terms.pre
     elif t > terms.t2:
         left, span = terms.post - (t - terms.t2), terms.post
     else:
-        return terms.c_sum, terms.n * CONFIDENCE_UNIT
-    return (terms.c_sum * left, terms.n * CONFIDENCE_UNIT * span) if left > 0 else (0, 1)
-
-
-def confidence(terms: Terms | list[Terms], t: int) -> float | list[float]:
-    """The nearest float of the confidence at `t` (µs); for a multi-valued attribute one for each value."""
-    if isinstance(terms, Terms):
-        return _float_at(terms, t)
-    return [_float_at(of_value, t) for of_value in terms]
-
-
-def _float_at(terms: Terms, t: int) -> float:
-    numerator, denominator = ratio_at(terms, t)
-    return numerator / denominator
+        return terms.c_sum / (terms.n * CONFIDENCE_UNIT)
+    return terms.c_sum * left / (terms.n * CONFIDENCE_UNIT * span) if left > 0 else 0.0

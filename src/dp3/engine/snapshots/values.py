@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dp3.engine.profiles import history_params
-from dp3.engine.snapshots.chains import Chain, chains_of
+from dp3.engine.snapshots.chains import Chain, by_attr, chains_of
 from dp3.engine.snapshots.doc import Doc
 from dp3.engine.snapshots.terms import Terms
 from dp3.engine.snapshots.winners import standing
@@ -82,7 +82,7 @@ def compute(
     `mirrors` are the values of mirror attributes, `[{"eid": …}, …]`; those not given are empty lists.
     """
     plain = {attr: v for attr, _, v in profile.plain}
-    observed = {of_attr[0]: of_attr for of_attr in profile.observed}
+    observed = by_attr(profile.observed)
     found = _Found({"eid": eid}, {}, [], t)
     values = found.values
     for attr in plan.attrs:

@@ -1,6 +1,6 @@
 """Which segment gives the value at a moment, and until when."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dp3.engine.snapshots.chains import Chain
 from dp3.history import Params, Segment, next_change
@@ -9,7 +9,7 @@ Standing = tuple[Chain | None, int | None]
 """The winner at a moment and the next moment (µs) with another one; None for no winner, for never."""
 
 
-def standing(chains: Iterable[Chain], t: int, params: Params) -> Standing:
+def standing(chains: Sequence[Chain], t: int, params: Params) -> Standing:
     """The segment with the highest confidence at `t` (µs) and when another one, or none, will have it.
 
     `chains` compete for one place: all of a single-valued attribute, or those of one value. The winner may
@@ -17,6 +17,9 @@ def standing(chains: Iterable[Chain], t: int, params: Params) -> Standing:
     """
     head, tail = max(params.pre - 1, 0), max(params.post - 1, 0)
     oldest, latest = t - tail, t + head
+    if len(chains) == 1 and chains[0].t1 <= latest:
+        (chain,) = chains
+        return (chain, chain.t2 + tail + 1) if chain.t2 >= oldest and chain.c_sum else (None, None)
     live = [chain for chain in chains if chain.t2 >= oldest and chain.c_sum]
     winner: Chain | None = None
     for chain in reversed(live):

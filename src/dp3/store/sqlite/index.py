@@ -1,6 +1,6 @@
 """Changing the index of current values."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 
@@ -31,11 +31,12 @@ class IndexWriter:
         """Add keys; those that are there do not matter. `first`: entities that have no keys.
 
         Sizes of paths are counted here and not by a trigger, which takes as long as the rest together."""
-        counts = []
-        for path, group in groupby(_in_order(keys), itemgetter(0)):
-            of_path = list(group)
-            entities = {entity for _, _, entity in of_path}
-            had = self._having(connection, path, entities.difference(first))
+        new = _in_order(row for row in keys if row[2] in first)
+        run_for_rows(connection, self._sql["add_keys"], new)
+        counts = [(path, len(of_path), len(_entities(of_path))) for path, of_path in _by_path(new)]
+        for path, of_path in _by_path(_in_order(row for row in keys if row[2] not in first)):
+            entities = _entities(of_path)
+            had = self._having(connection, path, entities)
             before = connection.total_changes()
             run_for_rows(connection, self._sql["add_keys"], of_path)
             counts.append((path, connection.total_changes() - before, len(entities) - had))
@@ -43,8 +44,6 @@ class IndexWriter:
 
     def _having(self, connection: apsw.Connection, path: int, entities: Collection[int]) -> int:
         """How many of the entities have a key at a path."""
-        if not entities:
-            return 0
         wanted = {"entities": _listed(entities), "path": path}
         counted: int = connection.execute(self._sql["having_path"], wanted).get
         return counted
@@ -54,13 +53,21 @@ def _listed(entities: Iterable[int]) -> str:
     return msgspec.json.encode(sorted(entities)).decode()
 
 
+def _by_path(keys: Iterable[IndexKey]) -> Iterator[tuple[int, list[IndexKey]]]:
+    """Sorted keys, path by path."""
+    return ((path, list(group)) for path, group in groupby(keys, itemgetter(0)))
+
+
+def _entities(keys: Iterable[IndexKey]) -> set[int]:
+    return {entity for _, _, entity in keys}
+
+
 def _in_order(keys: Iterable[IndexKey]) -> list[IndexKey]:
     """Keys as they are stored, in the order of the index. NaN has no place in it."""
-    stored = [
+    stored = {
         (row[0], storable(row[1]), row[2]) if type(row[1]) is int else row for row in keys if row[1] == row[1]
-    ]
+    }
     try:
-        stored.sort()
+        return sorted(stored)
     except TypeError:  # numbers, texts and bytes at one path
-        stored.sort(key=lambda row: (row[0], kind_of(row[1]).__name__, row[1], row[2]))
-    return stored
+        return sorted(stored, key=lambda row: (row[0], kind_of(row[1]).__name__, row[1], row[2]))

@@ -8,14 +8,14 @@ import msgspec
 
 from dp3.sqlite import load_statements
 from dp3.store.port import ENTITY_SHIFT, Lease
-from dp3.store.snapshots import Profile, StoredSnapshot
+from dp3.store.snapshots import Encoded, StoredSnapshot
 from dp3.store.sqlite.connections import Readers
 
 FEW_DUE = 10_000
 """Up to so many due entities are found through the index and sorted for every page."""
 
 
-_profiles = msgspec.json.Decoder(list[Profile]).decode
+_keys = msgspec.json.Decoder(list[int]).decode
 
 
 class Snapshots:
@@ -66,11 +66,12 @@ class Snapshots:
             rows = state.executemany(self._sql["entity"], ((key,) for key in keys))
             return {key: (etype, eid, created) for key, etype, eid, created in rows}
 
-    def profiles(self, keys: Sequence[int], whole: bool) -> dict[int, Profile]:
+    def profiles(self, keys: Sequence[int], whole: bool) -> dict[int, Encoded]:
         wanted = {"keys": msgspec.json.encode(list(keys)).decode(), "whole": whole}
         with self._readers.state() as state:
-            text: str = state.execute(self._sql["profiles"], wanted).get
-        return {profile.key: profile for profile in _profiles(text)}
+            found: Any = state.execute(self._sql["profiles"], wanted).get
+        existing, lines = found
+        return dict(zip(_keys(existing), lines.split("\n") if lines else (), strict=True))
 
     def latest_rows(self, keys: Sequence[int]) -> dict[int, StoredSnapshot]:
         with self._readers.state() as state:

@@ -25,26 +25,21 @@ ORDER BY key LIMIT :limit;
 SELECT key, etype, eid, created FROM entity WHERE key = ?;
 
 -- name: profiles
--- All about some entities (a JSON list) as one text: the whole page is read in one step, without a Python
--- object for each row. Attributes come in the order of the index.
-SELECT '[' || coalesce(group_concat(
+-- All about some entities (a JSON list): their keys, and a line for each. The whole page is read in one step.
+-- The index has observations in the order of attributes.
+SELECT json_group_array(entity.key), group_concat(
     '[' || entity.key || ',' || entity.created
     || ',' || (SELECT json_group_array(json_array(attr, written, hex(v))) FROM plain WHERE entity = wanted.value)
     || ',' || (
-        SELECT '[' || coalesce(group_concat(observed), '') || ']'
-        FROM (
-            SELECT '[' || attr || ','
-                || group_concat(t1 || ',' || t2 || ',' || c || ',"' || hex(v) || '"', ',' ORDER BY t1) || ']'
-                AS observed
-            FROM fresh INDEXED BY fresh_by_entity
-            WHERE entity = wanted.value AND c IS NOT NULL GROUP BY attr))
+        SELECT json_group_array(json_array(attr, t1, t2, c, hex(v)))
+        FROM fresh INDEXED BY fresh_by_entity WHERE entity = wanted.value AND c IS NOT NULL)
     || CASE WHEN :whole THEN
         ',' || (
             SELECT json_group_array(json_array(attr, t1, t2, hex(v)))
             FROM fresh INDEXED BY fresh_by_entity WHERE entity = wanted.value AND c IS NULL)
         || ',' || (SELECT json_group_object(name, until) FROM ttl WHERE entity = wanted.value)
         ELSE '' END
-    || ']', ','), '') || ']'
+    || ']', char(10))
 FROM json_each(:keys) AS wanted CROSS JOIN entity ON entity.key = wanted.value;
 
 -- name: latest_row

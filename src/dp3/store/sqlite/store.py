@@ -16,7 +16,7 @@ from dp3.store.port import (
     StoredDeadLetter,
 )
 from dp3.store.query import EVERYTHING, Found, Order, Where
-from dp3.store.snapshots import Edge, Key, Node, Phase, Profile, Run, SnapshotBatch, StoredSnapshot, WorkerRun
+from dp3.store.snapshots import Edge, Encoded, Key, Node, Phase, Run, SnapshotBatch, StoredSnapshot, WorkerRun
 from dp3.store.sqlite.batch import BatchWriter
 from dp3.store.sqlite.connections import DataVersion, Readers, Writer
 from dp3.store.sqlite.control import Control
@@ -194,7 +194,7 @@ class SqliteStore:
     def entities_of(self, keys: Sequence[int]) -> dict[int, tuple[int, str, int]]:
         return self._snapshots.entities_of(keys)
 
-    def profiles(self, keys: Sequence[int], whole: bool = False) -> dict[int, Profile]:
+    def profiles(self, keys: Sequence[int], whole: bool = False) -> dict[int, Encoded]:
         return self._snapshots.profiles(keys, whole)
 
     def latest_rows(self, keys: Sequence[int]) -> dict[int, StoredSnapshot]:
