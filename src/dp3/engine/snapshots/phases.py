@@ -110,19 +110,15 @@ class SnapshotWork:
         return self._finalize(recorder, run)
 
     def _init(self, recorder: Recorder, run: Run) -> Wait:
+        """Types without snapshots lose those they had. Every worker sees to that in every run: any other one
+        may be missing, and so may the run after the change. Mostly there is nothing to remove."""
         parts = self._parts
-        if parts.lease.index == 0 and self._is_changed(run):
-            stored = [number for number, plan in parts.plans.types.items() if plan.stored]
-            removal = parts.executor.submit(parts.state.remove_snapshots_of_types, stored)
-            while not removal.done():
-                yield removal
-            removal.result()
+        stored = [number for number, plan in parts.plans.types.items() if plan.stored]
+        removal = parts.executor.submit(parts.state.remove_snapshots_of_types, stored)
+        while not removal.done():
+            yield removal
+        removal.result()
         yield from self._call(parts.hooks.init, recorder, run)
-
-    def _is_changed(self, run: Run) -> bool:
-        """Whether model or hooks are not those of the run before."""
-        before = self._parts.state.last_runs(1, before=run.id)
-        return not before or before[0].fingerprint != run.fingerprint
 
     def _finalize(self, recorder: Recorder, run: Run) -> Wait:
         if lost := run.detail.get("missing"):
