@@ -1,19 +1,29 @@
 """Runs that are cut short, and what they leave to the next ones."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 from sample_settings import Setting, plain
 from snapshots_kit import Application, an_application
+from workers_kit import NEVER, PARTITIONS, Cluster, OneWorker, a_cluster, settle
 
+from dp3.engine.snapshots import phases, work
+from dp3.engine.snapshots.setup import SnapshotSettings
 from dp3.hooks.registrar import CallbackRegistrar
+from dp3.model.partition import partition_of
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint
+from dp3.store.snapshots import Phase
+
+
+def entity(etype: str, attribs: dict[str, Any], *, snapshot: bool = True) -> dict[str, Any]:
+    described = {"id": etype, "id_data_type": "string", "name": etype, "snapshot": snapshot}
+    return {"entity": described, "attribs": attribs}
 
 
 def a_setting(*, snapshot: bool) -> Setting:
-    entity = {"id": "a", "id_data_type": "string", "name": "a", "snapshot": snapshot}
-    model = ModelSpec({"a": {"entity": entity, "attribs": {"p": plain("int")}}})
+    model = ModelSpec({"a": entity("a", {"p": plain("int")}, snapshot=snapshot)})
     return Setting(model, CallbackRegistrar(model))
 
 
@@ -35,3 +45,158 @@ def test_a_type_loses_its_snapshots_though_the_first_run_without_them_was_cut_sh
     assert app.last_run().status.startswith("partial: it was begun by 1 workers")
     app.run()
     assert app.latest("a") == {}
+
+
+# -- two workers, and a component that both have a part of ---------------------------------------------
+
+MODEL = ModelSpec(
+    {
+        "host": entity("host", {"net": plain("link<net>"), "size": plain("int")}),
+        "net": entity("net", {"p": plain("int")}),
+    }
+)
+
+
+def eid_of(worker: int, etype: str) -> str:
+    """Of some partition of the worker; that of worker 0 gets the smaller key."""
+    eids = (f"x{i}" for i in range(1_000))
+    return next(eid for eid in eids if partition_of(etype, eid, PARTITIONS) == worker)
+
+
+HOST, NET = eid_of(0, "host"), eid_of(1, "net")
+
+
+def size_of_net(etype: str, values: dict[str, Any]) -> None:
+    values["size"] = values.get("net", {}).get("record", {}).get("p")
+
+
+def nothing(etype: str, values: dict[str, Any]) -> None:
+    pass
+
+
+class Two:
+    """Two workers; the component of HOST and NET belongs to worker 0, NET itself to worker 1."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.workers: Sequence[OneWorker] = ()
+
+    def start(self, hook: Callable[[str, dict[str, Any]], None] = size_of_net) -> None:
+        for worker in self.workers:
+            worker.stop()
+        registrar = CallbackRegistrar(MODEL).for_module("test")
+        registrar.register_correlation_hook(hook, "host", [["net", "p"]], [["size"]])
+        settings = SnapshotSettings(NEVER)
+        self.workers = [OneWorker(self.cluster, index, registrar, settings) for index in range(2)]
+
+    def put(self, etype: str, eid: str, **values: Any) -> None:
+        self.cluster.put(etype, eid, **values)
+        self.settle()
+
+    def settle(self) -> None:
+        settle(*self.workers)
+
+    def run(self) -> None:
+        self.begin()
+        self.settle()
+        assert self.cluster.last_run().status == "complete"
+
+    def begin(self) -> None:
+        self.cluster.clock.advance(1)
+        assert self.workers[0].snapshots.request() is not None
+
+    def work(self, worker: int) -> None:
+        """One worker does its part of the work, the other one nothing."""
+        self._until(lambda: self.cluster.last_run().phase is Phase.WORK, self.workers)
+        self._until(lambda: self._has_worked(worker), [self.workers[worker]])
+
+    def _has_worked(self, worker: int) -> bool:
+        rows = self.cluster.store.worker_runs(self.cluster.last_run().id)
+        return any(row.worker == worker and row.done == "work" for row in rows)
+
+    def _until(self, condition: Callable[[], bool], workers: Sequence[OneWorker]) -> None:
+        for _ in range(2_000):
+            if condition():
+                return
+            for worker in workers:
+                worker.step()
+        raise AssertionError("it does not happen")
+
+    def lose(self, worker: int) -> None:
+        """Nothing is heard of a worker for a minute, so the run goes on without it; then it comes back."""
+        self.cluster.clock.advance(61)
+        other = self.workers[1 - worker]
+        self.cluster.store.heartbeat(other.lease, "working")
+        self._until(lambda: self.cluster.store.open_run() is None, [other])
+        self.start()
+
+    def seen_by(self, run: int, etype: str, eid: str) -> bool:
+        rows = self.cluster.store.snapshots_of(etype, eid)
+        return bool(self.cluster.store.covered(rows[0].entity, [run]))
+
+    def latest(self, etype: str, eid: str) -> dict[str, Any]:
+        return self.cluster.snapshots(etype, eid)[-1]
+
+
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[Two]:
+    monkeypatch.setattr(phases, "SLICE_S", 0.0)
+    monkeypatch.setattr(phases, "RETRY_US", 0)
+    with a_cluster(processes=2) as cluster:
+        two = Two(cluster)
+        two.start()
+        two.put("net", NET, p=1)
+        two.put("host", HOST, net={"eid": NET})
+        two.run()
+        yield two
+        for worker in two.workers:
+            worker.stop()
+
+
+def test_a_run_that_was_cut_short_shows_nothing_of_what_it_left_to_others(two: Two) -> None:
+    two.put("net", NET, p=2)
+    two.begin()
+    two.work(1)
+    two.start(nothing)
+    two.settle()
+    run = two.cluster.last_run()
+    assert run.status == "partial: the model or the hooks have changed since it was begun"
+    assert not two.seen_by(run.id, "net", NET)
+    two.run()
+    assert two.latest("net", NET)["p"] == 2
+
+
+def test_linked_entities_of_a_worker_that_gave_up_have_no_snapshot(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.put("net", NET, p=2)
+    lease, do_linked = two.workers[0].lease, work.Work._do_linked
+
+    def broken(self: Any, *args: Any) -> Any:
+        if self._parts.lease == lease:
+            raise RuntimeError("broken")
+        return do_linked(self, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(work.Work, "_do_linked", broken)
+        two.begin()
+        two.settle()
+    run = two.cluster.last_run()
+    assert run.status == "partial: failures in worker 0, see its log"
+    assert not two.seen_by(run.id, "net", NET)
+    two.run()
+    assert two.latest("net", NET)["p"] == 2
+
+
+def test_what_a_lost_worker_should_have_made_is_looked_at_though_it_is_not_linked_any_more(two: Two) -> None:
+    two.put("host", HOST, net={"eid": "other"})
+    two.run()
+    two.put("net", NET, p=2)
+    two.put("host", HOST, net={"eid": NET})
+    two.begin()
+    two.work(1)
+    two.lose(0)
+    assert not two.seen_by(two.cluster.last_run().id, "net", NET)
+    two.put("host", HOST, net={"eid": "other"})
+    two.run()
+    assert two.latest("net", NET)["p"] == 2

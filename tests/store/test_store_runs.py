@@ -111,3 +111,18 @@ def test_a_run_covers_the_entities_of_partitions_it_completed_except_missing_one
     assert store.covered(1, [run, run + 1]) == {run}
     assert store.covered(2, [run]) == set()
     assert store.covered(other, [run]) == set()
+
+
+def test_what_is_completed_after_the_work_of_a_run_does_not_count(store: Any, lease: Lease) -> None:
+    run = a_run(store, 1000)
+    store.advance_run(run, Phase.FINALIZE, "", {})
+    completed(store, lease, run, (0,))
+    assert store.cuts() == {}
+
+
+def test_a_run_that_goes_on_as_void_has_completed_nothing(store: Any, lease: Lease) -> None:
+    created(store, lease, "d1", 1)
+    run = a_run(store, 1000)
+    completed(store, lease, run, (0, 1))
+    store.advance_run(run, Phase.FINALIZE, "", {}, void=True)
+    assert (store.cuts(), store.covered(1, [run])) == ({}, set())

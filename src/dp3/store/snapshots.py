@@ -131,14 +131,18 @@ class SnapshotStore(Protocol):
 
     def worker_runs(self, run: int) -> list[WorkerRun]: ...
 
-    def advance_run(self, run: int, phase: Phase, status: str, detail: Mapping[str, Any]) -> None:
-        """Go to the next phase; to CLOSED with a status. `detail` is added to what the run has. Nothing
-        happens if the run is in that or a later phase already."""
+    def advance_run(
+        self, run: int, phase: Phase, status: str, detail: Mapping[str, Any], void: bool = False
+    ) -> None:
+        """Go to the next phase; to CLOSED with a status. `detail` is added to what the run has. With `void`
+        it counts as having completed no partition. Nothing happens if the run is in that or a later phase
+        already."""
         ...
 
     def cuts(self) -> dict[tuple[int, int], int]:
         """(partition, lane) → log offset up to which the latest complete work on the partition has seen the
-        data; empty for partitions never worked on. Written by `write_snapshots` with its last slice."""
+        data; empty for partitions never worked on. Written by `write_snapshots` with its last slice, but
+        only before FINALIZE: nobody waited for what came later."""
         ...
 
     def write_snapshots(self, lease: Lease, batch: SnapshotBatch) -> None:

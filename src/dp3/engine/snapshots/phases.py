@@ -121,7 +121,8 @@ class SnapshotWork:
         yield from self._call(parts.hooks.init, recorder, run)
 
     def _finalize(self, recorder: Recorder, run: Run) -> Wait:
-        if lost := run.detail.get("missing"):
+        lost = {*run.detail.get("missing", ()), *run.detail.get("unfinished", ())}
+        if lost - {self._parts.lease.index}:
             yield from Work(self._parts, run, recorder, {}).report_lost(lost)
         yield from self._call(self._parts.hooks.finalize, recorder, run)
 
@@ -152,5 +153,7 @@ class SnapshotWork:
         """End this worker's part of the phase: its partitions are not completed in this run."""
         logger.error("worker %d gives up its part of snapshot run %d", self._parts.lease.index, run.id)
         recorder.report(gave_up=[self._parts.lease.index])
+        if run.phase is Phase.WORK:
+            recorder.report(unfinished=[self._parts.lease.index])
         recorder.complete(run.phase)
         yield None

@@ -145,9 +145,16 @@ class Recorder:
 
     def without(self, entities: Sequence[int], failed: bool = False) -> None:
         """Entities that have no snapshot in this run."""
-        self._slice.missing += entities
+        for some in batched(entities, MOST_ROWS):
+            self._slice.missing += some
+            if len(self._slice.missing) >= MOST_ROWS:
+                self._commit()
         if failed:
             self._count(failed=len(entities))
+
+    def look_again(self, entities: Iterable[int]) -> None:
+        """Entities without hooks that the next run has to look at, whatever happens until then."""
+        self._slice.due.update(dict.fromkeys(entities, self._run.time))
 
     def effects(self, effects: Effects) -> None:
         """Take what hooks did; it is committed with the next mark. A hook that fails for very many entities

@@ -91,12 +91,13 @@ class Work:
     def report_lost(self, workers: Container[int]) -> Wait:
         """Note that own entities have no snapshot if those that should have made it are lost."""
         components = yield from self._find_components()
-        processes = self._parts.lease.worker_processes
+        processes, free = self._parts.lease.worker_processes, frozenset(self._parts.plans.free)
         for first, ids in components.after(0):
             if (first >> ENTITY_SHIFT) % processes in workers:
-                nodes = self._parts.state.nodes(ids)
-                keys = (node.entity for node in nodes.values() if node.entity)
-                self._recorder.without([key for key in keys if self._is_own(key)])
+                nodes = self._parts.state.nodes(ids).values()
+                own = [node for node in nodes if node.entity and self._is_own(node.entity)]
+                self._recorder.without([node.entity for node in own])
+                self._recorder.look_again(node.entity for node in own if node.etype in free)
                 yield None
 
     # -- linked entities -------------------------------------------------------------------------------

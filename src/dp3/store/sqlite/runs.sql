@@ -40,8 +40,13 @@ INSERT OR REPLACE INTO worker_run (run, worker, done, mark, entities, written, f
 VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: put_cut
--- A partition is completed in a run.
-INSERT OR REPLACE INTO cut (partition, run, lane, offset) VALUES (?, ?, ?, ?);
+-- A partition is completed in a run, if that still waits for it.
+INSERT OR REPLACE INTO cut (partition, run, lane, offset)
+SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM run WHERE id = ?2 AND phase IN ('init', 'work'));
+
+-- name: remove_cuts
+-- No partition is completed in a run.
+DELETE FROM cut WHERE run = ?;
 
 -- name: cuts
 -- Where the log was in the last run that completed each partition.

@@ -164,8 +164,10 @@ class SqliteStore:
     def worker_runs(self, run: int) -> list[WorkerRun]:
         return self._runs.workers(run)
 
-    def advance_run(self, run: int, phase: Phase, status: str, detail: Mapping[str, Any]) -> None:
-        self._runs.advance(run, phase, status, detail)
+    def advance_run(
+        self, run: int, phase: Phase, status: str, detail: Mapping[str, Any], void: bool = False
+    ) -> None:
+        self._runs.advance(run, phase, status, detail, void)
 
     def runs_between(self, first: int, last: int) -> list[Run]:
         return self._runs.between(first, last)
