@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from sample_settings import Setting, plain
+from sample_settings import Setting, observations, plain
 from snapshots_kit import Application, an_application
 from workers_kit import NEVER, PARTITIONS, Cluster, OneWorker, a_cluster, settle
 
@@ -200,3 +200,50 @@ def test_what_a_lost_worker_should_have_made_is_looked_at_though_it_is_not_linke
     two.put("host", HOST, net={"eid": "other"})
     two.run()
     assert two.latest("net", NET)["p"] == 2
+
+
+# -- entities without a snapshot in a run ----------------------------------------------------------------
+
+
+def test_an_entity_that_could_not_be_processed_is_looked_at_in_the_next_run(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute = work.compute
+
+    def broken(eid: Any, *args: Any) -> Any:
+        if eid == "n1":
+            raise RuntimeError("broken")
+        return compute(eid, *args)
+
+    two.put("net", "n1", p=1)
+    two.run()
+    two.put("net", "n1", p=2)
+    with monkeypatch.context() as patched:
+        patched.setattr(work, "compute", broken)
+        two.run()
+    assert not two.seen_by(two.cluster.last_run().id, "net", "n1")
+    two.run()
+    assert two.latest("net", "n1")["p"] == 2
+
+
+def test_an_empty_entity_has_a_snapshot_as_soon_as_it_is_not_linked(app: Application) -> None:
+    expired = WirePoint("seen", 1, 0, 0, 1_000_000_000)
+    model = ModelSpec(
+        {
+            "host": entity("host", {"net": plain("link<net>")}),
+            "net": entity("net", {"p": plain("int"), "seen": observations("int", 0, 0)}),
+        }
+    )
+    registrar = CallbackRegistrar(model).for_module("test")
+    registrar.register_correlation_hook(nothing, "host", [["net", "p"]], [])
+    app.restart(Setting(model, registrar, keep_empty=False))
+    app.run()
+    app.send("net", "n1", expired)
+    app.send("host", "h1", WirePoint("net", {"eid": "n1"}))
+    app.process()
+    app.run()
+    assert app.latest("net") == {}
+    app.send("host", "h1", WirePoint("net", {"eid": "n2"}))
+    app.process()
+    run = app.run()
+    assert app.latest("net") == {"n1": (run.time, {"eid": "n1"})}

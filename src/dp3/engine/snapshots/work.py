@@ -1,11 +1,11 @@
 """One worker's part of a run: looks at all entities that may have changed and writes their snapshots."""
 
 import logging
-from collections.abc import Container, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from enum import IntEnum
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from dp3.clock import Clock
@@ -153,7 +153,7 @@ class Work:
             self._recorder.reach(Stage.HOOKED, entities[-1][0])
             yield None
 
-    def _do_units(self, units: Iterable[Unit]) -> Wait:
+    def _do_units(self, units: Sequence[Unit]) -> Wait:
         result = UnitResult()
         yield from self._crew.process(units, self._process, result)
         latest: dict[int, StoredSnapshot] = {}
@@ -163,6 +163,7 @@ class Work:
         yield from self._recorder.put(result.made, latest)
         self._recorder.without(result.without)
         self._recorder.without(result.failed, failed=True)
+        self._recorder.look_again(_free_ones({*result.without, *result.failed}, units))
         self._recorder.effects(result.effects)
 
     def _process(self, unit: Unit) -> UnitResult:
@@ -201,6 +202,7 @@ class Work:
             except Exception:
                 logger.exception("no snapshot of %s/%s in this run", plan.etype, eid)
                 self._recorder.without([entity], failed=True)
+                self._recorder.look_again([entity])
             else:
                 yield Made(entity, plan.id, computed.doc, computed.next_change)
 
@@ -227,3 +229,10 @@ class Work:
     def _is_own(self, entity: int) -> bool:
         lease = self._parts.lease
         return (entity >> ENTITY_SHIFT) % lease.worker_processes == lease.index
+
+
+def _free_ones(entities: Collection[int], units: Iterable[Unit]) -> Iterator[int]:
+    """Those of the entities (keys) for which no hooks run; others are looked at in every run."""
+    for member in chain.from_iterable(unit.members for unit in units if entities):
+        if member.entity in entities and member.plan.stored and not member.plan.hooked:
+            yield member.entity
