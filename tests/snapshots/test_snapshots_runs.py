@@ -447,6 +447,27 @@ def test_what_a_timeseries_hook_returns_is_in_the_snapshots_of_the_same_run(clus
     worker.stop()
 
 
+def test_what_a_timeseries_hook_returns_is_in_the_master_record_of_the_same_run(cluster: Cluster) -> None:
+    seen: list[Any] = []
+
+    def register(registrar: CallbackRegistrar) -> None:
+        made = [a_task("p", 8, "t1", "t"), observed("level", 3)]
+        registrar.register_timeseries_hook(lambda *_: made, "t", "load")
+        registrar.register_correlation_hook_with_master_record(
+            lambda etype, values, master: seen.append((master["p"]["v"], master["level"][0]["v"])),
+            "t",
+            [["p"]],
+            [],
+        )
+
+    worker = cluster.start(register=register)
+    cluster.send("t", "t1", CHUNK)
+    settle(worker)
+    run(cluster, worker)
+    assert seen == [(8, 3)]
+    worker.stop()
+
+
 def wire_of(task: WireTask) -> tuple[Any, str, Any]:
     return task.eid, task.points[0].attr, task.points[0].v
 

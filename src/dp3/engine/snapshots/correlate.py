@@ -136,7 +136,7 @@ class Correlator:
 
     def _master(self, one: _Open) -> dict[str, Any]:
         member = one.member
-        return member.plan.master.document(member.eid, member.profile) if member.entity else {}
+        return member.plan.master.document(member.eid, one.profile) if member.entity else {}
 
     def _close(self, one: _Open, linked: bool, result: UnitResult) -> None:
         member = one.member
