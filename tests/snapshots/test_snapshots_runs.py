@@ -13,7 +13,8 @@ from dp3.engine.snapshots import loading, phases
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.log.port import Lane
 from dp3.model.wire import WirePoint, WireTask
-from dp3.store.snapshots import Phase
+from dp3.store.port import Lease
+from dp3.store.snapshots import Phase, SnapshotBatch
 
 Values = dict[str, Any]
 
@@ -367,6 +368,31 @@ def test_a_hook_that_always_fails_does_not_fill_the_dead_letters(cluster: Cluste
     run(cluster, worker)
     assert cluster.store.dead_letter_count() == 100
     assert cluster.store.counters()["module_error"] == 150
+    worker.stop()
+
+
+def test_a_dead_letter_is_kept_once_though_the_work_is_done_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def register(registrar: CallbackRegistrar) -> None:
+        registrar.register_correlation_hook(lambda etype, values: 1 / 0, "a", [["p"]], [["risk"]])
+
+    write, failures = cluster.store.write_snapshots, ["the disk is away for a moment"]
+
+    def write_or_fail(lease: Lease, batch: SnapshotBatch) -> None:
+        if batch.progress and batch.progress.mark["after"] and failures:
+            raise RuntimeError(failures.pop())
+        write(lease, batch)
+
+    monkeypatch.setattr(phases, "RETRY_US", 0)
+    monkeypatch.setattr(cluster.store, "write_snapshots", write_or_fail)
+    worker = cluster.start(register=register)
+    cluster.put("a", "e1", p=1)
+    settle(worker)
+    run(cluster, worker)
+    assert not failures
+    assert cluster.store.dead_letter_count() == 1
+    assert cluster.store.counters()["module_error"] == 1
     worker.stop()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
-from dp3.store.port import Lease, LinkRow, OutboxRow, ProfileRows
+from dp3.store.port import DeadLetter, Lease, LinkRow, OutboxRow, ProfileRows
 
 __all__ = [
     "Edge",
@@ -109,6 +109,7 @@ class SnapshotBatch:
     due: dict[int, int | None] = field(default_factory=dict)
     missing: list[int] = field(default_factory=list)
     outbox: list[OutboxRow] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
     progress: WorkerRun | None = None
     cut: list[tuple[int, int, int]] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
@@ -147,7 +148,7 @@ class SnapshotStore(Protocol):
 
     def write_snapshots(self, lease: Lease, batch: SnapshotBatch) -> None:
         """Apply a slice, durably (synchronous FULL) if it has outbox rows. The same slice again changes
-        nothing but counters: outbox rows need a `source` above those of earlier slices in their partition and
+        nothing but counters and dead letters: outbox rows need a `source` above those of earlier slices in their partition and
         lane. What belongs to deleted entities is left out. Raises `LeaseLost`, `StoreFull`."""
         ...
 

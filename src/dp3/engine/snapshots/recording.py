@@ -15,7 +15,7 @@ from dp3.engine.snapshots.keys import keys_of
 from dp3.engine.snapshots.plans import SnapshotPlans
 from dp3.engine.snapshots.runs import State
 from dp3.model.wire import WireTask, encode_tasks
-from dp3.store.port import Batch, DeadLetter, Lease, OutboxRow
+from dp3.store.port import DeadLetter, Lease, OutboxRow
 from dp3.store.snapshots import Key, Phase, Run, SnapshotBatch, StoredSnapshot, WorkerRun
 
 SNAPSHOT_STREAM = 3
@@ -189,9 +189,9 @@ class Recorder:
 
     def _commit_marked(self) -> None:
         effects, self._effects = self._effects, Effects()
-        if effects.letters or effects.errors:
-            counters = {"module_error": effects.errors} if effects.errors else {}
-            self._state.commit(self._lease, Batch(dead_letters=effects.letters, counters=counters))
+        self._slice.dead_letters = effects.letters
+        if effects.errors:
+            self._slice.counters["module_error"] = effects.errors
         self._add_outbox(effects.tasks)
         self._progress = self._progress._replace(mark=self.mark.stored(), updated=self._clock.now_us())
         self._slice.progress = self._progress

@@ -11,6 +11,7 @@ from dp3.store.snapshots import SnapshotBatch
 from dp3.store.sqlite.connections import Writer
 from dp3.store.sqlite.index import IndexWriter
 from dp3.store.sqlite.leases import Leases
+from dp3.store.sqlite.letters import LetterWriter
 from dp3.store.sqlite.runs import Runs
 
 TYPE_CHUNK = 200
@@ -20,10 +21,11 @@ TYPE_CHUNK = 200
 class SliceWriter:
     """See `write_snapshots` and `remove_snapshots_of_types` of `SnapshotStore`."""
 
-    def __init__(self, writer: Writer, leases: Leases, runs: Runs) -> None:
+    def __init__(self, writer: Writer, leases: Leases, runs: Runs, letters: LetterWriter) -> None:
         self._writer = writer
         self._leases = leases
         self._runs = runs
+        self._letters = letters
         self._index = IndexWriter()
         self._sql = load_statements("dp3.store.sqlite", "slices.sql")
 
@@ -32,6 +34,7 @@ class SliceWriter:
             self._leases.check(connection, lease)
             self._write_rows(connection, batch)
             self._write_outbox(connection, batch.outbox)
+            self._letters.add(connection, batch.dead_letters)
             self._runs.write_progress(connection, batch)
             connection.executemany(self._sql["count"], batch.counters.items())
 
