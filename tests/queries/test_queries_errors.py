@@ -12,7 +12,7 @@ from queries_kit import MODEL, condition
 from dp3.http.queries.errors import QueryError
 from dp3.http.queries.parsing import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES
 from dp3.http.queries.regex import MAX_PATTERN, Regex
-from dp3.http.queries.sorting import SortError, parse_sort
+from dp3.http.queries.sorting import MAX_ORDERS, SortError, parse_sort
 from dp3.store.query import Order
 
 
@@ -179,3 +179,9 @@ def test_only_single_primitive_values_can_be_sorted_by(attr: str, reason: str) -
     with pytest.raises(SortError) as caught:
         parse_sort(MODEL, "a", [attr])
     assert str(caught.value) == f"Cannot sort by attribute '{attr}' at position 0: {reason}"
+
+
+def test_the_number_of_attributes_to_sort_by_is_bounded() -> None:
+    assert len(parse_sort(MODEL, "a", ["n"] * MAX_ORDERS)) == MAX_ORDERS
+    with pytest.raises(SortError, match=f"Up to {MAX_ORDERS} attributes can be sorted by, got 3000"):
+        parse_sort(MODEL, "a", ["n"] * 3_000)
