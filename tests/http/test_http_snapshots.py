@@ -351,6 +351,17 @@ def test_list_at_a_moment_can_be_continued(hosts: Node) -> None:
     assert rest["cursor"] is None
 
 
+def test_nothing_is_there_before_it_was_known(node: Node) -> None:
+    node.store_points(dp("p", 1, 7, "b"), dp("p", 1, 10, "b"), obs("l", {"eid": 7}, id="e1"))
+    before = {"at": "2019-01-01"}
+    nothing = {"empty": True, "master_record": {}, "snapshots": []}
+    assert get(node, "/entity/b/10", **before) == nothing
+    assert get(node, "/entity/a/e1", **before) == nothing
+    assert get(node, "/entity/b/10/get/as", **before)["current_value"] is None
+    assert eids(get(node, "/entity/b/get", **before)) == [7], "linked to: mirrors tell of links known now"
+    assert eids(get(node, "/entity/b/get", at=LATER)) == [10, 7], "by id as text"
+
+
 # -- control and telemetry -----------------------------------------------------------------------------
 
 

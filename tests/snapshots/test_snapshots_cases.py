@@ -10,6 +10,7 @@ from snapshots_kit import SECOND_US, Application, an_application
 from workers_kit import START_US
 
 from dp3.hooks.registrar import CallbackRegistrar
+from dp3.http.moments import Moments
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint
 
@@ -317,6 +318,18 @@ def test_a_deleted_entity_disappears_from_the_mirrors_of_those_it_linked_to(app:
         [{"eid": "a1"}, {"eid": "a2"}],
         [{"eid": "a2"}],
     ]
+
+
+def test_a_mirror_lists_its_sources_in_one_order_in_snapshots_and_at_any_moment(app: Application) -> None:
+    model = changed("b", {"c": plain("link<c;mirror=bs>")})
+    start(app, model=model)
+    for eid in (10, 9, 2):
+        put(app, "b", eid, c={"eid": "c1"})
+    put(app, "c", "c1", q="x")
+    app.run()
+    found = Moments(app.store, model).values("c", "c1", app.now_us)
+    assert found == last(app, "c", "c1")
+    assert found["bs"] == [{"eid": 2}, {"eid": 9}, {"eid": 10}]
 
 
 def test_a_mirror_forgets_a_source_that_was_deleted_after_its_link_had_ended(app: Application) -> None:

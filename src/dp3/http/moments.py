@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from dp3.engine.profiles import known_at
@@ -55,12 +56,13 @@ class Moments:
         self._by_number = {plan.number: plan.values for plan in self._types.values()}
 
     def values(self, etype: str, eid: str, at: int) -> Document | None:
-        """The values of an entity, None if it does not exist."""
+        """The values of an entity, None if it does not exist or nothing is known of it at that moment."""
         rows = self._state.profile(etype, eid)
         if rows is None:
             return None
         mirrors = self.mirrors(etype, [eid], at)
-        return self._document(etype, eid, rows, at, mirrors[eid])
+        document = self._document(etype, eid, rows, at, mirrors[eid])
+        return document if rows.created <= at or _tells_something(document) else None
 
     def mirrors(self, etype: str, eids: Sequence[str], at: int) -> dict[str, dict[str, list[Document]]]:
         """Entity id → mirror attribute → links to the entities that refer to it."""
@@ -74,6 +76,8 @@ class Moments:
                 for attr, source_type, source in sources:
                     link = {"eid": self._by_number[source_type].eid(source)}
                     found[eid][plan.mirrors[attr]].append(link)
+                for links in found[eid].values():
+                    links.sort(key=itemgetter("eid"))
         return found
 
     def listing(self, etype: str, check: Check, sort: SortKeys, window: Window, at: int) -> Listing:
@@ -120,7 +124,7 @@ class Moments:
                 if key not in profiles:  # deleted since
                     continue
                 document = self._document(etype, eid, profiles[key], at, mirrors[eid])
-                if created <= at or len(document) > 1:
+                if created <= at or _tells_something(document):
                     yield eid, document
             after = page[-1][1]
 
@@ -144,6 +148,11 @@ def _plan(state: State, model: ModelSpec, etype: str) -> _Type:
         if spec.mirror_as is not None and spec.relation_to == etype
     }
     return _Type(state.etype_id(etype), plan_values(model, etype, numbers), mirrors)
+
+
+def _tells_something(document: Document) -> bool:
+    """Whether there is more in it than the id and mirrors of nothing."""
+    return any(value != [] for name, value in document.items() if name != "eid")
 
 
 def _position(value: Comparable | None) -> tuple[bool, Comparable | None]:
