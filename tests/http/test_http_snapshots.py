@@ -439,3 +439,12 @@ def test_metadata_lists_runs_as_existing_clients_know_them(node: Node) -> None:
     assert get(node, "/telemetry/metadata", skip=1) == [oldest]
     assert get(node, "/telemetry/metadata", date_from=LATER, module="SnapShooter") == [newest]
     assert get(node, "/telemetry/metadata", module="Updater") == []
+
+
+def test_metadata_of_a_long_life_is_read_in_part_only(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(5):
+        make_run(node)
+        node.clock.advance(30)
+    monkeypatch.setattr("dp3.http.telemetry.MAX_RUNS", 3)
+    assert len(get(node, "/telemetry/metadata")) == 3
+    assert len(get(node, "/telemetry/metadata", sort="oldest", skip=4)) == 1

@@ -71,6 +71,19 @@ def test_runs_are_listed_newest_first_and_by_time(store: Any) -> None:
     assert [run.time for run in store.runs_between(2000, 4000)] == [2000, 3000], "closed ones only"
 
 
+def test_runs_can_be_asked_for_by_the_time_of_their_beginning(store: Any, clock: FakeClock) -> None:
+    began = []
+    for time in (1000, 2000, 3000, 4000):
+        clock.advance(1)
+        began.append(clock.now_us())
+        close(store, a_run(store, time))
+    last_three = (began[1], began[3])
+    newest = store.runs_begun(*last_three, 0, 2, newest_first=True)
+    oldest = store.runs_begun(*last_three, 1, 2, newest_first=False)
+    assert [run.time for run in newest] == [4000, 3000]
+    assert [run.time for run in oldest] == [3000, 4000]
+
+
 def test_the_last_progress_of_each_worker_is_known(store: Any, lease: Lease) -> None:
     run = a_run(store, 1000)
     for mark in ({"after": 1}, {"after": 2}):

@@ -130,6 +130,10 @@ class SnapshotStore(Protocol):
         """Newest first; those with an id < `before`."""
         ...
 
+    def runs_begun(self, first: int, last: int, skip: int, limit: int, newest_first: bool) -> list[Run]:
+        """Runs that began between two moments (µs, both inclusive)."""
+        ...
+
     def worker_runs(self, run: int) -> list[WorkerRun]: ...
 
     def advance_run(

@@ -54,6 +54,10 @@ class Runs:
     def last(self, limit: int, before: int | None) -> list[Run]:
         return self._runs("last_runs", _NEWEST if before is None else before, limit)
 
+    def begun(self, first: int, last: int, skip: int, limit: int, newest_first: bool) -> list[Run]:
+        statement = "begun_newest_first" if newest_first else "begun_oldest_first"
+        return self._runs(statement, first, last, limit, skip)
+
     def between(self, first: int, last: int) -> list[Run]:
         return self._runs("runs_between", first, last)
 

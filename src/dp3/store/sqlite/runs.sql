@@ -20,6 +20,16 @@ SELECT id, time, phase, fingerprint, workers, started, updated, status, detail F
 SELECT id, time, phase, fingerprint, workers, started, updated, status, detail
 FROM run WHERE id < ? ORDER BY id DESC LIMIT ?;
 
+-- name: begun_newest_first
+-- Runs that began in a range of times.
+SELECT id, time, phase, fingerprint, workers, started, updated, status, detail
+FROM run WHERE started BETWEEN ? AND ? ORDER BY id DESC LIMIT ? OFFSET ?;
+
+-- name: begun_oldest_first
+-- The same, in the other order.
+SELECT id, time, phase, fingerprint, workers, started, updated, status, detail
+FROM run WHERE started BETWEEN ? AND ? ORDER BY id LIMIT ? OFFSET ?;
+
 -- name: runs_between
 -- Closed runs of a range of times.
 SELECT id, time, phase, fingerprint, workers, started, updated, status, detail

@@ -162,6 +162,9 @@ class SqliteStore:
     def last_runs(self, limit: int, before: int | None = None) -> list[Run]:
         return self._runs.last(limit, before)
 
+    def runs_begun(self, first: int, last: int, skip: int, limit: int, newest_first: bool) -> list[Run]:
+        return self._runs.begun(first, last, skip, limit, newest_first)
+
     def worker_runs(self, run: int) -> list[WorkerRun]:
         return self._runs.workers(run)
 
