@@ -261,6 +261,23 @@ def test_series_begins_with_the_first_run_that_saw_the_entity(node: Node) -> Non
     assert len(get(node, "/entity/a/e1/snapshots")) == 1
 
 
+def test_series_has_no_old_values_for_a_run_that_ends_meanwhile(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.store_points(dp("p", 1))
+    make_run(node)
+    node.store_points(dp("p", 2))
+    read = node.store.snapshots_of
+
+    def read_while_a_run_ends(etype: str, eid: str) -> Any:
+        rows = read(etype, eid)
+        make_run(node)
+        return rows
+
+    monkeypatch.setattr(node.store, "snapshots_of", read_while_a_run_ends)
+    assert [row["p"] for row in get(node, "/entity/a/e1/snapshots")] == [1]
+
+
 def test_everything_about_an_entity_in_one_answer(node: Node) -> None:
     node.store_points(dp("p", 1))
     make_run(node)
