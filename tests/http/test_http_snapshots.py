@@ -198,6 +198,16 @@ def test_distinct_counts_texts_too_long_for_the_index(node: Node) -> None:
     assert get(node, "/entity/a/_/distinct/s") == {"x": 1, "x" * 2_000: 1}
 
 
+def test_values_that_only_snapshots_tell_are_counted_for_a_bounded_time(
+    hosts: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dp3.http.snapshots.LISTING_S", 0.0)
+    response = hosts.get("/entity/a/_/distinct/free")
+    assert response.status_code == 503
+    assert "0 s were not enough" in response.json()["detail"]
+    assert get(hosts, "/entity/a/_/distinct/flag") == {"true": 1}
+
+
 def test_many_entities_are_read_at_once_in_the_order_asked_for(hosts: Node) -> None:
     response = hosts.post("/entity/a/get", {"eids": ["e3", "nope", "e1"]})
     assert response.status_code == 200

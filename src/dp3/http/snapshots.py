@@ -118,9 +118,12 @@ class Snapshots:
         return [dated_document(run.time, rows[bisect_right(firsts, run.id) - 1].doc) for run in shown]
 
     def all(self, etype: str, where: Where) -> Iterator[Document]:
-        """All latest snapshots that match, read in pages."""
+        """All latest snapshots that match, read in pages. Raises `QueryTooSlow`."""
+        deadline = time.monotonic() + LISTING_S
         for row in self._rows(etype, where, (), Window(), PAGE_ROWS):
             yield document_of(row.run_time, row.doc)
+            if time.monotonic() > deadline:
+                raise QueryTooSlow(f"each snapshot has to be looked at, and {LISTING_S:g} s were not enough")
 
     def _matching(
         self, etype: str, plan: Plan, orders: Sequence[Order], window: Window
