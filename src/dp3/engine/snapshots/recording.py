@@ -27,6 +27,8 @@ KEY_SHIFT = 32
 MOST_ROWS = 500
 """Entities in one slice: some 20 ms of writing when all have changed."""
 
+MOST_KEYS = 10_000
+"""Keys of the index in one slice, at 2 µs each. Those of one entity are not divided."""
 
 MOST_LETTERS = 100
 """Dead letters of one hook that one worker keeps in a run; more are only counted."""
@@ -117,9 +119,14 @@ class Recorder:
         commits, without a new mark."""
         for one in made:
             self._put(one, latest.get(one.entity))
-            if len(self._slice.rows) >= MOST_ROWS or len(self._slice.due) >= MOST_ROWS:
+            if self._is_full():
                 self._commit()
                 yield
+
+    def _is_full(self) -> bool:
+        part = self._slice
+        entities = max(len(part.rows), len(part.due), len(part.keys_renewed))
+        return entities >= MOST_ROWS or len(part.keys_added) + len(part.keys_removed) >= MOST_KEYS
 
     def _put(self, made: Made, latest: StoredSnapshot | None) -> None:
         self._count(entities=1)

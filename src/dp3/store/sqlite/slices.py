@@ -1,6 +1,7 @@
 """Writing the work of a run, a slice at a time."""
 
 import math
+import time
 from collections.abc import Iterable, Sequence
 
 import apsw
@@ -14,8 +15,11 @@ from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.letters import LetterWriter
 from dp3.store.sqlite.runs import Runs
 
-TYPE_CHUNK = 200
-"""Entities of a type without snapshots that one transaction takes out of the index: some 15 ms."""
+TYPE_CHUNK = 10
+"""Entities of a type without snapshots that are taken out of the index at once."""
+
+REMOVAL_S = 0.015
+"""One transaction takes out no more after this time."""
 
 
 class SliceWriter:
@@ -88,7 +92,9 @@ class SliceWriter:
         while removing:
             self._writer.wait_for_room()
             with self._writer.transaction() as connection:
-                removing = self._remove_some(connection, keep)
+                end = time.monotonic() + REMOVAL_S
+                while (removing := self._remove_some(connection, keep)) and time.monotonic() < end:
+                    pass
 
     def _remove_some(self, connection: apsw.Connection, keep: Sequence[int]) -> bool:
         for etype, path in connection.execute(self._sql["indexed_types"]).fetchall():
