@@ -8,7 +8,7 @@ from sample_settings import Setting, observations, plain
 from snapshots_kit import Application, an_application
 from workers_kit import NEVER, PARTITIONS, Cluster, OneWorker, a_cluster, settle
 
-from dp3.engine.snapshots import phases, work
+from dp3.engine.snapshots import phases, values, work
 from dp3.engine.snapshots.setup import SnapshotSettings
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.partition import partition_of
@@ -123,12 +123,16 @@ class Two:
         raise AssertionError("it does not happen")
 
     def lose(self, worker: int) -> None:
-        """Nothing is heard of a worker for a minute, so the run goes on without it; then it comes back."""
-        self.cluster.clock.advance(61)
-        other = self.workers[1 - worker]
-        self.cluster.store.heartbeat(other.lease, "working")
-        self._until(lambda: self.cluster.store.open_run() is None, [other])
+        """A worker is away for so long that the run ends without it; then all begin again."""
+        self.go_on_with(self.workers[1 - worker])
         self.start()
+
+    def go_on_with(self, *others: OneWorker) -> None:
+        """Nothing is heard of any other worker for a minute, so the run goes on and ends without it."""
+        self.cluster.clock.advance(61)
+        for other in others:
+            self.cluster.store.heartbeat(other.lease, "working")
+        self._until(lambda: self.cluster.store.open_run() is None, others)
 
     def seen_by(self, run: int, etype: str, eid: str) -> bool:
         rows = self.cluster.store.snapshots_of(etype, eid)
@@ -202,13 +206,30 @@ def test_what_a_lost_worker_should_have_made_is_looked_at_though_it_is_not_linke
     assert two.latest("net", NET)["p"] == 2
 
 
+def test_a_worker_that_was_given_up_does_not_go_on_with_the_run_when_it_comes_back(two: Two) -> None:
+    two.put("net", NET, p=2)
+    two.begin()
+    two.work(1)
+    slow, other = two.workers
+    for _ in range(2):
+        slow.step()
+    two.go_on_with(other)
+    run = two.cluster.last_run()
+    assert run.status == "partial: no sign of life of worker 0"
+    two.cluster.store.heartbeat(slow.lease, "working")
+    two.settle()
+    assert [row.run for row in two.cluster.store.snapshots_of("host", HOST)] == [run.id - 1]
+    two.run()
+    assert two.latest("host", HOST)["size"] == 2
+
+
 # -- entities without a snapshot in a run ----------------------------------------------------------------
 
 
 def test_an_entity_that_could_not_be_processed_is_looked_at_in_the_next_run(
     two: Two, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compute = work.compute
+    compute = values.compute
 
     def broken(eid: Any, *args: Any) -> Any:
         if eid == "n1":

@@ -38,6 +38,7 @@ class SnapshotWork:
         self._runs = runs
         self._ticks = ticks
         self._job: Wait | None = None
+        self._phase: tuple[int, Phase] | None = None
         self._seen: int | None = None
         self._look_at = 0
         self._not_before = 0
@@ -56,6 +57,7 @@ class SnapshotWork:
         tick = self._ticks.due(now)
         if tick is not None:
             self._runs.open(tick)
+        self._drop_what_is_over()
         if self._job is None and not self._look(offsets, now):
             return False
         if self._job is None:
@@ -81,6 +83,16 @@ class SnapshotWork:
         self._job, self._failures, self._seen = None, 0, None
         return True
 
+    def _drop_what_is_over(self) -> None:
+        """Others go on without a worker that gave no sign of life; it must not go on with that phase, then."""
+        version = self._parts.state.version()
+        if self._job is None or version == self._seen:
+            return
+        self._seen = version
+        run = self._runs.current()
+        if run is None or (run.id, run.phase) != self._phase:
+            self._job, self._seen = None, None
+
     def _look(self, offsets: Offsets, now: int) -> bool:
         """See whether there is a run, and what this worker has to do in it."""
         if now < self._not_before:
@@ -95,7 +107,7 @@ class SnapshotWork:
         progress = self._runs.progress(run)
         if has_completed(progress, run.phase):
             return self._runs.advance(run)
-        self._job = self._begin(run, progress, offsets())
+        self._job, self._phase = self._begin(run, progress, offsets()), (run.id, run.phase)
         return True
 
     def _begin(self, run: Run, progress: WorkerRun, offsets: dict[int, int]) -> Wait:
