@@ -81,8 +81,8 @@ class ProfileReader:
 
         Attributes in the order of the model, then `#ttl` if there are tokens and `#time_created`. Only
         timeseries are limited to `span`. With `at` (µs) only what held at that moment: plain values stored
-        until then, intervals whose confidence is above 0 then, points of timeseries in which it lies; empty if
-        there is none of them and the entity was not there yet."""
+        until then, intervals whose confidence is above 0 then, points of timeseries in which it lies; empty
+        if there is none of them and the entity was not there yet."""
         rows = self._store.profile(etype, str(eid))
         if rows is None:
             return {}

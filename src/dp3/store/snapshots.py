@@ -151,9 +151,9 @@ class SnapshotStore(Protocol):
         ...
 
     def write_snapshots(self, lease: Lease, batch: SnapshotBatch) -> None:
-        """Apply a slice, durably (synchronous FULL) if it has outbox rows. The same slice again changes
-        nothing but counters and dead letters: outbox rows need a `source` above those of earlier slices in their partition and
-        lane. What belongs to deleted entities is left out. Raises `LeaseLost`, `StoreFull`."""
+        """Apply a slice. The same slice again changes nothing but counters and dead letters: outbox rows need
+        a `source` above those of earlier slices in their partition and lane. What belongs to deleted entities
+        is left out. Raises `LeaseLost`, `StoreFull`."""
         ...
 
     # -- what is to be done --------------------------------------------------------------------------

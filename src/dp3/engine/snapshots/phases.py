@@ -84,7 +84,7 @@ class SnapshotWork:
         return True
 
     def _drop_what_is_over(self) -> None:
-        """Others go on without a worker that gave no sign of life; it must not go on with that phase, then."""
+        """Others go on without a worker that gave no sign of life; it must not go on with that phase."""
         version = self._parts.state.version()
         if self._job is None or version == self._seen:
             return
