@@ -218,7 +218,7 @@ def test_a_worker_that_was_given_up_does_not_go_on_with_the_run_when_it_comes_ba
     assert run.status == "partial: no sign of life of worker 0"
     two.cluster.store.heartbeat(slow.lease, "working")
     two.settle()
-    assert [row.run for row in two.cluster.store.snapshots_of("host", HOST)] == [run.id - 1]
+    assert run.id not in [row.run for row in two.cluster.store.snapshots_of("host", HOST)]
     two.run()
     assert two.latest("host", HOST)["size"] == 2
 

@@ -121,7 +121,8 @@ class SnapshotStore(Protocol):
     # -- runs ----------------------------------------------------------------------------------------
     def begin_run(self, time: int, fingerprint: str, workers: int) -> Run | None:
         """Open a run, or None while another one is open or if one of this or a later time has been (so of
-        workers that fire at the same tick one gets it)."""
+        workers that fire at the same tick one gets it). Ids grow with time, also in a state that was replaced
+        by an older copy: tasks of hooks go to the log under them."""
         ...
 
     def open_run(self) -> Run | None: ...

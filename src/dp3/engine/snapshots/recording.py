@@ -21,7 +21,7 @@ from dp3.store.snapshots import Key, Phase, Run, SnapshotBatch, StoredSnapshot, 
 SNAPSHOT_STREAM = 3
 """The outbox stream of tasks that snapshot hooks return."""
 
-KEY_SHIFT = 32
+KEY_SHIFT = 24
 """Outbox keys are the number of the run, then a running number of so many bits."""
 
 MOST_ROWS = 500

@@ -1,7 +1,11 @@
 -- name: begin_run
--- Open a run, unless one is open or one of this or a later time has been.
-INSERT INTO run (time, phase, fingerprint, workers, started, updated, status, detail)
-SELECT :time, :phase, :fingerprint, :workers, :now, :now, '', '{}'
+-- Open a run, unless one is open or one of this or a later time has been. Numbers grow with time (in steps of
+-- 16 ms), also when the state was replaced by an older copy: the log takes tasks of hooks only under numbers
+-- that it has not seen yet.
+INSERT INTO run (id, time, phase, fingerprint, workers, started, updated, status, detail)
+SELECT
+    max(:now >> 14, 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'run'), 0)),
+    :time, :phase, :fingerprint, :workers, :now, :now, '', '{}'
 WHERE NOT EXISTS (SELECT 1 FROM run WHERE phase <> 'closed')
     AND NOT EXISTS (SELECT 1 FROM run WHERE time >= :time)
 RETURNING id, time, phase, fingerprint, workers, started, updated, status, detail;
