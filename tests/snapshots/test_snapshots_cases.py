@@ -400,3 +400,20 @@ def test_a_mirror_forgets_a_link_that_ends_at_the_very_moment_of_a_run(app: Appl
     assert last(app, "b", 7)["as"] == [{"eid": "a1"}]
     app.run()  # one µs later, although the clock has not moved
     assert last(app, "b", 7)["as"] == []
+
+
+@pytest.mark.parametrize("id_data_type", ["int", "ipv4"])
+def test_ids_from_before_their_type_was_changed_hurt_nobody(app: Application, id_data_type: str) -> None:
+    seen: list[Any] = []
+    hook: Any = (lambda etype, values: seen.append(values["eid"]), "b", [["c", "q"]], [])
+    start(app, model=changed("b", {}, id_data_type="string"))
+    for eid in ("10", "old", "9"):
+        put(app, "b", eid, c={"eid": "c1"})
+    app.run()
+    model = changed("b", {"c": plain("link<c;mirror=bs>")}, id_data_type=id_data_type)
+    start(app, hook, model=model)
+    put(app, "c", "c1", q="x")
+    app.run()
+    assert len(app.latest("b")) == len(seen) == 3
+    assert len(last(app, "c", "c1")["bs"]) == 3
+    assert Moments(app.store, model).values("c", "c1", app.now_us) == last(app, "c", "c1")

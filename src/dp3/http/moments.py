@@ -3,12 +3,11 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from dp3.engine.profiles import known_at
 from dp3.engine.snapshots.doc import expand
-from dp3.engine.snapshots.values import ValuePlan, compute, plan_values
+from dp3.engine.snapshots.values import ValuePlan, compute, eid_order, plan_values
 from dp3.http.queries.documents import Document
 from dp3.http.queries.kinds import Comparable
 from dp3.http.queries.matching import Check
@@ -77,7 +76,7 @@ class Moments:
                     link = {"eid": self._by_number[source_type].eid(source)}
                     found[eid][plan.mirrors[attr]].append(link)
                 for links in found[eid].values():
-                    links.sort(key=itemgetter("eid"))
+                    links.sort(key=lambda link: eid_order(link["eid"]))
         return found
 
     def listing(self, etype: str, check: Check, sort: SortKeys, window: Window, at: int) -> Listing:

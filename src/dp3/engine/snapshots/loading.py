@@ -9,7 +9,7 @@ from dp3.common.utils import batched
 from dp3.engine.snapshots.correlate import Member, Unit
 from dp3.engine.snapshots.plans import SnapshotPlans
 from dp3.engine.snapshots.runs import State
-from dp3.engine.snapshots.values import NO_MIRRORS, NO_PROFILE
+from dp3.engine.snapshots.values import NO_MIRRORS, NO_PROFILE, eid_order
 from dp3.store.port import ProfileRows
 from dp3.store.snapshots import Node, StoredSnapshot
 
@@ -78,7 +78,8 @@ class Loader:
         for node in group:
             if node in nodes and (plan := self._plans.types.get(nodes[node].etype)):
                 names.append((plan.etype, plan.values.eid(nodes[node].eid)))
-        return Unit([members[name] for name in sorted(names) if name in members], linked=True)
+        names.sort(key=lambda name: (name[0], eid_order(name[1])))
+        return Unit([members[name] for name in names if name in members], linked=True)
 
     def _mirrors(self, entities: Sequence[Entity]) -> dict[tuple[int, str], Mirrors]:
         types = self._plans.types
@@ -97,7 +98,7 @@ class Loader:
             plan = self._plans.types.get(source_type)
             if plan is not None and attr in names:
                 eids.setdefault(names[attr], []).append(plan.values.eid(eid))
-        return {name: [{"eid": eid} for eid in sorted(found)] for name, found in eids.items()}
+        return {name: [{"eid": eid} for eid in sorted(found, key=eid_order)] for name, found in eids.items()}
 
 
 def _profile(profiles: Mapping[int, ProfileRows], key: int) -> ProfileRows | None:
