@@ -124,6 +124,8 @@ class Bad(BaseModule):
             return ACTS[what](eid)
         if kind == "mutate":
             return None
+        if what == "fork":
+            return [self.task(eid, "p", str(os.fork()))]
         if what == "api":
             return call_api(eid)
         if what == "many":
@@ -191,9 +193,18 @@ def test_what_a_hook_changes_around_it_does_not_disturb_the_worker(program: Prog
 
 
 def test_a_forked_hook_leaves_no_second_worker(program: Program) -> None:
-    do(program, "act:fork", "forked")
-    worker = program.children()["worker"]
-    program.wait_for(lambda: all(child.status() == psutil.STATUS_ZOMBIE for child in worker.children()))
+    do(program, ":fork", "forked")
+    told = program.wait_for(lambda: program.get("/entity/a/forked/master").get("p"))
+    forked = int(told["v"])
+    assert forked > 0, "told by the worker itself"
+    program.wait_for(lambda: is_over(forked))
+
+
+def is_over(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_a_hook_that_triggers_itself_ends_as_a_dead_letter(program: Program) -> None:

@@ -238,7 +238,7 @@ GOLDEN: list[tuple[str, Any, int, Any]] = [
         'GET /entity/a/get?generic_filter={"s":{"$regex":"("}}',
         None,
         400,
-        {"detail": "Query is invalid: regular expression '(': missing ): ("},
+        {"detail": "Query is invalid: $regex '(': missing ): ("},
     ),
     ("GET /entity/b/xx", None, 422, platform_error(["path", "eid"], NOT_INT)),
     ("GET /entity/a/nope", None, 200, {"empty": True, "master_record": {}, "snapshots": []}),

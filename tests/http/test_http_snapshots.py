@@ -198,6 +198,16 @@ def test_distinct_counts_texts_too_long_for_the_index(node: Node) -> None:
     assert get(node, "/entity/a/_/distinct/s") == {"x": 1, "x" * 2_000: 1}
 
 
+def test_values_that_only_snapshots_tell_are_counted_for_a_bounded_time(
+    hosts: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dp3.http.snapshots.LISTING_S", 0.0)
+    response = hosts.get("/entity/a/_/distinct/free")
+    assert response.status_code == 503
+    assert "0 s were not enough" in response.json()["detail"]
+    assert get(hosts, "/entity/a/_/distinct/flag") == {"true": 1}
+
+
 def test_many_entities_are_read_at_once_in_the_order_asked_for(hosts: Node) -> None:
     response = hosts.post("/entity/a/get", {"eids": ["e3", "nope", "e1"]})
     assert response.status_code == 200
@@ -259,6 +269,23 @@ def test_series_begins_with_the_first_run_that_saw_the_entity(node: Node) -> Non
     assert get(node, "/entity/a/e1/snapshots") == []
     make_run(node)
     assert len(get(node, "/entity/a/e1/snapshots")) == 1
+
+
+def test_series_has_no_old_values_for_a_run_that_ends_meanwhile(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.store_points(dp("p", 1))
+    make_run(node)
+    node.store_points(dp("p", 2))
+    read = node.store.snapshots_of
+
+    def read_while_a_run_ends(etype: str, eid: str) -> Any:
+        rows = read(etype, eid)
+        make_run(node)
+        return rows
+
+    monkeypatch.setattr(node.store, "snapshots_of", read_while_a_run_ends)
+    assert [row["p"] for row in get(node, "/entity/a/e1/snapshots")] == [1]
 
 
 def test_everything_about_an_entity_in_one_answer(node: Node) -> None:
@@ -351,6 +378,17 @@ def test_list_at_a_moment_can_be_continued(hosts: Node) -> None:
     assert rest["cursor"] is None
 
 
+def test_nothing_is_there_before_it_was_known(node: Node) -> None:
+    node.store_points(dp("p", 1, 7, "b"), dp("p", 1, 10, "b"), obs("l", {"eid": 7}, id="e1"))
+    before = {"at": "2019-01-01"}
+    nothing = {"empty": True, "master_record": {}, "snapshots": []}
+    assert get(node, "/entity/b/10", **before) == nothing
+    assert get(node, "/entity/a/e1", **before) == nothing
+    assert get(node, "/entity/b/10/get/as", **before)["current_value"] is None
+    assert eids(get(node, "/entity/b/get", **before)) == [7], "linked to: mirrors tell of links known now"
+    assert eids(get(node, "/entity/b/get", at=LATER)) == [10, 7], "by id as text"
+
+
 # -- control and telemetry -----------------------------------------------------------------------------
 
 
@@ -428,3 +466,12 @@ def test_metadata_lists_runs_as_existing_clients_know_them(node: Node) -> None:
     assert get(node, "/telemetry/metadata", skip=1) == [oldest]
     assert get(node, "/telemetry/metadata", date_from=LATER, module="SnapShooter") == [newest]
     assert get(node, "/telemetry/metadata", module="Updater") == []
+
+
+def test_metadata_of_a_long_life_is_read_in_part_only(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(5):
+        make_run(node)
+        node.clock.advance(30)
+    monkeypatch.setattr("dp3.http.telemetry.MAX_RUNS", 3)
+    assert len(get(node, "/telemetry/metadata")) == 3
+    assert len(get(node, "/telemetry/metadata", sort="oldest", skip=4)) == 1

@@ -12,7 +12,7 @@ from queries_kit import MODEL, condition
 from dp3.http.queries.errors import QueryError
 from dp3.http.queries.parsing import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES
 from dp3.http.queries.regex import MAX_PATTERN, Regex
-from dp3.http.queries.sorting import SortError, parse_sort
+from dp3.http.queries.sorting import MAX_ORDERS, SortError, parse_sort
 from dp3.store.query import Order
 
 
@@ -34,7 +34,7 @@ def nested(levels: int) -> dict[str, Any]:
         ({"n": {"$gt": 1, "x": 1}}, "unknown operator x"),
         ({"$and": {}}, "$and needs a list of conditions, got {}"),
         ({"$or": []}, "$or needs a list of conditions, got []"),
-        ({"$nor": [1]}, "expected an object with conditions, got 1"),
+        ({"$nor": [1]}, "$nor takes objects with conditions, got 1"),
         ({"n": {"$in": 5}}, "$in takes a list, got 5"),
         ({"n": {"$nin": [{"$gt": 1}]}}, "$nin takes values, not operators"),
         ({"n": {"$in": [0] * (MAX_VALUES + 1)}}, f"$in takes up to {MAX_VALUES} values"),
@@ -51,9 +51,9 @@ def nested(levels: int) -> dict[str, Any]:
         ({"s": {"$regex": 5}}, "$regex takes a text, got 5"),
         ({"s": {"$options": "i"}}, "$options needs a $regex beside it"),
         ({"s": {"$regex": "x", "$options": "g"}}, "$options takes letters of 'imsx', got 'g'"),
-        ({"s": {"$regex": "(?=x)"}}, "regular expression '(?=x)': invalid perl operator: (?="),
-        ({"s": {"$regex": "x" * (MAX_PATTERN + 1)}}, f"may have {MAX_PATTERN} characters"),
-        ({"s": {"$regex": "((x{30}){30}){30}"}}, "regular expression"),
+        ({"s": {"$regex": "(?=x)"}}, "$regex '(?=x)': invalid perl operator: (?="),
+        ({"s": {"$regex": "x" * (MAX_PATTERN + 1)}}, f"$regex may have {MAX_PATTERN} characters"),
+        ({"s": {"$regex": "((x{30}){30}){30}"}}, "$regex '((x{30}"),
         ({"ip": {"$gt": "$$IPv4Prefix{10.0.0.0/8}"}}, "$gt takes one value, not a network"),
         ({"d": {"ip": "$$IPv4Prefix{10.0.0.0/8}"}}, "Network has no JSON form"),
         (nested(MAX_DEPTH), f"nested more than {MAX_DEPTH} levels deep"),
@@ -179,3 +179,9 @@ def test_only_single_primitive_values_can_be_sorted_by(attr: str, reason: str) -
     with pytest.raises(SortError) as caught:
         parse_sort(MODEL, "a", [attr])
     assert str(caught.value) == f"Cannot sort by attribute '{attr}' at position 0: {reason}"
+
+
+def test_the_number_of_attributes_to_sort_by_is_bounded() -> None:
+    assert len(parse_sort(MODEL, "a", ["n"] * MAX_ORDERS)) == MAX_ORDERS
+    with pytest.raises(SortError, match=f"Up to {MAX_ORDERS} attributes can be sorted by, got 3000"):
+        parse_sort(MODEL, "a", ["n"] * 3_000)

@@ -10,6 +10,7 @@ from snapshots_kit import SECOND_US, Application, an_application
 from workers_kit import START_US
 
 from dp3.hooks.registrar import CallbackRegistrar
+from dp3.http.moments import Moments
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint
 
@@ -319,6 +320,18 @@ def test_a_deleted_entity_disappears_from_the_mirrors_of_those_it_linked_to(app:
     ]
 
 
+def test_a_mirror_lists_its_sources_in_one_order_in_snapshots_and_at_any_moment(app: Application) -> None:
+    model = changed("b", {"c": plain("link<c;mirror=bs>")})
+    start(app, model=model)
+    for eid in (10, 9, 2):
+        put(app, "b", eid, c={"eid": "c1"})
+    put(app, "c", "c1", q="x")
+    app.run()
+    found = Moments(app.store, model).values("c", "c1", app.now_us)
+    assert found == last(app, "c", "c1")
+    assert found["bs"] == [{"eid": 2}, {"eid": 9}, {"eid": 10}]
+
+
 def test_a_mirror_forgets_a_source_that_was_deleted_after_its_link_had_ended(app: Application) -> None:
     start(app)
     put(app, "a", "a1", seen("l", LINK_TO_B, 0, 10))
@@ -387,3 +400,20 @@ def test_a_mirror_forgets_a_link_that_ends_at_the_very_moment_of_a_run(app: Appl
     assert last(app, "b", 7)["as"] == [{"eid": "a1"}]
     app.run()  # one µs later, although the clock has not moved
     assert last(app, "b", 7)["as"] == []
+
+
+@pytest.mark.parametrize("id_data_type", ["int", "ipv4"])
+def test_ids_from_before_their_type_was_changed_hurt_nobody(app: Application, id_data_type: str) -> None:
+    seen: list[Any] = []
+    hook: Any = (lambda etype, values: seen.append(values["eid"]), "b", [["c", "q"]], [])
+    start(app, model=changed("b", {}, id_data_type="string"))
+    for eid in ("10", "old", "9"):
+        put(app, "b", eid, c={"eid": "c1"})
+    app.run()
+    model = changed("b", {"c": plain("link<c;mirror=bs>")}, id_data_type=id_data_type)
+    start(app, hook, model=model)
+    put(app, "c", "c1", q="x")
+    app.run()
+    assert len(app.latest("b")) == len(seen) == 3
+    assert len(last(app, "c", "c1")["bs"]) == 3
+    assert Moments(app.store, model).values("c", "c1", app.now_us) == last(app, "c", "c1")

@@ -13,7 +13,8 @@ from dp3.engine.snapshots import loading, phases
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.log.port import Lane
 from dp3.model.wire import WirePoint, WireTask
-from dp3.store.snapshots import Phase
+from dp3.store.port import Lease
+from dp3.store.snapshots import Phase, SnapshotBatch
 
 Values = dict[str, Any]
 
@@ -370,6 +371,31 @@ def test_a_hook_that_always_fails_does_not_fill_the_dead_letters(cluster: Cluste
     worker.stop()
 
 
+def test_a_dead_letter_is_kept_once_though_the_work_is_done_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def register(registrar: CallbackRegistrar) -> None:
+        registrar.register_correlation_hook(lambda etype, values: 1 / 0, "a", [["p"]], [["risk"]])
+
+    write, failures = cluster.store.write_snapshots, ["the disk is away for a moment"]
+
+    def write_or_fail(lease: Lease, batch: SnapshotBatch) -> None:
+        if batch.progress and batch.progress.mark["after"] and failures:
+            raise RuntimeError(failures.pop())
+        write(lease, batch)
+
+    monkeypatch.setattr(phases, "RETRY_US", 0)
+    monkeypatch.setattr(cluster.store, "write_snapshots", write_or_fail)
+    worker = cluster.start(register=register)
+    cluster.put("a", "e1", p=1)
+    settle(worker)
+    run(cluster, worker)
+    assert not failures
+    assert cluster.store.dead_letter_count() == 1
+    assert cluster.store.counters()["module_error"] == 1
+    worker.stop()
+
+
 def test_what_a_hook_leaves_that_can_not_be_stored_is_reported_and_left_out(cluster: Cluster) -> None:
     def register(registrar: CallbackRegistrar) -> None:
         def hook(entity_type: str, values: Values) -> None:
@@ -444,6 +470,27 @@ def test_what_a_timeseries_hook_returns_is_in_the_snapshots_of_the_same_run(clus
     wait_for_tasks(cluster, worker, 4)
     told = sorted(wire_of(task) for task in cluster.derived())
     assert told == [("t1", "level", 3), ("t1", "levels", 4), ("t1", "p", 8), ("t2", "p", 9)]
+    worker.stop()
+
+
+def test_what_a_timeseries_hook_returns_is_in_the_master_record_of_the_same_run(cluster: Cluster) -> None:
+    seen: list[Any] = []
+
+    def register(registrar: CallbackRegistrar) -> None:
+        made = [a_task("p", 8, "t1", "t"), observed("level", 3)]
+        registrar.register_timeseries_hook(lambda *_: made, "t", "load")
+        registrar.register_correlation_hook_with_master_record(
+            lambda etype, values, master: seen.append((master["p"]["v"], master["level"][0]["v"])),
+            "t",
+            [["p"]],
+            [],
+        )
+
+    worker = cluster.start(register=register)
+    cluster.send("t", "t1", CHUNK)
+    settle(worker)
+    run(cluster, worker)
+    assert seen == [(8, 3)]
     worker.stop()
 
 

@@ -1,7 +1,9 @@
 """Questions about the newest snapshots: rules that every answer keeps."""
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 
+import msgspec
 import pytest
 from snapshot_builders import a_run, close, completed, indexed, with_snapshots, written
 from store_builders import an_entity, take_lease
@@ -142,6 +144,14 @@ def test_pages_can_be_skipped_and_continued(people: Any) -> None:
 def test_a_damaged_cursor_is_a_mistake(people: Any, cursor: str) -> None:
     with pytest.raises(ValueError, match="is no cursor"):
         people.find("p", after=cursor)
+
+
+@pytest.mark.parametrize("place", [{"a": 1}, [1], 2**64 - 1, True])
+def test_a_made_up_cursor_is_a_mistake(people: Any, place: Any) -> None:
+    question, (eid, _) = msgspec.msgpack.decode(urlsafe_b64decode(people.find("p")[0].cursor))
+    made_up = urlsafe_b64encode(msgspec.msgpack.encode([question, [eid, place]])).decode()
+    with pytest.raises(ValueError, match="is no cursor"):
+        people.find("p", after=made_up)
 
 
 def test_a_cursor_of_another_question_is_a_mistake(people: Any) -> None:

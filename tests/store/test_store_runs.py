@@ -71,6 +71,19 @@ def test_runs_are_listed_newest_first_and_by_time(store: Any) -> None:
     assert [run.time for run in store.runs_between(2000, 4000)] == [2000, 3000], "closed ones only"
 
 
+def test_runs_can_be_asked_for_by_the_time_of_their_beginning(store: Any, clock: FakeClock) -> None:
+    began = []
+    for time in (1000, 2000, 3000, 4000):
+        clock.advance(1)
+        began.append(clock.now_us())
+        close(store, a_run(store, time))
+    last_three = (began[1], began[3])
+    newest = store.runs_begun(*last_three, 0, 2, newest_first=True)
+    oldest = store.runs_begun(*last_three, 1, 2, newest_first=False)
+    assert [run.time for run in newest] == [4000, 3000]
+    assert [run.time for run in oldest] == [3000, 4000]
+
+
 def test_the_last_progress_of_each_worker_is_known(store: Any, lease: Lease) -> None:
     run = a_run(store, 1000)
     for mark in ({"after": 1}, {"after": 2}):
@@ -111,3 +124,18 @@ def test_a_run_covers_the_entities_of_partitions_it_completed_except_missing_one
     assert store.covered(1, [run, run + 1]) == {run}
     assert store.covered(2, [run]) == set()
     assert store.covered(other, [run]) == set()
+
+
+def test_what_is_completed_after_the_work_of_a_run_does_not_count(store: Any, lease: Lease) -> None:
+    run = a_run(store, 1000)
+    store.advance_run(run, Phase.FINALIZE, "", {})
+    completed(store, lease, run, (0,))
+    assert store.cuts() == {}
+
+
+def test_a_run_that_goes_on_as_void_has_completed_nothing(store: Any, lease: Lease) -> None:
+    created(store, lease, "d1", 1)
+    run = a_run(store, 1000)
+    completed(store, lease, run, (0, 1))
+    store.advance_run(run, Phase.FINALIZE, "", {}, void=True)
+    assert (store.cuts(), store.covered(1, [run])) == ({}, set())

@@ -11,6 +11,8 @@ from store_builders import an_entity, created, entity_key, history, outbox_row, 
 from dp3.store.port import Batch, Lease, LeaseLost
 from dp3.store.query import EVERYTHING, Order
 from dp3.store.snapshots import Profile, SnapshotBatch, StoredSnapshot, decode_profile, hex_of
+from dp3.store.sqlite import slices
+from dp3.store.sqlite.connections import Writer
 
 TABLES = ("snapshot", "latest", "missing", "current", "link", "garbage")
 
@@ -163,6 +165,19 @@ def test_types_without_snapshots_are_forgotten_but_not_their_old_rows(store: Any
     assert store.distinct("a", "x") == {}
     assert store.count("b") == 1
     assert [row.doc for row in store.snapshots_of("a", "1")] == [b"1"]
+
+
+def test_others_have_their_turn_while_types_without_snapshots_are_forgotten(
+    store: Any, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_snapshots(store, lease, a_run(store, 1000), "a", {n: {"eid": {n}} for n in range(1, 41)})
+    turns: list[Writer] = []
+    transaction = Writer.transaction
+    monkeypatch.setattr(Writer, "transaction", lambda self: turns.append(self) or transaction(self))
+    monkeypatch.setattr(slices, "REMOVAL_S", 0.0)
+    store.remove_snapshots_of_types([])
+    assert store.count("a") == 0
+    assert len(turns) == 40 // slices.TYPE_CHUNK + 1
 
 
 def test_deleted_entities_are_in_no_answer_at_once_and_nothing_is_left_of_them(

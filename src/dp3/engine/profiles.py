@@ -81,7 +81,8 @@ class ProfileReader:
 
         Attributes in the order of the model, then `#ttl` if there are tokens and `#time_created`. Only
         timeseries are limited to `span`. With `at` (µs) only what held at that moment: plain values stored
-        until then, intervals whose confidence is above 0 then, points of timeseries in which it lies."""
+        until then, intervals whose confidence is above 0 then, points of timeseries in which it lies; empty
+        if there is none of them and the entity was not there yet."""
         rows = self._store.profile(etype, str(eid))
         if rows is None:
             return {}
@@ -96,6 +97,8 @@ class ProfileReader:
                 shown = _whole_history(spec, history[number], span, at)
                 if shown or at is None:
                     document[spec.id] = shown
+        if at is not None and at < rows.created and not document:
+            return {}
         return document | _metadata(rows)
 
     def attribute(

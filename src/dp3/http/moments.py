@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dp3.engine.snapshots.doc import expand
-from dp3.engine.snapshots.values import ValuePlan, compute, plan_values
+from dp3.engine.snapshots.values import ValuePlan, compute, eid_order, plan_values
 from dp3.http.queries.documents import Document
 from dp3.http.queries.kinds import Comparable
 from dp3.http.queries.matching import Check
@@ -56,12 +56,13 @@ class Moments:
         self._by_number = {plan.number: plan.values for plan in self._types.values()}
 
     def values(self, etype: str, eid: str, at: int) -> Document | None:
-        """The values of an entity, None if it does not exist."""
+        """The values of an entity, None if it does not exist or nothing is known of it at that moment."""
         entity = (self._types[etype].number, eid)
         keys = [existing.key for existing in self._state.find_entities([entity]).values()]
         for found in self._state.profiles(keys).values():
             profile = decode_profile(found)
-            return self._document(etype, eid, profile, at, self.mirrors(etype, [eid], at)[eid])
+            document = self._document(etype, eid, profile, at, self.mirrors(etype, [eid], at)[eid])
+            return document if profile.created <= at or _tells_something(document) else None
         return None
 
     def mirrors(self, etype: str, eids: Sequence[str], at: int) -> dict[str, dict[str, list[Document]]]:
@@ -76,6 +77,8 @@ class Moments:
                 for attr, source_type, source in sources:
                     link = {"eid": self._by_number[source_type].eid(source)}
                     found[eid][plan.mirrors[attr]].append(link)
+                for links in found[eid].values():
+                    links.sort(key=lambda link: eid_order(link["eid"]))
         return found
 
     def listing(self, etype: str, check: Check, sort: SortKeys, window: Window, at: int) -> Listing:
@@ -122,7 +125,7 @@ class Moments:
                 if key not in profiles:  # deleted since
                     continue
                 document = self._document(etype, eid, decode_profile(profiles[key]), at, mirrors[eid])
-                if created <= at or len(document) > 1:
+                if created <= at or _tells_something(document):
                     yield eid, document
             after = page[-1][1]
 
@@ -147,6 +150,11 @@ def _plan(state: State, model: ModelSpec, etype: str) -> _Type:
         if spec.mirror_as is not None and spec.relation_to == etype
     }
     return _Type(state.etype_id(etype), plan_values(model, etype, numbers), mirrors)
+
+
+def _tells_something(document: Document) -> bool:
+    """Whether there is more in it than the id and mirrors of nothing."""
+    return any(value != [] for name, value in document.items() if name != "eid")
 
 
 def _position(value: Comparable | None) -> tuple[bool, Comparable | None]:

@@ -107,19 +107,23 @@ class Snapshots:
         """The entity's snapshots of all runs in `span`, oldest first, each with the time of its run.
 
         `limit` 0 is as many as an answer may have."""
-        rows = self._state.snapshots_of(etype, eid)
+        runs = self._state.runs_between(*span.bounds())
+        rows = self._state.snapshots_of(etype, eid)  # after the runs: all that they wrote is there
         if not rows:
             return []
         firsts = [row.run for row in rows]
-        runs = [run for run in self._state.runs_between(*span.bounds()) if run.id >= firsts[0]]
+        runs = [run for run in runs if run.id >= firsts[0]]
         covered = self._state.covered(rows[0].entity, [run.id for run in runs])
         shown = [run for run in runs if run.id in covered][skip : skip + min(limit or MAX_ROWS, MAX_ROWS)]
         return [dated_document(run.time, rows[bisect_right(firsts, run.id) - 1].doc) for run in shown]
 
     def all(self, etype: str, where: Where) -> Iterator[Document]:
-        """All latest snapshots that match, read in pages."""
+        """All latest snapshots that match, read in pages. Raises `QueryTooSlow`."""
+        deadline = time.monotonic() + LISTING_S
         for row in self._rows(etype, where, (), Window(), PAGE_ROWS):
             yield document_of(row.run_time, row.doc)
+            if time.monotonic() > deadline:
+                raise QueryTooSlow(f"each snapshot has to be looked at, and {LISTING_S:g} s were not enough")
 
     def _matching(
         self, etype: str, plan: Plan, orders: Sequence[Order], window: Window

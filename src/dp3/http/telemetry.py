@@ -1,6 +1,5 @@
 """Routes about snapshot runs."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
@@ -12,16 +11,16 @@ from dp3.http.answers import Json
 from dp3.http.entities import span
 from dp3.http.schemas import INVALID, SnapshotSummary
 from dp3.http.services import Services, State
-from dp3.http.snapshots import MAX_ROWS
 from dp3.store.snapshots import Phase, Run, WorkerRun
 
 MODULE = "SnapShooter"
 """The name under which the reference implementation keeps records of runs."""
 
-PAGE_RUNS = 100
+MAX_RUNS = 10_000
+"""Runs of one answer."""
 
 LOOK_BACK = 1_000
-"""A complete run is looked for among so many of the latest."""
+"""The latest complete run is looked for among so many of the latest."""
 
 COMPLETE = "complete"
 
@@ -43,34 +42,23 @@ def telemetry_routes(services: Services) -> APIRouter:
     def metadata(
         span: Annotated[Span, Depends(span)],
         module: str | None = None,
-        skip: Annotated[int, Query(ge=0)] = 0,
-        limit: Annotated[int, Query(ge=0, description="0: as many as an answer may have")] = 0,
+        skip: Annotated[int, Query(ge=0, lt=1 << 31)] = 0,
+        limit: Annotated[int, Query(ge=0, lt=1 << 31, description="0: as many as an answer may have")] = 0,
         sort: Literal["newest", "oldest"] = "newest",
     ) -> Response:
         """Records of snapshot runs."""
         if module not in (None, MODULE):
             return Json([])
-        first, last = span.bounds()
-        runs = [run for run in _runs(store) if first <= run.started <= last]
-        if sort == "oldest":
-            runs.reverse()
-        shown = runs[skip : skip + min(limit or MAX_ROWS, MAX_ROWS)]
+        rows = min(limit or MAX_RUNS, MAX_RUNS)
+        shown = store.runs_begun(*span.bounds(), skip, rows, newest_first=sort == "newest")
         return Json([_record(run, store.worker_runs(run.id)) for run in shown])
 
     return router
 
 
-def _runs(store: State) -> Iterator[Run]:
-    """All runs, newest first."""
-    before = None
-    while page := store.last_runs(PAGE_RUNS, before):
-        yield from page
-        before = page[-1].id
-
-
 def _summary(store: State, now: int) -> dict[str, Any]:
-    latest = next(_runs(store), None)
-    recent = (run for _, run in zip(range(LOOK_BACK), _runs(store), strict=False))
+    recent = store.last_runs(LOOK_BACK)
+    latest = recent[0] if recent else None
     finished = next((run for run in recent if run.status == COMPLETE), None)
     if finished is None:
         return {"latest_age": _age(latest, now), "finished_age": None, "entities": None, "total_s": None}

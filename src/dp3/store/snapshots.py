@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import msgspec
 
 from dp3.model.wire import decode_value, encode_value
-from dp3.store.port import Lease, LinkRow, OutboxRow
+from dp3.store.port import DeadLetter, Lease, LinkRow, OutboxRow
 
 __all__ = [
     "Edge",
@@ -167,6 +167,7 @@ class SnapshotBatch:
     due: dict[int, int | None] = field(default_factory=dict)
     missing: list[int] = field(default_factory=list)
     outbox: list[OutboxRow] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
     progress: WorkerRun | None = None
     cut: list[tuple[int, int, int]] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
@@ -178,7 +179,8 @@ class SnapshotStore(Protocol):
     # -- runs ----------------------------------------------------------------------------------------
     def begin_run(self, time: int, fingerprint: str, workers: int) -> Run | None:
         """Open a run, or None while another one is open or if one of this or a later time has been (so of
-        workers that fire at the same tick one gets it)."""
+        workers that fire at the same tick one gets it). Ids grow with time, also in a state that was replaced
+        by an older copy: tasks of hooks go to the log under them."""
         ...
 
     def open_run(self) -> Run | None: ...
@@ -187,22 +189,30 @@ class SnapshotStore(Protocol):
         """Newest first; those with an id < `before`."""
         ...
 
+    def runs_begun(self, first: int, last: int, skip: int, limit: int, newest_first: bool) -> list[Run]:
+        """Runs that began between two moments (µs, both inclusive)."""
+        ...
+
     def worker_runs(self, run: int) -> list[WorkerRun]: ...
 
-    def advance_run(self, run: int, phase: Phase, status: str, detail: Mapping[str, Any]) -> None:
-        """Go to the next phase; to CLOSED with a status. `detail` is added to what the run has. Nothing
-        happens if the run is in that or a later phase already."""
+    def advance_run(
+        self, run: int, phase: Phase, status: str, detail: Mapping[str, Any], void: bool = False
+    ) -> None:
+        """Go to the next phase; to CLOSED with a status. `detail` is added to what the run has. With `void`
+        it counts as having completed no partition. Nothing happens if the run is in that or a later phase
+        already."""
         ...
 
     def cuts(self) -> dict[tuple[int, int], int]:
         """(partition, lane) → log offset up to which the latest complete work on the partition has seen the
-        data; empty for partitions never worked on. Written by `write_snapshots` with its last slice."""
+        data; empty for partitions never worked on. Written by `write_snapshots` with its last slice, but
+        only before FINALIZE: nobody waited for what came later."""
         ...
 
     def write_snapshots(self, lease: Lease, batch: SnapshotBatch) -> None:
-        """Apply a slice, durably (synchronous FULL) if it has outbox rows. The same slice again changes
-        nothing but counters: outbox rows need a `source` above those of earlier slices in their partition and
-        lane. What belongs to deleted entities is left out. Raises `LeaseLost`, `StoreFull`."""
+        """Apply a slice. The same slice again changes nothing but counters and dead letters: outbox rows need
+        a `source` above those of earlier slices in their partition and lane. What belongs to deleted entities
+        is left out. Raises `LeaseLost`, `StoreFull`."""
         ...
 
     # -- what is to be done --------------------------------------------------------------------------

@@ -60,9 +60,10 @@ class UnitResult:
 
 
 class _Open(NamedTuple):
-    """A member while hooks run."""
+    """A member while hooks run; `profile` has the results of timeseries hooks in it."""
 
     member: Member
+    profile: Profile
     record: Record
 
     @property
@@ -109,18 +110,15 @@ class Correlator:
 
     def _open(self, member: Member, linked: bool, missing: set[tuple[str, Any]], effects: Effects) -> _Open:
         """`missing` are members that do not exist; of others that are linked to it is not known."""
-        plan = member.plan
-        doc = self._computed(member, effects).doc
+        plan, profile, computed = member.plan, member.profile, member.computed
+        if computed is None:
+            profile = self._after_timeseries(member, effects)
+            computed = compute(member.eid, profile, plan.values, self._time, member.mirrors)
+        doc = computed.doc
         if linked and not self._plans.keep_empty:
             doc = without_missing(doc, plan.attached, lambda etype, eid: (etype, eid) not in missing)
         record = open_record(doc, plan.records, self._time)
-        return _Open(member, record)
-
-    def _computed(self, member: Member, effects: Effects) -> Computed:
-        if member.computed is not None:
-            return member.computed
-        profile = self._after_timeseries(member, effects)
-        return compute(member.eid, profile, member.plan.values, self._time, member.mirrors)
+        return _Open(member, profile, record)
 
     def _after_timeseries(self, member: Member, effects: Effects) -> Profile:
         """The profile with what timeseries hooks return for this entity in it."""
@@ -143,7 +141,7 @@ class Correlator:
 
     def _master(self, one: _Open) -> dict[str, Any]:
         member = one.member
-        return member.plan.master.document(member.eid, member.profile) if member.entity else {}
+        return member.plan.master.document(member.eid, one.profile) if member.entity else {}
 
     def _close(self, one: _Open, linked: bool, result: UnitResult) -> None:
         member = one.member

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from dp3.engine.snapshots.correlate import Member
 from dp3.engine.snapshots.plans import SnapshotPlans, SnapshotType
 from dp3.engine.snapshots.runs import State
-from dp3.engine.snapshots.values import NO_MIRRORS, NO_PROFILE, compute
+from dp3.engine.snapshots.values import NO_MIRRORS, NO_PROFILE, compute, eid_order
 from dp3.store.snapshots import Encoded, Profile, StoredSnapshot, decode_profile
 
 FIRST_PAGE, LARGEST_PAGE = 100, 400
@@ -32,10 +32,10 @@ class Linked(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """Members, and the keys of entities whose values could not be computed."""
+    """Members, and those whose values could not be computed."""
 
     members: dict[Entity, Member]
-    failed: list[int]
+    failed: list[Entity]
 
 
 Page = TypeVar("Page")
@@ -104,7 +104,7 @@ class Loader:
             except Exception:
                 logger.exception("no snapshot of %s/%s in this run", plan.etype, eid)
                 if key:
-                    loaded.failed.append(key)
+                    loaded.failed.append(entity)
         return loaded
 
     def _member(self, key: int, plan: SnapshotType, text: str, profile: Profile, mirrors: Mirrors) -> Member:
@@ -135,4 +135,4 @@ class Loader:
             plan = self._plans.types.get(source_type)
             if plan is not None and attr in names:
                 eids.setdefault(names[attr], []).append(plan.values.eid(eid))
-        return {name: [{"eid": eid} for eid in sorted(found)] for name, found in eids.items()}
+        return {name: [{"eid": eid} for eid in sorted(found, key=eid_order)] for name, found in eids.items()}

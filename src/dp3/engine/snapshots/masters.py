@@ -41,7 +41,7 @@ class MasterReader:
 
     def __init__(self, plan: RecordPlan, attrs: Mapping[int, AttrSpecType]) -> None:
         self._etype = plan.etype
-        self._eid = plan.fields["eid"].read
+        self._eid = _lenient(plan.fields["eid"].read)
         self._attrs = attrs
         self._read: dict[int, Converter] = {}
         for number, spec in attrs.items():
@@ -97,6 +97,12 @@ def _single(plan: RecordPlan, spec: AttrSpecType) -> Converter:
 
         def convert(value: Any) -> Any:
             return several([value])[0]
+
+    return _lenient(convert)
+
+
+def _lenient(convert: Converter) -> Converter:
+    """Values that do not fit are taken as they are."""
 
     def read(value: Any) -> Any:
         try:

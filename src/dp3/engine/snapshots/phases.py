@@ -38,6 +38,7 @@ class SnapshotWork:
         self._runs = runs
         self._ticks = ticks
         self._job: Wait | None = None
+        self._phase: tuple[int, Phase] | None = None
         self._seen: int | None = None
         self._look_at = 0
         self._not_before = 0
@@ -56,6 +57,7 @@ class SnapshotWork:
         tick = self._ticks.due(now)
         if tick is not None:
             self._runs.open(tick)
+        self._drop_what_is_over()
         if self._job is None and not self._look(offsets, now):
             return False
         if self._job is None:
@@ -90,6 +92,16 @@ class SnapshotWork:
         self._job, self._failures, self._seen = None, 0, None
         return True
 
+    def _drop_what_is_over(self) -> None:
+        """Others go on without a worker that gave no sign of life; it must not go on with that phase."""
+        version = self._parts.state.version()
+        if self._job is None or version == self._seen:
+            return
+        self._seen = version
+        run = self._runs.current()
+        if run is None or (run.id, run.phase) != self._phase:
+            self._job, self._seen = None, None
+
     def _look(self, offsets: Offsets, now: int) -> bool:
         """See whether there is a run, and what this worker has to do in it."""
         if now < self._not_before:
@@ -104,7 +116,7 @@ class SnapshotWork:
         progress = self._runs.progress(run)
         if has_completed(progress, run.phase):
             return self._runs.advance(run)
-        self._job = self._begin(run, progress, offsets())
+        self._job, self._phase = self._begin(run, progress, offsets()), (run.id, run.phase)
         return True
 
     def _begin(self, run: Run, progress: WorkerRun, offsets: dict[int, int]) -> Wait:
@@ -119,21 +131,18 @@ class SnapshotWork:
         return self._finalize(recorder, run)
 
     def _init(self, recorder: Recorder, run: Run) -> Wait:
+        """Types without snapshots lose those they had. Every worker sees to that in every run: any other one
+        may be missing, and so may the run after the change. Mostly there is nothing to remove."""
         parts = self._parts
-        if parts.lease.index == 0 and self._is_changed(run):
-            stored = [number for number, plan in parts.plans.types.items() if plan.stored]
-            removal = parts.executor.submit(parts.state.remove_snapshots_of_types, stored)
-            yield from finished(removal)
-            removal.result()
+        stored = [number for number, plan in parts.plans.types.items() if plan.stored]
+        removal = parts.executor.submit(parts.state.remove_snapshots_of_types, stored)
+        yield from finished(removal)
+        removal.result()
         yield from self._call(parts.hooks.init, recorder, run)
 
-    def _is_changed(self, run: Run) -> bool:
-        """Whether model or hooks are not those of the run before."""
-        before = self._parts.state.last_runs(1, before=run.id)
-        return not before or before[0].fingerprint != run.fingerprint
-
     def _finalize(self, recorder: Recorder, run: Run) -> Wait:
-        if lost := run.detail.get("missing"):
+        lost = {*run.detail.get("missing", ()), *run.detail.get("unfinished", ())}
+        if lost - {self._parts.lease.index}:
             yield from Work(self._parts, run, recorder, {}).report_lost(lost)
         yield from self._call(self._parts.hooks.finalize, recorder, run)
 
@@ -164,5 +173,7 @@ class SnapshotWork:
         """End this worker's part of the phase: its partitions are not completed in this run."""
         logger.error("worker %d gives up its part of snapshot run %d", self._parts.lease.index, run.id)
         recorder.report(gave_up=[self._parts.lease.index])
+        if run.phase is Phase.WORK:
+            recorder.report(unfinished=[self._parts.lease.index])
         recorder.complete(run.phase)
         yield None

@@ -17,17 +17,20 @@ from dp3.engine.snapshots.runs import State
 from dp3.engine.snapshots.waiting import Wait, finished
 from dp3.engine.snapshots.writing import Writing
 from dp3.model.wire import WireTask, encode_tasks
-from dp3.store.port import Batch, DeadLetter, Lease, OutboxRow
+from dp3.store.port import DeadLetter, Lease, OutboxRow
 from dp3.store.snapshots import Key, Phase, Run, SnapshotBatch, StoredSnapshot, WorkerRun
 
 SNAPSHOT_STREAM = 3
 """The outbox stream of tasks that snapshot hooks return."""
 
-KEY_SHIFT = 32
+KEY_SHIFT = 24
 """Outbox keys are the number of the run, then a running number of so many bits."""
 
 MOST_ROWS = 800
 """Entities in one slice: some 20 ms of writing when all have changed."""
+
+MOST_KEYS = 10_000
+"""Keys of the index in one slice, at 2 µs each. Those of one entity are not divided."""
 
 MOST_LETTERS = 100
 """Dead letters of one hook that one worker keeps in a run; more are only counted."""
@@ -122,9 +125,14 @@ class Recorder:
         has written, without a new mark."""
         for one in made:
             self._put(one, latest.get(one.entity))
-            if len(self._slice.rows) >= MOST_ROWS or len(self._slice.due) >= MOST_ROWS:
+            if self._is_full():
                 self._commit()
                 yield
+
+    def _is_full(self) -> bool:
+        part = self._slice
+        entities = max(len(part.rows), len(part.due), len(part.keys_renewed))
+        return entities >= MOST_ROWS or len(part.keys_added) + len(part.keys_removed) >= MOST_KEYS
 
     def _put(self, made: Made, latest: StoredSnapshot | None) -> None:
         entity = made.entity
@@ -157,9 +165,16 @@ class Recorder:
 
     def without(self, entities: Sequence[int], failed: bool = False) -> None:
         """Entities that have no snapshot in this run."""
-        self._slice.missing += entities
+        for some in batched(entities, MOST_ROWS):
+            self._slice.missing += some
+            if len(self._slice.missing) >= MOST_ROWS:
+                self._commit()
         if failed:
             self._counts.failed += len(entities)
+
+    def look_again(self, entities: Iterable[int]) -> None:
+        """Entities without hooks that the next run has to look at, whatever happens until then."""
+        self._slice.due.update(dict.fromkeys(entities, self._run.time))
 
     def effects(self, effects: Effects) -> None:
         """Take what hooks did; it is committed with the next mark. A hook that fails for very many entities
@@ -201,9 +216,9 @@ class Recorder:
 
     def _commit_marked(self) -> None:
         effects, self._effects = self._effects, Effects()
-        if effects.letters or effects.errors:
-            counters = {"module_error": effects.errors} if effects.errors else {}
-            self._state.commit(self._lease, Batch(dead_letters=effects.letters, counters=counters))
+        self._slice.dead_letters = effects.letters
+        if effects.errors:
+            self._slice.counters["module_error"] = effects.errors
         self._add_outbox(effects.tasks)
         self._slice.progress = self._progress = self._counts.added_to(self._progress)._replace(
             mark=self.mark.stored(), updated=self._clock.now_us()

@@ -49,14 +49,15 @@ class Runs:
         return self.open(max(self._clock.now_us(), last[0].time + 1 if last else 0))
 
     def current(self) -> Run | None:
-        """The open run, if this worker takes part in it. One that can not be completed goes to its end."""
+        """The open run, if this worker takes part in it. One that can not be completed goes to its end, and
+        what was completed of it does not count: linked entities of a worker may have been left to others."""
         run = self._state.open_run()
         if run is None or self._lease.index in run.detail.get("missing", ()):
             return None
         reason = self._unfit(run)
         if reason and run.phase in (Phase.INIT, Phase.WORK):
             logger.warning("snapshot run %d is cut short: %s", run.id, reason)
-            self._state.advance_run(run.id, Phase.FINALIZE, "", {"cut_short": reason})
+            self._state.advance_run(run.id, Phase.FINALIZE, "", {"cut_short": reason}, void=True)
             return self._state.open_run()
         if reason and self._age_us(run) > 2 * OLDEST_US:
             self._close(run, {})

@@ -39,8 +39,19 @@ class ValuePlan:
     attrs: tuple[AttrPlan, ...]
 
     def eid(self, text: str) -> int | str:
-        """The wire id of an entity from its text in the state."""
-        return int(text) if self.int_eid else text
+        """The wire id of an entity from its text in the state; one from before ids became integers stays as
+        it is."""
+        if not self.int_eid:
+            return text
+        try:
+            return int(text)
+        except ValueError:
+            return text
+
+
+def eid_order(eid: int | str) -> tuple[bool, int | str]:
+    """What to sort ids in wire form by: there may be texts among integers."""
+    return isinstance(eid, str), eid
 
 
 class Computed(NamedTuple):

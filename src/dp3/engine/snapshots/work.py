@@ -19,6 +19,7 @@ from dp3.engine.snapshots.loading import LARGEST_PAGE, Entity, Loader, Profiles,
 from dp3.engine.snapshots.plans import SnapshotHooks, SnapshotPlans
 from dp3.engine.snapshots.recording import Made, Recorder
 from dp3.engine.snapshots.runs import State
+from dp3.engine.snapshots.values import eid_order
 from dp3.engine.snapshots.waiting import Wait, finished
 from dp3.engine.snapshots.writing import Writing
 from dp3.log.port import Log
@@ -51,7 +52,8 @@ class LinkedPage(NamedTuple):
 
 def _unit(nodes: Iterable[int], members: Mapping[int, Member]) -> Unit:
     found = [members[node] for node in nodes if node in members]
-    return Unit(sorted(found, key=lambda member: (member.plan.etype, member.eid)), linked=True)
+    found.sort(key=lambda member: (member.plan.etype, eid_order(member.eid)))
+    return Unit(found, linked=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +110,13 @@ class Work:
     def report_lost(self, workers: Container[int]) -> Wait:
         """Note that own entities have no snapshot if those that should have made it are lost."""
         components = yield from self._find_components()
-        processes = self._parts.lease.worker_processes
+        processes, free = self._parts.lease.worker_processes, frozenset(self._parts.plans.free)
         for first, ids in components.after(0):
             if (first >> ENTITY_SHIFT) % processes in workers:
-                nodes = self._parts.state.nodes(ids)
-                keys = (node.entity for node in nodes.values() if node.entity)
-                self._recorder.without([key for key in keys if self._is_own(key)])
+                nodes = self._parts.state.nodes(ids).values()
+                own = [node for node in nodes if node.entity and self._is_own(node.entity)]
+                self._recorder.without([node.entity for node in own])
+                self._recorder.look_again(node.entity for node in own if node.etype in free)
                 yield None
 
     # -- linked entities -------------------------------------------------------------------------------
@@ -183,7 +186,9 @@ class Work:
 
     def _members(self, entities: Collection[Entity], profiles: Profiles) -> dict[Entity, Member]:
         loaded = self._loader.members(entities, profiles)
-        self._recorder.without(loaded.failed, failed=True)
+        self._recorder.without([key for key, _, _ in loaded.failed], failed=True)
+        free = self._parts.plans.free
+        self._recorder.look_again(key for key, etype, _ in loaded.failed if etype in free)
         return loaded.members
 
     def _unlinked(self, pages: Iterable[list[Entity]], components: Components) -> Iterator[list[Entity]]:
@@ -197,7 +202,7 @@ class Work:
         if entities:
             yield entities
 
-    def _do_units(self, units: Iterable[Unit]) -> Wait:
+    def _do_units(self, units: Sequence[Unit]) -> Wait:
         result = UnitResult()
         yield from self._recorder.written()
         yield from self._crew.process(units, self._process, result)
@@ -208,6 +213,7 @@ class Work:
         yield from self._recorder.put(result.made, latest)
         self._recorder.without(result.without)
         self._recorder.without(result.failed, failed=True)
+        self._recorder.look_again(_free_ones({*result.without, *result.failed}, units))
         self._recorder.effects(result.effects)
 
     def _process(self, unit: Unit) -> UnitResult:
@@ -266,3 +272,10 @@ class Work:
     def _is_own(self, entity: int) -> bool:
         lease = self._parts.lease
         return (entity >> ENTITY_SHIFT) % lease.worker_processes == lease.index
+
+
+def _free_ones(entities: Collection[int], units: Iterable[Unit]) -> Iterator[int]:
+    """Those of the entities (keys) for which no hooks run; others are looked at in every run."""
+    for member in chain.from_iterable(unit.members for unit in units if entities):
+        if member.entity in entities and member.plan.stored and not member.plan.hooked:
+            yield member.entity

@@ -78,10 +78,8 @@ class _Parser:
             "$type": self._type,
         }
 
-    def condition(self, query: Any, inside: Place | None) -> Condition:
+    def condition(self, query: dict[str, Any], inside: Place | None) -> Condition:
         """The condition that an object states."""
-        if not isinstance(query, dict):
-            raise invalid_query(f"expected an object with conditions, got {_shown(query)}")
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise invalid_query(f"nested more than {MAX_DEPTH} levels deep")
@@ -96,6 +94,9 @@ class _Parser:
         if key in self._logic:
             if not isinstance(value, list) or not value:
                 raise invalid_query(f"{key} needs a list of conditions, got {_shown(value)}")
+            for part in value:
+                if not isinstance(part, dict):
+                    raise invalid_query(f"{key} takes objects with conditions, got {_shown(part)}")
             return self._logic[key](tuple(self.condition(part, inside) for part in value))
         if key.startswith("$"):
             known = f"{', '.join(self._logic)} or the name of an attribute"
@@ -203,7 +204,7 @@ def _regex(pattern: Any, flags: Any) -> Matches:
         raise invalid_query(f"$regex takes a text, got {_shown(pattern)}")
     if not isinstance(flags, str) or set(flags) - set(FLAGS):
         raise invalid_query(f"$options takes letters of {FLAGS!r}, got {_shown(flags)}")
-    return text_test(Regex(pattern, flags))
+    return text_test(Regex(pattern, flags, "$regex"))
 
 
 def text_test(regex: Regex) -> Matches:

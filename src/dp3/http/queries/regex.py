@@ -20,10 +20,12 @@ _literal_start = re.compile(r"\^((?:[^\\.^$*+?()\[\]{}|]|\\[^a-zA-Z0-9])*)(?![*?
 
 @dataclass(frozen=True, slots=True)
 class Regex:
-    """A pattern, searched anywhere in a text. `flags` is a part of `imsx`, as in Perl."""
+    """A pattern, searched anywhere in a text. `flags` is a part of `imsx`, as in Perl. `named` is what
+    errors call it."""
 
     pattern: str
     flags: str = ""
+    named: str = "regular expression"
 
     def compile(self) -> Callable[[str], bool]:
         """A test of texts. Raises `QueryError` for a pattern that the engine does not know.
@@ -33,7 +35,7 @@ class Regex:
         import re2  # here, because only few requests need it
 
         if len(self.pattern) > MAX_PATTERN:
-            raise invalid_query(f"a regular expression may have {MAX_PATTERN} characters at most")
+            raise invalid_query(f"{self.named} may have {MAX_PATTERN} characters at most")
         options = re2.Options()
         options.max_mem = MAX_MEMORY
         options.log_errors = False
@@ -46,7 +48,7 @@ class Regex:
             matcher.Add(pattern)
             matcher.Compile()
         except (re2.error, UnicodeEncodeError) as error:
-            raise invalid_query(f"regular expression {self.pattern[:80]!r}: {_text(error)}") from None
+            raise invalid_query(f"{self.named} {self.pattern[:80]!r}: {_text(error)}") from None
         match = matcher.Match
         return lambda text: bool(match(text))
 

@@ -12,6 +12,9 @@ _format = re.compile(r"([a-zA-Z_][a-zA-Z0-9_-]*)(?::(1|-1))?").fullmatch
 
 _UNSORTABLE = ("json", "special")
 
+MAX_ORDERS = 32
+"""Attributes to sort by."""
+
 
 class SortError(ValueError):
     """A sort order that can not be used; the message is the whole answer."""
@@ -19,6 +22,8 @@ class SortError(ValueError):
 
 def parse_sort(model: ModelSpec, etype: str, texts: Sequence[str]) -> list[Order]:
     """The orders, most important first. Raises `SortError`."""
+    if len(texts) > MAX_ORDERS:
+        raise SortError(f"Up to {MAX_ORDERS} attributes can be sorted by, got {len(texts)}")
     return [_order(model, etype, i, text) for i, text in enumerate(texts)]
 
 

@@ -1,15 +1,15 @@
 """Applying a batch: the only code that changes profiles."""
 
 from operator import attrgetter, itemgetter
-from typing import Any
 
 import apsw
 
 from dp3.clock import Clock
 from dp3.sqlite import load_statements
-from dp3.store.port import Batch, DeadLetter, Lease
+from dp3.store.port import Batch, Lease
 from dp3.store.sqlite.json_columns import to_json
 from dp3.store.sqlite.leases import Leases
+from dp3.store.sqlite.letters import LetterWriter
 from dp3.store.sqlite.links import LinkWriter
 
 _ENTITY_AND_ATTR = itemgetter(0, 1)
@@ -23,11 +23,11 @@ class BatchWriter:
     does not exist are left out. So a batch that is applied again changes nothing.
     """
 
-    def __init__(self, leases: Leases, clock: Clock, max_dead_letters: int) -> None:
+    def __init__(self, leases: Leases, clock: Clock, letters: LetterWriter) -> None:
         self._leases = leases
         self._clock = clock
         self._links = LinkWriter()
-        self._max_dead_letters = max_dead_letters
+        self._letters = letters
         self._sql = load_statements("dp3.store.sqlite", "batch.sql")
 
     def apply(self, connection: apsw.Connection, lease: Lease, batch: Batch) -> None:
@@ -64,14 +64,7 @@ class BatchWriter:
     def _write_dead_letters(self, connection: apsw.Connection, batch: Batch) -> None:
         removed = ((id_,) for id_ in batch.dead_letters_removed)
         connection.executemany(self._sql["remove_dead_letter"], removed)
-        if not batch.dead_letters:
-            return
-        room = max(0, self._max_dead_letters - connection.execute(self._sql["dead_letter_count"]).get)
-        kept = map(_letter_columns, batch.dead_letters[:room])
-        connection.executemany(self._sql["add_dead_letter"], kept)
-        dropped = len(batch.dead_letters) - room
-        if dropped > 0:
-            connection.execute(self._sql["count"], ("dead_letters_dropped", dropped))
+        self._letters.add(connection, batch.dead_letters)
 
     def _write_progress(self, connection: apsw.Connection, lease: Lease, batch: Batch) -> None:
         connection.executemany(self._sql["add_refused"], batch.refused)
@@ -84,13 +77,3 @@ class BatchWriter:
 
 def _of(lease: Lease, **values: int) -> dict[str, int]:
     return {"worker": lease.index, "worker_processes": lease.worker_processes, **values}
-
-
-def _letter_columns(letter: DeadLetter) -> tuple[Any, ...]:
-    texts = letter._replace(reason=_storable(letter.reason), traceback=_storable(letter.traceback))
-    return *texts[:-1], to_json(letter.context)
-
-
-def _storable(text: str) -> str:
-    """Messages of exceptions may hold lone surrogates (file names do), which have no UTF-8 form."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

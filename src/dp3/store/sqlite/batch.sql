@@ -41,15 +41,6 @@ DELETE FROM outbox WHERE id <= :until AND partition % :worker_processes = :worke
 -- A dead letter that was retried or dropped.
 DELETE FROM dead_letter WHERE id = ?;
 
--- name: dead_letter_count
--- How many dead letters are kept.
-SELECT value FROM number WHERE name = 'dead_letters';
-
--- name: add_dead_letter
--- Keep what failed.
-INSERT INTO dead_letter (time, kind, module, hook, partition, etype, eid, reason, traceback, task, context)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
-
 -- name: add_refused
 -- A task that an allow hook refused.
 INSERT INTO refused (lane, offset, first) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;

@@ -1,3 +1,13 @@
+-- name: add_dead_letter
+-- Keep what failed.
+INSERT INTO dead_letter (time, kind, module, hook, partition, etype, eid, reason, traceback, task, context)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: count_dropped
+-- There was no room for more.
+INSERT INTO counter (name, value) VALUES ('dead_letters_dropped', ?)
+ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+
 -- name: dead_letters
 -- A page of dead letters in the order of their numbers; a filter that is null lets everything pass.
 SELECT id, time, kind, module, hook, partition, etype, eid, reason, traceback, task, context

@@ -31,7 +31,9 @@ class Runs:
             row = connection.execute(self._sql["begin_run"], values).fetchone()
         return _run(row) if row else None
 
-    def advance(self, run: int, phase: Phase, status: str, detail: Mapping[str, Any]) -> None:
+    def advance(
+        self, run: int, phase: Phase, status: str, detail: Mapping[str, Any], void: bool = False
+    ) -> None:
         with self._writer.transaction() as connection:
             row = connection.execute(self._sql["run"], (run,)).fetchone()
             if row is None:
@@ -42,6 +44,8 @@ class Runs:
             values = {"id": run, "phase": phase.value, "status": status, "now": self._clock.now_us()}
             values["detail"] = to_json({**known.detail, **detail})
             connection.execute(self._sql["advance_run"], values)
+            if void:
+                connection.execute(self._sql["remove_cuts"], (run,))
 
     def open(self) -> Run | None:
         found = self._runs("open_run")
@@ -49,6 +53,10 @@ class Runs:
 
     def last(self, limit: int, before: int | None) -> list[Run]:
         return self._runs("last_runs", _NEWEST if before is None else before, limit)
+
+    def begun(self, first: int, last: int, skip: int, limit: int, newest_first: bool) -> list[Run]:
+        statement = "begun_newest_first" if newest_first else "begun_oldest_first"
+        return self._runs(statement, first, last, limit, skip)
 
     def between(self, first: int, last: int) -> list[Run]:
         return self._runs("runs_between", first, last)

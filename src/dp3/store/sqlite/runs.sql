@@ -1,7 +1,11 @@
 -- name: begin_run
--- Open a run, unless one is open or one of this or a later time has been.
-INSERT INTO run (time, phase, fingerprint, workers, started, updated, status, detail)
-SELECT :time, :phase, :fingerprint, :workers, :now, :now, '', '{}'
+-- Open a run, unless one is open or one of this or a later time has been. Numbers grow with time (in steps of
+-- 16 ms), also when the state was replaced by an older copy: the log takes tasks of hooks only under numbers
+-- that it has not seen yet.
+INSERT INTO run (id, time, phase, fingerprint, workers, started, updated, status, detail)
+SELECT
+    max(:now >> 14, 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'run'), 0)),
+    :time, :phase, :fingerprint, :workers, :now, :now, '', '{}'
 WHERE NOT EXISTS (SELECT 1 FROM run WHERE phase <> 'closed')
     AND NOT EXISTS (SELECT 1 FROM run WHERE time >= :time)
 RETURNING id, time, phase, fingerprint, workers, started, updated, status, detail;
@@ -19,6 +23,16 @@ SELECT id, time, phase, fingerprint, workers, started, updated, status, detail F
 -- Runs below a number, newest first.
 SELECT id, time, phase, fingerprint, workers, started, updated, status, detail
 FROM run WHERE id < ? ORDER BY id DESC LIMIT ?;
+
+-- name: begun_newest_first
+-- Runs that began in a range of times.
+SELECT id, time, phase, fingerprint, workers, started, updated, status, detail
+FROM run WHERE started BETWEEN ? AND ? ORDER BY id DESC LIMIT ? OFFSET ?;
+
+-- name: begun_oldest_first
+-- The same, in the other order.
+SELECT id, time, phase, fingerprint, workers, started, updated, status, detail
+FROM run WHERE started BETWEEN ? AND ? ORDER BY id LIMIT ? OFFSET ?;
 
 -- name: runs_between
 -- Closed runs of a range of times.
@@ -40,8 +54,13 @@ INSERT OR REPLACE INTO worker_run (run, worker, done, mark, entities, written, f
 VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: put_cut
--- A partition is completed in a run.
-INSERT OR REPLACE INTO cut (partition, run, lane, offset) VALUES (?, ?, ?, ?);
+-- A partition is completed in a run, if that still waits for it.
+INSERT OR REPLACE INTO cut (partition, run, lane, offset)
+SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM run WHERE id = ?2 AND phase IN ('init', 'work'));
+
+-- name: remove_cuts
+-- No partition is completed in a run.
+DELETE FROM cut WHERE run = ?;
 
 -- name: cuts
 -- Where the log was in the last run that completed each partition.

@@ -1,6 +1,7 @@
 """Writing the work of a run, a slice at a time."""
 
 import math
+import time
 from collections.abc import Container, Iterable, Sequence
 from operator import itemgetter
 
@@ -13,10 +14,14 @@ from dp3.store.snapshots import SnapshotBatch
 from dp3.store.sqlite.connections import Writer
 from dp3.store.sqlite.index import IndexWriter
 from dp3.store.sqlite.leases import Leases
+from dp3.store.sqlite.letters import LetterWriter
 from dp3.store.sqlite.runs import Runs
 
-TYPE_CHUNK = 200
-"""Entities of a type without snapshots that one transaction takes out of the index: some 15 ms."""
+TYPE_CHUNK = 10
+"""Entities of a type without snapshots that are taken out of the index at once."""
+
+REMOVAL_S = 0.015
+"""One transaction takes out no more after this time."""
 
 
 _entity = itemgetter(2)
@@ -26,10 +31,11 @@ _existing = msgspec.json.Decoder(list[tuple[int, int]]).decode
 class SliceWriter:
     """See `write_snapshots` and `remove_snapshots_of_types` of `SnapshotStore`."""
 
-    def __init__(self, writer: Writer, leases: Leases, runs: Runs) -> None:
+    def __init__(self, writer: Writer, leases: Leases, runs: Runs, letters: LetterWriter) -> None:
         self._writer = writer
         self._leases = leases
         self._runs = runs
+        self._letters = letters
         self._index = IndexWriter()
         self._sql = load_statements("dp3.store.sqlite", "slices.sql")
 
@@ -38,6 +44,7 @@ class SliceWriter:
             self._leases.check(connection, lease)
             self._write_rows(connection, batch)
             self._write_outbox(connection, batch.outbox)
+            self._letters.add(connection, batch.dead_letters)
             self._runs.write_progress(connection, batch)
             connection.executemany(self._sql["count"], batch.counters.items())
 
@@ -95,7 +102,9 @@ class SliceWriter:
         while removing:
             self._writer.wait_for_room()
             with self._writer.transaction() as connection:
-                removing = self._remove_some(connection, keep)
+                end = time.monotonic() + REMOVAL_S
+                while (removing := self._remove_some(connection, keep)) and time.monotonic() < end:
+                    pass
 
     def _remove_some(self, connection: apsw.Connection, keep: Sequence[int]) -> bool:
         for etype, path in connection.execute(self._sql["indexed_types"]).fetchall():

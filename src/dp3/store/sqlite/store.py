@@ -23,7 +23,7 @@ from dp3.store.sqlite.control import Control
 from dp3.store.sqlite.entities import Entities
 from dp3.store.sqlite.garbage import Garbage
 from dp3.store.sqlite.leases import Leases
-from dp3.store.sqlite.letters import DeadLetters
+from dp3.store.sqlite.letters import DeadLetters, LetterWriter
 from dp3.store.sqlite.links import Links
 from dp3.store.sqlite.names import Names
 from dp3.store.sqlite.progress import Progress
@@ -60,13 +60,14 @@ class SqliteStore:
         self._names = Names(writer, readers)
         self._control = Control(writer, readers, clock)
         self._leases = Leases(writer, readers, clock, self._control)
-        self._batches = BatchWriter(self._leases, clock, max_dead_letters)
+        letters = LetterWriter(max_dead_letters)
+        self._batches = BatchWriter(self._leases, clock, letters)
         self._entities = Entities(readers)
         self._progress = Progress(readers)
         self._garbage = Garbage(writer, self._leases, clock)
         self._letters = DeadLetters(readers)
         self._runs = Runs(writer, readers, clock)
-        self._slices = SliceWriter(writer, self._leases, self._runs)
+        self._slices = SliceWriter(writer, self._leases, self._runs, letters)
         self._snapshots = Snapshots(readers, partitions)
         self._links = Links(readers)
         self._queries = Queries(readers, query_limit_s)
@@ -161,11 +162,16 @@ class SqliteStore:
     def last_runs(self, limit: int, before: int | None = None) -> list[Run]:
         return self._runs.last(limit, before)
 
+    def runs_begun(self, first: int, last: int, skip: int, limit: int, newest_first: bool) -> list[Run]:
+        return self._runs.begun(first, last, skip, limit, newest_first)
+
     def worker_runs(self, run: int) -> list[WorkerRun]:
         return self._runs.workers(run)
 
-    def advance_run(self, run: int, phase: Phase, status: str, detail: Mapping[str, Any]) -> None:
-        self._runs.advance(run, phase, status, detail)
+    def advance_run(
+        self, run: int, phase: Phase, status: str, detail: Mapping[str, Any], void: bool = False
+    ) -> None:
+        self._runs.advance(run, phase, status, detail, void)
 
     def runs_between(self, first: int, last: int) -> list[Run]:
         return self._runs.between(first, last)

@@ -1,0 +1,270 @@
+"""Runs that are cut short, and what they leave to the next ones."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from sample_settings import Setting, observations, plain
+from snapshots_kit import Application, an_application
+from workers_kit import NEVER, PARTITIONS, Cluster, OneWorker, a_cluster, settle
+
+from dp3.engine.snapshots import loading, phases, values, work
+from dp3.engine.snapshots.setup import SnapshotSettings
+from dp3.hooks.registrar import CallbackRegistrar
+from dp3.model.partition import partition_of
+from dp3.model.spec import ModelSpec
+from dp3.model.wire import WirePoint
+from dp3.store.snapshots import Phase
+
+
+def entity(etype: str, attribs: dict[str, Any], *, snapshot: bool = True) -> dict[str, Any]:
+    described = {"id": etype, "id_data_type": "string", "name": etype, "snapshot": snapshot}
+    return {"entity": described, "attribs": attribs}
+
+
+def a_setting(*, snapshot: bool) -> Setting:
+    model = ModelSpec({"a": entity("a", {"p": plain("int")}, snapshot=snapshot)})
+    return Setting(model, CallbackRegistrar(model))
+
+
+@pytest.fixture
+def app() -> Iterator[Application]:
+    with an_application() as application:
+        yield application
+
+
+def test_a_type_loses_its_snapshots_though_the_first_run_without_them_was_cut_short(app: Application) -> None:
+    app.restart(a_setting(snapshot=True))
+    app.send("a", "a1", WirePoint("p", 1))
+    app.process()
+    app.run()
+    app.restart(a_setting(snapshot=False))
+    app.begin_run()
+    app.restart(a_setting(snapshot=False), processes=2)
+    app.finish_run()
+    assert app.last_run().status.startswith("partial: it was begun by 1 workers")
+    app.run()
+    assert app.latest("a") == {}
+
+
+# -- two workers, and a component that both have a part of ---------------------------------------------
+
+MODEL = ModelSpec(
+    {
+        "host": entity("host", {"net": plain("link<net>"), "size": plain("int")}),
+        "net": entity("net", {"p": plain("int")}),
+    }
+)
+
+
+def eid_of(worker: int, etype: str) -> str:
+    """Of some partition of the worker; that of worker 0 gets the smaller key."""
+    eids = (f"x{i}" for i in range(1_000))
+    return next(eid for eid in eids if partition_of(etype, eid, PARTITIONS) == worker)
+
+
+HOST, NET = eid_of(0, "host"), eid_of(1, "net")
+
+
+def size_of_net(etype: str, values: dict[str, Any]) -> None:
+    values["size"] = values.get("net", {}).get("record", {}).get("p")
+
+
+def nothing(etype: str, values: dict[str, Any]) -> None:
+    pass
+
+
+class Two:
+    """Two workers; the component of HOST and NET belongs to worker 0, NET itself to worker 1."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.workers: Sequence[OneWorker] = ()
+
+    def start(self, hook: Callable[[str, dict[str, Any]], None] = size_of_net) -> None:
+        for worker in self.workers:
+            worker.stop()
+        registrar = CallbackRegistrar(MODEL).for_module("test")
+        registrar.register_correlation_hook(hook, "host", [["net", "p"]], [["size"]])
+        settings = SnapshotSettings(NEVER)
+        self.workers = [OneWorker(self.cluster, index, registrar, settings) for index in range(2)]
+
+    def put(self, etype: str, eid: str, **values: Any) -> None:
+        self.cluster.put(etype, eid, **values)
+        self.settle()
+
+    def settle(self) -> None:
+        settle(*self.workers)
+
+    def run(self) -> None:
+        self.begin()
+        self.settle()
+        assert self.cluster.last_run().status == "complete"
+
+    def begin(self) -> None:
+        self.cluster.clock.advance(1)
+        assert self.workers[0].snapshots.request() is not None
+
+    def work(self, worker: int) -> None:
+        """One worker does its part of the work, the other one nothing."""
+        self._until(lambda: self.cluster.last_run().phase is Phase.WORK, self.workers)
+        self._until(lambda: self._has_worked(worker), [self.workers[worker]])
+
+    def _has_worked(self, worker: int) -> bool:
+        rows = self.cluster.store.worker_runs(self.cluster.last_run().id)
+        return any(row.worker == worker and row.done == "work" for row in rows)
+
+    def _until(self, condition: Callable[[], bool], workers: Sequence[OneWorker]) -> None:
+        for _ in range(2_000):
+            if condition():
+                return
+            for worker in workers:
+                worker.step()
+        raise AssertionError("it does not happen")
+
+    def lose(self, worker: int) -> None:
+        """A worker is away for so long that the run ends without it; then all begin again."""
+        self.go_on_with(self.workers[1 - worker])
+        self.start()
+
+    def go_on_with(self, *others: OneWorker) -> None:
+        """Nothing is heard of any other worker for a minute, so the run goes on and ends without it."""
+        self.cluster.clock.advance(61)
+        for other in others:
+            self.cluster.store.heartbeat(other.lease, "working")
+        self._until(lambda: self.cluster.store.open_run() is None, others)
+
+    def seen_by(self, run: int, etype: str, eid: str) -> bool:
+        rows = self.cluster.store.snapshots_of(etype, eid)
+        return bool(self.cluster.store.covered(rows[0].entity, [run]))
+
+    def latest(self, etype: str, eid: str) -> dict[str, Any]:
+        return self.cluster.snapshots(etype, eid)[-1]
+
+
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[Two]:
+    monkeypatch.setattr(phases, "SLICE_S", 0.0)
+    monkeypatch.setattr(phases, "RETRY_US", 0)
+    with a_cluster(processes=2) as cluster:
+        two = Two(cluster)
+        two.start()
+        two.put("net", NET, p=1)
+        two.put("host", HOST, net={"eid": NET})
+        two.run()
+        yield two
+        for worker in two.workers:
+            worker.stop()
+
+
+def test_a_run_that_was_cut_short_shows_nothing_of_what_it_left_to_others(two: Two) -> None:
+    two.put("net", NET, p=2)
+    two.begin()
+    two.work(1)
+    two.start(nothing)
+    two.settle()
+    run = two.cluster.last_run()
+    assert run.status == "partial: the model or the hooks have changed since it was begun"
+    assert not two.seen_by(run.id, "net", NET)
+    two.run()
+    assert two.latest("net", NET)["p"] == 2
+
+
+def test_linked_entities_of_a_worker_that_gave_up_have_no_snapshot(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.put("net", NET, p=2)
+    lease, do_linked = two.workers[0].lease, work.Work._do_linked
+
+    def broken(self: Any, *args: Any) -> Any:
+        if self._parts.lease == lease:
+            raise RuntimeError("broken")
+        return do_linked(self, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(work.Work, "_do_linked", broken)
+        two.begin()
+        two.settle()
+    run = two.cluster.last_run()
+    assert run.status == "partial: failures in worker 0, see its log"
+    assert not two.seen_by(run.id, "net", NET)
+    two.run()
+    assert two.latest("net", NET)["p"] == 2
+
+
+def test_what_a_lost_worker_should_have_made_is_looked_at_though_it_is_not_linked_any_more(two: Two) -> None:
+    two.put("host", HOST, net={"eid": "other"})
+    two.run()
+    two.put("net", NET, p=2)
+    two.put("host", HOST, net={"eid": NET})
+    two.begin()
+    two.work(1)
+    two.lose(0)
+    assert not two.seen_by(two.cluster.last_run().id, "net", NET)
+    two.put("host", HOST, net={"eid": "other"})
+    two.run()
+    assert two.latest("net", NET)["p"] == 2
+
+
+def test_a_worker_that_was_given_up_does_not_go_on_with_the_run_when_it_comes_back(two: Two) -> None:
+    two.put("net", NET, p=2)
+    two.begin()
+    two.work(1)
+    slow, other = two.workers
+    for _ in range(2):
+        slow.step()
+    two.go_on_with(other)
+    run = two.cluster.last_run()
+    assert run.status == "partial: no sign of life of worker 0"
+    two.cluster.store.heartbeat(slow.lease, "working")
+    two.settle()
+    assert run.id not in [row.run for row in two.cluster.store.snapshots_of("host", HOST)]
+    two.run()
+    assert two.latest("host", HOST)["size"] == 2
+
+
+# -- entities without a snapshot in a run ----------------------------------------------------------------
+
+
+def test_an_entity_that_could_not_be_processed_is_looked_at_in_the_next_run(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute = values.compute
+
+    def broken(eid: Any, *args: Any) -> Any:
+        if eid == "n1":
+            raise RuntimeError("broken")
+        return compute(eid, *args)
+
+    two.put("net", "n1", p=1)
+    two.run()
+    two.put("net", "n1", p=2)
+    with monkeypatch.context() as patched:
+        patched.setattr(loading, "compute", broken)
+        two.run()
+    assert not two.seen_by(two.cluster.last_run().id, "net", "n1")
+    two.run()
+    assert two.latest("net", "n1")["p"] == 2
+
+
+def test_an_empty_entity_has_a_snapshot_as_soon_as_it_is_not_linked(app: Application) -> None:
+    expired = WirePoint("seen", 1, 0, 0, 1_000_000_000)
+    model = ModelSpec(
+        {
+            "host": entity("host", {"net": plain("link<net>")}),
+            "net": entity("net", {"p": plain("int"), "seen": observations("int", 0, 0)}),
+        }
+    )
+    registrar = CallbackRegistrar(model).for_module("test")
+    registrar.register_correlation_hook(nothing, "host", [["net", "p"]], [])
+    app.restart(Setting(model, registrar, keep_empty=False))
+    app.run()
+    app.send("net", "n1", expired)
+    app.send("host", "h1", WirePoint("net", {"eid": "n1"}))
+    app.process()
+    app.run()
+    assert app.latest("net") == {}
+    app.send("host", "h1", WirePoint("net", {"eid": "n2"}))
+    app.process()
+    run = app.run()
+    assert app.latest("net") == {"n1": (run.time, {"eid": "n1"})}
