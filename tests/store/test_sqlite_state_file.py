@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -59,6 +60,23 @@ def test_what_was_committed_is_there_after_reopening(open_state: Callable[..., S
     created(store, take_lease(store), plain=[row])
     store.close()
     assert open_state().profile("device", "d1") == (1, [row], [], {})
+
+
+def test_an_older_state_gets_what_it_lacks(open_state: Callable[..., Store], tmp_path: Path) -> None:
+    store = open_state()
+    created(store, take_lease(store))
+    store.close()
+    connection = apsw.Connection(str(tmp_path / "state.db"))
+    tables: list[Any] = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    connection.execute("DROP TABLE graph; DROP TABLE graph_part; PRAGMA user_version = 1")
+    connection.close()
+    for _ in range(2):
+        store = open_state()
+        assert store.profile("device", "d1") is not None
+        store.close()
+    connection = apsw.Connection(str(tmp_path / "state.db"))
+    assert set(connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")) == set(tables)
+    connection.close()
 
 
 def test_a_state_of_a_newer_version_is_not_touched(open_state: Callable[..., Store], tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from snapshot_builders import a_run, close, completed, progress
-from store_builders import created, entity_key
+from store_builders import created, entity_key, take_lease
 
 from dp3.clock import FakeClock
 from dp3.store.port import Lease
@@ -29,6 +29,22 @@ def test_no_run_begins_while_another_is_open(store: Any) -> None:
 def test_of_workers_that_want_the_same_run_one_gets_it(store: Any, time: int) -> None:
     close(store, a_run(store, 1000))
     assert store.begin_run(time, "model", 1) is None
+
+
+def test_of_graphs_of_a_run_the_first_complete_one_counts(store: Any) -> None:
+    one, other = take_lease(store, 0, 2), take_lease(store, 1, 2)
+    run = a_run(store, 1000, workers=2)
+    assert store.graph(run) is None
+    store.put_graph(one, run, b"first" * 1_000_000)
+    store.put_graph(other, run, b"second")
+    assert store.graph(run) == b"first" * 1_000_000
+
+
+def test_a_graph_is_forgotten_with_its_run(store: Any, lease: Lease) -> None:
+    run = a_run(store, 1000)
+    store.put_graph(lease, run, b"graph")
+    close(store, run)
+    assert store.graph(run) is None
 
 
 def test_phases_go_forward_only(store: Any) -> None:

@@ -203,6 +203,15 @@ class SnapshotStore(Protocol):
         already."""
         ...
 
+    def put_graph(self, lease: Lease, run: int, graph: bytes) -> None:
+        """Keep which entities are linked in an open run (opaque, not empty), until it is closed. The first
+        one that is complete counts, whoever it is from. Raises `LeaseLost`, `StoreFull`."""
+        ...
+
+    def graph(self, run: int) -> bytes | None:
+        """The one that counts; None if there is none yet."""
+        ...
+
     def cuts(self) -> dict[tuple[int, int], int]:
         """(partition, lane) → log offset up to which the latest complete work on the partition has seen the
         data; empty for partitions never worked on. Written by `write_snapshots` with its last slice, but

@@ -5,6 +5,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
+import msgspec
+
 from dp3.store.snapshots import Edge, Node
 
 
@@ -65,6 +67,27 @@ class Components:
         """(smallest entity key, node ids) of those with a smallest key above `first`, ascending."""
         for index in range(bisect_right(self.firsts, first), len(self.firsts)):
             yield self.firsts[index], self.nodes[self.starts[index] : self.starts[index + 1]]
+
+    def encode(self) -> bytes:
+        """For other workers of the same installation: numbers are in the byte order of the machine."""
+        arrays = [array_.tobytes() for array_ in (self.nodes, self.starts, self.firsts, self.members)]
+        return _encode(_Encoded(arrays, self.too_large))
+
+
+class _Encoded(msgspec.Struct, array_like=True):
+    arrays: list[bytes]
+    too_large: tuple[tuple[int, int], ...]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Encoded).decode
+
+
+def decode_components(data: bytes) -> Components:
+    """The inverse of `Components.encode`."""
+    encoded = _decode(data)
+    nodes, starts, firsts, members = (array("q", numbers) for numbers in encoded.arrays)
+    return Components(nodes, starts, firsts, members, encoded.too_large)
 
 
 class ComponentBuilder:

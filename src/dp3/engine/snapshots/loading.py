@@ -1,7 +1,7 @@
 """Reads what snapshots are made of: entities with their profiles, mirrors and newest rows."""
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -76,13 +76,16 @@ class Loader:
         keys = [key for key, _, _ in entities if key]
         return self._reader.submit(self._state.profiles, keys, self._plans.whole)
 
-    def linked(self, ids: Sequence[int]) -> Future[Linked]:
-        """Begin to read what nodes of links are, and the profiles of those that exist."""
-        return self._reader.submit(self._read_linked, ids)
+    def linked(self, ids: Sequence[int], known: Container[int]) -> Future[Linked]:
+        """Begin to read what nodes of links are, and the profiles of those that exist. Entities (keys) that
+        were not `known` when the graph was made do not."""
+        return self._reader.submit(self._read_linked, ids, known)
 
-    def _read_linked(self, ids: Sequence[int]) -> Linked:
-        nodes = self._state.nodes(ids)
-        entities = {node.id: (node.entity, node.etype, node.eid) for node in nodes.values()}
+    def _read_linked(self, ids: Sequence[int], known: Container[int]) -> Linked:
+        entities = {
+            node.id: (node.entity if node.entity in known else 0, node.etype, node.eid)
+            for node in self._state.nodes(ids).values()
+        }
         keys = [key for key, _, _ in entities.values() if key]
         return Linked(entities, self._state.profiles(keys, self._plans.whole))
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from dp3.clock import Clock
 from dp3.common.utils import batched
 from dp3.engine.snapshots.calling import HookCaller
-from dp3.engine.snapshots.components import ComponentBuilder, Components
+from dp3.engine.snapshots.components import ComponentBuilder, Components, decode_components
 from dp3.engine.snapshots.correlate import Correlator, Member, Unit, UnitResult
 from dp3.engine.snapshots.crew import Crew
 from dp3.engine.snapshots.dirty import Cut, DirtySearch, is_comparable
@@ -92,7 +92,7 @@ class Work:
         """Do all that is left to do."""
         if not is_comparable(self._parts.state, self._cut, self._own_partitions()):
             self._recorder.renew_index()
-        components = yield from self._find_components()
+        components = yield from self._components()
         self._recorder.report(
             components=sum(map(self._is_own, components.firsts)),
             too_large=[size for first, size in components.too_large if self._is_own(first)],
@@ -109,7 +109,7 @@ class Work:
 
     def report_lost(self, workers: Container[int]) -> Wait:
         """Note that own entities have no snapshot if those that should have made it are lost."""
-        components = yield from self._find_components()
+        components = yield from self._components()
         processes, free = self._parts.lease.worker_processes, frozenset(self._parts.plans.free)
         for first, ids in components.after(0):
             if (first >> ENTITY_SHIFT) % processes in workers:
@@ -120,10 +120,24 @@ class Work:
                 yield None
 
     # -- linked entities -------------------------------------------------------------------------------
+    def _components(self) -> Generator[Future[Any] | None, None, Components]:
+        """The linked entities of this run: those that the first worker has found. Links may change meanwhile,
+        but all workers, also those that are started again, divide the work by the same ones."""
+        if not self._parts.plans.links:
+            return Components()
+        parts, run = self._parts, self._run.id
+        graph = parts.state.graph(run)
+        if graph is None:
+            found = yield from self._find_components()
+            encoded = found.encode()
+            kept = parts.io.submit(parts.state.put_graph, parts.lease, run, encoded)
+            yield from finished(kept)
+            kept.result()
+            graph = parts.state.graph(run) or encoded
+        return decode_components(graph)
+
     def _find_components(self) -> Generator[Future[Any] | None, None, Components]:
         state, plans = self._parts.state, self._parts.plans
-        if not plans.links:
-            return Components()
         wanted = frozenset(number for number, plan in plans.types.items() if plan.hooked)
         builder = ComponentBuilder(wanted if plans.keep_empty else None, plans.max_component)
         after = (0, 0, 0)
@@ -141,7 +155,7 @@ class Work:
     def _do_linked(self, components: Components, after: int) -> Wait:
         members: dict[int, Member] = {}
         pages = self._linked_pages(components, after)
-        for page, reading in ahead(pages, lambda page: self._loader.linked(page.nodes)):
+        for page, reading in ahead(pages, lambda page: self._loader.linked(page.nodes, components)):
             yield from finished(reading)
             linked = reading.result()
             found = self._members(linked.entities.values(), linked.profiles)

@@ -22,7 +22,7 @@ from dp3.store.sqlite.connections import DataVersion, Readers, Writer
 from dp3.store.sqlite.store import SqliteStore
 
 APPLICATION_ID = int.from_bytes(b"DP3s", "big")
-FORMAT = 1
+FORMAT = 2
 
 CACHE_MIB = 32
 PAGE_SIZE = 4096
@@ -87,14 +87,19 @@ def open_store(
 
 
 def _prepare(path: Path, lock: FairLock, partitions: int) -> int:
-    """Make the file if it is new; returns the number of partitions of the state."""
+    """Make the file if it is new, and what an older one lacks; returns the number of partitions."""
     sql = load_statements("dp3.store.sqlite", "schema.sql")
     with lock.held():
         connection = connect(path, synchronous="FULL", page_size=PAGE_SIZE)
         try:
-            if check_format(connection, APPLICATION_ID, FORMAT, "the state") == 0:
+            before = check_format(connection, APPLICATION_ID, FORMAT, "the state")
+            if before < FORMAT:
                 with transaction(connection):
-                    _create(connection, sql, partitions)
+                    if before == 0:
+                        _create(connection, sql, partitions)
+                    for newer in range(max(before, 1), FORMAT):
+                        connection.execute(sql[f"format_{newer + 1}"])
+                    stamp_format(connection, APPLICATION_ID, FORMAT)
                 sync_path(path.parent)
             found: int = connection.execute(sql["partitions"]).get
             return found
@@ -109,4 +114,3 @@ def _create(connection: apsw.Connection, sql: Statements, partitions: int) -> No
     connection.execute(sql["set_partitions"], (partitions,))
     lanes = [(lane, partition) for lane in LANES for partition in range(partitions)]
     connection.executemany(sql["add_position"], lanes)
-    stamp_format(connection, APPLICATION_ID, FORMAT)

@@ -9,6 +9,7 @@ from dp3.clock import Clock
 from dp3.sqlite import load_statements
 from dp3.store.snapshots import Phase, Run, SnapshotBatch, WorkerRun
 from dp3.store.sqlite.connections import Readers, Writer
+from dp3.store.sqlite.graphs import Graphs
 from dp3.store.sqlite.json_columns import from_json, to_json
 
 _PHASES = list(Phase)
@@ -18,10 +19,11 @@ _NEWEST = 2**63 - 1
 class Runs:
     """See the methods of the same names in `SnapshotStore`."""
 
-    def __init__(self, writer: Writer, readers: Readers, clock: Clock) -> None:
+    def __init__(self, writer: Writer, readers: Readers, clock: Clock, graphs: Graphs) -> None:
         self._writer = writer
         self._readers = readers
         self._clock = clock
+        self._graphs = graphs
         self._sql = load_statements("dp3.store.sqlite", "runs.sql")
 
     def begin(self, time: int, fingerprint: str, workers: int) -> Run | None:
@@ -46,6 +48,8 @@ class Runs:
             connection.execute(self._sql["advance_run"], values)
             if void:
                 connection.execute(self._sql["remove_cuts"], (run,))
+            if phase is Phase.CLOSED:
+                self._graphs.remove(connection, run)
 
     def open(self) -> Run | None:
         found = self._runs("open_run")

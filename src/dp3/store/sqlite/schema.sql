@@ -280,6 +280,21 @@ CREATE TABLE outbox_key (
     PRIMARY KEY (partition, lane)
 ) STRICT, WITHOUT ROWID;
 
+-- name: format_2
+-- The links that a run works with, in pieces, and whose pieces count.
+CREATE TABLE graph (
+    run INTEGER PRIMARY KEY,
+    worker INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE graph_part (
+    run INTEGER NOT NULL,
+    worker INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (run, worker, part)
+) STRICT;
+
 -- name: set_partitions
 -- Fix the number of partitions of a new state.
 INSERT INTO number VALUES ('partitions', ?);

@@ -22,6 +22,7 @@ from dp3.store.sqlite.connections import DataVersion, Readers, Writer
 from dp3.store.sqlite.control import Control
 from dp3.store.sqlite.entities import Entities
 from dp3.store.sqlite.garbage import Garbage
+from dp3.store.sqlite.graphs import Graphs
 from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.letters import DeadLetters, LetterWriter
 from dp3.store.sqlite.links import Links
@@ -66,7 +67,8 @@ class SqliteStore:
         self._progress = Progress(readers)
         self._garbage = Garbage(writer, self._leases, clock)
         self._letters = DeadLetters(readers)
-        self._runs = Runs(writer, readers, clock)
+        self._graphs = Graphs(writer, readers, self._leases)
+        self._runs = Runs(writer, readers, clock, self._graphs)
         self._slices = SliceWriter(writer, self._leases, self._runs, letters)
         self._snapshots = Snapshots(readers, partitions)
         self._links = Links(readers)
@@ -175,6 +177,12 @@ class SqliteStore:
 
     def runs_between(self, first: int, last: int) -> list[Run]:
         return self._runs.between(first, last)
+
+    def put_graph(self, lease: Lease, run: int, graph: bytes) -> None:
+        self._graphs.put(lease, run, graph)
+
+    def graph(self, run: int) -> bytes | None:
+        return self._graphs.get(run)
 
     def cuts(self) -> dict[tuple[int, int], int]:
         return self._runs.cuts()

@@ -1,0 +1,162 @@
+"""Links that change while a run is at work: all workers divide it by the links that the first one saw."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from sample_settings import plain
+from workers_kit import NEVER, PARTITIONS, Cluster, OneWorker, a_cluster, settle
+
+from dp3.engine.snapshots import loading, phases
+from dp3.engine.snapshots.setup import SnapshotSettings
+from dp3.hooks.registrar import CallbackRegistrar
+from dp3.model.partition import partition_of
+from dp3.model.spec import ModelSpec
+from dp3.store.query import OneOf
+from dp3.store.snapshots import Phase
+
+
+def entity(etype: str, attribs: dict[str, Any]) -> dict[str, Any]:
+    described = {"id": etype, "id_data_type": "string", "name": etype, "snapshot": True}
+    return {"entity": described, "attribs": attribs}
+
+
+MODEL = ModelSpec(
+    {
+        "host": entity("host", {"net": plain("link<net>"), "size": plain("int")}),
+        "net": entity("net", {"p": plain("int"), "mark": plain("int")}),
+    }
+)
+
+
+def eid_of(worker: int, etype: str, number: int = 0) -> str:
+    eids = [eid for i in range(1_000) if partition_of(etype, eid := f"x{i}", PARTITIONS) == worker]
+    return eids[number]
+
+
+HOST, NET = eid_of(0, "host"), eid_of(1, "net")
+CALLS: list[str] = []
+
+
+def size_of_net(etype: str, values: dict[str, Any]) -> None:
+    CALLS.append(values["eid"])
+    record = values.get("net", {}).get("record", {})
+    values["size"] = record.get("p")
+    record["mark"] = 1
+
+
+class Some:
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.workers: list[OneWorker] = []
+
+    def start(self) -> None:
+        for worker in self.workers:
+            worker.stop()
+        registrar = CallbackRegistrar(MODEL).for_module("test")
+        registrar.register_correlation_hook(size_of_net, "host", [["net", "p"]], [["size"], ["net", "mark"]])
+        settings = SnapshotSettings(NEVER)
+        indexes = range(self.cluster.processes)
+        self.workers = [OneWorker(self.cluster, index, registrar, settings) for index in indexes]
+
+    def put(self, etype: str, eid: str, **values: Any) -> None:
+        """Taken in by all workers; no snapshot work is done meanwhile."""
+        self.cluster.put(etype, eid, **values)
+        for worker in self.workers:
+            working, worker.worker._do_snapshots = worker.worker._do_snapshots, lambda patient: False  # type: ignore
+            for _ in range(20):
+                worker.step()
+            worker.worker._do_snapshots = working  # type: ignore[method-assign]
+
+    def run(self) -> None:
+        self.begin()
+        self.finish()
+
+    def begin(self) -> None:
+        self.cluster.clock.advance(1)
+        assert self.workers[0].snapshots.request() is not None
+        self.until_work(self.workers)
+
+    def until_work(self, workers: Sequence[OneWorker]) -> None:
+        while self.cluster.last_run().phase is not Phase.WORK:
+            for worker in workers:
+                worker.step()
+
+    def work(self, worker: int) -> None:
+        for _ in range(300):
+            self.workers[worker].step()
+
+    def finish(self) -> None:
+        settle(*self.workers)
+        assert self.cluster.last_run().status == "complete"
+
+    def latest(self, etype: str, eid: str) -> dict[str, Any]:
+        return self.cluster.snapshots(etype, eid)[-1]
+
+
+@pytest.fixture(params=[1, 2])
+def some(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Some]:
+    monkeypatch.setattr(phases, "SLICE_S", 0.0)
+    with a_cluster(processes=request.param) as cluster:
+        some = Some(cluster)
+        some.start()
+        yield some
+        for worker in some.workers:
+            worker.stop()
+
+
+@pytest.mark.parametrize("some", [2], indirect=True)
+def test_an_entity_that_is_linked_while_a_run_is_at_work_is_not_left_out(some: Some) -> None:
+    some.put("net", NET, p=1)
+    some.put("host", HOST, net={"eid": "other"})
+    some.run()
+    some.put("net", NET, p=2)
+    some.begin()
+    some.work(0)
+    some.put("host", HOST, net={"eid": NET})
+    some.finish()
+    assert some.latest("net", NET)["p"] == 2
+    some.put("host", HOST, net={"eid": "other"})
+    some.run()
+    assert some.latest("net", NET)["p"] == 2, "and not for ever"
+
+
+@pytest.mark.parametrize("some", [2], indirect=True)
+def test_an_entity_that_is_not_linked_any_more_while_a_run_is_at_work_is_made_once(some: Some) -> None:
+    some.put("net", NET, p=1)
+    some.put("host", HOST, net={"eid": NET})
+    some.run()
+    some.put("net", NET, p=2)
+    some.begin()
+    some.work(0)
+    some.put("host", HOST, net={"eid": "other"})
+    before = some.latest("net", NET)
+    some.finish()
+    assert some.latest("net", NET) == before, "written by the owner of the component only"
+
+
+@pytest.mark.parametrize("some", [1], indirect=True)
+def test_a_worker_goes_on_after_a_restart_with_the_links_that_it_began_with(
+    some: Some, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "FIRST_PAGE", 1)
+    monkeypatch.setattr(loading, "LARGEST_PAGE", 1)
+    pairs = [(f"h{i}", f"n{i}") for i in range(20)]
+    for host, net in pairs:
+        some.cluster.put("host", host, net={"eid": net})
+        some.cluster.put("net", net, p=1)
+    settle(*some.workers)
+    some.run()
+    for _, net in pairs:
+        some.put("net", net, p=2)
+    CALLS.clear()
+    some.begin()
+    while len(CALLS) < 8:
+        some.workers[0].step()
+    done = next(host for host, net in pairs if some.latest("net", net)["p"] == 2)
+    left = next(net for host, net in reversed(pairs) if some.latest("net", net)["p"] == 1)
+    some.start()
+    some.put("host", done, net={"eid": left})
+    some.finish()
+    assert [net for _, net in pairs if some.latest("net", net)["p"] != 2] == []
+    assert some.cluster.store.count("net", OneOf("p", (1,))) == 0
