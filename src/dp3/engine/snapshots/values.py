@@ -128,14 +128,16 @@ class _Found:
 
     def take_all(self, name: str, chains: list[Chain], params: Params) -> None:
         """Values in the order of their first appearance, be it long over or yet to come."""
-        live = {chain.v for chain in chains if chain.t2 + params.post >= self.t}
         by_value: dict[Hex, list[Chain]] = {}
-        for chain in sorted(chains) if live else ():
-            if chain.v in live:
-                by_value.setdefault(chain.v, []).append(chain)
-        standings = [standing(same_value, self.t, params) for same_value in by_value.values()]
-        self.changes.extend(change for _, change in standings if change is not None)
-        winners = [winner for winner, _ in standings if winner is not None]
+        for chain in sorted(chains):
+            by_value.setdefault(chain.v, []).append(chain)
+        winners = []
+        for of_value in by_value.values():
+            winner, change = standing(of_value, self.t, params)
+            if change is not None:
+                self.changes.append(change)
+            if winner is not None:
+                winners.append(winner)
         if winners:
             self.values[name] = [value_of(winner.v) for winner in winners]
             self.terms[name] = [_terms(winner, params) for winner in winners]

@@ -23,13 +23,17 @@ def standing(chains: Sequence[Chain], t: int, params: Params) -> Standing:
     live = [chain for chain in chains if chain.t2 >= oldest and chain.c_sum]
     winner: Chain | None = None
     for chain in reversed(live):
-        if chain.t1 <= latest and (winner is None or _is_ahead(chain, winner, t, params)):
+        if chain.t1 > latest:
+            continue
+        if winner is None:
+            winner = chain
+        elif chain.t2 < t and chain.t2 < winner.t2 and winner.t1 <= t and _has_no_higher_mean(chain, winner):
+            continue  # it has been falling for longer
+        elif _is_ahead(chain, winner, t, params):
             winner = chain
     if winner is None:
         return None, min((chain.t1 - head for chain in live), default=None)
     end = winner.t2 + tail + 1
-    if len(live) == 1:
-        return winner, end
     last, began = winner.t2, winner.t1 <= t
     rivals = [
         chain
@@ -39,14 +43,15 @@ def standing(chains: Sequence[Chain], t: int, params: Params) -> Standing:
     return winner, _next_winner([winner, *rivals], t, params) if rivals else end
 
 
+def _has_no_higher_mean(chain: Chain, winner: Chain) -> bool:
+    return chain.c_sum * winner.n <= winner.c_sum * chain.n
+
+
 def _is_ahead(chain: Chain, winner: Chain, t: int, params: Params) -> bool:
     """Whether a segment has a higher confidence, or, with the same, is the later one in canonical order.
 
-    Both are valid at `t`. Ratios are compared exactly. Confidence never rises once a segment has begun, so
-    one that ends no later needs a higher mean."""
+    Both are valid at `t`. Ratios are compared exactly."""
     mean, best = chain.c_sum * winner.n, winner.c_sum * chain.n
-    if chain.t2 <= winner.t2 and mean <= best and winner.t1 <= t:
-        return mean == best and chain > winner and _left(chain, t, params) == _left(winner, t, params)
     (left, span), (winner_left, winner_span) = _left(chain, t, params), _left(winner, t, params)
     lead = mean * left * winner_span - best * winner_left * span
     return lead > 0 or (lead == 0 and chain > winner)
