@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from value_builders import a_model, a_profile, a_timeseries, a_value_plan, observed, plain, seen
 
-from dp3.engine.snapshots.chains import by_attr, chains_of
+from dp3.engine.snapshots.chains import chains_of
 from dp3.engine.snapshots.doc import decode_doc, encode_doc, expand
 from dp3.engine.snapshots.values import NO_PROFILE, AttrPlan, Computed, ValuePlan, compute
 from dp3.history import Observation, Params, Segment, canonical, value_at, values_at
@@ -48,7 +48,7 @@ def by_history(history: list[Observation], how: Params, t: int) -> dict[str, Any
 @thorough
 @given(histories, params)
 def test_one_pass_gives_the_canonical_form(history: list[Observation], how: Params) -> None:
-    rows = by_attr(a_profile(history={1: history}).observed).get(1, [])
+    [(_, rows)] = a_profile(history={1: history}).observed
     segments = [Segment(c.t1, c.t2, c.c_sum, c.n, bytes.fromhex(c.v)) for c in sorted(chains_of(rows, how))]
     assert segments == canonical(history, how)
 

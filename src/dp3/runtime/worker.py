@@ -176,7 +176,7 @@ def _parts(
         registrations=registrations,
         guard=guard,
         executor=executor,
-        io=DaemonPool(2, "snapshots"),
+        io=DaemonPool(1, "snapshots"),
         settings=_snapshot_settings(config),
     )
     return WorkerParts(

@@ -46,9 +46,8 @@ point, addresses as packed bytes."""
 Hex: TypeAlias = str
 """An encoded value as hexadecimal digits, which compare as its bytes do."""
 
-Observed: TypeAlias = tuple[int, int, int, int, Hex]
-"""One observation: number of the attribute, `t1`, `t2` (µs), confidence (10⁻⁹), value. A plain tuple, because
-runs read very many."""
+Observed: TypeAlias = tuple[int, int, int, Hex]
+"""One observation: `t1`, `t2` (µs), confidence (10⁻⁹), value. A plain tuple, because runs read very many."""
 
 Stored: TypeAlias = tuple[int, int, Hex]
 """A plain value: number of the attribute, when it was written (µs), value."""
@@ -58,12 +57,13 @@ StoredChunk: TypeAlias = tuple[int, int, int, Hex]
 
 
 class Profile(msgspec.Struct, array_like=True, frozen=True):
-    """What snapshots of an entity are made of; `chunks` and `ttl` only if the whole was asked for."""
+    """What snapshots of an entity are made of: `observed` by attribute, in any order; `chunks` and `ttl` only
+    if the whole was asked for."""
 
     key: int
     created: int
     plain: list[Stored] = []
-    observed: list[Observed] = []
+    observed: list[tuple[int, list[Observed]]] = []
     chunks: list[StoredChunk] = []
     ttl: dict[str, int] = {}
 

@@ -5,9 +5,7 @@ order of `t1`, whether a row continues a united segment depends on earlier rows 
 united segments, which decide on bridging, become known in their order.
 """
 
-from collections.abc import Iterable, Sequence
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Iterable
 
 import msgspec
 
@@ -27,26 +25,19 @@ class Chain(msgspec.Struct, order=True, gc=False):
     moment: int = 0
 
 
-def by_attr(rows: Iterable[Observed]) -> dict[int, list[Observed]]:
-    """The observations of each attribute, in their natural order."""
-    return {attr: list(group) for attr, group in groupby(sorted(rows), itemgetter(0))}
-
-
-def chains_of(rows: Sequence[Observed], params: Params) -> list[Chain]:
-    """The canonical segments of the history of one attribute, by `t1` (equal ones in any order).
-
-    `rows` are in their natural order, all of one attribute."""
+def chains_of(rows: Iterable[Observed], params: Params) -> list[Chain]:
+    """The canonical segments of the history of one attribute, by `t1` (equal ones in any order)."""
     if not params.aggregate:
-        return sorted(Chain(t1, t2, v, c, 1) for _, t1, t2, c, v in rows)
-    return _joined(rows, params.pre + params.post, not params.multi_value)
+        return sorted(Chain(t1, t2, v, c, 1) for t1, t2, c, v in rows)
+    return _joined(sorted(rows), params.pre + params.post, not params.multi_value)
 
 
 def _joined(rows: Iterable[Observed], reach: int, separate: bool) -> list[Chain]:
-    """`separate`: another value that starts in a gap keeps its neighbours apart."""
+    """`rows` are sorted. `separate`: another value that starts in a gap keeps its neighbours apart."""
     chains: list[Chain] = []
     last: dict[Hex, Chain] = {}
     moment, start = 0, None
-    for _, t1, t2, c, v in rows:
+    for t1, t2, c, v in rows:
         chain = last.get(v)
         if chain is None or t1 > chain.t2:
             if t1 != start:

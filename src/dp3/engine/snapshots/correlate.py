@@ -174,15 +174,15 @@ def _attach(opened: Sequence[_Open]) -> None:
 
 def _with_points(member: Member, tasks: Sequence[WireTask], time: int) -> Profile:
     profile, numbers = member.profile, member.plan.numbers
-    plain, observed = list(profile.plain), list(profile.observed)
+    plain, observed = list(profile.plain), {attr: list(rows) for attr, rows in profile.observed}
     for task in tasks:
         for point in task.points:
             number, value = numbers[point.attr], hex_of(point.v)
             if point.t1 is None or point.t2 is None:
                 plain.append((number, time, value))
             elif point.c is not None:
-                observed.append((number, point.t1, point.t2, point.c, value))
-    return msgspec.structs.replace(profile, plain=plain, observed=observed)
+                observed.setdefault(number, []).append((point.t1, point.t2, point.c, value))
+    return msgspec.structs.replace(profile, plain=plain, observed=list(observed.items()))
 
 
 def _is_empty(doc: Doc) -> bool:

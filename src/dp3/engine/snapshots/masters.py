@@ -6,7 +6,6 @@ from typing import Any
 
 from dp3.clock import to_datetime
 from dp3.engine.profiles import history_params
-from dp3.engine.snapshots.chains import by_attr
 from dp3.engine.snapshots.fields import RecordPlan, copied
 from dp3.history import Observation, canonical, mean_confidence
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecTimeseries, AttrSpecType
@@ -61,7 +60,7 @@ class MasterReader:
         if profile.ttl:
             document["#ttl"] = {name: to_datetime(until) for name, until in profile.ttl.items()}
         plain = {attr: (written, v) for attr, written, v in profile.plain}
-        observed = by_attr(profile.observed)
+        observed = dict(profile.observed)
         timeseries: dict[int, list[StoredChunk]] = defaultdict(list)
         for chunk in profile.chunks:
             timeseries[chunk[0]].append(chunk)
@@ -78,7 +77,7 @@ class MasterReader:
 
 
 def _intervals(spec: AttrSpecObservations, rows: Iterable[Observed], read: Converter) -> list[Document]:
-    points = [Observation(t1, t2, c, bytes.fromhex(v)) for _, t1, t2, c, v in rows]
+    points = [Observation(t1, t2, c, bytes.fromhex(v)) for t1, t2, c, v in rows]
     return [
         _interval(part.t1, part.t2, read(decode_value(part.v))) | {"c": mean_confidence(part)}
         for part in canonical(points, history_params(spec))

@@ -26,7 +26,7 @@ SNAPSHOT_STREAM = 3
 KEY_SHIFT = 24
 """Outbox keys are the number of the run, then a running number of so many bits."""
 
-MOST_ROWS = 800
+MOST_ROWS = 1_000
 """Entities in one slice: some 20 ms of writing when all have changed."""
 
 MOST_KEYS = 10_000

@@ -43,7 +43,7 @@ def make_snapshot_work(
     settings: SnapshotSettings,
 ) -> SnapshotWork:
     """What a worker does for snapshots; its hooks run in `executor`. The threads of `io` read ahead and write
-    behind: two are enough."""
+    behind; one is enough, more would take turns with the worker on two cores."""
     hooks = SnapshotHooks(registrations)
     plans = make_snapshot_plans(model, state, hooks, settings.limits)
     parts = WorkParts(

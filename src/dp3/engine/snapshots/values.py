@@ -1,11 +1,11 @@
 """Current values of an entity at the moment of a run, from the rows of its profile. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dp3.engine.profiles import history_params
-from dp3.engine.snapshots.chains import Chain, by_attr, chains_of
+from dp3.engine.snapshots.chains import Chain, chains_of
 from dp3.engine.snapshots.doc import Doc
 from dp3.engine.snapshots.terms import Terms
 from dp3.engine.snapshots.winners import standing
@@ -20,8 +20,7 @@ NO_PROFILE = Profile(key=0, created=0)
 """That of an entity that does not exist but is linked to."""
 
 
-@dataclass(frozen=True, slots=True)
-class AttrPlan:
+class AttrPlan(NamedTuple):
     """One attribute with a current value. `number` is its number in the state; mirrors have none. `params`
     tells how to read the history of an observations attribute, other kinds have none."""
 
@@ -93,54 +92,42 @@ def compute(
     `mirrors` are the values of mirror attributes, `[{"eid": …}, …]`; those not given are empty lists.
     """
     plain = {attr: v for attr, _, v in profile.plain}
-    observed = by_attr(profile.observed)
-    found = _Found({"eid": eid}, {}, [], t)
-    values = found.values
-    for attr in plan.attrs:
-        number = attr.number
+    observed = dict(profile.observed)
+    values: dict[str, Any] = {"eid": eid}
+    terms: dict[str, Terms | list[Terms]] = {}
+    changes = []
+    for name, number, params in plan.attrs:
         if number is None:
-            values[attr.name] = mirrors.get(attr.name, [])
-        elif attr.params is None:
+            values[name] = mirrors.get(name, [])
+        elif params is None:
             if number in plain:
-                values[attr.name] = value_of(plain[number])
+                values[name] = value_of(plain[number])
         elif number in observed:
-            take = found.take_all if attr.params.multi_value else found.take_one
-            take(attr.name, chains_of(observed[number], attr.params), attr.params)
-    return Computed(values, found.terms, min(found.changes, default=None))
-
-
-@dataclass(slots=True)
-class _Found:
-    """What is known so far of an entity at `t`; `changes` are the moments at which it changes by itself."""
-
-    values: dict[str, Any]
-    terms: dict[str, Terms | list[Terms]]
-    changes: list[int]
-    t: int
-
-    def take_one(self, name: str, chains: list[Chain], params: Params) -> None:
-        winner, change = standing(chains, self.t, params)
-        if change is not None:
-            self.changes.append(change)
-        if winner is not None:
-            self.values[name] = value_of(winner.v)
-            self.terms[name] = _terms(winner, params)
-
-    def take_all(self, name: str, chains: list[Chain], params: Params) -> None:
-        """Values in the order of their first appearance, be it long over or yet to come."""
-        by_value: dict[Hex, list[Chain]] = {}
-        for chain in sorted(chains):
-            by_value.setdefault(chain.v, []).append(chain)
-        winners = []
-        for of_value in by_value.values():
-            winner, change = standing(of_value, self.t, params)
+            chains = chains_of(observed[number], params)
+            if params.multi_value:
+                winners, change = _standings(chains, t, params)
+                if winners:
+                    values[name] = [value_of(winner.v) for winner in winners]
+                    terms[name] = [_terms(winner, params) for winner in winners]
+            else:
+                winner, change = standing(chains, t, params)
+                if winner is not None:
+                    values[name] = value_of(winner.v)
+                    terms[name] = _terms(winner, params)
             if change is not None:
-                self.changes.append(change)
-            if winner is not None:
-                winners.append(winner)
-        if winners:
-            self.values[name] = [value_of(winner.v) for winner in winners]
-            self.terms[name] = [_terms(winner, params) for winner in winners]
+                changes.append(change)
+    return Computed(values, terms, min(changes, default=None))
+
+
+def _standings(chains: Iterable[Chain], t: int, params: Params) -> tuple[list[Chain], int | None]:
+    """The winner of each value, and when the first of them changes; values in the order of their first
+    appearance, be it long over or yet to come."""
+    by_value: dict[Hex, list[Chain]] = {}
+    for chain in sorted(chains):
+        by_value.setdefault(chain.v, []).append(chain)
+    standings = [standing(of_value, t, params) for of_value in by_value.values()]
+    winners = [winner for winner, _ in standings if winner is not None]
+    return winners, min((change for _, change in standings if change is not None), default=None)
 
 
 def _terms(chain: Chain, params: Params) -> Terms:

@@ -206,13 +206,13 @@ class Work:
         return loaded.members
 
     def _unlinked(self, pages: Iterable[list[Entity]], components: Components) -> Iterator[list[Entity]]:
-        """Those of the entities that are in no component, a page or some more at a time."""
+        """Those of the entities that are in no component, a page at a time."""
         entities: list[Entity] = []
         for page in pages:
             entities += [entity for entity in page if entity[0] not in components]
-            if len(entities) >= self._loader.page:
-                yield entities
-                entities = []
+            if len(entities) >= (size := self._loader.page):
+                yield entities[:size]
+                entities = entities[size:]
         if entities:
             yield entities
 

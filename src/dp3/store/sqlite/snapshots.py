@@ -1,9 +1,8 @@
 """Reading what a run works on, and the stored rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import apsw
 import msgspec
 
 from dp3.sqlite import load_statements
@@ -16,6 +15,14 @@ FEW_DUE = 10_000
 
 
 _keys = msgspec.json.Decoder(list[int]).decode
+_identities = msgspec.json.Decoder(list[tuple[int, int, str]]).decode
+_entities = msgspec.json.Decoder(list[tuple[int, int, str, int]]).decode
+_latest = msgspec.json.Decoder(list[tuple[int, int, str]]).decode
+"""Many rows come as one text: in one step, without the interpreter's lock."""
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return msgspec.json.encode(list(numbers)).decode()
 
 
 class Snapshots:
@@ -33,26 +40,25 @@ class Snapshots:
                 mine = {"worker": lease.index, "worker_processes": lease.worker_processes}
                 page = {"until": until, "after": after, "limit": limit}
                 return [entity for (entity,) in state.execute(self._sql["due_few"], page | mine)]
-            rows = self._in_own_ranges(state, lease, "due_in_range", after, limit, {"until": until})
-            return [entity for (entity,) in rows]
+            entities: list[int] = []
+            for first, end in self._own_ranges(lease, after):
+                if len(entities) < limit:
+                    page = {"until": until, "after": first, "end": end, "limit": limit - len(entities)}
+                    entities += [entity for (entity,) in state.execute(self._sql["due_in_range"], page)]
+            return entities
 
     def own_entities(
         self, lease: Lease, etypes: Sequence[int], after: int, limit: int
     ) -> list[tuple[int, int, str]]:
-        types = {"etypes": msgspec.json.encode(list(etypes)).decode()}
+        types = _listed(etypes)
+        found: list[tuple[int, int, str]] = []
         with self._readers.state() as state:
-            return self._in_own_ranges(state, lease, "entities_in_range", after, limit, types)
-
-    def _in_own_ranges(
-        self, state: apsw.Connection, lease: Lease, name: str, after: int, limit: int, values: dict[str, Any]
-    ) -> list[Any]:
-        rows: list[Any] = []
-        for first, end in self._own_ranges(lease, after):
-            if len(rows) >= limit:
-                break
-            page = {"after": first, "end": end, "limit": limit - len(rows)}
-            rows.extend(state.execute(self._sql[name], values | page))
-        return rows
+            for first, end in self._own_ranges(lease, after):
+                if len(found) < limit:
+                    page = {"etypes": types, "after": first, "end": end, "limit": limit - len(found)}
+                    text: str = state.execute(self._sql["entities_in_range"], page).get
+                    found += _identities(text)
+        return found
 
     def _own_ranges(self, lease: Lease, after: int) -> Iterator[tuple[int, int]]:
         """Ranges of keys (both ends excluded) of own partitions above a key."""
@@ -63,11 +69,11 @@ class Snapshots:
 
     def entities_of(self, keys: Sequence[int]) -> dict[int, tuple[int, str, int]]:
         with self._readers.state() as state:
-            rows = state.executemany(self._sql["entity"], ((key,) for key in keys))
-            return {key: (etype, eid, created) for key, etype, eid, created in rows}
+            text: str = state.execute(self._sql["entities"], (_listed(keys),)).get
+        return {key: (etype, eid, created) for key, etype, eid, created in _entities(text)}
 
     def profiles(self, keys: Sequence[int], whole: bool) -> dict[int, Encoded]:
-        wanted = {"keys": msgspec.json.encode(list(keys)).decode(), "whole": whole}
+        wanted = {"keys": _listed(keys), "whole": whole}
         with self._readers.state() as state:
             found: Any = state.execute(self._sql["profiles"], wanted).get
         existing, lines = found
@@ -75,8 +81,8 @@ class Snapshots:
 
     def latest_rows(self, keys: Sequence[int]) -> dict[int, StoredSnapshot]:
         with self._readers.state() as state:
-            rows = state.executemany(self._sql["latest_row"], ((key,) for key in keys))
-            return {row[0]: StoredSnapshot._make(row) for row in rows}
+            text: str = state.execute(self._sql["latest_rows"], (_listed(keys),)).get
+        return {entity: StoredSnapshot(entity, run, bytes.fromhex(doc)) for entity, run, doc in _latest(text)}
 
     def rows_of(self, etype: str, eid: str) -> list[StoredSnapshot]:
         with self._readers.state() as state:

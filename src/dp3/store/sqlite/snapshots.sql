@@ -15,24 +15,29 @@ WHERE entity > :after AND entity < :end AND due <= :until
 ORDER BY entity LIMIT :limit;
 
 -- name: entities_in_range
--- Entities of some types (a JSON list) in a range of keys.
-SELECT key, etype, eid FROM entity NOT INDEXED
-WHERE key > :after AND key < :end AND etype IN (SELECT value FROM json_each(:etypes))
-ORDER BY key LIMIT :limit;
+-- Entities of some types (a JSON list) in a range of keys, as one text.
+SELECT json_group_array(json_array(key, etype, eid))
+FROM (
+    SELECT key, etype, eid FROM entity NOT INDEXED
+    WHERE key > :after AND key < :end AND etype IN (SELECT value FROM json_each(:etypes))
+    ORDER BY key LIMIT :limit);
 
--- name: entity
--- What there is to know of an entity.
-SELECT key, etype, eid, created FROM entity WHERE key = ?;
+-- name: entities
+-- What there is to know of some entities (a JSON list), as one text.
+SELECT json_group_array(json_array(entity.key, entity.etype, entity.eid, entity.created))
+FROM json_each(?) AS wanted CROSS JOIN entity ON entity.key = wanted.value;
 
 -- name: profiles
 -- All about some entities (a JSON list): their keys, and a line for each. The whole page is read in one step.
--- The index has observations in the order of attributes.
 SELECT json_group_array(entity.key), group_concat(
     '[' || entity.key || ',' || entity.created
     || ',' || (SELECT json_group_array(json_array(attr, written, hex(v))) FROM plain WHERE entity = wanted.value)
     || ',' || (
-        SELECT json_group_array(json_array(attr, t1, t2, c, hex(v)))
-        FROM fresh INDEXED BY fresh_by_entity WHERE entity = wanted.value AND c IS NOT NULL)
+        SELECT '[' || coalesce(group_concat(observed), '') || ']'
+        FROM (
+            SELECT '[' || attr || ',' || json_group_array(json_array(t1, t2, c, hex(v))) || ']' AS observed
+            FROM fresh INDEXED BY fresh_by_entity
+            WHERE entity = wanted.value AND c IS NOT NULL GROUP BY attr))
     || CASE WHEN :whole THEN
         ',' || (
             SELECT json_group_array(json_array(attr, t1, t2, hex(v)))
@@ -42,11 +47,11 @@ SELECT json_group_array(entity.key), group_concat(
     || ']', char(10))
 FROM json_each(:keys) AS wanted CROSS JOIN entity ON entity.key = wanted.value;
 
--- name: latest_row
--- The newest row of an entity.
-SELECT snapshot.entity, snapshot.run, snapshot.doc
-FROM latest JOIN snapshot ON snapshot.entity = latest.entity AND snapshot.run = latest.run
-WHERE latest.entity = ?;
+-- name: latest_rows
+-- The newest rows of some entities (a JSON list), as one text.
+SELECT json_group_array(json_array(snapshot.entity, snapshot.run, hex(snapshot.doc)))
+FROM json_each(?) AS wanted CROSS JOIN latest ON latest.entity = wanted.value
+CROSS JOIN snapshot ON snapshot.entity = latest.entity AND snapshot.run = latest.run;
 
 -- name: rows_of
 -- All rows of an entity given by type name and eid; empty ones only say that there are none for a while.
