@@ -32,8 +32,11 @@ SELECT k.entity AS entity FROM current AS k NOT INDEXED WHERE k.path = {path} AN
 SELECT count(*) FROM (SELECT 1 FROM ({rows}) LIMIT {limit});
 
 -- name: texts
--- The different keys in a range of a path.
-SELECT DISTINCT key FROM current NOT INDEXED WHERE path = ? AND key >= ? AND key < ?;
+-- The first of the different keys in a range of a path, as one JSON list: fetched row by row they take twice
+-- as long, and much longer while other threads of the process are busy.
+SELECT json_group_array(key) FROM (
+    SELECT DISTINCT key FROM current NOT INDEXED
+    WHERE path = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?);
 
 -- name: smallest
 -- The key of the entity that counts for ascending order.
