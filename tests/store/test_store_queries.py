@@ -99,6 +99,20 @@ def test_many_texts_are_tested_together_first(store: Any, lease: Lease) -> None:
     assert len(tested) <= 16
 
 
+def test_a_text_that_many_have_is_tested_once(store: Any, lease: Lease) -> None:
+    entities = {n: {"eid": {n}, "os": {"a" if n < 3 else "b" if n < 2500 else "c"}} for n in range(1, 2600)}
+    with_snapshots(store, lease, a_run(store, 1000), "p", entities)
+    tested: list[str] = []
+
+    def is_not_b(text: str) -> bool:
+        tested.append(text)
+        return text != "b"
+
+    assert store.count("p", TextMatches("os", is_not_b)) == 102
+    assert store.count("p", TextMatches("os", is_not_b, in_lines=lambda lines: True)) == 102
+    assert tested == ["a", "b", "c"] * 2
+
+
 def test_texts_may_be_anything(store: Any, lease: Lease) -> None:
     names = ["", "\0", "\n", '"', "\\", "\x1f\x7f", "é", "\uffff", "\U0010ffff", "a\nb", "x" * 1000]
     entities = {n: {"eid": {n}, "name": {name}} for n, name in enumerate(names, 1)}
