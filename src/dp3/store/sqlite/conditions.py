@@ -44,6 +44,12 @@ class Condition:
     weight: int = 0
     tests: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def counted(self) -> int | None:
+        """For how many entities it holds, deleted ones included, if its weight tells."""
+        is_exact = self.unique and self.rest == TRUE and self.weight <= COUNTED
+        return self.weight if is_exact else None
+
     def entities(self) -> str:
         """A SELECT of all candidates, each once."""
         selects = self.candidates or ("SELECT 0 AS entity WHERE 0",)
