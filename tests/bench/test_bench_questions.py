@@ -5,6 +5,7 @@ import random
 import pytest
 
 from dp3.bench.devices import address_of, eid_of, hostname_of, load_of, temperature_of
+from dp3.bench.query import percentiles
 from dp3.bench.questions import ASKERS, LIMIT, attr, equality, in_order, ip_prefix, master, regex, text_prefix
 
 ENTITIES = 1_000
@@ -83,3 +84,8 @@ def test_a_master_record_must_be_that_of_the_entity(rnd):
 def test_an_attribute_must_have_a_value_and_a_history(rnd):
     assert attr(rnd, 1).is_good({"current_value": 0, "history": [{}]})
     assert not attr(rnd, 1).is_good({"current_value": 0, "history": []})
+
+
+def test_the_figure_of_prefixes_is_the_worse_of_both():
+    seconds = {"ip_prefix": [0.001, 0.002], "text_prefix": [0.0015, 0.003]}
+    assert percentiles(seconds, 0.95) == {"ip_prefix": 2.0, "text_prefix": 3.0, "prefix": 3.0}

@@ -44,6 +44,34 @@ def test_master_record_has_everything_known_in_the_order_of_the_model(node: Node
     assert node.get("/v2/entity/a/master?eid=e1").json() == master
 
 
+@pytest.mark.parametrize("root_path", ["", "/api", "/a.i/"])
+def test_reads_past_the_framework_are_answered_as_by_it(make_node: MakeNode, root_path: str) -> None:
+    node = make_node(root_path=root_path)
+    series = obs("t", {"x": [1, 2], "y": [1, 2.5]})
+    node.store_points(dp("p", 1), obs("o", 5), obs("l", {"eid": 7}), dp("p", 2, 7, "b"), series)
+    entities = [
+        "a/e1",
+        "a/new",
+        "a/%C3%A9%20%3F",
+        "a/x%2Fy",
+        "a/get",
+        "b/7",
+        "b/seven",
+        "m/1",
+        "none/e1",
+        "/e1",
+    ]
+    attrs = ["p", "o", "l", "t", "as", "none", "p%0A", ""]
+    paths = [f"/entity/{entity}/master" for entity in entities]
+    paths += [f"/entity/{entity}/get/{attr}" for entity in entities for attr in attrs]
+    paths += ["/entity/a/e1/master/", "/entity/a/e1/master%0A", "/v2/entity/a/e1/master"]
+    for path in [*paths, *(root_path.rstrip("/") + path for path in paths)]:
+        plain, by_framework = node.get(path), node.get(f"{path}?unknown=1")
+        assert plain.status_code == by_framework.status_code, path
+        assert plain.content == by_framework.content, path
+        assert plain.headers.get("content-type") == by_framework.headers.get("content-type"), path
+
+
 def test_times_have_six_fraction_digits_if_and_only_if_needed(node: Node) -> None:
     node.store_points(obs("o", 5, t1="2020-01-01T11:00:00.5Z", t2="2020-01-01T13:00:00+01:00"))
     (interval,) = node.get("/entity/a/e1/get/o").json()["history"]

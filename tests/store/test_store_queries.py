@@ -87,6 +87,43 @@ def test_a_text_is_tested_once_for_each_different_key(people: Any) -> None:
     assert sorted(tested) == ["a", "b"]
 
 
+def test_many_texts_are_tested_together_first(store: Any, lease: Lease) -> None:
+    entities = {n: {"eid": {n}, "name": {f"name-{n:04d}"}} for n in range(1, 2501)}
+    with_snapshots(store, lease, a_run(store, 1000), "p", entities)
+    tested: list[str] = []
+
+    def is_1234(text: str) -> bool:
+        tested.append(text)
+        return text == "name-1234"
+
+    where = TextMatches("name", is_1234, in_lines=lambda lines: "name-1234" in lines)
+    assert eids(store, where) == ["1234"]
+    assert len(tested) <= 16
+
+
+def test_a_text_that_many_have_is_tested_once(store: Any, lease: Lease) -> None:
+    entities = {n: {"eid": {n}, "os": {"a" if n < 3 else "b" if n < 2500 else "c"}} for n in range(1, 2600)}
+    with_snapshots(store, lease, a_run(store, 1000), "p", entities)
+    tested: list[str] = []
+
+    def is_not_b(text: str) -> bool:
+        tested.append(text)
+        return text != "b"
+
+    assert store.count("p", TextMatches("os", is_not_b)) == 102
+    assert store.count("p", TextMatches("os", is_not_b, in_lines=lambda lines: True)) == 102
+    assert tested == ["a", "b", "c"] * 2
+
+
+def test_texts_may_be_anything(store: Any, lease: Lease) -> None:
+    names = ["", "\0", "\n", '"', "\\", "\x1f\x7f", "é", "\uffff", "\U0010ffff", "a\nb", "x" * 1000]
+    entities = {n: {"eid": {n}, "name": {name}} for n, name in enumerate(names, 1)}
+    with_snapshots(store, lease, a_run(store, 1000), "p", entities)
+    tested: list[str] = []
+    assert eids(store, TextMatches("name", lambda text: bool(tested.append(text)))) == []
+    assert sorted(tested) == sorted(names)
+
+
 def test_documents_are_tested_for_candidates_only(people: Any) -> None:
     tested: list[tuple[int, bytes]] = []
 
@@ -230,10 +267,12 @@ def test_an_entity_made_again_has_no_snapshot_until_the_next_run(people: Any, le
 
 def test_a_question_that_takes_too_long_is_stopped(open_state: Any) -> None:
     store = open_state(query_limit_s=0.0)
-    entities = {n: {"eid": {n}} for n in range(1, 4000)}
+    entities = {n: {"eid": {n}, "name": {str(n)}} for n in range(1, 4000)}
     with_snapshots(store, take_lease(store), a_run(store, 1000), "p", entities)
     with pytest.raises(QueryTooSlow, match="the question about 'p' took longer than 0 s"):
         store.count("p", Not(OneOf("x", (1,))))
     with pytest.raises(QueryTooSlow, match="ask for fewer entities"):
         store.find("p")
+    with pytest.raises(QueryTooSlow, match="took longer than 0 s"):
+        store.count("p", TextMatches("name", lambda text: False))
     assert store.distinct("p", "x") == {}, "the connection is as good as new"

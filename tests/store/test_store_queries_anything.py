@@ -34,15 +34,21 @@ def ranges(draw: st.DrawFn) -> Between:
     return Between(draw(paths), low, high, draw(st.booleans()), draw(st.booleans()))
 
 
-def begins_with(path: str, prefix: str, end: str) -> TextMatches:
-    return TextMatches(path, lambda text: text.startswith(prefix) and text.endswith(end), prefix)
+def begins_with(path: str, prefix: str, end: str, in_lines: bool) -> TextMatches:
+    def test(text: str) -> bool:
+        return text.startswith(prefix) and text.endswith(end)
+
+    def both(lines: str) -> bool:
+        return prefix in lines and end in lines
+
+    return TextMatches(path, test, prefix, both if in_lines else None)
 
 
 leaves = st.one_of(
     st.builds(Has, paths),
     st.builds(OneOf, paths, st.lists(keys, max_size=3).map(tuple)),
     ranges(),
-    st.builds(begins_with, paths, texts, st.sampled_from(["", "a"])),
+    st.builds(begins_with, paths, texts, st.sampled_from(["", "a"]), st.booleans()),
     st.sampled_from([1, 2, 3]).map(lambda n: DocMatches(lambda time, doc: (time + len(doc)) % n == 0)),
 )
 trees = st.recursive(
@@ -114,6 +120,8 @@ def test_any_question_is_answered_as_by_looking_at_every_entity(
     expected = [str(key) for key in in_order(found, order)]
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dp3.store.sqlite.texts.PAGE", 2)
+        patch.setattr("dp3.store.sqlite.texts.FEW", 1)
         if plan == "walk":
             patch.setattr("dp3.store.sqlite.walks.SAFE", 0)
             patch.setattr("dp3.store.sqlite.walks.COUNTED", 0)

@@ -1,18 +1,21 @@
 """Answers: JSON bodies, the documented error shapes, and exceptions that carry an answer."""
 
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 RETRY_AFTER_S = 1
 
 MAX_ECHO = 64 << 10
 """So many characters of an undecodable body are repeated in the error."""
+
+logger = logging.getLogger(__name__)
 
 Error = dict[str, Any]
 """One element of a 422 body: `type`, `loc`, `msg`, usually `input`, sometimes `ctx`."""
@@ -60,6 +63,12 @@ def invalid_value(loc: Loc, msg: str) -> Refusal:
 def busy(detail: str) -> Refusal:
     """503: the same request may succeed a little later."""
     return Refusal(503, {"detail": detail}, {"Retry-After": str(RETRY_AFTER_S)})
+
+
+def failure(request: str) -> Response:
+    """The answer to a request (as text) that an unexpected exception ended, which is logged."""
+    logger.exception("%s failed", request)
+    return PlainTextResponse("Internal Server Error", 500)
 
 
 def refusal_response(_: Request, refusal: Exception) -> Response:

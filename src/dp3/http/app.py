@@ -23,6 +23,7 @@ from dp3.http.health import health_routes
 from dp3.http.intake import Disconnected, Intake
 from dp3.http.listing import listing_routes
 from dp3.http.openapi import describe_datapoints
+from dp3.http.reading import EntityReads, PlainReads
 from dp3.http.schemas import Detail, EntityType
 from dp3.http.services import Services
 from dp3.http.targets import Lookup, v1, v2
@@ -50,10 +51,12 @@ def create_app(services: Services) -> ASGIApp:
     bad_log = _open_log(settings.datapoint_logger.bad_log, services)
     datapoints = Datapoints(services.model, intake, writer, good_log=good_log, bad_log=bad_log)
     framework = _framework(services, [log for log in (good_log, bad_log) if log])
-    _add_routes(framework, services, intake, writer)
+    lookup, reads = Lookup(services.model), EntityReads(services)
+    _add_routes(framework, services, intake, writer, lookup, reads)
     framework.router.routes.append(Route(DATAPOINTS_PATH, datapoints, methods=["POST"]))
+    root_path = services.root_path.rstrip("/")
     return CORSMiddleware(
-        Shortcut(framework, datapoints, services.root_path),
+        Shortcut(framework, datapoints, PlainReads(lookup, reads, root_path), root_path),
         allow_origins=settings.cors.allow_origins,
         allow_methods=["*"],
         allow_headers=["*"],
@@ -61,23 +64,29 @@ def create_app(services: Services) -> ASGIApp:
 
 
 class Shortcut:
-    """Hands `POST /datapoints` past the framework, which costs more than storing a data-point.
+    """Hands `POST /datapoints` and plain reads past the framework, which costs more than storing a
+    data-point or reading an entity.
 
-    Both see the prefix that a reverse proxy puts before all paths, if there is one."""
+    All see the prefix that a reverse proxy puts before all paths, if there is one."""
 
-    def __init__(self, framework: ASGIApp, datapoints: ASGIApp, root_path: str) -> None:
+    def __init__(self, framework: ASGIApp, datapoints: ASGIApp, reads: PlainReads, root_path: str) -> None:
         self._framework = framework
         self._datapoints = datapoints
-        self._root_path = root_path.rstrip("/")
+        self._reads = reads
+        self._root_path = root_path
         self._paths = {DATAPOINTS_PATH, self._root_path + DATAPOINTS_PATH}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._root_path:
             scope = {**scope, "root_path": self._root_path}
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in self._paths:
-            await self._datapoints(scope, receive, send)
-        else:
-            await self._framework(scope, receive, send)
+        await self._app_for(scope)(scope, receive, send)
+
+    def _app_for(self, scope: Scope) -> ASGIApp:
+        if scope["type"] != "http":
+            return self._framework
+        if scope["method"] == "POST" and scope["path"] in self._paths:
+            return self._datapoints
+        return self._reads.find(scope) or self._framework
 
 
 def _open_log(path: Path | None, services: Services) -> DatapointLog | None:
@@ -111,12 +120,13 @@ async def _too_slow(_: Request, error: Exception) -> Response:
     return Json({"detail": str(error)}, 503)
 
 
-def _add_routes(app: FastAPI, services: Services, intake: Intake, writer: Writer) -> None:
+def _add_routes(
+    app: FastAPI, services: Services, intake: Intake, writer: Writer, lookup: Lookup, reads: EntityReads
+) -> None:
     app.include_router(_root_routes(services))
-    lookup = Lookup(services.model)
     for addressing in (v1(lookup), v2(lookup)):
         app.include_router(listing_routes(services, lookup, addressing, intake))
-        app.include_router(reading_routes(services, lookup, addressing))
+        app.include_router(reading_routes(services, lookup, addressing, reads))
         app.include_router(writing_routes(services, addressing, intake, writer))
         app.include_router(snapshot_routes(services, addressing))
     app.include_router(control_routes(services))

@@ -1,16 +1,15 @@
 """`POST /datapoints` as plain ASGI: the route that has to be fast."""
 
-import logging
 from collections.abc import Mapping
 from hashlib import blake2b
 from urllib.parse import parse_qs
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from dp3.http.answers import Error, Refusal, invalid, invalid_value, pydantic_errors
+from dp3.http.answers import Error, Refusal, failure, invalid, invalid_value, pydantic_errors
 from dp3.http.conversion import Converter
 from dp3.http.datapoint_log import DatapointLog
 from dp3.http.intake import Disconnected, Intake
@@ -24,8 +23,6 @@ MAX_KEY = 200
 
 SMALL_BODY = 1 << 20
 """The digest of a larger body is computed off the event loop."""
-
-logger = logging.getLogger(__name__)
 
 _parse_bool = TypeAdapter(bool).validate_python
 
@@ -57,8 +54,7 @@ class Datapoints:
         except Disconnected:
             return
         except Exception:
-            logger.exception("POST /datapoints failed")
-            response = PlainTextResponse("Internal Server Error", 500)
+            response = failure("POST /datapoints")
         await response(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:

@@ -17,12 +17,12 @@ from dp3.http.moments import Moments
 from dp3.http.payloads import NewValue, set_task, ttl_task
 from dp3.http.queries.documents import with_time
 from dp3.http.raw import RawQuery, find_raw
+from dp3.http.reading import EntityReads
 from dp3.http.schemas import INVALID, WRITTEN, AttributeAnswer, EntityAnswer, RawAnswer, Written
 from dp3.http.services import Services
 from dp3.http.snapshots import Snapshots
 from dp3.http.targets import Addressing, Entity, EntityAttr, Lookup
 from dp3.http.writing import Writer
-from dp3.model.attrspec import AttrSpecReadOnly
 from dp3.model.durations import AwareDatetime
 from dp3.model.wire import WireTask
 
@@ -42,28 +42,21 @@ At = Annotated[
 ]
 
 
-def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> APIRouter:
+def reading_routes(services: Services, lookup: Lookup, paths: Addressing, reads: EntityReads) -> APIRouter:
     """Routes that read one entity."""
     router = APIRouter(prefix=paths.prefix, responses=INVALID)
-    reader, moments = services.reader, Moments(services.store, services.model)
 
     @router.get(paths.master_path, response_model=dict[str, Any])
     def master(entity: Annotated[Entity, Depends(paths.entity)], span: InSpan, at: At = None) -> Response:
         """The master record: everything known of the entity, or what held at a moment."""
-        return Json(reader.master(entity.etype, entity.eid, span, _us(at)))
+        return reads.master(entity, span, _us(at))
 
     @router.get(paths.get_attr_path, response_model=AttributeAnswer)
     def get_attr(
         target: Annotated[EntityAttr, Depends(paths.entity_attr)], span: InSpan, at: At = None
     ) -> Response:
         """Value now (or at a moment) and history of one attribute."""
-        entity, spec = target
-        answer = reader.attribute(entity.etype, entity.eid, spec, span, _us(at))
-        if isinstance(spec, AttrSpecReadOnly):
-            moment = services.clock.now_us() if at is None else to_us(at)
-            values = moments.values(entity.etype, str(entity.eid), moment)
-            answer["current_value"] = None if values is None else values[spec.id]
-        return Json(answer)
+        return reads.attribute(target, span, _us(at))
 
     @router.get("/raw/get", response_model=RawAnswer)
     def raw(

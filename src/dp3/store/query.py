@@ -57,11 +57,13 @@ class Between:
 @dataclass(frozen=True, slots=True)
 class TextMatches:
     """`test` holds for some text key at the path; asked once for each distinct key. If `prefix` is not empty
-    every matching key begins with it."""
+    every matching key begins with it. `in_lines` gets many keys joined by line ends: where it fails, `test`
+    fails for all of them and is not asked."""
 
     path: str
     test: Callable[[str], bool]
     prefix: str = ""
+    in_lines: Callable[[str], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,10 +32,11 @@ class In:
 @dataclass(frozen=True, slots=True)
 class Matches:
     """Texts in which a regular expression occurs; ids and addresses are searched in their text form.
-    If `prefix` is not empty every such text begins with it."""
+    If `prefix` is not empty every such text begins with it. `in_lines`: see `Regex.compile_for_lines`."""
 
     search: Callable[[str], bool]
     prefix: str
+    in_lines: Callable[[str], bool] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,7 @@ def _regex(pattern: Any, flags: Any) -> Matches:
 
 def text_test(regex: Regex) -> Matches:
     """The test for a regular expression. Raises `QueryError` if that is wrong."""
-    return Matches(regex.compile(), regex.prefix)
+    return Matches(regex.compile(), regex.prefix, regex.compile_for_lines())
 
 
 def _range_of(place: Place, network: Network) -> Range:

@@ -92,7 +92,7 @@ class Planner:
     def _matches(self, place: Place, test: Matches) -> Where:
         if place.kind.rank != TEXT:
             return And((_has(place), self._ask(place, test)))
-        in_index = TextMatches(place.path, test.search, test.prefix)
+        in_index = _text_matches(place, test)
         return Or((in_index, self._among_long(place, test)))
 
     def _range(self, place: Place, test: Range) -> Where:
@@ -202,6 +202,10 @@ def _between(place: Place, test: Range) -> Between:
     )
 
 
+def _text_matches(place: Place, test: Matches) -> TextMatches:
+    return TextMatches(place.path, test.search, test.prefix, test.in_lines)
+
+
 def _has(place: Place) -> Where:
     has = Has(place.path)
     return Or((has, Has(long_path(place.path)))) if place.kind.rank == TEXT else has
@@ -265,7 +269,7 @@ def _necessary_of_free(place: Place, test: Test) -> Where:
     if isinstance(test, Range) and _rank(test) not in _WITHOUT_KEY:
         found = _between(place, test)
     elif isinstance(test, Matches):
-        found = TextMatches(place.path, test.search, test.prefix)
+        found = _text_matches(place, test)
     elif isinstance(test, In) and all(value[0] not in _WITHOUT_KEY for value in test.values):
         ranges = tuple(_between(place, part) for part in test.ranges)
         found = Or((OneOf(place.path, tuple(map(_key, test.values))), *ranges))

@@ -13,6 +13,7 @@ from dp3.store.snapshots import Key
 from dp3.store.sqlite.asking import FALSE, TRUE, Question
 from dp3.store.sqlite.keys import FIRST_BYTES, FIRST_TEXT, kind_of, prefix_end, storable
 from dp3.store.sqlite.paths import Paths
+from dp3.store.sqlite.texts import Texts
 
 COUNTED = 20_000
 """Candidates are counted up to here, in 1 ms; more are no use to start from."""
@@ -42,6 +43,12 @@ class Condition:
     unique: bool = False
     weight: int = 0
     tests: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def counted(self) -> int | None:
+        """For how many entities it holds, deleted ones included, if its weight tells."""
+        is_exact = self.unique and self.rest == TRUE and self.weight <= COUNTED
+        return self.weight if is_exact else None
 
     def entities(self) -> str:
         """A SELECT of all candidates, each once."""
@@ -125,9 +132,8 @@ class Compiler:
         first, end = where.prefix or FIRST_TEXT, prefix_end(where.prefix)
         if lazy:
             return self._tested_text(where.path, where.test, first, end)
-        place = (self._paths.id(where.path), first, end)
-        texts = self._question.connection.execute(self._sql["texts"], place)
-        matching = [text for (text,) in texts if where.test(text)]
+        texts = Texts(self._question, self._sql, self._paths.id(where.path))
+        matching = texts.matching(where, first, end)
         if len(matching) <= MAX_KEYS:
             return self._one_of(where.path, matching)
         return self._tested_text(where.path, frozenset(matching).__contains__, first, end)

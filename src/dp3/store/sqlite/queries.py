@@ -60,8 +60,9 @@ class Queries:
     def count(self, etype: str, where: Where) -> int:
         with self._asking(etype) as (question, paths):
             condition = Compiler(question, self._sql, paths).compile(where)
-            if condition.holds == TRUE and paths.not_deleted == TRUE:
-                return paths.sizes(EID).entities
+            known = paths.sizes(EID).entities if condition.holds == TRUE else condition.counted
+            if known is not None and paths.not_deleted == TRUE:
+                return known
             counted: int = question.rows(self._count(question, paths, condition)).get
             return counted
 

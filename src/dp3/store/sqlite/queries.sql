@@ -31,9 +31,15 @@ SELECT k.entity AS entity FROM current AS k NOT INDEXED WHERE k.path = {path} AN
 -- How many rows something has, counted up to a limit.
 SELECT count(*) FROM (SELECT 1 FROM ({rows}) LIMIT {limit});
 
+-- name: text_after
+-- The key so many rows further in a range of a path.
+SELECT key FROM current NOT INDEXED
+WHERE path = ? AND key >= ? AND key < ? ORDER BY key LIMIT 1 OFFSET ?;
+
 -- name: texts
--- The different keys in a range of a path.
-SELECT DISTINCT key FROM current NOT INDEXED WHERE path = ? AND key >= ? AND key < ?;
+-- The keys of all rows in a range of a path as one JSON list: fetched row by row they take twice as long, and
+-- much longer while other threads of the process are busy.
+SELECT json_group_array(key) FROM current NOT INDEXED WHERE path = ? AND key >= ? AND key < ?;
 
 -- name: smallest
 -- The key of the entity that counts for ascending order.
