@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
@@ -36,10 +37,16 @@ class Member(NamedTuple):
 
 
 class Unit(NamedTuple):
-    """Entities that hooks see together; `linked`: by records, not just each for itself."""
+    """Entities that are processed at once. `linked`: those of a group see each other by their records; the
+    groups have nothing to do with each other."""
 
-    members: Sequence[Member]
+    groups: Sequence[Sequence[Member]]
     linked: bool
+
+    @property
+    def members(self) -> Iterator[Member]:
+        """Those of all groups."""
+        return chain.from_iterable(self.groups)
 
 
 @dataclass(slots=True)
@@ -83,9 +90,12 @@ class Correlator:
     def process(self, unit: Unit) -> UnitResult:
         """Compute values, run hooks, and take what they made of the values."""
         result = UnitResult()
-        opened = list(self._opened(unit, result))
-        if unit.linked:
-            _attach(opened)
+        opened: list[_Open] = []
+        for group in unit.groups:
+            found = list(self._opened(group, unit.linked, result))
+            if unit.linked:
+                _attach(found)
+            opened += found
         by_type: dict[str, list[_Open]] = {}
         for one in opened:
             by_type.setdefault(one.member.plan.etype, []).append(one)
@@ -96,13 +106,13 @@ class Correlator:
             self._close(one, unit.linked, result)
         return result
 
-    def _opened(self, unit: Unit, result: UnitResult) -> Iterator[_Open]:
-        missing = {(member.plan.etype, member.eid) for member in unit.members if not member.entity}
-        for member in unit.members:
+    def _opened(self, group: Sequence[Member], linked: bool, result: UnitResult) -> Iterator[_Open]:
+        missing = {(member.plan.etype, member.eid) for member in group if not member.entity}
+        for member in group:
             if not (member.entity or self._plans.keep_empty):
                 continue
             try:
-                yield self._open(member, unit.linked, missing, result.effects)
+                yield self._open(member, linked, missing, result.effects)
             except Exception:
                 logger.exception("no snapshot of %s/%s in this run", member.plan.etype, member.eid)
                 if member.entity:

@@ -86,7 +86,7 @@ class Crew:
 
 def _is_small(queue: deque[Unit]) -> bool:
     """Whether there is a next unit and the worker's thread may process it."""
-    return bool(queue) and len(queue[0].members) <= LARGE_UNIT
+    return bool(queue) and sum(map(len, queue[0].groups)) <= LARGE_UNIT
 
 
 def _serve(queue: deque[Unit], process: Process) -> _Served:

@@ -29,6 +29,9 @@ from dp3.store.snapshots import Phase, Run, StoredSnapshot
 EDGES = 1_000
 """Links that are read at once."""
 
+UNIT_SIZE = 10
+"""Entities that are processed at once, if groups are small. Hooks that wait take a thread for each unit."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -50,10 +53,24 @@ class LinkedPage(NamedTuple):
     last: int | None
 
 
-def _unit(nodes: Iterable[int], members: Mapping[int, Member]) -> Unit:
+def _group(nodes: Iterable[int], members: Mapping[int, Member]) -> list[Member]:
     found = [members[node] for node in nodes if node in members]
     found.sort(key=lambda member: (member.plan.etype, eid_order(member.eid)))
-    return Unit(found, linked=True)
+    return found
+
+
+def _units(groups: Iterable[Sequence[Member]], linked: bool) -> Iterator[Unit]:
+    """Some groups at a time: what there is to do for each unit counts for little then."""
+    some: list[Sequence[Member]] = []
+    size = 0
+    for group in groups:
+        some.append(group)
+        size += len(group)
+        if size >= UNIT_SIZE:
+            yield Unit(some, linked)
+            some, size = [], 0
+    if some:
+        yield Unit(some, linked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +179,7 @@ class Work:
             members |= {node: found[entity] for node, entity in linked.entities.items() if entity in found}
             yield None
             if page.last is not None:
-                yield from self._do_units([_unit(group, members) for group in page.groups])
+                yield from self._do_units((_group(nodes, members) for nodes in page.groups), linked=True)
                 self._recorder.reach(Stage.LINKED, page.last)
                 members.clear()
                 yield None
@@ -194,7 +211,7 @@ class Work:
             yield from finished(reading)
             members = self._members(entities, reading.result())
             yield None
-            yield from self._do_units([Unit([member], linked=False) for member in members.values()])
+            yield from self._do_units(([member] for member in members.values()), linked=False)
             self._recorder.reach(Stage.HOOKED, entities[-1][0])
             yield None
 
@@ -216,7 +233,8 @@ class Work:
         if entities:
             yield entities
 
-    def _do_units(self, units: Sequence[Unit]) -> Wait:
+    def _do_units(self, groups: Iterable[Sequence[Member]], linked: bool) -> Wait:
+        units = list(_units(groups, linked))
         result = UnitResult()
         yield from self._recorder.written()
         yield from self._crew.process(units, self._process, result)
@@ -234,9 +252,19 @@ class Work:
         try:
             return self._correlator.process(unit)
         except Exception:
-            names = [f"{member.plan.etype}/{member.eid}" for member in unit.members[:3]]
-            logger.exception("no snapshots of %d entities in this run: %s, …", len(unit.members), names)
-            return UnitResult(failed=[member.entity for member in unit.members if member.entity])
+            if len(unit.groups) > 1:
+                return self._process_alone(unit)
+            (members,) = unit.groups
+            names = [f"{member.plan.etype}/{member.eid}" for member in members[:3]]
+            logger.exception("no snapshots of %d entities in this run: %s, …", len(members), names)
+            return UnitResult(failed=[member.entity for member in members if member.entity])
+
+    def _process_alone(self, unit: Unit) -> UnitResult:
+        """Each group for itself, so that a failure that is not of a hook stays with its group."""
+        result = UnitResult()
+        for group in unit.groups:
+            result.add(self._process(Unit([group], unit.linked)))
+        return result
 
     def _do_free(self, components: Components, after: int) -> Wait:
         parts = self._parts
