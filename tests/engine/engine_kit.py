@@ -94,10 +94,10 @@ def seconds(moment: datetime) -> int:
 class Engine:
     """Log and state of one application, and workers that run when they are told to."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **log_options: Any) -> None:
         self.directory = directory
         self.clock = FakeClock(START_US + 1_000 * SECOND)
-        self.log = open_log(directory, self.clock)
+        self.log = open_log(directory, self.clock, **log_options)
         self._open_state()
 
     def _open_state(self) -> None:

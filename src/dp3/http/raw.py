@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from heapq import merge
 from typing import Any
 
-from dp3.clock import to_datetime
+from dp3.engine.raw import raw_row
 from dp3.engine.unpacking import Undecodable, decode_slice
 from dp3.log.port import Entry, Lane, Log
 from dp3.model.partition import partition_of
-from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, WireTask
+from dp3.model.wire import WireTask
 from dp3.store.port import Store
 
 READ_BYTES = 1 << 20
@@ -100,17 +100,4 @@ def _task_rows(task: WireTask, query: RawQuery) -> Iterator[dict[str, Any]]:
         return
     for point in reversed(task.points):
         if query.attr in (None, point.attr) and query.src in (None, point.src):
-            yield _row(task, point)
-
-
-def _row(task: WireTask, point: WirePoint) -> dict[str, Any]:
-    return {
-        "attr": point.attr,
-        "src": point.src,
-        "v": point.v,
-        "c": None if point.c is None else point.c / CONFIDENCE_UNIT,
-        "t1": None if point.t1 is None else to_datetime(point.t1),
-        "t2": None if point.t2 is None else to_datetime(point.t2),
-        "type": task.etype,
-        "id": task.eid,
-    }
+            yield raw_row(task, point)

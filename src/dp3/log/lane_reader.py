@@ -8,7 +8,7 @@ from typing import TypeVar
 import apsw
 
 from dp3.log.framing import unframe
-from dp3.log.port import Entry, Head, Lane
+from dp3.log.port import Entry, Head, Lane, Segment
 from dp3.log.segment import SegmentMissing, Tail, sql, tail_of
 from dp3.log.segment_pool import SegmentPool
 from dp3.sqlite import FormatError
@@ -90,7 +90,22 @@ class LaneReader:
         """See `Log.append_time_after`."""
         return self.retrying(lambda: self._append_time_after(offset))
 
+    def finished(self, before_us: int) -> list[Segment]:
+        """See `Log.finished`."""
+        return self.retrying(lambda: self._finished(before_us))
+
     # -- inside --------------------------------------------------------------------------------------
+    def _finished(self, before_us: int) -> list[Segment]:
+        finished = []
+        for first in self.segments()[:-1]:
+            tail = self.tail(first)
+            if tail.append_time >= before_us:
+                break
+            if tail.offset >= first:
+                begun = self._append_time_after(first - 1)
+                finished.append(Segment(first, tail.offset, begun or tail.append_time, tail.append_time))
+        return finished
+
     def _newest(self) -> int:
         newest = self._firsts[-1] if self._firsts else 0
         while following := self._following(newest):

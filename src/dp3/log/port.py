@@ -76,6 +76,15 @@ class Head(NamedTuple):
     bytes: int
 
 
+class Segment(NamedTuple):
+    """A piece of a lane that gets no further entry: first and last offset, append times of both (µs)."""
+
+    first: int
+    last: int
+    first_us: int
+    last_us: int
+
+
 class IdempotencyConflict(ValueError):
     """The same idempotency key was used for a different request."""
 
@@ -123,6 +132,10 @@ class Log(Protocol):
 
     def version(self) -> tuple[int, ...]:
         """A cheap token that differs whenever another connection or process has appended since."""
+        ...
+
+    def finished(self, lane: Lane, before_us: int) -> list[Segment]:
+        """The segments of which every entry was appended before a moment, oldest first."""
         ...
 
     def remove_before(self, lane: Lane, offset: int) -> int:

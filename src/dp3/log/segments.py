@@ -9,7 +9,7 @@ from dp3.log.idempotency import WINDOW_US, RecentKeys
 from dp3.log.lane_reader import LaneReader
 from dp3.log.lane_version import LaneVersion
 from dp3.log.lane_writer import LaneWriter, Rotation
-from dp3.log.port import Append, Appended, Entry, Head, IdempotencyConflict, Lane, Log, OutboxSlice
+from dp3.log.port import Append, Appended, Entry, Head, IdempotencyConflict, Lane, Log, OutboxSlice, Segment
 from dp3.log.segment_pool import SegmentPool
 from dp3.sqlite import Checkpointer, sync_path
 
@@ -98,6 +98,10 @@ class SegmentLog:
     def version(self) -> tuple[int, ...]:
         """See `Log.version`."""
         return self._lane(Lane.MAIN).version.get() + self._lane(Lane.DERIVED).version.get()
+
+    def finished(self, lane: Lane, before_us: int) -> list[Segment]:
+        """See `Log.finished`."""
+        return self._lane(lane).reader.finished(before_us)
 
     def remove_before(self, lane: Lane, offset: int) -> int:
         """See `Log.remove_before`."""

@@ -7,10 +7,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from dp3.clock import Clock, SystemClock
+from dp3.config.cron import CronExpression
 from dp3.config.loading import Configuration
+from dp3.engine.archiving import Archiver, ArchiveSettings
 from dp3.engine.attempts import Attempts
 from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
@@ -37,6 +41,7 @@ from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
 from dp3.store.port import Lease, LeaseLost, LeaseRefused
 
 OUTBOX_STOP_S = 10.0
+ARCHIVE_STOP_S = 10.0
 
 GC_THRESHOLD = 50_000
 """Rows and values of a batch die by themselves; looking for cycles at every 700 of them, the default, took an
@@ -138,15 +143,31 @@ def _start(
     scheduler.add(registrar.registrations)
     scheduler.start()
     stack.callback(scheduler.stop)
+    archiver = Archiver(
+        seat.resources.log, seat.resources.store, seat.clock, seat.lease, _archive_settings(config)
+    )
+    archiver.start()
+    stack.callback(archiver.stop, ARCHIVE_STOP_S)
     seat.heartbeat.working()
     logger.info("worker %d of %d is working", identity.index, identity.processes)
     return worker
 
 
+def _archive_settings(config: Configuration) -> ArchiveSettings:
+    settings = config.history_manager.datapoint_archivation
+    older_than_us = settings.older_than // timedelta(microseconds=1)
+    return ArchiveSettings(_cron(settings.schedule), older_than_us, settings.archive_dir)
+
+
+def _cron(schedule: CronExpression) -> dict[str, Any]:
+    """The arguments of a cron trigger."""
+    return schedule.fields() | {"timezone": schedule.timezone}
+
+
 def _snapshot_settings(config: Configuration) -> SnapshotSettings:
     settings = config.snapshots
     return SnapshotSettings(
-        cron=settings.creation_rate.fields() | {"timezone": settings.creation_rate.timezone},
+        cron=_cron(settings.creation_rate),
         limits=Limits(settings.keep_empty, settings.max_component),
         threads=config.processing_core.worker_threads,
     )

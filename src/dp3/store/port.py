@@ -257,6 +257,15 @@ class Store(Protocol):
         """Number of entities by type."""
         ...
 
+    def take_job(self, lease: Lease, name: str, ttl_s: float) -> bool:
+        """Take or keep a job that only one worker does at a time, for so long; False if another one has it.
+        Raises `LeaseLost`."""
+        ...
+
+    def forget_refused(self, lane: int, until: int) -> None:
+        """Forget refused tasks of entries up to an offset: the log does not have them any more."""
+        ...
+
     def refused_between(self, lane: int, first: int, last: int) -> set[tuple[int, int]]:
         """(offset, first) of refused tasks with first ≤ offset ≤ last."""
         ...

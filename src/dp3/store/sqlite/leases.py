@@ -60,6 +60,13 @@ class Leases:
             values = {"now": self._clock.now_us(), "status": status, "epoch": lease.epoch}
             connection.execute(self._sql["heartbeat"], values)
 
+    def take_job(self, lease: Lease, name: str, ttl_s: float) -> bool:
+        with self._writer.transaction() as connection:
+            self.check(connection, lease)
+            now = self._clock.now_us()
+            values = {"name": name, "epoch": lease.epoch, "now": now, "until": now + round(ttl_s * 1e6)}
+            return bool(connection.execute(self._sql["take_job"], values).fetchall())
+
     def release(self, lease: Lease) -> None:
         with self._writer.transaction() as connection:
             connection.execute(self._sql["remove"], (lease.epoch,))

@@ -25,6 +25,14 @@ DELETE FROM lease WHERE epoch = ?;
 -- A sign of life of the holder.
 UPDATE lease SET heartbeat = :now, status = :status WHERE epoch = :epoch;
 
+-- name: take_job
+-- A job for the holder of a lease; nothing happens while another living holder has it.
+INSERT INTO job (name, epoch, until) VALUES (:name, :epoch, :until)
+ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch, until = excluded.until
+    WHERE job.epoch = excluded.epoch OR job.until <= :now
+        OR NOT EXISTS (SELECT 1 FROM lease WHERE lease.epoch = job.epoch)
+RETURNING epoch;
+
 -- name: is_held
 -- Whether the lease with this epoch has not been taken over.
 SELECT 1 FROM lease WHERE epoch = ?;

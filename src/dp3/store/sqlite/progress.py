@@ -1,14 +1,15 @@
-"""Reading how far the work has come: positions, outbox, refused tasks, counters."""
+"""How far the work has come: positions, outbox, refused tasks, counters."""
 
 from dp3.sqlite import load_statements
 from dp3.store.port import Lease, OutboxRow, PendingOutbox
-from dp3.store.sqlite.connections import Readers
+from dp3.store.sqlite.connections import Readers, Writer
 
 
 class Progress:
     """See the methods of the same names in `Store`."""
 
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
         self._readers = readers
         self._sql = load_statements("dp3.store.sqlite", "progress.sql")
 
@@ -32,6 +33,10 @@ class Progress:
     def refused_between(self, lane: int, first: int, last: int) -> set[tuple[int, int]]:
         with self._readers.state() as state:
             return set(state.execute(self._sql["refused_between"], (lane, first, last)))
+
+    def forget_refused(self, lane: int, until: int) -> None:
+        with self._writer.transaction() as connection:
+            connection.execute(self._sql["forget_refused"], (lane, until))
 
     def counters(self) -> dict[str, int]:
         with self._readers.state() as state:

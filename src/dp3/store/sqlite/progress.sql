@@ -12,6 +12,10 @@ ORDER BY id;
 -- Refused tasks of a range of entries.
 SELECT offset, first FROM refused WHERE lane = ? AND offset BETWEEN ? AND ?;
 
+-- name: forget_refused
+-- Refused tasks of entries that are gone.
+DELETE FROM refused WHERE lane = ? AND offset <= ?;
+
 -- name: counters
 -- All event counters.
 SELECT name, value FROM counter;

@@ -295,6 +295,13 @@ CREATE TABLE graph_part (
     PRIMARY KEY (run, worker, part)
 ) STRICT;
 
+-- Jobs that one worker does at a time, and until when (µs) it has them.
+CREATE TABLE job (
+    name TEXT PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- name: set_partitions
 -- Fix the number of partitions of a new state.
 INSERT INTO number VALUES ('partitions', ?);

@@ -64,7 +64,7 @@ class SqliteStore:
         letters = LetterWriter(max_dead_letters)
         self._batches = BatchWriter(self._leases, clock, letters)
         self._entities = Entities(readers)
-        self._progress = Progress(readers)
+        self._progress = Progress(writer, readers)
         self._garbage = Garbage(writer, self._leases, clock)
         self._letters = DeadLetters(readers)
         self._graphs = Graphs(writer, readers, self._leases)
@@ -125,6 +125,12 @@ class SqliteStore:
 
     def entity_counts(self) -> dict[str, int]:
         return self._entities.counts()
+
+    def take_job(self, lease: Lease, name: str, ttl_s: float) -> bool:
+        return self._leases.take_job(lease, name, ttl_s)
+
+    def forget_refused(self, lane: int, until: int) -> None:
+        self._progress.forget_refused(lane, until)
 
     def refused_between(self, lane: int, first: int, last: int) -> set[tuple[int, int]]:
         return self._progress.refused_between(lane, first, last)

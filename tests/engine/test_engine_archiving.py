@@ -1,0 +1,251 @@
+"""Raw data-points: each is in the log or in the archive, once."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine_kit import SECOND, Engine, obs, plain, task
+
+from dp3.engine import archiving
+from dp3.engine.archive_file import ArchiveDamaged
+from dp3.engine.archiving import Archiver, ArchiveSettings
+from dp3.hooks.registrar import CallbackRegistrar
+from dp3.http.raw import RawQuery, find_raw
+from dp3.log.port import Lane
+
+DAY_S = 86_400
+WEEK_US = 7 * DAY_S * SECOND
+SMALL = 300
+"""Bytes after which a segment is finished: a few entries."""
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = Engine(tmp_path, segment_bytes=SMALL)
+    yield engine
+    engine.close()
+
+
+def archive(engine: Engine, directory: Path | None, older_than_us: int = WEEK_US) -> int:
+    """Let a worker archive what is old; returns how many segments went."""
+    lease = engine.store.take_lease(0, 1, "host", 1, 15)
+    try:
+        settings = ArchiveSettings({"year": 2100}, older_than_us, directory)
+        return Archiver(engine.log, engine.store, engine.clock, lease, settings).run()
+    finally:
+        engine.store.release_lease(lease)
+
+
+def archived(directory: Path) -> list[dict[str, Any]]:
+    texts = (gzip.decompress(path.read_bytes()) for path in sorted(directory.glob("*.jsonl.gz")))
+    return [json.loads(line) for text in texts for line in text.splitlines()]
+
+
+def in_log(engine: Engine) -> list[dict[str, Any]]:
+    return [
+        row
+        for etype in ("a", "b")
+        for row in find_raw(engine.log, engine.store, RawQuery(etype, limit=0))["data"]
+    ]
+
+
+def values(rows: list[dict[str, Any]]) -> Counter[int]:
+    return Counter(row["v"] for row in rows)
+
+
+def with_old_data(engine: Engine, points: int = 40) -> None:
+    for v in range(points):
+        engine.send(task(f"e{v % 7}", obs(v)))
+    engine.work()
+    engine.clock.advance(8 * DAY_S)
+    engine.send(task("new", obs(points)))
+    engine.work()
+
+
+def test_every_data_point_is_in_the_archive_or_in_the_log_once(engine: Engine, tmp_path: Path) -> None:
+    with_old_data(engine)
+    assert archive(engine, tmp_path / "archive") > 5
+    old, new = values(archived(tmp_path / "archive")), values(in_log(engine))
+    assert old + new == Counter(range(41))
+    assert len(old) > 30
+
+
+def test_archived_data_points_have_the_form_in_which_they_are_sent(engine: Engine, tmp_path: Path) -> None:
+    engine.send(task("e", obs(3), plain("p", 5)))
+    with_old_data(engine)
+    archive(engine, tmp_path)
+    observed, stored = archived(tmp_path)[:2]
+    moment = "2020-09-13T12:26:43Z"
+    assert observed == {
+        "attr": "o", "src": None, "v": 3, "c": 1.0, "t1": moment, "t2": moment, "type": "a", "id": "e",
+    }  # fmt: skip
+    assert stored == observed | {"attr": "p", "v": 5, "c": None, "t1": None, "t2": None}
+
+
+def test_an_application_with_plain_values_only_is_archived_too(engine: Engine, tmp_path: Path) -> None:
+    for v in range(40):
+        engine.send(task("e", plain("p", v)))
+    engine.work()
+    engine.clock.advance(8 * DAY_S)
+    engine.send(task("e", plain("p", 40)))
+    engine.work()
+    assert archive(engine, tmp_path / "archive") > 2
+    assert values(archived(tmp_path / "archive")) + values(in_log(engine)) == Counter(range(41))
+
+
+def test_files_are_named_after_the_times_of_what_is_in_them(engine: Engine, tmp_path: Path) -> None:
+    with_old_data(engine)
+    archive(engine, tmp_path)
+    first = min(tmp_path.glob("*.gz")).name
+    assert first.startswith("dp-log-20200913T122640--20200913T1226")
+    assert first.endswith(".main-1.jsonl.gz")
+
+
+def test_what_is_not_processed_stays(engine: Engine, tmp_path: Path) -> None:
+    for v in range(40):
+        engine.send(task("e", obs(v)))
+    engine.clock.advance(8 * DAY_S)
+    engine.send(task("e", obs(40)))
+    assert archive(engine, tmp_path / "archive") == 0
+    assert not (tmp_path / "archive").exists()
+
+
+def test_what_is_young_stays(engine: Engine, tmp_path: Path) -> None:
+    with_old_data(engine)
+    assert archive(engine, tmp_path / "archive", older_than_us=9 * DAY_S * SECOND) == 0
+
+
+def test_without_a_directory_old_data_is_removed_only(engine: Engine) -> None:
+    with_old_data(engine)
+    assert archive(engine, None) > 5
+    assert len(in_log(engine)) < 10
+    assert engine.values("e0")["o"][0] == (0, 0), "profiles keep what they have"
+
+
+def test_refused_tasks_are_not_archived_and_forgotten(engine: Engine, tmp_path: Path) -> None:
+    def register(registrar: CallbackRegistrar) -> None:
+        registrar.register_allow_entity_creation_hook(lambda eid, task: eid != "e1", "a")
+
+    for v in range(40):
+        engine.send(task(f"e{v % 2}", obs(v)))
+    engine.work(register)
+    engine.clock.advance(8 * DAY_S)
+    engine.send(task("e0", obs(40)))
+    engine.work(register)
+    archive(engine, tmp_path)
+    assert {row["id"] for row in archived(tmp_path)} == {"e0"}
+    last = engine.log.read(Lane.MAIN, 0, 1)[0].offset
+    assert engine.store.refused_between(Lane.MAIN, 0, last - 1) == set()
+
+
+def test_one_worker_archives_at_a_time(engine: Engine, tmp_path: Path) -> None:
+    with_old_data(engine)
+    lease = engine.store.take_lease(1, 2, "host", 1, 15)
+    other = engine.store.take_lease(0, 2, "host", 1, 15)
+    assert engine.store.take_job(lease, archiving.JOB, archiving.JOB_TTL_S)
+    settings = ArchiveSettings({"year": 2100}, WEEK_US, tmp_path / "archive")
+    archiver = Archiver(engine.log, engine.store, engine.clock, other, settings)
+    assert archiver.run() == 0
+    engine.store.release_lease(lease)
+    assert archiver.run() > 0
+
+
+@pytest.mark.parametrize("moment", ["written", "kept"])
+def test_after_a_failure_at_any_moment_the_next_time_completes_it(
+    engine: Engine, tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_old_data(engine)
+    directory = tmp_path / "archive"
+
+    def fail(*args: Any) -> Any:
+        raise OSError("the disk is gone")
+
+    with monkeypatch.context() as patched:
+        if moment == "written":
+            patched.setattr(Path, "rename", fail)
+        else:
+            patched.setattr(engine.store, "make_durable", fail)
+        with pytest.raises(OSError, match="the disk is gone"):
+            archive(engine, directory)
+    assert values(in_log(engine)) == Counter(range(41)), "nothing is removed"
+    archive(engine, directory)
+    assert values(archived(directory)) + values(in_log(engine)) == Counter(range(41))
+    assert list(directory.glob("*.partial")) == []
+
+
+def test_a_file_that_does_not_give_back_what_was_written_keeps_the_log(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_old_data(engine)
+    sync = archiving.write_archive.__globals__["sync_path"]
+
+    def damage(path: Path) -> None:
+        sync(path)
+        if path.suffix == ".partial":
+            os.truncate(path, path.stat().st_size - 1)
+
+    monkeypatch.setitem(archiving.write_archive.__globals__, "sync_path", damage)
+    with pytest.raises(ArchiveDamaged):
+        archive(engine, tmp_path / "archive")
+    assert values(in_log(engine)) == Counter(range(41))
+    assert list((tmp_path / "archive").iterdir()) == []
+
+
+ARCHIVE = """
+import os
+import sys
+from pathlib import Path
+from dp3.clock import FakeClock
+from dp3.engine.archiving import Archiver, ArchiveSettings
+from dp3.log.segments import open_log
+from dp3.store.sqlite import open_store
+directory, now, bytes_ = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+clock = FakeClock(now)
+log, store = open_log(directory, clock, segment_bytes=bytes_), open_store(directory / "state", clock)
+lease = store.take_lease(0, 1, "host", os.getpid(), 15)
+settings = ArchiveSettings({"year": 2100}, int(sys.argv[4]), directory / "archive")
+print("begin", flush=True)
+Archiver(log, store, clock, lease, settings).run()
+"""
+
+
+def test_killed_at_any_moment_it_loses_and_repeats_nothing(engine: Engine, tmp_path: Path) -> None:
+    with_old_data(engine, points=600)
+    directory, removed = tmp_path / "archive", 0
+    for kill_after_ms in (1, 50, 100, 150, 200, 300, 400):
+        program: list[Any] = [
+            sys.executable,
+            "-c",
+            ARCHIVE,
+            tmp_path,
+            engine.clock.now_us(),
+            SMALL,
+            1,
+            WEEK_US,
+        ]
+        process = subprocess.Popen([str(word) for word in program], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        wait_ms(kill_after_ms)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        removed = max(removed, 601 - len(in_log(engine)))
+    assert removed, "it got somewhere"
+    archive(engine, directory)
+    assert values(archived(directory)) + values(in_log(engine)) == Counter(range(601))
+
+
+def wait_ms(ms: float) -> None:
+    end = time.monotonic() + ms / 1e3
+    while time.monotonic() < end:
+        pass
