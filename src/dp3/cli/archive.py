@@ -1,0 +1,96 @@
+"""`dp3 archive`: data-points of the archive, fed back."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from dp3.cli.common import fail
+from dp3.client import Client, ClientError
+from dp3.common.utils import batched
+
+BATCH = 1_000
+GZIP_MAGIC = b"\x1f\x8b"
+READ_BYTES = 1 << 20
+
+Files = Annotated[
+    list[Path],
+    typer.Argument(help="Files of the archive (.jsonl.gz or .jsonl).", exists=True, dir_okay=False),
+]
+Url = Annotated[str, typer.Option("--url", "-u", envvar="DP3_URL", help="Where the API is.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    group = typer.Typer(help="The archive of raw data-points.", no_args_is_help=True)
+    group.callback()(_group)
+    group.command("replay")(replay)
+    app.add_typer(group, name="archive")
+
+
+def _group() -> None:
+    """Keeps `replay` a command of its own though it is the only one."""
+
+
+def replay(files: Files, url: Url = "http://127.0.0.1:5000") -> None:
+    """Send archived data-points to the platform again, in their order. What was sent within the last 24 hours
+    is not added twice, so a replay that was interrupted can simply be repeated.
+
+    Files with `derived` in their name hold what hooks returned: do not replay them where the same modules
+    run, they return it again.
+    """
+    client = Client(url)
+    with Progress(console=Console(stderr=True)) as progress:
+        for file in files:
+            task = progress.add_task(file.name, total=None)
+            sent = 0
+            for key, batch in _batches(file):
+                _send(client, file, key, batch)
+                sent += len(batch)
+                progress.update(task, completed=sent, description=f"{file.name}: {sent:,}")
+            progress.update(task, total=sent)
+            typer.echo(f"{file}: {sent} data-points")
+
+
+def _batches(file: Path) -> Iterator[tuple[str, list[tuple[int, dict[str, Any]]]]]:
+    """Numbered data-points, with a key that is the same whenever the file is replayed."""
+    digest = _digest(file)
+    for number, batch in enumerate(batched(_points(file), BATCH)):
+        yield f"archive-{digest}-{number}", list(batch)
+
+
+def _digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as content:
+        while part := content.read(READ_BYTES):
+            digest.update(part)
+    return digest.hexdigest()[:32]
+
+
+def _points(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, data-point) without what it does not have."""
+    with file.open("rb") as begun:
+        packed = begun.read(2) == GZIP_MAGIC
+    number = 0
+    try:
+        with gzip.open(file, "rb") if packed else file.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    point = json.loads(line)
+                    yield number, {name: value for name, value in point.items() if value is not None}
+    except (OSError, EOFError, ValueError, AttributeError) as error:
+        raise fail(f"{file}:{number}: expected one data-point as JSON in each line: {error}", 1) from None
+
+
+def _send(client: Client, file: Path, key: str, batch: list[tuple[int, dict[str, Any]]]) -> None:
+    try:
+        client.send([point for _, point in batch], idempotency_key=key)
+    except ClientError as error:
+        lines = f"{batch[0][0]}-{batch[-1][0]}"
+        raise fail(f"{file}:{lines}: not accepted, nothing of these lines was stored: {error}", 1) from None
