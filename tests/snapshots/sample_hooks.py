@@ -1,4 +1,4 @@
-"""Correlation hooks of all kinds that an application may have, good ones and bad ones.
+"""Correlation hooks that change values, of all kinds that an application may have, good ones and bad ones.
 
 Functions of their arguments alone, so the engine and the naive model can call the same ones. What they
 write to other entities does not depend on the order in which entities of a type come.
@@ -15,19 +15,19 @@ Paths = Sequence[Sequence[str]]
 
 
 class SampleHook(NamedTuple):
-    """What is registered; `needs` are attributes (of any type) without which the paths lead nowhere."""
+    """`register` does it; `needs` are attributes (of any type) without which the hook has no place."""
 
-    call: Callable[[str, Values], None]
-    etype: str
-    depends_on: Paths
-    may_change: Paths
+    register: Callable[[CallbackRegistrar], None]
     needs: frozenset[tuple[str, str]]
 
     def fits(self, model: ModelSpec) -> bool:
         return self.needs <= model.attributes.keys()
 
-    def register(self, registrar: CallbackRegistrar) -> None:
-        registrar.register_correlation_hook(self.call, self.etype, self.depends_on, self.may_change)
+
+def sample(register: Callable[[CallbackRegistrar], None], *needs: str) -> SampleHook:
+    """`needs`: `"etype.attr"`."""
+    places = (need.split(".") for need in needs)
+    return SampleHook(register, frozenset((etype, attr) for etype, attr in places))
 
 
 def records(value: Any) -> Iterator[Values]:
@@ -63,6 +63,10 @@ def sum_through_mirror(etype: str, values: Values) -> None:
 
 def names_through_mirror_and_link(etype: str, values: Values) -> None:
     values["q"] = ",".join(sorted(_texts(record.get("as"), "s") for record in records(values.get("bs"))))
+
+
+def name_of_the_way_back(etype: str, values: Values) -> None:
+    values["q"] = _texts(values.get("back"), "s")
 
 
 def mark_the_linked(etype: str, values: Values) -> None:
@@ -131,11 +135,13 @@ def not_to_be_stored(etype: str, values: Values) -> None:
 def _hook(
     call: Callable[[str, Values], None], etype: str, depends_on: Paths, may_change: Paths, *needs: str
 ) -> SampleHook:
-    places = (need.split(".") for need in needs)
-    return SampleHook(call, etype, depends_on, may_change, frozenset((etype, attr) for etype, attr in places))
+    def register(registrar: CallbackRegistrar) -> None:
+        registrar.register_correlation_hook(call, etype, depends_on, may_change)
+
+    return sample(register, *needs)
 
 
-SAMPLE_HOOKS = (
+CHANGING_HOOKS = (
     _hook(score_of_neighbours, "a", [["l", "p"]], [["score"]], "a.l", "b.p", "a.score"),
     _hook(far_over_two_links, "a", [["lp", "c", "q"]], [["far"]], "a.lp", "b.c", "c.q", "a.far"),
     _hook(sum_through_mirror, "b", [["as", "p"]], [["n"]], "b.as", "a.p", "b.n"),
@@ -149,6 +155,7 @@ SAMPLE_HOOKS = (
     _hook(replaced_link, "a", [["p"]], [["lp"]], "a.p", "a.lp"),
     _hook(longer_list, "a", [["p"]], [["l"]], "a.p", "a.l"),
     _hook(more_than_attributes, "a", [["p"]], [], "a.p"),
+    _hook(name_of_the_way_back, "c", [["back", "s"]], [["q"]], "c.back", "a.s", "c.q"),
     _hook(fails_in_the_middle, "a", [["p"]], [["score"]], "a.p", "a.score"),
     _hook(not_to_be_stored, "a", [], [["s"]], "a.s"),
 )

@@ -6,7 +6,9 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from sample_hooks import SAMPLE_HOOKS, SampleHook
+from naive_rules import Rules
+from sample_hooks import CHANGING_HOOKS, SampleHook
+from telling_hooks import TELLING_HOOKS
 
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.spec import ModelSpec
@@ -17,6 +19,14 @@ EIDS: Mapping[str, Sequence[int | str]] = {"a": ("a1", "a2", "a3"), "b": (1, 2, 
 
 _ALWAYS = {"a.p", "a.l", "b.p"}
 
+LOAD = {
+    "name": "x",
+    "type": "timeseries",
+    "timeseries_type": "regular",
+    "timeseries_params": {"time_step": "1s"},
+    "series": {"who": {"data_type": "int"}, "load": {"data_type": "int"}},
+}
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -26,9 +36,12 @@ class Setting:
     registrar: CallbackRegistrar
     keep_empty: bool = True
 
+    def rules(self) -> Rules:
+        return Rules(self.model, self.registrar.registrations, self.keep_empty)
+
 
 @cache
-def setting(number: int, *, hooks: bool = True) -> Setting:
+def setting(number: int) -> Setting:
     """One of `SETTINGS`. Attributes come and go; those of one name always have values of the same type, so
     that data of earlier configurations fits."""
     random = Random(number)
@@ -38,9 +51,13 @@ def setting(number: int, *, hooks: bool = True) -> Setting:
         "c": _entity(random, "c", "string", _attributes_of_c(random)),
     }
     model = ModelSpec(config)
-    fitting = [hook for hook in SAMPLE_HOOKS if hook.fits(model)]
-    chosen = random.sample(fitting, min(len(fitting), random.choice([0, 1, 2, 3, 6]))) if hooks else []
+    chosen = [*_some(random, CHANGING_HOOKS, model), *_some(random, TELLING_HOOKS, model)]
     return Setting(model, registered(model, chosen), keep_empty=random.random() < 0.75)
+
+
+def _some(random: Random, hooks: Sequence[SampleHook], model: ModelSpec) -> list[SampleHook]:
+    fitting = [hook for hook in hooks if hook.fits(model)]
+    return random.sample(fitting, min(len(fitting), random.choice([0, 0, 1, 2, 4])))
 
 
 def registered(model: ModelSpec, hooks: Sequence[SampleHook]) -> CallbackRegistrar:
@@ -78,6 +95,9 @@ def _attributes_of_a(random: Random) -> dict[str, dict[str, Any]]:
         "lp": plain(random.choice(["link<b,int>", "link<b,int ;mirror=aps>"])),
         "la": plain(random.choice(["array<link<a>>", "array<link<a;mirror=fans>>"])),
         "lo": _observed(random, "array<link<c>>", multi_value=True),
+        "load": LOAD,
+        "told": plain("int"),
+        "heard": observations("string", 0, 3_600, multi_value=random.random() < 0.5),
         "score": plain("int"),
         "far": plain("string"),
     }
@@ -85,7 +105,8 @@ def _attributes_of_a(random: Random) -> dict[str, dict[str, Any]]:
 
 def _attributes_of_b(random: Random) -> dict[str, dict[str, Any]]:
     to_c = random.choice(["link<c>", "link<c;mirror=bs>"])
-    return {"p": plain("int"), "n": plain("int"), "c": _observed(random, to_c)}
+    heard = observations("string", 3_600, 3_600, multi_value=True)
+    return {"p": plain("int"), "n": plain("int"), "c": _observed(random, to_c), "heard": heard}
 
 
 def _attributes_of_c(random: Random) -> dict[str, dict[str, Any]]:

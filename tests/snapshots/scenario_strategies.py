@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 from sample_settings import EIDS, SETTINGS, setting
 
-from dp3.model.attrspec import AttrSpecObservations, AttrSpecReadOnly
+from dp3.model.attrspec import AttrSpecObservations, AttrSpecReadOnly, AttrSpecTimeseries
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint
 from dp3.store.query import And, Between, Has, Not, OneOf, Or, TextMatches, Where
 
@@ -68,14 +68,21 @@ class Restart:
 
 
 @dataclass(frozen=True)
-class BrokenRun:
-    """A snapshot run in which the workers end after some pieces; then come those of `restart`."""
+class Moment:
+    """In the midst of a run: after some of its smallest pieces, done by these workers, something happens."""
 
-    pieces: int
-    restart: Restart
+    pieces: tuple[int, ...]
+    then: Put | Delete | Restart
 
 
-Action = Put | Delete | Wait | Run | BrokenRun | Restart
+@dataclass(frozen=True)
+class BusyRun:
+    """A snapshot run while other things happen."""
+
+    moments: tuple[Moment, ...]
+
+
+Action = Put | Delete | Wait | Run | BusyRun | Restart
 
 
 def _link(etype: str) -> st.SearchStrategy[dict[str, Any]]:
@@ -97,6 +104,8 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "lp": st.builds(lambda link, data: {**link, "data": data}, _link("b"), st.integers(0, 1)),
     "la": _links("a"),
     "lo": _links("c"),
+    "told": _NUMBER,
+    "heard": st.sampled_from(["a1", "o"]),
     "score": _NUMBER,
     "far": st.sampled_from(["near", "here"]),
     "n": _NUMBER,
@@ -110,7 +119,12 @@ _CONFIDENCES = st.sampled_from(
 )
 
 
-def _observation(attr: str, v: Any, begin: int, length: int, c: int) -> WirePoint:
+_LOADS = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 2)), min_size=1, max_size=2).map(
+    lambda rows: {"who": [who for who, _ in rows], "load": [load for _, load in rows]}
+)
+
+
+def _observation(attr: str, v: Any, begin: int, length: int, c: int | None) -> WirePoint:
     return WirePoint(attr, v, begin * SECOND_US, (begin + length) * SECOND_US, c)
 
 
@@ -118,8 +132,10 @@ def _observation(attr: str, v: Any, begin: int, length: int, c: int) -> WirePoin
 def _points(number: int, etype: str) -> st.SearchStrategy[tuple[WirePoint, ...]]:
     points = []
     for name, spec in setting(number).model.attribs(etype).items():
-        if isinstance(spec, AttrSpecObservations):
-            times = st.integers(-6, 6), st.integers(0, 5)
+        times = st.integers(-6, 6), st.integers(0, 5)
+        if isinstance(spec, AttrSpecTimeseries):
+            points.append(st.builds(_observation, st.just(name), _LOADS, *times, st.none()))
+        elif isinstance(spec, AttrSpecObservations):
             points.append(st.builds(_observation, st.just(name), _VALUES[name], *times, _CONFIDENCES))
         elif not isinstance(spec, AttrSpecReadOnly):
             points.append(st.builds(WirePoint, st.just(name), _VALUES[name]))
@@ -144,6 +160,23 @@ _WAITS = st.builds(Wait, st.integers(0, 6), st.sampled_from([0, 0, -1, 1]))
 _RESTARTS = st.builds(Restart, st.integers(0, SETTINGS - 1), st.integers(1, 3))
 
 
+_PIECES = st.lists(st.integers(0, 2), max_size=40).map(tuple)
+
+
+@st.composite
+def _busy_runs(draw: st.DrawFn, restart: Restart) -> tuple[BusyRun, Restart]:
+    """With what the workers have been started with last."""
+    moments = []
+    for _ in range(draw(st.integers(1, 3))):
+        then = draw(st.one_of(_tasks(restart.setting), st.sampled_from([restart, None])))
+        if then is None:
+            then = draw(_RESTARTS)
+        if isinstance(then, Restart):
+            restart = then
+        moments.append(Moment(draw(_PIECES), then))
+    return BusyRun(tuple(moments)), restart
+
+
 @st.composite
 def scenarios(draw: st.DrawFn) -> list[Action]:
     """Begins with a `Restart` and ends with a `Run`; settings are given by number."""
@@ -151,17 +184,15 @@ def scenarios(draw: st.DrawFn) -> list[Action]:
     actions: list[Action] = [restart]
     for _ in range(draw(st.integers(1, 5))):
         actions += draw(st.lists(_tasks(restart.setting), max_size=8))
-        for _ in range(draw(st.integers(1, 2))):
+        run: Run | BusyRun = Run()
+        if draw(st.booleans()):
+            run, restart = draw(_busy_runs(restart))
+        actions += [draw(_WAITS), run]
+        if draw(st.integers(0, 2)) == 0:
             actions += [draw(_WAITS), Run()]
-        change = draw(st.sampled_from([None, None, None, None, Restart, BrokenRun]))
-        if change is not None:
-            before, restart = restart, draw(_RESTARTS)
-        if change is Restart:
+        if draw(st.integers(0, 5)) == 0:
+            restart = draw(_RESTARTS)
             actions.append(restart)
-        elif change is BrokenRun:
-            actions += [draw(st.sampled_from([before, restart])), draw(_WAITS)]
-            restart = draw(st.sampled_from([before, restart]))
-            actions.append(BrokenRun(draw(st.integers(0, 25)), restart))
     return [*actions, Run()]
 
 

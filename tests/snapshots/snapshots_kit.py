@@ -1,6 +1,6 @@
 """An application in one process, all real: log, state, worker and snapshot work, stepped by the test."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -8,14 +8,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
-from sample_settings import Setting
+from sample_settings import EIDS, Setting
 from workers_kit import NEVER, PARTITIONS, Cluster, OneWorker
 
-from dp3.engine.snapshots import phases
+from dp3.engine.snapshots import loading, phases, work
 from dp3.engine.snapshots.doc import decode_doc, expand
 from dp3.engine.snapshots.plans import Limits
 from dp3.engine.snapshots.setup import SnapshotSettings
-from dp3.log.port import Append
+from dp3.log.port import Append, Appended, Entry, Lane
 from dp3.model.partition import partition_of
 from dp3.model.wire import WirePoint, WireTask, encode_tasks
 from dp3.store.query import EVERYTHING, Where
@@ -35,7 +35,9 @@ Doc = dict[str, Any]
 
 @contextmanager
 def an_application() -> Iterator["Application"]:
-    with TemporaryDirectory() as directory:
+    """Few links and entities are read at once, so that even small ones take many pieces."""
+    small = patch.multiple(loading, FIRST_PAGE=1, LARGEST_PAGE=2), patch.object(work, "EDGES", 1)
+    with TemporaryDirectory() as directory, small[0], small[1]:
         application = Application(Path(directory))
         try:
             yield application
@@ -61,7 +63,8 @@ class Application:
         self._cluster.processes = processes
         settings = SnapshotSettings(NEVER, Limits(keep_empty=setting.keep_empty))
         self._workers = [
-            OneWorker(self._cluster, index, setting.registrar, settings) for index in range(processes)
+            OneWorker(self._cluster, index, setting.registrar, settings, threads=False)
+            for index in range(processes)
         ]
 
     def _end_workers(self) -> None:
@@ -86,14 +89,16 @@ class Application:
     def wait_until(self, us: int) -> None:
         self.wait(us - self.now_us)
 
-    def send(self, etype: str, eid: int | str, *points: WirePoint, delete: bool = False) -> None:
-        """Put a task into the log."""
+    def send(self, etype: str, eid: int | str, *points: WirePoint, delete: bool = False) -> int:
+        """Put a task into the log; returns the append time."""
         task = WireTask(etype, eid, list(points), delete=delete)
-        self.log.append([Append([{partition_of(etype, eid, PARTITIONS): encode_tasks([task])}])])
+        [added] = self.log.append([Append([{partition_of(etype, eid, PARTITIONS): encode_tasks([task])}])])
+        assert isinstance(added, Appended)
         self.wait(APPEND_US)
+        return added.append_time
 
     def run(self) -> Run:
-        """A snapshot run from its beginning to its end."""
+        """A snapshot run from its beginning to its end, while nothing is read from the log."""
         begun = self.begin_run()
         self.finish_run()
         run = self.last_run()
@@ -101,35 +106,55 @@ class Application:
         assert run.status == "complete", run
         return run
 
-    def finish_run(self) -> None:
-        self._go_on(MOST_STEPS)
-        assert self.store.open_run() is None
-
-    def last_run(self) -> Run:
-        return self.store.last_runs(1)[0]
-
     def begin_run(self) -> Run:
         run = self._workers[-1].snapshots.request()
         assert run is not None
         return run
 
-    def _go_on(self, steps: int) -> None:
-        """Step all workers through the open run, `steps` times or until it is over. Nothing arrives."""
-        for _ in range(steps):
+    def finish_run(self) -> None:
+        for _ in range(MOST_STEPS):
             if self.store.open_run() is None:
                 return
             for worker in self._workers:
-                worker.snapshots.step(partial(self._offsets, worker), patient=True)
+                self._go_on(worker)
+        raise AssertionError("the run does not end")
 
-    def go_on_slowly(self, pieces: int) -> None:
-        """Go on with the open run, at most so many times by the smallest piece that there is."""
+    def last_run(self) -> Run:
+        return self.store.last_runs(1)[0]
+
+    def _go_on(self, worker: OneWorker) -> None:
+        worker.snapshots.step(partial(self._offsets, worker), patient=True)
+
+    def go_on_slowly(self, workers: Iterable[int]) -> None:
+        """Go on with the open run by the smallest pieces that there are, each done by the worker named."""
         with patch.object(phases, "SLICE_S", 0.0):
-            self._go_on(pieces)
+            for index in workers:
+                self._go_on(self._workers[index % len(self._workers)])
+
+    def drain(self) -> list[Entry]:
+        """Bring the tasks of hooks to the log; returns what came to it."""
+        before = self.log.head(Lane.DERIVED).offset
+        for worker in self._workers:
+            while worker.drain():
+                pass
+        self.wait(APPEND_US)
+        return self._cluster.derived_after(before)
 
     def process(self) -> None:
         """Let the workers do everything that waits."""
         while any(worker.step() for worker in self._workers):
             pass
+
+    def take_in(self) -> None:
+        """Let the workers read all that is in the log; a batch is followed by a piece of the run."""
+        with patch.object(phases, "SLICE_S", 0.0):
+            for worker in self._workers:
+                while self._is_behind(worker):
+                    worker.step()
+
+    def _is_behind(self, worker: OneWorker) -> bool:
+        offsets = self._offsets(worker)
+        return any(offsets[lane] < self.log.head(lane).offset for lane in Lane)
 
     # -- what readers see ----------------------------------------------------------------------------
     def snapshots(self, etype: str, eid: int | str) -> list[tuple[int, Doc]]:
@@ -142,8 +167,11 @@ class Application:
         seen = [run for run in runs if run.id in covered and run.id >= rows[0].run]
         return [(run.time, expand(decode_doc(_row_at(rows, run)), run.time)) for run in seen]
 
-    def shows(self, etype: str, eid: int | str, run_time: int) -> bool:
-        return any(time == run_time for time, _ in self.snapshots(etype, eid))
+    def shown(self, run: Run) -> dict[tuple[str, str], Doc]:
+        """The snapshots of a run that is over, by entity type and id."""
+        everyone = [(etype, str(eid)) for etype, eids in EIDS.items() for eid in eids]
+        found = {ref: dict(self.snapshots(*ref)).get(run.time) for ref in everyone}
+        return {ref: doc for ref, doc in found.items() if doc is not None}
 
     def latest(self, etype: str, where: Where = EVERYTHING) -> dict[str, tuple[int, Doc]]:
         """(run time, snapshot) of all entities for which a condition holds, by id."""

@@ -1,15 +1,19 @@
 """Whatever happens to an application, its snapshots are those of the naive model."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import naive_index
 from hypothesis import given, settings
 from naive_model import NaiveModel
+from naive_outcomes import Witness
+from naive_rules import Told, told
 from sample_settings import EIDS, setting
 from scenario_strategies import (
     Action,
-    BrokenRun,
+    BusyRun,
     Delete,
+    Moment,
     Put,
     Restart,
     Run,
@@ -18,6 +22,7 @@ from scenario_strategies import (
     scenarios,
 )
 from snapshots_kit import Application, an_application
+from workers_kit import tasks_in
 
 from dp3.store.query import Where
 
@@ -34,69 +39,106 @@ class TwoLives:
     def __init__(self, engine: Application) -> None:
         self.engine = engine
         self.naive = NaiveModel()
-        self._unprocessed: list[Put | Delete] = []
+        self._unprocessed: list[tuple[Put | Delete, int]] = []
+        self._untold: Counter[Told] = Counter()
+        """Tasks that hooks returned and that have not come to the log yet."""
 
     def lead(self, actions: Sequence[Action]) -> None:
         for action in actions:
             self._act(action)
+        self._process()
 
     def _act(self, action: Action) -> None:
         match action:
             case Restart():
+                self._process()
                 self._restart(action)
-            case BrokenRun(pieces, restart):
-                self._break_run(pieces, restart)
+            case BusyRun(moments):
+                self._process()
+                self._run_through(moments)
             case Put() | Delete():
                 self._send(action)
+                if isinstance(action, Delete) or action.processed:
+                    self._process()
             case Wait():
                 self.engine.wait_until(action.moment_after(self.engine.now_us))
             case Run():
-                self.naive.run(self.engine.run().time)
+                self._untold += self.naive.run(self.engine.run().time).tasks
                 self._compare_latest()
 
-    def _break_run(self, pieces: int, restart: Restart) -> None:
-        """What is not completed of the run is not seen."""
-        self._process()
-        run = self.engine.begin_run()
-        docs = self.naive.made(run.time)
-        self.engine.go_on_slowly(pieces)
-        self._restart(restart)
-        self.engine.finish_run()
-        shown = {ref: doc for ref, doc in docs.items() if self.engine.shows(*ref, run.time)}
-        complete = self.engine.last_run().status == "complete"
-        self.naive.keep(run.time, docs if complete else shown)
-
     def _restart(self, restart: Restart) -> None:
-        self._process()
         chosen = setting(restart.setting)
         self.engine.restart(chosen, restart.processes)
-        registrations = chosen.registrar.registrations
-        self.naive.configure(chosen.model, registrations, keep_empty=chosen.keep_empty)
+        self.naive.configure(chosen.rules(), restart.processes)
 
     def _send(self, action: Put | Delete) -> None:
-        self._unprocessed.append(action)
-        if isinstance(action, Delete):
-            self.engine.send(action.etype, action.eid, delete=True)
-        else:
+        if isinstance(action, Put):
             action = action.at(self.engine.now_us)
-            self._unprocessed[-1] = action
-            self.engine.send(action.etype, action.eid, *action.points)
-        if isinstance(action, Delete) or action.processed:
-            self._process()
+            now = self.engine.send(action.etype, action.eid, *action.points)
+        else:
+            now = self.engine.send(action.etype, action.eid, delete=True)
+        self._unprocessed.append((action, now))
 
     def _process(self) -> None:
-        if self._unprocessed:
-            self.engine.process()
-        for action in self._unprocessed:
+        """All that the log has, and what hooks told, which workers read first."""
+        assert self._take_derived() == self._untold
+        self._untold.clear()
+        self.engine.process()
+        self._take_sent()
+
+    def _take_derived(self) -> Counter[Told]:
+        came: Counter[Told] = Counter()
+        for entry in self.engine.drain():
+            for task in tasks_in(entry):
+                came[told(task)] += 1
+                self.naive.put(task.etype, task.eid, task.points, entry.append_time)
+        return came
+
+    def _take_sent(self) -> None:
+        for action, now in self._unprocessed:
             if isinstance(action, Delete):
                 self.naive.delete(action.etype, action.eid)
             else:
-                self.naive.put(action.etype, action.eid, action.points)
+                self.naive.put(action.etype, action.eid, action.points, now)
         self._unprocessed.clear()
+
+    def _run_through(self, moments: Sequence[Moment]) -> None:
+        naive = self.naive
+        run = self.engine.begin_run()
+        around = naive.rules.around(naive.processes)
+        witness = Witness(naive.rules, run.time, [naive.world.copy()], around)
+        for moment in moments:
+            self.engine.go_on_slowly(moment.pieces)
+            self._happen(moment.then, witness)
+        self.engine.finish_run()
+        witness.tasks += self._take_derived()
+        self.engine.process()
+        complete = self.engine.last_run().status == "complete"
+        shown = self.engine.shown(self.engine.last_run())
+        assert witness.explains(shown, complete=complete)
+        naive.keep(run.time, shown)
+        if complete:
+            naive.complete(witness.rules)
+            self._compare_latest()
+
+    def _happen(self, then: Put | Delete | Restart, witness: Witness) -> None:
+        if isinstance(then, Restart):
+            self._restart(then)
+            witness.at_its_end += self.naive.rules.around(then.processes)
+            return
+        self._send(then)
+        if isinstance(then, Delete):
+            witness.deleted.add((then.etype, str(then.eid)))
+        witness.tasks += self._take_derived()
+        witness.worlds.append(self.naive.world.copy())
+        self.engine.take_in()
+        self._take_sent()
+        witness.worlds.append(self.naive.world.copy())
 
     def _compare_latest(self) -> None:
         for etype in EIDS:
             assert self.engine.latest(etype) == self.naive.latest(etype)
+        self.compare_index()
 
     def compare_series(self) -> None:
         for etype, eids in EIDS.items():

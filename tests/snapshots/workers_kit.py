@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +28,7 @@ from dp3.hooks.pool import DaemonPool
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.hooks.table import HookTable
 from dp3.hooks.watch import HookWatch
-from dp3.log.port import Append, Lane
+from dp3.log.port import Append, Entry, Lane
 from dp3.log.segments import open_log
 from dp3.model.partition import partition_of
 from dp3.model.spec import ModelSpec
@@ -78,11 +79,30 @@ MODEL = ModelSpec(
 Register = Callable[[CallbackRegistrar], None]
 
 
+class CallingThread(Executor):
+    """Does what is submitted before `submit` returns."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
 class OneWorker:
-    """A worker; `step` is one slice of its snapshot work."""
+    """A worker; `step` is one piece of its work, `drain` brings tasks of hooks to the log. With `threads` it
+    has some of its own, which call hooks and drain; without, nothing happens but in these methods."""
 
     def __init__(
-        self, cluster: "Cluster", index: int, registrar: CallbackRegistrar, settings: SnapshotSettings
+        self,
+        cluster: "Cluster",
+        index: int,
+        registrar: CallbackRegistrar,
+        settings: SnapshotSettings,
+        *,
+        threads: bool = True,
     ) -> None:
         store, log, clock, model = cluster.store, cluster.log, cluster.clock, registrar.model_spec
         self._store = store
@@ -91,11 +111,8 @@ class OneWorker:
         registrations = registrar.registrations
         table, guard = HookTable(registrations), Guard(HookWatch(10, 60), 100)
         hooks = TaskHooks(table, guard, model, 16, clock)
-        plans, entities, executor = (
-            make_plans(model, store, table),
-            EntityIndex(store, 1_000),
-            DaemonPool(4, "x"),
-        )
+        executor = DaemonPool(4, "x") if threads else CallingThread()
+        plans, entities = make_plans(model, store, table), EntityIndex(store, 1_000)
         self._outbox = OutboxDrainer(log, store, self.lease)
         self._attempts = Attempts(cluster.directory / f"attempt-{index}")
         self.snapshots: SnapshotWork = make_snapshot_work(
@@ -127,22 +144,29 @@ class OneWorker:
             ),
             threading.Event(),
         )
-        self._outbox.start()
+        self._threads = threads
+        if threads:
+            self._outbox.start()
 
     def step(self) -> bool:
         return self.worker.step()
+
+    def drain(self) -> bool:
+        """Returns whether there was anything in the outbox."""
+        return self._outbox.drain_some()
 
     def is_at_rest(self) -> bool:
         return self._store.open_run() is None
 
     def stop(self) -> None:
-        self._outbox.stop(10.0)
+        self.die()
         self._attempts.close()
         self._store.release_lease(self.lease)
 
     def die(self) -> None:
         """Nothing is done any more, and nobody says so."""
-        self._outbox.stop(10.0)
+        if self._threads:
+            self._outbox.stop(10.0)
 
 
 class Cluster:
@@ -196,8 +220,14 @@ class Cluster:
 
     def derived(self) -> list[WireTask]:
         """Tasks that hooks produced, as they came to the log."""
-        entries = self.log.read(Lane.DERIVED, 0, 1 << 24)
-        return [task for entry in entries for tasks in entry.slices.values() for task in decode_tasks(tasks)]
+        return [task for entry in self.derived_after(0) for task in tasks_in(entry)]
+
+    def derived_after(self, offset: int) -> list[Entry]:
+        return self.log.read(Lane.DERIVED, offset, 1 << 24)
+
+
+def tasks_in(entry: Entry) -> list[WireTask]:
+    return [task for tasks in entry.slices.values() for task in decode_tasks(tasks)]
 
 
 @contextmanager

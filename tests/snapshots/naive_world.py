@@ -1,0 +1,115 @@
+"""What was accepted, as it is known: profiles of entities and what links them. No database."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from dp3.engine.profiles import history_params
+from dp3.history import Observation
+from dp3.model.attrspec import (
+    AttrSpecClassic,
+    AttrSpecObservations,
+    AttrSpecPlain,
+    AttrSpecTimeseries,
+    AttrSpecType,
+)
+from dp3.model.spec import ModelSpec
+from dp3.model.wire import WirePoint, encode_value
+
+Ref = tuple[str, str]
+"""Entity type, entity id as text."""
+
+Doc = dict[str, Any]
+FOREVER = 1 << 62
+
+
+@dataclass(slots=True)
+class Profile:
+    """What is known of an entity since it was created; `links` has the end of (attribute, target)."""
+
+    plain: dict[str, Any] = field(default_factory=dict)
+    written: dict[str, int] = field(default_factory=dict)
+    history: dict[str, list[Observation]] = field(default_factory=dict)
+    series: dict[str, list[WirePoint]] = field(default_factory=dict)
+    links: dict[tuple[str, Ref], int] = field(default_factory=dict)
+
+    def put(self, spec: AttrSpecType, point: WirePoint, written: int) -> None:
+        """Take in a data-point that was appended at a moment. A plain value does nothing if a later one is
+        there already; from then on what it replaces does not hold any more."""
+        if isinstance(spec, AttrSpecPlain):
+            if self.written.get(spec.id, 0) > written:
+                return
+            self.written[spec.id] = written
+            replaced = {key: min(end, written) for key, end in self.links.items() if key[0] == spec.id}
+            self.links |= replaced
+        self.take(spec, point)
+        if isinstance(spec, AttrSpecClassic) and spec.is_relation:
+            self._link(spec, point)
+
+    def take(self, spec: AttrSpecType, point: WirePoint) -> None:
+        """Take in a value only."""
+        if isinstance(spec, AttrSpecTimeseries):
+            self.series.setdefault(spec.id, []).append(point)
+        elif isinstance(spec, AttrSpecObservations):
+            assert point.t1 is not None and point.t2 is not None and point.c is not None
+            seen = Observation(point.t1, point.t2, point.c, encode_value(point.v))
+            self.history.setdefault(spec.id, []).append(seen)
+        else:
+            self.plain[spec.id] = point.v
+
+    def _link(self, spec: AttrSpecClassic, point: WirePoint) -> None:
+        end = FOREVER
+        if isinstance(spec, AttrSpecObservations):
+            assert point.t2 is not None
+            end = point.t2 + history_params(spec).post
+        for link in links_in(point.v):
+            key = spec.id, (spec.relation_to, str(link["eid"]))
+            self.links[key] = max(end, self.links.get(key, end))
+
+
+@dataclass(slots=True)
+class World:
+    """The profiles of all entities that exist."""
+
+    profiles: dict[Ref, Profile] = field(default_factory=dict)
+
+    def put(self, model: ModelSpec, ref: Ref, points: Sequence[WirePoint], written: int) -> None:
+        """A task is processed that was appended at a moment; points that the model does not know are refused,
+        and of several plain values the last is the only one that ever holds."""
+        profile = self.profiles.setdefault(ref, Profile())
+        last = {point.attr: point for point in points}
+        for point in points:
+            spec = model.attributes.get((ref[0], point.attr))
+            if spec is not None and (point is last[point.attr] or not isinstance(spec, AttrSpecPlain)):
+                profile.put(spec, point, written)
+
+    def delete(self, ref: Ref) -> None:
+        self.profiles.pop(ref, None)
+
+    def copy(self) -> "World":
+        return deepcopy(self)
+
+    def edges(self, model: ModelSpec, t: int) -> Iterator[tuple[Ref, str, Ref]]:
+        """(source, attribute, target) of the links that hold at `t`."""
+        for source, profile in self.profiles.items():
+            for (attr, target), end in profile.links.items():
+                if end > t and (source[0], attr) in model.relations:
+                    yield source, attr, target
+
+    def sources(self, model: ModelSpec, target: Ref, mirror: str, t: int) -> Iterable[Ref]:
+        """Who refers to the target through the relation that is mirrored as `mirror`."""
+        return (
+            source
+            for source, attr, linked in self.edges(model, t)
+            if linked == target and model.relations[source[0], attr].mirror_as == mirror
+        )
+
+
+def links_in(value: Any) -> Iterator[Doc]:
+    """The links in a link, a list of links, or a list of lists of links."""
+    if isinstance(value, list):
+        for element in value:
+            yield from links_in(element)
+    elif isinstance(value, dict):
+        yield value
