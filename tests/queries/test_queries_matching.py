@@ -109,6 +109,13 @@ def test_all_wants_every_value_in_the_list() -> None:
     denies(HOST, {"arr": {"$all": ["x", "z"]}}, {"arr": {"$all": []}})
 
 
+def test_a_network_has_addresses_only_in_it() -> None:
+    document = {"ip": "10.0.0.2", "s": "10.0.0.2", "js": ["10.0.0.2"], "ips": ["10.0.1.1", "10.0.0.9"]}
+    network = "$$IPv4Prefix{10.0.0.0/28}"
+    says(document, {"ip": network}, {"ips": {"$in": [network]}}, {"s": {"$ne": network}})
+    denies(document, {"s": network}, {"js": network}, {"js": {"$in": [network]}}, {"ip6": network})
+
+
 def test_size_counts_elements() -> None:
     says(HOST, {"arr": {"$size": 2}}, {"ls": {"$size": 2.0}})
     denies(HOST, {"arr": {"$size": 1}}, {"n": {"$size": 1}})

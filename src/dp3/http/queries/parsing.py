@@ -1,6 +1,6 @@
 """From a filter in MongoDB's language, as JSON, to a `Condition`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dp3.http.queries.conditions import (
@@ -22,7 +22,7 @@ from dp3.http.queries.conditions import (
     Test,
 )
 from dp3.http.queries.errors import QueryError, invalid_query
-from dp3.http.queries.kinds import NONE, Comparable, type_name
+from dp3.http.queries.kinds import ADDRESS, NONE, Comparable, type_name
 from dp3.http.queries.magic import Network, replace_magic
 from dp3.http.queries.places import Place, Places
 from dp3.http.queries.regex import FLAGS, Regex
@@ -133,18 +133,13 @@ class _Parser:
         return operator
 
     def _in_one(self, place: Place, operand: Any) -> In:
-        if isinstance(operand, Network):
-            return In((), (_range_of(place, operand),))
-        return In((place.kind.of_query(operand),))
+        return _one_of(place, [operand])
 
     def _in(self, place: Place, name: str, operand: Any) -> In:
         literals = _list(name, operand)
         if any(isinstance(item, dict) and any(key.startswith("$") for key in item) for item in literals):
             raise invalid_query(f"{name} takes values, not operators")
-        return In(
-            tuple(place.kind.of_query(item) for item in literals if not isinstance(item, Network)),
-            tuple(_range_of(place, item) for item in literals if isinstance(item, Network)),
-        )
+        return _one_of(place, literals)
 
     def _range(self, place: Place, name: str, operand: Any) -> Test:
         if isinstance(operand, Network):
@@ -212,8 +207,12 @@ def text_test(regex: Regex) -> Matches:
     return Matches(regex.compile(), regex.prefix, regex.compile_for_lines())
 
 
-def _range_of(place: Place, network: Network) -> Range:
-    return Range(place.kind.of_query(network.first), place.kind.of_query(network.last))
+def _one_of(place: Place, literals: Sequence[Any]) -> In:
+    """Equal to one of the values, or in one of the networks; there are addresses only in them."""
+    values = tuple(place.kind.of_query(item) for item in literals if not isinstance(item, Network))
+    networks = [item for item in literals if isinstance(item, Network)]
+    ranges = [Range(place.kind.of_query(one.first), place.kind.of_query(one.last)) for one in networks]
+    return In(values, tuple(part for part in ranges if part.low is not None and part.low[0] == ADDRESS))
 
 
 def _list(name: str, operand: Any) -> list[Any]:
