@@ -165,7 +165,7 @@ class Engine:
             hooks=HookProcessor(hooks, plans, entities, executor, WaveLimits(batch_s, threads)),
             attempts=attempts,
             outbox=outbox,
-            control=ControlHandler(self.store, index, table, hooks, snapshots.request),
+            control=ControlHandler(self.store, index, table, hooks, snapshots.request, lambda name: {}),
             snapshots=snapshots,
             batch_limit_s=batch_s,
         )

@@ -101,6 +101,13 @@ CONFIG: dict[str, Any] = {
 MODEL = ModelSpec(CONFIG)
 
 
+SERVICES = {
+    "worker_processes": 1,
+    "wait_limit_s": 0.1,
+    "allowed_actions": ("make_snapshots", "refresh_module_config"),
+}
+
+
 class Node:
     """One application. Requests go through the real ASGI application, on one event loop."""
 
@@ -125,7 +132,7 @@ class Node:
             reader=ProfileReader(self.store, MODEL, self.clock),
             settings=ApiSettings(**(settings or {})),
             clock=self.clock,
-            **{"appender": self.appender, "worker_processes": 1, "wait_limit_s": 0.1, **services},
+            **{"appender": self.appender, **SERVICES, **services},
         )
         self.app = create_app(self.services)
         registrar = CallbackRegistrar(MODEL)
@@ -243,7 +250,7 @@ class Node:
             hooks=HookProcessor(hooks, plans, entities, executor, WaveLimits(1.0, 1)),
             attempts=attempts,
             outbox=outbox,
-            control=ControlHandler(self.store, 0, self._table, hooks, snapshots.request),
+            control=ControlHandler(self.store, 0, self._table, hooks, snapshots.request, lambda name: {}),
             snapshots=snapshots,
             batch_limit_s=1.0,
         )

@@ -311,9 +311,9 @@ GOLDEN: list[tuple[str, Any, int, Any]] = [
         error(
             "enum",
             ["path", "action"],
-            "Input should be 'make_snapshots'",
+            "Input should be 'make_snapshots' or 'refresh_module_config'",
             input="nope",
-            ctx={"expected": "'make_snapshots'"},
+            ctx={"expected": "'make_snapshots' or 'refresh_module_config'"},
         ),
     ),
     (

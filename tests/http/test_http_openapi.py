@@ -43,6 +43,7 @@ def test_every_route_is_described(shared_node: Node) -> None:
         "GET /telemetry/snapshot_summary",
         "GET /control/{action}",
         "POST /control/{action}",
+        "GET /control/results/{id}",
         "GET /deadletters",
         "GET /deadletters/{id}",
         "DELETE /deadletters/{id}",

@@ -396,8 +396,37 @@ def test_nothing_is_there_before_it_was_known(node: Node) -> None:
 def test_run_can_be_asked_for(node: Node, method: str) -> None:
     response = node.request(method, "/control/make_snapshots")
     (message,) = node.store.pending_control(0)
-    assert response.json() == {"detail": "Action sent.", "id": message.id}
+    assert response.json() == {"detail": "Action sent.", "id": str(message.id)}
     assert (message.action, message.args) == ("make_snapshots", {})
+
+
+def test_what_became_of_a_request_can_be_asked(node: Node) -> None:
+    id_ = node.post("/control/make_snapshots").json()["id"]
+    assert get(node, f"/control/results/{id_}") == {"done": False, "results": [None]}
+    node.process()
+    run = node.store.last_runs(1)[0].id
+    assert get(node, f"/control/results/{id_}") == {"done": True, "results": [{"run": run}]}
+    unknown = node.request("GET", "/control/results/17")
+    assert (unknown.status_code, "17 doesn't exist" in unknown.json()["detail"]) == (404, True)
+
+
+def test_an_action_that_is_not_allowed_is_refused(make_node: MakeNode) -> None:
+    node = make_node(allowed_actions=["refresh_module_config"])
+    refused = node.request("POST", "/control/make_snapshots")
+    assert (refused.status_code, "allowed_actions in control.yml" in refused.text) == (403, True)
+    assert node.store.pending_control(0) == []
+
+
+def test_only_enabled_modules_can_be_refreshed_by_all_workers(make_node: MakeNode) -> None:
+    node = make_node(modules=["alarm"], worker_processes=2)
+    refused = node.request("POST", "/control/refresh_module_config?module=alram")
+    assert refused.status_code == 422
+    assert "did you mean 'alarm'?" in refused.text
+    assert node.request("GET", "/control/refresh_module_config").status_code == 422
+    sent = node.post("/control/refresh_module_config?module=alarm").json()["id"]
+    messages = [node.store.pending_control(worker)[0] for worker in (0, 1)]
+    assert sent == "-".join(str(message.id) for message in messages)
+    assert {message.args["module"] for message in messages} == {"alarm"}
 
 
 def test_run_that_was_asked_for_shows_values_links_and_what_hooks_set(make_node: MakeNode) -> None:

@@ -138,7 +138,7 @@ class OneWorker:
                 hooks=HookProcessor(hooks, plans, entities, executor, WaveLimits(1.0, 1)),
                 attempts=self._attempts,
                 outbox=self._outbox,
-                control=ControlHandler(store, index, table, hooks, self.snapshots.request),
+                control=ControlHandler(store, index, table, hooks, self.snapshots.request, lambda name: {}),
                 snapshots=self.snapshots,
                 batch_limit_s=1.0,
             ),

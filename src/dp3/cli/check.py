@@ -37,7 +37,7 @@ def check(
     set_default_model(config.model)
     processes = config.processing_core.worker_processes
     try:
-        registrar, _ = register_modules(config, WorkerIdentity("check", 0, processes))
+        registrar = register_modules(config, WorkerIdentity("check", 0, processes)).registrar
     except ModuleLoadError as error:
         raise fail(str(error), 1) from None
     if hooks:

@@ -45,12 +45,14 @@ class ControlHandler:
         hooks: HookTable,
         task_hooks: TaskHooks,
         begin_run: Callable[[], Run | None],
+        refresh_config: Callable[[str], dict[str, Any]],
     ) -> None:
         self._store = store
         self._worker = worker
         self._hooks = hooks
         self._task_hooks = task_hooks
         self._begin_run = begin_run
+        self._refresh_config = refresh_config
         self._seen: int | None = None
 
     def next(self) -> ControlMessage | None:
@@ -76,6 +78,8 @@ class ControlHandler:
             result: dict[str, Any] = {"results": work.results}
         elif message.action == "make_snapshots":
             result = self._make_snapshots()
+        elif message.action == "refresh_module_config":
+            result = self._refresh_config(message.args["module"])
         else:
             logger.warning("control message %d asks for unknown action %r", message.id, message.action)
             result = {"error": f"unknown action {message.action!r}"}

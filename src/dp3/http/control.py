@@ -1,32 +1,77 @@
 """Routes that tell the workers to do something."""
 
 from enum import StrEnum
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from dp3.http.answers import Json
-from dp3.http.schemas import INVALID, ActionSent
+from dp3.http.answers import Json, invalid_value, refused
+from dp3.http.schemas import INVALID, ActionResults, ActionSent, Detail
 from dp3.http.services import Services
+from dp3.model.errors import did_you_mean
 
 FIRST_WORKER = 0
+
+MAX_MESSAGES = 1_000
+"""Ids of messages that can be asked for at once: one for each worker."""
+
+FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"model": Detail, "description": "Not allowed"}}
+UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Detail, "description": "No such request"}}
+
+Sent = Annotated[str, Path(pattern=r"^\d{1,18}(-\d{1,18})*$", description="The `id` of an answer.")]
+Module = Annotated[str | None, Query(description="Whose configuration is read again.")]
 
 
 class Action(StrEnum):
     """What can be asked for."""
 
     MAKE_SNAPSHOTS = "make_snapshots"
+    REFRESH_MODULE_CONFIG = "refresh_module_config"
 
 
 def control_routes(services: Services) -> APIRouter:
     """`/control/{action}`; asking by GET is what existing clients do."""
     router = APIRouter(prefix="/control", responses=INVALID)
 
-    def send(action: Action) -> Response:
-        """Ask for a snapshot run (`make_snapshots`). One that is under way is not disturbed."""
-        message = services.store.send_control(FIRST_WORKER, action.value, {})
-        return Json({"detail": "Action sent.", "id": message})
+    def send(action: Action, module: Module = None) -> Response:
+        """Ask for a snapshot run (`make_snapshots`; one that is under way is not disturbed), or have all
+        workers read the configuration of a module again (`refresh_module_config`)."""
+        if action not in services.allowed_actions:
+            raise refused(
+                403, f"Action '{action}' is not allowed; see allowed_actions in control.yml of the platform"
+            )
+        if action is Action.MAKE_SNAPSHOTS:
+            return _sent(services, action, [FIRST_WORKER], {})
+        _check_module(services, module)
+        return _sent(services, action, range(services.worker_processes), {"module": module})
 
-    router.get("/{action}", response_model=ActionSent)(send)
-    router.post("/{action}", response_model=ActionSent)(send)
+    def results(id: Sent) -> Response:
+        """What became of a request, for each worker; null while that has not got to it."""
+        messages = list(map(int, id.split("-")))[:MAX_MESSAGES]
+        done = services.store.control_result(messages)
+        pending = {
+            message.id
+            for worker in range(services.worker_processes)
+            for message in services.store.pending_control(worker)
+        }
+        if not all(message in done or message in pending for message in messages):
+            raise refused(404, f"Request {id} doesn't exist; results are kept for 24 h")
+        found = [done.get(message) for message in messages]
+        return Json({"done": None not in found, "results": found})
+
+    router.get("/results/{id}", response_model=ActionResults, responses=UNKNOWN)(results)
+    router.get("/{action}", response_model=ActionSent, responses=FORBIDDEN)(send)
+    router.post("/{action}", response_model=ActionSent, responses=FORBIDDEN)(send)
     return router
+
+
+def _check_module(services: Services, module: str | None) -> None:
+    if module not in services.modules:
+        near = did_you_mean(module or "", services.modules)
+        raise invalid_value(("query", "module"), f"Module '{module}' is not in enabled_modules{near}")
+
+
+def _sent(services: Services, action: Action, workers: Any, args: dict[str, Any]) -> Response:
+    ids = [services.store.send_control(worker, action.value, args) for worker in workers]
+    return Json({"detail": "Action sent.", "id": "-".join(map(str, ids))})

@@ -81,10 +81,17 @@ class TotalCount(BaseModel):
 
 
 class ActionSent(BaseModel):
-    """The workers have been told; `id` is that of the message."""
+    """The workers have been told; with the `id` one can ask what became of it."""
 
     detail: str = Field(examples=["Action sent."])
-    id: int
+    id: str
+
+
+class ActionResults(BaseModel):
+    """What became of a request: whether all workers are through, and what each says (null: not yet)."""
+
+    done: bool
+    results: list[dict[str, Any] | None]
 
 
 class SnapshotSummary(BaseModel):

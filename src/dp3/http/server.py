@@ -82,6 +82,8 @@ def _services(
         settings=config.api,
         clock=clock,
         worker_processes=worker_processes,
+        allowed_actions=config.control.allowed_actions,
+        modules=config.processing_core.enabled_modules,
         root_path=root_path,
         max_backlog=config.processing_core.log.max_backlog,
     )

@@ -1,5 +1,6 @@
 """What the HTTP layer works with."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +26,7 @@ class Services:
 
     `max_backlog`: bytes that workers may be behind before new data is refused. `wait_limit_s`: how long
     `?wait=true` and requests to workers wait at most. `root_path`: URL prefix set by a reverse proxy.
+    `allowed_actions`: what may be asked of `/control`; `modules`: names of those that are enabled.
     """
 
     model: ModelSpec
@@ -35,6 +37,8 @@ class Services:
     settings: ApiSettings
     clock: Clock
     worker_processes: int
+    allowed_actions: Collection[str] = ()
+    modules: Sequence[str] = ()
     root_path: str = ""
     max_backlog: int = 4 << 30
     wait_limit_s: float = 10.0

@@ -4,9 +4,13 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from dp3.config.loading import Configuration
+from dp3.config.loading import Configuration, ConfigurationError, load_module_config
 from dp3.config.platform import PlatformConfig
+from dp3.hooks.flags import SharedFlag
 from dp3.hooks.loading import LoadedModule, load_modules
 from dp3.hooks.registrar import CallbackRegistrar
 
@@ -22,12 +26,19 @@ class WorkerIdentity:
     processes: int
 
 
-def register_modules(
-    config: Configuration, identity: WorkerIdentity
-) -> tuple[CallbackRegistrar, list[LoadedModule]]:
+class Modules(NamedTuple):
+    """The modules of a worker, and what they registered."""
+
+    registrar: CallbackRegistrar
+    loaded: Sequence[LoadedModule]
+    platform_config: PlatformConfig
+
+
+def register_modules(config: Configuration, identity: WorkerIdentity) -> Modules:
     """Import the enabled modules and let them register their hooks. Raises `ModuleLoadError`."""
     registrar = CallbackRegistrar(config.model, update_batch_period=config.updater.update_batch_period)
 
+    @cache
     def platform_config() -> PlatformConfig:
         return PlatformConfig(
             app_name=identity.app_name,
@@ -43,7 +54,38 @@ def register_modules(
         settings.enabled_modules, settings.modules_dir, platform_config, config.tree, registrar
     )
     registrar.seal()
-    return registrar, modules
+    return Modules(registrar, modules, platform_config())
+
+
+class ModuleConfigs:
+    """Gives modules their configuration anew, from the files in `directory`."""
+
+    def __init__(self, directory: Path, modules: Modules) -> None:
+        self._directory = directory
+        self._modules = modules
+
+    def refresh(self, name: str) -> dict[str, Any]:
+        """Read the configuration of a module, call its `load_config` with it and raise its `refresh` flag.
+
+        Returns what to answer: how many objects took it, or why not. A file with mistakes changes nothing."""
+        instances = [module.instance for module in self._modules.loaded if module.name == name]
+        if not instances:
+            return {"error": f"module '{name}' is not loaded"}
+        try:
+            module_config = load_module_config(self._directory, name)
+        except (ConfigurationError, ValueError) as error:
+            return {"error": str(error)}
+        for instance in instances:
+            try:
+                instance.load_config(self._modules.platform_config, module_config)
+            except Exception as error:
+                logger.exception("load_config() of module %s failed", name)
+                return {"error": f"load_config() of module '{name}' failed: {type(error).__name__}: {error}"}
+            # A module that does not call the constructor of its base has no flag.
+            if isinstance(flag := getattr(instance, "refresh", None), SharedFlag):
+                flag.set()
+        logger.info("module %s has loaded its configuration again", name)
+        return {"done": len(instances)}
 
 
 class ModuleStopFailed(Exception):

@@ -4,7 +4,7 @@ import gc
 import logging
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,13 +28,12 @@ from dp3.engine.waves import HookProcessor, WaveLimits
 from dp3.engine.worker import Worker, WorkerParts
 from dp3.hooks.guard import Guard
 from dp3.hooks.pool import DaemonPool
-from dp3.hooks.registration import HookRegistration
 from dp3.hooks.scheduler import Scheduler
 from dp3.hooks.table import HookTable
 from dp3.hooks.watch import HookWatch
 from dp3.model.task import set_default_model
 from dp3.runtime.lease import held_lease
-from dp3.runtime.modules import WorkerIdentity, register_modules, started
+from dp3.runtime.modules import ModuleConfigs, Modules, WorkerIdentity, register_modules, started
 from dp3.runtime.paths import DataDir
 from dp3.runtime.resources import Resources, open_resources
 from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
@@ -132,13 +131,14 @@ def _start(
     seat: _Seat,
 ) -> Worker:
     """Build and start everything else; the stack stops it in reverse order."""
-    registrar, modules = register_modules(config, identity)
+    modules = register_modules(config, identity)
+    registrar = modules.registrar
     outbox = OutboxDrainer(seat.resources.log, seat.resources.store, seat.lease)
     outbox.start()
     stack.callback(outbox.stop, OUTBOX_STOP_S)
     attempts = stack.enter_context(_attempts(data.attempt(identity.index)))
-    worker = Worker(_parts(config, seat, registrar.registrations, outbox, attempts), stop)
-    stack.enter_context(started(modules))
+    worker = Worker(_parts(config, seat, modules, outbox, attempts), stop)
+    stack.enter_context(started(modules.loaded))
     scheduler = Scheduler()
     scheduler.add(registrar.registrations)
     scheduler.start()
@@ -176,11 +176,12 @@ def _snapshot_settings(config: Configuration) -> SnapshotSettings:
 def _parts(
     config: Configuration,
     seat: _Seat,
-    registrations: Sequence[HookRegistration],
+    modules: Modules,
     outbox: OutboxDrainer,
     attempts: Attempts,
 ) -> WorkerParts:
     settings, clock, store = config.processing_core, seat.clock, seat.resources.store
+    registrations = modules.registrar.registrations
     table = HookTable(registrations)
     guard = Guard(seat.watch, settings.max_tasks_per_hook)
     task_hooks = TaskHooks(table, guard, config.model, settings.max_generations, clock)
@@ -210,7 +211,14 @@ def _parts(
         hooks=HookProcessor(task_hooks, plans, entities, executor, limits),
         attempts=attempts,
         outbox=outbox,
-        control=ControlHandler(store, seat.lease.index, table, task_hooks, snapshots.request),
+        control=ControlHandler(
+            store,
+            seat.lease.index,
+            table,
+            task_hooks,
+            snapshots.request,
+            ModuleConfigs(config.path, modules).refresh,
+        ),
         snapshots=snapshots,
         batch_limit_s=limits.batch_s,
     )
