@@ -307,19 +307,19 @@ def test_batches_of_a_slow_hook_do_not_overlap_but_take_twice_the_period(
         come_due(engine)
         for _ in range(3):
             worker.step()
-        engine.send(task("meanwhile", plain("p", 1)))
+        engine.send(task("meanwhile", plain("p", 1), etype="b"))
         with caplog.at_level(logging.WARNING):
             come_due(engine)
             for _ in range(3):
                 worker.step()
-        assert engine.values("meanwhile") == {"p": 1}
+        assert engine.values("meanwhile", "b") == {"p": 1}
         release.release(100)
         worker.finish()
         assert sorted(seen) == eids(0, 6)
         tick(engine, worker)
     assert "is left out, the one before is still under way" in caplog.text
     assert engine.store.counters()["update_batches_missed"] == 1
-    assert Counter(seen) == {**dict.fromkeys(eids(0, 6), 2), "meanwhile": 1}
+    assert Counter(seen) == dict.fromkeys(eids(0, 6), 2)
 
 
 def test_a_slow_group_does_not_hold_up_the_others(engine: Engine) -> None:
