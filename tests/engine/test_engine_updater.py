@@ -322,6 +322,31 @@ def test_batches_of_a_slow_hook_do_not_overlap_but_take_twice_the_period(
     assert Counter(seen) == dict.fromkeys(eids(0, 6), 2)
 
 
+def test_an_entity_whose_hook_ends_the_worker_again_and_again_is_left_out(engine: Engine) -> None:
+    seen: list[str] = []
+    never = threading.Event()
+
+    def hook(etype: str, eid: str, record: dict[str, Any]) -> None:
+        if eid == "e3":
+            never.wait(60)
+        seen.append(eid)
+
+    create(engine, 0, 30)
+    for start in range(7):
+        with engine.worker(called_with(hook, "hanging", "a", "5m")) as worker:
+            if start == 0:
+                worker.step()
+                come_due(engine)
+            for _ in range(60):
+                worker.step()
+    never.set()
+    (letter,) = [stored.letter for stored in engine.letters()]
+    assert (letter.etype, letter.eid, letter.kind) == ("a", "e3", "hook")
+    assert set(seen) - {"e3"} == set(eids(0, 30)) - {"e3"}
+    (found,) = engine.store.update_cycles(10)
+    assert found.cycle.finished
+
+
 def test_a_slow_group_does_not_hold_up_the_others(engine: Engine) -> None:
     release = threading.Event()
     visits = Visits("5m")

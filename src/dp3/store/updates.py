@@ -24,7 +24,8 @@ class UpdateProgress(NamedTuple):
 
     The cycle began at `begun`; its latest batch, number `batch` of `batches`, was due at `tick` and is under
     way while `open`. In this cycle `done` entities were visited, the last one has the key `after`; the batch
-    ends with `target` visited, or when there are no more.
+    ends with `target` visited, or when there are no more. `tries` workers in a row began with it in the
+    middle of the batch and ended before any more of it was done.
     """
 
     partition: int
@@ -36,6 +37,7 @@ class UpdateProgress(NamedTuple):
     done: int
     after: int
     open: bool
+    tries: int = 0
 
 
 class UpdateCycle(NamedTuple):

@@ -26,6 +26,7 @@ from dp3.engine.updater.groups import HookGroup
 from dp3.engine.updater.paging import PageSize
 from dp3.engine.updater.reading import Page, PageReader, State
 from dp3.engine.updater.visiting import Visitor
+from dp3.hooks.outcome import HookError
 from dp3.hooks.pool import DaemonPool
 from dp3.model.wire import encode_tasks
 from dp3.store.port import DeadLetter, Lease, StoreFull
@@ -39,6 +40,9 @@ MOST_LETTERS = 100
 
 MOST_TASKS = 1_000
 """Tasks in one row of the outbox."""
+
+CAREFUL_TRIES = 3
+"""After so many starts at one place a worker goes on entity by entity."""
 
 RETRY_US = 1_000_000
 """Time between attempts to write while the disk is full."""
@@ -88,14 +92,40 @@ class GroupBatch:
         lease = self._parts.lease
         return range(lease.index, self._parts.state.partitions, lease.worker_processes)
 
-    def steps(self, tick: int | None) -> Wait:
-        """Begin the batch that is due at `tick` (µs; None: none is) where none is under way, and visit all
-        entities that are due."""
+    def steps(self, tick: int) -> Wait:
+        """Begin the batch that is due at `tick` (µs) where none is under way, and visit all entities that are
+        due."""
         self._letters.clear()
         rows = yield from self._read(self._parts.state.update_progress, self._group.id)
-        if tick is not None:
-            yield from self._begin(rows, tick)
-        yield from self._visit([row for row in self._own(rows) if row.open])
+        yield from self._begin(rows, tick)
+        yield from self._visit([row for row in self._own(rows) if row.open], self._size)
+
+    def resume(self) -> Wait:
+        """Finish the batch that is under way since another process has ended. If that happens again and again
+        at the same place, go on entity by entity; then the one at which it happens is known, and left out."""
+        rows = yield from self._read(self._parts.state.update_progress, self._group.id)
+        first, *others = [row for row in self._own(rows) if row.open]
+        first = first._replace(tries=first.tries + 1)
+        yield from self._write([first])
+        size = self._size if first.tries < CAREFUL_TRIES else PageSize(most=1)
+        if first.tries > CAREFUL_TRIES:
+            first = yield from self._leave_out(first)
+        yield from self._visit([row for row in (first, *others) if row.open], size)
+
+    def _leave_out(self, row: UpdateProgress) -> Generator[Future[Any] | None, None, UpdateProgress]:
+        """Set aside the next entity of a partition."""
+        group, effects = self._group, Effects()
+        reader = PageReader(self._parts.state, group.id, [row], records=False)
+        page = (yield from self._read(reader.next, 1)) or Page()
+        for subject in page.subjects:
+            logger.error("%s: %s is left out: its hooks ended the worker repeatedly", group, subject.eid)
+            error = HookError("hook", "a hook of this period ended the worker process repeatedly")
+            self._parts.caller.fail(
+                group.hooks[0], group.etype, group.values.eid(subject.eid), effects, error
+            )
+        rows = [row for row, _ in page.rows]
+        yield from self._write(rows, effects)
+        return rows[-1]
 
     def _read(self, function: Callable[..., T], *arguments: Any) -> Generator[Future[Any] | None, None, T]:
         reading = self._parts.io.submit(function, *arguments)
@@ -132,21 +162,21 @@ class GroupBatch:
         )
 
     # -- visiting --------------------------------------------------------------------------------------
-    def _visit(self, rows: Sequence[UpdateProgress]) -> Wait:
+    def _visit(self, rows: Sequence[UpdateProgress], size: PageSize) -> Wait:
         reader = PageReader(self._parts.state, self._group.id, rows, records=self._group.master is not None)
-        reading = self._parts.io.submit(reader.next, self._size.entities)
+        reading = self._parts.io.submit(reader.next, size.entities)
         while True:
             yield from finished(reading)
             page = reading.result()
             if page is None:
                 return
-            reading = self._parts.io.submit(reader.next, self._size.entities)
-            yield from self._visit_page(page)
+            reading = self._parts.io.submit(reader.next, size.entities)
+            yield from self._visit_page(page, size)
 
-    def _visit_page(self, page: Page) -> Wait:
+    def _visit_page(self, page: Page, size: PageSize) -> Wait:
         effects, started = Effects(), time.perf_counter()
         yield from self._crew.spread(page.subjects, self._visitor.visit, effects)
-        self._size.learn(page, time.perf_counter() - started, len(effects.tasks))
+        size.learn(page, time.perf_counter() - started, len(effects.tasks))
         visited: Counter[int] = Counter()
         for row, entities in page.rows:
             visited[row.begun] += entities

@@ -71,4 +71,5 @@ def visited(row: UpdateProgress, keys: list[int], wanted: int) -> UpdateProgress
     """The place after the next entities of the partition; fewer than `wanted` are the last."""
     done = row.done + len(keys)
     after = keys[-1] if keys else row.after
-    return row._replace(done=done, after=after, open=len(keys) == wanted and done < row.target)
+    is_open = len(keys) == wanted and done < row.target
+    return row._replace(done=done, after=after, open=is_open, tries=0)

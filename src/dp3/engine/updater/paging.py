@@ -15,10 +15,11 @@ PAGE_TASKS = 2_000
 
 
 class PageSize:
-    """Adapts to what pages took: shrinks at once, grows by half."""
+    """Adapts to what pages took: shrinks at once, grows by half, to at most `most`."""
 
-    def __init__(self) -> None:
-        self.entities = FIRST
+    def __init__(self, most: int = LARGEST) -> None:
+        self._most = most
+        self.entities = min(FIRST, most)
 
     def learn(self, page: Page, wall_s: float, tasks: int) -> None:
         """Take into account how long the hooks of a page took and how many tasks they returned."""
@@ -26,4 +27,4 @@ class PageSize:
         share = max(wall_s / PAGE_S, size / PAGE_BYTES, tasks / PAGE_TASKS, 1e-6)
         fitting = int(len(page.subjects) / share)
         if fitting < self.entities or len(page.subjects) >= self.entities:
-            self.entities = max(1, min(fitting, self.entities + self.entities // 2 + 1, LARGEST))
+            self.entities = max(1, min(fitting, self.entities + self.entities // 2 + 1, self._most))

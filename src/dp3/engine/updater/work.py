@@ -85,7 +85,7 @@ class UpdateWork:
             self._resumed = True
             for group, batch in self._batches.items():
                 if batch.is_open():
-                    self._jobs[group] = batch.steps(None)
+                    self._jobs[group] = batch.resume()
         now = self._parts.clock.now_us()
         tick = self._ticks.due(now)
         if tick is not None:

@@ -310,6 +310,7 @@ CREATE TABLE update_progress (
     done INTEGER NOT NULL,
     after INTEGER NOT NULL,
     open INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
     PRIMARY KEY (kind, etype, period, partition)
 ) STRICT, WITHOUT ROWID;
 

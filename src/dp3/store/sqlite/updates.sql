@@ -1,12 +1,12 @@
 -- name: progress
 -- Where a group of periodic hooks is, in all partitions.
-SELECT partition, begun, tick, batch, batches, target, done, after, open
+SELECT partition, begun, tick, batch, batches, target, done, after, open, tries
 FROM update_progress WHERE kind = ? AND etype = ? AND period = ?;
 
 -- name: put_progress
 -- Where it is now in some of them.
 INSERT OR REPLACE INTO update_progress
-    (kind, etype, period, partition, begun, tick, batch, batches, target, done, after, open)
+    (kind, etype, period, partition, begun, tick, batch, batches, target, done, after, open, tries)
 VALUES {rows};
 
 -- name: add_to_cycle
