@@ -14,6 +14,8 @@ from dp3.engine.updater.batch import MOST_LETTERS
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.log.port import Lane
 from dp3.model.partition import partition_of
+from dp3.store.port import Lease, StoreFull
+from dp3.store.updates import UpdateBatch
 
 TICK_S = 300
 PARTITIONS = 8
@@ -320,6 +322,58 @@ def test_batches_of_a_slow_hook_do_not_overlap_but_take_twice_the_period(
     assert "is left out, the one before is still under way" in caplog.text
     assert engine.store.counters()["update_batches_missed"] == 1
     assert Counter(seen) == dict.fromkeys(eids(0, 6), 2)
+
+
+def test_hooks_are_not_called_again_because_the_disk_is_full(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visits = Visits("5m")
+    create(engine, 0, 20)
+    write = engine.store.write_updates
+    full: list[bool] = []
+
+    def refuse(lease: Lease, batch: UpdateBatch) -> None:
+        if visits.seen and len(full) < 3:
+            full.append(True)
+            raise StoreFull("no room")
+        write(lease, batch)
+
+    monkeypatch.setattr(engine.store, "write_updates", refuse)
+    with engine.worker(visits.register) as worker:
+        come_due(engine)
+        while len(full) < 3:
+            worker.step()
+            engine.clock.advance(0.6)
+        engine.clock.advance(2)
+        worker.finish()
+    assert visits.take() == eids(0, 20)
+    (row, *_) = engine.store.update_cycles(1)
+    assert row.cycle.visited == 20
+
+
+def test_a_batch_that_can_not_be_read_is_gone_on_with_by_the_next_one(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    visits = Visits("10m")
+    create(engine, 0, 20)
+    read = engine.store.entities_between
+    broken = [True]
+
+    def fail(*arguments: Any) -> Any:
+        if broken:
+            broken.clear()
+            raise OSError("the disk is gone")
+        return read(*arguments)
+
+    monkeypatch.setattr(engine.store, "entities_between", fail)
+    with engine.worker(visits.register) as worker:
+        with caplog.at_level(logging.ERROR):
+            tick(engine, worker)
+        assert "the disk is gone" in caplog.text
+        assert visits.seen == []
+        tick(engine, worker)
+        tick(engine, worker)
+    assert visits.take() == eids(0, 20)
 
 
 def test_an_entity_whose_hook_ends_the_worker_again_and_again_is_left_out(engine: Engine) -> None:
