@@ -4,7 +4,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
 from dp3.engine.profiles import ProfileReader, Span
 from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
+from dp3.engine.updater.work import UpdateSettings, make_update_work
 from dp3.engine.waves import HookProcessor, WaveLimits
 from dp3.engine.worker import Worker, WorkerParts
 from dp3.hooks.guard import Guard
@@ -91,6 +92,12 @@ def seconds(moment: datetime) -> int:
     return (to_us(moment) - START_US) // SECOND
 
 
+def update_settings(threads: int, minutes: int) -> UpdateSettings:
+    """Batches of periodic hooks every five minutes, old records removed every hour."""
+    period = timedelta(minutes=minutes)
+    return UpdateSettings({"minute": "*/5"}, period, {"minute": 0}, cycles=3, threads=threads)
+
+
 class Engine:
     """Log and state of one application, and workers that run when they are told to."""
 
@@ -132,6 +139,7 @@ class Engine:
         threads: int = 1,
         batch_s: float = 10.0,
         generations: int = 16,
+        batch_minutes: int = 5,
     ) -> Iterator["Driven"]:
         """A worker that holds its lease while the block runs."""
         registrar = CallbackRegistrar(model)
@@ -152,6 +160,15 @@ class Engine:
             io=executor,
             settings=SnapshotSettings(cron={"year": 2100}),
         )
+        updates = make_update_work(
+            state=self.store,
+            clock=self.clock,
+            lease=lease,
+            model=model,
+            registrations=registrar.registrations,
+            guard=guard,
+            settings=update_settings(threads, batch_minutes),
+        )
         plans, entities = make_plans(model, self.store, table), EntityIndex(self.store, 1_000)
         attempts = Attempts(self.directory / "run" / f"{index}.attempt")
         outbox = OutboxDrainer(self.log, self.store, lease)
@@ -167,6 +184,7 @@ class Engine:
             outbox=outbox,
             control=ControlHandler(self.store, index, table, hooks, snapshots.request, lambda name: {}),
             snapshots=snapshots,
+            updates=updates,
             batch_limit_s=batch_s,
         )
         try:

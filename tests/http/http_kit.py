@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
 from dp3.engine.profiles import ProfileReader
 from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
+from dp3.engine.updater.work import UpdateSettings, make_update_work
 from dp3.engine.waves import HookProcessor, WaveLimits
 from dp3.engine.worker import Worker, WorkerParts
 from dp3.hooks.guard import Guard
@@ -240,6 +242,15 @@ class Node:
             io=executor,
             settings=SnapshotSettings(cron={"year": 2100}),
         )
+        updates = make_update_work(
+            state=self.store,
+            clock=self.clock,
+            lease=lease,
+            model=MODEL,
+            registrations=self._registrations,
+            guard=guard,
+            settings=UpdateSettings({"year": 2100}, timedelta(minutes=5), {"year": 2100}),
+        )
         parts = WorkerParts(
             log=self.log,
             store=self.store,
@@ -252,6 +263,7 @@ class Node:
             outbox=outbox,
             control=ControlHandler(self.store, 0, self._table, hooks, snapshots.request, lambda name: {}),
             snapshots=snapshots,
+            updates=updates,
             batch_limit_s=1.0,
         )
         try:

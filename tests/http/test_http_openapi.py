@@ -41,6 +41,7 @@ def test_every_route_is_described(shared_node: Node) -> None:
         "GET /telemetry/log",
         "GET /telemetry/metadata",
         "GET /telemetry/snapshot_summary",
+        "GET /telemetry/updates",
         "GET /control/{action}",
         "POST /control/{action}",
         "GET /control/results/{id}",

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +22,7 @@ from dp3.engine.snapshots.doc import decode_doc, expand
 from dp3.engine.snapshots.phases import SnapshotWork
 from dp3.engine.snapshots.plans import Limits
 from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
+from dp3.engine.updater.work import UpdateSettings, make_update_work
 from dp3.engine.waves import HookProcessor, WaveLimits
 from dp3.engine.worker import Worker, WorkerParts
 from dp3.hooks.guard import Guard
@@ -127,6 +129,15 @@ class OneWorker:
             io=executor,
             settings=settings,
         )
+        updates = make_update_work(
+            state=store,
+            clock=clock,
+            lease=self.lease,
+            model=model,
+            registrations=registrations,
+            guard=guard,
+            settings=UpdateSettings(NEVER, timedelta(minutes=5), NEVER),
+        )
         self.worker = Worker(
             WorkerParts(
                 log=log,
@@ -140,6 +151,7 @@ class OneWorker:
                 outbox=self._outbox,
                 control=ControlHandler(store, index, table, hooks, self.snapshots.request, lambda name: {}),
                 snapshots=self.snapshots,
+                updates=updates,
                 batch_limit_s=1.0,
             ),
             threading.Event(),

@@ -20,6 +20,12 @@ SNAPSHOT_KINDS: frozenset[HookKind] = frozenset(
 )
 """Hooks that no task leads to."""
 
+_RUNS_AGAIN: dict[str, str] = {
+    **dict.fromkeys(SNAPSHOT_KINDS, "in every snapshot run"),
+    "periodic_update": "in its next period",
+    "periodic_eid_update": "in its next period",
+}
+
 CONTROL_STREAM = 2
 """The outbox stream of tasks that control messages lead to; its keys are the ids of the messages."""
 
@@ -108,11 +114,8 @@ class ControlHandler:
 
     def _retry(self, letter_id: int, letter: DeadLetter, work: _Work) -> dict[str, Any]:
         """Try again what failed. The letter goes if it works now."""
-        if letter.context.get("kind") in SNAPSHOT_KINDS:
-            return {
-                "done": False,
-                "reason": "the hook runs again in every snapshot run; drop the dead letter",
-            }
+        if again := _RUNS_AGAIN.get(letter.context.get("kind", "")):
+            return {"done": False, "reason": f"the hook runs again {again}; drop the dead letter"}
         if not letter.task:
             return {"done": False, "reason": "there is no task to try again: its bytes can not be decoded"}
         (task,) = decode_tasks(letter.task)

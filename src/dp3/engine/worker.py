@@ -18,6 +18,7 @@ from dp3.engine.pacing import Nap, Pace
 from dp3.engine.plans import TypePlan
 from dp3.engine.snapshots.phases import SnapshotWork
 from dp3.engine.unpacking import unpack
+from dp3.engine.updater.work import UpdateWork
 from dp3.engine.waves import HookProcessor
 from dp3.log.port import Entry, Log
 from dp3.store.port import Batch, Lease, Store, StoreFull
@@ -48,6 +49,7 @@ class WorkerParts:
     outbox: OutboxDrainer
     control: ControlHandler
     snapshots: SnapshotWork
+    updates: UpdateWork
     batch_limit_s: float
 
 
@@ -77,15 +79,17 @@ class Worker:
                     self._stop.wait(self._nap.next_s())
 
     def step(self) -> bool:
-        """Do one piece of work: one batch if there is any, else something smaller, and a slice of the
-        snapshot run under way. False: nothing to do."""
+        """Do one piece of work: one batch if there is any, else something smaller, and a slice each of the
+        snapshot run and the periodic updates under way. False: nothing to do."""
         controlled = self._do_control()
         reading = self._read()
         if reading is None:
             busy = self._do_snapshots(patient=True)
+            busy = self._do_updates(patient=not busy) or busy
             return self._do_small_work() or busy or controlled
         self._process(reading)
         self._do_snapshots(patient=False)
+        self._do_updates(patient=False)
         self._batches += 1
         if self._batches % GARBAGE_EVERY == 0:
             self._collect_garbage()
@@ -185,6 +189,12 @@ class Worker:
 
     def _do_snapshots(self, patient: bool) -> bool:
         busy = self._parts.snapshots.step(self._cursor.offsets, patient)
+        if busy:
+            self._parts.outbox.wake()
+        return busy
+
+    def _do_updates(self, patient: bool) -> bool:
+        busy = self._parts.updates.step(patient)
         if busy:
             self._parts.outbox.wake()
         return busy

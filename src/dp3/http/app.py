@@ -28,6 +28,7 @@ from dp3.http.schemas import Detail, EntityType
 from dp3.http.services import Services
 from dp3.http.targets import Lookup, v1, v2
 from dp3.http.telemetry import telemetry_routes
+from dp3.http.updates import update_routes
 from dp3.http.writing import Writer
 from dp3.store.query import QueryTooSlow
 
@@ -131,6 +132,7 @@ def _add_routes(
         app.include_router(snapshot_routes(services, addressing))
     app.include_router(control_routes(services))
     app.include_router(telemetry_routes(services))
+    app.include_router(update_routes(services))
     app.include_router(health_routes(services))
     app.include_router(dead_letter_routes(services))
 

@@ -14,9 +14,10 @@ from dp3.model.spec import ModelSpec
 from dp3.store.port import Store
 from dp3.store.query import SnapshotQueries
 from dp3.store.snapshots import SnapshotStore
+from dp3.store.updates import UpdateStore
 
 
-class State(Store, SnapshotStore, SnapshotQueries, Protocol):
+class State(Store, SnapshotStore, SnapshotQueries, UpdateStore, Protocol):
     """The state with all that readers ask: one object."""
 
 

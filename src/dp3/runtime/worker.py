@@ -24,6 +24,7 @@ from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
 from dp3.engine.snapshots.plans import Limits
 from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
+from dp3.engine.updater.work import UpdateSettings, make_update_work
 from dp3.engine.waves import HookProcessor, WaveLimits
 from dp3.engine.worker import Worker, WorkerParts
 from dp3.hooks.guard import Guard
@@ -173,6 +174,18 @@ def _snapshot_settings(config: Configuration) -> SnapshotSettings:
     )
 
 
+def _update_settings(config: Configuration) -> UpdateSettings:
+    settings = config.updater
+    cron, cleaning = settings.update_batch_cron, settings.cache_management_cron
+    return UpdateSettings(
+        cron=cron.fields() | {"timezone": cron.timezone},
+        batch_period=settings.update_batch_period,
+        cleaning=cleaning.fields() | {"timezone": cleaning.timezone},
+        cycles=settings.cache_max_entries,
+        threads=config.processing_core.worker_threads,
+    )
+
+
 def _parts(
     config: Configuration,
     seat: _Seat,
@@ -201,6 +214,15 @@ def _parts(
         io=DaemonPool(1, "snapshots"),
         settings=_snapshot_settings(config),
     )
+    updates = make_update_work(
+        state=store,
+        clock=clock,
+        lease=seat.lease,
+        model=config.model,
+        registrations=registrations,
+        guard=guard,
+        settings=_update_settings(config),
+    )
     return WorkerParts(
         log=seat.resources.log,
         store=store,
@@ -220,6 +242,7 @@ def _parts(
             ModuleConfigs(config.path, modules).refresh,
         ),
         snapshots=snapshots,
+        updates=updates,
         batch_limit_s=limits.batch_s,
     )
 

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from typing import NamedTuple, TypeAlias
+from typing import Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 from dp3.engine.snapshots.correlate import Unit, UnitResult
 from dp3.engine.snapshots.waiting import Wait
@@ -23,10 +23,22 @@ piece took very long, and for every sample of so much time."""
 Process: TypeAlias = Callable[[Unit], UnitResult]
 
 
-class _Served(NamedTuple):
+class Sum(Protocol):
+    """What processing returns; it begins empty."""
+
+    def add(self, other: Self) -> None:
+        """Add that of other units."""
+        ...
+
+
+U = TypeVar("U")
+R = TypeVar("R", bound=Sum)
+
+
+class _Served(NamedTuple, Generic[R]):
     """What a thread of the pool made, and for how long it computed."""
 
-    result: UnitResult
+    result: R
     busy_s: float
 
 
@@ -55,6 +67,12 @@ class Crew:
                 result.add(process(queue.popleft()))
             self._learn(time.perf_counter() - wall_s, time.thread_time() - busy_s)
             yield None
+        yield from self.spread(queue, process, result)
+
+    def spread(self, units: Iterable[U], process: Callable[[U], R], result: R) -> Wait:
+        """The same, but never in the calling thread: that can do other things however long hooks take. Units
+        are whatever is processed."""
+        queue = deque(units)
         if queue:
             yield from self._spread(queue, process, result)
 
@@ -66,16 +84,18 @@ class Crew:
             self._waiting = self._busy_s < LEAST_BUSY * self._wall_s
             self._wall_s = self._busy_s = 0.0
 
-    def _spread(self, queue: deque[Unit], process: Process, result: UnitResult) -> Wait:
+    def _spread(self, queue: deque[U], process: Callable[[U], R], result: R) -> Wait:
         started = time.perf_counter()
-        workers = [self._executor.submit(_serve, queue, process) for _ in range(self._used)]
+        number = self._used if self._waiting else 1
+        workers = [self._executor.submit(_serve, queue, process, type(result)) for _ in range(number)]
         in_vain = False
         while working := next((worker for worker in workers if not worker.done()), None):
             yield working
             if not working.done():
                 in_vain = True
-                if queue and len(workers) < self._most:
-                    workers.append(self._executor.submit(_serve, queue, process))
+                waiting = self._waiting or time.perf_counter() - started > SAMPLE_S
+                if waiting and queue and len(workers) < self._most:
+                    workers.append(self._executor.submit(_serve, queue, process, type(result)))
         self._used = len(workers) if in_vain else max(1, self._used // 2)
         served = [worker.result() for worker in workers]
         for one in served:
@@ -89,9 +109,9 @@ def _is_small(queue: deque[Unit]) -> bool:
     return bool(queue) and sum(map(len, queue[0].groups)) <= LARGE_UNIT
 
 
-def _serve(queue: deque[Unit], process: Process) -> _Served:
+def _serve(queue: deque[U], process: Callable[[U], R], empty: Callable[[], R]) -> _Served[R]:
     """Take units from the queue until it is empty."""
-    result = UnitResult()
+    result = empty()
     started_s = time.thread_time()
     while True:
         try:

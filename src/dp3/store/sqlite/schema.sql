@@ -272,7 +272,8 @@ CREATE TRIGGER key_removed AFTER DELETE ON current BEGIN
     WHERE id = old.path;
 END;
 
--- The last key of tasks from snapshot hooks, so that a slice that is applied again adds none.
+-- The last key of tasks from snapshot hooks, so that a slice that is applied again adds none, and from periodic
+-- hooks, so that keys grow though the clock may not.
 CREATE TABLE outbox_key (
     partition INTEGER NOT NULL,
     lane INTEGER NOT NULL,
@@ -301,6 +302,41 @@ CREATE TABLE job (
     epoch INTEGER NOT NULL,
     until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Where each group of periodic hooks is in each partition, as in `UpdateProgress`; `period` in microseconds.
+CREATE TABLE update_progress (
+    kind TEXT NOT NULL,
+    etype INTEGER NOT NULL,
+    period INTEGER NOT NULL,
+    partition INTEGER NOT NULL,
+    begun INTEGER NOT NULL,
+    tick INTEGER NOT NULL,
+    batch INTEGER NOT NULL,
+    batches INTEGER NOT NULL,
+    target INTEGER NOT NULL,
+    done INTEGER NOT NULL,
+    after INTEGER NOT NULL,
+    open INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    PRIMARY KEY (kind, etype, period, partition)
+) STRICT, WITHOUT ROWID;
+
+-- What came of the cycles of periodic hooks, as in `UpdateCycle`.
+CREATE TABLE update_cycle (
+    kind TEXT NOT NULL,
+    etype INTEGER NOT NULL,
+    period INTEGER NOT NULL,
+    worker INTEGER NOT NULL,
+    begun INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    batch INTEGER NOT NULL,
+    batches INTEGER NOT NULL,
+    visited INTEGER NOT NULL,
+    missed INTEGER NOT NULL,
+    finished INTEGER NOT NULL,
+    PRIMARY KEY (kind, etype, period, worker, begun)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX update_cycle_by_time ON update_cycle (begun);
 
 -- name: set_partitions
 -- Fix the number of partitions of a new state.

@@ -32,10 +32,12 @@ from dp3.store.sqlite.queries import Queries
 from dp3.store.sqlite.runs import Runs
 from dp3.store.sqlite.slices import SliceWriter
 from dp3.store.sqlite.snapshots import Snapshots
+from dp3.store.sqlite.updates import Updates
+from dp3.store.updates import NamedCycle, UpdateBatch, UpdateGroup, UpdateProgress
 
 
 class SqliteStore:
-    """See `Store`, `SnapshotStore` and `SnapshotQueries` for what each method promises.
+    """See `Store`, `SnapshotStore`, `SnapshotQueries` and `UpdateStore` for what each method promises.
 
     Made by `open_store`."""
 
@@ -71,6 +73,7 @@ class SqliteStore:
         self._runs = Runs(writer, readers, clock, self._graphs)
         self._slices = SliceWriter(writer, self._leases, self._runs, letters)
         self._snapshots = Snapshots(readers, partitions)
+        self._updates = Updates(writer, readers, self._leases, letters, clock)
         self._links = Links(readers)
         self._queries = Queries(readers, query_limit_s)
         self._closed = False
@@ -238,6 +241,24 @@ class SqliteStore:
 
     def link_targets_changed(self, attrs: Sequence[int], after: int, until: int) -> list[tuple[int, str]]:
         return self._links.targets_changed(attrs, after, until)
+
+    def update_progress(self, group: UpdateGroup) -> dict[int, UpdateProgress]:
+        return self._updates.progress(group)
+
+    def write_updates(self, lease: Lease, batch: UpdateBatch) -> None:
+        self._updates.write(lease, batch)
+
+    def count_between(self, etype: int, after: int, end: int) -> int:
+        return self._updates.count_between(etype, after, end)
+
+    def entities_between(self, etype: int, after: int, end: int, limit: int) -> list[tuple[int, str]]:
+        return self._updates.entities_between(etype, after, end, limit)
+
+    def update_cycles(self, limit: int) -> list[NamedCycle]:
+        return self._updates.cycles(limit)
+
+    def forget_update_cycles(self, lease: Lease, keep: int) -> None:
+        self._updates.forget_cycles(lease, keep)
 
     def find(
         self,

@@ -1,0 +1,248 @@
+"""One batch of a group of periodic hooks: visits the entities that are due, in pieces."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from dp3.clock import Clock, to_datetime
+from dp3.common.utils import batched
+from dp3.engine.snapshots.calling import HookCaller
+from dp3.engine.snapshots.crew import Crew
+from dp3.engine.snapshots.recording import Effects
+from dp3.engine.snapshots.waiting import Wait, finished
+from dp3.engine.updater.cycle import (
+    end_key,
+    is_last,
+    may_begin,
+    missed_batches,
+    next_batch,
+    with_target,
+)
+from dp3.engine.updater.groups import HookGroup
+from dp3.engine.updater.paging import PageSize
+from dp3.engine.updater.reading import Page, PageReader, State
+from dp3.engine.updater.visiting import Visitor
+from dp3.hooks.outcome import HookError
+from dp3.hooks.pool import DaemonPool
+from dp3.model.wire import encode_tasks
+from dp3.store.port import DeadLetter, Lease, StoreFull
+from dp3.store.updates import UpdateBatch, UpdateCycle, UpdateProgress
+
+UPDATE_STREAM = 4
+"""The outbox stream of tasks that periodic hooks return."""
+
+MOST_LETTERS = 100
+"""Dead letters of one hook that are kept of one batch; more are only counted."""
+
+MOST_TASKS = 1_000
+"""Tasks in one row of the outbox."""
+
+CAREFUL_TRIES = 3
+"""After so many starts at one place a worker goes on entity by entity."""
+
+RETRY_US = 1_000_000
+"""Time between attempts to write while the disk is full."""
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateParts:
+    """What the batches of all groups need. At most `threads` hooks of a group run at a time; threads of `io`
+    read. `batch_period` is in microseconds."""
+
+    state: State
+    clock: Clock
+    lease: Lease
+    caller: HookCaller
+    io: Executor
+    threads: int
+    batch_period: int
+
+
+class GroupBatch:
+    """Begins and finishes batches of one group, never two at once.
+
+    Its hooks run in threads of their own: when they wait for other systems, neither data-points nor other
+    groups wait for them.
+    """
+
+    def __init__(self, parts: UpdateParts, group: HookGroup) -> None:
+        self._parts = parts
+        self._group = group
+        self._visitor = Visitor(group, parts.caller)
+        self._crew = Crew(DaemonPool(parts.threads, "updates"), parts.threads)
+        self._size = PageSize()
+        self._letters: Counter[str] = Counter()
+
+    def is_open(self) -> bool:
+        """Whether a batch was begun and not finished, by whichever process."""
+        return any(row.open for row in self._own(self._parts.state.update_progress(self._group.id)))
+
+    def _own(self, rows: dict[int, UpdateProgress]) -> list[UpdateProgress]:
+        return [rows[partition] for partition in self._partitions() if partition in rows]
+
+    def _partitions(self) -> range:
+        lease = self._parts.lease
+        return range(lease.index, self._parts.state.partitions, lease.worker_processes)
+
+    def steps(self, tick: int) -> Wait:
+        """Begin the batch that is due at `tick` (µs) where none is under way, and visit all entities that are
+        due."""
+        self._letters.clear()
+        rows = yield from self._read(self._parts.state.update_progress, self._group.id)
+        yield from self._begin(rows, tick)
+        yield from self._visit([row for row in self._own(rows) if row.open], self._size)
+
+    def resume(self) -> Wait:
+        """Finish the batch that is under way since another process has ended. If that happens again and again
+        at the same place, go on entity by entity; then the one at which it happens is known, and left out."""
+        rows = yield from self._read(self._parts.state.update_progress, self._group.id)
+        first, *others = [row for row in self._own(rows) if row.open]
+        first = first._replace(tries=first.tries + 1)
+        yield from self._write([first])
+        size = self._size if first.tries < CAREFUL_TRIES else PageSize(most=1)
+        if first.tries > CAREFUL_TRIES:
+            first = yield from self._leave_out(first)
+        yield from self._visit([row for row in (first, *others) if row.open], size)
+
+    def _leave_out(self, row: UpdateProgress) -> Generator[Future[Any] | None, None, UpdateProgress]:
+        """Set aside the next entity of a partition."""
+        group, effects = self._group, Effects()
+        reader = PageReader(self._parts.state, group.id, [row], records=False)
+        page = (yield from self._read(reader.next, 1)) or Page()
+        for subject in page.subjects:
+            logger.error("%s: %s is left out: its hooks ended the worker repeatedly", group, subject.eid)
+            error = HookError("hook", "a hook of this period ended the worker process repeatedly")
+            self._parts.caller.fail(
+                group.hooks[0], group.etype, group.values.eid(subject.eid), effects, error
+            )
+        rows = [row for row, _ in page.rows]
+        yield from self._write(rows, effects)
+        return rows[-1]
+
+    def _read(self, function: Callable[..., T], *arguments: Any) -> Generator[Future[Any] | None, None, T]:
+        reading = self._parts.io.submit(function, *arguments)
+        yield from finished(reading)
+        return reading.result()
+
+    # -- beginning -------------------------------------------------------------------------------------
+    def _begin(self, rows: dict[int, UpdateProgress], tick: int) -> Wait:
+        period, batches = self._parts.batch_period, self._group.batches
+        free = [p for p in self._partitions() if may_begin(rows.get(p), tick, period)]
+        missed = max((missed_batches(rows.get(p), tick, period) for p in free), default=0)
+        begun = [next_batch(rows.get(p), p, tick, batches) for p in free]
+        begun = yield from self._read(self._with_targets, begun)
+        rows.update((row.partition, row) for row in begun)
+        if missed:
+            self._report(missed, tick)
+        yield from self._write(begun, missed=missed)
+
+    def _with_targets(self, rows: Iterable[UpdateProgress]) -> list[UpdateProgress]:
+        return [row if is_last(row) else self._with_target(row) for row in rows]
+
+    def _with_target(self, row: UpdateProgress) -> UpdateProgress:
+        state, etype = self._parts.state, self._group.id.etype
+        remaining = state.count_between(etype, row.after, end_key(row.partition))
+        return with_target(row, remaining, state.partitions)
+
+    def _report(self, missed: int, tick: int) -> None:
+        logger.warning(
+            "%s: %d batches before the one of %s were missed, the cycle takes so much longer; "
+            "either the worker did not run or the hooks need more time than their period gives them",
+            self._group,
+            missed,
+            to_datetime(tick),
+        )
+
+    # -- visiting --------------------------------------------------------------------------------------
+    def _visit(self, rows: Sequence[UpdateProgress], size: PageSize) -> Wait:
+        reader = PageReader(self._parts.state, self._group.id, rows, records=self._group.master is not None)
+        reading = self._parts.io.submit(reader.next, size.entities)
+        while True:
+            yield from finished(reading)
+            page = reading.result()
+            if page is None:
+                return
+            reading = self._parts.io.submit(reader.next, size.entities)
+            yield from self._visit_page(page, size)
+
+    def _visit_page(self, page: Page, size: PageSize) -> Wait:
+        effects, started = Effects(), time.perf_counter()
+        yield from self._crew.spread(page.subjects, self._visitor.visit, effects)
+        size.learn(page, time.perf_counter() - started, len(effects.tasks))
+        visited: Counter[int] = Counter()
+        for row, entities in page.rows:
+            visited[row.begun] += entities
+        yield from self._write([row for row, _ in page.rows], effects, visited)
+
+    def _write(
+        self,
+        rows: Sequence[UpdateProgress],
+        effects: Effects | None = None,
+        visited: Counter[int] | None = None,
+        missed: int = 0,
+    ) -> Wait:
+        """Commit where the batch is, with what hooks did; waits for room as long as the disk is full, so that
+        they are not called again for that."""
+        effects, visited = effects or Effects(), visited or Counter()
+        batch = UpdateBatch(
+            group=self._group.id,
+            stream=UPDATE_STREAM,
+            rows=rows,
+            cycles=self._cycles(rows, visited, missed),
+            tasks=[encode_tasks(part) for part in batched(effects.tasks, MOST_TASKS)],
+            dead_letters=self._kept(effects.letters),
+            counters={name: n for name, n in _counters(effects, missed).items() if n},
+        )
+        while not self._written(batch):
+            until = self._parts.clock.now_us() + RETRY_US
+            while self._parts.clock.now_us() < until:
+                yield Future()
+        yield None
+
+    def _written(self, batch: UpdateBatch) -> bool:
+        try:
+            self._parts.state.write_updates(self._parts.lease, batch)
+        except StoreFull as error:
+            logger.error("results of periodic hooks can not be written, waiting: %s", error)
+            return False
+        return True
+
+    def _cycles(
+        self, rows: Iterable[UpdateProgress], visited: Counter[int], missed: int
+    ) -> list[UpdateCycle]:
+        """What the rows say of their cycles: mostly all are in the same one."""
+        now = self._parts.clock.now_us()
+        return [
+            UpdateCycle(
+                group=self._group.id,
+                worker=self._parts.lease.index,
+                begun=row.begun,
+                updated=now,
+                batch=row.batch,
+                batches=row.batches,
+                visited=visited[row.begun],
+                missed=missed,
+                finished=is_last(row) and not row.open,
+            )
+            for row in {row.begun: row for row in rows}.values()
+        ]
+
+    def _kept(self, letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+        kept = []
+        for letter in letters:
+            self._letters[letter.hook] += 1
+            if self._letters[letter.hook] <= MOST_LETTERS:
+                kept.append(letter)
+        return kept
+
+
+def _counters(effects: Effects, missed: int) -> dict[str, int]:
+    return {"module_error": effects.errors, "update_batches_missed": missed}

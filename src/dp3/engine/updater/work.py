@@ -1,0 +1,164 @@
+"""Takes a worker through the batches of all groups of periodic hooks, beside its other work."""
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from dp3.clock import Clock, to_datetime
+from dp3.engine.snapshots.calling import HookCaller
+from dp3.engine.snapshots.schedule import Ticks
+from dp3.engine.snapshots.waiting import Wait
+from dp3.engine.updater.batch import GroupBatch, UpdateParts
+from dp3.engine.updater.groups import HookGroup, make_groups
+from dp3.engine.updater.reading import State
+from dp3.hooks.guard import Guard
+from dp3.hooks.pool import DaemonPool
+from dp3.hooks.registration import HookRegistration
+from dp3.model.spec import ModelSpec
+from dp3.store.port import Lease, LeaseLost, StoreFull
+
+SLICE_S = 0.05
+
+PATIENCE_S = 0.01
+"""So long a worker without other work waits for hooks before it looks for some again."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSettings:
+    """`cron`: arguments of a cron trigger that says when batches begin, `batch_period` the same as a
+    duration; `threads`: hooks of one group that run at a time. At the moments of `cleaning` all but the
+    newest `cycles` records of cycles are removed."""
+
+    cron: Mapping[str, Any]
+    batch_period: timedelta
+    cleaning: Mapping[str, Any]
+    cycles: int = 32
+    threads: int = 1
+
+
+class UpdateWork:
+    """Periodic hooks as one worker sees them. All methods are called by the worker's thread.
+
+    Groups do not wait for each other; a group whose batch is under way leaves out those that come due.
+    """
+
+    def __init__(
+        self, parts: UpdateParts, groups: Iterable[HookGroup], ticks: Ticks, cleaning: Ticks, cycles: int
+    ) -> None:
+        self._parts = parts
+        self._batches = {group: GroupBatch(parts, group) for group in groups}
+        self._ticks = ticks
+        self._cleaning = cleaning
+        self._cycles = cycles
+        self._jobs: dict[HookGroup, Wait] = {}
+        self._awaited: dict[HookGroup, Future[Any]] = {}
+        self._resumed = False
+
+    def step(self, patient: bool) -> bool:
+        """Work for at most a slice of time; returns whether there was anything to do. `patient`: some time
+        may be spent on waiting for hooks."""
+        if not self._batches:
+            return False
+        self._begin()
+        end = time.perf_counter() + SLICE_S
+        worked = False
+        while self._jobs and time.perf_counter() < end:
+            advanced = [self._advance(group) for group in list(self._jobs)]
+            if any(advanced):
+                worked = True
+            elif patient:
+                wait(self._awaited.values(), PATIENCE_S, FIRST_COMPLETED)
+                return True
+            else:
+                break
+        return worked
+
+    def _begin(self) -> None:
+        """See what is due. What was under way when the worker ended comes first."""
+        if not self._resumed:
+            self._resumed = True
+            for group, batch in self._batches.items():
+                if batch.is_open():
+                    self._jobs[group] = batch.resume()
+        now = self._parts.clock.now_us()
+        tick = self._ticks.due(now)
+        if tick is not None:
+            for group in self._batches:
+                self._begin_batch(group, tick)
+        if self._cleaning.due(now) is not None:
+            self._clean()
+
+    def _begin_batch(self, group: HookGroup, tick: int) -> None:
+        if group not in self._jobs:
+            self._jobs[group] = self._batches[group].steps(tick)
+            return
+        logger.warning(
+            "%s: the batch of %s is left out, the one before is still under way",
+            group,
+            to_datetime(tick),
+        )
+
+    def _clean(self) -> None:
+        try:
+            self._parts.state.forget_update_cycles(self._parts.lease, self._cycles)
+        except StoreFull as error:
+            logger.error("old records of periodic hooks are not removed: %s", error)
+
+    def _advance(self, group: HookGroup) -> bool:
+        """Do a piece of a job; False if it waits for something."""
+        try:
+            awaited = next(self._jobs[group])
+        except StopIteration:
+            self._end(group)
+            return True
+        except LeaseLost:
+            raise
+        except Exception:
+            logger.exception("%s: the batch is interrupted, the next one goes on with it", group)
+            self._end(group)
+            return True
+        if awaited is None or awaited.done():
+            self._awaited.pop(group, None)
+            return True
+        self._awaited[group] = awaited
+        return False
+
+    def _end(self, group: HookGroup) -> None:
+        del self._jobs[group]
+        self._awaited.pop(group, None)
+
+
+def make_update_work(
+    *,
+    state: State,
+    clock: Clock,
+    lease: Lease,
+    model: ModelSpec,
+    registrations: Iterable[HookRegistration],
+    guard: Guard,
+    settings: UpdateSettings,
+) -> UpdateWork:
+    """What a worker does for periodic hooks."""
+    parts = UpdateParts(
+        state=state,
+        clock=clock,
+        lease=lease,
+        caller=HookCaller(guard, clock, state.partitions),
+        io=DaemonPool(1, "update-reader"),
+        threads=settings.threads,
+        batch_period=settings.batch_period // timedelta(microseconds=1),
+    )
+    now = clock.now_us()
+    return UpdateWork(
+        parts,
+        make_groups(model, state, registrations, settings.batch_period),
+        Ticks(settings.cron, now),
+        Ticks(settings.cleaning, now),
+        settings.cycles,
+    )

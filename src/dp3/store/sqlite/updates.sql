@@ -1,0 +1,63 @@
+-- name: progress
+-- Where a group of periodic hooks is, in all partitions.
+SELECT partition, begun, tick, batch, batches, target, done, after, open, tries
+FROM update_progress WHERE kind = ? AND etype = ? AND period = ?;
+
+-- name: put_progress
+-- Where it is now in some of them.
+INSERT OR REPLACE INTO update_progress
+    (kind, etype, period, partition, begun, tick, batch, batches, target, done, after, open, tries)
+VALUES {rows};
+
+-- name: add_to_cycle
+-- What a worker has done in a cycle.
+INSERT INTO update_cycle
+    (kind, etype, period, worker, begun, updated, batch, batches, visited, missed, finished)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (kind, etype, period, worker, begun) DO UPDATE SET
+    updated = excluded.updated,
+    batch = excluded.batch,
+    batches = excluded.batches,
+    visited = visited + excluded.visited,
+    missed = missed + excluded.missed,
+    finished = excluded.finished;
+
+-- name: cycles
+-- The latest cycles of all groups and workers.
+SELECT name, kind, etype, period, worker, begun, updated, batch, batches, visited, missed, finished
+FROM update_cycle JOIN etype ON etype.id = update_cycle.etype
+ORDER BY begun DESC, name, period, kind, worker LIMIT ?;
+
+-- name: forget_cycles
+-- All but the newest cycles of each group and worker.
+DELETE FROM update_cycle
+WHERE (kind, etype, period, worker, begun) IN (
+    SELECT kind, etype, period, worker, begun
+    FROM (
+        SELECT *, row_number() OVER (PARTITION BY kind, etype, period, worker ORDER BY begun DESC) AS nth
+        FROM update_cycle)
+    WHERE nth > ?);
+
+-- name: next_outbox_key
+-- A key for tasks: the given moment, or what is above all keys of the stream so far.
+INSERT INTO outbox_key (partition, lane, source) VALUES (?, ?, ?)
+ON CONFLICT (partition, lane) DO UPDATE SET source = max(source + 1, excluded.source)
+RETURNING source;
+
+-- name: add_outbox
+-- Tasks to go to the log.
+INSERT INTO outbox (partition, lane, source, after_us, tasks) VALUES (?, ?, ?, ?, ?);
+
+-- name: count
+-- Add to an event counter.
+INSERT INTO counter (name, value) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+
+-- name: count_between
+-- How many entities of a type there are in a range of keys.
+SELECT count(*) FROM entity NOT INDEXED WHERE key > ? AND key < ? AND etype = ?;
+
+-- name: entities_between
+-- Entities of a type in a range of keys, as one text.
+SELECT json_group_array(json_array(key, eid))
+FROM (SELECT key, eid FROM entity NOT INDEXED WHERE key > ? AND key < ? AND etype = ? ORDER BY key LIMIT ?);
