@@ -24,7 +24,7 @@ def config():
 @pytest.fixture
 def hooks(config):
     """(kind, etype, attr) → hooks, freshly loaded."""
-    registrar, _ = register_modules(config, WorkerIdentity("demo", 0, 1))
+    registrar = register_modules(config, WorkerIdentity("demo", 0, 1)).registrar
     found = {}
     for registration in registrar.registrations:
         found.setdefault((registration.kind, registration.entity, registration.attr), []).append(
