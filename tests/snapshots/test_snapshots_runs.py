@@ -339,6 +339,25 @@ def test_a_failing_hook_becomes_a_dead_letter_and_hurts_nobody(cluster: Cluster)
     worker.stop()
 
 
+def test_of_a_result_with_a_spoilt_task_nothing_is_kept(cluster: Cluster) -> None:
+    def register(registrar: CallbackRegistrar) -> None:
+        registrar.register_snapshot_init_hook(lambda: [a_task("p", 1, "good"), spoilt()])
+        registrar.register_snapshot_finalize_hook(lambda: [a_task("p", 2, "finalize")])
+
+    def spoilt() -> DataPointTask:
+        task = a_task("p", 2, "bad")
+        task.tags = [object()]
+        return task
+
+    worker = cluster.start(register=register)
+    run(cluster, worker)
+    worker.stop()
+    settle_outbox(cluster)
+    assert [task.eid for task in cluster.derived()] == ["finalize"]
+    [stored] = cluster.store.dead_letters(0, 10)
+    assert stored.letter.kind == "hook"
+
+
 def test_a_dead_letter_of_a_snapshot_hook_can_be_dropped_but_not_retried(cluster: Cluster) -> None:
     def register(registrar: CallbackRegistrar) -> None:
         registrar.register_correlation_hook(lambda etype, values: 1 / 0, "a", [["p"]], [])

@@ -33,12 +33,11 @@ class HookCaller:
         called = self._guard.run(hook, entity, *args)
         if called.error is not None:
             self.fail(hook, entity[0], eid, effects, called.error)
-        tasks = []
-        for task in called.tasks:
-            try:
-                tasks.append(task_to_wire(task, GENERATION))
-            except Exception as error:  # a task is mutable: whatever the hook made of it, it is the hook's
-                self.fail(hook, entity[0], eid, effects, hook_failed(error))
+        try:
+            tasks = [task_to_wire(task, GENERATION) for task in called.tasks]
+        except Exception as error:  # a task is mutable: whatever the hook made of it, it is the hook's
+            self.fail(hook, entity[0], eid, effects, hook_failed(error))
+            return []
         effects.tasks += tasks
         return tasks
 
