@@ -109,6 +109,17 @@ def test_all_wants_every_value_in_the_list() -> None:
     denies(HOST, {"arr": {"$all": ["x", "z"]}}, {"arr": {"$all": []}})
 
 
+def test_a_number_in_a_path_names_an_element_only_as_it_is_written() -> None:
+    document = {"arr": ["x", "y"]}
+    says(document, {"arr.1": "y"})
+    denies(document, {"arr.01": "y"}, {f"arr.{'1' * 5_000}": "y"})
+
+
+def test_fulltext_on_the_id_replaces_a_condition_on_it_by_either_name() -> None:
+    for name in ("eid", "_id", "last.eid"):
+        assert matches({"eid": "h1"}, {name: "other"}, {"eid": "h"})
+
+
 def test_a_network_has_addresses_only_in_it() -> None:
     document = {"ip": "10.0.0.2", "s": "10.0.0.2", "js": ["10.0.0.2"], "ips": ["10.0.1.1", "10.0.0.9"]}
     network = "$$IPv4Prefix{10.0.0.0/28}"

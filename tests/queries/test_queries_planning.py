@@ -114,6 +114,15 @@ def test_number_of_matches_is_told_unless_every_text_has_to_be_searched() -> Non
     assert not searches({"n": 1, "s": {"$regex": "^x"}})
 
 
+def test_null_is_found_beside_a_value_in_a_list() -> None:
+    query = {"ol.data.w": None}
+    stored = encode_doc(
+        Doc({"eid": "a", "ol": [{"eid": 1, "data": None}, {"eid": 2, "data": {"w": 1.0}}]}, {})
+    )
+    assert matcher(condition(query))(dated_document(T, stored))
+    assert holds(PLANNER.where(condition(query)), stored)
+
+
 def test_index_narrows_what_only_documents_can_answer() -> None:
     plan = make_plan(PLANNER, condition({"n": 5, "o#c": {"$gt": 0.5}}))
     assert plan.check is not None

@@ -23,8 +23,13 @@ def parse_filters(
     if generic is not None and not isinstance(generic, dict):
         raise QueryError("Generic filter is invalid")
     texts = _fulltext(places, attribs, fulltext or {})
-    kept = {name: value for name, value in (generic or {}).items() if name.removeprefix(PREFIX) not in texts}
+    kept = {name: value for name, value in (generic or {}).items() if _attribute(name) not in texts}
     return AllOf((parse_filter(places, kept), *texts.values()))
+
+
+def _attribute(name: str) -> str:
+    attribute = name.removeprefix(PREFIX)
+    return "eid" if attribute == "_id" else attribute
 
 
 def _fulltext(

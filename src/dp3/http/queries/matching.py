@@ -1,5 +1,6 @@
 """Whether a document meets a condition: the definition, and the answer where the index has none."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
@@ -35,6 +36,9 @@ Scalar = Callable[[Any], bool]
 
 MISSING: Any = object()
 
+_number = re.compile(r"0|[1-9][0-9]{0,8}")
+"""How an element of a list is named; no list has more."""
+
 
 def matcher(condition: Condition) -> Check:
     """The test of expanded snapshots: wire values, with `eid`, `#c` and `_time_created` where asked for."""
@@ -68,7 +72,7 @@ def reach(value: Any, steps: Sequence[str], at: int = 0) -> Iterator[Any]:
         for element in value:
             if isinstance(element, dict):
                 yield from reach(element, steps, at)
-        if steps[at].isdecimal() and int(steps[at]) < len(value):
+        if _number.fullmatch(steps[at]) and int(steps[at]) < len(value):
             yield from reach(value[int(steps[at])], steps, at + 1)
     else:
         yield MISSING

@@ -124,10 +124,10 @@ class Planner:
         return parts[0] if len(parts) == 1 else Or(tuple(parts))
 
     def _is_null(self, place: Place) -> Where:
-        absent = Not(_has(place))
         if place.indexed is Indexed.ONE:
-            return absent
-        return And((absent, self._ask(place, In((NONE,)))))  # an empty list is not null
+            return Not(_has(place))
+        # An empty list is not null, and beside an element with a value there may be one without.
+        return self._ask(place, In((NONE,)))
 
     def _among_long(self, place: Place, test: Test) -> Where:
         return And((Has(long_path(place.path)), self._ask(place, test)))
