@@ -16,7 +16,9 @@ TREE := src tests docs .ci Makefile pyproject.toml constraints.txt $(wildcard *.
 FORBIDDEN := [h]ttps?://[^ ]*(pypi|/simple)|[-]-(extra-)?index-url|[-]-find-links|[f]ile://[/]|[ "'\''=(`][/](work|root|home|tmp|Users)/
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench lint types layers tree
+SEED ?= $(shell date +%s)
+
+.PHONY: help setup demo test explore check bench lint types layers tree
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | \
@@ -32,6 +34,9 @@ test: $(STAMP) ## all tests, with coverage
 	$(BIN)/coverage run -m pytest -n 2
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+explore: $(STAMP) ## the tests with random examples once more, with other ones: make explore [SEED=1]
+	$(BIN)/pytest -n 2 -m hypothesis --hypothesis-seed=$(SEED)
 
 check: lint types layers tree ## style, types, layers
 
