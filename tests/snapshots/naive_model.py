@@ -17,6 +17,7 @@ class NaiveModel:
     def __init__(self) -> None:
         self.world = World()
         self._series: dict[Ref, list[tuple[int, Doc]]] = {}
+        self._leftovers: dict[Ref, tuple[int, Doc]] = {}
 
     def configure(self, rules: Rules, processes: int = 1) -> None:
         """From now on these rules hold, for so many workers."""
@@ -30,6 +31,7 @@ class NaiveModel:
     def delete(self, etype: str, eid: int | str) -> None:
         self.world.delete((etype, str(eid)))
         self._series.pop((etype, str(eid)), None)
+        self._leftovers.pop((etype, str(eid)), None)
 
     def run(self, t: int) -> Made:
         made = self.rules.made(self.world, t, self.processes)
@@ -46,6 +48,10 @@ class NaiveModel:
         for ref, doc in docs.items():
             self._series.setdefault(ref, []).append((t, doc))
 
+    def leave(self, t: int, docs: Mapping[Ref, Doc]) -> None:
+        """A run at `t` was cut short and left these: in no series, but newer than what was there."""
+        self._leftovers |= {ref: (t, doc) for ref, doc in docs.items()}
+
     def history(self, etype: str, eid: int | str) -> list[tuple[int, Doc]]:
         """(run time, snapshot) of all runs that saw the entity."""
         return self._series.get((etype, str(eid)), [])
@@ -54,4 +60,8 @@ class NaiveModel:
         """The newest snapshot of each entity of a type, by id, after a complete run."""
         if etype not in self._stored:
             return {}
-        return {eid: series[-1] for (of, eid), series in self._series.items() if of == etype}
+        found = {eid: series[-1] for (of, eid), series in self._series.items() if of == etype}
+        for (of, eid), leftover in self._leftovers.items():
+            if of == etype and (eid not in found or found[eid][0] < leftover[0]):
+                found[eid] = leftover
+        return found

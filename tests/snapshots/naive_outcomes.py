@@ -1,41 +1,43 @@
 """What a run may make of entities while data arrives. That is not unique: hooks see each entity as it was at
-some moment of the run, together with those to which links led at some moment of it, the same for all.
+some moment of the run, together with those to which links led at another moment of it, the same for all.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import chain, product, starmap
+from typing import TypeVar
 
-from naive_rules import Made, Rules, Told
+from naive_rules import Made, Rules, Seen, Told
 from naive_world import Doc, Ref, World
 
 Tasks = Counter[Told]
 
+T = TypeVar("T")
+
 
 @dataclass(slots=True)
 class Witness:
-    """Of a run at `time` that was begun with `rules`: how the world was at its beginning and after everything
-    that happened in its midst, who was deleted meanwhile, which tasks hooks returned. `around`: what hooks
-    return that are called before and after it; `at_its_end`: what those of later workers would return."""
+    """Of a run at `time` that was begun with `rules`: how the world was at its beginning and after all that
+    happened in its midst, who was deleted meanwhile, which tasks hooks returned. `first` and `last`: what is
+    returned by hooks before and after it; there are several `last` if workers were started that are not like
+    those that began."""
 
     rules: Rules
     time: int
     worlds: list[World]
-    around: list[Tasks]
-    at_its_end: list[Tasks] = field(default_factory=list)
+    first: list[Tasks]
+    last: list[list[Tasks]]
     deleted: set[Ref] = field(default_factory=set)
     tasks: Tasks = field(default_factory=Counter)
 
     def explains(self, shown: Mapping[Ref, Doc], *, complete: bool) -> bool:
         """Whether these snapshots and the tasks can be what the run made. All of what it should have made,
         each once, if it is complete; else for some entities both snapshots and tasks may be missing."""
-        if complete:
-            around = [[tasks] for tasks in self.around]
-        else:
-            around = [[tasks, Counter()] for tasks in self.around + self.at_its_end]
+        first = _parts_of(self.first, certain=complete)
+        last = _parts_of(chain(*self.last), certain=complete and len(self.last) == 1)
         return any(
-            _add_up(self.tasks, [*around, *self._parts(structure, shown, complete)])
+            _add_up(self.tasks, [*first, *last, *self._parts(structure, shown, complete)])
             for structure in self.worlds
         )
 
@@ -49,26 +51,35 @@ class Witness:
             ]
             if not complete and shown.keys().isdisjoint(group):
                 possible.append(Counter())
-            yield [tasks for i, tasks in enumerate(possible) if tasks not in possible[:i]]
+            yield _distinct(possible)
 
-    def _possible(self, group: frozenset[Ref], linked: bool) -> Iterator[Made]:
+    def _possible(self, group: Iterable[Ref], linked: bool) -> Iterator[Made]:
         refs = sorted(group)
-        for worlds in product(*(self._versions(ref) for ref in refs)):
-            chosen = dict(zip(refs, worlds, strict=True))
-            yield self.rules.made_of(group, linked, chosen.__getitem__, self.time)
+        for chosen in product(*(self._ways_to_see(ref) for ref in refs)):
+            seen = {ref: one for ref, one in zip(refs, chosen, strict=True) if one is not None}
+            yield self.rules.made_of(seen, linked, self.time)
 
-    def _versions(self, ref: Ref) -> Sequence[World | None]:
-        versions: list[World | None] = [None] if ref in self.deleted else []
-        seen: list[object] = []
-        for world in self.worlds:
-            if (version := self.rules.version(world, ref, self.time)) not in seen:
-                seen.append(version)
-                versions.append(world)
-        return versions
+    def _ways_to_see(self, ref: Ref) -> Sequence[Seen | None]:
+        """What was known of an entity at one moment, with those that linked to it at another; nothing at the
+        very moment of its deletion."""
+        seen = [self.rules.seen(world, ref, self.time) for world in self.worlds]
+        profiles, mirrors = _distinct(one.profile for one in seen), _distinct(one.mirrors for one in seen)
+        gone = [None] if ref in self.deleted else []
+        return [*gone, *starmap(Seen, product(profiles, mirrors))]
 
     def _fits(self, made: Made, group: Iterable[Ref], shown: Mapping[Ref, Doc], lost: set[Ref]) -> bool:
         """Whether all of the group that is shown, and all that must be, is as it was made."""
         return all(made.docs.get(ref) == shown.get(ref) for ref in group if ref in shown or ref not in lost)
+
+
+def _distinct(all_: Iterable[T]) -> list[T]:
+    found: list[T] = []
+    found.extend(one for one in all_ if one not in found)
+    return found
+
+
+def _parts_of(returned: Iterable[Tasks], *, certain: bool) -> list[list[Tasks]]:
+    return [[tasks] if certain else [tasks, Counter()] for tasks in returned]
 
 
 def _add_up(total: Tasks, parts: Sequence[Sequence[Tasks]]) -> bool:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from naive_world import Doc, Profile, Ref, World, links_in
 
 from dp3.clock import to_datetime
 from dp3.engine.profiles import history_params
 from dp3.history import Observation, Params, Segment, canonical
+from dp3.hooks.kinds import HookKind
 from dp3.hooks.registration import HookRegistration
 from dp3.model.attrspec import AttrSpecClassic, AttrSpecObservations, AttrSpecReadOnly
 from dp3.model.spec import ModelSpec
@@ -24,8 +25,12 @@ from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, WireTask, decode_value, e
 Told = tuple[str, str, bytes]
 """Entity type and id of a derived task, and its encoded data-points."""
 
-DataOf = Callable[[Ref], World | None]
-"""Where what is known of an entity is looked up; None: it is deleted at that very moment."""
+
+class Seen(NamedTuple):
+    """What values of an entity are made of: its profile if it exists, and who links to it."""
+
+    profile: Profile | None
+    mirrors: Doc
 
 
 def told(task: WireTask) -> Told:
@@ -61,17 +66,25 @@ class Rules:
 
     def made(self, world: World, t: int, processes: int) -> Made:
         """What a run at `t` makes of a world if nothing else happens."""
-        made = Made(tasks=sum(self.around(processes), Counter()))
+        made = Made(tasks=sum(self.first(processes) + self.last(processes), Counter()))
         for group, linked in self.groups(world, t, world.profiles):
-            made.add(self.made_of(group, linked, lambda ref: world, t))
+            made.add(self.made_of({ref: self.seen(world, ref, t) for ref in group}, linked, t))
         return made
 
-    def around(self, processes: int) -> list[Counter[Told]]:
-        """What each init and finalize hook returns in each worker."""
-        several = [(hook, Counter[Told]()) for hook in self._of_run * processes]
-        for hook, tasks in several:
+    def first(self, processes: int) -> list[Counter[Told]]:
+        """What each init hook returns in each worker."""
+        return self._around("snapshot_init", processes)
+
+    def last(self, processes: int) -> list[Counter[Told]]:
+        """What each finalize hook returns in each worker."""
+        return self._around("snapshot_finalize", processes)
+
+    def _around(self, kind: HookKind, processes: int) -> list[Counter[Told]]:
+        hooks = [hook for hook in self._of_run if hook.kind == kind]
+        returned = [Counter[Told]() for _ in hooks * processes]
+        for tasks, hook in zip(returned, hooks * processes, strict=True):
             _call(tasks, hook)
-        return [tasks for _, tasks in several]
+        return returned
 
     def groups(self, world: World, t: int, refs: Iterable[Ref]) -> list[tuple[frozenset[Ref], bool]]:
         """Which entities hooks see together, by the links of a world, each time with whether they are linked;
@@ -80,27 +93,31 @@ class Rules:
         alone = {ref for ref in refs if self._is_stored(ref)}.difference(*components)
         return [(frozenset(c), True) for c in components] + [(frozenset([ref]), False) for ref in alone]
 
-    def made_of(self, group: Iterable[Ref], linked: bool, data_of: DataOf, t: int) -> Made:
+    def made_of(self, group: Mapping[Ref, Seen], linked: bool, t: int) -> Made:
         """What a run at `t` makes of entities that hooks see together; not all of them need exist."""
         made = Made()
-        worlds = {ref: world for ref in sorted(group) if (world := data_of(ref)) is not None}
-        existing = {ref for ref, world in worlds.items() if ref in world.profiles}
-        taking_part = worlds if linked and self._keep_empty else existing
-        values = {ref: self._values(worlds[ref], ref, t, made.tasks) for ref in taking_part}
+        existing = [ref for ref, seen in group.items() if seen.profile is not None]
+        taking_part = group if linked and self._keep_empty else existing
+        profiles = {
+            ref: self.with_timeseries(group[ref].profile or Profile(), ref, made.tasks) for ref in taking_part
+        }
+        values = {ref: self.values(group[ref].mirrors, ref, profiles[ref], t) for ref in taking_part}
         if linked:
-            self._drop_missing(worlds.keys() - values.keys(), values)
+            self._drop_missing(group.keys() - values.keys(), values)
             self._attach(values)
+        masters = {ref: self._master(ref, profiles[ref]) if ref in existing else {} for ref in values}
         for hook in self._hooks:
             for ref in sorted(ref for ref in values if ref[0] == hook.etype):
-                _call(made.tasks, hook, ref[0], values[ref], *self._master(hook, worlds[ref], ref))
-        docs = {ref: _saved(values[ref]) for ref in sorted(existing)}
+                master = [masters[ref]] if hook.kind == "correlation_with_master_record" else []
+                _call(made.tasks, hook, ref[0], values[ref], *master)
+        docs = {ref: _saved(values[ref]) for ref in existing}
         made.docs = {ref: doc for ref, doc in docs.items() if self._is_saved(ref, doc, linked)}
         return made
 
-    def version(self, world: World, ref: Ref, t: int) -> Any:
-        """All of a world that the values of an entity depend on."""
-        mirrors = [self._mirrored(world, ref, name, t) for name, _ in self._mirrors(ref[0])]
-        return world.profiles.get(ref), mirrors
+    def seen(self, world: World, ref: Ref, t: int) -> Seen:
+        attribs = self.model.attribs(ref[0]).items()
+        mirrors = [name for name, spec in attribs if isinstance(spec, AttrSpecReadOnly)]
+        return Seen(world.profiles.get(ref), {name: self._mirrored(world, ref, name, t) for name in mirrors})
 
     # -- values --------------------------------------------------------------------------------------
     def _is_saved(self, ref: Ref, doc: Doc, linked: bool) -> bool:
@@ -110,25 +127,26 @@ class Rules:
     def _is_stored(self, ref: Ref) -> bool:
         return ref[0] in self.model and self.model.entities[ref[0]].snapshot
 
-    def _values(self, world: World, ref: Ref, t: int, tasks: Counter[Told]) -> Doc:
-        profile = self._after_timeseries(world.profiles.get(ref, Profile()), ref, tasks)
+    def values(self, mirrors: Doc, ref: Ref, profile: Profile, t: int) -> Doc:
+        """Current values of an entity."""
         doc: Doc = {"eid": self._typed(ref)}
         for name, spec in self.model.attribs(ref[0]).items():
             if isinstance(spec, AttrSpecReadOnly):
-                doc[name] = self._mirrored(world, ref, name, t)
+                doc[name] = deepcopy(mirrors[name])
             elif isinstance(spec, AttrSpecObservations):
                 doc |= _observed(name, profile.history.get(name, []), t, history_params(spec))
             elif name in profile.plain:
                 doc[name] = deepcopy(profile.plain[name])
         return doc
 
-    def _after_timeseries(self, profile: Profile, ref: Ref, tasks: Counter[Told]) -> Profile:
-        """The profile as if what timeseries hooks say of the entity had been taken in."""
+    def with_timeseries(self, profile: Profile, ref: Ref, tasks: Counter[Told]) -> Profile:
+        """A profile as if what timeseries hooks say of its entity had been taken in; all that they say is
+        added to `tasks`."""
         after = deepcopy(profile)
         for name in self.model.attribs(ref[0]):
             for hook in self._timeseries:
                 if (hook.etype, hook.attr_type) == (ref[0], name) and name in profile.series:
-                    for task in _call(tasks, hook, *ref[:1], name, _chunks(profile.series[name])):
+                    for task in _call(tasks, hook, ref[0], name, _chunks(profile.series[name])):
                         for point in task.points if (task.etype, str(task.eid)) == ref else ():
                             after.take(self.model.attr(ref[0], point.attr), point)
         return after
@@ -136,20 +154,11 @@ class Rules:
     def _typed(self, ref: Ref) -> int | str:
         return int(ref[1]) if str(self.model.entities[ref[0]].id_data_type) == "int" else ref[1]
 
-    def _mirrors(self, etype: str) -> list[tuple[str, AttrSpecReadOnly]]:
-        attribs = self.model.attribs(etype).items()
-        return [(name, spec) for name, spec in attribs if isinstance(spec, AttrSpecReadOnly)]
-
     def _mirrored(self, world: World, target: Ref, mirror: str, t: int) -> list[Doc]:
         sources = sorted(world.sources(self.model, target, mirror, t), key=self._typed)
         return [{"eid": self._typed(source)} for source in sources]
 
-    def _master(self, hook: HookRegistration, world: World, ref: Ref) -> list[Doc]:
-        if hook.kind != "correlation_with_master_record":
-            return []
-        profile = world.profiles.get(ref)
-        if profile is None:
-            return [{}]
+    def _master(self, ref: Ref, profile: Profile) -> Doc:
         record: Doc = {"_id": self._typed(ref)}
         for name, spec in self.model.attribs(ref[0]).items():
             if name in profile.plain:
@@ -157,7 +166,7 @@ class Rules:
             elif isinstance(spec, AttrSpecObservations) and name in profile.history:
                 segments = canonical(profile.history[name], history_params(spec))
                 record[name] = [{"v": decode_value(s.v), "c": float(_mean(s))} for s in segments]
-        return [record]
+        return record
 
     # -- links ---------------------------------------------------------------------------------------
     def _components(self, world: World, t: int) -> list[set[Ref]]:

@@ -83,7 +83,7 @@ def places_by_observed_arrays(etype: str, values: Values) -> None:
 
 
 def own_confidence(etype: str, values: Values) -> None:
-    if values.get("p", 0) % 2:
+    if values.get("p", 0) % 2 == 0:
         values.pop("o#c", None)
     elif "o" in values:
         values["o#c"] = 0.125
@@ -101,6 +101,8 @@ def own_confidences(etype: str, values: Values) -> None:
         values["om#c"] = [0.5 for _ in values["om"]]
     elif "om" in values and values.get("p") == 2:
         values["om"].pop()
+    else:
+        values.pop("om#c", None)
 
 
 def replaced_link(etype: str, values: Values) -> None:
@@ -114,7 +116,7 @@ def replaced_link(etype: str, values: Values) -> None:
 
 def longer_list(etype: str, values: Values) -> None:
     if isinstance(values.get("l"), list):
-        values["l"].append({"eid": 3})
+        values["l"].append({"eid": 10})
 
 
 def more_than_attributes(etype: str, values: Values) -> None:

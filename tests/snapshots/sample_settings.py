@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from random import Random
 from typing import Any
 
@@ -17,7 +17,7 @@ SETTINGS = 48
 
 EIDS: Mapping[str, Sequence[int | str]] = {"a": ("a1", "a2", "a3"), "b": (1, 2, 10), "c": ("c1", "c2")}
 
-_ALWAYS = {"a.p", "a.l", "b.p"}
+_ALWAYS = {"a.p", "a.l", "a.o", "a.load", "b.p"}
 
 LOAD = {
     "name": "x",
@@ -36,6 +36,7 @@ class Setting:
     registrar: CallbackRegistrar
     keep_empty: bool = True
 
+    @cached_property
     def rules(self) -> Rules:
         return Rules(self.model, self.registrar.registrations, self.keep_empty)
 
@@ -57,7 +58,7 @@ def setting(number: int) -> Setting:
 
 def _some(random: Random, hooks: Sequence[SampleHook], model: ModelSpec) -> list[SampleHook]:
     fitting = [hook for hook in hooks if hook.fits(model)]
-    return random.sample(fitting, min(len(fitting), random.choice([0, 0, 1, 2, 4])))
+    return random.sample(fitting, min(len(fitting), random.choice([0, 0, 2, 4, 6])))
 
 
 def registered(model: ModelSpec, hooks: Sequence[SampleHook]) -> CallbackRegistrar:
@@ -91,7 +92,7 @@ def _attributes_of_a(random: Random) -> dict[str, dict[str, Any]]:
         "ip": plain("ipv4"),
         "o": _observed(random, "int"),
         "om": _observed(random, "string", multi_value=True),
-        "l": _observed(random, to_b, multi_value=random.random() < 0.5),
+        "l": _observed(random, to_b, more_s=10, multi_value=random.random() < 0.5),
         "lp": plain(random.choice(["link<b,int>", "link<b,int ;mirror=aps>"])),
         "la": plain(random.choice(["array<link<a>>", "array<link<a;mirror=fans>>"])),
         "lo": _observed(random, "array<link<c>>", multi_value=True),
@@ -106,15 +107,18 @@ def _attributes_of_a(random: Random) -> dict[str, dict[str, Any]]:
 def _attributes_of_b(random: Random) -> dict[str, dict[str, Any]]:
     to_c = random.choice(["link<c>", "link<c;mirror=bs>"])
     heard = observations("string", 3_600, 3_600, multi_value=True)
-    return {"p": plain("int"), "n": plain("int"), "c": _observed(random, to_c), "heard": heard}
+    return {"p": plain("int"), "n": plain("int"), "c": _observed(random, to_c, more_s=10), "heard": heard}
 
 
 def _attributes_of_c(random: Random) -> dict[str, dict[str, Any]]:
     return {"q": plain("string"), "back": plain("link<a>"), "when": _observed(random, "string")}
 
 
-def _observed(random: Random, data_type: str, *, multi_value: bool = False) -> dict[str, Any]:
-    pre, post = random.choice([0, 0, 1, 3]), random.choice([0, 1, 3, 7])
+def _observed(
+    random: Random, data_type: str, *, multi_value: bool = False, more_s: int = 0
+) -> dict[str, Any]:
+    """Valid for some seconds at most, or for some more."""
+    pre, post = random.choice([0, 0, 1, 3]), random.choice([0, 1, 3, 7]) + more_s
     return observations(data_type, pre, post, aggregate=random.random() < 0.7, multi_value=multi_value)
 
 

@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 from sample_settings import EIDS, SETTINGS, setting
 
-from dp3.model.attrspec import AttrSpecObservations, AttrSpecReadOnly, AttrSpecTimeseries
+from dp3.model.attrspec import AttrSpecObservations, AttrSpecReadOnly, AttrSpecTimeseries, AttrSpecType
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint
 from dp3.store.query import And, Between, Has, Not, OneOf, Or, TextMatches, Where
 
 SECOND_US = 1_000_000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,10 @@ class Restart:
 
 @dataclass(frozen=True)
 class Moment:
-    """In the midst of a run: after some of its smallest pieces, done by these workers, something happens."""
+    """In the midst of a run: after some of its smallest pieces, so many done by which worker, something
+    happens."""
 
-    pieces: tuple[int, ...]
+    pieces: tuple[tuple[int, int], ...]
     then: Put | Delete | Restart
 
 
@@ -119,7 +122,12 @@ _CONFIDENCES = st.sampled_from(
 )
 
 
-_LOADS = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 2)), min_size=1, max_size=2).map(
+def _up_to(most: int, one: st.SearchStrategy[T]) -> st.SearchStrategy[list[T]]:
+    """Any number of them with the same probability; `st.lists` makes short ones."""
+    return st.integers(0, most).flatmap(lambda size: st.lists(one, min_size=size, max_size=size))
+
+
+_LOADS = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 2)), min_size=2, max_size=3).map(
     lambda rows: {"who": [who for who, _ in rows], "load": [load for _, load in rows]}
 )
 
@@ -128,39 +136,49 @@ def _observation(attr: str, v: Any, begin: int, length: int, c: int | None) -> W
     return WirePoint(attr, v, begin * SECOND_US, (begin + length) * SECOND_US, c)
 
 
-@cache
-def _points(number: int, etype: str) -> st.SearchStrategy[tuple[WirePoint, ...]]:
-    points = []
-    for name, spec in setting(number).model.attribs(etype).items():
-        times = st.integers(-6, 6), st.integers(0, 5)
-        if isinstance(spec, AttrSpecTimeseries):
-            points.append(st.builds(_observation, st.just(name), _LOADS, *times, st.none()))
-        elif isinstance(spec, AttrSpecObservations):
-            points.append(st.builds(_observation, st.just(name), _VALUES[name], *times, _CONFIDENCES))
-        elif not isinstance(spec, AttrSpecReadOnly):
-            points.append(st.builds(WirePoint, st.just(name), _VALUES[name]))
-    return st.lists(st.one_of(points), min_size=1, max_size=5).map(tuple) if points else st.just(())
+def _point(name: str, spec: AttrSpecType) -> st.SearchStrategy[WirePoint]:
+    times = st.integers(-6, 6), st.integers(0, 5)
+    if isinstance(spec, AttrSpecTimeseries):
+        return st.builds(_observation, st.just(name), _LOADS, *times, st.none())
+    if isinstance(spec, AttrSpecObservations):
+        return st.builds(_observation, st.just(name), _VALUES[name], *times, _CONFIDENCES)
+    return st.builds(WirePoint, st.just(name), _VALUES[name])
 
 
 @cache
-def _tasks(number: int) -> st.SearchStrategy[Put | Delete]:
-    processed = st.integers(0, 7).map(lambda one_of_eight: one_of_eight > 0)
-    puts = [
-        st.builds(Put, st.just(etype), st.sampled_from(eids), _points(number, etype), processed)
-        for etype, eids in EIDS.items()
+def _puts(number: int, etype: str, *, links: bool) -> st.SearchStrategy[Put]:
+    """With points of all attributes, or only links."""
+    model = setting(number).model
+    points = [
+        _point(name, spec)
+        for name, spec in model.attribs(etype).items()
+        if not isinstance(spec, AttrSpecReadOnly) and (not links or (etype, name) in model.relations)
     ]
-    everyone = [(etype, eid) for etype, eids in EIDS.items() for eid in eids]
-    deletion = st.sampled_from(everyone).map(lambda entity: Delete(*entity))
-    return st.one_of(*puts, puts[0], *puts, puts[0], deletion)
+    some = _up_to(8, st.one_of(points)).map(tuple) if points else st.just(())
+    processed = st.integers(0, 7).map(lambda one_of_eight: one_of_eight > 0)
+    return st.builds(Put, st.just(etype), st.sampled_from(EIDS[etype]), some, processed)
+
+
+_DELETIONS = st.sampled_from([Delete(etype, eid) for etype, eids in EIDS.items() for eid in eids])
+
+
+@cache
+def _tasks(number: int, *, links: bool = False) -> st.SearchStrategy[Put | Delete]:
+    """Everything, or what changes who is linked with whom."""
+    of_a, of_b, of_c = (_puts(number, etype, links=links) for etype in EIDS)
+    return st.one_of(of_a, of_a, of_a, of_b, of_b, of_c, _DELETIONS)
+
+
+@cache
+def _any_tasks(number: int) -> st.SearchStrategy[Put | Delete]:
+    return st.one_of(_tasks(number), _tasks(number, links=True))
 
 
 _WAITS = st.builds(Wait, st.integers(0, 6), st.sampled_from([0, 0, -1, 1]))
 
-
 _RESTARTS = st.builds(Restart, st.integers(0, SETTINGS - 1), st.integers(1, 3))
 
-
-_PIECES = st.lists(st.integers(0, 2), max_size=40).map(tuple)
+_PIECES = _up_to(6, st.tuples(st.integers(0, 2), st.integers(1, 12))).map(tuple)
 
 
 @st.composite
@@ -168,11 +186,16 @@ def _busy_runs(draw: st.DrawFn, restart: Restart) -> tuple[BusyRun, Restart]:
     """With what the workers have been started with last."""
     moments = []
     for _ in range(draw(st.integers(1, 3))):
-        then = draw(st.one_of(_tasks(restart.setting), st.sampled_from([restart, None])))
-        if then is None:
-            then = draw(_RESTARTS)
-        if isinstance(then, Restart):
-            restart = then
+        then: Put | Delete | Restart
+        match draw(st.integers(0, 9)):
+            case 0:
+                then = restart
+            case 1:
+                then = restart = draw(_RESTARTS)
+            case 2 | 3:
+                then = draw(_DELETIONS)
+            case _:
+                then = draw(_any_tasks(restart.setting))
         moments.append(Moment(draw(_PIECES), then))
     return BusyRun(tuple(moments)), restart
 
@@ -182,15 +205,15 @@ def scenarios(draw: st.DrawFn) -> list[Action]:
     """Begins with a `Restart` and ends with a `Run`; settings are given by number."""
     restart = draw(_RESTARTS)
     actions: list[Action] = [restart]
-    for _ in range(draw(st.integers(1, 5))):
-        actions += draw(st.lists(_tasks(restart.setting), max_size=8))
+    for _ in range(draw(st.integers(1, 4))):
+        actions += draw(_up_to(16, _any_tasks(restart.setting)))
         run: Run | BusyRun = Run()
         if draw(st.booleans()):
             run, restart = draw(_busy_runs(restart))
         actions += [draw(_WAITS), run]
-        if draw(st.integers(0, 2)) == 0:
+        if draw(st.booleans()):
             actions += [draw(_WAITS), Run()]
-        if draw(st.integers(0, 5)) == 0:
+        if draw(st.integers(0, 4)) == 0:
             restart = draw(_RESTARTS)
             actions.append(restart)
     return [*actions, Run()]

@@ -1,6 +1,6 @@
 """An application in one process, all real: log, state, worker and snapshot work, stepped by the test."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -125,11 +125,11 @@ class Application:
     def _go_on(self, worker: OneWorker) -> None:
         worker.snapshots.step(partial(self._offsets, worker), patient=True)
 
-    def go_on_slowly(self, workers: Iterable[int]) -> None:
-        """Go on with the open run by the smallest pieces that there are, each done by the worker named."""
+    def go_on_slowly(self, worker: int = 0, pieces: int = 1) -> None:
+        """One worker goes on with the open run by so many of the smallest pieces that there are."""
         with patch.object(phases, "SLICE_S", 0.0):
-            for index in workers:
-                self._go_on(self._workers[index % len(self._workers)])
+            for _ in range(pieces):
+                self._go_on(self._workers[worker % len(self._workers)])
 
     def drain(self) -> list[Entry]:
         """Bring the tasks of hooks to the log; returns what came to it."""
@@ -177,6 +177,11 @@ class Application:
         """(run time, snapshot) of all entities for which a condition holds, by id."""
         found = self.store.find(etype, where, limit=None)
         return {row.eid: (row.run_time, expand(decode_doc(row.doc), row.run_time)) for row in found}
+
+    def made_at(self, run_time: int) -> dict[tuple[str, str], Doc]:
+        """The newest snapshots that are of a run at this time, by entity type and id."""
+        found = {(etype, eid): at for etype in EIDS for eid, at in self.latest(etype).items()}
+        return {ref: doc for ref, (time, doc) in found.items() if time == run_time}
 
     def distinct(self, etype: str, path: str) -> dict[Key, int]:
         return dict(self.store.distinct(etype, path))

@@ -84,13 +84,14 @@ def the_load_is_a_value(model: ModelSpec, etype: str, attr: str, history: Histor
 def _values_of(model: ModelSpec, chunk: dict[str, Any]) -> Tasks:
     tasks: Tasks = []
     for who, load in zip(chunk["v"]["who"], chunk["v"]["load"], strict=True):
-        eid = f"a{who}"
-        seen = (chunk["t1"], chunk["t2"], 0.5)
+        eid, known = f"a{who}", model.attribs("a")
+        plain = {"score": 9, "la": [{"eid": "a2"}]}
+        observed = {"o": load, "om": f"load {load}", "l": {"eid": load}}
+        tasks += [a_task(model, "a", eid, **{attr: v}) for attr, v in plain.items() if attr in known]
         tasks += [
-            a_task(model, "a", eid, score=9, la=[{"eid": "a2"}]),
-            an_observation(model, "a", eid, "o", load, *seen),
-            an_observation(model, "a", eid, "om", f"load {load}", *seen),
-            an_observation(model, "a", eid, "l", {"eid": load}, *seen),
+            an_observation(model, "a", eid, attr, v, chunk["t1"], chunk["t2"], 0.5)
+            for attr, v in observed.items()
+            if attr in known
         ]
     return tasks
 
@@ -156,7 +157,7 @@ TELLING_HOOKS = (
     _correlation(links_itself, [["lp", "p"]], [], "a.lp", "b.p"),
     _correlation(tells_and_fails, [["p"]], [], "a.p", "c.q"),
     _with_master(tells_what_is_known, "a.p", "a.told"),
-    _timeseries(the_load_is_a_value, "a.score", "a.la", "a.o", "a.om", "a.l"),
+    _timeseries(the_load_is_a_value),
     _timeseries(heavy_load_fails, "a.far"),
     _init(says_that_it_begins, "c.q"),
     _finalize(says_that_it_ends, "a.s"),

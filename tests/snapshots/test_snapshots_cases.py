@@ -284,7 +284,7 @@ def test_what_a_run_of_another_setting_left_behind_unfinished_is_not_taken_for_k
     start(app, model=changed("a", {}, "p"))
     broken = app.begin_run()
     while app.latest("a") != {"a1": (broken.time, {"eid": "a1", "s": "x"})}:
-        app.go_on_slowly([0])
+        app.go_on_slowly()
     start(app)
     app.finish_run()
     run = app.run()

@@ -135,6 +135,19 @@ def test_an_entity_that_is_not_linked_any_more_while_a_run_is_at_work_is_made_on
     assert some.latest("net", NET) == before, "written by the owner of the component only"
 
 
+@pytest.mark.parametrize("some", [2], indirect=True)
+def test_an_entity_that_comes_while_a_run_is_at_work_is_left_to_the_next_one(some: Some) -> None:
+    some.put("host", HOST, net={"eid": NET})
+    some.begin()
+    some.work(0)
+    some.put("net", NET, p=2)
+    some.finish()
+    assert some.cluster.snapshots("net", NET) == [], "nobody saw it together with what links to it"
+    some.run()
+    assert some.latest("net", NET) == {"eid": NET, "p": 2, "mark": 1}
+    assert some.latest("host", HOST)["size"] == 2
+
+
 @pytest.mark.parametrize("some", [1], indirect=True)
 def test_a_worker_goes_on_after_a_restart_with_the_links_that_it_began_with(
     some: Some, monkeypatch: pytest.MonkeyPatch

@@ -111,7 +111,7 @@ class OneWorker:
         self.lease: Lease = store.take_lease(index, cluster.processes, "host", 1, 15.0)
         store.heartbeat(self.lease, "working")
         registrations = registrar.registrations
-        table, guard = HookTable(registrations), Guard(HookWatch(10, 60), 100)
+        table, guard = HookTable(registrations), Guard(HookWatch(10, 60))
         hooks = TaskHooks(table, guard, model, 16, clock)
         executor = DaemonPool(4, "x") if threads else CallingThread()
         plans, entities = make_plans(model, store, table), EntityIndex(store, 1_000)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from dp3.store.port import ENTITY_SHIFT
 from dp3.store.snapshots import Edge, Node
 
 
@@ -44,7 +45,8 @@ class Components:
 
     Component `i` has the nodes `nodes[starts[i] : starts[i + 1]]` (ids, ascending); `firsts[i]` is its
     smallest entity key. `members` are the keys of all their entities, ascending. `too_large` are (smallest
-    entity key, size) of those that were left out because of their size.
+    entity key, size) of those that were left out because of their size. `newest` has, by partition, the
+    newest entity key that there was when links began to be read.
     """
 
     nodes: "array[int]" = field(default_factory=lambda: array("q"))
@@ -52,6 +54,7 @@ class Components:
     firsts: "array[int]" = field(default_factory=lambda: array("q"))
     members: "array[int]" = field(default_factory=lambda: array("q"))
     too_large: tuple[tuple[int, int], ...] = ()
+    newest: "array[int]" = field(default_factory=lambda: array("q"))
 
     def __len__(self) -> int:
         return len(self.firsts)
@@ -63,6 +66,11 @@ class Components:
         index = bisect_left(self.members, entity)
         return index < len(self.members) and self.members[index] == entity
 
+    def is_newer(self, entity: int) -> bool:
+        """Whether an entity (key) came later, so that it is not known whom it is linked with."""
+        partition = entity >> ENTITY_SHIFT
+        return partition < len(self.newest) and entity > self.newest[partition]
+
     def after(self, first: int) -> "Iterator[tuple[int, array[int]]]":
         """(smallest entity key, node ids) of those with a smallest key above `first`, ascending."""
         for index in range(bisect_right(self.firsts, first), len(self.firsts)):
@@ -71,12 +79,13 @@ class Components:
     def encode(self) -> bytes:
         """For other workers of the same installation: numbers are in the byte order of the machine."""
         arrays = [array_.tobytes() for array_ in (self.nodes, self.starts, self.firsts, self.members)]
-        return _encode(_Encoded(arrays, self.too_large))
+        return _encode(_Encoded(arrays, self.too_large, self.newest.tobytes()))
 
 
 class _Encoded(msgspec.Struct, array_like=True):
     arrays: list[bytes]
     too_large: tuple[tuple[int, int], ...]
+    newest: bytes
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -87,19 +96,20 @@ def decode_components(data: bytes) -> Components:
     """The inverse of `Components.encode`."""
     encoded = _decode(data)
     nodes, starts, firsts, members = (array("q", numbers) for numbers in encoded.arrays)
-    return Components(nodes, starts, firsts, members, encoded.too_large)
+    return Components(nodes, starts, firsts, members, encoded.too_large, array("q", encoded.newest))
 
 
 class ComponentBuilder:
     """Collects links, then what the nodes at their ends are.
 
     A component counts if it has an entity and a node of one of the `wanted` entity types (numbers), or if
-    `wanted` is None; it is left out if it has more than `max_size` nodes.
+    `wanted` is None; it is left out if it has more than `max_size` nodes. `newest`: see `Components`.
     """
 
-    def __init__(self, wanted: Container[int] | None, max_size: int) -> None:
+    def __init__(self, wanted: Container[int] | None, max_size: int, newest: Iterable[int] = ()) -> None:
         self._wanted = wanted
         self._max_size = max_size
+        self._newest = array("q", newest)
         self._forest = Forest()
         self._index: dict[int, int] = {}
         self._entities: dict[int, int] = {}
@@ -153,4 +163,4 @@ class ComponentBuilder:
             starts.append(len(nodes))
             firsts.append(first)
         members = array("q", sorted(self._entities[node] for node in nodes if node in self._entities))
-        return Components(nodes, starts, firsts, members, too_large)
+        return Components(nodes, starts, firsts, members, too_large, self._newest)

@@ -156,7 +156,9 @@ class Work:
     def _find_components(self) -> Generator[Future[Any] | None, None, Components]:
         state, plans = self._parts.state, self._parts.plans
         wanted = frozenset(number for number, plan in plans.types.items() if plan.hooked)
-        builder = ComponentBuilder(wanted if plans.keep_empty else None, plans.max_component)
+        last = state.last_entity_keys()
+        newest = [last.get(partition, 0) for partition in range(state.partitions)]
+        builder = ComponentBuilder(wanted if plans.keep_empty else None, plans.max_component, newest)
         after = (0, 0, 0)
         while edges := state.edges(plans.links, self._run.time, after, EDGES):
             builder.link(edges)
@@ -223,10 +225,14 @@ class Work:
         return loaded.members
 
     def _unlinked(self, pages: Iterable[list[Entity]], components: Components) -> Iterator[list[Entity]]:
-        """Those of the entities that are in no component, a page at a time."""
+        """Those of the entities that are in no component, a page at a time. Those that came too late for that
+        to be known are left to the next run."""
+        free = self._parts.plans.free
         entities: list[Entity] = []
         for page in pages:
-            entities += [entity for entity in page if entity[0] not in components]
+            new = {entity for entity in page if components.is_newer(entity[0])}
+            self._recorder.look_again(key for key, etype, _ in new if etype in free)
+            entities += [entity for entity in page if entity[0] not in components and entity not in new]
             if len(entities) >= (size := self._loader.page):
                 yield entities[:size]
                 entities = entities[size:]
