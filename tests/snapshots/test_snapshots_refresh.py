@@ -166,6 +166,8 @@ def test_values_that_change_by_time_are_found_after_a_refresh(cluster: Cluster) 
     settle(worker)
     flag.set()
     run(cluster, worker)
+    run(cluster, worker)
+    assert cluster.progress().entities == 0, "the second run has nothing to look at"
     assert current(cluster, "x", "level", "t") == 5
     cluster.clock.advance(7_200)
     run(cluster, worker)
@@ -221,14 +223,14 @@ def test_each_current_value_of_a_multi_valued_attribute_is_a_data_point(cluster:
 
 def test_hooks_run_in_the_order_of_what_they_change_and_see_what_was_derived(cluster: Cluster) -> None:
     """The hook of `p` feeds `risk`; that of `risk`, registered first, the correlation hook after both."""
-    flag, calls = SharedFlag(), []
+    flag, calls, factor = SharedFlag(), [], [1]
 
     def of_risk(eid: str, dp: Any) -> None:
         calls.append(("risk", dp.v))
 
     def of_p(eid: str, dp: Any) -> list[DataPointTask]:
         calls.append(("p", dp.v))
-        return [a_task("a", eid, "risk", dp.v * 10)]
+        return [a_task("a", eid, "risk", dp.v * factor[0])]
 
     def correlate(etype: str, values: dict[str, Any]) -> None:
         calls.append(("values", values["risk"]))
@@ -242,6 +244,7 @@ def test_hooks_run_in_the_order_of_what_they_change_and_see_what_was_derived(clu
     cluster.put("a", "x", p=4, risk=1)
     settle(worker)
     flag.set()
+    factor[0] = 10
     calls.clear()
     run(cluster, worker)
     assert calls[0] == ("p", 4)
