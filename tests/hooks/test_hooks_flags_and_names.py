@@ -20,6 +20,16 @@ def test_flag_is_lowered_until_set_and_after_unset() -> None:
     assert states == [False, True, False, False]
 
 
+def test_flag_that_was_raised_again_is_not_lowered_for_the_time_before() -> None:
+    flag = SharedFlag(True)
+    first = flag.raised
+    flag.set()
+    flag.lower(first)
+    assert flag.isset()
+    flag.lower(flag.raised)
+    assert not flag.isset()
+
+
 @pytest.mark.parametrize(
     ("flag", "shown"),
     [

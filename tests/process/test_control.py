@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
-from harness import HEADER, App, wait_for
+from harness import HEADER, App, entity, plain, wait_for
 
 MODULE = (
     HEADER
@@ -76,3 +76,80 @@ def test_a_configuration_with_mistakes_changes_nothing_and_is_told(limits: App) 
     assert all("load_config() of module 'limits' failed" in result["error"] for result in refresh(limits))
     assert told(limits, "after") == {"1 False"}
     limits.stop(program)
+
+
+REFRESHED = (
+    HEADER
+    + """
+class Limits(BaseModule):
+    def __init__(self, platform_config, module_config, registrar):
+        super().__init__(platform_config, module_config, registrar)
+        registrar.register_on_entity_creation_hook(
+            self.processing_function,
+            "test_entity_type",
+            refresh=self.refresh,
+            may_change=[["derived_on_creation"]]
+        )
+        registrar.register_on_new_attr_hook(
+            self.attr_hook,
+            "test_entity_type",
+            "test_attr_type",
+            refresh=self.refresh,
+            may_change=[["above"]]
+        )
+
+    def load_config(self, config, module_config):
+        self.limit = int(module_config["limit"])
+
+    def processing_function(self, eid, task):
+        return self.derived(eid, "derived_on_creation", str(self.limit))
+
+    def attr_hook(self, eid, dp):
+        return self.derived(eid, "above", dp.v > self.limit)
+
+    def derived(self, eid, attr, v):
+        return [DataPointTask(etype="test_entity_type", eid=eid, data_points=[{
+            "etype": "test_entity_type", "eid": eid, "attr": attr, "src": "secondary/limits", "v": v}])]
+"""
+)
+
+TYPE = entity(
+    "test_entity_type",
+    {"test_attr_type": plain("int"), "derived_on_creation": plain(), "above": plain("binary")},
+)
+
+
+def derived_values(app: App) -> dict[str, tuple[str, bool]]:
+    """What the latest snapshots say, by entity."""
+    rows = app.client.get("/entity/test_entity_type/get", limit=0)["data"]
+    return {row["eid"]: (row.get("derived_on_creation"), row.get("above")) for row in rows}
+
+
+def make_snapshots(app: App) -> None:
+    before = app.client.get("/telemetry/metadata")
+    app.client.request("POST", "/control/make_snapshots")
+    wait_for("run", lambda: len(app.client.get("/telemetry/metadata")) > len(before) and no_open_run(app))
+
+
+def no_open_run(app: App) -> bool:
+    return app.query("SELECT count(*) FROM run WHERE phase <> 'closed'") == [(0,)]
+
+
+def test_values_derived_by_hooks_are_computed_again_with_the_new_configuration(app: App) -> None:
+    app.write({"limits": REFRESHED}, core={"worker_processes": 2}, model={"test_entity_type": TYPE})
+    configure(app, {"limit": 5})
+    program = app.run_ready()
+    app.client.send(
+        [{"type": "test_entity_type", "id": f"e{i}", "attr": "test_attr_type", "v": i} for i in range(20)]
+    )
+    app.wait_idle()
+    make_snapshots(app)
+    assert derived_values(app) == {f"e{i}": ("5", i > 5) for i in range(20)}
+    configure(app, {"limit": 10})
+    refresh(app)
+    make_snapshots(app)
+    assert derived_values(app) == {f"e{i}": ("10", i > 10) for i in range(20)}, "in the very next snapshots"
+    app.wait_idle()
+    assert app.client.get("/entity/test_entity_type/e7/get/above")["current_value"] is False
+    assert app.dead_letters() == []
+    app.stop(program)

@@ -108,6 +108,7 @@ class OneWorker:
     ) -> None:
         store, log, clock, model = cluster.store, cluster.log, cluster.clock, registrar.model_spec
         self._store = store
+        self._log = log
         self.lease: Lease = store.take_lease(index, cluster.processes, "host", 1, 15.0)
         store.heartbeat(self.lease, "working")
         registrations = registrar.registrations
@@ -166,6 +167,13 @@ class OneWorker:
     def drain(self) -> bool:
         """Returns whether there was anything in the outbox."""
         return self._outbox.drain_some()
+
+    def has_derived(self) -> bool:
+        """Whether there are derived tasks that no worker has read."""
+        if self._store.pending_outbox(self.lease, 0, 1):
+            return True
+        end = self._log.head(Lane.DERIVED).offset
+        return any(offset < end for _, lane, offset in self._store.positions() if lane == Lane.DERIVED)
 
     def is_at_rest(self) -> bool:
         return self._store.open_run() is None

@@ -144,6 +144,7 @@ class ControlHandler:
         return next((hook for hook in candidates if (hook.module, hook.name, hook.kind) == wanted), None)
 
     def _call(self, hook: Hook, letter: DeadLetter, task: WireTask) -> Outcome:
+        """What failed when it was refreshed in a snapshot run stands nowhere in the log."""
         context: Mapping[str, Any] = letter.context
-        entry = Entry(Lane(context["lane"]), context["offset"], 0, {})
+        entry = Entry(Lane(context.get("lane", Lane.MAIN)), context.get("offset", 0), 0, {})
         return self._task_hooks.call_again(hook, Item(entry, letter.partition, task), context)

@@ -92,7 +92,7 @@ class TaskHooks:
         elif hook.kind == "allow_entity_creation":
             self._allows(hook, item, outcome, task.eid, task)
         elif hook.kind == "on_new_attr":
-            index = context["index"]
+            index = context.get("index", 0)
             point = self._point(task.etype, task.eid, item.task.points[index])
             if point is None:
                 return Outcome(unreadable="the attribute is gone or of another type now")

@@ -10,7 +10,7 @@ from dp3.hooks.table import Hook
 from dp3.hooks.watch import Entity
 from dp3.model.partition import partition_of
 from dp3.model.task import task_to_wire
-from dp3.model.wire import WireTask, encode_tasks
+from dp3.model.wire import WirePoint, WireTask, encode_tasks
 from dp3.store.port import DeadLetter
 
 GENERATION = 1
@@ -26,23 +26,38 @@ class HookCaller:
         self._partitions = partitions
 
     def call(
-        self, hook: Hook, entity: Entity, eid: int | str, effects: Effects, *args: Any
+        self,
+        hook: Hook,
+        entity: Entity,
+        eid: int | str,
+        effects: Effects,
+        *args: Any,
+        point: WirePoint | None = None,
     ) -> list[WireTask]:
-        """Call a hook; `eid` is the wire id of the entity that it runs for. Returns its tasks, which are also
-        added to `effects`, with what failed."""
+        """Call a hook; `eid` is the wire id of the entity that it runs for, `point` the data-point that it is
+        shown, if any. Returns its tasks, which are also added to `effects`, with what failed."""
         called = self._guard.run(hook, entity, *args)
         if called.error is not None:
-            self.fail(hook, entity[0], eid, effects, called.error)
+            self.fail(hook, entity[0], eid, effects, called.error, point)
         try:
             tasks = [task_to_wire(task, GENERATION) for task in called.tasks]
         except Exception as error:  # a task is mutable: whatever the hook made of it, it is the hook's
-            self.fail(hook, entity[0], eid, effects, hook_failed(error))
+            self.fail(hook, entity[0], eid, effects, hook_failed(error), point)
             return []
         effects.tasks += tasks
         return tasks
 
-    def fail(self, hook: Hook | None, etype: str, eid: int | str, effects: Effects, error: HookError) -> None:
-        """Keep what failed; without `hook` it is not known which one is to blame."""
+    def fail(
+        self,
+        hook: Hook | None,
+        etype: str,
+        eid: int | str,
+        effects: Effects,
+        error: HookError,
+        point: WirePoint | None = None,
+    ) -> None:
+        """Keep what failed; without `hook` it is not known which one is to blame. `point` is what it was
+        shown."""
         effects.errors += 1
         effects.letters.append(
             DeadLetter(
@@ -55,7 +70,7 @@ class HookCaller:
                 eid=str(eid),
                 reason=error.reason,
                 traceback=error.traceback,
-                task=encode_tasks([WireTask(etype, eid, [])]),
+                task=encode_tasks([WireTask(etype, eid, [] if point is None else [point])]),
                 context={"kind": "correlation" if hook is None else hook.kind},
             )
         )

@@ -1,10 +1,10 @@
 """Makes the snapshots of entities that are linked with each other, with the hooks that run over them."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -12,9 +12,10 @@ from dp3.engine.snapshots.calling import HookCaller
 from dp3.engine.snapshots.doc import Doc
 from dp3.engine.snapshots.links import links_in, without_missing
 from dp3.engine.snapshots.masters import chunks
-from dp3.engine.snapshots.plans import SnapshotHooks, SnapshotPlans, SnapshotType
+from dp3.engine.snapshots.plans import CORRELATIONS, SnapshotHooks, SnapshotPlans, SnapshotType
 from dp3.engine.snapshots.recording import Effects, Made
 from dp3.engine.snapshots.records import Record, open_record, settle
+from dp3.engine.snapshots.refresh import Division, Refresher, Subject
 from dp3.engine.snapshots.values import Computed, compute
 from dp3.hooks.outcome import HookError
 from dp3.hooks.table import Hook
@@ -78,30 +79,62 @@ class _Open(NamedTuple):
         return self.member.plan.etype, self.record.before["eid"]
 
 
+_Entity: TypeAlias = tuple[str, Any]
+
+_Records: TypeAlias = Mapping[_Entity, dict[str, Any]]
+"""Values by entity."""
+
+
+@dataclass(slots=True)
+class _Again:
+    """What refreshed hooks need, by entity: the plain values (in wire form) that they gave it, and the
+    records of those that it is linked with."""
+
+    derived: dict[_Entity, dict[str, Any]] = field(default_factory=dict)
+    records: dict[_Entity, _Records] = field(default_factory=dict)
+
+
 class Correlator:
     """Processes units at the moment `time` (µs). May be used by several threads, each with its own units."""
 
-    def __init__(self, hooks: SnapshotHooks, plans: SnapshotPlans, caller: HookCaller, time: int) -> None:
+    def __init__(
+        self,
+        hooks: SnapshotHooks,
+        plans: SnapshotPlans,
+        caller: HookCaller,
+        refresher: Refresher,
+        division: Division,
+        time: int,
+    ) -> None:
         self._hooks = hooks
         self._plans = plans
         self._caller = caller
+        self._refresher = refresher
+        self._division = division
         self._time = time
 
     def process(self, unit: Unit) -> UnitResult:
         """Compute values, run hooks, and take what they made of the values."""
         result = UnitResult()
         opened: list[_Open] = []
+        again = _Again()
         for group in unit.groups:
             found = list(self._opened(group, unit.linked, result))
             if unit.linked:
-                _attach(found)
+                records = _attach_all(found)
+                if self._division.refreshes:
+                    again.records |= dict.fromkeys((one.entity for one in found), records)
             opened += found
         by_type: dict[str, list[_Open]] = {}
         for one in opened:
             by_type.setdefault(one.member.plan.etype, []).append(one)
-        for hook in self._hooks.ordered:
-            for one in by_type.get(hook.entity or "", ()):
-                self._call(hook, one, result.effects)
+        for hook in self._division.ordered:
+            members = by_type.get(hook.entity or "", ())
+            if hook.kind not in CORRELATIONS:
+                self._refresh(hook, members, again, result.effects)
+            elif unit.linked or hook.entity not in self._division.bare:
+                for one in members:
+                    self._call(hook, one, result.effects)
         for one in opened:
             self._close(one, unit.linked, result)
         return result
@@ -122,7 +155,8 @@ class Correlator:
         """`missing` are members that do not exist; of others that are linked to it is not known."""
         plan, profile, computed = member.plan, member.profile, member.computed
         if computed is None:
-            profile = self._after_timeseries(member, effects)
+            if linked or plan.stored:
+                profile = self._after_timeseries(member, effects)
             computed = compute(member.eid, profile, plan.values, self._time, member.mirrors)
         doc = computed.doc
         if linked and not self._plans.keep_empty:
@@ -149,6 +183,19 @@ class Correlator:
             args = (*args, self._master(one))
         self._caller.call(hook, one.entity, one.member.eid, effects, *args)
 
+    def _refresh(self, hook: Hook, members: Iterable[_Open], again: _Again, effects: Effects) -> None:
+        """Call a hook of the ingestion again. The plain values that it returns for an entity show in this
+        run."""
+        for one in members:
+            if not one.member.entity:
+                continue
+            plan, derived = one.member.plan, again.derived.setdefault(one.entity, {})
+            subject = Subject(one.entity, one.member.eid, one.record.doc, derived)
+            for attr in self._refresher.call(hook, subject, effects):
+                one.record.values[attr] = plan.records.fields[attr].read(derived[attr])
+                if attr in plan.attached and one.entity in again.records:
+                    _attach(one, attr, again.records[one.entity])
+
     def _master(self, one: _Open) -> dict[str, Any]:
         member = one.member
         return member.plan.master.document(member.eid, one.profile) if member.entity else {}
@@ -164,22 +211,31 @@ class Correlator:
         if linked and not self._plans.keep_empty and _is_empty(settled.doc):
             result.without.append(member.entity)
         else:
-            result.made.append(self._made(member, settled.doc))
+            result.made.append(self._made(member, settled.doc, linked))
 
-    def _made(self, member: Member, doc: Doc) -> Made:
-        """An entity without hooks of its own is looked at again once it is not with others that have some."""
-        always = member.plan.hooked
-        return Made(member.entity, member.plan.id, doc, None if always else self._time, always)
+    def _made(self, member: Member, doc: Doc, linked: bool) -> Made:
+        """An entity without hooks of its own is looked at again once it is not with others that have some; if
+        it is alone, being refreshed, when it changes."""
+        if member.plan.hooked:
+            return Made(member.entity, member.plan.id, doc, None, always=True)
+        alone = None if linked else member.computed
+        return Made(member.entity, member.plan.id, doc, self._time if alone is None else alone.next_change)
 
 
-def _attach(opened: Sequence[_Open]) -> None:
+def _attach_all(opened: Sequence[_Open]) -> _Records:
     """Give every link that hooks follow the record of its target: the very dictionary of that entity."""
-    values = {one.entity: one.record.values for one in opened}
+    records = {one.entity: one.record.values for one in opened}
     for one in opened:
-        for attr, etype in one.member.plan.attached.items():
-            for link in links_in(one.record.values.get(attr)):
-                target = values.get((etype, link["eid"]))
-                link["record"] = {"eid": link["eid"]} if target is None else target
+        for attr in one.member.plan.attached:
+            _attach(one, attr, records)
+    return records
+
+
+def _attach(one: _Open, attr: str, records: _Records) -> None:
+    etype = one.member.plan.attached[attr]
+    for link in links_in(one.record.values.get(attr)):
+        target = records.get((etype, link["eid"]))
+        link["record"] = {"eid": link["eid"]} if target is None else target
 
 
 def _with_points(member: Member, tasks: Sequence[WireTask], time: int) -> Profile:

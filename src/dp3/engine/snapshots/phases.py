@@ -128,7 +128,7 @@ class SnapshotWork:
             return Work(parts, run, recorder, offsets).steps()
         if run.phase is Phase.INIT:
             return self._init(recorder, run)
-        return self._finalize(recorder, run)
+        return self._finalize(recorder, run, progress)
 
     def _init(self, recorder: Recorder, run: Run) -> Wait:
         """Types without snapshots lose those they had. Every worker sees to that in every run: any other one
@@ -140,11 +140,14 @@ class SnapshotWork:
         removal.result()
         yield from self._call(parts.hooks.init, recorder, run)
 
-    def _finalize(self, recorder: Recorder, run: Run) -> Wait:
+    def _finalize(self, recorder: Recorder, run: Run, progress: WorkerRun) -> Wait:
+        parts = self._parts
         lost = {*run.detail.get("missing", ()), *run.detail.get("unfinished", ())}
-        if lost - {self._parts.lease.index}:
-            yield from Work(self._parts, run, recorder, {}).report_lost(lost)
-        yield from self._call(self._parts.hooks.finalize, recorder, run)
+        if lost - {parts.lease.index}:
+            yield from Work(parts, run, recorder, {}).report_lost(lost)
+        yield from self._call(parts.hooks.finalize, recorder, run)
+        if progress.done == Phase.WORK and parts.lease.index not in lost and "cut_short" not in run.detail:
+            parts.flags.lower(run.id)
 
     def _call(self, hooks: Iterable[Hook], recorder: Recorder, run: Run) -> Wait:
         """Call init or finalize hooks in the order of registration."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from dp3.engine.snapshots.fields import RecordPlan, plan_records
 from dp3.engine.snapshots.keys import KeyPlan, plan_keys
 from dp3.engine.snapshots.masters import MasterReader, chunk_reader
 from dp3.engine.snapshots.values import ValuePlan, plan_values
+from dp3.hooks.flags import SharedFlag
 from dp3.hooks.graph import order
 from dp3.hooks.kinds import HookKind
 from dp3.hooks.registration import HookRegistration, Place
@@ -23,18 +24,35 @@ from dp3.store.port import Store
 CORRELATIONS: frozenset[HookKind] = frozenset(("correlation", "correlation_with_master_record"))
 
 
+class Refreshed(NamedTuple):
+    """A hook that is called again in runs that begin while its flag is raised; `id` names it across restarts
+    of the same application."""
+
+    id: str
+    hook: Hook
+    flag: SharedFlag
+
+
 class SnapshotHooks:
     """The hooks of snapshot runs.
 
-    `ordered`: correlation hooks, each after all that change what it reads; `timeseries[etype, attr]`, `init`
-    and `finalize` in the order of registration. `links`: the links and mirrors on the paths of correlation
-    hooks; `etypes`: the entity types for which any hook runs; `whole`: some see timeseries or master records.
+    `ordered`: correlation hooks, each after all that change what it reads; `refreshed`: hooks of the
+    ingestion that take part in a run if their flag was raised; `timeseries[etype, attr]`, `init` and
+    `finalize` in the order of registration. `links`: the links and mirrors on the paths of correlation hooks;
+    `etypes`: the entity types for which hooks run in every run; `whole`: some see timeseries or master
+    records.
     """
 
     def __init__(self, registrations: Iterable[HookRegistration]) -> None:
         registrations = tuple(registrations)
-        correlations = [one for one in order(registrations) if one.kind in CORRELATIONS]
-        self.ordered: tuple[Hook, ...] = tuple(map(Hook.of, correlations))
+        self._in_order = [(one, Hook.of(one)) for one in order(registrations)]
+        correlations = [one for one, _ in self._in_order if one.kind in CORRELATIONS]
+        self.ordered: tuple[Hook, ...] = self.ordered_with(())
+        self.refreshed = tuple(
+            Refreshed(one.correlation_id, hook, one.refresh)
+            for one, hook in self._in_order
+            if one.refresh is not None
+        )
         self.links: frozenset[Place] = frozenset(place for one in correlations for place in one.links)
         self.timeseries: Lookup[Place] = Lookup()
         for one in registrations:
@@ -51,6 +69,10 @@ class SnapshotHooks:
         self.names = [one.correlation_id for one in correlations] + [
             f"{hook.name}{place}" for place, hooks in self.timeseries.items() for hook in hooks
         ]
+
+    def ordered_with(self, refreshed: Collection[Hook]) -> tuple[Hook, ...]:
+        """Correlation hooks and these refreshed ones, each after all that change what it reads."""
+        return tuple(hook for one, hook in self._in_order if one.kind in CORRELATIONS or hook in refreshed)
 
 
 def _of_kind(registrations: Iterable[HookRegistration], kind: HookKind) -> tuple[Hook, ...]:

@@ -52,13 +52,15 @@ class Made(NamedTuple):
 
 class Mark(msgspec.Struct, frozen=True):
     """How far a worker's work is, as it is kept with the run: the stage, the last entity key done in it, the
-    running number of outbox keys, the log offsets that the work has seen, and what it reports."""
+    running number of outbox keys, the log offsets that the work has seen, what it reports, and which hooks of
+    the ingestion take part."""
 
     stage: int = 0
     after: int = 0
     outbox: int = 0
     offsets: dict[int, int] = {}
     report: dict[str, Any] = {}
+    refresh: list[str] = []
 
     @classmethod
     def of(cls, progress: WorkerRun) -> "Mark":
@@ -198,6 +200,12 @@ class Recorder:
     def note_offsets(self, offsets: dict[int, int]) -> None:
         """Note what the work has seen of the log; it is committed with the next mark."""
         self.mark = msgspec.structs.replace(self.mark, offsets=offsets)
+
+    def note_refresh(self, hooks: list[str]) -> None:
+        """Note which hooks (ids) of the ingestion take part: at once, as rows may be written ahead of the
+        next mark."""
+        self.mark = msgspec.structs.replace(self.mark, refresh=hooks)
+        self._commit_marked()
 
     def complete(self, phase: Phase, cut: Cut | None = None) -> None:
         """The worker has done its part of a phase; with `cut`, the partitions have been completed."""

@@ -9,6 +9,7 @@ from dp3.clock import Clock
 from dp3.engine.snapshots.calling import HookCaller
 from dp3.engine.snapshots.phases import SnapshotWork
 from dp3.engine.snapshots.plans import Limits, SnapshotHooks, make_snapshot_plans
+from dp3.engine.snapshots.refresh import Flags, Refresher
 from dp3.engine.snapshots.runs import Runs, State
 from dp3.engine.snapshots.schedule import Ticks
 from dp3.engine.snapshots.work import WorkParts
@@ -46,6 +47,7 @@ def make_snapshot_work(
     behind; one is enough, more would take turns with the worker on two cores."""
     hooks = SnapshotHooks(registrations)
     plans = make_snapshot_plans(model, state, hooks, settings.limits)
+    caller = HookCaller(guard, clock, state.partitions)
     parts = WorkParts(
         state=state,
         log=log,
@@ -53,7 +55,9 @@ def make_snapshot_work(
         lease=lease,
         hooks=hooks,
         plans=plans,
-        caller=HookCaller(guard, clock, state.partitions),
+        caller=caller,
+        flags=Flags(hooks.refreshed),
+        refresher=Refresher(model, caller),
         executor=executor,
         io=io,
         writing=Writing(state, lease, io),

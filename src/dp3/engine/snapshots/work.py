@@ -18,6 +18,7 @@ from dp3.engine.snapshots.dirty import Cut, DirtySearch, is_comparable
 from dp3.engine.snapshots.loading import LARGEST_PAGE, Entity, Loader, Profiles, ahead
 from dp3.engine.snapshots.plans import SnapshotHooks, SnapshotPlans
 from dp3.engine.snapshots.recording import Made, Recorder
+from dp3.engine.snapshots.refresh import Flags, Refresher, divide
 from dp3.engine.snapshots.runs import State
 from dp3.engine.snapshots.values import eid_order
 from dp3.engine.snapshots.waiting import Wait, finished
@@ -84,6 +85,8 @@ class WorkParts:
     hooks: SnapshotHooks
     plans: SnapshotPlans
     caller: HookCaller
+    flags: Flags
+    refresher: Refresher
     executor: Executor
     io: Executor
     writing: Writing
@@ -99,14 +102,25 @@ class Work:
         self._run = run
         self._recorder = recorder
         self._loader = Loader(parts.state, parts.plans, parts.io, run.time)
-        self._correlator = Correlator(parts.hooks, parts.plans, parts.caller, run.time)
+        self._divide()
         self._crew = Crew(parts.executor, parts.threads)
-        if not recorder.mark.offsets:
+        self._begins = not recorder.mark.offsets
+        if self._begins:
             recorder.note_offsets(offsets)
         self._cut = Cut(recorder.mark.offsets, run.time, parts.plans.fingerprint)
 
+    def _divide(self) -> None:
+        parts = self._parts
+        self._division = divide(parts.hooks, parts.plans, self._recorder.mark.refresh)
+        self._correlator = Correlator(
+            parts.hooks, parts.plans, parts.caller, parts.refresher, self._division, self._run.time
+        )
+
     def steps(self) -> Wait:
         """Do all that is left to do."""
+        if self._begins and (refresh := self._parts.flags.take(self._run.id)):
+            self._recorder.note_refresh(refresh)
+            self._divide()
         if not is_comparable(self._parts.state, self._cut, self._own_partitions()):
             self._recorder.renew_index()
         components = yield from self._components()
@@ -208,7 +222,7 @@ class Work:
 
     # -- entities for themselves -----------------------------------------------------------------------
     def _do_hooked(self, components: Components, after: int) -> Wait:
-        pages = self._unlinked(self._own_pages(self._parts.plans.hooked, after), components)
+        pages = self._unlinked(self._own_pages(self._division.hooked, after), components)
         for entities, reading in ahead(pages, self._loader.profiles):
             yield from finished(reading)
             members = self._members(entities, reading.result())
@@ -273,15 +287,15 @@ class Work:
         return result
 
     def _do_free(self, components: Components, after: int) -> Wait:
-        parts = self._parts
-        if not parts.plans.free:
+        parts, free = self._parts, self._division.free
+        if not free:
             return
         search = DirtySearch(
             parts.state, parts.log, parts.lease, parts.plans, self._cut, parts.clock.now_us(), components
         )
         yield from search.find()
         if search.everything:
-            pages = self._own_pages(parts.plans.free, after)
+            pages = self._own_pages(free, after)
         else:
             pages = self._known_pages(sorted(key for key in search.keys if key > after))
         for page, reading in ahead(self._unlinked(pages, components), self._loader.profiles):
@@ -306,7 +320,7 @@ class Work:
 
     def _known_pages(self, keys: Iterable[int]) -> Iterator[list[Entity]]:
         """Those of the entities (keys) that exist and have no hooks."""
-        free, left = frozenset(self._parts.plans.free), iter(keys)
+        free, left = frozenset(self._division.free), iter(keys)
         while page := list(islice(left, self._loader.page)):
             found = self._parts.state.entities_of(page)
             entities = [(key, etype, eid) for key, (etype, eid, _) in sorted(found.items()) if etype in free]
