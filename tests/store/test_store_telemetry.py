@@ -146,6 +146,13 @@ def test_sources_above_the_limit_are_counted_together(
     assert state.event_counts("tasks_by_src", span(SHORT)).current == {"a": 2, "b": 1, OTHER_SOURCES: 4}
 
 
+def test_names_of_sources_can_be_anything(state: SqliteStore, holder: Lease) -> None:
+    names = ["", "\0", "a\0", "a\0b", "a", '"', "\n", "\\", "é", "🚌", OTHER_SOURCES]
+    state.commit(holder, Batch(sources=[source(name, t2=5) for name in names]))
+    assert state.sources().keys() == set(names)
+    assert state.event_counts("tasks_by_src", span(SHORT)).current == dict.fromkeys(names, 1)
+
+
 def test_names_of_sources_are_cut(state: SqliteStore, holder: Lease) -> None:
     state.commit(holder, Batch(sources=[source("x" * 1000, t2=5)]))
     assert [len(name) for name in state.sources()] == [counting.MAX_SOURCE_CHARS]

@@ -66,10 +66,10 @@ class SizeReport(NamedTuple):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """Everything that was ever counted: counters and data-points of sources by name, and what hooks did."""
+    """Everything that was ever counted: counters and data-points of sources, by name, and what hooks did."""
 
     counters: dict[str, int]
-    sources: dict[str, int]
+    sources: list[tuple[str, int]]
     hooks: list[HookSums]
 
     def events(self, group: str) -> Counter[str]:
@@ -77,7 +77,7 @@ class Totals(msgspec.Struct, frozen=True):
         if group == "te":
             return Counter({event: self.counters[event] for event in EVENTS if event in self.counters})
         if group == "tasks_by_src":
-            return Counter(self.sources)
+            return Counter(dict(self.sources))
         counts: Counter[str] = Counter()
         if group == "secondary_hooks":
             for sums in self.hooks:

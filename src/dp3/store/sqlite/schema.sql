@@ -360,10 +360,10 @@ CREATE TABLE source (
     t2 INTEGER
 ) STRICT, WITHOUT ROWID;
 
--- Everything that was ever counted, as in `Totals`.
+-- Everything that was ever counted, as in `Totals`. Names of sources are not made keys: those end at a NUL.
 CREATE VIEW total (totals) AS SELECT json_object(
     'counters', json((SELECT json_group_object(name, value) FROM counter)),
-    'sources', json((SELECT json_group_object(name, points) FROM source)),
+    'sources', json((SELECT json_group_array(json_array(name, points)) FROM source)),
     'hooks', json((
         SELECT json_group_array(json_array(
             module, hook, family, context, executions, failures, duration_ns, created_tasks, allowed, denied
