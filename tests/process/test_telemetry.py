@@ -34,6 +34,19 @@ class Telling(BaseModule):
 )
 
 
+FAILING = (
+    HEADER
+    + """
+class Failing(BaseModule):
+    def start(self):
+        threading.Thread(target=self.fail, name="unlucky").start()
+
+    def fail(self):
+        raise ValueError("in a thread")
+"""
+)
+
+
 def samples(app: App) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     from urllib.request import urlopen
 
@@ -128,7 +141,7 @@ def line_with(program: Process, text: str) -> str:
 
 
 def test_every_line_of_the_log_is_an_object_if_wanted(app: App) -> None:
-    app.write({"telling": MODULE}, core={"worker_processes": 2})
+    app.write({"telling": MODULE, "failing": FAILING}, core={"worker_processes": 2})
     program = app.run_ready("--log-format", "json")
     app.client.send([value("x", "0"), value("x", "0.7")], wait=True)
     app.child(program, "worker", 1).kill()
@@ -141,6 +154,9 @@ def test_every_line_of_the_log_is_an_object_if_wanted(app: App) -> None:
     assert all(event.keys() - {"exception"} == keys for event in logged)
     assert any(event["message"] == "waiting" and event["level"] == "INFO" for event in logged)
     assert all(event["time"].endswith("+00:00") for event in logged)
+    failed = [event for event in logged if "thread unlucky has ended" in event["message"]]
+    assert {event["process"] for event in failed} == {"worker-0", "worker-1"}
+    assert all("ValueError: in a thread" in event["exception"] for event in failed)
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])

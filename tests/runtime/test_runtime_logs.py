@@ -72,3 +72,20 @@ def test_stacks_are_those_of_the_signal_even_if_the_interpreter_was_held() -> No
     assert "in holds_the_interpreter" in event["message"]
     assert "Thread MainThread" in event["message"]
     assert "Thread stacks" in event["message"]
+
+
+def test_an_exception_that_ends_the_process_is_logged() -> None:
+    program = "from dp3.runtime.logs import *; set_up_logging(False, 'p', LogFormat.JSON); 1 / 0"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    event = json.loads(ended.stderr)
+    assert (ended.returncode, event["level"]) == (1, "CRITICAL")
+    assert event["exception"].endswith("ZeroDivisionError: division by zero")
+
+
+def test_a_thread_that_ends_itself_is_no_event() -> None:
+    program = (
+        "import threading; from dp3.runtime.logs import *; set_up_logging(False, 'p');"
+        "threading.Thread(target=sys.exit).start()"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")

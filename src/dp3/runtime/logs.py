@@ -2,8 +2,10 @@
 
 import logging
 import sys
+import threading
 from datetime import UTC, datetime
 from enum import StrEnum
+from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -12,6 +14,9 @@ FORMAT = "%(asctime)s,%(threadName)s,%(name)s,[%(levelname)s] %(message)s"
 
 NOISY = ("apscheduler", "uvicorn.access", "asyncio")
 """Third-party loggers that are held at WARNING."""
+
+
+logger = logging.getLogger(__name__)
 
 
 class LogFormat(StrEnum):
@@ -32,6 +37,23 @@ def set_up_logging(verbose: bool, process: str, log_format: LogFormat = LogForma
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    sys.excepthook = _log_end_of_process
+    threading.excepthook = _log_end_of_thread
+
+
+def _log_end_of_process(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    logger.critical("the process ends, an exception was not handled", exc_info=(kind, error, traceback))
+
+
+def _log_end_of_thread(ended: threading.ExceptHookArgs) -> None:
+    """Threads of modules included. `SystemExit` is how a thread may end itself."""
+    if ended.exc_value is None or ended.exc_type is SystemExit:
+        return
+    name = ended.thread.name if ended.thread else "unknown"
+    reason = (ended.exc_type, ended.exc_value, ended.exc_traceback)
+    logger.error("thread %s has ended, an exception was not handled", name, exc_info=reason)
 
 
 class JsonFormatter(logging.Formatter):
