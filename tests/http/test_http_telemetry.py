@@ -1,6 +1,7 @@
 """Routes about sources, attributes, events and queues, and the metrics for Prometheus."""
 
 import re
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from dp3.clock import FakeClock
 from dp3.engine.statistics import Statistics
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.http import measures
-from dp3.store.port import Batch, SourceSums
+from dp3.store.port import Batch, HookSums, SourceSums
 from dp3.store.telemetry import AttributeSize, EventGroup, SizeReport
 
 MakeNode = Callable[..., Node]
@@ -242,3 +243,18 @@ def test_metrics_of_a_new_application_can_be_read(node: Node) -> None:
     assert sample(node, "dp3_snapshot_run_entities") == 0
     assert sample(node, "dp3_state_size_bytes") > 0
     assert sample(node, "dp3_log_size_bytes", lane="main") > 0
+
+
+def test_thousands_of_hooks_and_types_are_told_in_a_moment(node: Node) -> None:
+    """The limit is ten times what it takes, in processor time, whatever else the machine does."""
+    for number in range(2_000):
+        node.store.etype_id(f"type{number}")
+    some = [
+        HookSums("m", "f", "on_new_plain", f"type{n % 2_000},p{n}", 1, 0, 5, 2, 0, 0) for n in range(5_000)
+    ]
+    node.store.commit(node.store.take_lease(0, 1, "host", 1, 15), Batch(hooks=some))
+    begun = time.process_time()
+    text = node.get("/metrics").text
+    assert time.process_time() - begun < 1.5
+    assert text.count("dp3_hook_executions_total{") == 5_000
+    assert text.count("dp3_entities{") >= 2_000

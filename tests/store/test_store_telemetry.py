@@ -130,6 +130,14 @@ def test_what_hooks_did_is_summed_up_with_every_kind_of_work(
     }
 
 
+def test_hooks_of_one_name_are_counted_together(state: SqliteStore, holder: Lease) -> None:
+    """Such as two functions without a name. In events their modules do not matter."""
+    state.commit(holder, Batch(hooks=[HOOK, HOOK, HOOK._replace(module="other")]))
+    assert [(s.module, s.executions) for s in state.hook_sums()] == [("m", 2), ("other", 1)]
+    counts = state.event_counts("secondary_hooks", span(LONG)).current
+    assert counts["on_new_plain/mod.f/(a,p)/executions"] == 3
+
+
 def test_a_source_has_the_latest_end_of_all_its_data_points(state: SqliteStore, holder: Lease) -> None:
     state.commit(holder, Batch(sources=[source("z"), source("b", t2=20), source("a", t2=7)]))
     state.commit(holder, Batch(sources=[source("z", t2=1), source("b", t2=15), source("c")]))
