@@ -9,7 +9,13 @@ from typer.main import get_command
 
 from dp3.cli.main import app
 from dp3.config.kinds import Unused
-from dp3.config.sections import ApiSettings, LogSettings, ProcessingCoreSettings
+from dp3.config.sections import (
+    ApiSettings,
+    EventGroupSettings,
+    LogSettings,
+    ProcessingCoreSettings,
+    TelemetrySettings,
+)
 from dp3.hooks.registrar import CallbackRegistrar
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +27,9 @@ def page(name):
     return (ROOT / "docs" / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("section", [ProcessingCoreSettings, LogSettings, ApiSettings])
+@pytest.mark.parametrize(
+    "section", [ProcessingCoreSettings, LogSettings, ApiSettings, EventGroupSettings, TelemetrySettings]
+)
 def test_every_setting_in_use_is_documented(section):
     text = page("configuration.md")
     used = [

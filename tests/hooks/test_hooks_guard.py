@@ -11,7 +11,7 @@ import pytest
 from dp3.hooks.guard import Guard
 from dp3.hooks.outcome import MAX_TRACEBACK_BYTES, HookOutcome
 from dp3.hooks.table import Hook
-from dp3.hooks.watch import HookWatch
+from dp3.hooks.watch import MOST_SLOW_CALLS, HookWatch
 from dp3.model.spec import ModelSpec
 from dp3.model.task import DataPointTask
 
@@ -214,3 +214,33 @@ def test_watch_forgets_a_hook_that_failed(method: str) -> None:
     watch = HookWatch()
     getattr(Guard(watch), method)(a_hook(lambda: 1 / 0), ENTITY)
     assert watch.running(time.monotonic_ns()) == []
+
+
+@pytest.mark.parametrize("method", ["run", "notify", "allows"])
+def test_a_call_that_took_longer_than_the_limit_is_remembered_with_its_entity(method: str) -> None:
+    watch = HookWatch(hook_timeout_s=0)
+    getattr(Guard(watch), method)(a_hook(lambda: None), ENTITY)
+    getattr(Guard(watch), method)(a_hook(lambda: 1 / 0), ("", ""))
+    calls = watch.take_slow()
+    assert [(call.hook.name, call.entity) for call in calls] == [
+        ("sample.hook", "site/7"),
+        ("sample.hook", ""),
+    ]
+    assert all(call.took_s > 0 for call in calls)
+    assert (watch.slow_calls, watch.take_slow()) == (2, [])
+
+
+def test_a_call_within_the_limit_is_not_remembered() -> None:
+    watch = HookWatch(hook_timeout_s=10)
+    Guard(watch).run(a_hook(lambda: None), ENTITY)
+    assert (watch.slow_calls, watch.take_slow()) == (0, [])
+
+
+def test_of_very_many_slow_calls_the_latest_are_remembered() -> None:
+    watch = HookWatch(hook_timeout_s=0)
+    guard = Guard(watch)
+    for number in range(MOST_SLOW_CALLS + 5):
+        guard.run(a_hook(lambda: None), ("site", number))
+    calls = watch.take_slow()
+    assert watch.slow_calls == MOST_SLOW_CALLS + 5
+    assert (calls[0].entity, len(calls)) == ("site/5", MOST_SLOW_CALLS)

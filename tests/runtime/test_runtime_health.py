@@ -1,18 +1,20 @@
 """When the supervisor takes a worker for sick."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from threading import get_ident
 
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.engine.heartbeat import STARTING, WORKING, Heartbeat
+from dp3.engine.heartbeat import MOST_REPORTED, STARTING, WORKING, Heartbeat
+from dp3.hooks.table import Hook
 from dp3.hooks.watch import HookWatch
 from dp3.runtime.health import SILENT_LOOKS, WorkerHealth
 from dp3.runtime.paths import DataDir
-from dp3.store.port import Lease, LeaseState, Store, StoreFull
-from dp3.store.sqlite import open_store
+from dp3.store.port import Lease, LeaseState, StoreFull
+from dp3.store.sqlite import SqliteStore, open_store
 
 PID = 77
 
@@ -23,7 +25,7 @@ class Workplace:
     def __init__(self, directory: Path) -> None:
         self.data = DataDir(directory)
         self.clock = FakeClock()
-        self.store: Store = open_store(self.data.state, self.clock)
+        self.store: SqliteStore = open_store(self.data.state, self.clock)
         self.lease: Lease = self.store.take_lease(0, 1, "host", PID, 15)
         self.health = WorkerHealth(self.store.leases, self.data, start_limit_s=600)
 
@@ -64,7 +66,7 @@ def test_a_clock_that_is_set_makes_no_worker_sick(place: Workplace, hours: int) 
 def test_a_worker_whose_heartbeat_the_disk_refuses_lives_by_the_time_of_its_file(
     place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(lease: Lease, status: str) -> None:
+    def refuse(lease: Lease, status: str, numbers: Mapping[str, float]) -> None:
         raise StoreFull("no space left")
 
     sign = place.data.sign_of_life(0)
@@ -106,3 +108,34 @@ def test_a_worker_is_judged_by_its_own_lease_only(place: Workplace) -> None:
     health.look()
     assert health.complaint(PID, 1) == ""
     assert health.complaint(PID + 1, 1) == "sick"
+
+
+def test_slow_hooks_are_told_once_and_not_all_when_there_are_very_many(
+    place: Workplace, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = HookWatch(hook_timeout_s=0)
+    hook = Hook(lambda: None, "m", "f", "on_new_attr", "on_new_plain")
+    heartbeat = Heartbeat(place.store, place.lease, watch, place.data.sign_of_life(0), on_lost=lambda: None)
+    for number in range(MOST_REPORTED + 3):
+        watch.note_slow(hook, ("site", number), 1_500_000_000)
+    heartbeat.beat()
+    heartbeat.beat()
+    assert len(caplog.messages) == MOST_REPORTED + 1
+    assert caplog.messages[0] == "hook m.f for site/0 took 1.5 s, more than hook_timeout (0 s)"
+    assert caplog.messages[-1] == "3 more hooks took longer than hook_timeout (0 s)"
+    (report,) = place.store.reports()
+    assert report.numbers["slow_hooks"] == MOST_REPORTED + 3
+
+
+def test_each_slow_call_is_told_though_they_run_in_one_thread(
+    place: Workplace, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = HookWatch(hook_timeout_s=0)
+    hook = Hook(lambda: None, "m", "f", "on_new_attr", "on_new_plain")
+    heartbeat = Heartbeat(place.store, place.lease, watch, place.data.sign_of_life(0), on_lost=lambda: None)
+    for number in (1, 2):
+        watch.slots[get_ident()] = (hook, ("site", number), number)
+        heartbeat.beat()
+        heartbeat.beat()
+    told = [message.split(" has been")[0] for message in caplog.messages]
+    assert told == ["hook m.f for site/1", "hook m.f for site/2"]

@@ -69,8 +69,10 @@ def test_an_older_state_gets_what_it_lacks(open_state: Callable[..., Store], tmp
     store.close()
     connection = apsw.Connection(str(tmp_path / "state.db"))
     tables: list[Any] = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
-    added = re.findall(r"CREATE TABLE (\w+)", load_statements("dp3.store.sqlite", "schema.sql")["format_2"])
-    connection.execute("".join(f"DROP TABLE {table};" for table in added) + "PRAGMA user_version = 1")
+    added = re.findall(
+        r"CREATE (TABLE \w+|VIEW \w+)", load_statements("dp3.store.sqlite", "schema.sql")["format_2"]
+    )
+    connection.execute("".join(f"DROP {what};" for what in added) + "PRAGMA user_version = 1")
     connection.close()
     for _ in range(2):
         store = open_state()

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dp3.cli.calling import DEFAULT_URL
 from dp3.cli.common import fail
 from dp3.client import Client, ClientError, Retry
 
@@ -18,8 +19,6 @@ Url = Annotated[str, typer.Option("--url", "-u", envvar="DP3_URL", help="Where t
 Ids = Annotated[list[int], typer.Argument(help="Numbers of dead letters.")]
 Kind = Annotated[str | None, typer.Option(help="Only this kind: hook, result, task, generation or entry.")]
 Module = Annotated[str | None, typer.Option(help="Only of this module.")]
-
-DEFAULT_URL = "http://127.0.0.1:5000"
 
 
 def add_to(app: typer.Typer) -> None:

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from dp3 import __version__
-from dp3.cli import archive, bench, check, deadletters, demo, processes
+from dp3.cli import archive, bench, check, deadletters, demo, processes, sh
 
 app = typer.Typer(
     name="dp3",
@@ -19,6 +19,7 @@ deadletters.add_to(app)
 archive.add_to(app)
 demo.add_to(app)
 bench.add_to(app)
+sh.add_to(app)
 
 
 def _version(wanted: bool) -> None:

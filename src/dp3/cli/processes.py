@@ -14,17 +14,20 @@ from dp3.config.loading import Configuration
 from dp3.engine.cursor import LogBehind
 from dp3.hooks.loading import ModuleLoadError
 from dp3.runtime.health import WorkerHealth
-from dp3.runtime.logs import set_up_logging
+from dp3.runtime.logs import LogFormat, set_up_logging
 from dp3.runtime.modules import WorkerIdentity
 from dp3.runtime.paths import DataDir
 from dp3.runtime.resources import open_resources
 from dp3.runtime.signals import on_parent_death, on_stop_signal
+from dp3.runtime.stacks import log_stacks_on_signal
 from dp3.runtime.supervisor import AlreadyRunning, Child, Supervisor, python_command, sole_supervisor
 from dp3.sqlite import FormatError
 from dp3.store.port import LeaseRefused
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)]
+
+Format = Annotated[LogFormat, typer.Option("--log-format", help="How to write the log.")]
 
 START_LIMIT = 10
 """So many times `hook_hang` a worker may take to start: modules may import and load for long."""
@@ -52,16 +55,17 @@ def run(
         str | None, typer.Option(help="Name of the application. Default: name of the directory with CONFIG.")
     ] = None,
     verbose: Verbose = False,
+    log_format: Format = LogFormat.TEXT,
 ) -> None:
     """Run an application: the API and its workers, in one command. Ctrl-C stops it."""
-    set_up_logging(verbose, "run")
+    _begin(verbose, "run", log_format)
     config = load_or_exit(config_dir)
     for note in config.notes:
         logger.warning("%s", note)
     data = DataDir.choose(data_dir, config_dir)
     count = workers or config.processing_core.worker_processes
     name = app_name or config_dir.resolve().parent.name or "dp3"
-    shared = ["--data-dir", str(data.root), *(["--verbose"] if verbose else [])]
+    shared = ["--data-dir", str(data.root), "--log-format", log_format, *(["--verbose"] if verbose else [])]
     children = [_api_child(config_dir, host, port, count, shared)]
     for index in range(count):
         command = python_command(
@@ -70,6 +74,12 @@ def run(
         children.append(Child(f"worker {index}", command, is_worker=True))
     logger.info("%s: API on http://%s:%d, %d worker(s), data in %s", name, host, port, count, data.root)
     raise typer.Exit(_supervise(config, data, children))
+
+
+def _begin(verbose: bool, process: str, log_format: LogFormat) -> None:
+    """What every process does first."""
+    set_up_logging(verbose, process, log_format)
+    log_stacks_on_signal()
 
 
 def _api_child(config_dir: Path, host: str, port: int, workers: int, shared: list[str]) -> Child:
@@ -103,11 +113,12 @@ def api(
     ] = None,
     data_dir: DataDirOption = None,
     verbose: Verbose = False,
+    log_format: Format = LogFormat.TEXT,
 ) -> None:
     """Run only the API. For installations that supervise their processes themselves."""
     from dp3.http.server import listen, serve
 
-    set_up_logging(verbose, "api")
+    _begin(verbose, "api", log_format)
     if config is None:
         raise fail("which configuration? Give --config or set CONF_DIR")
     configuration = load_or_exit(config)
@@ -133,11 +144,12 @@ def worker(
     ] = None,
     data_dir: DataDirOption = None,
     verbose: Verbose = False,
+    log_format: Format = LogFormat.TEXT,
 ) -> None:
     """Run one worker. For installations that supervise their processes themselves."""
     from dp3.runtime.worker import run_worker
 
-    set_up_logging(verbose, f"worker-{index}")
+    _begin(verbose, f"worker-{index}", log_format)
     config = load_or_exit(config_dir)
     processes = workers or config.processing_core.worker_processes
     if index >= processes:

@@ -8,6 +8,15 @@ from dp3.log.port import Lane, Log
 from dp3.store.port import Store
 
 
+class Waiting(NamedTuple):
+    """What one partition has not passed of a lane: bytes of whole entries, append time (µs) of the oldest."""
+
+    partition: int
+    lane: Lane
+    bytes: int
+    oldest: int | None
+
+
 class PartitionLag(NamedTuple):
     """How far one partition is behind the end of a lane, in entries."""
 
@@ -48,6 +57,22 @@ class Backlog:
             head = self.log.head(lane).offset
             for partition in range(self.store.partitions):
                 yield PartitionLag(partition, lane, reached.get((partition, lane), 0), head)
+
+    def waiting(self) -> Iterator[Waiting]:
+        """What every partition has not passed in every lane. Most have the same position, and the log is
+        asked once for each."""
+        reached = self._positions()
+        for lane in Lane:
+            found: dict[int, tuple[int, int | None]] = {}
+            for partition in range(self.store.partitions):
+                offset = reached.get((partition, lane), 0)
+                if offset not in found:
+                    found[offset] = self._behind(lane, offset)
+                yield Waiting(partition, lane, *found[offset])
+
+    def _behind(self, lane: Lane, offset: int) -> tuple[int, int | None]:
+        waiting = self.log.head(lane).bytes - self.log.bytes_until(lane, offset)
+        return max(waiting, 0), self.log.append_time_after(lane, offset)
 
     def _positions(self) -> dict[tuple[int, int], int]:
         return {(partition, lane): offset for partition, lane, offset in self.store.positions()}

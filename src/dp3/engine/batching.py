@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
+from dp3.engine.counting import HookTally, sums_by_source
 from dp3.engine.entities import EntityIndex
 from dp3.engine.links import observed_links, plain_links
 from dp3.engine.plans import Kind, TypePlan
 from dp3.log.port import Entry, Lane
-from dp3.model.wire import WireTask, encode_tasks, encode_value
+from dp3.model.wire import WirePoint, WireTask, encode_tasks, encode_value
 from dp3.store.port import (
     Batch,
     DeadLetter,
@@ -49,6 +50,7 @@ class Outcome:
     tasks: list[WireTask] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     errors: int = 0
+    hooks: HookTally = field(default_factory=HookTally)
 
 
 _NO_HOOKS = Outcome()
@@ -68,7 +70,8 @@ class BatchBuilder:
         self._gone: set[int] = set()
         self._derived: dict[tuple[int, Lane, int], tuple[int, list[WireTask]]] = {}
         self._tasks = 0
-        self._points = 0
+        self._points: list[WirePoint] = []
+        self._hooks = HookTally()
         self._errors = 0
 
     def add(self, items: Iterable[Item], outcomes: Mapping[int, Outcome]) -> None:
@@ -127,6 +130,7 @@ class BatchBuilder:
     def _note(self, item: Item, outcome: Outcome) -> None:
         entry = item.entry
         self._errors += outcome.errors
+        self._hooks.add(outcome.hooks)
         self.batch.dead_letters.extend(outcome.letters)
         if outcome.refused:
             self.batch.refused.append(Refused(entry.lane, entry.offset, item.task.first))
@@ -154,7 +158,7 @@ class BatchBuilder:
         written, attrs, plain, history = entry.append_time, plan.attrs, self._plain, self.batch.history
         links = plan.links
         row_key = history_key(entry.lane, entry.offset, task.first)
-        self._points += len(task.points)
+        self._points += task.points
         for number, point in enumerate(task.points, row_key):
             attr, kind = attrs.get(point.attr, (0, None))
             if kind is Kind.PLAIN:
@@ -208,7 +212,7 @@ class BatchBuilder:
     def _count(self) -> None:
         counts = {
             "batches": 1,
-            "datapoints": self._points,
+            "datapoints": len(self._points),
             "task_processed": self._tasks,
             "record_created": len(self.batch.created),
             "record_removed": len(self.batch.deleted),
@@ -217,3 +221,5 @@ class BatchBuilder:
         for name, count in counts.items():
             if count:
                 self.batch.counters[name] = self.batch.counters.get(name, 0) + count
+        self.batch.hooks = self._hooks.rows()
+        self.batch.sources = sums_by_source(self._points)

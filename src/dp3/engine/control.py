@@ -125,6 +125,7 @@ class ControlHandler:
             if hook is None:
                 return {"done": False, "reason": f"no hook {letter.module}.{letter.hook} is registered now"}
             outcome = self._call(hook, letter, task)
+            work.batch.hooks += outcome.hooks.rows()
             if outcome.unreadable:
                 return {"done": False, "reason": outcome.unreadable}
             if outcome.errors:

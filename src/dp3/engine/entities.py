@@ -25,8 +25,9 @@ class EntityIndex:
         self._old: dict[Identity, int] = {}
         self._last = store.last_entity_keys()
 
-    def load(self, wanted: Iterable[Identity]) -> None:
-        """Make `key_of` able to answer for all of these, with one query for those not cached."""
+    def load(self, wanted: Iterable[Identity]) -> int:
+        """Make `key_of` able to answer for all of these, with one query for those not cached; returns how
+        many those were."""
         if len(self._young) >= self._half:
             self._old, self._young = self._young, {}
         young, old = self._young, self._old
@@ -41,6 +42,7 @@ class EntityIndex:
         if missing:
             found = self._store.find_entities(missing)
             young.update((identity, existing.key) for identity, existing in found.items())
+        return len(missing)
 
     def key_of(self, identity: Identity) -> int:
         """The entity's key, or 0 if it does not exist; asked only for what was loaded for this batch."""

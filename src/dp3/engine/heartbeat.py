@@ -3,15 +3,19 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from dp3.hooks.table import Hook
 from dp3.hooks.watch import HookWatch, RunningHook
 from dp3.store.port import Lease, LeaseLost, Store, StoreFull
 
 PERIOD_S = 1.0
 LEASE_TTL_S = 15.0
 """A worker that has not been heard of for so long counts as dead."""
+
+MOST_REPORTED = 10
+"""Slow calls that are told one by one at a time."""
 
 WORKING, STARTING = "working", "starting"
 
@@ -21,7 +25,8 @@ logger = logging.getLogger(__name__)
 class Heartbeat:
     """A thread that renews the lease and watches running hooks.
 
-    A slow hook is reported once, with its stack; a hanging one shows in the status, which makes readiness
+    A slow hook is reported once, with its stack, while it runs, and when it has returned with how long it
+    took; a hanging one shows in the status, which makes readiness
     fail and the supervisor restart the worker. While the disk refuses the heartbeat, the file `sign` is
     touched instead, which needs no room: a worker that waits for room is not dead.
     """
@@ -33,13 +38,15 @@ class Heartbeat:
         watch: HookWatch,
         sign: Path,
         on_lost: Callable[[], None],
+        numbers: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         self._store = store
         self._lease = lease
         self._watch = watch
         self._sign = sign
         self._on_lost = on_lost
-        self._reported: frozenset[int] = frozenset()
+        self._numbers = numbers
+        self._reported: frozenset[tuple[int, int]] = frozenset()
         self._working = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -57,6 +64,7 @@ class Heartbeat:
     def stop(self) -> None:
         self._stop.set()
         self._thread.join()
+        self._report_slow()
 
     def _run(self) -> None:
         while not self._stop.wait(PERIOD_S):
@@ -71,8 +79,10 @@ class Heartbeat:
 
     def beat(self) -> None:
         """Give one sign of life. Called by the thread."""
+        self._report_slow()
+        numbers = {**self._numbers(), "slow_hooks": self._watch.slow_calls}
         try:
-            self._store.heartbeat(self._lease, self._status())
+            self._store.heartbeat(self._lease, self._status(), numbers)
         except StoreFull as error:
             logger.error("the heartbeat can not be written: %s", error)
             self._sign.touch()
@@ -80,18 +90,27 @@ class Heartbeat:
     def _status(self) -> str:
         slow = [running for running in self._watch.running(time.monotonic_ns()) if running.slow]
         for running in slow:
-            if running.thread not in self._reported:
+            if (running.thread, running.since) not in self._reported:
                 self._report(running)
-        self._reported = frozenset(running.thread for running in slow)
+        self._reported = frozenset((running.thread, running.since) for running in slow)
         if slow and slow[0].hanging:
-            return f"hook {_named(slow[0])} has not returned for {slow[0].running_s:.0f} s"
+            return (
+                f"hook {_named(slow[0].hook, slow[0].entity)} has not returned for {slow[0].running_s:.0f} s"
+            )
         return WORKING if self._working else STARTING
 
     def _report(self, running: RunningHook) -> None:
-        logger.warning(
-            "hook %s has been running for %.1f s:\n%s", _named(running), running.running_s, running.stack
-        )
+        name = _named(running.hook, running.entity)
+        logger.warning("hook %s has been running for %.1f s:\n%s", name, running.running_s, running.stack)
+
+    def _report_slow(self) -> None:
+        calls, limit_s = self._watch.take_slow(), self._watch.timeout_s
+        for call in calls[:MOST_REPORTED]:
+            name = _named(call.hook, call.entity)
+            logger.warning("hook %s took %.1f s, more than hook_timeout (%g s)", name, call.took_s, limit_s)
+        if (more := len(calls) - MOST_REPORTED) > 0:
+            logger.warning("%d more hooks took longer than hook_timeout (%g s)", more, limit_s)
 
 
-def _named(running: RunningHook) -> str:
-    return f"{running.hook.module}.{running.hook.name} for {running.entity}"
+def _named(hook: Hook, entity: str) -> str:
+    return f"{hook.module}.{hook.name}" + (f" for {entity}" if entity else "")

@@ -60,6 +60,7 @@ class TaskHooks:
 
     def _allows(self, hook: Hook, item: Item, outcome: Outcome, eid: AnyEidT, task: DataPointTask) -> bool:
         decision = self._guard.allows(hook, (item.task.etype, eid), eid, task)
+        outcome.hooks.count(hook, decision, failed=decision.error is not None)
         if decision.error is not None:
             self._fail(hook, item, outcome, {}, decision.error)
         return decision.allowed
@@ -102,9 +103,10 @@ class TaskHooks:
         return outcome
 
     def _notify(self, hook: Hook, item: Item, outcome: Outcome, eid: AnyEidT, task: DataPointTask) -> None:
-        error = self._guard.notify(hook, (item.task.etype, eid), task).error
-        if error is not None:
-            self._fail(hook, item, outcome, {}, error)
+        called = self._guard.notify(hook, (item.task.etype, eid), task)
+        outcome.hooks.count(hook, called, failed=called.error is not None)
+        if called.error is not None:
+            self._fail(hook, item, outcome, {}, called.error)
 
     def _call(
         self,
@@ -116,10 +118,12 @@ class TaskHooks:
         argument: object,
     ) -> None:
         called = self._guard.run(hook, (item.task.etype, eid), eid, argument)
+        errors, tasks = outcome.errors, len(outcome.tasks)
         if called.error is not None:
             self._fail(hook, item, outcome, context, called.error)
         if called.tasks:
             self._keep(called, hook, item, outcome, context)
+        outcome.hooks.count(hook, called, outcome.errors > errors, len(outcome.tasks) - tasks)
 
     def _keep(
         self, called: HookOutcome, hook: Hook, item: Item, outcome: Outcome, context: dict[str, Any]

@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dp3.clock import Clock
 from dp3.engine.attempts import Attempts
@@ -17,6 +17,7 @@ from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.pacing import Nap, Pace
 from dp3.engine.plans import TypePlan
 from dp3.engine.snapshots.phases import SnapshotWork
+from dp3.engine.statistics import Statistics
 from dp3.engine.unpacking import unpack
 from dp3.engine.updater.work import UpdateWork
 from dp3.engine.waves import HookProcessor
@@ -51,6 +52,7 @@ class WorkerParts:
     snapshots: SnapshotWork
     updates: UpdateWork
     batch_limit_s: float
+    statistics: Statistics = field(default_factory=Statistics)
 
 
 class Stopped(Exception):
@@ -116,19 +118,20 @@ class Worker:
         processed = time.perf_counter()
         self._commit(batch)
         self._cursor.advance(reading.lane, entries[-1].offset)
-        self._pace.learn(
-            sum(entry.size for entry in entries), processed - started, time.perf_counter() - processed
-        )
+        committed = time.perf_counter()
+        self._pace.learn(sum(entry.size for entry in entries), processed - started, committed - processed)
+        parts.statistics.batch(committed - started)
 
     def _fill(self, builder: BatchBuilder, entries: list[Entry]) -> list[Entry]:
         """Put entries into the batch until its time is over; returns those that are in."""
         unpacked = unpack(entries, self._cursor)
         items = unpacked.items
-        self._parts.entities.load(
+        misses = self._parts.entities.load(
             (plan.id, str(item.task.eid))
             for item in items
             if (plan := self._parts.plans.get(item.task.etype))
         )
+        self._parts.statistics.looked_up(len(items), misses)
         outcomes, done = self._parts.hooks.process(items)
         builder.add(items[:done], outcomes)
         if done < len(items):

@@ -24,7 +24,9 @@ class Guard:
     """
 
     def __init__(self, watch: HookWatch, max_tasks: int = 10_000) -> None:
+        self._watch = watch
         self._slots = watch.slots
+        self._slow_ns = watch.timeout_ns
         self._max_tasks = max_tasks
         self._process = os.getpid()
 
@@ -43,9 +45,8 @@ class Guard:
         except _FAILURES as raised:
             error = hook_failed(raised)
         finally:
-            self._end_forked()
-            self._slots[thread] = None
-        return HookOutcome(tasks, error, monotonic_ns() - start)
+            duration_ns = self._end(thread, hook, entity, start)
+        return HookOutcome(tasks, error, duration_ns)
 
     def notify(self, hook: Hook, entity: Entity, *args: Any) -> HookOutcome:
         """Call a hook whose result is ignored."""
@@ -58,9 +59,8 @@ class Guard:
         except _FAILURES as raised:
             error = hook_failed(raised)
         finally:
-            self._end_forked()
-            self._slots[thread] = None
-        return HookOutcome((), error, monotonic_ns() - start)
+            duration_ns = self._end(thread, hook, entity, start)
+        return HookOutcome((), error, duration_ns)
 
     def allows(self, hook: Hook, entity: Entity, *args: Any) -> AllowOutcome:
         """Ask an allow hook. One that fails allows, and the failure is reported."""
@@ -73,11 +73,16 @@ class Guard:
         except _FAILURES as raised:
             error = hook_failed(raised)
         finally:
-            self._end_forked()
-            self._slots[thread] = None
-        return AllowOutcome(allowed, error, monotonic_ns() - start)
+            duration_ns = self._end(thread, hook, entity, start)
+        return AllowOutcome(allowed, error, duration_ns)
 
-    def _end_forked(self) -> None:
-        """A hook that forked also returns in the child, which must not go on as a second worker."""
+    def _end(self, thread: int, hook: Hook, entity: Entity, start: int) -> int:
+        """Note that a hook has returned; returns how long (ns) it took. One that forked also returns in the
+        child, which must not go on as a second worker."""
         if os.getpid() != self._process:
             os._exit(0)
+        self._slots[thread] = None
+        duration_ns = monotonic_ns() - start
+        if duration_ns > self._slow_ns:
+            self._watch.note_slow(hook, entity, duration_ns)
+        return duration_ns

@@ -13,7 +13,7 @@ Key = TypeVar("Key", bound=Hashable)
 @dataclass(frozen=True, slots=True, eq=False)
 class Hook:
     """A hook ready to be called. (`module`, `kind`, `name`, `entity`, `attr`) identify it across restarts of
-    the same application; `family` is its name in counters."""
+    the same application; `family` and `context` are its names in counters."""
 
     call: Callable[..., Any]
     module: str
@@ -22,6 +22,7 @@ class Hook:
     family: str
     entity: str | None = None
     attr: str | None = None
+    context: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, registration: HookRegistration) -> "Hook":
@@ -34,7 +35,17 @@ class Hook:
             family=registration.hook_type or _FAMILIES.get(registration.kind, registration.kind),
             entity=registration.etype,
             attr=registration.attr or registration.attr_type,
+            context=_context(registration),
         )
+
+
+def _context(registration: HookRegistration) -> tuple[str, ...]:
+    """What tells the places of one callable apart: entity type, attribute, id and period."""
+    attr = registration.attr or registration.attr_type
+    parts = [part for part in (registration.etype, attr, registration.hook_id) if part is not None]
+    if registration.period is not None:
+        parts.append(f"period={registration.period.total_seconds():g}s")
+    return tuple(parts)
 
 
 _FAMILIES: dict[HookKind, str] = {

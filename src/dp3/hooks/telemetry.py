@@ -26,9 +26,8 @@ class TrackedHook:
 
     @classmethod
     def of(cls, hook: Hook) -> "TrackedHook":
-        """The counters of a hook, in the context of its entity type and attribute."""
-        context = tuple(part for part in (hook.entity, hook.attr) if part is not None)
-        return cls(hook.family, hook.name, context)
+        """The counters of a hook."""
+        return cls(hook.family, hook.name, hook.context)
 
 
 class HookTelemetry:

@@ -22,6 +22,8 @@ from dp3.http.entity_types import describe_types, with_counts
 from dp3.http.health import health_routes
 from dp3.http.intake import Disconnected, Intake
 from dp3.http.listing import listing_routes
+from dp3.http.measures import measure_routes
+from dp3.http.metrics import Metrics
 from dp3.http.openapi import describe_datapoints
 from dp3.http.reading import EntityReads, PlainReads
 from dp3.http.schemas import Detail, EntityType
@@ -54,6 +56,8 @@ def create_app(services: Services) -> ASGIApp:
     framework = _framework(services, [log for log in (good_log, bad_log) if log])
     lookup, reads = Lookup(services.model), EntityReads(services)
     _add_routes(framework, services, intake, writer, lookup, reads)
+    metrics = Metrics(services, writer.accepted, datapoints.refused)
+    framework.router.routes.append(Route("/metrics", metrics.answer, include_in_schema=False))
     framework.router.routes.append(Route(DATAPOINTS_PATH, datapoints, methods=["POST"]))
     root_path = services.root_path.rstrip("/")
     return CORSMiddleware(
@@ -132,6 +136,7 @@ def _add_routes(
         app.include_router(snapshot_routes(services, addressing))
     app.include_router(control_routes(services))
     app.include_router(telemetry_routes(services))
+    app.include_router(measure_routes(services))
     app.include_router(update_routes(services))
     app.include_router(health_routes(services))
     app.include_router(dead_letter_routes(services))

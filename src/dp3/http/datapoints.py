@@ -1,5 +1,6 @@
 """`POST /datapoints` as plain ASGI: the route that has to be fast."""
 
+from collections import Counter
 from collections.abc import Mapping
 from hashlib import blake2b
 from urllib.parse import parse_qs
@@ -45,11 +46,13 @@ class Datapoints:
         self._good_log = good_log
         self._bad_log = bad_log
         self._convert = Converter(model).convert
+        self.refused: Counter[int] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             response = await self._answer(scope, receive)
         except Refusal as refusal:
+            self.refused[refusal.status] += 1
             response = refusal.response()
         except Disconnected:
             return

@@ -149,6 +149,30 @@ class LogState(BaseModel):
     partitions: list[PartitionState]
 
 
+class AttributeSizes(BaseModel):
+    """By attribute: how many entities have it, and the `min`, `mean`, `max` and `total` of its bytes."""
+
+    calculated_at: datetime
+    duration_s: float
+    attributes: dict[str, dict[str, float]]
+
+
+class EventCountsAnswer(BaseModel):
+    """Events since `since`, the start of the current interval, and in the one before."""
+
+    group: str
+    interval: str
+    since: datetime
+    current: dict[str, int]
+    last: dict[str, int]
+
+
+class Queues(BaseModel):
+    """What waits for the workers, one queue for each and lane."""
+
+    queues: list[dict[str, Any]]
+
+
 class DeadLetterState(BaseModel):
     """What failed and why."""
 

@@ -12,7 +12,7 @@ from dp3.engine.profiles import ProfileReader
 from dp3.http.app import create_app
 from dp3.http.services import Services
 from dp3.runtime.paths import DataDir
-from dp3.runtime.resources import Resources, open_resources
+from dp3.runtime.resources import Resources, event_groups, open_resources
 from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
 
 GRACE_S = 15
@@ -86,6 +86,7 @@ def _services(
         modules=config.processing_core.enabled_modules,
         root_path=root_path,
         max_backlog=config.processing_core.log.max_backlog,
+        event_groups=event_groups(config.event_logging),
     )
 
 

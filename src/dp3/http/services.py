@@ -1,7 +1,7 @@
 """What the HTTP layer works with."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from dp3.clock import Clock
@@ -14,10 +14,11 @@ from dp3.model.spec import ModelSpec
 from dp3.store.port import Store
 from dp3.store.query import SnapshotQueries
 from dp3.store.snapshots import SnapshotStore
+from dp3.store.telemetry import EventGroups, TelemetryStore
 from dp3.store.updates import UpdateStore
 
 
-class State(Store, SnapshotStore, SnapshotQueries, UpdateStore, Protocol):
+class State(Store, SnapshotStore, SnapshotQueries, UpdateStore, TelemetryStore, Protocol):
     """The state with all that readers ask: one object."""
 
 
@@ -28,6 +29,7 @@ class Services:
     `max_backlog`: bytes that workers may be behind before new data is refused. `wait_limit_s`: how long
     `?wait=true` and requests to workers wait at most. `root_path`: URL prefix set by a reverse proxy.
     `allowed_actions`: what may be asked of `/control`; `modules`: names of those that are enabled.
+    `event_groups`: which events are counted.
     """
 
     model: ModelSpec
@@ -43,6 +45,7 @@ class Services:
     root_path: str = ""
     max_backlog: int = 4 << 30
     wait_limit_s: float = 10.0
+    event_groups: EventGroups = field(default_factory=dict)
 
     @property
     def backlog(self) -> Backlog:

@@ -10,8 +10,8 @@ from dp3.engine.profiles import Span
 from dp3.http.answers import Json
 from dp3.http.entities import span
 from dp3.http.schemas import INVALID, SnapshotSummary
-from dp3.http.services import Services, State
-from dp3.store.snapshots import Phase, Run, WorkerRun
+from dp3.http.services import Services
+from dp3.store.snapshots import Phase, Run, SnapshotStore, WorkerRun
 
 MODULE = "SnapShooter"
 """The name under which the reference implementation keeps records of runs."""
@@ -21,6 +21,9 @@ MAX_RUNS = 10_000
 
 LOOK_BACK = 1_000
 """The latest complete run is looked for among so many of the latest."""
+
+PAGE = 20
+"""Runs that are looked at together: as a rule one of the latest is complete."""
 
 COMPLETE = "complete"
 
@@ -56,10 +59,22 @@ def telemetry_routes(services: Services) -> APIRouter:
     return router
 
 
-def _summary(store: State, now: int) -> dict[str, Any]:
-    recent = store.last_runs(LOOK_BACK)
-    latest = recent[0] if recent else None
-    finished = next((run for run in recent if run.status == COMPLETE), None)
+def latest_complete(store: SnapshotStore) -> Run | None:
+    """The latest run that was completed, if it is one of the latest `LOOK_BACK`."""
+    before = None
+    for _ in range(LOOK_BACK // PAGE):
+        runs = store.last_runs(PAGE, before)
+        if not runs:
+            return None
+        if complete := next((run for run in runs if run.status == COMPLETE), None):
+            return complete
+        before = runs[-1].id
+    return None
+
+
+def _summary(store: SnapshotStore, now: int) -> dict[str, Any]:
+    latest = next(iter(store.last_runs(1)), None)
+    finished = latest_complete(store)
     if finished is None:
         return {"latest_age": _age(latest, now), "finished_age": None, "entities": None, "total_s": None}
     return {

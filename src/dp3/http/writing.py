@@ -1,6 +1,7 @@
 """From tasks to the answer: durable before it, with `wait` also applied before it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 from starlette.responses import Response
@@ -66,16 +67,25 @@ def _slices(tasks: Iterable[WireTask], partitions: int) -> dict[int, bytes]:
     return {partition: encode_tasks(same) for partition, same in by_partition.items()}
 
 
+@dataclass(slots=True)
+class Accepted:
+    """What this process has made durable since it started."""
+
+    requests: int = 0
+    points: int = 0
+
+
 class Writer:
     """Appends tasks to the log and answers the request."""
 
     def __init__(self, appender: Appender, store: Store, wait_limit_s: float) -> None:
+        self.accepted = Accepted()
         self._appender = appender
         self._store = store
         self._wait_limit_s = wait_limit_s
 
     async def write(
-        self, tasks: Iterable[WireTask], *, wait: bool, idempotency: Idempotency | None = None
+        self, tasks: Sequence[WireTask], *, wait: bool, idempotency: Idempotency | None = None
     ) -> Response:
         """200 when durable (with `wait`: when applied), 202 when durable but not applied in time.
 
@@ -85,6 +95,7 @@ class Writer:
         appended = None
         if entries or idempotency:
             appended = await self._append(Append(entries or [{}], idempotency))
+        self._count(tasks, appended)
         headers = {"Idempotency-Replayed": "true"} if appended and appended.repeated else None
         if not wait:
             return Json(OK, 200, headers)
@@ -92,6 +103,11 @@ class Writer:
         check = Applied(self._store, appended.offset if appended else 0, touched)
         applied = bool(await poll(check, self._wait_limit_s))
         return Json(OK | {"applied": applied}, 200 if applied else 202, headers)
+
+    def _count(self, tasks: Sequence[WireTask], appended: Appended | None) -> None:
+        if appended is None or not appended.repeated:
+            self.accepted.requests += 1
+            self.accepted.points += sum(len(task.points) for task in tasks)
 
     async def _append(self, append: Append) -> Appended:
         try:

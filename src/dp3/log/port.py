@@ -143,6 +143,10 @@ class Log(Protocol):
         idempotency window; returns how many segments went."""
         ...
 
+    def disk_bytes(self, lane: Lane) -> int:
+        """Bytes that a lane takes on the disk."""
+        ...
+
     def close(self) -> None:
         """Give back files and threads; further calls fail."""
         ...

@@ -11,7 +11,7 @@ from dp3.log.lane_version import LaneVersion
 from dp3.log.lane_writer import LaneWriter, Rotation
 from dp3.log.port import Append, Appended, Entry, Head, IdempotencyConflict, Lane, Log, OutboxSlice, Segment
 from dp3.log.segment_pool import SegmentPool
-from dp3.sqlite import Checkpointer, sync_path
+from dp3.sqlite import Checkpointer, bytes_in, sync_path
 
 
 def open_log(
@@ -33,6 +33,7 @@ class _LaneFiles:
         self, lane: Lane, directory: Path, clock: Clock, rotation: Rotation, checkpointer: Checkpointer
     ) -> None:
         _make_directory(directory)
+        self.directory = directory
         self.pool = SegmentPool(directory)
         self.reader = LaneReader(lane, self.pool)
         self.version = LaneVersion(self.reader, self.pool)
@@ -106,6 +107,10 @@ class SegmentLog:
     def remove_before(self, lane: Lane, offset: int) -> int:
         """See `Log.remove_before`."""
         return self._lane(lane).writer.remove_before(offset, self._clock.now_us() - WINDOW_US)
+
+    def disk_bytes(self, lane: Lane) -> int:
+        """See `Log.disk_bytes`."""
+        return bytes_in(self._lane(lane).directory.iterdir())
 
     def close(self) -> None:
         """See `Log.close`. Closing twice is allowed."""

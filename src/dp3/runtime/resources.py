@@ -6,10 +6,20 @@ from dataclasses import dataclass
 
 from dp3.clock import Clock
 from dp3.config.loading import Configuration
+from dp3.config.sections import EventLoggingSettings
 from dp3.log.port import Log
 from dp3.log.segments import open_log
 from dp3.runtime.paths import DataDir
 from dp3.store.sqlite import SqliteStore, open_store
+from dp3.store.telemetry import EventGroup, EventGroups
+
+
+def event_groups(settings: EventLoggingSettings) -> EventGroups:
+    """Which events are counted, as configured."""
+    return {
+        name: EventGroup(group.intervals, group.auto_declare_events, frozenset(group.events))
+        for name, group in settings.groups.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,11 @@ def open_resources(
     )
     try:
         store = open_store(
-            data.state, clock, max_dead_letters=settings.max_dead_letters, checkpoint=checkpoint
+            data.state,
+            clock,
+            max_dead_letters=settings.max_dead_letters,
+            checkpoint=checkpoint,
+            event_groups=event_groups(config.event_logging),
         )
         try:
             yield Resources(log, store)

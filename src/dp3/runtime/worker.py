@@ -20,10 +20,12 @@ from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
 from dp3.engine.heartbeat import Heartbeat
 from dp3.engine.hooking import TaskHooks
+from dp3.engine.measuring import SizeMeasurer
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
 from dp3.engine.snapshots.plans import Limits
 from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
+from dp3.engine.statistics import Statistics
 from dp3.engine.updater.work import UpdateSettings, make_update_work
 from dp3.engine.waves import HookProcessor, WaveLimits
 from dp3.engine.worker import Worker, WorkerParts
@@ -42,6 +44,7 @@ from dp3.store.port import Lease, LeaseLost, LeaseRefused
 
 OUTBOX_STOP_S = 10.0
 ARCHIVE_STOP_S = 10.0
+MEASURE_STOP_S = 5.0
 
 GC_THRESHOLD = 50_000
 """Rows and values of a batch die by themselves; looking for cycles at every 700 of them, the default, took an
@@ -62,6 +65,7 @@ class _Seat:
     resources: Resources
     lease: Lease
     watch: HookWatch
+    statistics: Statistics
     heartbeat: Heartbeat
 
 
@@ -117,10 +121,12 @@ def _take_seat(
     _check_processes(identity.processes, store.partitions)
     lease = stack.enter_context(held_lease(store, identity, stop, supervised=supervised))
     watch = HookWatch(settings.hook_timeout.total_seconds(), settings.hook_hang.total_seconds())
-    heartbeat = Heartbeat(store, lease, watch, data.sign_of_life(identity.index), on_lost=stop.set)
+    statistics = Statistics()
+    sign = data.sign_of_life(identity.index)
+    heartbeat = Heartbeat(store, lease, watch, sign, stop.set, statistics.numbers)
     heartbeat.start()
     stack.callback(heartbeat.stop)
-    return _Seat(clock, resources, lease, watch, heartbeat)
+    return _Seat(clock, resources, lease, watch, statistics, heartbeat)
 
 
 def _start(
@@ -149,6 +155,15 @@ def _start(
     )
     archiver.start()
     stack.callback(archiver.stop, ARCHIVE_STOP_S)
+    measurer = SizeMeasurer(
+        seat.resources.store,
+        seat.clock,
+        seat.lease,
+        _cron(config.telemetry.attribute_bson_size_schedule),
+        config.model.entity_attributes,
+    )
+    measurer.start()
+    stack.callback(measurer.stop, MEASURE_STOP_S)
     seat.heartbeat.working()
     logger.info("worker %d of %d is working", identity.index, identity.processes)
     return worker
@@ -244,6 +259,7 @@ def _parts(
         snapshots=snapshots,
         updates=updates,
         batch_limit_s=limits.batch_s,
+        statistics=seat.statistics,
     )
 
 

@@ -9,6 +9,7 @@ from dp3.sqlite.checkpoint import Checkpointer, wal_size
 from dp3.sqlite.connection import (
     DISK_ERRORS,
     FormatError,
+    bytes_in,
     check_format,
     connect,
     stamp_format,
@@ -24,6 +25,7 @@ __all__ = [
     "FairLock",
     "FormatError",
     "Statements",
+    "bytes_in",
     "check_format",
     "connect",
     "load_statements",

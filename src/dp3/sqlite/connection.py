@@ -1,8 +1,8 @@
 """Opening SQLite files the one way we use them."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -95,6 +95,15 @@ def sync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def bytes_in(files: Iterable[Path]) -> int:
+    """How many bytes files take; those that go meanwhile do not count."""
+    total = 0
+    for file in files:
+        with suppress(FileNotFoundError):
+            total += file.stat().st_size
+    return total
 
 
 def check_format(connection: apsw.Connection, application_id: int, version: int, what: str) -> int:

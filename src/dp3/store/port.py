@@ -5,7 +5,7 @@ partition. Entities have an integer key made by the owner: `partition << 40 | ru
 Times are microseconds since the epoch, confidences units of 10⁻⁹, values `encode_value(...)` bytes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -105,6 +105,29 @@ class Refused(NamedTuple):
     first: int
 
 
+class HookSums(NamedTuple):
+    """What one hook did. `module`, `hook`, `family` and `context` (comma-separated) identify it."""
+
+    module: str
+    hook: str
+    family: str
+    context: str
+    executions: int
+    failures: int
+    duration_ns: int
+    created_tasks: int
+    allowed: int
+    denied: int
+
+
+class SourceSums(NamedTuple):
+    """Data-points of one source, and the latest end (µs) of their validity, None if they have none."""
+
+    name: str
+    points: int
+    t2: int | None
+
+
 @dataclass(slots=True)
 class Batch:
     """Everything that one transaction changes, in the order of application: deleted entities, new
@@ -123,6 +146,8 @@ class Batch:
     dead_letters_removed: list[int] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
+    hooks: list[HookSums] = field(default_factory=list)
+    sources: list[SourceSums] = field(default_factory=list)
     control_done: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
 
 
@@ -207,8 +232,8 @@ class Store(Protocol):
         are not the same any more."""
         ...
 
-    def heartbeat(self, lease: Lease, status: str) -> None:
-        """Say that the worker is alive. Raises `LeaseLost`."""
+    def heartbeat(self, lease: Lease, status: str, numbers: Mapping[str, float] | None = None) -> None:
+        """Say that the worker is alive, with what it reports of itself. Raises `LeaseLost`."""
         ...
 
     def release_lease(self, lease: Lease) -> None: ...

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import msgspec
 
 from dp3.model.wire import decode_value, encode_value
-from dp3.store.port import DeadLetter, Lease, LinkRow, OutboxRow
+from dp3.store.port import DeadLetter, HookSums, Lease, LinkRow, OutboxRow
 
 __all__ = [
     "Edge",
@@ -171,6 +171,7 @@ class SnapshotBatch:
     progress: WorkerRun | None = None
     cut: list[tuple[int, int, int]] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
+    hooks: list[HookSums] = field(default_factory=list)
 
 
 class SnapshotStore(Protocol):

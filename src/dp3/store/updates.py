@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from dp3.store.port import DeadLetter, Lease
+from dp3.store.port import DeadLetter, HookSums, Lease
 
 
 class UpdateGroup(NamedTuple):
@@ -76,6 +76,7 @@ class UpdateBatch:
     tasks: Sequence[bytes] = ()
     dead_letters: Sequence[DeadLetter] = ()
     counters: dict[str, int] = field(default_factory=dict)
+    hooks: list[HookSums] = field(default_factory=list)
 
 
 class UpdateStore(Protocol):

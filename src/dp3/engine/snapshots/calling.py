@@ -5,7 +5,7 @@ from typing import Any
 from dp3.clock import Clock
 from dp3.engine.snapshots.recording import Effects
 from dp3.hooks.guard import Guard
-from dp3.hooks.outcome import HookError, hook_failed
+from dp3.hooks.outcome import HookError, HookOutcome, hook_failed
 from dp3.hooks.table import Hook
 from dp3.hooks.watch import Entity
 from dp3.model.partition import partition_of
@@ -37,13 +37,10 @@ class HookCaller:
         """Call a hook; `eid` is the wire id of the entity that it runs for, `point` the data-point that it is
         shown, if any. Returns its tasks, which are also added to `effects`, with what failed."""
         called = self._guard.run(hook, entity, *args)
-        if called.error is not None:
-            self.fail(hook, entity[0], eid, effects, called.error, point)
-        try:
-            tasks = [task_to_wire(task, GENERATION) for task in called.tasks]
-        except Exception as error:  # a task is mutable: whatever the hook made of it, it is the hook's
-            self.fail(hook, entity[0], eid, effects, hook_failed(error), point)
-            return []
+        tasks, error = _wire_tasks(called)
+        effects.hooks.count(hook, called, error is not None, len(tasks))
+        if error is not None:
+            self.fail(hook, entity[0], eid, effects, error, point)
         effects.tasks += tasks
         return tasks
 
@@ -74,3 +71,11 @@ class HookCaller:
                 context={"kind": "correlation" if hook is None else hook.kind},
             )
         )
+
+
+def _wire_tasks(called: HookOutcome) -> tuple[list[WireTask], HookError | None]:
+    """The tasks of a call, or why there are none."""
+    try:
+        return [task_to_wire(task, GENERATION) for task in called.tasks], called.error
+    except Exception as error:  # a task is mutable: whatever the hook made of it, it is the hook's
+        return [], hook_failed(error)

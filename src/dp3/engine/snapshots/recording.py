@@ -9,6 +9,7 @@ import msgspec
 
 from dp3.clock import Clock
 from dp3.common.utils import batched
+from dp3.engine.counting import HookTally
 from dp3.engine.snapshots.dirty import Cut
 from dp3.engine.snapshots.doc import Doc, decode_doc, encode_doc
 from dp3.engine.snapshots.keys import keys_of
@@ -79,9 +80,11 @@ class Effects:
     tasks: list[WireTask] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     errors: int = 0
+    hooks: HookTally = field(default_factory=HookTally)
 
     def add(self, other: "Effects") -> None:
         """Add those of others."""
+        self.hooks.add(other.hooks)
         self.tasks += other.tasks
         self.letters += other.letters
         self.errors += other.errors
@@ -183,6 +186,7 @@ class Recorder:
         does not fill the dead letters: they are bounded."""
         self._effects.tasks += effects.tasks
         self._effects.errors += effects.errors
+        self._effects.hooks.add(effects.hooks)
         for letter in effects.letters:
             self._letters[letter.module, letter.hook] += 1
             if self._letters[letter.module, letter.hook] <= MOST_LETTERS:
@@ -227,6 +231,7 @@ class Recorder:
         self._slice.dead_letters = effects.letters
         if effects.errors:
             self._slice.counters["module_error"] = effects.errors
+        self._slice.hooks = effects.hooks.rows()
         self._add_outbox(effects.tasks)
         self._slice.progress = self._progress = self._counts.added_to(self._progress)._replace(
             mark=self.mark.stored(), updated=self._clock.now_us()

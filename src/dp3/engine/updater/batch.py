@@ -200,6 +200,7 @@ class GroupBatch:
             tasks=[encode_tasks(part) for part in batched(effects.tasks, MOST_TASKS)],
             dead_letters=self._kept(effects.letters),
             counters={name: n for name, n in _counters(effects, missed).items() if n},
+            hooks=effects.hooks.rows(),
         )
         while not self._written(batch):
             until = self._parts.clock.now_us() + RETRY_US

@@ -7,6 +7,7 @@ import apsw
 from dp3.clock import Clock
 from dp3.sqlite import load_statements
 from dp3.store.port import Batch, Lease
+from dp3.store.sqlite.counts import CountWriter
 from dp3.store.sqlite.json_columns import to_json
 from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.letters import LetterWriter
@@ -23,7 +24,8 @@ class BatchWriter:
     does not exist are left out. So a batch that is applied again changes nothing.
     """
 
-    def __init__(self, leases: Leases, clock: Clock, letters: LetterWriter) -> None:
+    def __init__(self, leases: Leases, clock: Clock, letters: LetterWriter, counts: CountWriter) -> None:
+        self._counts = counts
         self._leases = leases
         self._clock = clock
         self._links = LinkWriter()
@@ -68,7 +70,7 @@ class BatchWriter:
 
     def _write_progress(self, connection: apsw.Connection, lease: Lease, batch: Batch) -> None:
         connection.executemany(self._sql["add_refused"], batch.refused)
-        connection.executemany(self._sql["count"], batch.counters.items())
+        self._counts.write(connection, batch.counters, batch.hooks, batch.sources)
         done = ({"id": id_, "result": to_json(result)} for id_, result in batch.control_done)
         connection.executemany(self._sql["finish_control"], done)
         reached = (_of(lease, lane=lane, offset=offset) for lane, offset in batch.positions.items())

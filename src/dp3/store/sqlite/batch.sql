@@ -45,11 +45,6 @@ DELETE FROM dead_letter WHERE id = ?;
 -- A task that an allow hook refused.
 INSERT INTO refused (lane, offset, first) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
 
--- name: count
--- Add to an event counter.
-INSERT INTO counter (name, value) VALUES (?, ?)
-ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
-
 -- name: finish_control
 -- The result of a control message; the first one stays.
 UPDATE control SET result = :result WHERE id = :id AND result IS NULL;

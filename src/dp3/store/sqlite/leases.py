@@ -1,5 +1,6 @@
 """Leases: who owns which partitions."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import apsw
@@ -9,6 +10,7 @@ from dp3.sqlite import load_statements
 from dp3.store.port import Lease, LeaseLost, LeaseRefused, LeaseState
 from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.control import Control
+from dp3.store.sqlite.json_columns import to_json
 from dp3.store.sqlite.processes import is_gone, started_at
 
 
@@ -54,11 +56,15 @@ class Leases:
             reason = f"the number of worker processes changed from {before} to {worker_processes}; ask again"
             self._control.give_up(connection, reason)
 
-    def heartbeat(self, lease: Lease, status: str) -> None:
+    def heartbeat(self, lease: Lease, status: str, numbers: Mapping[str, float] | None) -> None:
         with self._writer.transaction() as connection:
             self.check(connection, lease)
-            values = {"now": self._clock.now_us(), "status": status, "epoch": lease.epoch}
+            now = self._clock.now_us()
+            values = {"now": now, "status": status, "epoch": lease.epoch}
             connection.execute(self._sql["heartbeat"], values)
+            if numbers is not None:
+                connection.execute(self._sql["forget_reports"])
+                connection.execute(self._sql["put_report"], (lease.epoch, now, to_json(dict(numbers))))
 
     def take_job(self, lease: Lease, name: str, ttl_s: float) -> bool:
         with self._writer.transaction() as connection:

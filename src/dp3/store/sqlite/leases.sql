@@ -25,6 +25,14 @@ DELETE FROM lease WHERE epoch = ?;
 -- A sign of life of the holder.
 UPDATE lease SET heartbeat = :now, status = :status WHERE epoch = :epoch;
 
+-- name: forget_reports
+-- What workers said whose leases are gone.
+DELETE FROM worker_report WHERE epoch NOT IN (SELECT epoch FROM lease);
+
+-- name: put_report
+-- What the holder says of itself.
+INSERT OR REPLACE INTO worker_report (epoch, time, numbers) VALUES (?, ?, ?);
+
 -- name: take_job
 -- A job for the holder of a lease; nothing happens while another living holder has it.
 INSERT INTO job (name, epoch, until) VALUES (:name, :epoch, :until)

@@ -20,6 +20,7 @@ from dp3.sqlite import (
 from dp3.sqlite.connection import MIB
 from dp3.store.sqlite.connections import DataVersion, Readers, Writer
 from dp3.store.sqlite.store import SqliteStore
+from dp3.store.telemetry import NO_EVENTS, EventGroups
 
 APPLICATION_ID = int.from_bytes(b"DP3s", "big")
 FORMAT = 2
@@ -49,13 +50,14 @@ def open_store(
     checkpoint: bool = False,
     wal_limit_mib: float = WAL_LIMIT_MIB,
     query_limit_s: float = QUERY_LIMIT_S,
+    event_groups: EventGroups = NO_EVENTS,
 ) -> SqliteStore:
     """Open the state in `directory` (`state.db`; made if missing, also by several processes at once).
 
     `partitions` counts when the state is made and is read from it afterwards. `cache_mib` is the page cache
     of the writing connection. `checkpoint`: keep the write-ahead log small from this process, below
     `wal_limit_mib` plus one commit; at least one process of an application (its workers) must do so.
-    `query_limit_s`: how long a question about snapshots may take.
+    `query_limit_s`: how long a question about snapshots may take. `event_groups`: which events are counted.
 
     Raises `FormatError` when the file is of another program or a newer version.
     """
@@ -78,6 +80,8 @@ def open_store(
             writer=Writer(path, lock, cache_mib=cache_mib, checkpointer=checkpointer),
             readers=Readers(path),
             version=DataVersion(path),
+            event_groups=event_groups,
+            path=path,
         )
     except BaseException:
         if checkpointer:

@@ -338,6 +338,63 @@ CREATE TABLE update_cycle (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX update_cycle_by_time ON update_cycle (begun);
 
+-- What hooks did since the state was made, as in `HookSums`.
+CREATE TABLE hook_sum (
+    module TEXT NOT NULL,
+    hook TEXT NOT NULL,
+    family TEXT NOT NULL,
+    context TEXT NOT NULL,
+    executions INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    duration_ns INTEGER NOT NULL,
+    created_tasks INTEGER NOT NULL,
+    allowed INTEGER NOT NULL,
+    denied INTEGER NOT NULL,
+    PRIMARY KEY (module, hook, family, context)
+) STRICT, WITHOUT ROWID;
+
+-- Who sent so many data-points; `t2` is null as long as none of them had a validity.
+CREATE TABLE source (
+    name TEXT PRIMARY KEY,
+    points INTEGER NOT NULL,
+    t2 INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- Everything that was ever counted, as in `Totals`. Names of sources are not made keys: those end at a NUL.
+CREATE VIEW total (totals) AS SELECT json_object(
+    'counters', json((SELECT json_group_object(name, value) FROM counter)),
+    'sources', json((SELECT json_group_array(json_array(name, points)) FROM source)),
+    'hooks', json((
+        SELECT json_group_array(json_array(
+            module, hook, family, context, executions, failures, duration_ns, created_tasks, allowed, denied
+        )) FROM hook_sum
+    ))
+);
+
+-- The latest interval of `span` µs in which something happened: the totals at the begin of the interval before
+-- it and at its own. So events cost nothing when they happen.
+CREATE TABLE interval (
+    span INTEGER PRIMARY KEY,
+    begun INTEGER NOT NULL,
+    before TEXT NOT NULL,
+    totals TEXT NOT NULL
+) STRICT;
+
+-- What the holder of a lease says of itself, as JSON.
+CREATE TABLE worker_report (
+    epoch INTEGER PRIMARY KEY,
+    time INTEGER NOT NULL,
+    numbers TEXT NOT NULL
+) STRICT;
+
+-- Sizes of attributes as last measured, as in `SizeReport`; `attributes` is JSON.
+CREATE TABLE attribute_size (
+    etype TEXT PRIMARY KEY,
+    calculated INTEGER NOT NULL,
+    duration INTEGER NOT NULL,
+    attributes TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- name: set_partitions
 -- Fix the number of partitions of a new state.
 INSERT INTO number VALUES ('partitions', ?);

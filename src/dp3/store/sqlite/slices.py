@@ -12,6 +12,7 @@ from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.port import Lease, OutboxRow
 from dp3.store.snapshots import SnapshotBatch
 from dp3.store.sqlite.connections import Writer
+from dp3.store.sqlite.counts import CountWriter
 from dp3.store.sqlite.index import IndexWriter
 from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.letters import LetterWriter
@@ -31,11 +32,14 @@ _existing = msgspec.json.Decoder(list[tuple[int, int]]).decode
 class SliceWriter:
     """See `write_snapshots` and `remove_snapshots_of_types` of `SnapshotStore`."""
 
-    def __init__(self, writer: Writer, leases: Leases, runs: Runs, letters: LetterWriter) -> None:
+    def __init__(
+        self, writer: Writer, leases: Leases, runs: Runs, letters: LetterWriter, counts: CountWriter
+    ) -> None:
         self._writer = writer
         self._leases = leases
         self._runs = runs
         self._letters = letters
+        self._counts = counts
         self._index = IndexWriter()
         self._sql = load_statements("dp3.store.sqlite", "slices.sql")
 
@@ -46,7 +50,7 @@ class SliceWriter:
             self._write_outbox(connection, batch.outbox)
             self._letters.add(connection, batch.dead_letters)
             self._runs.write_progress(connection, batch)
-            connection.executemany(self._sql["count"], batch.counters.items())
+            self._counts.write(connection, batch.counters, batch.hooks)
 
     def _write_rows(self, connection: apsw.Connection, batch: SnapshotBatch) -> None:
         touched = {row.entity for row in batch.rows}.union(batch.due, batch.missing)

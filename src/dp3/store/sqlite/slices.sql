@@ -42,11 +42,6 @@ INSERT OR REPLACE INTO outbox_key (partition, lane, source) VALUES (?, ?, ?);
 -- Tasks to go to the log.
 INSERT INTO outbox (partition, lane, source, after_us, tasks) VALUES (?, ?, ?, ?, ?);
 
--- name: count
--- Add to an event counter.
-INSERT INTO counter (name, value) VALUES (?, ?)
-ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
-
 -- name: some_of_type
 -- Some entities of a type that is in the index.
 SELECT entity FROM current NOT INDEXED WHERE path = ? LIMIT ?;

@@ -1,6 +1,7 @@
 """The `Store` on SQLite: one object in front of the parts, one part per noun."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from dp3.clock import Clock
@@ -9,6 +10,7 @@ from dp3.store.port import (
     Batch,
     ControlMessage,
     Existing,
+    HookSums,
     Lease,
     LeaseState,
     PendingOutbox,
@@ -20,6 +22,7 @@ from dp3.store.snapshots import Edge, Encoded, Key, Node, Phase, Run, SnapshotBa
 from dp3.store.sqlite.batch import BatchWriter
 from dp3.store.sqlite.connections import DataVersion, Readers, Writer
 from dp3.store.sqlite.control import Control
+from dp3.store.sqlite.counts import CountWriter
 from dp3.store.sqlite.entities import Entities
 from dp3.store.sqlite.garbage import Garbage
 from dp3.store.sqlite.graphs import Graphs
@@ -32,12 +35,15 @@ from dp3.store.sqlite.queries import Queries
 from dp3.store.sqlite.runs import Runs
 from dp3.store.sqlite.slices import SliceWriter
 from dp3.store.sqlite.snapshots import Snapshots
+from dp3.store.sqlite.telemetry import Telemetry
 from dp3.store.sqlite.updates import Updates
+from dp3.store.telemetry import AttributeSize, EventCounts, EventGroups, SizeReport, WorkerReport
 from dp3.store.updates import NamedCycle, UpdateBatch, UpdateGroup, UpdateProgress
 
 
 class SqliteStore:
-    """See `Store`, `SnapshotStore`, `SnapshotQueries` and `UpdateStore` for what each method promises.
+    """See `Store`, `SnapshotStore`, `SnapshotQueries`, `UpdateStore` and `TelemetryStore` for what each
+    method promises.
 
     Made by `open_store`."""
 
@@ -53,6 +59,8 @@ class SqliteStore:
         writer: Writer,
         readers: Readers,
         version: DataVersion,
+        event_groups: EventGroups,
+        path: Path,
     ) -> None:
         self.partitions = partitions
         self._lock = lock
@@ -64,16 +72,18 @@ class SqliteStore:
         self._control = Control(writer, readers, clock)
         self._leases = Leases(writer, readers, clock, self._control)
         letters = LetterWriter(max_dead_letters)
-        self._batches = BatchWriter(self._leases, clock, letters)
+        counts = CountWriter(clock, event_groups)
+        self._batches = BatchWriter(self._leases, clock, letters, counts)
         self._entities = Entities(readers)
         self._progress = Progress(writer, readers)
         self._garbage = Garbage(writer, self._leases, clock)
         self._letters = DeadLetters(readers)
         self._graphs = Graphs(writer, readers, self._leases)
         self._runs = Runs(writer, readers, clock, self._graphs)
-        self._slices = SliceWriter(writer, self._leases, self._runs, letters)
+        self._slices = SliceWriter(writer, self._leases, self._runs, letters, counts)
         self._snapshots = Snapshots(readers, partitions)
-        self._updates = Updates(writer, readers, self._leases, letters, clock)
+        self._updates = Updates(writer, readers, self._leases, letters, counts, clock)
+        self._telemetry = Telemetry(writer, readers, self._leases, clock, event_groups, path)
         self._links = Links(readers)
         self._queries = Queries(readers, query_limit_s)
         self._closed = False
@@ -87,8 +97,8 @@ class SqliteStore:
     def take_lease(self, index: int, worker_processes: int, host: str, pid: int, ttl_s: float) -> Lease:
         return self._leases.take(index, worker_processes, host, pid, ttl_s)
 
-    def heartbeat(self, lease: Lease, status: str) -> None:
-        self._leases.heartbeat(lease, status)
+    def heartbeat(self, lease: Lease, status: str, numbers: Mapping[str, float] | None = None) -> None:
+        self._leases.heartbeat(lease, status, numbers)
 
     def release_lease(self, lease: Lease) -> None:
         self._leases.release(lease)
@@ -259,6 +269,36 @@ class SqliteStore:
 
     def forget_update_cycles(self, lease: Lease, keep: int) -> None:
         self._updates.forget_cycles(lease, keep)
+
+    def hook_sums(self) -> list[HookSums]:
+        return self._telemetry.hook_sums()
+
+    def event_counts(self, group: str, span: int) -> EventCounts:
+        return self._telemetry.event_counts(group, span)
+
+    def sources(self) -> dict[str, int]:
+        return self._telemetry.sources()
+
+    def reports(self) -> list[WorkerReport]:
+        return self._telemetry.reports()
+
+    def page_after(self, after: int, limit: int) -> tuple[int, int] | None:
+        return self._telemetry.page_after(after, limit)
+
+    def attributes_between(self, first: int, last: int) -> dict[tuple[str, str], int]:
+        return self._telemetry.attributes_between(first, last)
+
+    def sizes_between(self, first: int, last: int) -> dict[tuple[str, str], AttributeSize]:
+        return self._telemetry.sizes_between(first, last)
+
+    def put_sizes(self, lease: Lease, reports: Mapping[str, SizeReport]) -> None:
+        self._telemetry.put_sizes(lease, reports)
+
+    def size_reports(self) -> dict[str, SizeReport]:
+        return self._telemetry.size_reports()
+
+    def disk_bytes(self) -> int:
+        return self._telemetry.disk_bytes()
 
     def find(
         self,

@@ -48,11 +48,6 @@ RETURNING source;
 -- Tasks to go to the log.
 INSERT INTO outbox (partition, lane, source, after_us, tasks) VALUES (?, ?, ?, ?, ?);
 
--- name: count
--- Add to an event counter.
-INSERT INTO counter (name, value) VALUES (?, ?)
-ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
-
 -- name: count_between
 -- How many entities of a type there are in a range of keys.
 SELECT count(*) FROM entity NOT INDEXED WHERE key > ? AND key < ? AND etype = ?;

@@ -1,0 +1,193 @@
+"""`/metrics`: what Prometheus scrapes.
+
+Everything is read when it is asked for: numbers of the workers come through the state, so any API process
+answers for all of them. What is counted in the API process itself is of that process.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dp3.engine.heartbeat import LEASE_TTL_S, WORKING
+from dp3.engine.statistics import ABOVE, BUCKETS_S
+from dp3.http.services import Services
+from dp3.http.telemetry import latest_complete
+from dp3.http.writing import Accepted
+from dp3.log.port import Lane
+from dp3.store.snapshots import Run
+
+HOOK_LABELS = ("module", "hook", "family", "context")
+
+COUNTERS = {
+    "batches": ("dp3_batches", "Batches that workers committed"),
+    "task_processed": ("dp3_processed_tasks", "Tasks that workers processed"),
+    "datapoints": ("dp3_processed_datapoints", "Data-points that workers processed"),
+    "record_created": ("dp3_created_entities", "Entities that were created"),
+    "record_removed": ("dp3_removed_entities", "Entities that were deleted"),
+    "module_error": ("dp3_errors", "Failures of hooks, and tasks that could not be processed"),
+    "update_batches_missed": ("dp3_missed_update_batches", "Batches of periodic hooks that were missed"),
+    "dead_letters_dropped": ("dp3_dropped_dead_letters", "Dead letters above the limit, which were not kept"),
+}
+"""Counters of the state: their metrics."""
+
+
+class Metrics(Collector):
+    """The metrics of an application, and the route that shows them."""
+
+    def __init__(self, services: Services, accepted: Accepted, refused: Mapping[int, int]) -> None:
+        self._services = services
+        self._accepted = accepted
+        self._refused = refused
+        self._registry = CollectorRegistry()
+        # Registering asks for names by collecting, unless there is `describe`.
+        self._registry.register(self)
+
+    async def answer(self, _: Request) -> Response:
+        """All metrics as text."""
+        text = await run_in_threadpool(generate_latest, self._registry)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    def describe(self) -> Iterable[Metric]:
+        """No names beforehand: nothing else is in the registry."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics, with what is known now."""
+        yield from self._intake()
+        yield from self._log()
+        yield from self._work()
+        yield from self._hooks()
+        yield from self._workers()
+        yield from self._snapshots()
+        yield from self._stored()
+
+    def _intake(self) -> Iterator[Metric]:
+        yield _counter("dp3_accepted_requests", "Writing requests made durable", self._accepted.requests)
+        yield _counter("dp3_accepted_datapoints", "Data-points made durable", self._accepted.points)
+        refused = CounterMetricFamily(
+            "dp3_refused_requests", "Requests with data-points that were refused", labels=["status"]
+        )
+        for status, count in sorted(self._refused.items()):
+            refused.add_metric([str(status)], count)
+        yield refused
+
+    def _log(self) -> Iterator[Metric]:
+        labels, now = ["lane", "partition"], self._services.clock.now_us()
+        waiting = GaugeMetricFamily(
+            "dp3_log_backlog_bytes", "Bytes of log entries that a partition has not passed", labels=labels
+        )
+        age = GaugeMetricFamily(
+            "dp3_log_backlog_age_seconds", "Age of the oldest log entry not passed", labels=labels
+        )
+        for one in self._services.backlog.waiting():
+            place = [one.lane.name.lower(), str(one.partition)]
+            waiting.add_metric(place, one.bytes)
+            age.add_metric(place, 0 if one.oldest is None else max(now - one.oldest, 0) / 1e6)
+        yield from (waiting, age)
+
+    def _work(self) -> Iterator[Metric]:
+        counters = self._services.store.counters()
+        for name, (metric, text) in COUNTERS.items():
+            yield _counter(metric, text, counters.get(name, 0))
+
+    def _hooks(self) -> Iterator[Metric]:
+        executions = _hook_counter("dp3_hook_executions", "Calls of a hook")
+        failures = _hook_counter("dp3_hook_failures", "Calls of a hook that failed")
+        duration = _hook_counter("dp3_hook_duration_seconds", "Time spent in a hook")
+        tasks = _hook_counter("dp3_hook_created_tasks", "Tasks that a hook returned")
+        decisions = _hook_counter("dp3_hook_decisions", "Decisions of an allow hook", "decision")
+        for sums in self._services.store.hook_sums():
+            hook = [sums.module, sums.hook, sums.family, sums.context]
+            executions.add_metric(hook, sums.executions)
+            failures.add_metric(hook, sums.failures)
+            duration.add_metric(hook, sums.duration_ns / 1e9)
+            tasks.add_metric(hook, sums.created_tasks)
+            if sums.allowed or sums.denied:
+                decisions.add_metric([*hook, "allowed"], sums.allowed)
+                decisions.add_metric([*hook, "denied"], sums.denied)
+        yield from (executions, failures, duration, tasks, decisions)
+
+    def _workers(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("dp3_worker_working", "1 if a worker is alive and works", labels=["worker"])
+        now = self._services.clock.now_us()
+        for state in self._services.store.leases():
+            alive = abs(now - state.heartbeat) <= LEASE_TTL_S * 1e6
+            up.add_metric([str(state.lease.index)], int(alive and state.status == WORKING))
+        yield up
+        yield from self._reports()
+
+    def _reports(self) -> Iterator[Metric]:
+        durations = HistogramMetricFamily(
+            "dp3_batch_duration_seconds", "From reading a batch to its commit", labels=["worker"]
+        )
+        lookups = CounterMetricFamily(
+            "dp3_entity_cache_lookups", "Entities looked for in the cache", labels=["worker", "result"]
+        )
+        slow = CounterMetricFamily("dp3_slow_hooks", "Hooks that took too long", labels=["worker"])
+        for report in self._services.store.reports():
+            worker, numbers = str(report.worker), report.numbers
+            durations.add_metric([worker], _buckets(numbers), numbers["batch_s"])
+            misses = numbers["entity_misses"]
+            lookups.add_metric([worker, "hit"], max(numbers["entity_lookups"] - misses, 0))
+            lookups.add_metric([worker, "miss"], misses)
+            slow.add_metric([worker], numbers["slow_hooks"])
+        yield from (durations, lookups, slow)
+
+    def _snapshots(self) -> Iterator[Metric]:
+        store = self._services.store
+        run = latest_complete(store)
+        rows = [] if run is None else store.worker_runs(run.id)
+        entities = sum(row.entities for row in rows)
+        yield _gauge("dp3_snapshot_run_timestamp_seconds", "When the latest complete run was", _time_s(run))
+        yield _gauge("dp3_snapshot_run_duration_seconds", "How long that run took", _duration_s(run))
+        yield _gauge("dp3_snapshot_run_entities", "Entities that it looked at", entities)
+
+    def _stored(self) -> Iterator[Metric]:
+        store, log = self._services.store, self._services.log
+        entities = GaugeMetricFamily("dp3_entities", "Entities that there are", labels=["etype"])
+        for etype, count in store.entity_counts().items():
+            entities.add_metric([etype], count)
+        yield entities
+        yield _gauge("dp3_dead_letters", "Dead letters that are kept", store.dead_letter_count())
+        yield _gauge("dp3_state_size_bytes", "Size of the state on disk", store.disk_bytes())
+        size = GaugeMetricFamily("dp3_log_size_bytes", "Size of the log on disk", labels=["lane"])
+        for lane in Lane:
+            size.add_metric([lane.name.lower()], log.disk_bytes(lane))
+        yield size
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, text, value=value)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _hook_counter(name: str, text: str, *more: str) -> CounterMetricFamily:
+    return CounterMetricFamily(name, text, labels=[*HOOK_LABELS, *more])
+
+
+def _buckets(numbers: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Cumulative, as Prometheus wants them."""
+    counts = accumulate(numbers[f"batches_{bound}"] for bound in (*BUCKETS_S, ABOVE))
+    return list(zip((*map(str, BUCKETS_S), "+Inf"), counts, strict=True))
+
+
+def _time_s(run: Run | None) -> float:
+    return 0 if run is None else run.time / 1e6
+
+
+def _duration_s(run: Run | None) -> float:
+    return 0 if run is None else (run.updated - run.started) / 1e6

@@ -1,0 +1,71 @@
+"""Counting: what happened, which hooks ran, who sent; in the transaction of the work itself."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import apsw
+
+from dp3.clock import Clock
+from dp3.sqlite import load_statements, run_for_rows
+from dp3.store.port import HookSums, SourceSums
+from dp3.store.telemetry import (
+    MAX_SOURCE_CHARS,
+    MAX_SOURCES,
+    OTHER_SOURCES,
+    EventGroups,
+)
+
+
+class CountWriter:
+    """Adds to counters, sums of hooks and of sources in the caller's transaction.
+
+    An event belongs to the interval in which it is written, whenever its data-point was sent."""
+
+    def __init__(self, clock: Clock, groups: EventGroups) -> None:
+        self._clock = clock
+        self._spans = {_us(interval) for group in groups.values() for interval in group.intervals}
+        self._known: set[str] = set()
+        self._loaded = False
+        self._sql = load_statements("dp3.store.sqlite", "counts.sql")
+
+    def write(
+        self,
+        connection: apsw.Connection,
+        counters: Mapping[str, int],
+        hooks: Sequence[HookSums] = (),
+        sources: Iterable[SourceSums] = (),
+    ) -> None:
+        """Count what a batch did."""
+        self._begin_intervals(connection)
+        run_for_rows(connection, self._sql["count"], list(counters.items()))
+        run_for_rows(connection, self._sql["add_hook_sums"], hooks)
+        run_for_rows(connection, self._sql["add_source"], self._bounded(connection, sources))
+
+    def _begin_intervals(self, connection: apsw.Connection) -> None:
+        now = self._clock.now_us()
+        rows: Iterable[Any] = connection.execute(self._sql["intervals"])
+        known: dict[int, int] = dict(rows)
+        for span in self._spans:
+            begun = now - now % span
+            if begun > known.get(span, -1):
+                connection.execute(self._sql["begin_interval"], (span, begun))
+
+    def _bounded(self, connection: apsw.Connection, sources: Iterable[SourceSums]) -> list[SourceSums]:
+        """Sources by the names under which they are kept: their number is bounded."""
+        if not self._loaded:
+            self._known.update(name for (name,) in connection.execute(self._sql["known_sources"]))
+            self._loaded = True
+        return list(map(self._kept, sources))
+
+    def _kept(self, source: SourceSums) -> SourceSums:
+        name = source.name[:MAX_SOURCE_CHARS]
+        if name not in self._known:
+            if len(self._known) >= MAX_SOURCES:
+                return SourceSums(OTHER_SOURCES, source.points, None)
+            self._known.add(name)
+        return source._replace(name=name)
+
+
+def _us(interval: timedelta) -> int:
+    return interval // timedelta(microseconds=1)
