@@ -112,6 +112,8 @@ class Loss(Enum):
     """Some of its values."""
     SNAPSHOTS = "snapshots"
     """What snapshots show of it; its history stays."""
+    MIRROR = "mirror"
+    """What snapshots show of it; it has no data of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +163,9 @@ def _compare_attrs(etype: str, old: Schema, new: Schema, added: list[str], destr
     for attr in sorted(before.keys() | now.keys()):
         if attr not in before:
             added.append(f"{etype}.{attr}")
-        elif attr not in now:
-            destroyed.append(Change(etype, attr, f"removed (was {before[attr].described})"))
-        elif what := _other_meaning(before[attr], now[attr]) or _other_target(before[attr], old, new):
-            destroyed.append(Change(etype, attr, what))
+        elif what := _other_meaning(before[attr], now.get(attr)) or _other_target(before[attr], old, new):
+            loss = Loss.MIRROR if before[attr].kind == MIRROR else Loss.ALL
+            destroyed.append(Change(etype, attr, what, loss))
         else:
             lost = list(_lost_parts(etype, attr, before[attr], now[attr]))
             destroyed.extend(lost)
@@ -172,8 +173,10 @@ def _compare_attrs(etype: str, old: Schema, new: Schema, added: list[str], destr
                 added.append(f"{etype}.{attr}")
 
 
-def _other_meaning(old: AttrSchema, new: AttrSchema) -> str:
+def _other_meaning(old: AttrSchema, new: AttrSchema | None) -> str:
     """Why nothing that is stored of an attribute can be read with its new form; empty if it can."""
+    if new is None:
+        return f"removed (was {old.described})"
     if (old.kind, old.timeseries_type) != (new.kind, new.timeseries_type):
         return f"was {old.described}, now {new.described}"
     if old.source != new.source:

@@ -43,8 +43,8 @@ class Lost(NamedTuple):
         least = "at least " if self.more else ""
         if self.rows is None:
             counted = f"{least}{self.entities} entities with everything known of them"
-        elif self.change.loss is Loss.SNAPSHOTS:
-            counted = f"what snapshots show of it; the history of {least}{self.entities} entities stays"
+        elif self.change.loss in (Loss.SNAPSHOTS, Loss.MIRROR):
+            counted = "what snapshots show of it"
         else:
             counted = f"{least}{self.rows} data-points of {self.entities} entities"
         return f"{self.change.place}: {self.change.what}. Lost: {counted}"
@@ -98,6 +98,8 @@ def losses(state: State, changes: Sequence[Change], limit_s: float | None = None
 
 
 def _lost(state: State, change: Change, end: float | None) -> Lost:
+    if change.loss in (Loss.SNAPSHOTS, Loss.MIRROR):
+        return Lost(change, 0, 0)
     after: str | None = ""
     rows = entities = 0
     while after is not None:

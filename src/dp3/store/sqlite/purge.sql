@@ -104,13 +104,19 @@ DELETE FROM dead_letter WHERE id = ?;
 SELECT max(id) FROM (SELECT id FROM node WHERE id > ? ORDER BY id LIMIT ?);
 
 -- name: remove_lonely_nodes
--- Those of a range that no link leads to or from.
+-- Those of a range that no link leads to or from. Links are found by their relation; there are few, each one is
+-- sought from the one before.
+WITH RECURSIVE relation (attr) AS (
+    SELECT min(attr) FROM link
+    UNION ALL
+    SELECT (SELECT min(link.attr) FROM link WHERE link.attr > relation.attr) FROM relation
+    WHERE relation.attr IS NOT NULL
+)
 DELETE FROM node
 WHERE id > :after AND id <= :last
     AND NOT EXISTS (SELECT 1 FROM link INDEXED BY link_by_target WHERE link.target = node.id)
     AND NOT EXISTS (
-        SELECT 1 FROM attr CROSS JOIN link ON link.attr = attr.id AND link.source = node.id
-        WHERE attr.etype = node.etype);
+        SELECT 1 FROM relation CROSS JOIN link ON link.attr = relation.attr AND link.source = node.id);
 
 -- name: forget_paths
 -- Paths (a JSON list) have no keys any more.
