@@ -1,5 +1,6 @@
 """Changes of the model on the running program: refused, confirmed, and everything of the removed gone."""
 
+import json
 import subprocess
 import sys
 from typing import Any
@@ -14,6 +15,17 @@ OLD = {
     ),
     "c": entity("c", {"p": plain()}),
 }
+STAGES = [
+    "entities",
+    "garbage",
+    "values",
+    "snapshots",
+    "links",
+    "index",
+    "dead letters",
+    "ends of links",
+    "types",
+]
 NEW = {"a": entity("a", {"o": observations(), "q": plain("int")}), "c": entity("c", {"p": plain()})}
 
 
@@ -131,11 +143,62 @@ def test_an_update_is_refused_while_anything_runs(app: App) -> None:
     app.stop(program)
 
 
-def test_additions_are_taken_without_asking(app: App) -> None:
+def test_an_update_is_refused_while_parts_run_that_were_started_by_hand(app: App) -> None:
+    app.write(model=OLD)
+    api, worker = app.api(1), app.worker(0, 1)
+    app.wait_ready()
+    app.write(model=NEW)
+    refused = update(app, "--yes")
+    assert (refused.returncode, "an API process works with" in refused.stderr) == (2, True)
+    api.send_signal(15)
+    assert api.wait() == 0
+    refused = update(app, "--yes")
+    assert (refused.returncode, "stop all workers first" in refused.stderr) == (2, True)
+    worker.kill()
+    assert update(app, "--yes").returncode == 0
+
+
+def stage_of(app: App) -> int:
+    """The number of the stage that an update has reached; 0 while there is none under way."""
+    mark = app.query("SELECT content FROM model WHERE name = 'mark'")
+    return STAGES.index(json.loads(mark[0][0])["stage"]) if mark else 0
+
+
+def test_an_update_that_is_killed_again_and_again_is_finished_before_anything_starts(app: App) -> None:
+    app.write(model=OLD)
+    program = app.run_ready()
+    fill(app, 4_000)
+    app.stop(program)
+    numbers = numbers_of(app, "a", "p", "to", "to.eid") + numbers_of(app, "c", "from", "from.eid")
+    app.write(model=NEW)
+    reached = []
+    for wanted in ("values", "snapshots", "index"):
+        process = app.start("schema-update", str(app.config), "--data-dir", str(app.data), "--yes")
+        while process.running and stage_of(app) < STAGES.index(wanted):
+            pass
+        process.kill()
+        reached.append(stage_of(app))
+        refused = app.run()
+        assert (refused.wait(), "finish it with" in refused.output) == (2, True)
+    assert reached == sorted(reached)
+    assert 0 < reached[0] < reached[-1]
+    unfinished = update(app, "--dry-run")
+    assert "Not all is removed yet" in unfinished.stdout
+    finished = update(app)
+    assert (finished.returncode, "All of it is removed" in finished.stdout) == (0, True), finished.stderr
+    assert rows_with(app, numbers) == {}
+    program = app.run_ready()
+    for eid in ("e0", "e1999", "e3999"):
+        assert set(app.client.get(f"/entity/a/{eid}/master")) == {"o", "q", "#time_created"}
+    assert app.client.get("/entities")["a"]["eid_estimate_count"] == 4_000
+    app.stop(program)
+
+
+def test_additions_are_taken_without_asking_by_all_that_start_at_the_same_time(app: App) -> None:
     app.write(model=NEW)
     app.stop(app.run_ready())
     app.write(model=OLD)
-    program = app.run_ready()
+    program = app.run_ready("--workers", "3")
     app.client.send([point("a", "e1", "p", "x")])
     app.wait_idle()
     assert app.client.get("/entity/a/e1/get/p")["current_value"] == "x"

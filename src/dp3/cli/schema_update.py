@@ -12,7 +12,7 @@ from dp3.cli.common import ConfigDir, DataDirOption, fail, load_or_exit
 from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
 from dp3.engine.schema.tracking import losses, track_model
-from dp3.engine.schema.update import begin_update, finish_update
+from dp3.engine.schema.update import begin_update, finish_update, require_stopped
 from dp3.log.port import LogFull
 from dp3.model.schema import compare, decode_schema, encode_schema, schema_of
 from dp3.runtime.model import ModelInUse, model_owned, update_command
@@ -52,6 +52,8 @@ def schema_update(
             resources = stack.enter_context(
                 open_resources(config, data, SystemClock(), checkpoint=not dry_run)
             )
+            if not dry_run:
+                require_stopped(resources.store)
             _update(config, data, resources, yes=yes, dry_run=dry_run)
     except _REFUSALS as error:
         raise fail(str(error)) from None

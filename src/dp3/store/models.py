@@ -94,9 +94,13 @@ class ModelStore(Protocol):
         being changed. Raises `StoreFull`."""
         ...
 
+    def require_no_worker(self, host: str, ttl_s: float) -> None:
+        """Raises `LeaseRefused` while a worker lives (judged as by `take_lease`)."""
+        ...
+
     def begin_removal(self, removal: Removal, instead_of: str, host: str, ttl_s: float) -> bool:
         """From now on nobody may work until the removal is finished. False as in `track_model`. Raises
-        `LeaseRefused` while a worker lives (judged as by `take_lease`), `StoreFull`."""
+        `LeaseRefused` while a worker lives, `StoreFull`."""
         ...
 
     def removal(self) -> Removal | None:

@@ -20,6 +20,11 @@ class State(Store, ModelStore, Protocol):
     """What is needed of the state."""
 
 
+def require_stopped(state: State) -> None:
+    """Raises `LeaseRefused` while workers live."""
+    state.require_no_worker(platform.node(), LEASE_TTL_S)
+
+
 def begin_update(log: Log, state: State, old: str, new: str, changes: Sequence[Change]) -> bool:
     """Begin to remove what the changes from one schema to another destroy. False if the state has another
     schema than `old` by now. Nobody may append to the log meanwhile. Raises `LeaseRefused` while workers

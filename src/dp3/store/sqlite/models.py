@@ -46,6 +46,10 @@ class Models:
             connection.execute(self._sql["forget_outdated"])
         return True
 
+    def require_no_worker(self, host: str, ttl_s: float) -> None:
+        with self._writer.transaction() as connection:
+            self._leases.require_none(connection, host, ttl_s)
+
     def begin(self, removal: Removal, instead_of: str, host: str, ttl_s: float) -> bool:
         with self._writer.transaction() as connection:
             self._leases.require_none(connection, host, ttl_s)

@@ -270,6 +270,9 @@ class SqliteStore:
     def track_model(self, model: str, instead_of: str | None) -> bool:
         return self._models.track(model, instead_of)
 
+    def require_no_worker(self, host: str, ttl_s: float) -> None:
+        self._models.require_no_worker(host, ttl_s)
+
     def begin_removal(self, removal: Removal, instead_of: str, host: str, ttl_s: float) -> bool:
         return self._models.begin(removal, instead_of, host, ttl_s)
 
