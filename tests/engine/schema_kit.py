@@ -131,3 +131,12 @@ def tables_of_attr(engine: Engine, number: int) -> set[str]:
         for name, content in rows(engine).items()
         if any(row.get(column) == number for row in content for column in places.get(name, ("attr", "path")))
     }
+
+
+def tables_of_type(engine: Engine, number: int) -> set[str]:
+    """The tables in which an entity type is named by its number."""
+    return {
+        name
+        for name, content in rows(engine).items()
+        if any(row.get("id" if name == "etype" else "etype") == number for row in content)
+    }

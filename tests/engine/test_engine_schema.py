@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from engine_kit import Engine, derived, plain, task
+from engine_kit import SECOND, Engine, derived, plain, task
 from schema_kit import (
     COMMAND,
     a_model,
@@ -20,6 +20,7 @@ from schema_kit import (
     seen_attr,
     start,
     tables_of_attr,
+    tables_of_type,
     tables_with,
     update,
 )
@@ -45,6 +46,7 @@ KEPT = (plain("stays", "kept"), seen("seen", "kept"))
 
 GONE: dict[str, tuple[Any, list[WirePoint]]] = {
     "plain": (plain_attr("string"), [plain("x", "gone")]),
+    "long": (plain_attr("string"), [plain("x", "gone" * 400)]),
     "list": (plain_attr("array<string>"), [plain("x", ["gone", "gone2"])]),
     "json": (plain_attr("json"), [plain("x", {"gone": ["gone", {"k": "gone"}], "long": "gone" * 400})]),
     "history": (seen_attr("string"), [seen("x", "gone1", 1), seen("x", "gone2", 2)]),
@@ -62,6 +64,10 @@ def lived(engine: Engine, model: ModelSpec, *points: WirePoint, eids: tuple[str,
     engine.send(task("b1", plain("p", "kept"), etype="b"))
     start(engine, model)
     make_snapshots(engine, model)
+
+
+def visiting(registrar: CallbackRegistrar) -> None:
+    registrar.register_periodic_eid_update_hook(lambda etype, eid: [], "visit", "b", "10m")
 
 
 def outdated(engine: Engine) -> list[StoredDeadLetter]:
@@ -84,6 +90,8 @@ def test_a_removed_attribute_is_in_no_table_and_all_else_is_as_it_was(engine: En
 
     assert tables_of_attr(engine, number) == set()
     assert tables_with(engine, "gone") == set()
+    assert not any(row["name"].startswith("x") for row in rows(engine)["attr"])
+    assert len(rows(engine)["path"]) == len({row["path"] for row in rows(engine)["current"]})
     assert {name: rows(engine)[name] for name in before} == before
     for eid in ("e1", "e2"):
         assert master(engine, new, eid) == {"stays": "kept", "seen": ["kept"]}
@@ -127,9 +135,14 @@ def test_of_a_removed_entity_type_nothing_stays(engine: Engine, change: dict[str
     engine.send(task("gone", plain("p", "gone"), etype="b", ttl_tokens={"gone": 1 << 60}))
     lived(engine, old, plain("x", {"eid": "gone"}))
     number = engine.store.etype_id("b")
+    with engine.worker(visiting, model=old) as driven:
+        driven.finish()
+        engine.clock.advance(300 - engine.clock.now_us() // SECOND % 300)
+        driven.finish()
+    assert {"update_progress", "update_cycle"} <= tables_of_type(engine, number)
     update(engine, new)
+    assert tables_of_type(engine, number) == set()
     assert tables_with(engine, "gone") == set()
-    assert number not in {row["etype"] for row in rows(engine)["entity"] + rows(engine)["node"]}
     assert {row["name"] for row in rows(engine)["etype"]} == {"a"}
     assert master(engine, new, "e1") == {"stays": "kept", "seen": ["kept"]}
     if change is not None:

@@ -31,17 +31,11 @@ def _without(stored: bytes, attrs: Mapping[str, list[RemovedAttr]]) -> bytes:
     gone = {name for name in names & attrs.keys() if _shows(doc.values.get(name), attrs[name])}
     if not gone:
         return stored
-    return encode_doc(
-        doc._replace(
-            values={name: value for name, value in doc.values.items() if name not in gone},
-            terms={name: terms for name, terms in doc.terms.items() if name not in gone},
-            literals={
-                name: value
-                for name, value in doc.literals.items()
-                if name.removesuffix(CONFIDENCE) not in gone
-            },
-        )
-    )
+    values = {name: value for name, value in doc.values.items() if name not in gone}
+    literals = {
+        name: value for name, value in doc.literals.items() if name.removesuffix(CONFIDENCE) not in gone
+    }
+    return encode_doc(doc._replace(values=values, literals=literals))  # terms without a value are left out
 
 
 def _shows(value: object, attrs: list[RemovedAttr]) -> bool:
