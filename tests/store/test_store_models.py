@@ -121,12 +121,12 @@ def test_rows_of_attributes_are_counted_page_by_page(store: State, limit: int) -
     for number in range(1, 6):
         values = [plain(store, number, "x", number % 2)] if number < 5 else []
         created(store, lease, f"d{number}", number, plain=[*values, plain(store, number, "y", 0)])
-    after: str | None = ""
+    start: str | None = ""
     rows = []
-    while after is not None:
-        page = store.attr_rows("device", ["x"], [], after, limit)
+    while start is not None:
+        page = store.attr_rows("device", ["x"], [], start, limit)
         rows += [(counted.attr, counted.rows) for counted in page.counts]
-        after = page.after
+        start = page.following
     assert {attr for attr, _ in rows} == {"x"}
     assert sum(count for _, count in rows) == 4
     assert store.attr_rows("device", ["x"], [plain(store, 1, "x", 1).v], "", 10).counts == [("x", 2, 2)]

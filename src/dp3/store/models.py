@@ -62,10 +62,10 @@ class AttrRows(NamedTuple):
 
 
 class AttrPage(NamedTuple):
-    """Counts of one page of entities; `after` is the id of the last one, None if there are no more."""
+    """Counts of one page of entities; the next one begins at `following`, None if there are no more."""
 
     counts: list[AttrRows]
-    after: str | None
+    following: str | None
 
 
 class RemovalState(NamedTuple):
@@ -117,8 +117,8 @@ class ModelStore(Protocol):
         ...
 
     def attr_rows(
-        self, etype: str, attrs: Sequence[str], values: Sequence[bytes], after: str, limit: int
+        self, etype: str, attrs: Sequence[str], values: Sequence[bytes], start: str, limit: int
     ) -> AttrPage:
-        """Counts rows of attributes (with one of some encoded values, if any are given) of the next `limit`
-        entities of a type, by id as text, above `after`."""
+        """Counts rows of attributes (with one of some encoded values, if any are given) of `limit` entities
+        of a type, from the id `start` on, in the order of ids as text."""
         ...

@@ -100,13 +100,13 @@ def losses(state: State, changes: Sequence[Change], limit_s: float | None = None
 def _lost(state: State, change: Change, end: float | None) -> Lost:
     if change.loss in (Loss.SNAPSHOTS, Loss.MIRROR):
         return Lost(change, 0, 0)
-    after: str | None = ""
+    start: str | None = ""
     rows = entities = 0
-    while after is not None:
+    while start is not None:
         if end is not None and time.monotonic() > end:
             return Lost(change, entities, rows, more=True)
-        page = state.attr_rows(change.etype, [change.attr], sorted(change.values), after, PAGE)
+        page = state.attr_rows(change.etype, [change.attr], sorted(change.values), start, PAGE)
         rows += sum(counted.rows for counted in page.counts)
         entities += sum(counted.entities for counted in page.counts)
-        after = page.after
+        start = page.following
     return Lost(change, entities, rows)

@@ -12,7 +12,7 @@ from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.garbage import Garbage
 from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.names import Names
-from dp3.store.sqlite.purge import Mark, Purge, in_hex, listed
+from dp3.store.sqlite.purge import Mark, Purge, following, in_hex, listed
 
 NOW, REMOVAL, MARK = "now", "removal", "mark"
 
@@ -91,12 +91,12 @@ class Models:
             return list(map(Outdated._make, state.execute(self._sql["outdated"])))
 
     def attr_rows(
-        self, etype: str, attrs: Sequence[str], values: Sequence[bytes], after: str, limit: int
+        self, etype: str, attrs: Sequence[str], values: Sequence[bytes], start: str, limit: int
     ) -> AttrPage:
         with self._readers.state() as state:
             number = state.execute(self._purge_sql["etype_id"], (etype,)).get
             page: list[Any] = state.execute(
-                self._purge_sql["next_entities"], (number, after, limit)
+                self._purge_sql["next_entities"], (number, start, limit)
             ).fetchall()
             names = {"etype": number, "attrs": msgspec.json.encode(attrs).decode()}
             numbers: list[Any] = state.execute(self._purge_sql["attr_ids"], names).fetchall()
@@ -106,7 +106,7 @@ class Models:
                 "values": in_hex(values),
             }
             counts = list(map(AttrRows._make, state.execute(self._sql["attr_rows"], wanted)))
-        return AttrPage(counts, page[-1][1] if len(page) == limit else None)
+        return AttrPage(counts, following(page[-1][1]) if len(page) == limit else None)
 
     def _tracked(self, connection: apsw.Connection) -> Tracked:
         model = connection.execute(self._sql["content"], (NOW,)).get

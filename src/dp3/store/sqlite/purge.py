@@ -28,12 +28,12 @@ ALL_PARTITIONS = Lease(0, 1, 0)
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """How far a removal is: the stage, in it the number of the group, in that the last entity (by id) and
-    snapshot, or the last row (by number), and how many rows it has changed."""
+    """How far a removal is: the stage, in it the number of the group, in that which entity (id) is next and
+    after which snapshot, or the last row (by number), and how many rows it has changed."""
 
     stage: str = "entities"
     group: int = 0
-    after: str = ""
+    start: str = ""
     run: int = 0
     id: int = 0
     rows: int = 0
@@ -97,9 +97,9 @@ class Purge:
             return None
         group = groups[mark.group]
         etype = self._etype(connection, group.etype)
-        page = self._fetch(connection, "next_entities", etype, mark.after, ENTITIES)
+        page = self._fetch(connection, "next_entities", etype, mark.start, ENTITIES)
         if not page:
-            return msgspec.structs.replace(mark, group=mark.group + 1, after="")
+            return msgspec.structs.replace(mark, group=mark.group + 1, start="")
         what = {
             "entities": listed(key for key, _ in page),
             "attrs": self._ids(connection, "attr_ids", group.etype, group.attrs),
@@ -107,7 +107,7 @@ class Purge:
         }
         removed = [self._run(connection, name, **what) for name in self._named("purge_values_")]
         after = _changed(mark, sum(removed))
-        return after if ROWS in removed else msgspec.structs.replace(after, after=page[-1][1])
+        return after if ROWS in removed else msgspec.structs.replace(after, start=following(page[-1][1]))
 
     def _snapshots(
         self, connection: apsw.Connection, removal: Removal, mark: Mark, forget: Forget
@@ -116,7 +116,7 @@ class Purge:
         if mark.group == len(etypes):
             return None
         etype = etypes[mark.group]
-        number, first = self._etype(connection, etype), mark.after
+        number, first = self._etype(connection, etype), mark.start
         looked_at, run = 0, mark.run
         for entity, eid in self._fetch(connection, "next_entities", number, first, ENTITIES):
             docs = self._fetch(connection, "next_snapshots", entity, run, DOCS - looked_at)
@@ -127,9 +127,9 @@ class Purge:
             mark = _changed(mark, len(changed))
             if looked_at == DOCS:
                 return msgspec.structs.replace(mark, run=docs[-1][0])
-            mark, run = msgspec.structs.replace(mark, after=eid, run=0), 0
-        if mark.after == first:
-            return msgspec.structs.replace(mark, group=mark.group + 1, after="")
+            mark, run = msgspec.structs.replace(mark, start=following(eid), run=0), 0
+        if mark.start == first:
+            return msgspec.structs.replace(mark, group=mark.group + 1, start="")
         return mark
 
     def _links(self, connection: apsw.Connection, removal: Removal, mark: Mark, _: Forget) -> Mark | None:
@@ -215,6 +215,11 @@ class Purge:
         values = {"etype": self._etype(connection, etype), "attrs": names}
         found: list[Any] = connection.execute(self._sql[statement], values).fetchall()
         return listed(number for (number,) in found)
+
+
+def following(eid: str) -> str:
+    """The first text above an id."""
+    return eid + "\0"
 
 
 def listed(numbers: Iterable[int]) -> str:

@@ -70,8 +70,8 @@ WHERE attr.etype = :etype AND (
 DELETE FROM entity WHERE key IN (SELECT key FROM entity WHERE etype = :etype LIMIT :limit);
 
 -- name: next_entities
--- The next entities of a type, by id as text.
-SELECT key, eid FROM entity WHERE etype = ? AND eid > ? ORDER BY eid LIMIT ?;
+-- The entities of a type from an id as text on, in that order; an id may be empty.
+SELECT key, eid FROM entity WHERE etype = ? AND eid >= ? ORDER BY eid LIMIT ?;
 
 -- name: next_snapshots
 -- The next snapshots of an entity.

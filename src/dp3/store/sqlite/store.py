@@ -286,9 +286,9 @@ class SqliteStore:
         return self._models.outdated()
 
     def attr_rows(
-        self, etype: str, attrs: Sequence[str], values: Sequence[bytes], after: str, limit: int
+        self, etype: str, attrs: Sequence[str], values: Sequence[bytes], start: str, limit: int
     ) -> AttrPage:
-        return self._models.attr_rows(etype, attrs, values, after, limit)
+        return self._models.attr_rows(etype, attrs, values, start, limit)
 
     def find(
         self,
