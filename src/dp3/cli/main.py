@@ -5,7 +5,7 @@ import sys
 import typer
 
 from dp3 import __version__
-from dp3.cli import archive, bench, check, deadletters, demo, processes, sh
+from dp3.cli import archive, bench, check, deadletters, demo, processes, schema_update, sh
 
 app = typer.Typer(
     name="dp3",
@@ -17,6 +17,7 @@ processes.add_to(app)
 check.add_to(app)
 deadletters.add_to(app)
 archive.add_to(app)
+schema_update.add_to(app)
 demo.add_to(app)
 bench.add_to(app)
 sh.add_to(app)

@@ -12,9 +12,11 @@ from dp3.cli.common import CONFIGURATION_ERROR, ConfigDir, DataDirOption, Verbos
 from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
 from dp3.engine.cursor import LogBehind
+from dp3.engine.schema.tracking import ModelRefused
 from dp3.hooks.loading import ModuleLoadError
 from dp3.runtime.health import WorkerHealth
 from dp3.runtime.logs import LogFormat, set_up_logging
+from dp3.runtime.model import note_model
 from dp3.runtime.modules import WorkerIdentity
 from dp3.runtime.paths import DataDir
 from dp3.runtime.resources import open_resources
@@ -94,10 +96,11 @@ def _supervise(config: Configuration, data: DataDir, children: list[Child]) -> i
     clock = SystemClock()
     try:
         with sole_supervisor(data.run), open_resources(config, data, clock) as resources:
+            note_model(resources.store, config, data)
             start_limit_s = START_LIMIT * config.processing_core.hook_hang.total_seconds()
             health = WorkerHealth(resources.store.leases, data, start_limit_s)
             return Supervisor(children, health).run(stop)
-    except (AlreadyRunning, FormatError) as error:
+    except (AlreadyRunning, FormatError, ModelRefused) as error:
         raise fail(str(error)) from None
 
 
@@ -130,7 +133,7 @@ def api(
     data = DataDir.choose(data_dir, config)
     try:
         status = serve(configuration, data, listener, processes, os.environ.get("ROOT_PATH", ""))
-    except FormatError as error:
+    except (FormatError, ModelRefused) as error:
         raise fail(str(error)) from None
     raise typer.Exit(status)
 
@@ -159,6 +162,6 @@ def worker(
     identity = WorkerIdentity(app_name, index, processes)
     try:
         status = run_worker(config, identity, DataDir.choose(data_dir, config_dir))
-    except (FormatError, LeaseRefused, LogBehind, ModuleLoadError) as error:
+    except (FormatError, LeaseRefused, LogBehind, ModelRefused, ModuleLoadError) as error:
         raise fail(str(error), CONFIGURATION_ERROR) from None
     raise typer.Exit(status)

@@ -90,11 +90,13 @@ class BatchBuilder:
             if not outcome.refused:
                 self._apply(item, plan)
 
-    def reject(self, item: Item, reason: str, kind: str = "task") -> None:
-        """Keep a task that can not be applied as a dead letter."""
+    def reject(self, item: Item, reason: str, kind: str = "task", *, outdated: bool = False) -> None:
+        """Keep a task that can not be applied as a dead letter; an outdated one can not be tried again."""
         task = item.task
         encoded = encode_tasks([task])
         self._set_aside(kind, item.entry, item.partition, reason, task.etype, str(task.eid), encoded)
+        if outdated:
+            self.batch.dead_letters[-1].context["outdated"] = True
 
     def damaged(self, found: Damaged) -> None:
         """Keep a dead letter, without a task, of what can not be decoded."""

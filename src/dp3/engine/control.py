@@ -116,6 +116,8 @@ class ControlHandler:
         """Try again what failed. The letter goes if it works now."""
         if again := _RUNS_AGAIN.get(letter.context.get("kind", "")):
             return {"done": False, "reason": f"the hook runs again {again}; drop the dead letter"}
+        if letter.context.get("outdated"):
+            return {"done": False, "reason": f"{letter.reason}; send it again as it is to be now"}
         if not letter.task:
             return {"done": False, "reason": "there is no task to try again: its bytes can not be decoded"}
         (task,) = decode_tasks(letter.task)

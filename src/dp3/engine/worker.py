@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from dp3.clock import Clock
 from dp3.engine.attempts import Attempts
@@ -16,12 +17,14 @@ from dp3.engine.entities import EntityIndex
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.pacing import Nap, Pace
 from dp3.engine.plans import TypePlan
+from dp3.engine.schema.outdated import OutdatedPoints
 from dp3.engine.snapshots.phases import SnapshotWork
 from dp3.engine.statistics import Statistics
 from dp3.engine.unpacking import unpack
 from dp3.engine.updater.work import UpdateWork
 from dp3.engine.waves import HookProcessor
 from dp3.log.port import Entry, Log
+from dp3.store.models import ModelStore
 from dp3.store.port import Batch, Lease, Store, StoreFull
 
 GARBAGE_ROWS = 2_000
@@ -35,12 +38,16 @@ FULL_DISK_WAIT_S = 1.0
 logger = logging.getLogger(__name__)
 
 
+class State(Store, ModelStore, Protocol):
+    """What a worker needs of the state."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
     """The collaborators of a worker, complete."""
 
     log: Log
-    store: Store
+    store: State
     clock: Clock
     lease: Lease
     plans: Mapping[str, TypePlan]
@@ -66,6 +73,7 @@ class Worker:
         self._parts = parts
         self._stop = stop
         self._cursor = Cursor(parts.log, parts.store, parts.lease.index, parts.lease.worker_processes)
+        self._outdated = OutdatedPoints(parts.store.outdated())
         self._pace = Pace(parts.batch_limit_s)
         self._nap = Nap()
         self._garbage = True
@@ -125,7 +133,7 @@ class Worker:
     def _fill(self, builder: BatchBuilder, entries: list[Entry]) -> list[Entry]:
         """Put entries into the batch until its time is over; returns those that are in."""
         unpacked = unpack(entries, self._cursor)
-        items = unpacked.items
+        items, outdated = self._outdated.sort(unpacked.items)
         misses = self._parts.entities.load(
             (plan.id, str(item.task.eid))
             for item in items
@@ -136,14 +144,20 @@ class Worker:
         builder.add(items[:done], outcomes)
         if done < len(items):
             entries = [entry for entry in entries if entry.offset < items[done].entry.offset]
+        for item, reason in outdated:
+            if item.entry.offset <= entries[-1].offset:
+                builder.reject(item, reason, outdated=True)
         self._report(builder, unpacked.damaged, entries[-1].offset)
         return entries
 
     def _give_up(self, builder: BatchBuilder, entry: Entry) -> None:
         """Set aside all of an entry that must not run again."""
         unpacked = unpack([entry], self._cursor)
-        for item in unpacked.items:
+        items, outdated = self._outdated.sort(unpacked.items)
+        for item in items:
             builder.reject(item, "its log entry ended the worker process repeatedly", kind="entry")
+        for item, reason in outdated:
+            builder.reject(item, reason, outdated=True)
         logger.error("entry %s/%d set aside: it ended the worker repeatedly", entry.lane.name, entry.offset)
         self._report(builder, unpacked.damaged, entry.offset)
 

@@ -11,6 +11,7 @@ from dp3.engine.appender import Appender
 from dp3.engine.profiles import ProfileReader
 from dp3.http.app import create_app
 from dp3.http.services import Services
+from dp3.runtime.model import model_kept, note_model
 from dp3.runtime.paths import DataDir
 from dp3.runtime.resources import Resources, event_groups, open_resources
 from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
@@ -38,9 +39,11 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(
     config: Configuration, data: DataDir, listener: socket.socket, worker_processes: int, root_path: str = ""
 ) -> int:
-    """Answer requests until told to stop by SIGINT or SIGTERM; returns the exit status."""
+    """Answer requests until told to stop by SIGINT or SIGTERM; returns the exit status. Raises `ModelRefused`
+    when the model differs from that of the stored data."""
     clock = SystemClock()
-    with open_resources(config, data, clock) as resources:
+    with model_kept(data), open_resources(config, data, clock) as resources:
+        note_model(resources.store, config, data)
         appender = Appender(resources.log)
         try:
             services = _services(config, resources, appender, clock, worker_processes, root_path)

@@ -225,6 +225,12 @@ def _category(expr: OneOf) -> Codec:
     )
 
 
+def category_values(expr: OneOf) -> dict[str, bytes]:
+    """The words of a category and their encoded values. Raises `ValueError` for a word of another type."""
+    elem = PRIMITIVE_CODECS[expr.type.name]
+    return {word: encode_value(elem.to_wire(_category_value(expr, word, elem))) for word in expr.words}
+
+
 def _category_value(expr: OneOf, word: str, elem: Codec) -> Any:
     try:
         value = TypeAdapter(elem.annotation).validate_python(word)

@@ -36,6 +36,7 @@ from dp3.hooks.table import HookTable
 from dp3.hooks.watch import HookWatch
 from dp3.model.task import set_default_model
 from dp3.runtime.lease import held_lease
+from dp3.runtime.model import note_model
 from dp3.runtime.modules import ModuleConfigs, Modules, WorkerIdentity, register_modules, started
 from dp3.runtime.paths import DataDir
 from dp3.runtime.resources import Resources, open_resources
@@ -73,7 +74,8 @@ def run_worker(config: Configuration, identity: WorkerIdentity, data: DataDir) -
     """Run a worker until it is told to stop; returns the exit status.
 
     Raises `LeaseRefused` when another process is that worker or there are more workers than partitions,
-    `ModuleLoadError` when a module is unusable.
+    `ModelRefused` when the model differs from that of the stored data, `ModuleLoadError` when a module is
+    unusable.
     """
     stop = threading.Event()
 
@@ -120,6 +122,7 @@ def _take_seat(
     store, settings = resources.store, config.processing_core
     _check_processes(identity.processes, store.partitions)
     lease = stack.enter_context(held_lease(store, identity, stop, supervised=supervised))
+    note_model(store, config, data)
     watch = HookWatch(settings.hook_timeout.total_seconds(), settings.hook_hang.total_seconds())
     statistics = Statistics()
     sign = data.sign_of_life(identity.index)

@@ -45,16 +45,25 @@ class Garbage:
 
     def collect(self, lease: Lease, max_rows: int) -> bool:
         """Remove up to `max_rows` rows of deleted entities of the worker; True when there may be more."""
-        mine = {"worker": lease.index, "worker_processes": lease.worker_processes}
         with self._writer.transaction() as connection:
             self._leases.check(connection, lease)
-            end = time.monotonic() + SLICE_S
-            while max_rows > 0 and time.monotonic() < end:
-                entity = connection.execute(self._sql["next_entity"], mine).fetchone()
-                if entity is None:
-                    return self._remove_ended_links(connection, min(max_rows, CHUNK_ROWS))
-                max_rows -= self._remove(connection, entity, min(max_rows, CHUNK_ROWS))
+            removed = self.remove_some(connection, lease, max_rows)
+            if removed is not None:
+                return self._remove_ended_links(connection, min(max_rows - removed, CHUNK_ROWS))
         return True
+
+    def remove_some(self, connection: apsw.Connection, lease: Lease, max_rows: int) -> int | None:
+        """Remove rows of deleted entities of the worker in the caller's transaction, for a slice of time.
+        How many it were if that was all, else None."""
+        mine = {"worker": lease.index, "worker_processes": lease.worker_processes}
+        end = time.monotonic() + SLICE_S
+        left = max_rows
+        while left > 0 and time.monotonic() < end:
+            entity = connection.execute(self._sql["next_entity"], mine).fetchone()
+            if entity is None:
+                return max_rows - left
+            left -= self._remove(connection, entity, min(left, CHUNK_ROWS))
+        return None
 
     def _remove(self, connection: apsw.Connection, entity: tuple[Any, ...], limit: int) -> int:
         """Remove up to `limit` rows; returns how many, counting the mark that the entity is garbage."""

@@ -49,6 +49,13 @@ class Leases:
             epoch: int = connection.execute(self._sql["take"], row).get
         return Lease(index, worker_processes, epoch)
 
+    def require_none(self, connection: apsw.Connection, host: str, ttl_s: float) -> None:
+        """Raise `LeaseRefused` while a worker lives; take the leases from those that do not."""
+        for holder in self._rows(connection):
+            if self._is_alive(holder, host, ttl_s):
+                raise LeaseRefused(f"{self._who(holder)}; stop all workers first")
+            connection.execute(self._sql["remove"], (holder.epoch,))
+
     def _note_processes(self, connection: apsw.Connection, worker_processes: int) -> None:
         before = connection.execute(self._sql["last_processes"]).get
         connection.execute(self._sql["note_processes"], (worker_processes,))
@@ -95,18 +102,27 @@ class Leases:
     def _refuse_if_alive(
         self, holder: _Row, index: int, worker_processes: int, host: str, ttl_s: float
     ) -> None:
-        age_s = (self._clock.now_us() - holder.heartbeat) / 1e6
-        if age_s > ttl_s or (holder.host == host and is_gone(holder.pid, holder.process_started)):
+        if not self._is_alive(holder, host, ttl_s):
             return
-        who = (
-            f"worker {holder.worker} of {holder.worker_processes} is run by process {holder.pid} on "
-            f"{holder.host} (last sign of life {age_s:.1f} s ago)"
-        )
+        who = self._who(holder)
         if holder.worker == index and holder.worker_processes == worker_processes:
             advice = f"stop it first, or start a worker with another index than {index}"
         else:
             advice = f"stop all workers before starting worker {index} of {worker_processes}"
         raise LeaseRefused(f"{who}; {advice}. If it is dead, its lease ends {ttl_s:g} s after that sign")
+
+    def _is_alive(self, holder: _Row, host: str, ttl_s: float) -> bool:
+        gone = holder.host == host and is_gone(holder.pid, holder.process_started)
+        return not gone and self._age_s(holder) <= ttl_s
+
+    def _age_s(self, holder: _Row) -> float:
+        return (self._clock.now_us() - holder.heartbeat) / 1e6
+
+    def _who(self, holder: _Row) -> str:
+        return (
+            f"worker {holder.worker} of {holder.worker_processes} is run by process {holder.pid} on "
+            f"{holder.host} (last sign of life {self._age_s(holder):.1f} s ago)"
+        )
 
     def _why_lost(self, connection: apsw.Connection, lease: Lease) -> str:
         lost = f"worker {lease.index} of {lease.worker_processes} has lost its lease (epoch {lease.epoch})"

@@ -5,14 +5,21 @@ from dp3.store.sqlite.connections import Readers, Writer
 
 
 class Names:
-    """Numbers are given once and never change, so those seen before are answered from memory."""
+    """Numbers are given once and do not change while anybody works, so those seen before are remembered."""
 
     def __init__(self, writer: Writer, readers: Readers) -> None:
         self._writer = writer
         self._sql = load_statements("dp3.store.sqlite", "names.sql")
-        with readers.state() as state:
-            self._etypes: dict[str, int] = dict(state.execute(self._sql["known_etypes"]))
-            self._attrs: dict[tuple[str, str], int] = {
+        self._readers = readers
+        self._etypes: dict[str, int] = {}
+        self._attrs: dict[tuple[str, str], int] = {}
+        self.read_again()
+
+    def read_again(self) -> None:
+        """Forget what was removed: a name that comes again gets another number."""
+        with self._readers.state() as state:
+            self._etypes = dict(state.execute(self._sql["known_etypes"]))
+            self._attrs = {
                 (etype, attr): number for etype, attr, number in state.execute(self._sql["known_attrs"])
             }
 

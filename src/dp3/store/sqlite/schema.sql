@@ -395,6 +395,24 @@ CREATE TABLE attribute_size (
     attributes TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- The model that the state was last run with (`now`); data that is to be removed before the next one (`removal`)
+-- and how far that is (`mark`). JSON.
+CREATE TABLE model (
+    name TEXT PRIMARY KEY,
+    content TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Up to where the log has values (`v` encoded; empty: all) of an attribute (empty: all of the type) that a former
+-- model gave a meaning.
+CREATE TABLE outdated (
+    etype TEXT NOT NULL,
+    attr TEXT NOT NULL,
+    v BLOB NOT NULL,
+    lane INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    PRIMARY KEY (etype, attr, v, lane)
+) STRICT, WITHOUT ROWID;
+
 -- name: set_partitions
 -- Fix the number of partitions of a new state.
 INSERT INTO number VALUES ('partitions', ?);

@@ -6,6 +6,7 @@ from typing import Any
 
 from dp3.clock import Clock
 from dp3.sqlite import Checkpointer, FairLock
+from dp3.store.models import AttrPage, Forget, Outdated, Removal, RemovalState, Tracked
 from dp3.store.port import (
     Batch,
     ControlMessage,
@@ -29,6 +30,7 @@ from dp3.store.sqlite.graphs import Graphs
 from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.letters import DeadLetters, LetterWriter
 from dp3.store.sqlite.links import Links
+from dp3.store.sqlite.models import Models
 from dp3.store.sqlite.names import Names
 from dp3.store.sqlite.progress import Progress
 from dp3.store.sqlite.queries import Queries
@@ -42,8 +44,8 @@ from dp3.store.updates import NamedCycle, UpdateBatch, UpdateGroup, UpdateProgre
 
 
 class SqliteStore:
-    """See `Store`, `SnapshotStore`, `SnapshotQueries`, `UpdateStore` and `TelemetryStore` for what each
-    method promises.
+    """See `Store`, `SnapshotStore`, `SnapshotQueries`, `UpdateStore`, `TelemetryStore` and `ModelStore` for
+    what each method promises.
 
     Made by `open_store`."""
 
@@ -77,6 +79,7 @@ class SqliteStore:
         self._entities = Entities(readers)
         self._progress = Progress(writer, readers)
         self._garbage = Garbage(writer, self._leases, clock)
+        self._models = Models(writer, readers, self._leases, self._names, self._garbage)
         self._letters = DeadLetters(readers)
         self._graphs = Graphs(writer, readers, self._leases)
         self._runs = Runs(writer, readers, clock, self._graphs)
@@ -299,6 +302,32 @@ class SqliteStore:
 
     def disk_bytes(self) -> int:
         return self._telemetry.disk_bytes()
+
+    def tracked_model(self) -> Tracked:
+        return self._models.tracked()
+
+    def track_model(self, model: str, instead_of: str | None) -> bool:
+        return self._models.track(model, instead_of)
+
+    def require_no_worker(self, host: str, ttl_s: float) -> None:
+        self._models.require_no_worker(host, ttl_s)
+
+    def begin_removal(self, removal: Removal, instead_of: str, host: str, ttl_s: float) -> bool:
+        return self._models.begin(removal, instead_of, host, ttl_s)
+
+    def removal(self) -> Removal | None:
+        return self._models.removal()
+
+    def continue_removal(self, forget: Forget) -> RemovalState | None:
+        return self._models.go_on(forget)
+
+    def outdated(self) -> list[Outdated]:
+        return self._models.outdated()
+
+    def attr_rows(
+        self, etype: str, attrs: Sequence[str], values: Sequence[bytes], start: str, limit: int
+    ) -> AttrPage:
+        return self._models.attr_rows(etype, attrs, values, start, limit)
 
     def find(
         self,

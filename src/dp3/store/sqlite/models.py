@@ -1,0 +1,132 @@
+"""The model that the state was last run with."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+import msgspec
+
+from dp3.sqlite import load_statements
+from dp3.store.models import AttrPage, AttrRows, Forget, Outdated, Removal, RemovalState, Tracked
+from dp3.store.sqlite.connections import Readers, Writer
+from dp3.store.sqlite.garbage import Garbage
+from dp3.store.sqlite.leases import Leases
+from dp3.store.sqlite.names import Names
+from dp3.store.sqlite.purge import Mark, Purge, following, in_hex, listed
+
+NOW, REMOVAL, MARK = "now", "removal", "mark"
+
+_removal = msgspec.json.Decoder(Removal).decode
+_mark = msgspec.json.Decoder(Mark).decode
+
+
+class Models:
+    """See the methods of the same names in `ModelStore`."""
+
+    def __init__(
+        self, writer: Writer, readers: Readers, leases: Leases, names: Names, garbage: Garbage
+    ) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._leases = leases
+        self._names = names
+        self._purge = Purge(garbage)
+        self._sql = load_statements("dp3.store.sqlite", "models.sql")
+        self._purge_sql = load_statements("dp3.store.sqlite", "purge.sql")
+
+    def tracked(self) -> Tracked:
+        with self._readers.state() as state:
+            return self._tracked(state)
+
+    def track(self, model: str, instead_of: str | None) -> bool:
+        with self._writer.transaction() as connection:
+            if self._tracked(connection) != (instead_of, False):
+                return False
+            self._put(connection, NOW, model)
+            connection.execute(self._sql["forget_outdated"])
+        return True
+
+    def require_no_worker(self, host: str, ttl_s: float) -> None:
+        with self._writer.transaction() as connection:
+            self._leases.require_none(connection, host, ttl_s)
+
+    def begin(self, removal: Removal, instead_of: str, host: str, ttl_s: float) -> bool:
+        with self._writer.transaction() as connection:
+            self._leases.require_none(connection, host, ttl_s)
+            if self._tracked(connection) != (instead_of, False):
+                return False
+            self._put(connection, REMOVAL, msgspec.json.encode(removal).decode())
+            self._put_mark(connection, Mark())
+        self._writer.make_durable()
+        return True
+
+    def removal(self) -> Removal | None:
+        with self._readers.state() as state:
+            return self._removal(state)
+
+    def go_on(self, forget: Forget) -> RemovalState | None:
+        self._writer.wait_for_room()
+        with self._writer.transaction() as connection:
+            removal = self._removal(connection)
+            if removal is None:
+                return None
+            mark = _mark(connection.execute(self._sql["content"], (MARK,)).get)
+            after = self._purge.step(connection, removal, mark, forget)
+            if after is not None:
+                self._put_mark(connection, after)
+                return RemovalState(after.stage, after.rows)
+            self._finish(connection, removal)
+        self._writer.make_durable()
+        self._names.read_again()
+        return None
+
+    def _finish(self, connection: apsw.Connection, removal: Removal) -> None:
+        connection.executemany(self._sql["put_outdated"], _outdated(removal))
+        self._put(connection, NOW, removal.model)
+        for name in (REMOVAL, MARK):
+            connection.execute(self._sql["forget"], (name,))
+
+    def outdated(self) -> list[Outdated]:
+        with self._readers.state() as state:
+            return list(map(Outdated._make, state.execute(self._sql["outdated"])))
+
+    def attr_rows(
+        self, etype: str, attrs: Sequence[str], values: Sequence[bytes], start: str, limit: int
+    ) -> AttrPage:
+        with self._readers.state() as state:
+            number = state.execute(self._purge_sql["etype_id"], (etype,)).get
+            page: list[Any] = state.execute(
+                self._purge_sql["next_entities"], (number, start, limit)
+            ).fetchall()
+            names = {"etype": number, "attrs": msgspec.json.encode(attrs).decode()}
+            numbers: list[Any] = state.execute(self._purge_sql["attr_ids"], names).fetchall()
+            wanted = {
+                "entities": listed(key for key, _ in page),
+                "attrs": listed(one for (one,) in numbers),
+                "values": in_hex(values),
+            }
+            counts = list(map(AttrRows._make, state.execute(self._sql["attr_rows"], wanted)))
+        return AttrPage(counts, following(page[-1][1]) if len(page) == limit else None)
+
+    def _tracked(self, connection: apsw.Connection) -> Tracked:
+        model = connection.execute(self._sql["content"], (NOW,)).get
+        return Tracked(model, connection.execute(self._sql["content"], (REMOVAL,)).get is not None)
+
+    def _removal(self, connection: apsw.Connection) -> Removal | None:
+        text = connection.execute(self._sql["content"], (REMOVAL,)).get
+        return None if text is None else _removal(text)
+
+    def _put(self, connection: apsw.Connection, name: str, content: str) -> None:
+        connection.execute(self._sql["put"], (name, content))
+
+    def _put_mark(self, connection: apsw.Connection, mark: Mark) -> None:
+        self._put(connection, MARK, msgspec.json.encode(mark).decode())
+
+
+def _outdated(removal: Removal) -> list[Outdated]:
+    """What the log has from before the removal. History that stays keeps its meaning."""
+    places = [(etype, "", b"") for etype in removal.etypes]
+    for attr in removal.attrs:
+        if not attr.history_stays:
+            places += [(attr.etype, attr.attr, v) for v in attr.values or (b"",)]
+    return [Outdated(*place, lane, offset) for place in places for lane, offset in removal.heads.items()]
