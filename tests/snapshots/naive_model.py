@@ -17,6 +17,10 @@ class NaiveModel:
     def __init__(self) -> None:
         self.world = World()
         self._series: dict[Ref, list[tuple[int, Doc]]] = {}
+        self._newest: dict[Ref, tuple[int, Doc]] = {}
+        self._runs: list[int] = []
+        self._complete = 0
+        self.horizon = 0
 
     def configure(self, rules: Rules, processes: int = 1) -> None:
         """From now on these rules hold, for so many workers."""
@@ -30,6 +34,13 @@ class NaiveModel:
     def delete(self, etype: str, eid: int | str) -> None:
         self.world.delete((etype, str(eid)))
         self._series.pop((etype, str(eid)), None)
+        self._newest.pop((etype, str(eid)), None)
+
+    def clean(self, before: int) -> None:
+        """Nobody wants to know of runs before a moment any more, but of the newest complete one."""
+        kept = [t for t in self._runs if t >= before or t >= self._complete]
+        if self._complete:
+            self.horizon = max(self.horizon, min(kept))
 
     def run(self, t: int) -> Made:
         made = self.rules.made(self.world, t, self.processes)
@@ -39,19 +50,26 @@ class NaiveModel:
 
     def complete(self, rules: Rules) -> None:
         """The last run made all snapshots that there are to be by these rules."""
+        self._complete = self._runs[-1]
         self._stored = {etype for etype, spec in rules.model.entities.items() if spec.snapshot}
 
     def keep(self, t: int, docs: Mapping[Ref, Doc]) -> None:
         """These are the snapshots of the run at `t`."""
+        self._runs.append(t)
         for ref, doc in docs.items():
             self._series.setdefault(ref, []).append((t, doc))
+            self._newest[ref] = t, doc
 
     def history(self, etype: str, eid: int | str) -> list[tuple[int, Doc]]:
         """(run time, snapshot) of all runs that saw the entity."""
-        return self._series.get((etype, str(eid)), [])
+        return [seen for seen in self._series.get((etype, str(eid)), []) if seen[0] >= self.horizon]
+
+    def run_times(self) -> list[int]:
+        """Of all runs that are shown."""
+        return [t for t in self._runs if t >= self.horizon]
 
     def latest(self, etype: str) -> dict[str, tuple[int, Doc]]:
         """The newest snapshot of each entity of a type, by id, after a complete run."""
         if etype not in self._stored:
             return {}
-        return {eid: series[-1] for (of, eid), series in self._series.items() if of == etype}
+        return {eid: newest for (of, eid), newest in self._newest.items() if of == etype}

@@ -60,6 +60,15 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Clean:
+    """What is older than some seconds is to go; so many of the smallest slices remove something at once, each
+    done by the worker named."""
+
+    seconds: int
+    slices: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Restart:
     """All workers end; so many begin, with this setting."""
 
@@ -72,7 +81,7 @@ class Moment:
     """In the midst of a run: after some of its smallest pieces, done by these workers, something happens."""
 
     pieces: tuple[int, ...]
-    then: Put | Delete | Restart
+    then: Put | Delete | Restart | Clean
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ class BusyRun:
     moments: tuple[Moment, ...]
 
 
-Action = Put | Delete | Wait | Run | BusyRun | Restart
+Action = Put | Delete | Wait | Run | BusyRun | Restart | Clean
 
 
 def _link(etype: str) -> st.SearchStrategy[dict[str, Any]]:
@@ -157,6 +166,7 @@ def _tasks(number: int) -> st.SearchStrategy[Put | Delete]:
 _WAITS = st.builds(Wait, st.integers(0, 6), st.sampled_from([0, 0, -1, 1]))
 
 
+_CLEANINGS = st.builds(Clean, st.integers(0, 6), st.lists(st.integers(0, 2), max_size=20).map(tuple))
 _RESTARTS = st.builds(Restart, st.integers(0, SETTINGS - 1), st.integers(1, 3))
 
 
@@ -168,7 +178,7 @@ def _busy_runs(draw: st.DrawFn, restart: Restart) -> tuple[BusyRun, Restart]:
     """With what the workers have been started with last."""
     moments = []
     for _ in range(draw(st.integers(1, 3))):
-        then = draw(st.one_of(_tasks(restart.setting), st.sampled_from([restart, None])))
+        then = draw(st.one_of(_tasks(restart.setting), st.sampled_from([restart, None]), _CLEANINGS))
         if then is None:
             then = draw(_RESTARTS)
         if isinstance(then, Restart):
@@ -190,6 +200,8 @@ def scenarios(draw: st.DrawFn) -> list[Action]:
         actions += [draw(_WAITS), run]
         if draw(st.integers(0, 2)) == 0:
             actions += [draw(_WAITS), Run()]
+        if draw(st.integers(0, 2)) == 0:
+            actions.append(draw(_CLEANINGS))
         if draw(st.integers(0, 5)) == 0:
             restart = draw(_RESTARTS)
             actions.append(restart)

@@ -10,8 +10,10 @@ from naive_outcomes import Witness
 from naive_rules import Told, told
 from sample_settings import EIDS, setting
 from scenario_strategies import (
+    SECOND_US,
     Action,
     BusyRun,
+    Clean,
     Delete,
     Moment,
     Put,
@@ -62,6 +64,9 @@ class TwoLives:
                     self._process()
             case Wait():
                 self.engine.wait_until(action.moment_after(self.engine.now_us))
+            case Clean():
+                self._clean(action)
+                self.compare_series()
             case Run():
                 self._untold += self.naive.run(self.engine.run().time).tasks
                 self._compare_latest()
@@ -70,6 +75,12 @@ class TwoLives:
         chosen = setting(restart.setting)
         self.engine.restart(chosen, restart.processes)
         self.naive.configure(chosen.rules(), restart.processes)
+
+    def _clean(self, clean: Clean) -> None:
+        before = self.engine.now_us - clean.seconds * SECOND_US
+        self.engine.begin_cleaning(before)
+        self.naive.clean(before)
+        self.engine.clean_slowly(clean.slices)
 
     def _send(self, action: Put | Delete) -> None:
         if isinstance(action, Put):
@@ -121,7 +132,10 @@ class TwoLives:
             naive.complete(witness.rules)
             self._compare_latest()
 
-    def _happen(self, then: Put | Delete | Restart, witness: Witness) -> None:
+    def _happen(self, then: Put | Delete | Restart | Clean, witness: Witness) -> None:
+        if isinstance(then, Clean):
+            self._clean(then)
+            return
         if isinstance(then, Restart):
             self._restart(then)
             witness.at_its_end += self.naive.rules.around(then.processes)
@@ -141,6 +155,15 @@ class TwoLives:
         self.compare_index()
 
     def compare_series(self) -> None:
+        """Of earlier runs some may be left, as long as they are being removed."""
+        for etype, eids in EIDS.items():
+            for eid in eids:
+                shown = [seen for seen in self.engine.snapshots(etype, eid) if seen[0] >= self.naive.horizon]
+                assert shown == self.naive.history(etype, eid), (etype, eid)
+
+    def finish_cleaning(self) -> None:
+        self.engine.finish_cleaning()
+        assert self.engine.run_times() == self.naive.run_times()
         for etype, eids in EIDS.items():
             for eid in eids:
                 assert self.engine.snapshots(etype, eid) == self.naive.history(etype, eid), (etype, eid)
@@ -163,6 +186,7 @@ def test_every_snapshot_is_that_of_the_naive_model(actions: list[Action]) -> Non
         lives = TwoLives(engine)
         lives.lead(actions)
         lives.compare_series()
+        lives.finish_cleaning()
         lives.compare_index()
 
 

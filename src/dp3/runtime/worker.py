@@ -22,6 +22,7 @@ from dp3.engine.heartbeat import Heartbeat
 from dp3.engine.hooking import TaskHooks
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
+from dp3.engine.snapshots.cleaning import CleaningSettings, SnapshotCleaning
 from dp3.engine.snapshots.plans import Limits
 from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
 from dp3.engine.updater.work import UpdateSettings, make_update_work
@@ -174,6 +175,11 @@ def _snapshot_settings(config: Configuration) -> SnapshotSettings:
     )
 
 
+def _cleaning_settings(config: Configuration) -> CleaningSettings:
+    settings = config.history_manager.snapshot_cleaning
+    return CleaningSettings(_cron(settings.schedule), settings.older_than // timedelta(microseconds=1))
+
+
 def _update_settings(config: Configuration) -> UpdateSettings:
     settings = config.updater
     cron, cleaning = settings.update_batch_cron, settings.cache_management_cron
@@ -242,6 +248,7 @@ def _parts(
             ModuleConfigs(config.path, modules).refresh,
         ),
         snapshots=snapshots,
+        cleaning=SnapshotCleaning(store, clock, seat.lease, _cleaning_settings(config)),
         updates=updates,
         batch_limit_s=limits.batch_s,
     )
