@@ -19,7 +19,6 @@ class NaiveModel:
         self._series: dict[Ref, list[tuple[int, Doc]]] = {}
         self._newest: dict[Ref, tuple[int, Doc]] = {}
         self._runs: list[int] = []
-        self._complete = 0
         self.horizon = 0
 
     def configure(self, rules: Rules, processes: int = 1) -> None:
@@ -36,11 +35,12 @@ class NaiveModel:
         self._series.pop((etype, str(eid)), None)
         self._newest.pop((etype, str(eid)), None)
 
-    def clean(self, before: int) -> None:
-        """Nobody wants to know of runs before a moment any more, but of the newest complete one."""
-        kept = [t for t in self._runs if t >= before or t >= self._complete]
-        if self._complete:
-            self.horizon = max(self.horizon, min(kept))
+    def clean(self, before: int, complete: int | None) -> None:
+        """Nobody wants to know of runs before a moment any more, but of the newest complete one, which was at
+        `complete`."""
+        if complete is not None:
+            oldest = min((t for t in self._runs if t >= before), default=complete)
+            self.horizon = max(self.horizon, min(oldest, complete))
 
     def run(self, t: int) -> Made:
         made = self.rules.made(self.world, t, self.processes)
@@ -50,7 +50,6 @@ class NaiveModel:
 
     def complete(self, rules: Rules) -> None:
         """The last run made all snapshots that there are to be by these rules."""
-        self._complete = self._runs[-1]
         self._stored = {etype for etype, spec in rules.model.entities.items() if spec.snapshot}
 
     def keep(self, t: int, docs: Mapping[Ref, Doc]) -> None:

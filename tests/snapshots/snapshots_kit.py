@@ -123,6 +123,11 @@ class Application:
     def last_run(self) -> Run:
         return self.store.last_runs(1)[0]
 
+    def last_complete(self) -> int | None:
+        """When the newest complete run was."""
+        complete = (run.time for run in self.store.last_runs(1_000) if run.status == "complete")
+        return next(complete, None)
+
     def _go_on(self, worker: OneWorker) -> None:
         worker.snapshots.step(partial(self._offsets, worker), patient=True)
 

@@ -79,7 +79,7 @@ class TwoLives:
     def _clean(self, clean: Clean) -> None:
         before = self.engine.now_us - clean.seconds * SECOND_US
         self.engine.begin_cleaning(before)
-        self.naive.clean(before)
+        self.naive.clean(before, self.engine.last_complete())
         self.engine.clean_slowly(clean.slices)
 
     def _send(self, action: Put | Delete) -> None:
