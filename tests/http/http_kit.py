@@ -107,7 +107,7 @@ MODEL = ModelSpec(CONFIG)
 SERVICES = {
     "worker_processes": 1,
     "wait_limit_s": 0.1,
-    "allowed_actions": ("make_snapshots", "refresh_module_config"),
+    "allowed_actions": ("make_snapshots", "refresh_module_config", "refresh_on_entity_creation"),
 }
 
 

@@ -338,6 +338,13 @@ CREATE TABLE update_cycle (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX update_cycle_by_time ON update_cycle (begun);
 
+-- How far messages that take long are; `shown` and `mark` are JSON.
+CREATE TABLE control_progress (
+    message INTEGER PRIMARY KEY,
+    shown TEXT NOT NULL,
+    mark TEXT NOT NULL
+) STRICT;
+
 -- Entities whose rows before a run are not needed from that run on, because they have one of it.
 CREATE TABLE superseded (
     partition INTEGER NOT NULL,

@@ -8,6 +8,7 @@ from dp3.sqlite import Checkpointer, FairLock
 from dp3.store.port import (
     Batch,
     ControlMessage,
+    ControlProgress,
     Existing,
     Lease,
     LeaseState,
@@ -86,7 +87,7 @@ class SqliteStore:
         self._slices = SliceWriter(writer, self._leases, self._runs, letters)
         self._snapshots = Snapshots(readers, partitions)
         self._cleaning = Cleaning(writer, readers, self._leases)
-        self._updates = Updates(writer, readers, self._leases, letters, clock)
+        self._updates = Updates(writer, readers, self._leases, letters, self._control, clock)
         self._links = Links(readers)
         self._queries = Queries(readers, query_limit_s)
         self._closed = False
@@ -176,6 +177,9 @@ class SqliteStore:
 
     def control_result(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
         return self._control.results(ids)
+
+    def control_progress(self, ids: Iterable[int]) -> list[ControlProgress]:
+        return self._control.progress(ids)
 
     def begin_run(self, time: int, fingerprint: str, workers: int) -> Run | None:
         return self._runs.begin(time, fingerprint, workers)

@@ -9,6 +9,7 @@ from dp3.clock import Clock
 from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.port import Lease
 from dp3.store.sqlite.connections import Readers, Writer
+from dp3.store.sqlite.control import Control
 from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.letters import LetterWriter
 from dp3.store.updates import NamedCycle, UpdateBatch, UpdateCycle, UpdateGroup, UpdateProgress
@@ -20,12 +21,19 @@ class Updates:
     """See the methods of the same names in `UpdateStore`."""
 
     def __init__(
-        self, writer: Writer, readers: Readers, leases: Leases, letters: LetterWriter, clock: Clock
+        self,
+        writer: Writer,
+        readers: Readers,
+        leases: Leases,
+        letters: LetterWriter,
+        control: Control,
+        clock: Clock,
     ) -> None:
         self._writer = writer
         self._readers = readers
         self._leases = leases
         self._letters = letters
+        self._control = control
         self._clock = clock
         self._sql = load_statements("dp3.store.sqlite", "updates.sql")
 
@@ -44,6 +52,8 @@ class Updates:
             self._write_outbox(connection, lease, batch)
             self._letters.add(connection, batch.dead_letters)
             connection.executemany(self._sql["count"], batch.counters.items())
+            if batch.control is not None:
+                self._control.note(connection, batch.control)
 
     def _write_outbox(self, connection: apsw.Connection, lease: Lease, batch: UpdateBatch) -> None:
         now = self._clock.now_us()
