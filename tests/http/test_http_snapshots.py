@@ -9,6 +9,8 @@ from http_kit import NOW, Node, dp, obs
 from snapshot_kit import make_run
 
 from dp3.hooks.registrar import CallbackRegistrar
+from dp3.store.port import Batch
+from dp3.store.snapshots import Phase
 
 MakeNode = Callable[..., Node]
 
@@ -405,9 +407,24 @@ def test_what_became_of_a_request_can_be_asked(node: Node) -> None:
     assert get(node, f"/control/results/{id_}") == {"done": False, "results": [None]}
     node.process()
     run = node.store.last_runs(1)[0].id
-    assert get(node, f"/control/results/{id_}") == {"done": True, "results": [{"run": run}]}
+    complete = {"run": run, "status": "complete"}
+    assert get(node, f"/control/results/{id_}") == {"done": True, "results": [complete]}
     unknown = node.request("GET", "/control/results/17")
     assert (unknown.status_code, "17 doesn't exist" in unknown.json()["detail"]) == (404, True)
+
+
+def test_a_run_that_was_asked_for_is_done_when_it_is_over(node: Node) -> None:
+    id_ = node.post("/control/make_snapshots").json()["id"]
+    run = node.store.begin_run(1, "model", 1)
+    assert run is not None
+    node.store.commit(
+        node.store.take_lease(0, 1, "host", 1, 15), Batch(control_done=[(int(id_), {"run": run.id})])
+    )
+    under_way = {"progress": {"run": run.id, "phase": "init"}}
+    assert get(node, f"/control/results/{id_}") == {"done": False, "results": [under_way]}
+    node.store.advance_run(run.id, Phase.CLOSED, "partial: for a test", {})
+    over = {"run": run.id, "status": "partial: for a test"}
+    assert get(node, f"/control/results/{id_}") == {"done": True, "results": [over]}
 
 
 def test_an_action_that_is_not_allowed_is_refused(make_node: MakeNode) -> None:

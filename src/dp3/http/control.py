@@ -10,8 +10,12 @@ from dp3.http.answers import Json, invalid, invalid_value, refused
 from dp3.http.schemas import INVALID, ActionResults, ActionSent, Detail
 from dp3.http.services import Services
 from dp3.model.errors import did_you_mean
+from dp3.store.snapshots import Phase
 
 FIRST_WORKER = 0
+
+PROGRESS = "progress"
+"""The key under which is told how far something is that is not through."""
 
 MAX_MESSAGES = 1_000
 """Ids of messages that can be asked for at once: one for each worker."""
@@ -65,15 +69,28 @@ def control_routes(services: Services) -> APIRouter:
         }
         if not all(message in done or message in pending for message in messages):
             raise refused(404, f"Request {id} doesn't exist; results are kept for 24 h")
-        found = {one.message: {"progress": one.shown} for one in services.store.control_progress(messages)}
-        found |= done
+        found = {one.message: {PROGRESS: one.shown} for one in services.store.control_progress(messages)}
+        found |= {message: _with_status(services, result) for message, result in done.items()}
         answer = [found.get(message) for message in messages]
-        return Json({"done": done.keys() >= set(messages), "results": answer})
+        through = all(one is not None and PROGRESS not in one for one in answer)
+        return Json({"done": through, "results": answer})
 
     router.get("/results/{id}", response_model=ActionResults, responses=UNKNOWN)(results)
     router.get("/{action}", response_model=ActionSent, responses=FORBIDDEN)(send)
     router.post("/{action}", response_model=ActionSent, responses=FORBIDDEN)(send)
     return router
+
+
+def _with_status(services: Services, result: dict[str, Any]) -> dict[str, Any]:
+    """The result of a message; one that has begun a snapshot run has the result of that."""
+    if "run" not in result:
+        return result
+    found = services.store.last_runs(1, before=result["run"] + 1)
+    if not found or found[0].id != result["run"]:  # old snapshots are removed
+        return result
+    if found[0].phase is not Phase.CLOSED:
+        return {PROGRESS: result | {"phase": found[0].phase.value}}
+    return result | {"status": found[0].status}
 
 
 def _check_module(services: Services, module: str | None) -> None:
