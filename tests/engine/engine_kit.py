@@ -16,6 +16,7 @@ from dp3.engine.hooking import TaskHooks
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
 from dp3.engine.profiles import ProfileReader, Span
+from dp3.engine.snapshots.cleaning import CleaningSettings, SnapshotCleaning
 from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
 from dp3.engine.updater.work import UpdateSettings, make_update_work
 from dp3.engine.waves import HookProcessor, WaveLimits
@@ -184,6 +185,7 @@ class Engine:
             outbox=outbox,
             control=ControlHandler(self.store, index, table, hooks, snapshots.request, lambda name: {}),
             snapshots=snapshots,
+            cleaning=SnapshotCleaning(self.store, self.clock, lease, CleaningSettings({"year": 2100}, 0)),
             updates=updates,
             batch_limit_s=batch_s,
         )

@@ -10,7 +10,7 @@ import pytest
 from engine_kit import SECOND, Driven, Engine, delete, derived, obs, plain, task
 
 from dp3.clock import to_datetime
-from dp3.engine.updater.batch import MOST_LETTERS
+from dp3.engine.updater.slices import MOST_LETTERS
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.log.port import Lane
 from dp3.model.partition import partition_of

@@ -22,6 +22,7 @@ from dp3.engine.hooking import TaskHooks
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
 from dp3.engine.profiles import ProfileReader
+from dp3.engine.snapshots.cleaning import CleaningSettings, SnapshotCleaning
 from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
 from dp3.engine.updater.work import UpdateSettings, make_update_work
 from dp3.engine.waves import HookProcessor, WaveLimits
@@ -106,7 +107,7 @@ MODEL = ModelSpec(CONFIG)
 SERVICES = {
     "worker_processes": 1,
     "wait_limit_s": 0.1,
-    "allowed_actions": ("make_snapshots", "refresh_module_config"),
+    "allowed_actions": ("make_snapshots", "refresh_module_config", "refresh_on_entity_creation"),
 }
 
 
@@ -263,6 +264,7 @@ class Node:
             outbox=outbox,
             control=ControlHandler(self.store, 0, self._table, hooks, snapshots.request, lambda name: {}),
             snapshots=snapshots,
+            cleaning=SnapshotCleaning(self.store, self.clock, lease, CleaningSettings({"year": 2100}, 0)),
             updates=updates,
             batch_limit_s=1.0,
         )

@@ -311,9 +311,9 @@ GOLDEN: list[tuple[str, Any, int, Any]] = [
         error(
             "enum",
             ["path", "action"],
-            "Input should be 'make_snapshots' or 'refresh_module_config'",
+            "Input should be 'make_snapshots', 'refresh_module_config' or 'refresh_on_entity_creation'",
             input="nope",
-            ctx={"expected": "'make_snapshots' or 'refresh_module_config'"},
+            ctx={"expected": "'make_snapshots', 'refresh_module_config' or 'refresh_on_entity_creation'"},
         ),
     ),
     (

@@ -9,6 +9,8 @@ from http_kit import NOW, Node, dp, obs
 from snapshot_kit import make_run
 
 from dp3.hooks.registrar import CallbackRegistrar
+from dp3.store.port import Batch
+from dp3.store.snapshots import Phase
 
 MakeNode = Callable[..., Node]
 
@@ -405,9 +407,24 @@ def test_what_became_of_a_request_can_be_asked(node: Node) -> None:
     assert get(node, f"/control/results/{id_}") == {"done": False, "results": [None]}
     node.process()
     run = node.store.last_runs(1)[0].id
-    assert get(node, f"/control/results/{id_}") == {"done": True, "results": [{"run": run}]}
+    complete = {"run": run, "status": "complete"}
+    assert get(node, f"/control/results/{id_}") == {"done": True, "results": [complete]}
     unknown = node.request("GET", "/control/results/17")
     assert (unknown.status_code, "17 doesn't exist" in unknown.json()["detail"]) == (404, True)
+
+
+def test_a_run_that_was_asked_for_is_done_when_it_is_over(node: Node) -> None:
+    id_ = node.post("/control/make_snapshots").json()["id"]
+    run = node.store.begin_run(1, "model", 1)
+    assert run is not None
+    node.store.commit(
+        node.store.take_lease(0, 1, "host", 1, 15), Batch(control_done=[(int(id_), {"run": run.id})])
+    )
+    under_way = {"progress": {"run": run.id, "phase": "init"}}
+    assert get(node, f"/control/results/{id_}") == {"done": False, "results": [under_way]}
+    node.store.advance_run(run.id, Phase.CLOSED, "partial: for a test", {})
+    over = {"run": run.id, "status": "partial: for a test"}
+    assert get(node, f"/control/results/{id_}") == {"done": True, "results": [over]}
 
 
 def test_an_action_that_is_not_allowed_is_refused(make_node: MakeNode) -> None:
@@ -427,6 +444,38 @@ def test_only_enabled_modules_can_be_refreshed_by_all_workers(make_node: MakeNod
     messages = [node.store.pending_control(worker)[0] for worker in (0, 1)]
     assert sent == "-".join(str(message.id) for message in messages)
     assert {message.args["module"] for message in messages} == {"alarm"}
+
+
+def test_creation_hooks_can_be_called_again_by_all_workers_for_a_known_type(make_node: MakeNode) -> None:
+    node = make_node(worker_processes=2)
+    sent = node.post("/control/refresh_on_entity_creation?etype=a").json()["id"]
+    messages = [node.store.pending_control(worker)[0] for worker in (0, 1)]
+    assert sent == "-".join(str(message.id) for message in messages)
+    assert [message.args for message in messages] == [{"etype": "a"}, {"etype": "a"}]
+    unknown = node.request("GET", "/control/refresh_on_entity_creation?etype=aa")
+    assert unknown.status_code == 422
+    assert unknown.json()["detail"][0]["msg"] == "Entity type 'aa' doesn't exist; did you mean 'a'?"
+    missing = node.request("GET", "/control/refresh_on_entity_creation")
+    assert missing.status_code == 422
+    assert (missing.json()["detail"][0]["type"], missing.json()["detail"][0]["loc"]) == (
+        "missing",
+        ["query", "etype"],
+    )
+
+
+def test_how_far_the_refresh_is_and_what_it_did_can_be_asked(make_node: MakeNode) -> None:
+    hook_calls: list[str] = []
+
+    def register(registrar: CallbackRegistrar) -> None:
+        registrar.register_on_entity_creation_hook(lambda eid, task: hook_calls.append(eid), "a")
+
+    node = make_node(register=register)
+    node.store_points(dp("p", 1), dp("p", 1, "e2"))
+    hook_calls.clear()
+    path = f"/control/results/{node.post('/control/refresh_on_entity_creation?etype=a').json()['id']}"
+    node.process()
+    assert sorted(hook_calls) == ["e1", "e2"]
+    assert get(node, path) == {"done": True, "results": [{"entities": 2, "tasks": 0, "failures": 0}]}
 
 
 def test_run_that_was_asked_for_shows_values_links_and_what_hooks_set(make_node: MakeNode) -> None:

@@ -62,6 +62,15 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Clean:
+    """What is older than some seconds is to go; so many of the smallest slices remove something at once, each
+    done by the worker named."""
+
+    seconds: int
+    slices: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Restart:
     """All workers end; so many begin, with this setting."""
 
@@ -75,7 +84,7 @@ class Moment:
     happens."""
 
     pieces: tuple[tuple[int, int], ...]
-    then: Put | Delete | Restart
+    then: Put | Delete | Restart | Clean
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ class BusyRun:
     moments: tuple[Moment, ...]
 
 
-Action = Put | Delete | Wait | Run | BusyRun | Restart
+Action = Put | Delete | Wait | Run | BusyRun | Restart | Clean
 
 
 def _link(etype: str) -> st.SearchStrategy[dict[str, Any]]:
@@ -176,6 +185,8 @@ def _any_tasks(number: int) -> st.SearchStrategy[Put | Delete]:
 
 _WAITS = st.builds(Wait, st.integers(0, 6), st.sampled_from([0, 0, -1, 1]))
 
+_CLEANINGS = st.builds(Clean, st.integers(0, 6), st.lists(st.integers(0, 2), max_size=20).map(tuple))
+
 _RESTARTS = st.builds(Restart, st.integers(0, SETTINGS - 1), st.integers(1, 3))
 
 _PIECES = _up_to(6, st.tuples(st.integers(0, 2), st.integers(1, 12))).map(tuple)
@@ -186,14 +197,16 @@ def _busy_runs(draw: st.DrawFn, restart: Restart) -> tuple[BusyRun, Restart]:
     """With what the workers have been started with last."""
     moments = []
     for _ in range(draw(st.integers(1, 3))):
-        then: Put | Delete | Restart
-        match draw(st.integers(0, 9)):
+        then: Put | Delete | Restart | Clean
+        match draw(st.integers(0, 10)):
             case 0:
                 then = restart
             case 1:
                 then = restart = draw(_RESTARTS)
             case 2 | 3:
                 then = draw(_DELETIONS)
+            case 4:
+                then = draw(_CLEANINGS)
             case _:
                 then = draw(_any_tasks(restart.setting))
         moments.append(Moment(draw(_PIECES), then))
@@ -213,6 +226,8 @@ def scenarios(draw: st.DrawFn) -> list[Action]:
         actions += [draw(_WAITS), run]
         if draw(st.booleans()):
             actions += [draw(_WAITS), Run()]
+        if draw(st.integers(0, 2)) == 0:
+            actions.append(draw(_CLEANINGS))
         if draw(st.integers(0, 4)) == 0:
             restart = draw(_RESTARTS)
             actions.append(restart)

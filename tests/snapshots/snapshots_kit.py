@@ -1,6 +1,6 @@
 """An application in one process, all real: log, state, worker and snapshot work, stepped by the test."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from dp3.model.partition import partition_of
 from dp3.model.wire import WirePoint, WireTask, encode_tasks
 from dp3.store.query import EVERYTHING, Where
 from dp3.store.snapshots import Key, Run
+from dp3.store.sqlite import cleaning
 
 SECOND_US = 1_000_000
 APPEND_US = 4
@@ -122,6 +123,11 @@ class Application:
     def last_run(self) -> Run:
         return self.store.last_runs(1)[0]
 
+    def last_complete(self) -> int | None:
+        """When the newest complete run was."""
+        complete = (run.time for run in self.store.last_runs(1_000) if run.status == "complete")
+        return next(complete, None)
+
     def _go_on(self, worker: OneWorker) -> None:
         worker.snapshots.step(partial(self._offsets, worker), patient=True)
 
@@ -130,6 +136,25 @@ class Application:
         with patch.object(phases, "SLICE_S", 0.0):
             for _ in range(pieces):
                 self._go_on(self._workers[worker % len(self._workers)])
+
+    def begin_cleaning(self, before_us: int) -> None:
+        """From now on runs before a moment are to go."""
+        self.store.raise_snapshot_horizon(self._workers[-1].lease, before_us)
+
+    def clean_slowly(self, workers: Iterable[int]) -> None:
+        """Go on with cleaning by the smallest slices that there are, each by the worker named."""
+        with patch.multiple(cleaning, CHUNK_RUNS=1, SLICE_S=0.0):
+            for index in workers:
+                self.store.clean_snapshots(self._workers[index % len(self._workers)].lease, 1)
+
+    def finish_cleaning(self) -> None:
+        for worker in self._workers:
+            while self.store.clean_snapshots(worker.lease, 1_000).more:
+                pass
+
+    def run_times(self) -> list[int]:
+        """Of all runs that are shown."""
+        return [run.time for run in self.store.runs_between(FIRST_TIME, LAST_TIME)]
 
     def drain(self) -> list[Entry]:
         """Bring the tasks of hooks to the log; returns what came to it."""

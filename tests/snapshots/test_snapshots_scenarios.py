@@ -25,6 +25,8 @@ def led(actions: Sequence[Action]) -> Iterator[TwoLives]:
 def test_every_snapshot_is_that_of_the_naive_model(actions: list[Action]) -> None:
     with led(actions) as lives:
         lives.compare_series()
+        lives.finish_cleaning()
+        lives.compare_index()
 
 
 @settings(max_examples=30, deadline=None)

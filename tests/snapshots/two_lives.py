@@ -10,7 +10,7 @@ from naive_outcomes import Witness
 from naive_rules import Told, told
 from naive_world import Ref
 from sample_settings import EIDS, setting
-from scenario_strategies import Action, BusyRun, Delete, Moment, Put, Restart, Run, Wait
+from scenario_strategies import SECOND_US, Action, BusyRun, Clean, Delete, Moment, Put, Restart, Run, Wait
 from snapshots_kit import Application
 from workers_kit import tasks_in
 
@@ -53,6 +53,9 @@ class TwoLives:
                     self._process()
             case Wait():
                 self.engine.wait_until(action.moment_after(self.engine.now_us))
+            case Clean():
+                self._clean(action)
+                self.compare_series()
             case Run():
                 self._run()
 
@@ -67,6 +70,12 @@ class TwoLives:
         chosen = setting(restart.setting)
         self.engine.restart(chosen, restart.processes)
         self.naive.configure(chosen.rules, restart.processes)
+
+    def _clean(self, clean: Clean) -> None:
+        before = self.engine.now_us - clean.seconds * SECOND_US
+        self.engine.begin_cleaning(before)
+        self.naive.clean(before, self.engine.last_complete())
+        self.engine.clean_slowly(clean.slices)
 
     def _send(self, action: Put | Delete) -> None:
         if isinstance(action, Put):
@@ -127,7 +136,10 @@ class TwoLives:
         if any(isinstance(moment.then, Restart) for moment in moments):
             self.chronicle.happened.add(f"a run is {'resumed' if complete else 'cut short'}")
 
-    def _happen(self, then: Put | Delete | Restart, witness: Witness) -> None:
+    def _happen(self, then: Put | Delete | Restart | Clean, witness: Witness) -> None:
+        if isinstance(then, Clean):
+            self._clean(then)
+            return
         if isinstance(then, Restart):
             before = self.naive.rules, self.naive.processes
             self._restart(then)
@@ -149,6 +161,15 @@ class TwoLives:
         self.compare_index()
 
     def compare_series(self) -> None:
+        """Of earlier runs some may be left, as long as they are being removed."""
+        for etype, eids in EIDS.items():
+            for eid in eids:
+                shown = [seen for seen in self.engine.snapshots(etype, eid) if seen[0] >= self.naive.horizon]
+                assert shown == self.naive.history(etype, eid), (etype, eid)
+
+    def finish_cleaning(self) -> None:
+        self.engine.finish_cleaning()
+        assert self.engine.run_times() == self.naive.run_times()
         for etype, eids in EIDS.items():
             for eid in eids:
                 assert self.engine.snapshots(etype, eid) == self.naive.history(etype, eid), (etype, eid)

@@ -18,6 +18,7 @@ from dp3.engine.entities import EntityIndex
 from dp3.engine.hooking import TaskHooks
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
+from dp3.engine.snapshots.cleaning import CleaningSettings, SnapshotCleaning
 from dp3.engine.snapshots.doc import decode_doc, expand
 from dp3.engine.snapshots.phases import SnapshotWork
 from dp3.engine.snapshots.plans import Limits
@@ -78,6 +79,8 @@ MODEL = ModelSpec(
     }
 )
 
+NO_CLEANING = CleaningSettings(NEVER, 0)
+
 Register = Callable[[CallbackRegistrar], None]
 
 
@@ -104,6 +107,7 @@ class OneWorker:
         registrar: CallbackRegistrar,
         settings: SnapshotSettings,
         *,
+        cleaning: CleaningSettings = NO_CLEANING,
         threads: bool = True,
     ) -> None:
         store, log, clock, model = cluster.store, cluster.log, cluster.clock, registrar.model_spec
@@ -152,6 +156,7 @@ class OneWorker:
                 outbox=self._outbox,
                 control=ControlHandler(store, index, table, hooks, self.snapshots.request, lambda name: {}),
                 snapshots=self.snapshots,
+                cleaning=SnapshotCleaning(store, clock, self.lease, cleaning),
                 updates=updates,
                 batch_limit_s=1.0,
             ),
@@ -204,12 +209,13 @@ class Cluster:
         index: int = 0,
         register: Register = lambda registrar: None,
         cron: dict[str, Any] = NEVER,
+        cleaning: CleaningSettings = NO_CLEANING,
         **limits: Any,
     ) -> OneWorker:
         registrar = CallbackRegistrar(MODEL).for_module("test")
         register(registrar)
         settings = SnapshotSettings(cron=cron, limits=Limits(**limits), threads=4)
-        return OneWorker(self, index, registrar, settings)
+        return OneWorker(self, index, registrar, settings, cleaning=cleaning)
 
     def close(self) -> None:
         self.store.close()

@@ -12,6 +12,7 @@ from typing import Any
 
 import apsw
 import pytest
+from snapshot_builders import a_run, close, written
 from store_builders import created, history, plain, take_lease
 
 from dp3.clock import FakeClock
@@ -63,24 +64,49 @@ def test_what_was_committed_is_there_after_reopening(open_state: Callable[..., S
     assert open_state().profile("device", "d1") == (1, [row], [], {})
 
 
+def make_older(directory: Path) -> list[Any]:
+    """Turn a state into one of the version before; returns what it had."""
+    connection = apsw.Connection(str(directory / "state.db"))
+    names: list[Any] = connection.execute("SELECT name FROM sqlite_schema").fetchall()
+    script = load_statements("dp3.store.sqlite", "schema.sql")["format_2"]
+    added = re.findall(r"CREATE (INDEX|TABLE|VIEW) (\w+)", script)
+    drop = "".join(f"DROP {kind} IF EXISTS {name};" for kind, name in added)
+    connection.execute(drop + "PRAGMA user_version = 1")
+    connection.close()
+    return names
+
+
 def test_an_older_state_gets_what_it_lacks(open_state: Callable[..., Store], tmp_path: Path) -> None:
     store = open_state()
     created(store, take_lease(store))
     store.close()
-    connection = apsw.Connection(str(tmp_path / "state.db"))
-    tables: list[Any] = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
-    added = re.findall(
-        r"CREATE (TABLE \w+|VIEW \w+)", load_statements("dp3.store.sqlite", "schema.sql")["format_2"]
-    )
-    connection.execute("".join(f"DROP {what};" for what in added) + "PRAGMA user_version = 1")
-    connection.close()
+    names = make_older(tmp_path)
     for _ in range(2):
         store = open_state()
         assert store.profile("device", "d1") is not None
         store.close()
     connection = apsw.Connection(str(tmp_path / "state.db"))
-    assert set(connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")) == set(tables)
+    assert set(connection.execute("SELECT name FROM sqlite_schema")) == set(names)
     connection.close()
+
+
+def test_superseded_snapshots_of_an_older_state_can_be_removed(
+    open_state: Callable[..., Any], tmp_path: Path
+) -> None:
+    store = open_state()
+    lease = take_lease(store)
+    created(store, lease)
+    for time in (10, 20, 30):
+        run = a_run(store, time)
+        written(store, lease, run, {1: b"%d" % time})
+        close(store, run)
+    store.close()
+    make_older(tmp_path)
+    store = open_state()
+    store.raise_snapshot_horizon(lease, 20)
+    while store.clean_snapshots(lease, 10).more:
+        pass
+    assert [row.doc for row in store.snapshots_of("device", "d1")] == [b"20", b"30"]
 
 
 def test_a_state_of_a_newer_version_is_not_touched(open_state: Callable[..., Store], tmp_path: Path) -> None:

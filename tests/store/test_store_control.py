@@ -1,13 +1,15 @@
 """Messages to workers and their results."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from store_builders import take_lease
 
 from dp3.clock import FakeClock
-from dp3.store.port import Batch, ControlFull, ControlMessage, Lease, Store
+from dp3.store.port import Batch, ControlFull, ControlMessage, ControlProgress, Lease, Store
 from dp3.store.sqlite import control
+from dp3.store.updates import UpdateBatch, UpdateGroup
 
 A_DAY_S = 24 * 3600
 
@@ -47,6 +49,21 @@ def test_results_are_forgotten_after_a_day_and_open_messages_are_not(
     last = store.send_control(0, "c", {})
     assert store.control_result([done]) == {}
     assert [message.id for message in store.pending_control(0)] == [open_, last]
+
+
+def test_how_far_a_message_is_can_be_told_until_it_is_forgotten(
+    store: Any, lease: Lease, clock: FakeClock
+) -> None:
+    id_ = store.send_control(0, "a", {})
+    for done in (1, 2):
+        progress = ControlProgress(id_, {"done": done}, {"after": done * 10})
+        store.write_updates(lease, UpdateBatch(UpdateGroup("a", 1, 1), 9, control=progress))
+    assert store.control_progress([id_, 999]) == [progress]
+    store.commit(lease, Batch(control_done=[(id_, {})]))
+    assert store.control_progress([id_]) == [progress]
+    clock.advance(A_DAY_S + 1)
+    store.send_control(0, "c", {})
+    assert store.control_progress([id_]) == []
 
 
 def test_another_process_sees_messages_and_results(store: Store, open_state: Callable[..., Store]) -> None:

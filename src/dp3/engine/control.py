@@ -8,6 +8,7 @@ from typing import Any
 
 from dp3.engine.batching import Item, Outcome
 from dp3.engine.hooking import TaskHooks
+from dp3.engine.updater.creation import ACTION as CREATION_ACTION
 from dp3.hooks.kinds import HookKind
 from dp3.hooks.table import Hook, HookTable
 from dp3.log.port import Entry, Lane
@@ -28,6 +29,9 @@ _RUNS_AGAIN: dict[str, str] = {
 
 CONTROL_STREAM = 2
 """The outbox stream of tasks that control messages lead to; its keys are the ids of the messages."""
+
+LONG = frozenset((CREATION_ACTION,))
+"""What others do, in slices."""
 
 logger = logging.getLogger(__name__)
 
@@ -62,11 +66,11 @@ class ControlHandler:
         self._seen: int | None = None
 
     def next(self) -> ControlMessage | None:
-        """The oldest message that is not done, or None if there is none."""
+        """The oldest message that is not done and does not take long, or None if there is none."""
         version = self._store.version()
         if version == self._seen:
             return None
-        pending = self._store.pending_control(self._worker)
+        pending = [one for one in self._store.pending_control(self._worker) if one.action not in LONG]
         if not pending:
             self._seen = version
             return None

@@ -18,6 +18,7 @@ from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.pacing import Nap, Pace
 from dp3.engine.plans import TypePlan
 from dp3.engine.schema.outdated import OutdatedPoints
+from dp3.engine.snapshots.cleaning import SnapshotCleaning
 from dp3.engine.snapshots.phases import SnapshotWork
 from dp3.engine.statistics import Statistics
 from dp3.engine.unpacking import unpack
@@ -57,6 +58,7 @@ class WorkerParts:
     outbox: OutboxDrainer
     control: ControlHandler
     snapshots: SnapshotWork
+    cleaning: SnapshotCleaning
     updates: UpdateWork
     batch_limit_s: float
     statistics: Statistics = field(default_factory=Statistics)
@@ -100,6 +102,7 @@ class Worker:
         self._process(reading)
         self._do_snapshots(patient=False)
         self._do_updates(patient=False)
+        self._parts.cleaning.step(patient=False)
         self._batches += 1
         if self._batches % GARBAGE_EVERY == 0:
             self._collect_garbage()
@@ -218,7 +221,7 @@ class Worker:
 
     def _do_small_work(self) -> bool:
         """What has time until nothing else is to be done."""
-        if self._collect_garbage():
+        if self._collect_garbage() or self._parts.cleaning.step(patient=True):
             return True
         if (drained := self._parts.outbox.take_drained()) is not None:
             self._commit(Batch(outbox_drained=drained))

@@ -6,12 +6,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from dp3.http.answers import Json, invalid_value, refused
+from dp3.http.answers import Json, invalid, invalid_value, refused
 from dp3.http.schemas import INVALID, ActionResults, ActionSent, Detail
 from dp3.http.services import Services
 from dp3.model.errors import did_you_mean
+from dp3.store.snapshots import Phase
 
 FIRST_WORKER = 0
+
+PROGRESS = "progress"
+"""The key under which is told how far something is that is not through."""
 
 MAX_MESSAGES = 1_000
 """Ids of messages that can be asked for at once: one for each worker."""
@@ -20,6 +24,7 @@ FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"model": Detail, "descriptio
 UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Detail, "description": "No such request"}}
 
 Sent = Annotated[str, Path(pattern=r"^\d{1,18}(-\d{1,18})*$", description="The `id` of an answer.")]
+Etype = Annotated[str | None, Query(description="Whose creation hooks are called.")]
 Module = Annotated[str | None, Query(description="Whose configuration is read again.")]
 
 
@@ -28,26 +33,33 @@ class Action(StrEnum):
 
     MAKE_SNAPSHOTS = "make_snapshots"
     REFRESH_MODULE_CONFIG = "refresh_module_config"
+    REFRESH_ON_ENTITY_CREATION = "refresh_on_entity_creation"
 
 
 def control_routes(services: Services) -> APIRouter:
     """`/control/{action}`; asking by GET is what existing clients do."""
     router = APIRouter(prefix="/control", responses=INVALID)
 
-    def send(action: Action, module: Module = None) -> Response:
+    def send(action: Action, module: Module = None, etype: Etype = None) -> Response:
         """Ask for a snapshot run (`make_snapshots`; one that is under way is not disturbed), or have all
-        workers read the configuration of a module again (`refresh_module_config`)."""
+        workers read the configuration of a module again (`refresh_module_config`) or call creation hooks for
+        all entities of a type (`refresh_on_entity_creation`)."""
         if action not in services.allowed_actions:
             raise refused(
                 403, f"Action '{action}' is not allowed; see allowed_actions in control.yml of the platform"
             )
         if action is Action.MAKE_SNAPSHOTS:
             return _sent(services, action, [FIRST_WORKER], {})
+        workers = range(services.worker_processes)
+        if action is Action.REFRESH_ON_ENTITY_CREATION:
+            _check_etype(services, etype)
+            return _sent(services, action, workers, {"etype": etype})
         _check_module(services, module)
-        return _sent(services, action, range(services.worker_processes), {"module": module})
+        return _sent(services, action, workers, {"module": module})
 
     def results(id: Sent) -> Response:
-        """What became of a request, for each worker; null while that has not got to it."""
+        """What became of a request, for each worker; null while that has not got to it, `progress` while it
+        is not through."""
         messages = list(map(int, id.split("-")))[:MAX_MESSAGES]
         done = services.store.control_result(messages)
         pending = {
@@ -57,8 +69,11 @@ def control_routes(services: Services) -> APIRouter:
         }
         if not all(message in done or message in pending for message in messages):
             raise refused(404, f"Request {id} doesn't exist; results are kept for 24 h")
-        found = [done.get(message) for message in messages]
-        return Json({"done": None not in found, "results": found})
+        found = {one.message: {PROGRESS: one.shown} for one in services.store.control_progress(messages)}
+        found |= {message: _with_status(services, result) for message, result in done.items()}
+        answer = [found.get(message) for message in messages]
+        through = all(one is not None and PROGRESS not in one for one in answer)
+        return Json({"done": through, "results": answer})
 
     router.get("/results/{id}", response_model=ActionResults, responses=UNKNOWN)(results)
     router.get("/{action}", response_model=ActionSent, responses=FORBIDDEN)(send)
@@ -66,10 +81,31 @@ def control_routes(services: Services) -> APIRouter:
     return router
 
 
+def _with_status(services: Services, result: dict[str, Any]) -> dict[str, Any]:
+    """The result of a message; one that has begun a snapshot run has the result of that."""
+    if "run" not in result:
+        return result
+    found = services.store.last_runs(1, before=result["run"] + 1)
+    if not found or found[0].id != result["run"]:  # old snapshots are removed
+        return result
+    if found[0].phase is not Phase.CLOSED:
+        return {PROGRESS: result | {"phase": found[0].phase.value}}
+    return result | {"status": found[0].status}
+
+
 def _check_module(services: Services, module: str | None) -> None:
     if module not in services.modules:
         near = did_you_mean(module or "", services.modules)
         raise invalid_value(("query", "module"), f"Module '{module}' is not in enabled_modules{near}")
+
+
+def _check_etype(services: Services, etype: str | None) -> None:
+    if etype is None:
+        missing = {"type": "missing", "loc": ["query", "etype"], "msg": "Field required", "input": None}
+        raise invalid([missing])
+    if etype not in services.model.entities:
+        near = did_you_mean(etype, services.model.entities)
+        raise invalid_value(("query", "etype"), f"Entity type '{etype}' doesn't exist{near}")
 
 
 def _sent(services: Services, action: Action, workers: Any, args: dict[str, Any]) -> Response:

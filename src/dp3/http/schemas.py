@@ -88,7 +88,8 @@ class ActionSent(BaseModel):
 
 
 class ActionResults(BaseModel):
-    """What became of a request: whether all workers are through, and what each says (null: not yet)."""
+    """What became of a request: whether all workers are through, and what each says (null: not yet;
+    `progress`: how far it is)."""
 
     done: bool
     results: list[dict[str, Any] | None]

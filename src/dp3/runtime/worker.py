@@ -23,6 +23,7 @@ from dp3.engine.hooking import TaskHooks
 from dp3.engine.measuring import SizeMeasurer
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
+from dp3.engine.snapshots.cleaning import CleaningSettings, SnapshotCleaning
 from dp3.engine.snapshots.plans import Limits
 from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
 from dp3.engine.statistics import Statistics
@@ -192,6 +193,11 @@ def _snapshot_settings(config: Configuration) -> SnapshotSettings:
     )
 
 
+def _cleaning_settings(config: Configuration) -> CleaningSettings:
+    settings = config.history_manager.snapshot_cleaning
+    return CleaningSettings(_cron(settings.schedule), settings.older_than // timedelta(microseconds=1))
+
+
 def _update_settings(config: Configuration) -> UpdateSettings:
     settings = config.updater
     cron, cleaning = settings.update_batch_cron, settings.cache_management_cron
@@ -260,6 +266,7 @@ def _parts(
             ModuleConfigs(config.path, modules).refresh,
         ),
         snapshots=snapshots,
+        cleaning=SnapshotCleaning(store, clock, seat.lease, _cleaning_settings(config)),
         updates=updates,
         batch_limit_s=limits.batch_s,
         statistics=seat.statistics,

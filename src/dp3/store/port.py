@@ -195,6 +195,14 @@ class ControlMessage(NamedTuple):
     result: dict[str, Any] | None
 
 
+class ControlProgress(NamedTuple):
+    """How far a worker is with a message that takes long: what the sender is told, and an opaque mark."""
+
+    message: int
+    shown: dict[str, Any]
+    mark: dict[str, Any]
+
+
 class Existing(NamedTuple):
     key: int
     created: int
@@ -319,6 +327,10 @@ class Store(Protocol):
         ...
 
     def pending_control(self, worker: int) -> list[ControlMessage]: ...
+
+    def control_progress(self, ids: Iterable[int]) -> list[ControlProgress]:
+        """How far workers are, or were in the end, with those messages that take long and were begun."""
+        ...
 
     def control_result(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
         """Results of those messages that are done."""

@@ -16,6 +16,7 @@ from dp3.model.wire import decode_value, encode_value
 from dp3.store.port import DeadLetter, HookSums, Lease, LinkRow, OutboxRow
 
 __all__ = [
+    "Cleaned",
     "Edge",
     "Encoded",
     "Hex",
@@ -174,6 +175,18 @@ class SnapshotBatch:
     hooks: list[HookSums] = field(default_factory=list)
 
 
+class Cleaned(NamedTuple):
+    """What was removed: runs, and rows of snapshots. `more`: there may be more to be removed."""
+
+    runs: int = 0
+    rows: int = 0
+    more: bool = False
+
+    def and_then(self, then: "Cleaned") -> "Cleaned":
+        """This and what was removed afterwards."""
+        return Cleaned(self.runs + then.runs, self.rows + then.rows, then.more)
+
+
 class SnapshotStore(Protocol):
     """Runs, rows, links and the index; implemented by the same object as `Store`."""
 
@@ -223,6 +236,21 @@ class SnapshotStore(Protocol):
         """Apply a slice. The same slice again changes nothing but counters and dead letters: outbox rows need
         a `source` above those of earlier slices in their partition and lane. What belongs to deleted entities
         is left out. Raises `LeaseLost`, `StoreFull`."""
+        ...
+
+    # -- cleaning ------------------------------------------------------------------------------------
+    def raise_snapshot_horizon(self, lease: Lease, before: int) -> None:
+        """Runs before the moment `before` (µs) are to go; not the newest complete one and those after it. The
+        horizon never goes back. Raises `LeaseLost`, `StoreFull`."""
+        ...
+
+    def snapshot_horizon(self) -> int | None:
+        """The time (µs) of the oldest run that is kept, None if none is to go."""
+        ...
+
+    def clean_snapshots(self, lease: Lease, max_rows: int) -> Cleaned:
+        """Remove runs before the horizon and up to `max_rows` rows of own entities that no later run shows.
+        From the horizon on, series stay as they are. Raises `LeaseLost`, `StoreFull`."""
         ...
 
     # -- what is to be done --------------------------------------------------------------------------

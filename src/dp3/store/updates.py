@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from dp3.store.port import DeadLetter, HookSums, Lease
+from dp3.store.port import ControlProgress, DeadLetter, HookSums, Lease
 
 
 class UpdateGroup(NamedTuple):
@@ -67,7 +67,8 @@ class UpdateBatch:
     """A slice of a worker's work for a group. `rows` replace what was known of their partitions; `visited`
     and `missed` of `cycles` are added to what is known of them. `tasks` are `encode_tasks` of what hooks
     returned; they go to the outbox in stream `stream` of the worker, with keys that grow with the clock and
-    are above all that the state remembers of that stream."""
+    are above all that the state remembers of that stream. `control`: how far the message is that asked for
+    this work, if one did."""
 
     group: UpdateGroup
     stream: int
@@ -77,6 +78,7 @@ class UpdateBatch:
     dead_letters: Sequence[DeadLetter] = ()
     counters: dict[str, int] = field(default_factory=dict)
     hooks: list[HookSums] = field(default_factory=list)
+    control: ControlProgress | None = None
 
 
 class UpdateStore(Protocol):

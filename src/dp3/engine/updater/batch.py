@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dp3.clock import Clock, to_datetime
-from dp3.common.utils import batched
 from dp3.engine.snapshots.calling import HookCaller
 from dp3.engine.snapshots.crew import Crew
 from dp3.engine.snapshots.recording import Effects
@@ -25,27 +24,18 @@ from dp3.engine.updater.cycle import (
 from dp3.engine.updater.groups import HookGroup
 from dp3.engine.updater.paging import PageSize
 from dp3.engine.updater.reading import Page, PageReader, State
+from dp3.engine.updater.slices import Slices
 from dp3.engine.updater.visiting import Visitor
 from dp3.hooks.outcome import HookError
 from dp3.hooks.pool import DaemonPool
-from dp3.model.wire import encode_tasks
-from dp3.store.port import DeadLetter, Lease, StoreFull
+from dp3.store.port import Lease
 from dp3.store.updates import UpdateBatch, UpdateCycle, UpdateProgress
 
 UPDATE_STREAM = 4
 """The outbox stream of tasks that periodic hooks return."""
 
-MOST_LETTERS = 100
-"""Dead letters of one hook that are kept of one batch; more are only counted."""
-
-MOST_TASKS = 1_000
-"""Tasks in one row of the outbox."""
-
 CAREFUL_TRIES = 3
 """After so many starts at one place a worker goes on entity by entity."""
-
-RETRY_US = 1_000_000
-"""Time between attempts to write while the disk is full."""
 
 T = TypeVar("T")
 
@@ -79,7 +69,7 @@ class GroupBatch:
         self._visitor = Visitor(group, parts.caller)
         self._crew = Crew(DaemonPool(parts.threads, "updates"), parts.threads)
         self._size = PageSize()
-        self._letters: Counter[str] = Counter()
+        self._slices = Slices(parts.state, parts.clock, parts.lease)
 
     def is_open(self) -> bool:
         """Whether a batch was begun and not finished, by whichever process."""
@@ -95,7 +85,7 @@ class GroupBatch:
     def steps(self, tick: int) -> Wait:
         """Begin the batch that is due at `tick` (µs) where none is under way, and visit all entities that are
         due."""
-        self._letters.clear()
+        self._slices.begin()
         rows = yield from self._read(self._parts.state.update_progress, self._group.id)
         yield from self._begin(rows, tick)
         yield from self._visit([row for row in self._own(rows) if row.open], self._size)
@@ -189,32 +179,15 @@ class GroupBatch:
         visited: Counter[int] | None = None,
         missed: int = 0,
     ) -> Wait:
-        """Commit where the batch is, with what hooks did; waits for room as long as the disk is full, so that
-        they are not called again for that."""
-        effects, visited = effects or Effects(), visited or Counter()
+        """Commit where the batch is, with what hooks did."""
         batch = UpdateBatch(
             group=self._group.id,
             stream=UPDATE_STREAM,
             rows=rows,
-            cycles=self._cycles(rows, visited, missed),
-            tasks=[encode_tasks(part) for part in batched(effects.tasks, MOST_TASKS)],
-            dead_letters=self._kept(effects.letters),
-            counters={name: n for name, n in _counters(effects, missed).items() if n},
-            hooks=effects.hooks.rows(),
+            cycles=self._cycles(rows, visited or Counter(), missed),
+            counters={"update_batches_missed": missed} if missed else {},
         )
-        while not self._written(batch):
-            until = self._parts.clock.now_us() + RETRY_US
-            while self._parts.clock.now_us() < until:
-                yield Future()
-        yield None
-
-    def _written(self, batch: UpdateBatch) -> bool:
-        try:
-            self._parts.state.write_updates(self._parts.lease, batch)
-        except StoreFull as error:
-            logger.error("results of periodic hooks can not be written, waiting: %s", error)
-            return False
-        return True
+        yield from self._slices.commit(batch, effects or Effects())
 
     def _cycles(
         self, rows: Iterable[UpdateProgress], visited: Counter[int], missed: int
@@ -235,15 +208,3 @@ class GroupBatch:
             )
             for row in {row.begun: row for row in rows}.values()
         ]
-
-    def _kept(self, letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-        kept = []
-        for letter in letters:
-            self._letters[letter.hook] += 1
-            if self._letters[letter.hook] <= MOST_LETTERS:
-                kept.append(letter)
-        return kept
-
-
-def _counters(effects: Effects, missed: int) -> dict[str, int]:
-    return {"module_error": effects.errors, "update_batches_missed": missed}

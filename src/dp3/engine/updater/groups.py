@@ -53,6 +53,11 @@ def make_groups(
     ]
 
 
+def creation_group(model: ModelSpec, store: Store, etype: str, hooks: Iterable[Hook]) -> HookGroup:
+    """Creation hooks of a type, to be called for all of its entities once."""
+    return _group(model, store, "on_entity_creation", etype, timedelta(), hooks, 1)
+
+
 def _group(
     model: ModelSpec,
     store: Store,

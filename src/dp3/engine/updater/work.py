@@ -13,6 +13,7 @@ from dp3.engine.snapshots.calling import HookCaller
 from dp3.engine.snapshots.schedule import Ticks
 from dp3.engine.snapshots.waiting import Wait
 from dp3.engine.updater.batch import GroupBatch, UpdateParts
+from dp3.engine.updater.creation import CreationRefresh
 from dp3.engine.updater.groups import HookGroup, make_groups
 from dp3.engine.updater.reading import State
 from dp3.hooks.guard import Guard
@@ -43,33 +44,42 @@ class UpdateSettings:
 
 
 class UpdateWork:
-    """Periodic hooks as one worker sees them. All methods are called by the worker's thread.
+    """Periodic hooks, and creation hooks that are to be called again, as one worker sees them. All methods
+    are called by the worker's thread.
 
     Groups do not wait for each other; a group whose batch is under way leaves out those that come due.
     """
 
     def __init__(
-        self, parts: UpdateParts, groups: Iterable[HookGroup], ticks: Ticks, cleaning: Ticks, cycles: int
+        self,
+        parts: UpdateParts,
+        groups: Iterable[HookGroup],
+        creation: CreationRefresh,
+        ticks: Ticks,
+        cleaning: Ticks,
+        cycles: int,
     ) -> None:
         self._parts = parts
         self._batches = {group: GroupBatch(parts, group) for group in groups}
+        self._creation = creation
         self._ticks = ticks
         self._cleaning = cleaning
         self._cycles = cycles
-        self._jobs: dict[HookGroup, Wait] = {}
-        self._awaited: dict[HookGroup, Future[Any]] = {}
+        self._jobs: dict[HookGroup | CreationRefresh, Wait] = {}
+        self._awaited: dict[HookGroup | CreationRefresh, Future[Any]] = {}
         self._resumed = False
 
     def step(self, patient: bool) -> bool:
         """Work for at most a slice of time; returns whether there was anything to do. `patient`: some time
         may be spent on waiting for hooks."""
-        if not self._batches:
-            return False
-        self._begin()
+        if self._batches:
+            self._begin()
+        if self._creation not in self._jobs and (asked_for := self._creation.next()) is not None:
+            self._jobs[self._creation] = asked_for
         end = time.perf_counter() + SLICE_S
         worked = False
         while self._jobs and time.perf_counter() < end:
-            advanced = [self._advance(group) for group in list(self._jobs)]
+            advanced = [self._advance(job) for job in list(self._jobs)]
             if any(advanced):
                 worked = True
             elif patient:
@@ -110,7 +120,7 @@ class UpdateWork:
         except StoreFull as error:
             logger.error("old records of periodic hooks are not removed: %s", error)
 
-    def _advance(self, group: HookGroup) -> bool:
+    def _advance(self, group: HookGroup | CreationRefresh) -> bool:
         """Do a piece of a job; False if it waits for something."""
         try:
             awaited = next(self._jobs[group])
@@ -120,7 +130,7 @@ class UpdateWork:
         except LeaseLost:
             raise
         except Exception:
-            logger.exception("%s: the batch is interrupted, the next one goes on with it", group)
+            logger.exception("%s: the work is interrupted; it goes on later where it was", group)
             self._end(group)
             return True
         if awaited is None or awaited.done():
@@ -129,7 +139,7 @@ class UpdateWork:
         self._awaited[group] = awaited
         return False
 
-    def _end(self, group: HookGroup) -> None:
+    def _end(self, group: HookGroup | CreationRefresh) -> None:
         del self._jobs[group]
         self._awaited.pop(group, None)
 
@@ -158,6 +168,7 @@ def make_update_work(
     return UpdateWork(
         parts,
         make_groups(model, state, registrations, settings.batch_period),
+        CreationRefresh(parts, model, registrations),
         Ticks(settings.cron, now),
         Ticks(settings.cleaning, now),
         settings.cycles,

@@ -7,7 +7,7 @@ import apsw
 
 from dp3.clock import Clock
 from dp3.sqlite import load_statements
-from dp3.store.port import ControlFull, ControlMessage
+from dp3.store.port import ControlFull, ControlMessage, ControlProgress
 from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.json_columns import from_json, to_json
 
@@ -32,6 +32,7 @@ class Control:
         message = (worker, action, to_json(args), now)
         with self._writer.transaction() as connection:
             connection.execute(self._sql["forget_done"], (now - RESULTS_KEPT_US,))
+            connection.execute(self._sql["forget_progress"])
             pending = connection.execute(self._sql["pending_count"]).get
             if pending >= MAX_PENDING:
                 raise ControlFull(f"{pending} messages wait for the workers; do they run? Try again later")
@@ -53,3 +54,13 @@ class Control:
         with self._readers.state() as state:
             rows = state.executemany(self._sql["result"], [(id_,) for id_ in ids])
             return {id_: from_json(result) for id_, result in rows}
+
+    def progress(self, ids: Iterable[int]) -> list[ControlProgress]:
+        with self._readers.state() as state:
+            rows = state.executemany(self._sql["progress"], [(id_,) for id_ in ids])
+            return [ControlProgress(id_, from_json(shown), from_json(mark)) for id_, shown, mark in rows]
+
+    def note(self, connection: apsw.Connection, progress: ControlProgress) -> None:
+        """In the caller's transaction: how far a message is."""
+        values = (progress.message, to_json(progress.shown), to_json(progress.mark))
+        connection.execute(self._sql["note_progress"], values)

@@ -24,3 +24,15 @@ SELECT id, action, args FROM control WHERE worker = ? AND result IS NULL ORDER B
 -- name: result
 -- The result of a message that is done.
 SELECT id, result FROM control WHERE id = ? AND result IS NOT NULL;
+
+-- name: progress
+-- How far a message that takes long is.
+SELECT message, shown, mark FROM control_progress WHERE message = ?;
+
+-- name: note_progress
+-- The same, now.
+INSERT OR REPLACE INTO control_progress (message, shown, mark) VALUES (?, ?, ?);
+
+-- name: forget_progress
+-- That of messages that are forgotten.
+DELETE FROM control_progress WHERE message NOT IN (SELECT id FROM control);

@@ -20,6 +20,7 @@ STATEMENTS = (
     "remove_ttl",
     "remove_snapshots",
     "remove_missing",
+    "remove_last_seen",
     "remove_latest",
     "remove_keys",
     "remove_eid_key",

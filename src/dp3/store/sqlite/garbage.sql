@@ -30,6 +30,10 @@ WHERE entity = :entity AND run IN (SELECT run FROM snapshot WHERE entity = :enti
 DELETE FROM missing
 WHERE entity = :entity AND run IN (SELECT run FROM missing WHERE entity = :entity LIMIT :limit);
 
+-- name: remove_last_seen
+-- When an entity was seen last.
+DELETE FROM last_seen WHERE entity = :entity AND :limit > 0;
+
 -- name: remove_latest
 -- Which snapshot of an entity was the newest.
 DELETE FROM latest WHERE entity = :entity AND :limit > 0;

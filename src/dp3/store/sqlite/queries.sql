@@ -91,14 +91,16 @@ SELECT e.key, count(*) FROM current AS e NOT INDEXED WHERE e.path = {path} AND {
     WHERE latest.entity = e.entity)
 
 -- name: run_time
--- The time of the newest run that covers the entity, or of the run of its newest row if that is newer.
-(SELECT run.time FROM run WHERE run.id = max(
+-- The time of the newest run that covers the entity, or of the run of its newest row if that is newer. When
+-- the run is removed it is known, but for entities that were missing before that was noted.
+coalesce((SELECT run.time FROM run WHERE run.id = max(
     (SELECT latest.run FROM latest WHERE latest.entity = e.entity),
     coalesce((
         SELECT cut.run FROM cut
         WHERE cut.partition = e.entity >> 40
             AND NOT EXISTS (SELECT 1 FROM missing WHERE missing.entity = e.entity AND missing.run = cut.run)
-        ORDER BY cut.run DESC LIMIT 1), 0)))
+        ORDER BY cut.run DESC LIMIT 1), 0))),
+    (SELECT last_seen.time FROM last_seen WHERE last_seen.entity = e.entity), (SELECT min(run.time) FROM run))
 
 -- name: found
 -- What a question answers about an entity. (Joined to more tables, SQLite would prepare it anew each time.)

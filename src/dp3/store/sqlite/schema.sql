@@ -2,8 +2,8 @@
 -- Everything the state holds. Times are microseconds since the epoch, confidences units of 1e-9, `v` and
 -- `tasks` encoded as in the model; an entity's key is partition << 40 | running number.
 
--- Single numbers: `partitions` (never changes), `dead_letters` (how many are kept; see the triggers) and
--- `worker_processes` (when a lease was last taken).
+-- Single numbers: `partitions` (never changes), `dead_letters` (how many are kept; see the triggers),
+-- `worker_processes` (when a lease was last taken) and `snapshot_horizon` (the oldest run that is kept).
 CREATE TABLE number (
     name TEXT PRIMARY KEY,
     value INTEGER NOT NULL
@@ -412,6 +412,32 @@ CREATE TABLE outdated (
     offset INTEGER NOT NULL,
     PRIMARY KEY (etype, attr, v, lane)
 ) STRICT, WITHOUT ROWID;
+
+-- How far messages that take long are; `shown` and `mark` are JSON.
+CREATE TABLE control_progress (
+    message INTEGER PRIMARY KEY,
+    shown TEXT NOT NULL,
+    mark TEXT NOT NULL
+) STRICT;
+
+-- Entities whose rows before a run are not needed from that run on, because they have one of it.
+CREATE TABLE superseded (
+    partition INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    entity INTEGER NOT NULL,
+    PRIMARY KEY (partition, run, entity)
+) STRICT, WITHOUT ROWID;
+INSERT INTO superseded
+SELECT entity >> 40, run, entity FROM snapshot
+WHERE EXISTS (SELECT 1 FROM snapshot AS earlier WHERE earlier.entity = snapshot.entity AND earlier.run < snapshot.run);
+
+CREATE INDEX missing_by_run ON missing (entity >> 40, run);
+
+-- The time of the last run with a snapshot of an entity that was missing in a run: others may be removed.
+CREATE TABLE last_seen (
+    entity INTEGER PRIMARY KEY,
+    time INTEGER NOT NULL
+) STRICT;
 
 -- name: set_partitions
 -- Fix the number of partitions of a new state.

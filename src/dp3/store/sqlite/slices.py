@@ -9,7 +9,7 @@ import apsw
 import msgspec
 
 from dp3.sqlite import load_statements, run_for_rows
-from dp3.store.port import Lease, OutboxRow
+from dp3.store.port import ENTITY_SHIFT, Lease, OutboxRow
 from dp3.store.snapshots import SnapshotBatch
 from dp3.store.sqlite.connections import Writer
 from dp3.store.sqlite.counts import CountWriter
@@ -59,6 +59,8 @@ class SliceWriter:
         rows = sorted(row for row in batch.rows if row.entity in alive)
         first = {row.entity for row in rows if alive[row.entity]}
         run_for_rows(connection, self._sql["put_snapshots"], rows)
+        later = [(row.entity >> ENTITY_SHIFT, row.run, row.entity) for row in rows if row.entity not in first]
+        run_for_rows(connection, self._sql["add_superseded"], later)
         self._write_latest(connection, {row.entity: row.run for row in rows}, batch.due, alive)
         self._index.remove(connection, batch.keys_removed)
         self._index.remove_all(connection, batch.keys_renewed)
@@ -66,8 +68,14 @@ class SliceWriter:
         if len(alive) < len(touched):
             keys = [key for key in keys if key[-1] in alive]
         self._index.add(connection, keys, first)
-        missing = [(entity, batch.run) for entity in batch.missing if entity in alive]
-        run_for_rows(connection, self._sql["add_missing"], missing)
+        self._write_missing(connection, [entity for entity in batch.missing if entity in alive], batch.run)
+
+    def _write_missing(self, connection: apsw.Connection, entities: Sequence[int], run: int) -> None:
+        if entities:
+            wanted = msgspec.json.encode(entities).decode()
+            connection.execute(self._sql["note_last_seen"], (wanted,))
+            missing = [(entity, run) for entity in entities]
+            run_for_rows(connection, self._sql["add_missing"], missing)
 
     def _alive(self, connection: apsw.Connection, entities: Iterable[int]) -> dict[int, int]:
         """Entities that exist → whether they have no row yet."""
@@ -115,6 +123,7 @@ class SliceWriter:
             if etype not in keep:
                 some = connection.execute(self._sql["some_of_type"], (path, TYPE_CHUNK)).fetchall()
                 connection.executemany(self._sql["end_series"], some)
+                connection.executemany(self._sql["supersede_series"], some)
                 connection.executemany(self._sql["forget_latest"], some)
                 connection.executemany(self._sql["forget_keys"], some)
                 return True

@@ -11,6 +11,10 @@ LEFT JOIN latest ON latest.entity = entity.key;
 -- The values of entities from a run on.
 INSERT OR REPLACE INTO snapshot (entity, run, doc) VALUES {rows};
 
+-- name: add_superseded
+-- Rows of entities of a partition that are older than a run are not needed from that run on.
+INSERT INTO superseded (partition, run, entity) VALUES {rows} ON CONFLICT DO NOTHING;
+
 -- name: put_latest
 -- Which rows of entities are the newest.
 INSERT INTO latest (entity, run) VALUES {rows}
@@ -25,6 +29,19 @@ ON CONFLICT (entity) DO UPDATE SET due = excluded.due WHERE due IS NOT excluded.
 -- Both.
 INSERT INTO latest (entity, run, due) VALUES {rows}
 ON CONFLICT (entity) DO UPDATE SET run = max(excluded.run, coalesce(run, -1)), due = excluded.due;
+
+-- name: note_last_seen
+-- Which run saw entities (a JSON list) last that are missing now. If they were missing before it is known.
+INSERT INTO last_seen (entity, time)
+SELECT seen.entity, run.time
+FROM (
+    SELECT latest.entity, latest.run, coalesce((
+        SELECT cut.run FROM cut WHERE cut.partition = latest.entity >> 40 ORDER BY cut.run DESC LIMIT 1), 0) AS done
+    FROM json_each(?) AS wanted CROSS JOIN latest ON latest.entity = wanted.value) AS seen
+CROSS JOIN run ON run.id = max(seen.run, seen.done)
+WHERE seen.run > seen.done
+    OR NOT EXISTS (SELECT 1 FROM missing WHERE missing.entity = seen.entity AND missing.run = seen.done)
+ON CONFLICT (entity) DO UPDATE SET time = excluded.time;
 
 -- name: add_missing
 -- Entities have no snapshot in a run.
@@ -59,6 +76,11 @@ SELECT
     max(run + 1, (SELECT coalesce(max(id) FILTER (WHERE phase <> 'closed'), max(id) + 1) FROM run)),
     x''
 FROM latest WHERE entity = ? AND run IS NOT NULL;
+
+-- name: supersede_series
+-- The rows of an entity before its last one are not needed from that one on.
+INSERT INTO superseded (partition, run, entity)
+SELECT entity >> 40, max(run), entity FROM snapshot WHERE entity = ? GROUP BY entity ON CONFLICT DO NOTHING;
 
 -- name: forget_latest
 -- An entity has no newest row any more.

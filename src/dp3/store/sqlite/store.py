@@ -10,6 +10,7 @@ from dp3.store.models import AttrPage, Forget, Outdated, Removal, RemovalState, 
 from dp3.store.port import (
     Batch,
     ControlMessage,
+    ControlProgress,
     Existing,
     HookSums,
     Lease,
@@ -19,8 +20,20 @@ from dp3.store.port import (
     StoredDeadLetter,
 )
 from dp3.store.query import EVERYTHING, Found, Order, Where
-from dp3.store.snapshots import Edge, Encoded, Key, Node, Phase, Run, SnapshotBatch, StoredSnapshot, WorkerRun
+from dp3.store.snapshots import (
+    Cleaned,
+    Edge,
+    Encoded,
+    Key,
+    Node,
+    Phase,
+    Run,
+    SnapshotBatch,
+    StoredSnapshot,
+    WorkerRun,
+)
 from dp3.store.sqlite.batch import BatchWriter
+from dp3.store.sqlite.cleaning import Cleaning
 from dp3.store.sqlite.connections import DataVersion, Readers, Writer
 from dp3.store.sqlite.control import Control
 from dp3.store.sqlite.counts import CountWriter
@@ -85,7 +98,8 @@ class SqliteStore:
         self._runs = Runs(writer, readers, clock, self._graphs)
         self._slices = SliceWriter(writer, self._leases, self._runs, letters, counts)
         self._snapshots = Snapshots(readers, partitions)
-        self._updates = Updates(writer, readers, self._leases, letters, counts, clock)
+        self._cleaning = Cleaning(writer, readers, self._leases)
+        self._updates = Updates(writer, readers, self._leases, letters, counts, self._control, clock)
         self._telemetry = Telemetry(writer, readers, self._leases, clock, event_groups, path)
         self._links = Links(readers)
         self._queries = Queries(readers, query_limit_s)
@@ -177,6 +191,9 @@ class SqliteStore:
     def control_result(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
         return self._control.results(ids)
 
+    def control_progress(self, ids: Iterable[int]) -> list[ControlProgress]:
+        return self._control.progress(ids)
+
     def begin_run(self, time: int, fingerprint: str, workers: int) -> Run | None:
         return self._runs.begin(time, fingerprint, workers)
 
@@ -218,6 +235,16 @@ class SqliteStore:
 
     def remove_snapshots_of_types(self, keep: Sequence[int]) -> None:
         self._slices.remove_types(keep)
+
+    def raise_snapshot_horizon(self, lease: Lease, before: int) -> None:
+        self._cleaning.raise_horizon(lease, before)
+
+    def snapshot_horizon(self) -> int | None:
+        return self._cleaning.horizon()
+
+    def clean_snapshots(self, lease: Lease, max_rows: int) -> Cleaned:
+        self._writer.wait_for_room()
+        return self._cleaning.clean(lease, max_rows)
 
     def due_entities(self, lease: Lease, until: int, after: int, limit: int) -> list[int]:
         return self._snapshots.due_entities(lease, until, after, limit)

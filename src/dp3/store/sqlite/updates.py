@@ -9,6 +9,7 @@ from dp3.clock import Clock
 from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.port import Lease
 from dp3.store.sqlite.connections import Readers, Writer
+from dp3.store.sqlite.control import Control
 from dp3.store.sqlite.counts import CountWriter
 from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.letters import LetterWriter
@@ -27,6 +28,7 @@ class Updates:
         leases: Leases,
         letters: LetterWriter,
         counts: CountWriter,
+        control: Control,
         clock: Clock,
     ) -> None:
         self._writer = writer
@@ -34,6 +36,7 @@ class Updates:
         self._leases = leases
         self._letters = letters
         self._counts = counts
+        self._control = control
         self._clock = clock
         self._sql = load_statements("dp3.store.sqlite", "updates.sql")
 
@@ -52,6 +55,8 @@ class Updates:
             self._write_outbox(connection, lease, batch)
             self._letters.add(connection, batch.dead_letters)
             self._counts.write(connection, batch.counters, batch.hooks)
+            if batch.control is not None:
+                self._control.note(connection, batch.control)
 
     def _write_outbox(self, connection: apsw.Connection, lease: Lease, batch: UpdateBatch) -> None:
         now = self._clock.now_us()
