@@ -13,6 +13,8 @@ from dp3.engine.attempts import Attempts
 from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
 from dp3.engine.hooking import TaskHooks
+from dp3.engine.lifetimes.chores import ChoreWork
+from dp3.engine.lifetimes.work import make_lifetime_work
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
 from dp3.engine.profiles import ProfileReader, Span
@@ -185,6 +187,15 @@ class Engine:
             control=ControlHandler(self.store, index, table, hooks, snapshots.request, lambda name: {}),
             snapshots=snapshots,
             updates=updates,
+            lifetimes=make_lifetime_work(
+                state=self.store,
+                log=self.log,
+                clock=self.clock,
+                lease=lease,
+                plans=plans,
+                cron={"minute": "*/10"},
+            ),
+            chores=ChoreWork(self.store, self.log, entities),
             batch_limit_s=batch_s,
         )
         try:

@@ -13,14 +13,17 @@ from dp3.engine.batching import BatchBuilder, Damaged
 from dp3.engine.control import CONTROL_STREAM, ControlHandler
 from dp3.engine.cursor import Cursor, Reading
 from dp3.engine.entities import EntityIndex
+from dp3.engine.lifetimes.bounds import LaneBounds
+from dp3.engine.lifetimes.chores import ChoreWork
+from dp3.engine.lifetimes.work import LifetimeWork
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.pacing import Nap, Pace
 from dp3.engine.plans import TypePlan
 from dp3.engine.snapshots.phases import SnapshotWork
-from dp3.engine.unpacking import unpack
+from dp3.engine.unpacking import of_one_kind, unpack
 from dp3.engine.updater.work import UpdateWork
 from dp3.engine.waves import HookProcessor
-from dp3.log.port import Entry, Log
+from dp3.log.port import Entry, Lane, Log
 from dp3.store.port import Batch, Lease, Store, StoreFull
 
 GARBAGE_ROWS = 2_000
@@ -50,6 +53,8 @@ class WorkerParts:
     control: ControlHandler
     snapshots: SnapshotWork
     updates: UpdateWork
+    lifetimes: LifetimeWork
+    chores: ChoreWork
     batch_limit_s: float
 
 
@@ -64,6 +69,7 @@ class Worker:
         self._parts = parts
         self._stop = stop
         self._cursor = Cursor(parts.log, parts.store, parts.lease.index, parts.lease.worker_processes)
+        self._bounds = LaneBounds(parts.log)
         self._pace = Pace(parts.batch_limit_s)
         self._nap = Nap()
         self._garbage = True
@@ -80,16 +86,18 @@ class Worker:
 
     def step(self) -> bool:
         """Do one piece of work: one batch if there is any, else something smaller, and a slice each of the
-        snapshot run and the periodic updates under way. False: nothing to do."""
+        snapshot run, the periodic updates and the collection under way. False: nothing to do."""
         controlled = self._do_control()
         reading = self._read()
         if reading is None:
             busy = self._do_snapshots(patient=True)
             busy = self._do_updates(patient=not busy) or busy
+            busy = self._do_lifetimes() or busy
             return self._do_small_work() or busy or controlled
         self._process(reading)
         self._do_snapshots(patient=False)
         self._do_updates(patient=False)
+        self._do_lifetimes()
         self._batches += 1
         if self._batches % GARBAGE_EVERY == 0:
             self._collect_garbage()
@@ -105,7 +113,7 @@ class Worker:
         self._parts.snapshots.settle()
         started = time.perf_counter()
         parts = self._parts
-        builder = BatchBuilder(parts.plans, parts.entities, parts.clock.now_us())
+        builder = BatchBuilder(parts.plans, parts.entities, self._bounds, parts.clock.now_us())
         if parts.attempts.begin(reading.lane, reading.after, reading.last):
             entries = self._fill(builder, reading.entries)
         else:
@@ -123,7 +131,7 @@ class Worker:
     def _fill(self, builder: BatchBuilder, entries: list[Entry]) -> list[Entry]:
         """Put entries into the batch until its time is over; returns those that are in."""
         unpacked = unpack(entries, self._cursor)
-        items = unpacked.items
+        items = of_one_kind(unpacked.items)
         self._parts.entities.load(
             (plan.id, str(item.task.eid))
             for item in items
@@ -131,8 +139,10 @@ class Worker:
         )
         outcomes, done = self._parts.hooks.process(items)
         builder.add(items[:done], outcomes)
-        if done < len(items):
-            entries = [entry for entry in entries if entry.offset < items[done].entry.offset]
+        if builder.chores:
+            self._parts.chores.add(builder, self._cursor.offsets()[Lane.MAIN], self._commit)
+        if done < len(unpacked.items):
+            entries = [entry for entry in entries if entry.offset < unpacked.items[done].entry.offset]
         self._report(builder, unpacked.damaged, entries[-1].offset)
         return entries
 
@@ -195,6 +205,12 @@ class Worker:
 
     def _do_updates(self, patient: bool) -> bool:
         busy = self._parts.updates.step(patient)
+        if busy:
+            self._parts.outbox.wake()
+        return busy
+
+    def _do_lifetimes(self) -> bool:
+        busy = self._parts.lifetimes.step(self._cursor.offsets)
         if busy:
             self._parts.outbox.wake()
         return busy

@@ -20,6 +20,8 @@ from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
 from dp3.engine.heartbeat import Heartbeat
 from dp3.engine.hooking import TaskHooks
+from dp3.engine.lifetimes.chores import ChoreWork
+from dp3.engine.lifetimes.work import make_lifetime_work
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
 from dp3.engine.snapshots.plans import Limits
@@ -243,6 +245,15 @@ def _parts(
         ),
         snapshots=snapshots,
         updates=updates,
+        lifetimes=make_lifetime_work(
+            state=store,
+            log=seat.resources.log,
+            clock=clock,
+            lease=seat.lease,
+            plans=plans,
+            cron=_cron(config.garbage_collector.collection_rate),
+        ),
+        chores=ChoreWork(store, seat.resources.log, entities),
         batch_limit_s=limits.batch_s,
     )
 

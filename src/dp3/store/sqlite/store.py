@@ -5,13 +5,24 @@ from typing import Any
 
 from dp3.clock import Clock
 from dp3.sqlite import Checkpointer, FairLock
+from dp3.store.lifetimes import (
+    Collection,
+    CollectionSlice,
+    Due,
+    Grave,
+    Referrer,
+    SweepSlice,
+    WeakPage,
+)
 from dp3.store.port import (
     Batch,
     ControlMessage,
     Existing,
+    HistoryRow,
     Lease,
     LeaseState,
     PendingOutbox,
+    PlainRow,
     ProfileRows,
     StoredDeadLetter,
 )
@@ -25,6 +36,7 @@ from dp3.store.sqlite.garbage import Garbage
 from dp3.store.sqlite.graphs import Graphs
 from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.letters import DeadLetters, LetterWriter
+from dp3.store.sqlite.lifetimes import Lifetimes
 from dp3.store.sqlite.links import Links
 from dp3.store.sqlite.names import Names
 from dp3.store.sqlite.progress import Progress
@@ -37,7 +49,8 @@ from dp3.store.updates import NamedCycle, UpdateBatch, UpdateGroup, UpdateProgre
 
 
 class SqliteStore:
-    """See `Store`, `SnapshotStore`, `SnapshotQueries` and `UpdateStore` for what each method promises.
+    """See `Store`, `SnapshotStore`, `SnapshotQueries`, `UpdateStore` and `LifetimeStore` for what each method
+    promises.
 
     Made by `open_store`."""
 
@@ -74,6 +87,7 @@ class SqliteStore:
         self._slices = SliceWriter(writer, self._leases, self._runs, letters)
         self._snapshots = Snapshots(readers, partitions)
         self._updates = Updates(writer, readers, self._leases, letters, clock)
+        self._lifetimes = Lifetimes(writer, readers, self._leases, clock)
         self._links = Links(readers)
         self._queries = Queries(readers, query_limit_s)
         self._closed = False
@@ -259,6 +273,45 @@ class SqliteStore:
 
     def forget_update_cycles(self, lease: Lease, keep: int) -> None:
         self._updates.forget_cycles(lease, keep)
+
+    def open_collection(self, worker: int) -> Collection | None:
+        return self._lifetimes.open_collection(worker)
+
+    def collections(self, limit: int) -> list[Collection]:
+        return self._lifetimes.collections(limit)
+
+    def due_tokens(self, partition: int, moment: int, limit: int) -> list[Due]:
+        return self._lifetimes.due_tokens(partition, moment, limit)
+
+    def weak_entities(self, etypes: Sequence[int], after: int, end: int, moment: int, limit: int) -> WeakPage:
+        return self._lifetimes.weak_entities(etypes, after, end, moment, limit)
+
+    def write_collection(self, lease: Lease, slice_: CollectionSlice, stream: int) -> None:
+        self._lifetimes.write_collection(lease, slice_, stream)
+
+    def expired(self, wanted: Sequence[tuple[int, int]]) -> set[int]:
+        return self._lifetimes.those_of("expired", wanted)
+
+    def unreferenced(self, wanted: Sequence[tuple[int, int]]) -> set[int]:
+        return self._lifetimes.those_of("unreferenced", wanted)
+
+    def plain_value(self, entity: int, attr: int) -> PlainRow | None:
+        return self._lifetimes.plain_value(entity, attr)
+
+    def history_page(self, entity: int, attr: int, after: int, limit: int) -> list[HistoryRow]:
+        return self._lifetimes.history_page(entity, attr, after, limit)
+
+    def graves(self, lease: Lease, limit: int) -> list[Grave]:
+        return self._lifetimes.graves(lease, limit)
+
+    def referrers(self, grave: Grave, limit: int) -> list[Referrer]:
+        return self._lifetimes.referrers(grave, limit)
+
+    def write_sweep(self, lease: Lease, slice_: SweepSlice, stream: int) -> None:
+        self._lifetimes.write_sweep(lease, slice_, stream)
+
+    def forget_tombstones(self, lease: Lease, derived: int, limit: int) -> int:
+        return self._lifetimes.forget_tombstones(lease, derived, limit)
 
     def find(
         self,

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import apsw
 import msgspec
 
 from dp3.clock import Clock
@@ -11,6 +10,7 @@ from dp3.store.port import Lease
 from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.letters import LetterWriter
+from dp3.store.sqlite.streams import StreamWriter
 from dp3.store.updates import NamedCycle, UpdateBatch, UpdateCycle, UpdateGroup, UpdateProgress
 
 _identities = msgspec.json.Decoder(list[tuple[int, str]]).decode
@@ -26,7 +26,7 @@ class Updates:
         self._readers = readers
         self._leases = leases
         self._letters = letters
-        self._clock = clock
+        self._streams = StreamWriter(clock)
         self._sql = load_statements("dp3.store.sqlite", "updates.sql")
 
     def progress(self, group: UpdateGroup) -> dict[int, UpdateProgress]:
@@ -41,16 +41,10 @@ class Updates:
             run_for_rows(connection, self._sql["put_progress"], [(*batch.group, *row) for row in batch.rows])
             cycles = ((*cycle.group, *cycle[1:]) for cycle in batch.cycles)
             connection.executemany(self._sql["add_to_cycle"], cycles)
-            self._write_outbox(connection, lease, batch)
+            for tasks in batch.tasks:
+                self._streams.add(connection, lease, batch.stream, tasks)
             self._letters.add(connection, batch.dead_letters)
             connection.executemany(self._sql["count"], batch.counters.items())
-
-    def _write_outbox(self, connection: apsw.Connection, lease: Lease, batch: UpdateBatch) -> None:
-        now = self._clock.now_us()
-        producer = (lease.index, batch.stream)
-        for tasks in batch.tasks:
-            key = connection.execute(self._sql["next_outbox_key"], (*producer, now)).get
-            connection.execute(self._sql["add_outbox"], (*producer, key, now, tasks))
 
     def count_between(self, etype: int, after: int, end: int) -> int:
         with self._readers.state() as state:
