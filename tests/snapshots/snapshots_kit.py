@@ -142,7 +142,7 @@ class Application:
 
     def process(self) -> None:
         """Let the workers do everything that waits, and what they leave in the log for each other."""
-        while any([worker.step() for worker in self._workers]) or self.drain():
+        while any(worker.step() for worker in self._workers) or self.drain():
             pass
 
     def take_in(self) -> None:
