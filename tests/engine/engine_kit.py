@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from dp3.clock import FakeClock, to_us
@@ -142,6 +143,7 @@ class Engine:
         batch_s: float = 10.0,
         generations: int = 16,
         batch_minutes: int = 5,
+        collection: Mapping[str, Any] = MappingProxyType({"minute": "*/10"}),
     ) -> Iterator["Driven"]:
         """A worker that holds its lease while the block runs."""
         registrar = CallbackRegistrar(model)
@@ -193,7 +195,7 @@ class Engine:
                 clock=self.clock,
                 lease=lease,
                 plans=plans,
-                cron={"minute": "*/10"},
+                cron=collection,
             ),
             chores=ChoreWork(self.store, self.log, entities),
             batch_limit_s=batch_s,

@@ -158,7 +158,7 @@ class BatchBuilder:
             self._created[key] = NewEntity(key, *identity, item.entry.append_time)
             self._tokens.created(plan.life, key, item.entry.append_time)
         if task.ttl_tokens:
-            self._tokens.extend(plan.life, key, task.ttl_tokens)
+            self._tokens.extend(key, task.ttl_tokens)
         self._apply_points(item, plan, key)
         if plan.life.keeps:
             self._tokens.kept_by(plan, key, item.entry.append_time, task.points)

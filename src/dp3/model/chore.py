@@ -4,7 +4,8 @@ import msgspec
 
 
 class Collect(msgspec.Struct, array_like=True, frozen=True, tag="collect"):
-    """Delete the entity if its lifetime was over at `moment` (µs) and it has existed since before."""
+    """Delete the entity if it has existed since `moment` (µs) and, unless it is weak, all its tokens were
+    over then."""
 
     moment: int
 

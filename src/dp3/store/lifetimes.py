@@ -14,8 +14,8 @@ NOT_BEFORE_NEXT = 1 << 62
 
 
 class Collection(NamedTuple):
-    """What a worker (of `workers`) did in the collection of the moment `begun`. `phase` is `ttl`, `weak` or
-    `done`; the entity with the key `after` was the last one looked at in it. Counts: entities `looked` at;
+    """What a worker (of `workers`) did in the collection that it began at `begun`. `phase` is `ttl`, `weak`
+    or `done`; the entity with the key `after` was the last one looked at in it. Counts: entities `looked` at;
     those found `expired` and `unreferenced`, which are deleted next; single `tokens` removed."""
 
     worker: int
@@ -108,8 +108,8 @@ class LifetimeStore(Protocol):
     """Implemented by the same object as `Store`."""
 
     # -- collections ---------------------------------------------------------------------------------
-    def open_collection(self, worker: int) -> Collection | None:
-        """The latest collection of a worker if it is not done."""
+    def last_collection(self, worker: int) -> Collection | None:
+        """The latest collection of a worker, under way or done."""
         ...
 
     def collections(self, limit: int) -> list[Collection]:
@@ -136,9 +136,8 @@ class LifetimeStore(Protocol):
         created until then."""
         ...
 
-    def unreferenced(self, wanted: Sequence[tuple[int, int]]) -> set[int]:
-        """Those of the (entity, moment) that no link refers to that holds after the moment, and that were
-        created until then."""
+    def created_until(self, wanted: Sequence[tuple[int, int]]) -> set[int]:
+        """Those of the (entity, moment) that exist and were created until the moment."""
         ...
 
     def plain_value(self, entity: int, attr: int) -> PlainRow | None:

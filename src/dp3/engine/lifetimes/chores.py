@@ -60,14 +60,15 @@ class ChoreWork:
                 self._unlink_history(key, attr, stones, link, builder.batch, commit)
 
     def _collect(self, jobs: Sequence[Job], builder: BatchBuilder, unread: int | None) -> None:
-        """Delete those whose life is over still. What is `unread` (append time), though it may be older than
-        the chore, makes them anew; so links to them that are as new stay."""
+        """Delete those whose life is over still. That nothing referred to weak ones was found for good: who
+        reads this again must come to the same. What is `unread` (append time) will make them anew, though it
+        may be older than the chore; so links to them that are as new stay."""
         ttl, weak = (
             [(key, _moment(item)) for item, plan, key in jobs if plan.life.lifetime is lifetime]
             for lifetime in (Lifetime.TTL, Lifetime.WEAK)
         )
         over = self._state.expired(ttl) if ttl else set()
-        over |= self._state.unreferenced(weak) if weak else set()
+        over |= self._state.created_until(weak) if weak else set()
         for item, plan, key in jobs:
             if key in over:
                 over.remove(key)

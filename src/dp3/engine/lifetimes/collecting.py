@@ -11,7 +11,7 @@ from dp3.engine.plans import Lifetime, TypePlan
 from dp3.log.port import Lane, Log
 from dp3.model.chore import Collect
 from dp3.model.wire import WireTask, encode_tasks
-from dp3.store.lifetimes import NOT_BEFORE_NEXT, Candidate, Collection, CollectionSlice
+from dp3.store.lifetimes import Candidate, Collection, CollectionSlice
 from dp3.store.port import ENTITY_SHIFT, Lease
 
 DUE = 500
@@ -19,6 +19,9 @@ DUE = 500
 
 WEAK_PAGE = 2_000
 """Entities passed in one slice in search of weak ones."""
+
+LATER_US = 7 * 24 * 3600 * 1_000_000
+"""When to look again at tokens that do not matter to the entity type: its lifetime may become another."""
 
 TTL, WEAK, DONE = "ttl", "weak", "done"
 
@@ -37,8 +40,8 @@ class CollectorParts:
 
 
 class Collector:
-    """Finds own entities whose life is over and has the log say so: they are deleted when that is read, if it
-    is true then still. Nothing but what is due is looked at; weak entities all are.
+    """Finds own entities whose life is over and has the log say so: they are deleted when that is read,
+    unless they got other tokens meanwhile. Nothing but what is due is looked at; weak entities all are.
 
     A collection is a record in the state, so another process goes on where one ended. With another number of
     workers it is given up, the next one makes up for it.
@@ -48,20 +51,20 @@ class Collector:
         self._parts = parts
         self._types = {plan.id: plan for plan in parts.plans.values()}
         self._weak = [plan.id for plan in parts.plans.values() if plan.life.lifetime is Lifetime.WEAK]
-        self._record = parts.state.open_collection(parts.lease.index)
-        if self._record is not None and self._record.workers != parts.lease.worker_processes:
-            self._record = None
+        last = parts.state.last_collection(parts.lease.index)
+        resumable = last is not None and last.phase != DONE and last.workers == parts.lease.worker_processes
+        self._record = last if resumable else None
 
     @property
     def is_open(self) -> bool:
         return self._record is not None
 
-    def begin(self, tick: int) -> None:
-        """Begin the collection of a moment (µs), unless one is under way; its first slice is stored."""
+    def begin(self) -> None:
+        """Begin a collection, unless one is under way; the first slice will store that."""
         if self._record is None:
             lease = self._parts.lease
             now = self._parts.clock.now_us()
-            self._record = Collection(lease.index, tick, lease.worker_processes, now, TTL, -1)
+            self._record = Collection(lease.index, now, lease.worker_processes, now, TTL, -1)
 
     def step(self, offsets: Offsets) -> None:
         """Do one slice of the open collection. `offsets`: how far the worker is in each lane of the log."""
@@ -102,7 +105,7 @@ class Collector:
         for subject in due:
             plan = self._types.get(subject.etype)
             if plan is None or plan.life.lifetime is not Lifetime.TTL:
-                slice_.looks[subject.entity] = NOT_BEFORE_NEXT
+                slice_.looks[subject.entity] = moment + LATER_US
                 continue
             verdict = judge(subject.tokens, moment)
             slice_.looks[subject.entity] = verdict.look

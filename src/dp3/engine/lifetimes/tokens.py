@@ -18,12 +18,11 @@ class Tokens:
 
     def __init__(self) -> None:
         self._until: dict[tuple[int, str], int] = {}
-        self._mortal: set[int] = set()
 
     def created(self, life: LifePlan, entity: int, now: int) -> None:
         """An entity was made at `now` (µs)."""
         if life.lifetime is Lifetime.TTL:
-            self.extend(life, entity, {BASE: now + life.on_create})
+            self.extend(entity, {BASE: now + life.on_create})
 
     def kept_by(self, plan: TypePlan, entity: int, now: int, points: Iterable[WirePoint]) -> None:
         """Data-points keep their entity: plain ones from now on, others from their end on."""
@@ -35,23 +34,20 @@ class Tokens:
                 if start is not None:
                     until = max(until, start + keeps[attr])
         if until:
-            self.extend(plan.life, entity, {DATA: until})
+            self.extend(entity, {DATA: until})
 
-    def extend(self, life: LifePlan, entity: int, tokens: Mapping[str, int]) -> None:
-        """Give tokens; for entities whose life does not depend on them they are only kept."""
+    def extend(self, entity: int, tokens: Mapping[str, int]) -> None:
+        """Give tokens."""
         for name, until in tokens.items():
             known = self._until.get((entity, name), until)
             self._until[entity, name] = min(max(known, until), LAST_US)
-        if life.lifetime is Lifetime.TTL:
-            self._mortal.add(entity)
 
     def put_into(self, batch: Batch, gone: Set[int]) -> None:
         """What is to be stored, but nothing of entities that are `gone`."""
         for (entity, name), until in self._until.items():
             if entity not in gone:
                 batch.ttl.append((entity, name, until))
-                if entity in self._mortal:
-                    batch.looks[entity] = min(batch.looks.get(entity, until), until)
+                batch.looks[entity] = min(batch.looks.get(entity, until), until)
 
 
 class Verdict(NamedTuple):

@@ -40,9 +40,8 @@ class LifetimeWork:
         """Work for at most a slice of time; returns whether there was anything to do. `offsets` tells how far
         the worker is in each lane of the log."""
         now = self._clock.now_us()
-        tick = self._ticks.due(now)
-        if tick is not None:
-            self._collector.begin(tick)
+        if self._ticks.passed(now):
+            self._collector.begin()
         if now < self._not_before:
             return False
         try:
@@ -84,12 +83,14 @@ def make_lifetime_work(
     plans: Mapping[str, TypePlan],
     cron: Mapping[str, Any],
 ) -> LifetimeWork:
-    """What a worker does for lifetimes; `cron` are the arguments of a cron trigger for collections."""
+    """What a worker does for lifetimes; `cron` are the arguments of a cron trigger for collections. One that
+    was missed while nobody worked is made up for."""
+    last, now = state.last_collection(lease.index), clock.now_us()
     names = {plan.id: plan.etype for plan in plans.values()}
     return LifetimeWork(
         state,
         clock,
         Collector(CollectorParts(state, log, clock, lease, plans)),
         Sweeper(state, lease, names.get),
-        Ticks(cron, clock.now_us()),
+        Ticks(cron, now if last is None else last.begun + 1),
     )

@@ -42,9 +42,9 @@ class Lifetimes:
         self._sql = load_statements("dp3.store.sqlite", "lifetimes.sql")
 
     # -- collections -----------------------------------------------------------------------------------
-    def open_collection(self, worker: int) -> Collection | None:
+    def last_collection(self, worker: int) -> Collection | None:
         with self._readers.state() as state:
-            row = state.execute(self._sql["open_collection"], (worker,)).fetchone()
+            row = state.execute(self._sql["last_collection"], (worker,)).fetchone()
             return None if row is None else Collection._make(row)
 
     def collections(self, limit: int) -> list[Collection]:

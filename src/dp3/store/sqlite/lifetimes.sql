@@ -1,7 +1,7 @@
--- name: open_collection
--- The latest collection of a worker, if it is not done.
+-- name: last_collection
+-- The latest collection of a worker.
 SELECT worker, begun, workers, updated, phase, after, looked, expired, unreferenced, tokens
-FROM (SELECT * FROM collection WHERE worker = ? ORDER BY begun DESC LIMIT 1) WHERE phase <> 'done';
+FROM collection WHERE worker = ? ORDER BY begun DESC LIMIT 1;
 
 -- name: collections
 -- The latest collections of all workers.
@@ -70,15 +70,11 @@ WHERE entity.created <= wanted.value ->> 1
     AND EXISTS (SELECT 1 FROM ttl WHERE ttl.entity = entity.key)
     AND NOT EXISTS (SELECT 1 FROM ttl WHERE ttl.entity = entity.key AND until >= wanted.value ->> 1);
 
--- name: unreferenced
--- Those of some entities that nothing refers to after a moment, as one text.
-SELECT json_group_array(weak.key)
-FROM json_each(?) AS wanted CROSS JOIN entity AS weak ON weak.key = wanted.value ->> 0
-WHERE weak.created <= wanted.value ->> 1
-    AND NOT EXISTS (
-        SELECT 1 FROM node CROSS JOIN link INDEXED BY link_by_target ON link.target = node.id
-        CROSS JOIN entity AS source ON source.key = link.entity
-        WHERE node.etype = weak.etype AND node.eid = weak.eid AND link.until > wanted.value ->> 1);
+-- name: created_until
+-- Those of some entities that were created until a moment, as one text.
+SELECT json_group_array(entity.key)
+FROM json_each(?) AS wanted CROSS JOIN entity ON entity.key = wanted.value ->> 0
+WHERE entity.created <= wanted.value ->> 1;
 
 -- name: plain_value
 -- The value of a plain attribute.

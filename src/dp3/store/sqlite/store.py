@@ -274,8 +274,8 @@ class SqliteStore:
     def forget_update_cycles(self, lease: Lease, keep: int) -> None:
         self._updates.forget_cycles(lease, keep)
 
-    def open_collection(self, worker: int) -> Collection | None:
-        return self._lifetimes.open_collection(worker)
+    def last_collection(self, worker: int) -> Collection | None:
+        return self._lifetimes.last_collection(worker)
 
     def collections(self, limit: int) -> list[Collection]:
         return self._lifetimes.collections(limit)
@@ -292,8 +292,8 @@ class SqliteStore:
     def expired(self, wanted: Sequence[tuple[int, int]]) -> set[int]:
         return self._lifetimes.those_of("expired", wanted)
 
-    def unreferenced(self, wanted: Sequence[tuple[int, int]]) -> set[int]:
-        return self._lifetimes.those_of("unreferenced", wanted)
+    def created_until(self, wanted: Sequence[tuple[int, int]]) -> set[int]:
+        return self._lifetimes.those_of("created_until", wanted)
 
     def plain_value(self, entity: int, attr: int) -> PlainRow | None:
         return self._lifetimes.plain_value(entity, attr)
