@@ -59,7 +59,7 @@ class Lives:
         self.naive = NaiveLives()
         self.processes = 0
         self._stack = ExitStack()
-        self._workers: list[Driven] = []
+        self.workers: list[Driven] = []
         self._begun: dict[int, int] = {}
         self._next: dict[int, int] = {}
 
@@ -67,7 +67,7 @@ class Lives:
     def start(self, processes: int) -> None:
         self.processes = processes
         options: Any = {"processes": processes, "model": MODEL, "collection": COLLECTION}
-        self._workers = [
+        self.workers = [
             self._stack.enter_context(self.engine.worker(index=index, **options))
             for index in range(processes)
         ]
@@ -86,12 +86,12 @@ class Lives:
         busy = True
         while busy:
             self.work()
-            busy = any(worker.drain() for worker in self._workers)
+            busy = any(worker.drain() for worker in self.workers)
             self.engine.clock.advance(0.001)
 
     def work(self) -> None:
         """Let the workers do everything but bring tasks to the log."""
-        while any(worker.step() for worker in self._workers):
+        while any(worker.step() for worker in self.workers):
             pass
 
     # -- what happens ----------------------------------------------------------------------------------
@@ -102,16 +102,16 @@ class Lives:
     def put(self, ref: Ref, attr: str, value: Any, end: int = 0) -> None:
         """A data-point; `end` in hours from now is when its interval ends."""
         until = (self.now // HOUR + end) * HOUR + 7_000_000
-        moment = self._send(ref, points=[point(attr, value, until)])
+        moment = self.send(ref, points=[point(attr, value, until)])
         self.naive.put(ref, attr, value, until, moment)
 
     def token(self, ref: Ref, name: str, hours: int) -> None:
         until = self.now + hours * HOUR
-        self.naive.token(ref, name, until, self._send(ref, ttl_tokens={name: until}))
+        self.naive.token(ref, name, until, self.send(ref, ttl_tokens={name: until}))
 
     def delete(self, ref: Ref) -> None:
         self.settle()
-        self.naive.delete([ref], self._send(ref, delete=True))
+        self.naive.delete([ref], self.send(ref, delete=True))
         self.settle()
 
     def wait(self, hours: int, steps: int | None = None) -> None:
@@ -123,7 +123,7 @@ class Lives:
         self._collect()
         if steps is not None and remembered:
             for number in range(steps):
-                self._workers[number % self.processes].step()
+                self.workers[number % self.processes].step()
             self.end()
             self.start(self.processes)
         self.settle()
@@ -148,7 +148,7 @@ class Lives:
         self.start(self.processes)
         self.settle()
 
-    def _send(self, ref: Ref, points: list[WirePoint] | None = None, **more: Any) -> int:
+    def send(self, ref: Ref, points: list[WirePoint] | None = None, **more: Any) -> int:
         """Returns the append time."""
         offset = self.engine.send(WireTask(*ref, points or [], **more))
         moment = self.engine.log.append_time_after(0, offset - 1)
@@ -167,7 +167,7 @@ class Lives:
     def compare(self) -> None:
         """Everything is as the naive model says, and nothing is left to be done."""
         for ref in EVERYBODY:
-            assert self.shown(ref) == self._expected(ref), ref
+            assert self.shown(ref) == self.expected(ref), ref
         counted = {etype: n for etype, n in self.engine.store.entity_counts().items() if n}
         assert counted == Counter(etype for etype, _ in self.naive.lives)
         assert self.rows("tombstone") == 0
@@ -185,7 +185,7 @@ class Lives:
             "tokens": {name: until for name, until in rows.ttl.items() if until >= self.now},
         }
 
-    def _expected(self, ref: Ref) -> dict[str, Any] | None:
+    def expected(self, ref: Ref) -> dict[str, Any] | None:
         life = self.naive.lives.get(ref)
         if life is None:
             return None
