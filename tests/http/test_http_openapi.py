@@ -38,6 +38,7 @@ def test_every_route_is_described(shared_node: Node) -> None:
         "POST /v2/entity/{etype}/attr",
         "GET /health/live",
         "GET /health/ready",
+        "GET /telemetry/collections",
         "GET /telemetry/log",
         "GET /telemetry/metadata",
         "GET /telemetry/snapshot_summary",
