@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from dp3.clock import FakeClock, to_us
@@ -13,6 +14,8 @@ from dp3.engine.attempts import Attempts
 from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
 from dp3.engine.hooking import TaskHooks
+from dp3.engine.lifetimes.chores import ChoreWork
+from dp3.engine.lifetimes.work import make_lifetime_work
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
 from dp3.engine.profiles import ProfileReader, Span
@@ -141,6 +144,7 @@ class Engine:
         batch_s: float = 10.0,
         generations: int = 16,
         batch_minutes: int = 5,
+        collection: Mapping[str, Any] = MappingProxyType({"minute": "*/10"}),
     ) -> Iterator["Driven"]:
         """A worker that holds its lease while the block runs."""
         registrar = CallbackRegistrar(model)
@@ -187,6 +191,15 @@ class Engine:
             snapshots=snapshots,
             cleaning=SnapshotCleaning(self.store, self.clock, lease, CleaningSettings({"year": 2100}, 0)),
             updates=updates,
+            lifetimes=make_lifetime_work(
+                state=self.store,
+                log=self.log,
+                clock=self.clock,
+                lease=lease,
+                plans=plans,
+                cron=collection,
+            ),
+            chores=ChoreWork(self.store, self.log, entities),
             batch_limit_s=batch_s,
         )
         try:

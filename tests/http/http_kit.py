@@ -19,6 +19,8 @@ from dp3.engine.attempts import Attempts
 from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
 from dp3.engine.hooking import TaskHooks
+from dp3.engine.lifetimes.chores import ChoreWork
+from dp3.engine.lifetimes.work import make_lifetime_work
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
 from dp3.engine.profiles import ProfileReader
@@ -266,6 +268,15 @@ class Node:
             snapshots=snapshots,
             cleaning=SnapshotCleaning(self.store, self.clock, lease, CleaningSettings({"year": 2100}, 0)),
             updates=updates,
+            lifetimes=make_lifetime_work(
+                state=self.store,
+                log=self.log,
+                clock=self.clock,
+                lease=lease,
+                plans=plans,
+                cron={"year": 2100},
+            ),
+            chores=ChoreWork(self.store, self.log, entities),
             batch_limit_s=1.0,
         )
         try:

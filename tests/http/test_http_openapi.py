@@ -41,6 +41,7 @@ def test_every_route_is_described(shared_node: Node) -> None:
         "GET /telemetry/attribute_bson_sizes",
         "GET /telemetry/entities_per_attr",
         "GET /telemetry/event_counts",
+        "GET /telemetry/collections",
         "GET /telemetry/log",
         "GET /telemetry/metadata",
         "GET /telemetry/rabbitmq/queues",

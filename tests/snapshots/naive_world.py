@@ -1,6 +1,6 @@
 """What was accepted, as it is known: profiles of entities and what links them. No database."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ from dp3.model.attrspec import (
     AttrSpecType,
 )
 from dp3.model.spec import ModelSpec
-from dp3.model.wire import WirePoint, encode_value
+from dp3.model.wire import WirePoint, decode_value, encode_value
 
 Ref = tuple[str, str]
 """Entity type, entity id as text."""
@@ -67,6 +67,30 @@ class Profile:
             key = spec.id, (spec.relation_to, str(link["eid"]))
             self.links[key] = max(end, self.links.get(key, end))
 
+    def unlink(self, attrs: Container[str], target: Ref, now: int) -> None:
+        """Forget what leads to a target through links, by some attributes, that hold."""
+        for (attr, linked), end in self.links.items():
+            if attr in attrs and linked == target and end > now:
+                self.links[attr, linked] = now
+                seen = self.history.pop(attr, [])
+                if left := [one for one in seen if not _leads_to(decode_value(one.v), target)]:
+                    self.history[attr] = left
+                if attr in self.plain:
+                    self._unlink_plain(attr, target)
+
+    def _unlink_plain(self, attr: str, target: Ref) -> None:
+        value = self.plain[attr]
+        if isinstance(value, list):
+            left = [link for link in value if not _leads_to(link, target)]
+            if left:
+                self.plain[attr] = left
+                return
+        del self.plain[attr]
+
+
+def _leads_to(value: Any, target: Ref) -> bool:
+    return any(str(link["eid"]) == target[1] for link in links_in(value))
+
 
 @dataclass(slots=True)
 class World:
@@ -84,8 +108,11 @@ class World:
             if spec is not None and (point is last[point.attr] or not isinstance(spec, AttrSpecPlain)):
                 profile.put(spec, point, written)
 
-    def delete(self, ref: Ref) -> None:
-        self.profiles.pop(ref, None)
+    def delete(self, model: ModelSpec, ref: Ref, now: int) -> None:
+        """An entity is deleted by a task that was appended at a moment; links to it go with it."""
+        if self.profiles.pop(ref, None) is not None:
+            for (etype, _), profile in self.profiles.items():
+                profile.unlink([attr for of, attr in model.relations if of == etype], ref, now)
 
     def copy(self) -> "World":
         return deepcopy(self)

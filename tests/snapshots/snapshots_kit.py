@@ -166,8 +166,8 @@ class Application:
         return self._cluster.derived_after(before)
 
     def process(self) -> None:
-        """Let the workers do everything that waits."""
-        while any(worker.step() for worker in self._workers):
+        """Let the workers do everything that waits, and what they leave in the log for each other."""
+        while any(worker.step() for worker in self._workers) or self.drain():
             pass
 
     def take_in(self) -> None:

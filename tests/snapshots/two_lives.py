@@ -95,7 +95,7 @@ class TwoLives:
     def _take_derived(self) -> Counter[Told]:
         came: Counter[Told] = Counter()
         for entry in self.engine.drain():
-            for task in tasks_in(entry):
+            for task in (task for task in tasks_in(entry) if task.chore is None):
                 came[told(task)] += 1
                 self.naive.put(task.etype, task.eid, task.points, entry.append_time)
                 self.chronicle.told((task.etype, str(task.eid)), task.points)
@@ -104,7 +104,7 @@ class TwoLives:
     def _take_sent(self) -> None:
         for action, now in self._unprocessed:
             if isinstance(action, Delete):
-                self.naive.delete(action.etype, action.eid)
+                self.naive.delete(action.etype, action.eid, now)
                 self.chronicle.delete(_ref(action))
             else:
                 self.naive.put(action.etype, action.eid, action.points, now)

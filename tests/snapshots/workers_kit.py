@@ -16,6 +16,8 @@ from dp3.engine.attempts import Attempts
 from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
 from dp3.engine.hooking import TaskHooks
+from dp3.engine.lifetimes.chores import ChoreWork
+from dp3.engine.lifetimes.work import make_lifetime_work
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
 from dp3.engine.snapshots.cleaning import CleaningSettings, SnapshotCleaning
@@ -158,6 +160,10 @@ class OneWorker:
                 snapshots=self.snapshots,
                 cleaning=SnapshotCleaning(store, clock, self.lease, cleaning),
                 updates=updates,
+                lifetimes=make_lifetime_work(
+                    state=store, log=log, clock=clock, lease=self.lease, plans=plans, cron=NEVER
+                ),
+                chores=ChoreWork(store, log, entities),
                 batch_limit_s=1.0,
             ),
             threading.Event(),

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from dp3.engine.counting import HookTally, sums_by_source
 from dp3.engine.entities import EntityIndex
+from dp3.engine.lifetimes.bounds import LaneBounds
+from dp3.engine.lifetimes.tokens import Tokens
 from dp3.engine.links import observed_links, plain_links
 from dp3.engine.plans import Kind, TypePlan
 from dp3.log.port import Entry, Lane
@@ -20,6 +22,7 @@ from dp3.store.port import (
     OutboxRow,
     PlainRow,
     Refused,
+    Tombstone,
     history_key,
 )
 
@@ -57,15 +60,20 @@ _NO_HOOKS = Outcome()
 
 
 class BatchBuilder:
-    """Collects the effects of tasks, in log order, into one `Batch`."""
+    """Collects the effects of tasks, in log order, into one `Batch`; what are `chores` is only put aside."""
 
-    def __init__(self, plans: Mapping[str, TypePlan], entities: EntityIndex, now_us: int) -> None:
+    def __init__(
+        self, plans: Mapping[str, TypePlan], entities: EntityIndex, bounds: LaneBounds, now_us: int
+    ) -> None:
         self._plans = plans
         self._entities = entities
+        self._bounds = bounds
         self._now = now_us
         self.batch = Batch()
+        self.chores: list[tuple[Item, TypePlan]] = []
         self._plain: dict[tuple[int, int], PlainRow] = {}
         self._plain_links: dict[tuple[int, int], list[LinkRow]] = {}
+        self._tokens = Tokens()
         self._created: dict[int, NewEntity] = {}
         self._gone: set[int] = set()
         self._derived: dict[tuple[int, Lane, int], tuple[int, list[WireTask]]] = {}
@@ -77,8 +85,11 @@ class BatchBuilder:
     def add(self, items: Iterable[Item], outcomes: Mapping[int, Outcome]) -> None:
         """Apply tasks; `outcomes` has those of the tasks that hooks saw, by index of the item."""
         for index, item in enumerate(items):
-            self._tasks += 1
             plan = self._plans.get(item.task.etype)
+            if item.task.chore is not None:
+                self.chores += [] if plan is None else [(item, plan)]
+                continue
+            self._tasks += 1
             if plan is None:
                 self.reject(item, f"entity type {item.task.etype!r} is not in the model")
                 continue
@@ -146,14 +157,17 @@ class BatchBuilder:
         key = self._entities.key_of(identity)
         if task.delete:
             if key:
-                self._delete(identity, key)
+                self.delete(item, plan, key, item.entry.append_time)
             return
         if not key:
             key = self._entities.create(identity, item.partition)
             self._created[key] = NewEntity(key, *identity, item.entry.append_time)
+            self._tokens.created(plan.life, key, item.entry.append_time)
         if task.ttl_tokens:
-            self.batch.ttl.extend((key, token, expiry) for token, expiry in task.ttl_tokens.items())
+            self._tokens.extend(key, task.ttl_tokens)
         self._apply_points(item, plan, key)
+        if plan.life.keeps:
+            self._tokens.kept_by(plan, key, item.entry.append_time, task.points)
 
     def _apply_points(self, item: Item, plan: TypePlan, key: int) -> None:
         entry, task = item.entry, item.task
@@ -185,9 +199,14 @@ class BatchBuilder:
             f"attribute {task.etype}.{point.attr} is not in the model as it was sent",
         )
 
-    def _delete(self, identity: tuple[int, str], key: int) -> None:
+    def delete(self, item: Item, plan: TypePlan, key: int, at: int) -> None:
+        """Delete the entity that an item is about; links to it that were sent until `at` (µs) go with it."""
+        identity = (plan.id, str(item.task.eid))
         self._entities.delete(identity)
         self._gone.add(key)
+        if plan.is_target:
+            stone = Tombstone(*identity, item.partition, at, *self._bounds.until(at))
+            self.batch.tombstones.append(stone)
         if key in self._created:
             del self._created[key]
         else:
@@ -197,13 +216,13 @@ class BatchBuilder:
         """The batch, complete but for the positions."""
         batch, gone = self.batch, self._gone
         batch.created = list(self._created.values())
-        batch.plain = list(self._plain.values())
+        self._tokens.put_into(batch, gone)
+        batch.plain.extend(self._plain.values())
         batch.links.extend(chain.from_iterable(self._plain_links.values()))
         if gone:
             batch.links = [row for row in batch.links if row.source not in gone]
             batch.plain = [row for row in batch.plain if row.entity not in gone]
             batch.history = [row for row in batch.history if row.entity not in gone]
-            batch.ttl = [row for row in batch.ttl if row[0] not in gone]
         batch.outbox.extend(
             OutboxRow(partition, lane, source, after_us, encode_tasks(tasks))
             for (partition, lane, source), (after_us, tasks) in self._derived.items()

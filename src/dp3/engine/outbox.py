@@ -3,14 +3,19 @@
 import logging
 import threading
 from collections import defaultdict
+from collections.abc import Sequence
+from itertools import takewhile
 
 from dp3.log.port import Log, LogFull, OutboxSlice, Producer
 from dp3.model.partition import partition_of
 from dp3.model.wire import WireTask, decode_tasks, encode_tasks
-from dp3.store.port import Lease, OutboxRow, Store
+from dp3.store.port import Lease, OutboxRow, PendingOutbox, Store
 
 MAX_BYTES = 1 << 20
 RETRY_S = 1.0
+
+CHORE_STREAM = 5
+"""The outbox stream of chores. They go to the log in entries of their own."""
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +78,7 @@ class OutboxDrainer:
 
     def drain_some(self) -> bool:
         """Bring some rows to the log; False when there are none. Called by the thread."""
-        pending = self._store.pending_outbox(self._lease, self._drained, MAX_BYTES)
+        pending = _one_kind(self._store.pending_outbox(self._lease, self._drained, MAX_BYTES))
         if not pending:
             return False
         parts, number = [], 0
@@ -95,3 +100,12 @@ class OutboxDrainer:
             by_partition[partition_of(task.etype, task.eid, self._store.partitions)].append(task)
         slices = {partition: encode_tasks(tasks) for partition, tasks in by_partition.items()}
         return OutboxSlice(Producer(row.partition, row.lane), row.source, slices), number
+
+
+def _one_kind(pending: Sequence[PendingOutbox]) -> Sequence[PendingOutbox]:
+    """The first rows that may share an entry: one of chores, or all before the next of those.
+
+    A worker commits whole entries, and chores are heavier than data-points."""
+    if pending and pending[0].row.lane == CHORE_STREAM:
+        return pending[:1]
+    return list(takewhile(lambda each: each.row.lane != CHORE_STREAM, pending))

@@ -3,11 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
 from dp3.hooks.table import HookTable
-from dp3.model.attrspec import AttrSpecClassic, AttrSpecObservations, AttrType
+from dp3.model.attrspec import (
+    AttrSpecClassic,
+    AttrSpecObservations,
+    AttrSpecTimeseries,
+    AttrSpecType,
+    AttrType,
+)
+from dp3.model.entityspec import TimeToLiveLifetime
 from dp3.model.spec import ModelSpec
 from dp3.store.port import Store
 
@@ -35,20 +42,42 @@ class LinkPlan(NamedTuple):
     post: int = 0
 
 
+class Lifetime(StrEnum):
+    """What ends the life of entities, beside deletion by others."""
+
+    IMMORTAL = "immortal"
+    TTL = "ttl"
+    WEAK = "weak"
+
+
+@dataclass(frozen=True, slots=True)
+class LifePlan:
+    """How long entities of a type live: with tokens, for `on_create` µs, and as long as their data keeps
+    them: `keeps` has the µs of each attribute (by number) that does so."""
+
+    lifetime: Lifetime = Lifetime.IMMORTAL
+    on_create: int = 0
+    keeps: Mapping[int, int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class TypePlan:
     """One entity type: its number in the state, its attributes by name as (number, kind), whether any hook
-    wants to see its tasks, and which attributes (by number) are relations."""
+    wants to see its tasks, which attributes (by number) are relations, how long its entities live, and
+    whether any relation leads to them."""
 
     etype: str
     id: int
     attrs: dict[str, tuple[int, Kind]]
     hooked: bool
     links: Mapping[int, LinkPlan] = field(default_factory=dict)
+    life: LifePlan = LifePlan()
+    is_target: bool = False
 
 
 def make_plans(model: ModelSpec, store: Store, hooks: HookTable) -> dict[str, TypePlan]:
     """Plans of all entity types of the model, by type."""
+    targets = {spec.relation_to for spec in model.relations.values()}
     return {
         etype: TypePlan(
             etype=etype,
@@ -63,6 +92,8 @@ def make_plans(model: ModelSpec, store: Store, hooks: HookTable) -> dict[str, Ty
                 for (owner, name), spec in model.relations.items()
                 if owner == etype
             },
+            life=_life_plan(etype, model, store),
+            is_target=etype in targets,
         )
         for etype in model.entities
     }
@@ -71,5 +102,30 @@ def make_plans(model: ModelSpec, store: Store, hooks: HookTable) -> dict[str, Ty
 def _link_plan(spec: AttrSpecClassic, store: Store) -> LinkPlan:
     target = store.etype_id(spec.relation_to)
     if isinstance(spec, AttrSpecObservations):
-        return LinkPlan(target, spec.history_params.post_validity // timedelta(microseconds=1))
+        return LinkPlan(target, _us(spec.history_params.post_validity))
     return LinkPlan(target)
+
+
+def _life_plan(etype: str, model: ModelSpec, store: Store) -> LifePlan:
+    lifetime = model.entity(etype).lifetime
+    if not isinstance(lifetime, TimeToLiveLifetime):
+        return LifePlan(Lifetime(lifetime.type))
+    keeps = {
+        store.attr_id(etype, name): _us(_kept_for(spec, lifetime.mirror_data))
+        for name, spec in model.entity_attributes[etype].items()
+    }
+    return LifePlan(Lifetime.TTL, _us(lifetime.on_create), {attr: us for attr, us in keeps.items() if us})
+
+
+def _kept_for(spec: AttrSpecType, mirror_data: bool) -> timedelta:
+    """How long data of an attribute keeps its entity: as it says, or as long as the data itself is kept."""
+    longest = spec.ttl or timedelta(0)
+    if mirror_data and isinstance(spec, AttrSpecObservations):
+        return max(longest, spec.history_params.max_age or timedelta(0))
+    if mirror_data and isinstance(spec, AttrSpecTimeseries):
+        return max(longest, spec.timeseries_params.max_age or timedelta(0))
+    return longest
+
+
+def _us(duration: timedelta) -> int:
+    return duration // timedelta(microseconds=1)

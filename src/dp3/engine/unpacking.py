@@ -34,6 +34,16 @@ class Unpacked:
     damaged: list[Damaged] = field(default_factory=list)
 
 
+def of_one_kind(items: list[Item]) -> list[Item]:
+    """The items of the first entries, as far as all of them are chores or none is: what is to be done for a
+    chore depends on what was committed before."""
+    for index, item in enumerate(items):
+        if (item.task.chore is None) is not (items[0].task.chore is None):
+            begin = next(i for i in range(index, -1, -1) if i == 0 or items[i - 1].entry is not item.entry)
+            return items[:begin] or [each for each in items if each.entry is item.entry]
+    return items
+
+
 def unpack(entries: Sequence[Entry], cursor: Cursor) -> Unpacked:
     """The tasks of those slices that the worker owns. The owner of partition 0 reports damaged bodies."""
     unpacked = Unpacked()

@@ -68,7 +68,7 @@ class HookProcessor:
             if len(wave) >= enough and item.entry is not items[index - 1].entry:
                 return wave, index
             plan = self._plans.get(item.task.etype)
-            if plan is not None and plan.hooked:
+            if plan is not None and plan.hooked and item.task.chore is None:
                 wave.append((index, item, (plan.id, str(item.task.eid))))
         return wave, len(items)
 

@@ -10,10 +10,13 @@ from typing import Protocol
 
 from dp3.clock import Clock
 from dp3.engine.attempts import Attempts
-from dp3.engine.batching import BatchBuilder, Damaged
+from dp3.engine.batching import BatchBuilder, Damaged, Item
 from dp3.engine.control import CONTROL_STREAM, ControlHandler
 from dp3.engine.cursor import Cursor, Reading
 from dp3.engine.entities import EntityIndex
+from dp3.engine.lifetimes.bounds import LaneBounds
+from dp3.engine.lifetimes.chores import ChoreWork
+from dp3.engine.lifetimes.work import LifetimeWork
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.pacing import Nap, Pace
 from dp3.engine.plans import TypePlan
@@ -21,10 +24,10 @@ from dp3.engine.schema.outdated import OutdatedPoints
 from dp3.engine.snapshots.cleaning import SnapshotCleaning
 from dp3.engine.snapshots.phases import SnapshotWork
 from dp3.engine.statistics import Statistics
-from dp3.engine.unpacking import unpack
+from dp3.engine.unpacking import of_one_kind, unpack
 from dp3.engine.updater.work import UpdateWork
 from dp3.engine.waves import HookProcessor
-from dp3.log.port import Entry, Log
+from dp3.log.port import Entry, Lane, Log
 from dp3.store.models import ModelStore
 from dp3.store.port import Batch, Lease, Store, StoreFull
 
@@ -60,6 +63,8 @@ class WorkerParts:
     snapshots: SnapshotWork
     cleaning: SnapshotCleaning
     updates: UpdateWork
+    lifetimes: LifetimeWork
+    chores: ChoreWork
     batch_limit_s: float
     statistics: Statistics = field(default_factory=Statistics)
 
@@ -76,6 +81,7 @@ class Worker:
         self._stop = stop
         self._cursor = Cursor(parts.log, parts.store, parts.lease.index, parts.lease.worker_processes)
         self._outdated = OutdatedPoints(parts.store.outdated())
+        self._bounds = LaneBounds(parts.log)
         self._pace = Pace(parts.batch_limit_s)
         self._nap = Nap()
         self._garbage = True
@@ -92,17 +98,19 @@ class Worker:
 
     def step(self) -> bool:
         """Do one piece of work: one batch if there is any, else something smaller, and a slice each of the
-        snapshot run and the periodic updates under way. False: nothing to do."""
+        snapshot run, the periodic updates and the collection under way. False: nothing to do."""
         controlled = self._do_control()
         reading = self._read()
         if reading is None:
             busy = self._do_snapshots(patient=True)
             busy = self._do_updates(patient=not busy) or busy
+            busy = self._do_lifetimes() or busy
             return self._do_small_work() or busy or controlled
         self._process(reading)
         self._do_snapshots(patient=False)
         self._do_updates(patient=False)
         self._parts.cleaning.step(patient=False)
+        self._do_lifetimes()
         self._batches += 1
         if self._batches % GARBAGE_EVERY == 0:
             self._collect_garbage()
@@ -118,7 +126,7 @@ class Worker:
         self._parts.snapshots.settle()
         started = time.perf_counter()
         parts = self._parts
-        builder = BatchBuilder(parts.plans, parts.entities, parts.clock.now_us())
+        builder = BatchBuilder(parts.plans, parts.entities, self._bounds, parts.clock.now_us())
         if parts.attempts.begin(reading.lane, reading.after, reading.last):
             entries = self._fill(builder, reading.entries)
         else:
@@ -136,7 +144,10 @@ class Worker:
     def _fill(self, builder: BatchBuilder, entries: list[Entry]) -> list[Entry]:
         """Put entries into the batch until its time is over; returns those that are in."""
         unpacked = unpack(entries, self._cursor)
-        items, outdated = self._outdated.sort(unpacked.items)
+        kept = of_one_kind(unpacked.items)
+        if len(kept) < len(unpacked.items):
+            entries = _before(entries, unpacked.items[len(kept)])
+        items, outdated = self._outdated.sort(kept)
         misses = self._parts.entities.load(
             (plan.id, str(item.task.eid))
             for item in items
@@ -145,8 +156,10 @@ class Worker:
         self._parts.statistics.looked_up(len(items), misses)
         outcomes, done = self._parts.hooks.process(items)
         builder.add(items[:done], outcomes)
+        if builder.chores:
+            self._parts.chores.add(builder, self._cursor.offsets()[Lane.MAIN], self._commit)
         if done < len(items):
-            entries = [entry for entry in entries if entry.offset < items[done].entry.offset]
+            entries = _before(entries, items[done])
         for item, reason in outdated:
             if item.entry.offset <= entries[-1].offset:
                 builder.reject(item, reason, outdated=True)
@@ -219,6 +232,12 @@ class Worker:
             self._parts.outbox.wake()
         return busy
 
+    def _do_lifetimes(self) -> bool:
+        busy = self._parts.lifetimes.step(self._cursor.offsets)
+        if busy:
+            self._parts.outbox.wake()
+        return busy
+
     def _do_small_work(self) -> bool:
         """What has time until nothing else is to be done."""
         if self._collect_garbage() or self._parts.cleaning.step(patient=True):
@@ -235,3 +254,8 @@ class Worker:
                 logger.error("deleted rows can not be removed, waiting: %s", error)
                 self._stop.wait(FULL_DISK_WAIT_S)
         return self._garbage
+
+
+def _before(entries: Sequence[Entry], item: Item) -> list[Entry]:
+    """The entries before that of an item."""
+    return [entry for entry in entries if entry.offset < item.entry.offset]

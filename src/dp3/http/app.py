@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dp3.http.answers import Json, Refusal, refusal_response
+from dp3.http.collections import collection_routes
 from dp3.http.control import control_routes
 from dp3.http.datapoint_log import DatapointLog
 from dp3.http.datapoints import Datapoints
@@ -138,6 +139,7 @@ def _add_routes(
     app.include_router(telemetry_routes(services))
     app.include_router(measure_routes(services))
     app.include_router(update_routes(services))
+    app.include_router(collection_routes(services))
     app.include_router(health_routes(services))
     app.include_router(dead_letter_routes(services))
 

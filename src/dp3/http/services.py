@@ -11,6 +11,7 @@ from dp3.engine.backlog import Backlog
 from dp3.engine.profiles import ProfileReader
 from dp3.log.port import Log
 from dp3.model.spec import ModelSpec
+from dp3.store.lifetimes import LifetimeStore
 from dp3.store.port import Store
 from dp3.store.query import SnapshotQueries
 from dp3.store.snapshots import SnapshotStore
@@ -18,7 +19,7 @@ from dp3.store.telemetry import EventGroups, TelemetryStore
 from dp3.store.updates import UpdateStore
 
 
-class State(Store, SnapshotStore, SnapshotQueries, UpdateStore, TelemetryStore, Protocol):
+class State(Store, SnapshotStore, SnapshotQueries, UpdateStore, LifetimeStore, TelemetryStore, Protocol):
     """The state with all that readers ask: one object."""
 
 

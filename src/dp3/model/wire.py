@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from dp3.model.chore import Chore
+
 
 class WirePoint(msgspec.Struct, array_like=True, gc=False):
     """One data-point of a task; times in microseconds since the epoch, `c` in units of 10⁻⁹."""
@@ -28,6 +30,8 @@ class WireTask(msgspec.Struct, array_like=True, gc=False, omit_defaults=True):
 
     `first` numbers the task within its log entry: the running count of data-points before it (a task
     without data-points counts as one), so `first + i` identifies data-point `i` in the entry.
+
+    With a `chore` it is of the platform itself and has nothing else; all tasks of an entry have one or none.
     """
 
     etype: str
@@ -38,6 +42,7 @@ class WireTask(msgspec.Struct, array_like=True, gc=False, omit_defaults=True):
     ttl_tokens: dict[str, int] | None = None
     delete: bool = False
     tags: list[Any] = []
+    chore: Chore | None = None
 
     @property
     def width(self) -> int:

@@ -20,6 +20,8 @@ from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
 from dp3.engine.heartbeat import Heartbeat
 from dp3.engine.hooking import TaskHooks
+from dp3.engine.lifetimes.chores import ChoreWork
+from dp3.engine.lifetimes.work import make_lifetime_work
 from dp3.engine.measuring import SizeMeasurer
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
@@ -268,6 +270,15 @@ def _parts(
         snapshots=snapshots,
         cleaning=SnapshotCleaning(store, clock, seat.lease, _cleaning_settings(config)),
         updates=updates,
+        lifetimes=make_lifetime_work(
+            state=store,
+            log=seat.resources.log,
+            clock=clock,
+            lease=seat.lease,
+            plans=plans,
+            cron=_cron(config.garbage_collector.collection_rate),
+        ),
+        chores=ChoreWork(store, seat.resources.log, entities),
         batch_limit_s=limits.batch_s,
         statistics=seat.statistics,
     )

@@ -63,6 +63,28 @@ NO_TARGET = (0, "")
 """`target_etype` and `target_eid` of a plain relation that refers to nothing any more."""
 
 
+class Tombstone(NamedTuple):
+    """An entity was deleted at `at` (an append time), so links to it that are older have to go: those of
+    entries up to the offset `main` or `derived` of their lane. `partition` is that of the entity."""
+
+    etype: int
+    eid: str
+    partition: int
+    at: int
+    main: int
+    derived: int
+
+
+class EndedLink(NamedTuple):
+    """The link of `source` (entity key) through `attr` holds until `until` at most: its target is gone."""
+
+    source: int
+    attr: int
+    target_etype: int
+    target_eid: str
+    until: int
+
+
 class OutboxRow(NamedTuple):
     """Tasks produced by one source entry in one of its partitions. `source` is the entry's offset, `after_us`
     its append time, `tasks` `encode_tasks` of all of them (not yet split by target partition)."""
@@ -131,7 +153,11 @@ class SourceSums(NamedTuple):
 @dataclass(slots=True)
 class Batch:
     """Everything that one transaction changes, in the order of application: deleted entities, new
-    entities, then rows. `positions` maps lane to the offset that all partitions of this worker reached."""
+    entities, then rows. `positions` maps lane to the offset that all partitions of this worker reached.
+
+    `ttl` is (entity, token, until), at most one of each pair; `looks` entity → when to look whether tokens
+    are over, if not looked at before. `plain_removed` is (entity, attr); `history_removed` keys of history
+    rows; `swept` (etype, eid, at of a tombstone, offset in the derived lane after which nobody needs it)."""
 
     positions: dict[int, int] = field(default_factory=dict)
     deleted: list[int] = field(default_factory=list)
@@ -140,6 +166,12 @@ class Batch:
     history: list[HistoryRow] = field(default_factory=list)
     links: list[LinkRow] = field(default_factory=list)
     ttl: list[tuple[int, str, int]] = field(default_factory=list)
+    looks: dict[int, int] = field(default_factory=dict)
+    tombstones: list[Tombstone] = field(default_factory=list)
+    plain_removed: list[tuple[int, int]] = field(default_factory=list)
+    history_removed: list[int] = field(default_factory=list)
+    links_ended: list[EndedLink] = field(default_factory=list)
+    swept: list[tuple[int, str, int, int]] = field(default_factory=list)
     outbox: list[OutboxRow] = field(default_factory=list)
     outbox_drained: int | None = None
     dead_letters: list[DeadLetter] = field(default_factory=list)
@@ -344,3 +376,8 @@ def history_key(lane: int, offset: int, number: int) -> int:
 
     The lane comes first so that what a lane brought since some position is one range of keys."""
     return lane << 62 | offset << 24 | number
+
+
+def lane_of(key: int) -> int:
+    """The lane of a `history_key`."""
+    return key >> 62

@@ -47,7 +47,8 @@ class OutdatedPoints:
         task = item.task
         places = self._places.get(task.etype, {})
         if _is_before(item, b"", places.get("", {})):
-            found.outdated.append((item, REASON.format(task.etype)))
+            if task.chore is None:
+                found.outdated.append((item, REASON.format(task.etype)))
             return
         old: list[WirePoint] = []
         left: list[WirePoint] = []

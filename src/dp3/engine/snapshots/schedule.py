@@ -34,6 +34,13 @@ class Ticks:
         self._next = following
         return latest if now_us - latest <= LATE_US else None
 
+    def passed(self, now_us: int) -> bool:
+        """Whether a moment has come since the last call, however long ago."""
+        if now_us < self._next:
+            return False
+        self._next = self._after(now_us)
+        return True
+
     def _after(self, us: int) -> int:
         found = self._trigger.get_next_fire_time(None, to_datetime(us) + timedelta(microseconds=1))
         return _NEVER if found is None else to_us(found)

@@ -44,7 +44,10 @@ class BatchWriter:
     def _write_entities(self, connection: apsw.Connection, batch: Batch) -> None:
         if batch.deleted:
             self._links.note_deletions(connection, batch.deleted, self._clock.now_us())
-        connection.executemany(self._sql["delete_entity"], ((key,) for key in sorted(batch.deleted)))
+        deleted = [(key,) for key in sorted(batch.deleted)]
+        for statement in ("delete_entity", "forget_look", "forget_unreferenced"):
+            connection.executemany(self._sql[statement], deleted)
+        connection.executemany(self._sql["put_tombstone"], batch.tombstones)
         gone = set(batch.deleted)
         created = [entity for entity in batch.created if entity.key not in gone]
         created.sort(key=attrgetter("key"))
@@ -55,8 +58,17 @@ class BatchWriter:
         # values with the same `written` the later one in the batch stays.
         connection.executemany(self._sql["put_plain"], sorted(batch.plain, key=_ENTITY_AND_ATTR))
         connection.executemany(self._sql["put_history"], sorted(batch.history, key=_KEY))
-        connection.executemany(self._sql["put_ttl"], batch.ttl)
+        connection.executemany(self._sql["put_ttl"], sorted(batch.ttl))
+        connection.executemany(self._sql["put_look"], sorted(batch.looks.items()))
+        self._write_unlinked(connection, batch)
         self._links.write(connection, batch.links, self._clock.now_us())
+
+    def _write_unlinked(self, connection: apsw.Connection, batch: Batch) -> None:
+        """What is left of links to entities that were deleted."""
+        connection.executemany(self._sql["remove_plain"], batch.plain_removed)
+        connection.executemany(self._sql["remove_history"], ((key,) for key in sorted(batch.history_removed)))
+        self._links.end(connection, batch.links_ended, self._clock.now_us())
+        connection.executemany(self._sql["sweep_done"], batch.swept)
 
     def _write_outbox(self, connection: apsw.Connection, lease: Lease, batch: Batch) -> None:
         if batch.outbox_drained is not None:

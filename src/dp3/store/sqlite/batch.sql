@@ -2,6 +2,14 @@
 -- A trigger counts it off and notes its rows for removal.
 DELETE FROM entity WHERE key = ?;
 
+-- name: forget_look
+-- The tokens of a deleted entity are not looked at again.
+DELETE FROM lifetime WHERE entity = ?;
+
+-- name: forget_unreferenced
+-- Nor is asked who refers to it.
+DELETE FROM unreferenced WHERE entity = ?;
+
 -- name: create_entity
 -- Nothing happens for a key that was used before: it exists, or it was deleted and must stay so.
 INSERT INTO entity (key, etype, eid, created)
@@ -28,6 +36,32 @@ INSERT INTO ttl (entity, name, until)
 SELECT ?1, ?2, ?3
 WHERE EXISTS (SELECT 1 FROM entity WHERE key = ?1)
 ON CONFLICT (entity, name) DO UPDATE SET until = excluded.until WHERE excluded.until > ttl.until;
+
+-- name: put_look
+-- When tokens are to be looked at, if not before; nothing happens for an entity that does not exist.
+INSERT INTO lifetime (entity, look)
+SELECT ?1, ?2
+WHERE EXISTS (SELECT 1 FROM entity WHERE key = ?1)
+ON CONFLICT (entity) DO UPDATE SET look = excluded.look WHERE excluded.look < lifetime.look;
+
+-- name: put_tombstone
+-- An entity was deleted; of several times the last one counts.
+INSERT INTO tombstone (etype, eid, partition, at, main, derived) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (etype, eid) DO UPDATE SET
+    at = excluded.at, main = excluded.main, derived = excluded.derived, phase = 0, attr = 0, source = 0
+WHERE excluded.at > tombstone.at;
+
+-- name: sweep_done
+-- That all were told stands in the log.
+UPDATE tombstone SET phase = 2, told = ?4 WHERE etype = ?1 AND eid = ?2 AND at = ?3 AND phase = 1;
+
+-- name: remove_plain
+-- A plain value of which nothing is left.
+DELETE FROM plain WHERE entity = ? AND attr = ?;
+
+-- name: remove_history
+-- A history row that mentions a deleted entity.
+DELETE FROM fresh WHERE key = ?;
 
 -- name: add_outbox
 -- Tasks to go to the log.

@@ -7,6 +7,8 @@ import apsw
 from dp3.sqlite import load_statements
 from dp3.store.port import Existing, HistoryRow, PlainRow, ProfileRows
 from dp3.store.sqlite.connections import Readers
+from dp3.store.sqlite.gone import GoneLinks
+from dp3.store.unlinking import rows_without
 
 
 class Entities:
@@ -15,6 +17,7 @@ class Entities:
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
         self._sql = load_statements("dp3.store.sqlite", "entities.sql")
+        self._gone = GoneLinks()
 
     def find(self, wanted: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Existing]:
         with self._readers.state() as state:
@@ -40,7 +43,11 @@ class Entities:
                 return None
             key, created, etype_number = found
             plain, history = self._rows(state, key, etype_number, attr)
-            return ProfileRows(created, plain, history, dict(state.execute(self._sql["ttl"], (key,))))
+            ttl = dict(state.execute(self._sql["ttl"], (key,)))
+            gone = self._gone.of(state, [key])
+            if gone:
+                plain, history = rows_without(plain, history, gone[key])
+            return ProfileRows(created, plain, history, ttl)
 
     def _rows(
         self, state: apsw.Connection, key: int, etype: int, attr: str | None

@@ -7,7 +7,7 @@ import apsw
 import msgspec
 
 from dp3.sqlite import load_statements
-from dp3.store.port import NO_TARGET, LinkRow
+from dp3.store.port import NO_TARGET, EndedLink, LinkRow
 from dp3.store.snapshots import Edge, Node
 from dp3.store.sqlite.connections import Readers
 
@@ -33,6 +33,13 @@ class LinkWriter:
         """Apply the links of existing entities; `now` is the moment of the commit."""
         if links:
             _LinkChanges(connection, self._sql, now).apply(links)
+
+    def end(self, connection: apsw.Connection, links: Sequence[EndedLink], now: int) -> None:
+        """Let links end, if they hold longer."""
+        for link in links:
+            ended = connection.execute(self._sql["end_link"], link).fetchone()
+            if ended is not None:
+                connection.execute(self._sql["add_change"], (now, link.attr, ended[0]))
 
 
 class _LinkChanges:

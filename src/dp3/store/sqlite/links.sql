@@ -24,6 +24,14 @@ INSERT INTO link (attr, source, target, entity, until, written) VALUES (?, ?, ?,
 ON CONFLICT (attr, source, target)
 DO UPDATE SET entity = excluded.entity, until = excluded.until, written = excluded.written;
 
+-- name: end_link
+-- A link ends, at the latest, at a moment; returns its target if that is a change.
+UPDATE link SET until = ?5
+WHERE attr = ?2 AND entity = ?1 AND until > ?5
+    AND source = (SELECT node.id FROM entity JOIN node USING (etype, eid) WHERE entity.key = ?1)
+    AND target = (SELECT id FROM node WHERE etype = ?3 AND eid = ?4)
+RETURNING target;
+
 -- name: add_change
 -- The links to a target became more or fewer.
 INSERT INTO link_change (at, attr, target) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
@@ -54,12 +62,14 @@ FROM json_each(:ids) AS wanted CROSS JOIN node ON node.id = wanted.value
 LEFT JOIN entity ON entity.etype = node.etype AND entity.eid = node.eid;
 
 -- name: incoming
--- Existing entities that refer to a target through a relation after a moment.
+-- Existing entities that refer to a target through a relation after a moment; without links to one of the same
+-- id that was deleted since.
 SELECT :etype, :eid, link.attr, entity.etype, entity.eid
 FROM node
 CROSS JOIN link INDEXED BY link_by_target ON link.target = node.id AND link.attr = :attr
 CROSS JOIN entity ON entity.key = link.entity
-WHERE node.etype = :etype AND node.eid = :eid AND link.until > :at;
+WHERE node.etype = :etype AND node.eid = :eid AND link.until > :at
+    AND link.written > coalesce((SELECT at FROM tombstone WHERE etype = :etype AND eid = :eid), -1);
 
 -- name: targets_changed
 -- Targets that were given or lost links through a relation.

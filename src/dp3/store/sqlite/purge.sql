@@ -37,6 +37,10 @@ DELETE FROM link_change WHERE (at, attr, target) IN (
 -- Ends of links.
 DELETE FROM node WHERE id IN (SELECT id FROM node WHERE etype = :etype LIMIT :limit);
 
+-- name: purge_type_tombstone
+-- Deleted entities to which others may have links.
+DELETE FROM tombstone WHERE id IN (SELECT id FROM tombstone WHERE etype = :etype LIMIT :limit);
+
 -- name: purge_type_update_progress
 -- Where periodic hooks are.
 DELETE FROM update_progress WHERE (kind, etype, period, partition) IN (

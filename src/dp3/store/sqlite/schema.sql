@@ -439,6 +439,57 @@ CREATE TABLE last_seen (
     time INTEGER NOT NULL
 ) STRICT;
 
+-- When to look at the tokens of an entity: not after the first of them is over. 2^62: not before there is another.
+CREATE TABLE lifetime (
+    entity INTEGER PRIMARY KEY,
+    look INTEGER NOT NULL
+) STRICT;
+CREATE INDEX lifetime_by_look ON lifetime (entity >> 40, look);
+INSERT INTO lifetime
+SELECT ttl.entity, min(ttl.until) FROM ttl JOIN entity ON entity.key = ttl.entity GROUP BY ttl.entity;
+
+-- Weak entities that nothing referred to at the collection `since`, and how far the log went then.
+CREATE TABLE unreferenced (
+    entity INTEGER PRIMARY KEY,
+    since INTEGER NOT NULL,
+    main INTEGER NOT NULL,
+    derived INTEGER NOT NULL
+) STRICT;
+
+-- Deleted entities to which others may still have links, as in `Tombstone`. Phase 0: those who have are told so,
+-- as far as (attr, source). Phase 1: all were told. Phase 2: so it stands in the derived lane, up to `told`.
+CREATE TABLE tombstone (
+    id INTEGER PRIMARY KEY,
+    etype INTEGER NOT NULL,
+    eid TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    main INTEGER NOT NULL,
+    derived INTEGER NOT NULL,
+    phase INTEGER NOT NULL DEFAULT 0,
+    attr INTEGER NOT NULL DEFAULT 0,
+    source INTEGER NOT NULL DEFAULT 0,
+    told INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (etype, eid)
+) STRICT;
+CREATE INDEX tombstone_by_phase ON tombstone (phase, id);
+
+-- What workers did in collections, as in `Collection`.
+CREATE TABLE collection (
+    worker INTEGER NOT NULL,
+    begun INTEGER NOT NULL,
+    workers INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    phase TEXT NOT NULL,
+    after INTEGER NOT NULL,
+    looked INTEGER NOT NULL,
+    expired INTEGER NOT NULL,
+    unreferenced INTEGER NOT NULL,
+    tokens INTEGER NOT NULL,
+    PRIMARY KEY (worker, begun)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX collection_by_time ON collection (begun);
+
 -- name: set_partitions
 -- Fix the number of partitions of a new state.
 INSERT INTO number VALUES ('partitions', ?);

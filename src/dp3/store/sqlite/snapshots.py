@@ -9,6 +9,7 @@ from dp3.sqlite import load_statements
 from dp3.store.port import ENTITY_SHIFT, Lease
 from dp3.store.snapshots import Encoded, StoredSnapshot
 from dp3.store.sqlite.connections import Readers
+from dp3.store.sqlite.gone import GoneLinks
 
 FEW_DUE = 10_000
 """Up to so many due entities are found through the index and sorted for every page."""
@@ -32,6 +33,7 @@ class Snapshots:
         self._readers = readers
         self._partitions = partitions
         self._sql = load_statements("dp3.store.sqlite", "snapshots.sql")
+        self._gone = GoneLinks()
 
     def due_entities(self, lease: Lease, until: int, after: int, limit: int) -> list[int]:
         with self._readers.state() as state:
@@ -76,8 +78,11 @@ class Snapshots:
         wanted = {"keys": _listed(keys), "whole": whole}
         with self._readers.state() as state:
             found: Any = state.execute(self._sql["profiles"], wanted).get
-        existing, lines = found
-        return dict(zip(_keys(existing), lines.split("\n") if lines else (), strict=True))
+            existing, lines = found
+            profiles = dict(zip(_keys(existing), lines.split("\n") if lines else (), strict=True))
+            for key, gone in self._gone.of(state, keys).items():
+                profiles[key] = self._gone.hidden(state, profiles[key], gone)
+        return profiles
 
     def latest_rows(self, keys: Sequence[int]) -> dict[int, StoredSnapshot]:
         with self._readers.state() as state:

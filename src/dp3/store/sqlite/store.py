@@ -6,16 +6,27 @@ from typing import Any
 
 from dp3.clock import Clock
 from dp3.sqlite import Checkpointer, FairLock
+from dp3.store.lifetimes import (
+    Collection,
+    CollectionSlice,
+    Due,
+    Grave,
+    Referrer,
+    SweepSlice,
+    WeakPage,
+)
 from dp3.store.models import AttrPage, Forget, Outdated, Removal, RemovalState, Tracked
 from dp3.store.port import (
     Batch,
     ControlMessage,
     ControlProgress,
     Existing,
+    HistoryRow,
     HookSums,
     Lease,
     LeaseState,
     PendingOutbox,
+    PlainRow,
     ProfileRows,
     StoredDeadLetter,
 )
@@ -42,6 +53,7 @@ from dp3.store.sqlite.garbage import Garbage
 from dp3.store.sqlite.graphs import Graphs
 from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.letters import DeadLetters, LetterWriter
+from dp3.store.sqlite.lifetimes import Lifetimes
 from dp3.store.sqlite.links import Links
 from dp3.store.sqlite.models import Models
 from dp3.store.sqlite.names import Names
@@ -57,8 +69,8 @@ from dp3.store.updates import NamedCycle, UpdateBatch, UpdateGroup, UpdateProgre
 
 
 class SqliteStore:
-    """See `Store`, `SnapshotStore`, `SnapshotQueries`, `UpdateStore`, `TelemetryStore` and `ModelStore` for
-    what each method promises.
+    """See `Store`, `SnapshotStore`, `SnapshotQueries`, `UpdateStore`, `LifetimeStore`, `TelemetryStore` and
+    `ModelStore` for what each method promises.
 
     Made by `open_store`."""
 
@@ -100,6 +112,7 @@ class SqliteStore:
         self._snapshots = Snapshots(readers, partitions)
         self._cleaning = Cleaning(writer, readers, self._leases)
         self._updates = Updates(writer, readers, self._leases, letters, counts, self._control, clock)
+        self._lifetimes = Lifetimes(writer, readers, self._leases, clock)
         self._telemetry = Telemetry(writer, readers, self._leases, clock, event_groups, path)
         self._links = Links(readers)
         self._queries = Queries(readers, query_limit_s)
@@ -355,6 +368,45 @@ class SqliteStore:
         self, etype: str, attrs: Sequence[str], values: Sequence[bytes], start: str, limit: int
     ) -> AttrPage:
         return self._models.attr_rows(etype, attrs, values, start, limit)
+
+    def last_collection(self, worker: int) -> Collection | None:
+        return self._lifetimes.last_collection(worker)
+
+    def collections(self, limit: int) -> list[Collection]:
+        return self._lifetimes.collections(limit)
+
+    def due_tokens(self, partition: int, moment: int, limit: int) -> list[Due]:
+        return self._lifetimes.due_tokens(partition, moment, limit)
+
+    def weak_entities(self, etypes: Sequence[int], after: int, end: int, moment: int, limit: int) -> WeakPage:
+        return self._lifetimes.weak_entities(etypes, after, end, moment, limit)
+
+    def write_collection(self, lease: Lease, slice_: CollectionSlice, stream: int) -> None:
+        self._lifetimes.write_collection(lease, slice_, stream)
+
+    def expired(self, wanted: Sequence[tuple[int, int]]) -> set[int]:
+        return self._lifetimes.those_of("expired", wanted)
+
+    def created_until(self, wanted: Sequence[tuple[int, int]]) -> set[int]:
+        return self._lifetimes.those_of("created_until", wanted)
+
+    def plain_value(self, entity: int, attr: int) -> PlainRow | None:
+        return self._lifetimes.plain_value(entity, attr)
+
+    def history_page(self, entity: int, attr: int, after: int, limit: int) -> list[HistoryRow]:
+        return self._lifetimes.history_page(entity, attr, after, limit)
+
+    def graves(self, lease: Lease, limit: int) -> list[Grave]:
+        return self._lifetimes.graves(lease, limit)
+
+    def referrers(self, grave: Grave, limit: int) -> list[Referrer]:
+        return self._lifetimes.referrers(grave, limit)
+
+    def write_sweep(self, lease: Lease, slice_: SweepSlice, stream: int) -> None:
+        self._lifetimes.write_sweep(lease, slice_, stream)
+
+    def forget_tombstones(self, lease: Lease, derived: int, limit: int) -> int:
+        return self._lifetimes.forget_tombstones(lease, derived, limit)
 
     def find(
         self,

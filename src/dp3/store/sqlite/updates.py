@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import apsw
 import msgspec
 
 from dp3.clock import Clock
@@ -13,6 +12,7 @@ from dp3.store.sqlite.control import Control
 from dp3.store.sqlite.counts import CountWriter
 from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.letters import LetterWriter
+from dp3.store.sqlite.streams import StreamWriter
 from dp3.store.updates import NamedCycle, UpdateBatch, UpdateCycle, UpdateGroup, UpdateProgress
 
 _identities = msgspec.json.Decoder(list[tuple[int, str]]).decode
@@ -37,7 +37,7 @@ class Updates:
         self._letters = letters
         self._counts = counts
         self._control = control
-        self._clock = clock
+        self._streams = StreamWriter(clock)
         self._sql = load_statements("dp3.store.sqlite", "updates.sql")
 
     def progress(self, group: UpdateGroup) -> dict[int, UpdateProgress]:
@@ -52,18 +52,12 @@ class Updates:
             run_for_rows(connection, self._sql["put_progress"], [(*batch.group, *row) for row in batch.rows])
             cycles = ((*cycle.group, *cycle[1:]) for cycle in batch.cycles)
             connection.executemany(self._sql["add_to_cycle"], cycles)
-            self._write_outbox(connection, lease, batch)
+            for tasks in batch.tasks:
+                self._streams.add(connection, lease, batch.stream, tasks)
             self._letters.add(connection, batch.dead_letters)
             self._counts.write(connection, batch.counters, batch.hooks)
             if batch.control is not None:
                 self._control.note(connection, batch.control)
-
-    def _write_outbox(self, connection: apsw.Connection, lease: Lease, batch: UpdateBatch) -> None:
-        now = self._clock.now_us()
-        producer = (lease.index, batch.stream)
-        for tasks in batch.tasks:
-            key = connection.execute(self._sql["next_outbox_key"], (*producer, now)).get
-            connection.execute(self._sql["add_outbox"], (*producer, key, now, tasks))
 
     def count_between(self, etype: int, after: int, end: int) -> int:
         with self._readers.state() as state:

@@ -1,0 +1,78 @@
+"""Tells those who have links to a deleted entity, through the log, that it is gone."""
+
+from collections.abc import Callable
+
+from dp3.engine.lifetimes.state import State
+from dp3.engine.outbox import CHORE_STREAM
+from dp3.log.port import Lane
+from dp3.model.chore import Swept, Unlink
+from dp3.model.wire import WireTask, encode_tasks
+from dp3.store.lifetimes import Grave, SweepSlice
+from dp3.store.port import Lease
+
+GRAVES = 300
+"""Tombstones of one slice."""
+
+TASKS = 100
+"""Chores of one slice, and so of one log entry: each reads and writes an attribute of an entity."""
+
+FORGOTTEN = 1_000
+
+EtypeName = Callable[[int], str | None]
+
+
+class Sweeper:
+    """Works on the tombstones of one worker's partitions.
+
+    A tombstone's turn comes when every partition has read what was appended before the deletion: a link that
+    was on its way then is known, too.
+    """
+
+    def __init__(self, state: State, lease: Lease, etype_name: EtypeName) -> None:
+        self._state = state
+        self._lease = lease
+        self._etype_name = etype_name
+        self._forgot = True
+
+    def step(self) -> bool:
+        """Do one slice; False if there is nothing to do (before others have read further)."""
+        reached = self._reached()
+        slice_ = SweepSlice()
+        tasks: list[WireTask] = []
+        for grave in self._state.graves(self._lease, GRAVES):
+            stone = grave.tombstone
+            if len(tasks) >= TASKS:
+                break
+            if stone.main <= reached[Lane.MAIN] and stone.derived <= reached[Lane.DERIVED]:
+                self._sweep(grave, slice_, tasks)
+        if not (slice_.moved or slice_.told or slice_.removed):
+            return self._forget(reached[Lane.DERIVED])
+        slice_.tasks = encode_tasks(tasks) if tasks else b""
+        self._state.write_sweep(self._lease, slice_, CHORE_STREAM)
+        return True
+
+    def _reached(self) -> dict[int, int]:
+        """The offset that all partitions of all workers have reached, by lane."""
+        reached: dict[int, int] = {}
+        for _, lane, offset in self._state.positions():
+            reached[lane] = min(reached.get(lane, offset), offset)
+        return reached
+
+    def _sweep(self, grave: Grave, slice_: SweepSlice, tasks: list[WireTask]) -> None:
+        stone, room = grave.tombstone, TASKS - len(tasks)
+        found = self._state.referrers(grave, room)
+        for who in found:
+            chore = Unlink(who.attr_name, stone.eid, stone.at, stone.main, stone.derived)
+            tasks.append(WireTask(who.etype, who.eid, [], chore=chore))
+        if len(found) == room:
+            slice_.moved.append((grave.id, found[-1].attr, found[-1].source))
+            return
+        etype = self._etype_name(stone.etype)
+        if etype is None or not (found or grave.attr):
+            slice_.removed.append(grave.id)
+        else:
+            slice_.told.append(grave.id)
+            tasks.append(WireTask(etype, stone.eid, [], chore=Swept(stone.at)))
+
+    def _forget(self, derived: int) -> bool:
+        return self._state.forget_tombstones(self._lease, derived, FORGOTTEN) == FORGOTTEN

@@ -1,0 +1,32 @@
+"""Chores: what the platform itself wants of an entity. They travel as tasks, which no hook gets to see."""
+
+import msgspec
+
+
+class Collect(msgspec.Struct, array_like=True, frozen=True, tag="collect"):
+    """Delete the entity if it has existed since `moment` (µs) and, unless it is weak, all its tokens were
+    over then."""
+
+    moment: int
+
+
+class Unlink(msgspec.Struct, array_like=True, frozen=True, tag="unlink"):
+    """Forget the links through `attr` to `target` (an eid as text), which was deleted at `at` (µs).
+
+    Only those that are older: written until `at`, by entries up to the offset `main` or `derived` of their
+    lane."""
+
+    attr: str
+    target: str
+    at: int
+    main: int
+    derived: int
+
+
+class Swept(msgspec.Struct, array_like=True, frozen=True, tag="swept"):
+    """All who linked to the entity when it was deleted at `at` (µs) have been told to forget that."""
+
+    at: int
+
+
+Chore = Collect | Unlink | Swept

@@ -1,0 +1,138 @@
+"""What is due, who is referred to, and whom the deletion of others concerns."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import apsw
+import msgspec
+
+from dp3.clock import Clock
+from dp3.sqlite import load_statements
+from dp3.store.lifetimes import (
+    Candidate,
+    Collection,
+    CollectionSlice,
+    Due,
+    Grave,
+    Referrer,
+    SweepSlice,
+    WeakPage,
+)
+from dp3.store.port import HistoryRow, Lease, PlainRow, Tombstone
+from dp3.store.sqlite.connections import Readers, Writer
+from dp3.store.sqlite.leases import Leases
+from dp3.store.sqlite.streams import StreamWriter
+
+RECORDS = 1_000
+"""Records of collections that are kept of each worker."""
+
+_due = msgspec.json.Decoder(list[tuple[int, int, str, list[tuple[str, int]]]]).decode
+_candidates = msgspec.json.Decoder(list[tuple[int, int, str, int, int, int]]).decode
+_keys = msgspec.json.Decoder(set[int]).decode
+
+
+class Lifetimes:
+    """See the methods of the same names in `LifetimeStore`."""
+
+    def __init__(self, writer: Writer, readers: Readers, leases: Leases, clock: Clock) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._leases = leases
+        self._streams = StreamWriter(clock)
+        self._sql = load_statements("dp3.store.sqlite", "lifetimes.sql")
+
+    # -- collections -----------------------------------------------------------------------------------
+    def last_collection(self, worker: int) -> Collection | None:
+        with self._readers.state() as state:
+            row = state.execute(self._sql["last_collection"], (worker,)).fetchone()
+            return None if row is None else Collection._make(row)
+
+    def collections(self, limit: int) -> list[Collection]:
+        with self._readers.state() as state:
+            return list(map(Collection._make, state.execute(self._sql["collections"], (limit,))))
+
+    def due_tokens(self, partition: int, moment: int, limit: int) -> list[Due]:
+        with self._readers.state() as state:
+            text: str = state.execute(self._sql["due_tokens"], (partition, moment, limit)).get
+        return list(map(Due._make, _due(text)))
+
+    def weak_entities(self, etypes: Sequence[int], after: int, end: int, moment: int, limit: int) -> WeakPage:
+        with self._readers.state() as state:
+            page = state.execute(self._sql["page_of_entities"], (after, end, limit)).fetchone()
+            last, looked = cast("tuple[int, int]", page)
+            wanted = {"etypes": _json(etypes), "after": after, "last": last, "moment": moment}
+            text: str = state.execute(self._sql["weak_entities"], wanted).get
+        return WeakPage(last, looked, list(map(Candidate._make, _candidates(text))))
+
+    def write_collection(self, lease: Lease, slice_: CollectionSlice, stream: int) -> None:
+        self._writer.wait_for_room()
+        with self._writer.transaction() as connection:
+            self._leases.check(connection, lease)
+            connection.executemany(self._sql["remove_token"], slice_.tokens_removed)
+            connection.executemany(self._sql["set_look"], sorted(slice_.looks.items()))
+            self._write_unreferenced(connection, slice_)
+            self._write_tasks(connection, lease, slice_.tasks, stream)
+            connection.execute(self._sql["put_collection"], slice_.record)
+            connection.execute(self._sql["forget_collections"], (slice_.record.worker, RECORDS))
+
+    def _write_unreferenced(self, connection: apsw.Connection, slice_: CollectionSlice) -> None:
+        if slice_.last > slice_.after:
+            kept = _json([row[0] for row in slice_.unreferenced])
+            connection.execute(self._sql["forget_unreferenced"], (slice_.after, slice_.last, kept))
+            connection.executemany(self._sql["note_unreferenced"], slice_.unreferenced)
+
+    def _write_tasks(self, connection: apsw.Connection, lease: Lease, tasks: bytes, stream: int) -> None:
+        if tasks:
+            self._streams.add(connection, lease, stream, tasks)
+
+    # -- what chores ask -------------------------------------------------------------------------------
+    def those_of(self, statement: str, wanted: Sequence[tuple[int, int]]) -> set[int]:
+        """Those of the (entity, moment) that a statement selects."""
+        with self._readers.state() as state:
+            text: str = state.execute(self._sql[statement], (_json(wanted),)).get
+        return _keys(text)
+
+    def plain_value(self, entity: int, attr: int) -> PlainRow | None:
+        with self._readers.state() as state:
+            row = state.execute(self._sql["plain_value"], (entity, attr)).fetchone()
+            return None if row is None else PlainRow._make(row)
+
+    def history_page(self, entity: int, attr: int, after: int, limit: int) -> list[HistoryRow]:
+        with self._readers.state() as state:
+            rows = state.execute(self._sql["history_page"], (entity, attr, after, limit))
+            return list(map(HistoryRow._make, rows))
+
+    # -- tombstones ------------------------------------------------------------------------------------
+    def graves(self, lease: Lease, limit: int) -> list[Grave]:
+        with self._readers.state() as state:
+            rows = state.execute(self._sql["graves"], _of(lease, limit=limit))
+            return [Grave(id_, Tombstone._make(rest[:6]), *rest[6:]) for id_, *rest in rows]
+
+    def referrers(self, grave: Grave, limit: int) -> list[Referrer]:
+        stone = grave.tombstone
+        place = (stone.etype, stone.eid, grave.attr, grave.source, stone.at, limit)
+        with self._readers.state() as state:
+            return list(map(Referrer._make, state.execute(self._sql["referrers"], place)))
+
+    def write_sweep(self, lease: Lease, slice_: SweepSlice, stream: int) -> None:
+        self._writer.wait_for_room()
+        with self._writer.transaction() as connection:
+            self._leases.check(connection, lease)
+            connection.executemany(self._sql["move_grave"], slice_.moved)
+            connection.executemany(self._sql["all_told"], ((id_,) for id_ in slice_.told))
+            connection.executemany(self._sql["remove_tombstone"], ((id_,) for id_ in slice_.removed))
+            self._write_tasks(connection, lease, slice_.tasks, stream)
+
+    def forget_tombstones(self, lease: Lease, derived: int, limit: int) -> int:
+        with self._writer.transaction() as connection:
+            self._leases.check(connection, lease)
+            connection.execute(self._sql["forget_tombstones"], _of(lease, derived=derived, limit=limit))
+            return connection.changes()
+
+
+def _json(values: Sequence[object]) -> str:
+    return msgspec.json.encode(values).decode()
+
+
+def _of(lease: Lease, **values: int) -> dict[str, int]:
+    return {"worker": lease.index, "worker_processes": lease.worker_processes, **values}

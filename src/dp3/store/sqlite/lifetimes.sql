@@ -1,0 +1,121 @@
+-- name: last_collection
+-- The latest collection of a worker.
+SELECT worker, begun, workers, updated, phase, after, looked, expired, unreferenced, tokens
+FROM collection WHERE worker = ? ORDER BY begun DESC LIMIT 1;
+
+-- name: collections
+-- The latest collections of all workers.
+SELECT worker, begun, workers, updated, phase, after, looked, expired, unreferenced, tokens
+FROM collection ORDER BY begun DESC, worker LIMIT ?;
+
+-- name: put_collection
+-- What a worker has done in a collection.
+INSERT OR REPLACE INTO collection
+    (worker, begun, workers, updated, phase, after, looked, expired, unreferenced, tokens)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: forget_collections
+-- All but the newest records of a worker.
+DELETE FROM collection
+WHERE worker = ?1 AND begun IN (
+    SELECT begun FROM collection WHERE worker = ?1 ORDER BY begun DESC LIMIT 10 OFFSET ?2);
+
+-- name: due_tokens
+-- Entities to look at in a partition, with their tokens, as one text.
+SELECT json_group_array(json_array(entity.key, entity.etype, entity.eid, json(
+    (SELECT json_group_array(json_array(name, until)) FROM ttl WHERE ttl.entity = entity.key))))
+FROM (
+    SELECT entity AS key FROM lifetime INDEXED BY lifetime_by_look
+    WHERE entity >> 40 = ?1 AND look < ?2 ORDER BY look LIMIT ?3) AS due
+CROSS JOIN entity USING (key);
+
+-- name: page_of_entities
+-- The end of the next entities, and how many there are.
+SELECT coalesce(max(key), 0), count(*)
+FROM (SELECT key FROM entity NOT INDEXED WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT ?3);
+
+-- name: weak_entities
+-- Entities of some types (a JSON list) that nothing refers to, as one text.
+SELECT json_group_array(json_array(
+    key, etype, eid, coalesce(known.since, 0), coalesce(known.main, 0), coalesce(known.derived, 0)))
+FROM entity AS weak NOT INDEXED LEFT JOIN unreferenced AS known ON known.entity = weak.key
+WHERE weak.key > :after AND weak.key <= :last AND weak.etype IN (SELECT value FROM json_each(:etypes))
+    AND NOT EXISTS (
+        SELECT 1 FROM node CROSS JOIN link INDEXED BY link_by_target ON link.target = node.id
+        CROSS JOIN entity AS source ON source.key = link.entity
+        WHERE node.etype = weak.etype AND node.eid = weak.eid AND link.until > :moment);
+
+-- name: remove_token
+-- A token that is over.
+DELETE FROM ttl WHERE entity = ? AND name = ?;
+
+-- name: set_look
+-- When to look at the tokens of an entity again.
+UPDATE lifetime SET look = ?2 WHERE entity = ?1;
+
+-- name: forget_unreferenced
+-- Entities of a range are referred to, all but some (a JSON list).
+DELETE FROM unreferenced
+WHERE entity > ?1 AND entity <= ?2 AND entity NOT IN (SELECT value FROM json_each(?3));
+
+-- name: note_unreferenced
+-- Nothing refers to an entity; the first time in a row counts.
+INSERT INTO unreferenced (entity, since, main, derived) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING;
+
+-- name: expired
+-- Those of some entities whose tokens are all over at a moment, as one text.
+SELECT json_group_array(entity.key)
+FROM json_each(?) AS wanted CROSS JOIN entity ON entity.key = wanted.value ->> 0
+WHERE entity.created <= wanted.value ->> 1
+    AND EXISTS (SELECT 1 FROM ttl WHERE ttl.entity = entity.key)
+    AND NOT EXISTS (SELECT 1 FROM ttl WHERE ttl.entity = entity.key AND until >= wanted.value ->> 1);
+
+-- name: created_until
+-- Those of some entities that were created until a moment, as one text.
+SELECT json_group_array(entity.key)
+FROM json_each(?) AS wanted CROSS JOIN entity ON entity.key = wanted.value ->> 0
+WHERE entity.created <= wanted.value ->> 1;
+
+-- name: plain_value
+-- The value of a plain attribute.
+SELECT entity, attr, written, v FROM plain WHERE entity = ? AND attr = ?;
+
+-- name: history_page
+-- Some of the history of an attribute, in the order of the log.
+SELECT key, entity, attr, t1, t2, c, v FROM fresh
+WHERE entity = ? AND attr = ? AND key > ? ORDER BY key LIMIT ?;
+
+-- name: graves
+-- Tombstones of a worker's partitions that are to be swept.
+SELECT id, etype, eid, partition, at, main, derived, attr, source
+FROM tombstone INDEXED BY tombstone_by_phase
+WHERE phase = 0 AND partition % :worker_processes = :worker ORDER BY id LIMIT :limit;
+
+-- name: referrers
+-- Who has links to a deleted entity that held then, after a place in the index.
+SELECT link.attr, link.source, etype.name, entity.eid, attr.name
+FROM node CROSS JOIN link INDEXED BY link_by_target ON link.target = node.id
+CROSS JOIN entity ON entity.key = link.entity
+CROSS JOIN etype ON etype.id = entity.etype
+CROSS JOIN attr ON attr.id = link.attr
+WHERE node.etype = ?1 AND node.eid = ?2 AND (link.attr, link.source) > (?3, ?4) AND link.until > ?5
+ORDER BY link.attr, link.source LIMIT ?6;
+
+-- name: move_grave
+-- Up to where those who have links were told.
+UPDATE tombstone SET attr = ?2, source = ?3 WHERE id = ?1;
+
+-- name: all_told
+-- All who have links were told.
+UPDATE tombstone SET phase = 1 WHERE id = ?;
+
+-- name: remove_tombstone
+-- Nobody has links.
+DELETE FROM tombstone WHERE id = ?;
+
+-- name: forget_tombstones
+-- Some tombstones of a worker's partitions that nobody needs any more.
+DELETE FROM tombstone
+WHERE id IN (
+    SELECT id FROM tombstone INDEXED BY tombstone_by_phase
+    WHERE phase = 2 AND told <= :derived AND partition % :worker_processes = :worker LIMIT :limit);

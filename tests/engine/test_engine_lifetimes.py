@@ -1,0 +1,272 @@
+"""Lifetimes: when entities end, and what becomes of links to them."""
+
+import pytest
+from engine_kit import plain as value
+from engine_kit import task
+from lives_kit import Lives, lives
+from naive_lives import DAY
+
+from dp3.log.port import Lane
+from dp3.model.partition import partition_of
+from dp3.model.spec import ModelSpec
+from dp3.store.snapshots import decode_profile, value_of
+
+DEV, TAG, BARE, PORT = ("dev", "dev0"), ("tag", "tag0"), ("bare", "bare0"), ("port", "port0")
+ANOTHER_PORT = ("port", "port1")
+
+
+def link(ref):
+    return {"eid": ref[1]}
+
+
+@pytest.fixture
+def both():
+    with lives() as both:
+        yield both
+
+
+@pytest.fixture
+def pair():
+    """With two workers."""
+    with lives(2) as both:
+        yield both
+
+
+def lasts(both: Lives, ref: tuple[str, str]) -> int:
+    """After how many days a collection deletes an entity."""
+    for days in range(40):
+        both.settle()
+        if both.shown(ref) is None:
+            return days
+        both.wait(24)
+    raise AssertionError("it lives on")
+
+
+@pytest.mark.parametrize(
+    ("etype", "attr", "end_in_hours", "days"),
+    [
+        ("dev", "q", 0, 5),
+        ("dev", "n", 0, 5),
+        ("dev", "o", 5 * 24, 7),
+        ("dev", "m", -10 * 24, 10),
+        ("dev", "ts", 0, 9),
+        ("bare", "m", 100 * 24, 1),
+        ("bare", "n", 0, 3),
+        ("bare", "o", 24, 5),
+    ],
+    ids=lambda given: str(given),
+)
+def test_an_entity_lives_as_long_as_it_got_at_creation_or_as_its_data_keeps_it(
+    both, etype, attr, end_in_hours, days
+):
+    ref = (etype, f"{etype}0")
+    both.put(ref, attr, {"n": [1]} if attr == "ts" else 1, end_in_hours)
+    assert lasts(both, ref) == days
+
+
+def test_any_token_keeps_an_entity_whatever_its_name(both):
+    for name in ("a.b", "", "$x", "žár", "#ttl"):
+        both.token(DEV, name, 8 * 24)
+    assert set(both.naive.lives[DEV].tokens) == {"base", "a.b", "", "$x", "žár", "#ttl"}
+    assert lasts(both, DEV) == 8
+
+
+def test_a_token_can_only_be_moved_later(both):
+    both.token(DEV, "x", 8 * 24)
+    both.token(DEV, "x", 24)
+    assert lasts(both, DEV) == 8
+
+
+def test_single_tokens_go_when_they_are_over(both):
+    both.token(DEV, "x", 10)
+    both.wait(24)
+    assert both.rows("ttl") == 1
+
+
+def test_an_entity_with_nothing_but_a_token_is_one_as_any_other(both):
+    both.token(BARE, "x", 1)
+    both.settle()
+    both.compare()
+    assert lasts(both, BARE) == 1
+
+
+def test_tokens_do_not_end_immortal_entities(both):
+    both.token(TAG, "x", -5)
+    both.wait(24 * 60)
+    both.wait(24 * 60)
+    both.compare()
+    assert both.shown(TAG) is not None
+
+
+def test_entities_made_while_their_type_was_immortal_have_no_token_and_stay(both):
+    both.end()
+    immortal = ModelSpec({"dev": _immortal("dev")})
+    both.engine.send(task("dev0", value("n", 1), etype="dev"))
+    both.engine.work(model=immortal)
+    both.start(1)
+    both.engine.clock.advance(100 * 24 * 3600)
+    both.settle()
+    assert both.shown(DEV) is not None
+
+
+def _immortal(etype):
+    attribs = {"n": {"name": "x", "type": "plain", "data_type": "int"}}
+    return {"entity": {"id": etype, "name": "x", "snapshot": True}, "attribs": attribs}
+
+
+def test_a_collection_says_what_it_found(both):
+    both.put(DEV, "q", 1)
+    both.put(PORT, "n", 1)
+    both.token(("dev", "dev1"), "x", 1)
+    both.token(("dev", "dev1"), "y", 24 * 30)
+    both.wait(24 * 6)
+    both.wait(24)
+    later, first = both.engine.store.collections(10)
+    assert (first.phase, first.expired, first.tokens, first.unreferenced) == ("done", 1, 2, 0)
+    assert (later.phase, later.expired, later.tokens, later.unreferenced) == ("done", 0, 0, 1)
+
+
+# -- weak entities -----------------------------------------------------------------------------------------
+def test_a_weak_entity_goes_when_nothing_referred_to_it_at_two_collections_in_a_row(both):
+    both.put(PORT, "n", 1)
+    both.wait(24)
+    assert both.shown(PORT) is not None
+    both.wait(24)
+    assert both.shown(PORT) is None
+
+
+def test_a_link_in_between_saves_it(both):
+    both.put(PORT, "n", 1)
+    both.wait(24)
+    both.put(TAG, "used", link(PORT), end=-40)
+    both.wait(24)
+    assert both.shown(PORT) is not None
+    both.wait(24)
+    assert both.shown(PORT) is not None, "the link ended, so it is the first time in a row"
+    both.wait(24)
+    assert both.shown(PORT) is None
+
+
+def test_chains_of_weak_entities_end_link_by_link(both):
+    both.put(PORT, "port", link(ANOTHER_PORT))
+    both.put(ANOTHER_PORT, "n", 1)
+    assert lasts(both, PORT) == 2
+    assert both.shown(ANOTHER_PORT) is not None
+    assert lasts(both, ANOTHER_PORT) == 2
+
+
+def test_a_weak_entity_stays_while_somebody_has_not_read_what_was_there_at_the_first_collection(pair):
+    source = next(("tag", f"tag{n}") for n in range(9) if owner(("tag", f"tag{n}")) != owner(PORT))
+    mine, other = (pair.workers[index] for index in (owner(PORT), owner(source)))
+    pair.put(PORT, "n", 1)
+    pair.settle()
+    pair.put(source, "port", link(PORT))
+    for _ in range(3):
+        pair.engine.clock.advance(24 * 3600)
+        finish(mine)
+    assert pair.shown(PORT) is not None
+    finish(other)
+    pair.engine.clock.advance(24 * 3600)
+    finish(mine)
+    assert pair.shown(PORT) is not None
+
+
+def owner(ref):
+    return partition_of(*ref, 8) % 2
+
+
+def finish(worker):
+    while worker.step() or worker.drain():
+        pass
+
+
+# -- links to deleted entities -------------------------------------------------------------------------------
+def linked(both):
+    both.put(TAG, "one", link(DEV))
+    both.put(TAG, "many", [link(("dev", "dev1")), link(DEV)])
+    both.put(TAG, "near", link(DEV), end=1)
+    both.put(TAG, "near", link(("dev", "dev1")), end=1)
+    both.put(DEV, "q", 1)
+    both.settle()
+
+
+def profile_for_runs(both):
+    """What snapshot runs and periodic hooks read."""
+    store = both.engine.store
+    (found,) = store.find_entities([(store.etype_id("tag"), "tag0")]).values()
+    profile = decode_profile(store.profiles([found.key], whole=True)[found.key])
+    plain = {attr: value_of(v) for attr, _, v in profile.plain}
+    observed = {attr: sorted(points) for attr, points in profile.observed}
+    return plain, observed
+
+
+def test_readers_do_not_see_links_to_what_was_deleted_though_they_are_still_stored(both):
+    linked(both)
+    both.naive.delete([DEV], both.send(DEV, delete=True))
+    both.work()
+    seen, read = both.shown(TAG), profile_for_runs(both)
+    stored = both.rows("plain") + both.rows("fresh")
+    assert seen == both.expected(TAG)
+    assert seen["plain"] == {"many": [link(("dev", "dev1"))]}
+    both.settle()
+    both.compare()
+    assert (seen, read) == (both.shown(TAG), profile_for_runs(both))
+    assert both.rows("plain") + both.rows("fresh") == stored - 2
+
+
+def test_a_link_that_had_ended_stays_in_history(both):
+    both.put(TAG, "near", link(DEV), end=-24 * 9)
+    both.put(DEV, "q", 1)
+    both.delete(DEV)
+    both.compare()
+    assert len(both.shown(TAG)["history"]) == 1
+
+
+def test_a_link_that_is_sent_after_the_deletion_stays(both):
+    linked(both)
+    both.send(DEV, delete=True)
+    both.send(TAG, points=[value("one", link(DEV))])
+    both.settle()
+    assert both.shown(TAG)["plain"]["one"] == link(DEV)
+
+
+def test_what_is_on_its_way_while_an_entity_ends_makes_it_anew_and_its_links_stay(both):
+    both.put(DEV, "n", 1)
+    both.settle()
+    both.engine.clock.advance(24 * 3600 * 9)
+    both.work()
+    assert both.engine.store.collections(1)[0].expired == 1
+    both.send(DEV, points=[value("q", 2)])
+    both.send(TAG, points=[value("one", link(DEV))])
+    both.workers[0].drain()
+    both.settle()
+    assert both.shown(DEV)["plain"] == {"q": 2}
+    assert both.shown(TAG)["plain"] == {"one": link(DEV)}
+
+
+def test_a_token_that_comes_before_it_is_read_that_an_entity_is_over_saves_it(both):
+    both.put(DEV, "n", 1)
+    both.settle()
+    both.engine.clock.advance(24 * 3600 * 9)
+    both.work()
+    both.send(DEV, ttl_tokens={"x": both.now + DAY})
+    both.work()
+    both.settle()
+    assert both.shown(DEV)["plain"] == {"n": 1}
+
+
+def test_nothing_is_kept_of_deleted_entities_that_nobody_can_have_links_to(both):
+    both.put(BARE, "n", 1)
+    both.settle()
+    both.send(BARE, delete=True)
+    both.work()
+    assert both.rows("tombstone") == both.rows("lifetime") == 0
+
+
+def test_what_is_deleted_again_and_again_is_forgotten_in_the_end(both):
+    for _ in range(3):
+        linked(both)
+        both.send(DEV, delete=True)
+    both.settle()
+    assert both.rows("tombstone") == 0
+    assert both.engine.log.head(Lane.DERIVED).offset > 0
