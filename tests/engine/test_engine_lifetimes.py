@@ -216,8 +216,12 @@ def test_readers_do_not_see_links_to_what_was_deleted_though_they_are_still_stor
 
 def test_a_link_that_had_ended_stays_in_history(both):
     both.send(TAG, points=[seen_until(both.now - 2 * DAY - 1)])
+    both.send(("tag", "tag1"), points=[value("one", link(DEV))])
     both.send(DEV, points=[value("q", 1)])
     both.send(DEV, delete=True)
+    both.work()
+    assert both.rows("tombstone") == 1
+    assert len(both.shown(TAG)["history"]) == 1
     both.settle()
     assert len(both.shown(TAG)["history"]) == 1
 
@@ -277,12 +281,13 @@ def test_a_token_that_comes_before_it_is_read_that_an_entity_is_over_saves_it(bo
     assert both.shown(DEV)["plain"] == {"n": 1}
 
 
-def test_nothing_is_kept_of_deleted_entities_that_nobody_can_have_links_to(both):
+def test_nothing_is_kept_of_deleted_entities_that_nobody_has_links_to(both):
     both.put(BARE, "n", 1)
     both.settle()
     both.send(BARE, delete=True)
     both.work()
     assert both.rows("tombstone") == both.rows("lifetime") == 0
+    assert both.engine.log.head(Lane.DERIVED).offset == 0
 
 
 def test_what_is_deleted_again_and_again_is_forgotten_in_the_end(both):
