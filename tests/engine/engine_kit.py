@@ -199,7 +199,7 @@ class Engine:
                 plans=plans,
                 cron=collection,
             ),
-            chores=ChoreWork(self.store, self.log, entities),
+            chores=ChoreWork(self.store, self.log, entities, plans),
             batch_limit_s=batch_s,
         )
         try:

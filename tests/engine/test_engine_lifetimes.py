@@ -3,7 +3,7 @@
 import pytest
 from engine_kit import plain as value
 from engine_kit import task
-from lives_kit import Lives, lives
+from lives_kit import Lives, lives, point
 from naive_lives import DAY
 
 from dp3.log.port import Lane
@@ -215,19 +215,45 @@ def test_readers_do_not_see_links_to_what_was_deleted_though_they_are_still_stor
 
 
 def test_a_link_that_had_ended_stays_in_history(both):
-    both.put(TAG, "near", link(DEV), end=-24 * 9)
-    both.put(DEV, "q", 1)
-    both.delete(DEV)
-    both.compare()
+    both.send(TAG, points=[seen_until(both.now - 2 * DAY - 1)])
+    both.send(("tag", "tag1"), points=[value("one", link(DEV))])
+    both.send(DEV, points=[value("q", 1)])
+    both.send(DEV, delete=True)
+    both.work()
+    assert both.rows("tombstone") == 1
+    assert len(both.shown(TAG)["history"]) == 1
+    both.settle()
     assert len(both.shown(TAG)["history"]) == 1
 
 
 def test_a_link_that_is_sent_after_the_deletion_stays(both):
     linked(both)
     both.send(DEV, delete=True)
-    both.send(TAG, points=[value("one", link(DEV))])
+    both.send(TAG, points=[value("one", link(DEV)), seen_until(both.now)])
+    both.work()
+    while_some_are_stored = both.shown(TAG)
     both.settle()
+    assert both.shown(TAG) == while_some_are_stored
     assert both.shown(TAG)["plain"]["one"] == link(DEV)
+    assert len(both.shown(TAG)["history"]) == 2
+
+
+def seen_until(end):
+    return point("near", link(DEV), end)
+
+
+def test_a_link_that_is_read_after_the_deletion_though_it_was_sent_before_goes_too(pair):
+    source = next(("tag", f"tag{n}") for n in range(9) if owner(("tag", f"tag{n}")) != owner(DEV))
+    mine, other = (pair.workers[index] for index in (owner(DEV), owner(source)))
+    pair.put(DEV, "q", 1)
+    pair.settle()
+    pair.send(source, points=[value("one", link(DEV)), seen_until(pair.now)])
+    pair.send(DEV, delete=True)
+    finish(mine)
+    assert pair.rows("tombstone") == 1
+    finish(other)
+    pair.settle()
+    assert pair.shown(source) == {"plain": {}, "history": [], "tokens": {}}
 
 
 def test_what_is_on_its_way_while_an_entity_ends_makes_it_anew_and_its_links_stay(both):
@@ -255,12 +281,13 @@ def test_a_token_that_comes_before_it_is_read_that_an_entity_is_over_saves_it(bo
     assert both.shown(DEV)["plain"] == {"n": 1}
 
 
-def test_nothing_is_kept_of_deleted_entities_that_nobody_can_have_links_to(both):
+def test_nothing_is_kept_of_deleted_entities_that_nobody_has_links_to(both):
     both.put(BARE, "n", 1)
     both.settle()
     both.send(BARE, delete=True)
     both.work()
     assert both.rows("tombstone") == both.rows("lifetime") == 0
+    assert both.engine.log.head(Lane.DERIVED).offset == 0
 
 
 def test_what_is_deleted_again_and_again_is_forgotten_in_the_end(both):

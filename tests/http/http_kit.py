@@ -276,7 +276,7 @@ class Node:
                 plans=plans,
                 cron={"year": 2100},
             ),
-            chores=ChoreWork(self.store, self.log, entities),
+            chores=ChoreWork(self.store, self.log, entities, plans),
             batch_limit_s=1.0,
         )
         try:

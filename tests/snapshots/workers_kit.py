@@ -163,7 +163,7 @@ class OneWorker:
                 lifetimes=make_lifetime_work(
                     state=store, log=log, clock=clock, lease=self.lease, plans=plans, cron=NEVER
                 ),
-                chores=ChoreWork(store, log, entities),
+                chores=ChoreWork(store, log, entities, plans),
                 batch_limit_s=1.0,
             ),
             threading.Event(),

@@ -70,7 +70,7 @@ class BatchBuilder:
         self._bounds = bounds
         self._now = now_us
         self.batch = Batch()
-        self.chores: list[tuple[Item, TypePlan]] = []
+        self.chores: list[Item] = []
         self._plain: dict[tuple[int, int], PlainRow] = {}
         self._plain_links: dict[tuple[int, int], list[LinkRow]] = {}
         self._tokens = Tokens()
@@ -85,11 +85,11 @@ class BatchBuilder:
     def add(self, items: Iterable[Item], outcomes: Mapping[int, Outcome]) -> None:
         """Apply tasks; `outcomes` has those of the tasks that hooks saw, by index of the item."""
         for index, item in enumerate(items):
-            plan = self._plans.get(item.task.etype)
             if item.task.chore is not None:
-                self.chores += [] if plan is None else [(item, plan)]
+                self.chores.append(item)
                 continue
             self._tasks += 1
+            plan = self._plans.get(item.task.etype)
             if plan is None:
                 self.reject(item, f"entity type {item.task.etype!r} is not in the model")
                 continue
@@ -204,9 +204,8 @@ class BatchBuilder:
         identity = (plan.id, str(item.task.eid))
         self._entities.delete(identity)
         self._gone.add(key)
-        if plan.is_target:
-            stone = Tombstone(*identity, item.partition, at, *self._bounds.until(at))
-            self.batch.tombstones.append(stone)
+        stone = Tombstone(*identity, item.partition, at, *self._bounds.until(at))
+        self.batch.tombstones.append(stone)
         if key in self._created:
             del self._created[key]
         else:

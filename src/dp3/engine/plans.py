@@ -63,8 +63,7 @@ class LifePlan:
 @dataclass(frozen=True, slots=True)
 class TypePlan:
     """One entity type: its number in the state, its attributes by name as (number, kind), whether any hook
-    wants to see its tasks, which attributes (by number) are relations, how long its entities live, and
-    whether any relation leads to them."""
+    wants to see its tasks, which attributes (by number) are relations, and how long its entities live."""
 
     etype: str
     id: int
@@ -72,12 +71,10 @@ class TypePlan:
     hooked: bool
     links: Mapping[int, LinkPlan] = field(default_factory=dict)
     life: LifePlan = LifePlan()
-    is_target: bool = False
 
 
 def make_plans(model: ModelSpec, store: Store, hooks: HookTable) -> dict[str, TypePlan]:
     """Plans of all entity types of the model, by type."""
-    targets = {spec.relation_to for spec in model.relations.values()}
     return {
         etype: TypePlan(
             etype=etype,
@@ -93,7 +90,6 @@ def make_plans(model: ModelSpec, store: Store, hooks: HookTable) -> dict[str, Ty
                 if owner == etype
             },
             life=_life_plan(etype, model, store),
-            is_target=etype in targets,
         )
         for etype in model.entities
     }

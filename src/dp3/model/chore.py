@@ -11,12 +11,13 @@ class Collect(msgspec.Struct, array_like=True, frozen=True, tag="collect"):
 
 
 class Unlink(msgspec.Struct, array_like=True, frozen=True, tag="unlink"):
-    """Forget the links through `attr` to `target` (an eid as text), which was deleted at `at` (µs).
+    """Forget the links through `attr` to `target` (an eid as text) of type `etype`, deleted at `at` (µs).
 
     Only those that are older: written until `at`, by entries up to the offset `main` or `derived` of their
     lane."""
 
     attr: str
+    etype: str
     target: str
     at: int
     main: int

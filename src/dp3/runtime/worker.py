@@ -278,7 +278,7 @@ def _parts(
             plans=plans,
             cron=_cron(config.garbage_collector.collection_rate),
         ),
-        chores=ChoreWork(store, seat.resources.log, entities),
+        chores=ChoreWork(store, seat.resources.log, entities, plans),
         batch_limit_s=limits.batch_s,
         statistics=seat.statistics,
     )

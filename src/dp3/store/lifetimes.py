@@ -76,9 +76,10 @@ class CollectionSlice:
 
 
 class Grave(NamedTuple):
-    """A tombstone, and up to where those who have links were told."""
+    """A tombstone, the name of its entity type, and up to where those who have links were told."""
 
     id: int
+    etype: str
     tombstone: Tombstone
     attr: int
     source: int

@@ -310,7 +310,8 @@ class Store(Protocol):
 
     # -- readers -------------------------------------------------------------------------------------
     def profile(self, etype: str, eid: str, attr: str | None = None) -> ProfileRows | None:
-        """Rows of one entity (of one attribute if given), or None if it does not exist."""
+        """Rows of one entity (of one attribute if given), or None if it does not exist. Links to entities
+        that were deleted since do not show, here and wherever profiles are read."""
         ...
 
     def entities_page(self, etype: str, after: str, limit: int) -> list[tuple[int, str, int]]:

@@ -1,14 +1,16 @@
 """Chores that were read from the log become changes of the state."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from dp3.engine.batching import BatchBuilder, Item
-from dp3.engine.entities import EntityIndex
+from dp3.engine.entities import EntityIndex, Identity
 from dp3.engine.lifetimes.state import State
-from dp3.engine.plans import Kind, Lifetime, LinkPlan, TypePlan
+from dp3.engine.links import FOREVER
+from dp3.engine.plans import Lifetime, TypePlan
 from dp3.log.port import Lane, Log
 from dp3.model.chore import Collect, Swept, Unlink
+from dp3.model.wire import WireTask
 from dp3.store.port import Batch, EndedLink, HistoryRow, Tombstone
 from dp3.store.unlinking import is_older, plain_without, targets_of
 
@@ -23,42 +25,47 @@ Commit = Callable[[Batch], None]
 Job = tuple[Item, TypePlan, int]
 """An item, the plan of its entity type, the key of its entity."""
 
+Place = tuple[str, str, int]
+"""Entity type and attribute by name, the key of an entity."""
+
 
 class ChoreWork:
     """What chores change. Applying one again changes nothing, so that a chore with many removals may be
-    committed in parts. Entities of the items must be loaded."""
+    committed in parts. Links are removed also where the model does not know the attribute now."""
 
-    def __init__(self, state: State, log: Log, entities: EntityIndex) -> None:
+    def __init__(self, state: State, log: Log, entities: EntityIndex, plans: Mapping[str, TypePlan]) -> None:
         self._state = state
         self._log = log
         self._entities = entities
+        self._plans = plans
 
     def add(self, builder: BatchBuilder, main: int, commit: Commit) -> None:
         """Add the effects of a batch's chores to it; what does not fit is committed before it. The worker has
         read the main lane up to the offset `main`."""
         collects: list[Job] = []
-        unlinks: dict[tuple[int, int], list[Tombstone]] = defaultdict(list)
-        plans: dict[int, tuple[LinkPlan, Kind]] = {}
-        for item, plan in builder.chores:
-            key, chore = self._entities.key_of((plan.id, str(item.task.eid))), item.task.chore
+        unlinks: dict[Place, list[Tombstone]] = defaultdict(list)
+        self._entities.load(self._identity(item.task) for item in builder.chores)
+        for item in builder.chores:
+            task, chore, identity = item.task, item.task.chore, self._identity(item.task)
+            key = self._entities.key_of(identity)
             if isinstance(chore, Swept):
-                told = (plan.id, str(item.task.eid), chore.at, item.entry.offset)
-                builder.batch.swept.append(told)
-            elif isinstance(chore, Collect) and key:
-                collects.append((item, plan, key))
+                builder.batch.swept.append((*identity, chore.at, item.entry.offset))
+            elif isinstance(chore, Collect) and key and task.etype in self._plans:
+                collects.append((item, self._plans[task.etype], key))
             elif isinstance(chore, Unlink) and key:
-                attr, kind = plan.attrs.get(chore.attr, (0, Kind.TIMESERIES))
-                if attr in plan.links:
-                    plans[attr] = (plan.links[attr], kind)
-                    unlinks[key, attr].append(_stone(chore, plan.links[attr]))
+                unlinks[task.etype, chore.attr, key].append(self._stone(chore))
         self._collect(collects, builder, self._log.append_time_after(Lane.MAIN, main))
-        for (key, attr), stones in unlinks.items():
-            link, kind = plans[attr]
-            if kind is Kind.PLAIN:
-                self._unlink_plain(key, attr, stones, builder.batch)
-            else:
-                self._unlink_history(key, attr, stones, link, builder.batch, commit)
+        for place, stones in unlinks.items():
+            self._unlink(place, stones, builder.batch, commit)
 
+    def _identity(self, task: WireTask) -> Identity:
+        return self._state.etype_id(task.etype), str(task.eid)
+
+    def _stone(self, chore: Unlink) -> Tombstone:
+        etype = self._state.etype_id(chore.etype)
+        return Tombstone(etype, chore.target, 0, chore.at, chore.main, chore.derived)
+
+    # -- ends of lifetimes -----------------------------------------------------------------------------
     def _collect(self, jobs: Sequence[Job], builder: BatchBuilder, unread: int | None) -> None:
         """Delete those whose life is over still. That nothing referred to weak ones was found for good: who
         reads this again must come to the same. What is `unread` (append time) will make them anew, though it
@@ -75,45 +82,43 @@ class ChoreWork:
                 sent = item.entry.append_time
                 builder.delete(item, plan, key, sent if unread is None else min(sent, unread - 1))
 
-    def _unlink_plain(self, key: int, attr: int, stones: Sequence[Tombstone], batch: Batch) -> None:
-        row = self._state.plain_value(key, attr)
-        if row is None:
-            return
-        left = plain_without(row, stones)
-        if left is row:
-            return
-        if left is None:
-            batch.plain_removed.append((key, attr))
-        else:
-            batch.plain.append(left)
-        batch.links_ended += [_ended(key, attr, stone) for stone in stones if row.written <= stone.at]
-
-    def _unlink_history(
-        self,
-        key: int,
-        attr: int,
-        stones: Sequence[Tombstone],
-        link: LinkPlan,
-        batch: Batch,
-        commit: Commit,
-    ) -> None:
+    # -- links to deleted entities ---------------------------------------------------------------------
+    def _unlink(self, place: Place, stones: Iterable[Tombstone], batch: Batch, commit: Commit) -> None:
         """Remove what mentions the targets and is older than their deletion; what is newer says until when
         they are linked."""
+        etype, name, key = place
+        attr, post = self._state.attr_id(etype, name), self._post(etype, name)
         until = {stone: stone.at for stone in stones}
+        self._unlink_plain(key, attr, until, batch)
         for page in self._pages(key, attr):
             for row in page:
-                older = False
-                for stone in targets_of(row, stones):
-                    if is_older(row.key, stone):
-                        older = True
-                    else:
-                        until[stone] = max(until[stone], row.t2 + link.post)
-                if older:
+                found = targets_of(row, until)
+                until.update((s, max(until[s], row.t2 + post)) for s in found if not is_older(row.key, s))
+                if any(is_older(row.key, stone) for stone in found):
                     batch.history_removed.append(row.key)
             while len(batch.history_removed) > MOST_REMOVALS:
                 commit(Batch(history_removed=batch.history_removed[:MOST_REMOVALS]))
                 del batch.history_removed[:MOST_REMOVALS]
-        batch.links_ended += [_ended(key, attr, stone, end) for stone, end in until.items()]
+        batch.links_ended += [
+            EndedLink(key, attr, stone.etype, stone.eid, end) for stone, end in until.items()
+        ]
+
+    def _unlink_plain(self, key: int, attr: int, until: dict[Tombstone, int], batch: Batch) -> None:
+        row = self._state.plain_value(key, attr)
+        if row is None:
+            return
+        until.update((stone, FOREVER) for stone in until if row.written > stone.at)
+        left = plain_without(row, until)
+        if left is None:
+            batch.plain_removed.append((key, attr))
+        elif left is not row:
+            batch.plain.append(left)
+
+    def _post(self, etype: str, attr: str) -> int:
+        """How long (µs) an observation holds after its end; for ever if the model does not say."""
+        plan = self._plans.get(etype)
+        number, _ = plan.attrs.get(attr, (0, None)) if plan else (0, None)
+        return plan.links[number].post if plan and number in plan.links else FOREVER
 
     def _pages(self, key: int, attr: int) -> Iterator[list[HistoryRow]]:
         after, full = -1, True
@@ -127,11 +132,3 @@ class ChoreWork:
 def _moment(item: Item) -> int:
     assert isinstance(item.task.chore, Collect)
     return item.task.chore.moment
-
-
-def _stone(chore: Unlink, link: LinkPlan) -> Tombstone:
-    return Tombstone(link.target, chore.target, 0, chore.at, chore.main, chore.derived)
-
-
-def _ended(source: int, attr: int, stone: Tombstone, until: int | None = None) -> EndedLink:
-    return EndedLink(source, attr, stone.etype, stone.eid, stone.at if until is None else until)

@@ -1,7 +1,5 @@
 """Tells those who have links to a deleted entity, through the log, that it is gone."""
 
-from collections.abc import Callable
-
 from dp3.engine.lifetimes.state import State
 from dp3.engine.outbox import CHORE_STREAM
 from dp3.log.port import Lane
@@ -18,8 +16,6 @@ TASKS = 100
 
 FORGOTTEN = 1_000
 
-EtypeName = Callable[[int], str | None]
-
 
 class Sweeper:
     """Works on the tombstones of one worker's partitions.
@@ -28,11 +24,9 @@ class Sweeper:
     was on its way then is known, too.
     """
 
-    def __init__(self, state: State, lease: Lease, etype_name: EtypeName) -> None:
+    def __init__(self, state: State, lease: Lease) -> None:
         self._state = state
         self._lease = lease
-        self._etype_name = etype_name
-        self._forgot = True
 
     def step(self) -> bool:
         """Do one slice; False if there is nothing to do (before others have read further)."""
@@ -62,17 +56,16 @@ class Sweeper:
         stone, room = grave.tombstone, TASKS - len(tasks)
         found = self._state.referrers(grave, room)
         for who in found:
-            chore = Unlink(who.attr_name, stone.eid, stone.at, stone.main, stone.derived)
+            chore = Unlink(who.attr_name, grave.etype, stone.eid, stone.at, stone.main, stone.derived)
             tasks.append(WireTask(who.etype, who.eid, [], chore=chore))
         if len(found) == room:
             slice_.moved.append((grave.id, found[-1].attr, found[-1].source))
             return
-        etype = self._etype_name(stone.etype)
-        if etype is None or not (found or grave.attr):
-            slice_.removed.append(grave.id)
-        else:
+        if found or grave.attr:
             slice_.told.append(grave.id)
-            tasks.append(WireTask(etype, stone.eid, [], chore=Swept(stone.at)))
+            tasks.append(WireTask(grave.etype, stone.eid, [], chore=Swept(stone.at)))
+        else:
+            slice_.removed.append(grave.id)
 
     def _forget(self, derived: int) -> bool:
         return self._state.forget_tombstones(self._lease, derived, FORGOTTEN) == FORGOTTEN

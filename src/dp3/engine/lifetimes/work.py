@@ -86,11 +86,10 @@ def make_lifetime_work(
     """What a worker does for lifetimes; `cron` are the arguments of a cron trigger for collections. One that
     was missed while nobody worked is made up for."""
     last, now = state.last_collection(lease.index), clock.now_us()
-    names = {plan.id: plan.etype for plan in plans.values()}
     return LifetimeWork(
         state,
         clock,
         Collector(CollectorParts(state, log, clock, lease, plans)),
-        Sweeper(state, lease, names.get),
+        Sweeper(state, lease),
         Ticks(cron, now if last is None else last.begun + 1),
     )

@@ -16,6 +16,7 @@ class GoneLinks:
 
     def __init__(self) -> None:
         self._sql = load_statements("dp3.store.sqlite", "gone.sql")
+        self._history = load_statements("dp3.store.sqlite", "entities.sql")["history_of_attr"]
 
     def of(self, state: apsw.Connection, keys: Sequence[int]) -> Mapping[int, Gone]:
         """Those of entities, by key; mostly there are none of anybody, and nothing else is looked up."""
@@ -30,5 +31,5 @@ class GoneLinks:
         """A profile without them."""
         profile = decode_profile(encoded)
         places = ((profile.key, attr) for attr in gone)
-        history = map(HistoryRow._make, state.executemany(self._sql["history_of_attr"], places))
+        history = map(HistoryRow._make, state.executemany(self._history, places))
         return msgspec.json.encode(profile_without(profile, history, gone)).decode()

@@ -13,7 +13,3 @@ CROSS JOIN link ON link.attr = attr.id AND link.source = source.id
 CROSS JOIN node AS target ON target.id = link.target
 CROSS JOIN tombstone ON tombstone.etype = target.etype AND tombstone.eid = target.eid
 WHERE link.entity = entity.key AND link.until > tombstone.at;
-
--- name: history_of_attr
--- The history of one attribute of an entity.
-SELECT key, entity, attr, t1, t2, c, v FROM fresh WHERE entity = ? AND attr = ? ORDER BY key;

@@ -106,7 +106,7 @@ class Lifetimes:
     def graves(self, lease: Lease, limit: int) -> list[Grave]:
         with self._readers.state() as state:
             rows = state.execute(self._sql["graves"], _of(lease, limit=limit))
-            return [Grave(id_, Tombstone._make(rest[:6]), *rest[6:]) for id_, *rest in rows]
+            return [Grave(row[0], row[1], Tombstone._make(row[2:8]), *row[8:]) for row in rows]
 
     def referrers(self, grave: Grave, limit: int) -> list[Referrer]:
         stone = grave.tombstone

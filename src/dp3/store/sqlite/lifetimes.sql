@@ -87,9 +87,9 @@ WHERE entity = ? AND attr = ? AND key > ? ORDER BY key LIMIT ?;
 
 -- name: graves
 -- Tombstones of a worker's partitions that are to be swept.
-SELECT id, etype, eid, partition, at, main, derived, attr, source
-FROM tombstone INDEXED BY tombstone_by_phase
-WHERE phase = 0 AND partition % :worker_processes = :worker ORDER BY id LIMIT :limit;
+SELECT tombstone.id, etype.name, etype, eid, partition, at, main, derived, attr, source
+FROM tombstone INDEXED BY tombstone_by_phase CROSS JOIN etype ON etype.id = tombstone.etype
+WHERE phase = 0 AND partition % :worker_processes = :worker ORDER BY tombstone.id LIMIT :limit;
 
 -- name: referrers
 -- Who has links to a deleted entity that held then, after a place in the index.
