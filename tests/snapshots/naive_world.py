@@ -1,6 +1,6 @@
 """What was accepted, as it is known: profiles of entities and what links them. No database."""
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,10 +67,10 @@ class Profile:
             key = spec.id, (spec.relation_to, str(link["eid"]))
             self.links[key] = max(end, self.links.get(key, end))
 
-    def unlink(self, attrs: Container[str], target: Ref, now: int) -> None:
-        """Forget what leads to a target through links, by some attributes, that hold."""
+    def unlink(self, target: Ref, now: int) -> None:
+        """Forget what leads to a target through links that hold."""
         for (attr, linked), end in self.links.items():
-            if attr in attrs and linked == target and end > now:
+            if linked == target and end > now:
                 self.links[attr, linked] = now
                 seen = self.history.pop(attr, [])
                 if left := [one for one in seen if not _leads_to(decode_value(one.v), target)]:
@@ -108,11 +108,11 @@ class World:
             if spec is not None and (point is last[point.attr] or not isinstance(spec, AttrSpecPlain)):
                 profile.put(spec, point, written)
 
-    def delete(self, model: ModelSpec, ref: Ref, now: int) -> None:
+    def delete(self, ref: Ref, now: int) -> None:
         """An entity is deleted by a task that was appended at a moment; links to it go with it."""
         if self.profiles.pop(ref, None) is not None:
-            for (etype, _), profile in self.profiles.items():
-                profile.unlink([attr for of, attr in model.relations if of == etype], ref, now)
+            for profile in self.profiles.values():
+                profile.unlink(ref, now)
 
     def copy(self) -> "World":
         return deepcopy(self)
