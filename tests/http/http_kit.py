@@ -16,6 +16,7 @@ from dp3.clock import FakeClock, to_us
 from dp3.config.sections import ApiSettings
 from dp3.engine.appender import Appender
 from dp3.engine.attempts import Attempts
+from dp3.engine.compaction import make_history_work
 from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
 from dp3.engine.hooking import TaskHooks
@@ -264,6 +265,9 @@ class Node:
             control=ControlHandler(self.store, 0, self._table, hooks, snapshots.request, lambda name: {}),
             snapshots=snapshots,
             updates=updates,
+            history=make_history_work(
+                state=self.store, clock=self.clock, lease=lease, model=MODEL, cron={"year": 2100}
+            ),
             batch_limit_s=1.0,
         )
         try:

@@ -13,6 +13,7 @@ from sample_settings import plain
 
 from dp3.clock import FakeClock
 from dp3.engine.attempts import Attempts
+from dp3.engine.compaction import make_history_work
 from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
 from dp3.engine.hooking import TaskHooks
@@ -153,6 +154,9 @@ class OneWorker:
                 control=ControlHandler(store, index, table, hooks, self.snapshots.request, lambda name: {}),
                 snapshots=self.snapshots,
                 updates=updates,
+                history=make_history_work(
+                    state=store, clock=clock, lease=self.lease, model=model, cron=NEVER
+                ),
                 batch_limit_s=1.0,
             ),
             threading.Event(),

@@ -16,6 +16,7 @@ from dp3.config.cron import CronExpression
 from dp3.config.loading import Configuration
 from dp3.engine.archiving import Archiver, ArchiveSettings
 from dp3.engine.attempts import Attempts
+from dp3.engine.compaction import make_history_work
 from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
 from dp3.engine.heartbeat import Heartbeat
@@ -241,6 +242,13 @@ def _parts(
         guard=guard,
         settings=_update_settings(config),
     )
+    history = make_history_work(
+        state=store,
+        clock=clock,
+        lease=seat.lease,
+        model=config.model,
+        cron=_cron(config.history_manager.aggregation_schedule),
+    )
     return WorkerParts(
         log=seat.resources.log,
         store=store,
@@ -261,6 +269,7 @@ def _parts(
         ),
         snapshots=snapshots,
         updates=updates,
+        history=history,
         batch_limit_s=limits.batch_s,
         statistics=seat.statistics,
     )

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from dp3.store.stretches import Stretch
+
 ENTITY_SHIFT = 40
 
 
@@ -200,13 +202,22 @@ class Existing(NamedTuple):
     created: int
 
 
+class PackedHistory(NamedTuple):
+    """Data-points of one value of an attribute, several of them in one stretch."""
+
+    attr: int
+    v: bytes
+    stretches: list[Stretch]
+
+
 class ProfileRows(NamedTuple):
-    """All rows of one entity; history in ascending `key`."""
+    """All rows of one entity; `history` in ascending `key`, `packed` is the rest of it."""
 
     created: int
     plain: list[PlainRow]
     history: list[HistoryRow]
     ttl: dict[str, int]
+    packed: list[PackedHistory]
 
 
 class Store(Protocol):
@@ -332,3 +343,8 @@ def history_key(lane: int, offset: int, number: int) -> int:
 
     The lane comes first so that what a lane brought since some position is one range of keys."""
     return lane << 62 | offset << 24 | number
+
+
+def lane_of(key: int) -> int:
+    """The lane in a `history_key`."""
+    return key >> 62

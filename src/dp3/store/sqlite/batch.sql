@@ -22,6 +22,11 @@ INSERT OR REPLACE INTO fresh (key, entity, attr, t1, t2, c, v)
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
 WHERE EXISTS (SELECT 1 FROM entity WHERE key = ?2);
 
+-- name: packing_begun
+-- In which partitions packing has begun beyond a key, in some lanes.
+SELECT partition, lane, begun, last_entity FROM packed_until
+WHERE begun >= ?1 AND lane BETWEEN ?1 >> 62 AND ?2 >> 62;
+
 -- name: put_ttl
 -- A lifetime is only ever extended; nothing happens for an entity that does not exist.
 INSERT INTO ttl (entity, name, until)

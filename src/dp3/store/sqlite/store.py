@@ -6,6 +6,7 @@ from typing import Any
 
 from dp3.clock import Clock
 from dp3.sqlite import Checkpointer, FairLock
+from dp3.store.history import FreshGroup, PackBatch, PackedRow, Scan, Subject
 from dp3.store.models import AttrPage, Forget, Outdated, Removal, RemovalState, Tracked
 from dp3.store.port import (
     Batch,
@@ -27,6 +28,7 @@ from dp3.store.sqlite.counts import CountWriter
 from dp3.store.sqlite.entities import Entities
 from dp3.store.sqlite.garbage import Garbage
 from dp3.store.sqlite.graphs import Graphs
+from dp3.store.sqlite.history import History
 from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.letters import DeadLetters, LetterWriter
 from dp3.store.sqlite.links import Links
@@ -44,8 +46,8 @@ from dp3.store.updates import NamedCycle, UpdateBatch, UpdateGroup, UpdateProgre
 
 
 class SqliteStore:
-    """See `Store`, `SnapshotStore`, `SnapshotQueries`, `UpdateStore`, `TelemetryStore` and `ModelStore` for
-    what each method promises.
+    """See `Store`, `SnapshotStore`, `SnapshotQueries`, `UpdateStore`, `TelemetryStore`, `ModelStore` and
+    `HistoryStore` for what each method promises.
 
     Made by `open_store`."""
 
@@ -87,6 +89,7 @@ class SqliteStore:
         self._snapshots = Snapshots(readers, partitions)
         self._updates = Updates(writer, readers, self._leases, letters, counts, clock)
         self._telemetry = Telemetry(writer, readers, self._leases, clock, event_groups, path)
+        self._history = History(writer, readers, self._leases)
         self._links = Links(readers)
         self._queries = Queries(readers, query_limit_s)
         self._closed = False
@@ -328,6 +331,27 @@ class SqliteStore:
         self, etype: str, attrs: Sequence[str], values: Sequence[bytes], start: str, limit: int
     ) -> AttrPage:
         return self._models.attr_rows(etype, attrs, values, start, limit)
+
+    def packed_until(self, lease: Lease) -> dict[int, int]:
+        return self._history.packed_until(lease)
+
+    def begin_packing(self, lease: Lease, lane: int, until: int) -> None:
+        self._history.begin_packing(lease, lane, until)
+
+    def end_packing(self, lease: Lease, lane: int) -> None:
+        self._history.end_packing(lease, lane)
+
+    def scan_fresh(self, lease: Lease, after: int, until: int, limit: int) -> Scan:
+        return self._history.scan_fresh(lease, after, until, limit)
+
+    def fresh_groups(self, keys: Sequence[int]) -> list[FreshGroup]:
+        return self._history.fresh_groups(keys)
+
+    def last_parts(self, subjects: Sequence[Subject]) -> dict[Subject, PackedRow]:
+        return self._history.last_parts(subjects)
+
+    def write_packed(self, lease: Lease, batch: PackBatch) -> None:
+        self._history.write(lease, batch)
 
     def find(
         self,
