@@ -11,6 +11,7 @@ from typing import Any
 
 from dp3.clock import FakeClock, to_us
 from dp3.engine.attempts import Attempts
+from dp3.engine.compaction import HistoryWork, PackLimits, make_history_work
 from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
 from dp3.engine.hooking import TaskHooks
@@ -145,6 +146,7 @@ class Engine:
         generations: int = 16,
         batch_minutes: int = 5,
         collection: Mapping[str, Any] = MappingProxyType({"minute": "*/10"}),
+        limits: PackLimits | None = None,
     ) -> Iterator["Driven"]:
         """A worker that holds its lease while the block runs."""
         registrar = CallbackRegistrar(model)
@@ -174,6 +176,15 @@ class Engine:
             guard=guard,
             settings=update_settings(threads, batch_minutes),
         )
+        history = make_history_work(
+            state=self.store,
+            log=self.log,
+            clock=self.clock,
+            lease=lease,
+            model=model,
+            cron={"year": 2100},
+            limits=limits,
+        )
         plans, entities = make_plans(model, self.store, table), EntityIndex(self.store, 1_000)
         attempts = Attempts(self.directory / "run" / f"{index}.attempt")
         outbox = OutboxDrainer(self.log, self.store, lease)
@@ -200,10 +211,11 @@ class Engine:
                 cron=collection,
             ),
             chores=ChoreWork(self.store, self.log, entities, plans),
+            history=history,
             batch_limit_s=batch_s,
         )
         try:
-            yield Driven(Worker(parts, threading.Event()), outbox)
+            yield Driven(Worker(parts, threading.Event()), outbox, history)
         finally:
             attempts.close()
             self.store.release_lease(lease)
@@ -262,7 +274,8 @@ class Engine:
 class Driven:
     """A worker and its outbox, taking turns in one thread."""
 
-    def __init__(self, worker: Worker, outbox: OutboxDrainer) -> None:
+    def __init__(self, worker: Worker, outbox: OutboxDrainer, history: HistoryWork) -> None:
+        self.history = history
         self.step = worker.step
         self.drain = outbox.drain_some
 

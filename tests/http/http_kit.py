@@ -16,6 +16,7 @@ from dp3.clock import FakeClock, to_us
 from dp3.config.sections import ApiSettings
 from dp3.engine.appender import Appender
 from dp3.engine.attempts import Attempts
+from dp3.engine.compaction import make_history_work
 from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
 from dp3.engine.hooking import TaskHooks
@@ -277,6 +278,14 @@ class Node:
                 cron={"year": 2100},
             ),
             chores=ChoreWork(self.store, self.log, entities, plans),
+            history=make_history_work(
+                state=self.store,
+                log=self.log,
+                clock=self.clock,
+                lease=lease,
+                model=MODEL,
+                cron={"year": 2100},
+            ),
             batch_limit_s=1.0,
         )
         try:

@@ -137,6 +137,11 @@ class Application:
             for _ in range(pieces):
                 self._go_on(self._workers[worker % len(self._workers)])
 
+    def begin_packing(self) -> None:
+        """From now on workers pack history when they have nothing else to do."""
+        for worker in self._workers:
+            worker.history.request()
+
     def begin_cleaning(self, before_us: int) -> None:
         """From now on runs before a moment are to go."""
         self.store.raise_snapshot_horizon(self._workers[-1].lease, before_us)

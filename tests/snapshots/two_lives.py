@@ -52,6 +52,7 @@ class TwoLives:
                 if isinstance(action, Delete) or action.processed:
                     self._process()
             case Wait():
+                self.engine.begin_packing()
                 self.engine.wait_until(action.moment_after(self.engine.now_us))
             case Clean():
                 self._clean(action)

@@ -55,7 +55,7 @@ def a_profile(
 ) -> Profile:
     """A profile by the numbers of attributes; the values of `history` are encoded already."""
     observed = [
-        (attr, [(seen.t1, seen.t2, seen.c, seen.v.hex().upper()) for seen in all_seen])
+        (attr, [(seen.t1, seen.t2, seen.c, seen.v.hex().upper(), 1) for seen in all_seen])
         for attr, all_seen in (history or {}).items()
     ]
     return Profile(ENTITY, 0, [(attr, 0, hex_of(v)) for attr, v in (plain or {}).items()], observed)

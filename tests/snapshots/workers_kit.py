@@ -13,6 +13,7 @@ from sample_settings import plain
 
 from dp3.clock import FakeClock
 from dp3.engine.attempts import Attempts
+from dp3.engine.compaction import PackLimits, make_history_work
 from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
 from dp3.engine.hooking import TaskHooks
@@ -145,6 +146,15 @@ class OneWorker:
             guard=guard,
             settings=UpdateSettings(NEVER, timedelta(minutes=5), NEVER),
         )
+        self.history = make_history_work(
+            state=store,
+            log=log,
+            clock=clock,
+            lease=self.lease,
+            model=model,
+            cron=NEVER,
+            limits=PackLimits(slice=2, row=3),
+        )
         self.worker = Worker(
             WorkerParts(
                 log=log,
@@ -164,6 +174,7 @@ class OneWorker:
                     state=store, log=log, clock=clock, lease=self.lease, plans=plans, cron=NEVER
                 ),
                 chores=ChoreWork(store, log, entities, plans),
+                history=self.history,
                 batch_limit_s=1.0,
             ),
             threading.Event(),

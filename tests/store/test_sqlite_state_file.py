@@ -61,7 +61,7 @@ def test_what_was_committed_is_there_after_reopening(open_state: Callable[..., S
     row = plain(store, 1, "name", "x")
     created(store, take_lease(store), plain=[row])
     store.close()
-    assert open_state().profile("device", "d1") == (1, [row], [], {})
+    assert open_state().profile("device", "d1") == (1, [row], [], {}, [])
 
 
 def make_older(directory: Path) -> list[Any]:

@@ -28,15 +28,15 @@ def test_a_profile_holds_all_rows_of_its_entity_and_no_others(store: Store, leas
     )
     store.commit(lease, batch)
     profile = store.profile("device", "d1")
-    assert profile == (7, [mine], [moments[1], moments[0]], {"base": 99})
+    assert profile == (7, [mine], [moments[1], moments[0]], {"base": 99}, [])
 
 
 def test_a_profile_can_be_limited_to_one_attribute(store: Store, lease: Lease) -> None:
     name, load = plain(store, 1, "name", "x"), history(store, 1, "load", 0.5, offset=1)
     created(store, lease, plain=[name], history=[load])
-    assert store.profile("device", "d1", "name") == (1, [name], [], {})
-    assert store.profile("device", "d1", "load") == (1, [], [load], {})
-    assert store.profile("device", "d1", "unknown") == (1, [], [], {})
+    assert store.profile("device", "d1", "name") == (1, [name], [], {}, [])
+    assert store.profile("device", "d1", "load") == (1, [], [load], {}, [])
+    assert store.profile("device", "d1", "unknown") == (1, [], [], {}, [])
 
 
 def test_entities_of_different_types_may_have_the_same_id(store: Store, lease: Lease) -> None:
@@ -82,7 +82,7 @@ def test_a_history_row_written_again_replaces_the_first(store: Store, lease: Lea
 def test_timeseries_rows_have_no_confidence(store: Store, lease: Lease) -> None:
     row = history(store, 1, "packets", [1, 2], offset=1)._replace(c=None)
     created(store, lease, history=[row])
-    assert store.profile("device", "d1") == (1, [], [row], {})
+    assert store.profile("device", "d1") == (1, [], [row], {}, [])
 
 
 def test_a_lifetime_is_never_shortened(store: Store, lease: Lease) -> None:
@@ -103,13 +103,13 @@ def test_a_deleted_entity_has_no_profile_and_is_not_found(store: Store, lease: L
 def test_an_entity_made_again_starts_empty(store: Store, lease: Lease) -> None:
     created(store, lease, plain=[plain(store, 1, "name", "x")], history=[history(store, 1, "load", 1, 1)])
     store.commit(lease, Batch(deleted=[1], created=[an_entity(store, "d1", 2, created=8)]))
-    assert store.profile("device", "d1") == (8, [], [], {})
+    assert store.profile("device", "d1") == (8, [], [], {}, [])
 
 
 def test_an_entity_may_come_go_and_come_again_within_one_batch(store: Store, lease: Lease) -> None:
     new = [an_entity(store, "d1", 1), an_entity(store, "d1", 2, created=2)]
     store.commit(lease, Batch(deleted=[1], created=new, plain=[plain(store, 1, "name", "gone")]))
-    assert store.profile("device", "d1") == (2, [], [], {})
+    assert store.profile("device", "d1") == (2, [], [], {}, [])
     assert store.entity_counts() == {"device": 1}
 
 
@@ -117,7 +117,7 @@ def test_rows_of_an_entity_that_does_not_exist_are_left_out(store: Store, lease:
     value, moment = plain(store, 1, "name", "x"), history(store, 1, "load", 1, 1)
     store.commit(lease, Batch(plain=[value], history=[moment], ttl=[(1, "base", 9)]))
     created(store, lease)
-    assert store.profile("device", "d1") == (1, [], [], {})
+    assert store.profile("device", "d1") == (1, [], [], {}, [])
 
 
 def test_counts_follow_creation_and_deletion(store: Store, lease: Lease) -> None:
@@ -140,7 +140,7 @@ def test_ids_may_be_any_text(store: Store, lease: Lease) -> None:
     eids = ["", "nul\0byte", "žluťoučký 🐎", "2001:db8::1", "'; DROP TABLE entity"]
     new = [an_entity(store, eid, number) for number, eid in enumerate(eids)]
     store.commit(lease, Batch(created=new))
-    assert [store.profile("device", eid) for eid in eids] == [(1, [], [], {})] * len(eids)
+    assert [store.profile("device", eid) for eid in eids] == [(1, [], [], {}, [])] * len(eids)
     assert len(store.find_entities([(entity.etype, entity.eid) for entity in new])) == len(eids)
 
 

@@ -106,4 +106,4 @@ def assert_same(store: Store, etype: str, worker: NaiveWorker) -> None:
         assert (expected is None) == (found is None)
         if expected and found:
             rows = sorted(expected.plain.values(), key=lambda row: row.attr)
-            assert found[1:] == (rows, expected.history, expected.ttl)
+            assert found[1:] == (rows, expected.history, expected.ttl, [])

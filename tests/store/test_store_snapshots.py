@@ -137,7 +137,7 @@ def test_many_entities_and_their_profiles_are_read_at_once(store: Any, lease: Le
     store.commit(lease, Batch(history=seen))
     created(store, lease, "d2", 2)
     name = store.attr_id("device", "name")
-    one, two, three = ((row.t1, row.t2, row.c, row.v.hex().upper()) for row in seen)
+    one, two, three = ((row.t1, row.t2, row.c, row.v.hex().upper(), 1) for row in seen)
     rows = sorted([(seen[0].attr, [one, three]), (seen[1].attr, [two])])
     profiles = {key: decode_profile(found) for key, found in store.profiles([1, 2, 3]).items()}
     (written,) = {written for _, written, _ in profiles[1].plain}

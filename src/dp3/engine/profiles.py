@@ -4,7 +4,7 @@ Values are wire values and times aware UTC date-times, so an answer can be rende
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 from dp3.clock import Clock, to_datetime
 from dp3.history import (
     Chunk,
-    Observation,
     Params,
     Segment,
     canonical,
@@ -32,7 +31,7 @@ from dp3.model.attrspec import (
 )
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import decode_value
-from dp3.store.port import HistoryRow, PlainRow, ProfileRows, Store
+from dp3.store.port import PlainRow, ProfileRows, Store
 
 FIRST_US = -62_135_596_800_000_000
 """0001-01-01T00:00:00Z, the earliest time that can be written."""
@@ -87,7 +86,7 @@ class ProfileReader:
         if rows is None:
             return {}
         plain = {row.attr: row for row in known_at(rows.plain, at)}
-        history = _by_attr(rows.history)
+        history = _by_attr(rows)
         document: Document = {}
         for number, spec in self._attrs[etype].items():
             if isinstance(spec, AttrSpecPlain):
@@ -113,19 +112,19 @@ class ProfileReader:
         if rows is None:
             return answer
         if isinstance(spec, AttrSpecTimeseries):
-            answer["history"] = _points(spec, rows.history, span, at)
+            answer["history"] = _points(spec, _parts(rows), span, at)
         elif isinstance(spec, AttrSpecObservations):
-            answer |= self._observed(spec, rows.history, span, at)
+            answer |= self._observed(spec, _parts(rows), span, at)
         elif plain := known_at(rows.plain, at):
             answer["current_value"] = decode_value(plain[0].v)
         return answer
 
     def _observed(
-        self, spec: AttrSpecObservations, rows: Iterable[HistoryRow], span: Span, at: int | None
+        self, spec: AttrSpecObservations, parts: Iterable[Segment], span: Span, at: int | None
     ) -> Document:
         moment = self._clock.now_us() if at is None else at
         params = history_params(spec)
-        segments = _segments(rows, params)
+        segments = canonical(parts, params)
         shown = overlapping(segments, *span.bounds(moment)) if at is None else _valid(segments, at, params)
         return {
             "current_value": _current(segments, moment, params),
@@ -153,11 +152,25 @@ def _us(duration: timedelta | None) -> int:
     return 0 if duration is None else duration // timedelta(microseconds=1)
 
 
-def _by_attr(rows: Iterable[HistoryRow]) -> dict[int, list[HistoryRow]]:
-    grouped: dict[int, list[HistoryRow]] = defaultdict(list)
-    for row in rows:
-        grouped[row.attr].append(row)
+def _by_attr(rows: ProfileRows) -> dict[int, list[Segment]]:
+    grouped: dict[int, list[Segment]] = defaultdict(list)
+    for attr, part in _parts_of_attrs(rows):
+        grouped[attr].append(part)
     return grouped
+
+
+def _parts(rows: ProfileRows) -> list[Segment]:
+    return [part for _, part in _parts_of_attrs(rows)]
+
+
+def _parts_of_attrs(rows: ProfileRows) -> Iterator[tuple[int, Segment]]:
+    """The history with the numbers of attributes; each data-point of a timeseries by itself, without any
+    confidence."""
+    for row in rows.history:
+        yield row.attr, Segment(row.t1, row.t2, row.c or 0, 1, row.v)
+    for attr, v, stretches in rows.packed:
+        for t1, t2, c_sum, n in stretches:
+            yield attr, Segment(t1, t2, c_sum or 0, n, v)
 
 
 def _plain(row: PlainRow) -> Document:
@@ -165,23 +178,19 @@ def _plain(row: PlainRow) -> Document:
 
 
 def _whole_history(
-    spec: AttrSpecType, rows: Iterable[HistoryRow], span: Span, at: int | None
+    spec: AttrSpecType, parts: Iterable[Segment], span: Span, at: int | None
 ) -> list[Document]:
     if isinstance(spec, AttrSpecTimeseries):
-        return _points(spec, rows, span, at)
+        return _points(spec, parts, span, at)
     if isinstance(spec, AttrSpecObservations):
         params = history_params(spec)
-        segments = _segments(rows, params)
+        segments = canonical(parts, params)
         return [_interval(s) for s in (segments if at is None else _valid(segments, at, params))]
     return []
 
 
 def _valid(segments: Iterable[Segment], at: int, params: Params) -> list[Segment]:
     return [segment for segment in segments if confidence_at(segment, at, params)[0]]
-
-
-def _segments(rows: Iterable[HistoryRow], params: Params) -> list[Segment]:
-    return canonical([Observation(row.t1, row.t2, row.c or 0, row.v) for row in rows], params)
 
 
 def _interval(segment: Segment) -> Document:
@@ -200,10 +209,8 @@ def _current(segments: list[Segment], now: int, params: Params) -> Any:
     return None if current is None else decode_value(current.v)
 
 
-def _points(
-    spec: AttrSpecTimeseries, rows: Iterable[HistoryRow], span: Span, at: int | None
-) -> list[Document]:
-    chunks = (Chunk(row.t1, decode_value(row.v)) for row in rows)
+def _points(spec: AttrSpecTimeseries, parts: Iterable[Segment], span: Span, at: int | None) -> list[Document]:
+    chunks = (Chunk(part.t1, decode_value(part.v)) for part in parts)
     step = _us(spec.timeseries_params.time_step) or None
     points = points_between(
         chunks, spec.timeseries_type, step, *(span if at is None else Span(at, at)).bounds()

@@ -11,6 +11,7 @@ from typing import Protocol
 from dp3.clock import Clock
 from dp3.engine.attempts import Attempts
 from dp3.engine.batching import BatchBuilder, Damaged, Item
+from dp3.engine.compaction import HistoryWork
 from dp3.engine.control import CONTROL_STREAM, ControlHandler
 from dp3.engine.cursor import Cursor, Reading
 from dp3.engine.entities import EntityIndex
@@ -65,6 +66,7 @@ class WorkerParts:
     updates: UpdateWork
     lifetimes: LifetimeWork
     chores: ChoreWork
+    history: HistoryWork
     batch_limit_s: float
     statistics: Statistics = field(default_factory=Statistics)
 
@@ -98,19 +100,22 @@ class Worker:
 
     def step(self) -> bool:
         """Do one piece of work: one batch if there is any, else something smaller, and a slice each of the
-        snapshot run, the periodic updates and the collection under way. False: nothing to do."""
+        snapshot run, the periodic updates, the collection under way and the upkeep of history. False: nothing
+        to do."""
         controlled = self._do_control()
         reading = self._read()
         if reading is None:
             busy = self._do_snapshots(patient=True)
             busy = self._do_updates(patient=not busy) or busy
             busy = self._do_lifetimes() or busy
+            busy = self._parts.history.step() or busy
             return self._do_small_work() or busy or controlled
         self._process(reading)
         self._do_snapshots(patient=False)
         self._do_updates(patient=False)
         self._parts.cleaning.step(patient=False)
         self._do_lifetimes()
+        self._parts.history.step()
         self._batches += 1
         if self._batches % GARBAGE_EVERY == 0:
             self._collect_garbage()

@@ -16,6 +16,7 @@ from dp3.config.cron import CronExpression
 from dp3.config.loading import Configuration
 from dp3.engine.archiving import Archiver, ArchiveSettings
 from dp3.engine.attempts import Attempts
+from dp3.engine.compaction import make_history_work
 from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
 from dp3.engine.heartbeat import Heartbeat
@@ -249,6 +250,14 @@ def _parts(
         guard=guard,
         settings=_update_settings(config),
     )
+    history = make_history_work(
+        state=store,
+        log=seat.resources.log,
+        clock=clock,
+        lease=seat.lease,
+        model=config.model,
+        cron=_cron(config.history_manager.aggregation_schedule),
+    )
     return WorkerParts(
         log=seat.resources.log,
         store=store,
@@ -279,6 +288,7 @@ def _parts(
             cron=_cron(config.garbage_collector.collection_rate),
         ),
         chores=ChoreWork(store, seat.resources.log, entities, plans),
+        history=history,
         batch_limit_s=limits.batch_s,
         statistics=seat.statistics,
     )

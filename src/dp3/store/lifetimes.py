@@ -85,6 +85,17 @@ class Grave(NamedTuple):
     source: int
 
 
+PackedPlace = tuple[int, int]
+"""Tag and part: the place of a packed row among those of an attribute of an entity."""
+
+
+class PackedValue(NamedTuple):
+    """A packed row without its data-points."""
+
+    place: PackedPlace
+    v: bytes
+
+
 class Referrer(NamedTuple):
     """An entity that has, or had, a link through an attribute; `source` is a place in the order of these."""
 
@@ -150,6 +161,14 @@ class LifetimeStore(Protocol):
         ...
 
     # -- tombstones ----------------------------------------------------------------------------------
+    def packed_page(self, entity: int, attr: int, after: PackedPlace, limit: int) -> list[PackedValue]:
+        """The next packed rows of an attribute of an entity, in the order of their places."""
+        ...
+
+    def oldest_bounds(self) -> tuple[int, int] | None:
+        """The smallest offsets in the main and the derived lane up to which any tombstone holds."""
+        ...
+
     def graves(self, lease: Lease, limit: int) -> list[Grave]:
         """Own tombstones for which not all were told, the oldest first."""
         ...

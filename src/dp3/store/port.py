@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from dp3.store.stretches import Stretch
+
 ENTITY_SHIFT = 40
 
 
@@ -157,7 +159,8 @@ class Batch:
 
     `ttl` is (entity, token, until), at most one of each pair; `looks` entity → when to look whether tokens
     are over, if not looked at before. `plain_removed` is (entity, attr); `history_removed` keys of history
-    rows; `swept` (etype, eid, at of a tombstone, offset in the derived lane after which nobody needs it)."""
+    rows, `packed_removed` (entity, attr, tag, part) of packed ones; `swept` (etype, eid, at of a tombstone,
+    offset in the derived lane after which nobody needs it)."""
 
     positions: dict[int, int] = field(default_factory=dict)
     deleted: list[int] = field(default_factory=list)
@@ -170,6 +173,7 @@ class Batch:
     tombstones: list[Tombstone] = field(default_factory=list)
     plain_removed: list[tuple[int, int]] = field(default_factory=list)
     history_removed: list[int] = field(default_factory=list)
+    packed_removed: list[tuple[int, int, int, int]] = field(default_factory=list)
     links_ended: list[EndedLink] = field(default_factory=list)
     swept: list[tuple[int, str, int, int]] = field(default_factory=list)
     outbox: list[OutboxRow] = field(default_factory=list)
@@ -240,13 +244,22 @@ class Existing(NamedTuple):
     created: int
 
 
+class PackedHistory(NamedTuple):
+    """Data-points of one value of an attribute, several of them in one stretch."""
+
+    attr: int
+    v: bytes
+    stretches: list[Stretch]
+
+
 class ProfileRows(NamedTuple):
-    """All rows of one entity; history in ascending `key`."""
+    """All rows of one entity; `history` in ascending `key`, `packed` is the rest of it."""
 
     created: int
     plain: list[PlainRow]
     history: list[HistoryRow]
     ttl: dict[str, int]
+    packed: list[PackedHistory]
 
 
 class Store(Protocol):

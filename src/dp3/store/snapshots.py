@@ -14,6 +14,7 @@ import msgspec
 
 from dp3.model.wire import decode_value, encode_value
 from dp3.store.port import DeadLetter, HookSums, Lease, LinkRow, OutboxRow
+from dp3.store.stretches import decode_stretches
 
 __all__ = [
     "Cleaned",
@@ -47,8 +48,12 @@ point, addresses as packed bytes."""
 Hex: TypeAlias = str
 """An encoded value as hexadecimal digits, which compare as its bytes do."""
 
-Observed: TypeAlias = tuple[int, int, int, Hex]
-"""One observation: `t1`, `t2` (µs), confidence (10⁻⁹), value. A plain tuple, because runs read very many."""
+Observed: TypeAlias = tuple[int, int, int, Hex, int]
+"""Observations: `t1`, `t2` (µs), sum of confidences (10⁻⁹), value, how many. A plain tuple, because runs read
+very many."""
+
+Packed: TypeAlias = tuple[int, Hex, Hex]
+"""Many data-points of one value: number of the attribute, value, encoded stretches."""
 
 Stored: TypeAlias = tuple[int, int, Hex]
 """A plain value: number of the attribute, when it was written (µs), value."""
@@ -65,6 +70,7 @@ class Profile(msgspec.Struct, array_like=True, frozen=True):
     created: int
     plain: list[Stored] = []
     observed: list[tuple[int, list[Observed]]] = []
+    packed: list[Packed] = []
     chunks: list[StoredChunk] = []
     ttl: dict[str, int] = {}
 
@@ -72,7 +78,26 @@ class Profile(msgspec.Struct, array_like=True, frozen=True):
 Encoded: TypeAlias = str
 """A profile that is still to be decoded, just before it is used: until then it is one object."""
 
-decode_profile: Callable[[Encoded], Profile] = msgspec.json.Decoder(Profile).decode
+_decode_profile: Callable[[Encoded], Profile] = msgspec.json.Decoder(Profile).decode
+
+
+def decode_profile(encoded: Encoded) -> Profile:
+    """The profile, with all that was packed among the rest."""
+    profile = _decode_profile(encoded)
+    return _unpacked(profile) if profile.packed else profile
+
+
+def _unpacked(profile: Profile) -> Profile:
+    observed, chunks = dict(profile.observed), profile.chunks
+    for attr, v, stretches in profile.packed:
+        rows = observed.setdefault(attr, [])
+        for t1, t2, c_sum, n in decode_stretches(bytes.fromhex(stretches)):
+            if c_sum is None:
+                chunks.append((attr, t1, t2, v))
+            else:
+                rows.append((t1, t2, c_sum, v, n))
+    present = [(attr, rows) for attr, rows in observed.items() if rows]
+    return msgspec.structs.replace(profile, observed=present, packed=[], chunks=chunks)
 
 
 def hex_of(value: Any) -> Hex:

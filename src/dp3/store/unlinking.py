@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from dp3.model.wire import decode_value, encode_value
-from dp3.store.port import HistoryRow, PlainRow, Tombstone, history_key, lane_of
+from dp3.store.port import HistoryRow, PackedHistory, PlainRow, Tombstone, history_key, lane_of
 from dp3.store.snapshots import Profile
 
 NOTHING = object()
@@ -81,14 +81,28 @@ def rows_without(
     )
 
 
-def profile_without(profile: Profile, history: Iterable[HistoryRow], gone: Gone) -> Profile:
-    """The same for a profile; `history` has all rows of the attributes that are concerned."""
+def packed_without(packed: Iterable[PackedHistory], gone: Gone) -> list[PackedHistory]:
+    """The same for packed rows, which are older than all deletions."""
+    return [
+        row
+        for row in packed
+        if row.attr not in gone or not mentions(decode_value(row.v), {stone.eid for stone in gone[row.attr]})
+    ]
+
+
+def profile_without(
+    profile: Profile, history: Iterable[HistoryRow], packed: Iterable[PackedHistory], gone: Gone
+) -> Profile:
+    """The same for a profile; `history` and `packed` have all rows of the attributes that are concerned."""
     rows = (PlainRow(profile.key, attr, at, bytes.fromhex(v)) for attr, at, v in profile.plain)
     plain, left = rows_without(rows, history, gone)
     observed = {attr: points for attr, points in profile.observed if attr not in gone}
     for row in left:
         if row.c is not None:
-            observed.setdefault(row.attr, []).append((row.t1, row.t2, row.c, row.v.hex().upper()))
+            observed.setdefault(row.attr, []).append((row.t1, row.t2, row.c, row.v.hex().upper(), 1))
+    for attr, v, stretches in packed_without(packed, gone):
+        v_hex = v.hex().upper()
+        observed.setdefault(attr, []).extend((t1, t2, c or 0, v_hex, n) for t1, t2, c, n in stretches)
     return msgspec.structs.replace(
         profile,
         plain=[(row.attr, row.written, row.v.hex().upper()) for row in plain],

@@ -10,15 +10,18 @@ from dp3.engine.links import FOREVER
 from dp3.engine.plans import Lifetime, TypePlan
 from dp3.log.port import Lane, Log
 from dp3.model.chore import Collect, Swept, Unlink
-from dp3.model.wire import WireTask
+from dp3.model.wire import WireTask, decode_value
 from dp3.store.port import Batch, EndedLink, HistoryRow, Tombstone
-from dp3.store.unlinking import is_older, plain_without, targets_of
+from dp3.store.unlinking import is_older, mentions, plain_without, targets_of
 
 MOST_REMOVALS = 1_000
 """History rows removed in one transaction: a scattered one costs up to some 20 µs."""
 
 PAGE = 5_000
 """History rows looked at in one read."""
+
+FIRST_PACKED = (-1 << 63, -1)
+"""A place before that of all packed rows."""
 
 Commit = Callable[[Batch], None]
 
@@ -99,9 +102,23 @@ class ChoreWork:
             while len(batch.history_removed) > MOST_REMOVALS:
                 commit(Batch(history_removed=batch.history_removed[:MOST_REMOVALS]))
                 del batch.history_removed[:MOST_REMOVALS]
+        self._unlink_packed(key, attr, {stone.eid for stone in until}, batch, commit)
         batch.links_ended += [
             EndedLink(key, attr, stone.etype, stone.eid, end) for stone, end in until.items()
         ]
+
+    def _unlink_packed(self, key: int, attr: int, targets: set[str], batch: Batch, commit: Commit) -> None:
+        """Nothing is packed that is newer than a deletion that still matters."""
+        after, full = FIRST_PACKED, True
+        while full:
+            page = self._state.packed_page(key, attr, after, PAGE)
+            found = [row for row in page if mentions(decode_value(row.v), targets)]
+            batch.packed_removed += [(key, attr, *row.place) for row in found]
+            while len(batch.packed_removed) > MOST_REMOVALS:
+                commit(Batch(packed_removed=batch.packed_removed[:MOST_REMOVALS]))
+                del batch.packed_removed[:MOST_REMOVALS]
+            full = len(page) == PAGE
+            after = page[-1].place if page else after
 
     def _unlink_plain(self, key: int, attr: int, until: dict[Tombstone, int], batch: Batch) -> None:
         row = self._state.plain_value(key, attr)

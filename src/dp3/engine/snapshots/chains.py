@@ -28,7 +28,7 @@ class Chain(msgspec.Struct, order=True, gc=False):
 def chains_of(rows: Iterable[Observed], params: Params) -> list[Chain]:
     """The canonical segments of the history of one attribute, by `t1` (equal ones in any order)."""
     if not params.aggregate:
-        return sorted(Chain(t1, t2, v, c, 1) for t1, t2, c, v in rows)
+        return sorted(Chain(t1, t2, v, c, n) for t1, t2, c, v, n in rows)
     return _joined(sorted(rows), params.pre + params.post, not params.multi_value)
 
 
@@ -37,18 +37,18 @@ def _joined(rows: Iterable[Observed], reach: int, separate: bool) -> list[Chain]
     chains: list[Chain] = []
     last: dict[Hex, Chain] = {}
     moment, start = 0, None
-    for t1, t2, c, v in rows:
+    for t1, t2, c, v, n in rows:
         chain = last.get(v)
         if chain is None or t1 > chain.t2:
             if t1 != start:
                 moment, start = moment + 1, t1
             if chain is None or t1 - chain.t2 > reach or (separate and moment - chain.moment > 1):
-                last[v] = chain = Chain(t1, t2, v, c, 1, moment)
+                last[v] = chain = Chain(t1, t2, v, c, n, moment)
                 chains.append(chain)
                 continue
             chain.moment = moment
         if t2 > chain.t2:
             chain.t2 = t2
         chain.c_sum += c
-        chain.n += 1
+        chain.n += n
     return chains

@@ -247,7 +247,7 @@ def _with_points(member: Member, tasks: Sequence[WireTask], time: int) -> Profil
             if point.t1 is None or point.t2 is None:
                 plain.append((number, time, value))
             elif point.c is not None:
-                observed.setdefault(number, []).append((point.t1, point.t2, point.c, value))
+                observed.setdefault(number, []).append((point.t1, point.t2, point.c, value, 1))
     return msgspec.structs.replace(profile, plain=plain, observed=list(observed.items()))
 
 

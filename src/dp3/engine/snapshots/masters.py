@@ -7,7 +7,7 @@ from typing import Any
 from dp3.clock import to_datetime
 from dp3.engine.profiles import history_params
 from dp3.engine.snapshots.fields import RecordPlan, copied
-from dp3.history import Observation, canonical, mean_confidence
+from dp3.history import Segment, canonical, mean_confidence
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecTimeseries, AttrSpecType
 from dp3.model.codec import PRIMITIVE_CODECS, Converter
 from dp3.model.task import HASH
@@ -77,10 +77,10 @@ class MasterReader:
 
 
 def _intervals(spec: AttrSpecObservations, rows: Iterable[Observed], read: Converter) -> list[Document]:
-    points = [Observation(t1, t2, c, bytes.fromhex(v)) for t1, t2, c, v in rows]
+    parts = [Segment(t1, t2, c, n, bytes.fromhex(v)) for t1, t2, c, v, n in rows]
     return [
         _interval(part.t1, part.t2, read(decode_value(part.v))) | {"c": mean_confidence(part)}
-        for part in canonical(points, history_params(spec))
+        for part in canonical(parts, history_params(spec))
     ]
 
 

@@ -1,12 +1,13 @@
 """Applying a batch: the only code that changes profiles."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter, itemgetter
 
 import apsw
 
 from dp3.clock import Clock
 from dp3.sqlite import load_statements
-from dp3.store.port import Batch, Lease
+from dp3.store.port import ENTITY_SHIFT, Batch, HistoryRow, Lease, lane_of
 from dp3.store.sqlite.counts import CountWriter
 from dp3.store.sqlite.json_columns import to_json
 from dp3.store.sqlite.leases import Leases
@@ -57,7 +58,8 @@ class BatchWriter:
         # Sorted by primary key, neighbours share pages; the sort keeps the order of equal keys, so of two
         # values with the same `written` the later one in the batch stays.
         connection.executemany(self._sql["put_plain"], sorted(batch.plain, key=_ENTITY_AND_ATTR))
-        connection.executemany(self._sql["put_history"], sorted(batch.history, key=_KEY))
+        history = sorted(batch.history, key=_KEY)
+        connection.executemany(self._sql["put_history"], self._without_packed(connection, history))
         connection.executemany(self._sql["put_ttl"], sorted(batch.ttl))
         connection.executemany(self._sql["put_look"], sorted(batch.looks.items()))
         self._write_unlinked(connection, batch)
@@ -67,8 +69,17 @@ class BatchWriter:
         """What is left of links to entities that were deleted."""
         connection.executemany(self._sql["remove_plain"], batch.plain_removed)
         connection.executemany(self._sql["remove_history"], ((key,) for key in sorted(batch.history_removed)))
+        connection.executemany(self._sql["remove_packed"], sorted(batch.packed_removed))
         self._links.end(connection, batch.links_ended, self._clock.now_us())
         connection.executemany(self._sql["sweep_done"], batch.swept)
+
+    def _without_packed(self, connection: apsw.Connection, rows: list[HistoryRow]) -> Iterable[HistoryRow]:
+        """Rows that come again after they were packed would not replace themselves any more."""
+        if not rows:
+            return rows
+        found = connection.execute(self._sql["packing_begun"], (rows[0].key, rows[-1].key))
+        begun = {(partition, lane): reached for partition, lane, *reached in found}
+        return [row for row in rows if not _has_come(row, begun)] if begun else rows
 
     def _write_outbox(self, connection: apsw.Connection, lease: Lease, batch: Batch) -> None:
         if batch.outbox_drained is not None:
@@ -87,6 +98,11 @@ class BatchWriter:
         connection.executemany(self._sql["finish_control"], done)
         reached = (_of(lease, lane=lane, offset=offset) for lane, offset in batch.positions.items())
         connection.executemany(self._sql["advance"], reached)
+
+
+def _has_come(row: HistoryRow, begun: Mapping[tuple[int, int], Sequence[int]]) -> bool:
+    until, last_entity = begun.get((row.entity >> ENTITY_SHIFT, lane_of(row.key)), (-1, -1))
+    return row.key <= until and row.entity <= last_entity
 
 
 def _of(lease: Lease, **values: int) -> dict[str, int]:

@@ -30,6 +30,11 @@ INSERT OR REPLACE INTO fresh (key, entity, attr, t1, t2, c, v)
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
 WHERE EXISTS (SELECT 1 FROM entity WHERE key = ?2);
 
+-- name: packing_begun
+-- In which partitions packing has begun beyond a key, in some lanes.
+SELECT partition, lane, begun, last_entity FROM packed_until
+WHERE begun >= ?1 AND lane BETWEEN ?1 >> 62 AND ?2 >> 62;
+
 -- name: put_ttl
 -- A lifetime is only ever extended; nothing happens for an entity that does not exist.
 INSERT INTO ttl (entity, name, until)
@@ -58,6 +63,10 @@ UPDATE tombstone SET phase = 2, told = ?4 WHERE etype = ?1 AND eid = ?2 AND at =
 -- name: remove_plain
 -- A plain value of which nothing is left.
 DELETE FROM plain WHERE entity = ? AND attr = ?;
+
+-- name: remove_packed
+-- A packed row that mentions a deleted entity.
+DELETE FROM packed WHERE entity = ? AND attr = ? AND tag = ? AND part = ?;
 
 -- name: remove_history
 -- A history row that mentions a deleted entity.

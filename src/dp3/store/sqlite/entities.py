@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import apsw
 
 from dp3.sqlite import load_statements
-from dp3.store.port import Existing, HistoryRow, PlainRow, ProfileRows
+from dp3.store.port import Existing, HistoryRow, PackedHistory, PlainRow, ProfileRows
 from dp3.store.sqlite.connections import Readers
 from dp3.store.sqlite.gone import GoneLinks
-from dp3.store.unlinking import rows_without
+from dp3.store.stretches import decode_stretches
+from dp3.store.unlinking import packed_without, rows_without
 
 
 class Entities:
@@ -42,21 +43,28 @@ class Entities:
             if found is None:
                 return None
             key, created, etype_number = found
-            plain, history = self._rows(state, key, etype_number, attr)
+            plain, history, packed = self._rows(state, key, etype_number, attr)
             ttl = dict(state.execute(self._sql["ttl"], (key,)))
             gone = self._gone.of(state, [key])
             if gone:
                 plain, history = rows_without(plain, history, gone[key])
-            return ProfileRows(created, plain, history, ttl)
+                packed = packed_without(packed, gone[key])
+            return ProfileRows(created, plain, history, ttl, packed)
 
     def _rows(
         self, state: apsw.Connection, key: int, etype: int, attr: str | None
-    ) -> tuple[list[PlainRow], list[HistoryRow]]:
+    ) -> tuple[list[PlainRow], list[HistoryRow], list[PackedHistory]]:
         if attr is None:
             plain = state.execute(self._sql["plain"], (key,))
             history = state.execute(self._sql["history"], (key,))
+            packed = state.execute(self._sql["packed"], (key,))
         else:
             number = state.execute(self._sql["attr_number"], (etype, attr)).get
             plain = state.execute(self._sql["plain_of_attr"], (key, number))
             history = state.execute(self._sql["history_of_attr"], (key, number))
-        return list(map(PlainRow._make, plain)), list(map(HistoryRow._make, history))
+            packed = state.execute(self._sql["packed_of_attr"], (key, number))
+        return (
+            list(map(PlainRow._make, plain)),
+            list(map(HistoryRow._make, history)),
+            [PackedHistory(of, v, [*decode_stretches(segments)]) for of, v, segments in packed],
+        )

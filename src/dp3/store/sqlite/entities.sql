@@ -34,6 +34,14 @@ SELECT key, entity, attr, t1, t2, c, v FROM fresh WHERE entity = ? ORDER BY key;
 -- The history of one attribute of an entity in the order of the log.
 SELECT key, entity, attr, t1, t2, c, v FROM fresh WHERE entity = ? AND attr = ? ORDER BY key;
 
+-- name: packed
+-- The packed history of an entity.
+SELECT attr, v, segments FROM packed WHERE entity = ?;
+
+-- name: packed_of_attr
+-- The packed history of one attribute of an entity.
+SELECT attr, v, segments FROM packed WHERE entity = ? AND attr = ?;
+
 -- name: ttl
 -- The lifetimes of an entity.
 SELECT name, until FROM ttl WHERE entity = ?;

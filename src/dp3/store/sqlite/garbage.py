@@ -16,6 +16,7 @@ SLICE_S = 0.03
 
 STATEMENTS = (
     "remove_history",
+    "remove_packed",
     "remove_plain",
     "remove_ttl",
     "remove_snapshots",

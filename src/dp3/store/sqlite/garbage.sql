@@ -10,6 +10,12 @@ LIMIT 1;
 -- Some history rows of an entity.
 DELETE FROM fresh WHERE key IN (SELECT key FROM fresh WHERE entity = :entity LIMIT :limit);
 
+-- name: remove_packed
+-- Some packed history of an entity.
+DELETE FROM packed
+WHERE entity = :entity AND (attr, tag, part) IN (
+    SELECT attr, tag, part FROM packed WHERE entity = :entity LIMIT :limit);
+
 -- name: remove_plain
 -- Some plain values of an entity.
 DELETE FROM plain

@@ -6,8 +6,9 @@ import apsw
 import msgspec
 
 from dp3.sqlite import load_statements
-from dp3.store.port import HistoryRow, Tombstone
+from dp3.store.port import HistoryRow, PackedHistory, Tombstone
 from dp3.store.snapshots import Encoded, decode_profile
+from dp3.store.stretches import decode_stretches
 from dp3.store.unlinking import Gone, profile_without
 
 
@@ -16,7 +17,7 @@ class GoneLinks:
 
     def __init__(self) -> None:
         self._sql = load_statements("dp3.store.sqlite", "gone.sql")
-        self._history = load_statements("dp3.store.sqlite", "entities.sql")["history_of_attr"]
+        self._of_entity = load_statements("dp3.store.sqlite", "entities.sql")
 
     def of(self, state: apsw.Connection, keys: Sequence[int]) -> Mapping[int, Gone]:
         """Those of entities, by key; mostly there are none of anybody, and nothing else is looked up."""
@@ -30,6 +31,10 @@ class GoneLinks:
     def hidden(self, state: apsw.Connection, encoded: Encoded, gone: Gone) -> Encoded:
         """A profile without them."""
         profile = decode_profile(encoded)
-        places = ((profile.key, attr) for attr in gone)
-        history = map(HistoryRow._make, state.executemany(self._history, places))
-        return msgspec.json.encode(profile_without(profile, history, gone)).decode()
+        places = [(profile.key, attr) for attr in gone]
+        history = map(HistoryRow._make, state.executemany(self._of_entity["history_of_attr"], places))
+        packed = [
+            PackedHistory(attr, v, [*decode_stretches(segments)])
+            for attr, v, segments in state.executemany(self._of_entity["packed_of_attr"], places)
+        ]
+        return msgspec.json.encode(profile_without(profile, history, packed, gone)).decode()

@@ -14,6 +14,8 @@ from dp3.store.lifetimes import (
     CollectionSlice,
     Due,
     Grave,
+    PackedPlace,
+    PackedValue,
     Referrer,
     SweepSlice,
     WeakPage,
@@ -102,7 +104,17 @@ class Lifetimes:
             rows = state.execute(self._sql["history_page"], (entity, attr, after, limit))
             return list(map(HistoryRow._make, rows))
 
+    def packed_page(self, entity: int, attr: int, after: PackedPlace, limit: int) -> list[PackedValue]:
+        with self._readers.state() as state:
+            rows = state.execute(self._sql["packed_page"], (entity, attr, *after, limit))
+            return [PackedValue((tag, part), v) for tag, part, v in rows]
+
     # -- tombstones ------------------------------------------------------------------------------------
+    def oldest_bounds(self) -> tuple[int, int] | None:
+        with self._readers.state() as state:
+            main, derived = state.execute(self._sql["oldest_bounds"]).get
+            return None if main is None else (main, derived)
+
     def graves(self, lease: Lease, limit: int) -> list[Grave]:
         with self._readers.state() as state:
             rows = state.execute(self._sql["graves"], _of(lease, limit=limit))

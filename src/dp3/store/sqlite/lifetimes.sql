@@ -85,6 +85,15 @@ SELECT entity, attr, written, v FROM plain WHERE entity = ? AND attr = ?;
 SELECT key, entity, attr, t1, t2, c, v FROM fresh
 WHERE entity = ? AND attr = ? AND key > ? ORDER BY key LIMIT ?;
 
+-- name: packed_page
+-- Some of the packed history of an attribute.
+SELECT tag, part, v FROM packed
+WHERE entity = ? AND attr = ? AND (tag, part) > (?, ?) ORDER BY tag, part LIMIT ?;
+
+-- name: oldest_bounds
+-- The smallest offsets up to which tombstones hold, null if there are none.
+SELECT min(main), min(derived) FROM tombstone;
+
 -- name: graves
 -- Tombstones of a worker's partitions that are to be swept.
 SELECT tombstone.id, etype.name, etype, eid, partition, at, main, derived, attr, source

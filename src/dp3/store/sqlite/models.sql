@@ -28,15 +28,19 @@ WHERE offset <= (SELECT min(position.offset) FROM position WHERE position.lane =
 -- Values (of a JSON list in hexadecimal; null: all) of attributes (a JSON list of numbers): how many some entities
 -- (a JSON list) have, and how many of the entities have any. Whoever keeps values in another table adds it here,
 -- too.
-SELECT attr.name, count(*), count(DISTINCT stored.entity)
+SELECT attr.name, sum(stored.points), count(DISTINCT stored.entity)
 FROM (
-    SELECT plain.entity, plain.attr, plain.v
+    SELECT plain.entity, plain.attr, plain.v, 1 AS points
     FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS one
     CROSS JOIN plain ON plain.entity = wanted.value AND plain.attr = one.value
     UNION ALL
-    SELECT fresh.entity, fresh.attr, fresh.v
+    SELECT fresh.entity, fresh.attr, fresh.v, 1
     FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS one
     CROSS JOIN fresh INDEXED BY fresh_by_entity ON fresh.entity = wanted.value AND fresh.attr = one.value
+    UNION ALL
+    SELECT packed.entity, packed.attr, packed.v, packed.points
+    FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS one
+    CROSS JOIN packed ON packed.entity = wanted.value AND packed.attr = one.value
 ) AS stored CROSS JOIN attr ON attr.id = stored.attr
 WHERE :values IS NULL OR hex(stored.v) IN (SELECT value FROM json_each(:values))
 GROUP BY attr.name;

@@ -21,6 +21,15 @@ DELETE FROM fresh WHERE key IN (
     WHERE :values IS NULL OR hex(fresh.v) IN (SELECT value FROM json_each(:values))
     LIMIT :limit);
 
+-- name: purge_values_packed
+-- Packed history.
+DELETE FROM packed WHERE (entity, attr, tag, part) IN (
+    SELECT packed.entity, packed.attr, packed.tag, packed.part
+    FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS lost
+    CROSS JOIN packed ON packed.entity = wanted.value AND packed.attr = lost.value
+    WHERE :values IS NULL OR hex(packed.v) IN (SELECT value FROM json_each(:values))
+    LIMIT :limit);
+
 -- name: purge_attr_link
 -- Links.
 DELETE FROM link WHERE (attr, source, target) IN (

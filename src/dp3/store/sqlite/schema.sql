@@ -490,6 +490,32 @@ CREATE TABLE collection (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX collection_by_time ON collection (begun);
 
+-- Packed history. `tag` stands for the value, below 0 for timeseries; rows with the same one differ in `part`.
+-- `oldest` is the smallest `t2` of `segments`, `points` the number of data-points in them.
+CREATE TABLE packed (
+    entity INTEGER NOT NULL,
+    attr INTEGER NOT NULL,
+    tag INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    oldest INTEGER NOT NULL,
+    points INTEGER NOT NULL,
+    v BLOB NOT NULL,
+    segments BLOB NOT NULL,
+    PRIMARY KEY (entity, attr, tag, part)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX packed_by_age ON packed (attr, oldest);
+
+-- How far packing is in a partition: up to `key` of `fresh` it is done. Up to `begun` it is done or under way,
+-- so rows of the entities up to `last_entity` that come again with such keys are in `packed` already.
+CREATE TABLE packed_until (
+    lane INTEGER NOT NULL,
+    partition INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    begun INTEGER NOT NULL,
+    last_entity INTEGER NOT NULL,
+    PRIMARY KEY (lane, partition)
+) STRICT, WITHOUT ROWID;
+
 -- name: set_partitions
 -- Fix the number of partitions of a new state.
 INSERT INTO number VALUES ('partitions', ?);

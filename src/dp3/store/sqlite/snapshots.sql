@@ -35,9 +35,12 @@ SELECT json_group_array(entity.key), group_concat(
     || ',' || (
         SELECT '[' || coalesce(group_concat(observed), '') || ']'
         FROM (
-            SELECT '[' || attr || ',' || json_group_array(json_array(t1, t2, c, hex(v))) || ']' AS observed
+            SELECT '[' || attr || ',' || json_group_array(json_array(t1, t2, c, hex(v), 1)) || ']' AS observed
             FROM fresh INDEXED BY fresh_by_entity
             WHERE entity = wanted.value AND c IS NOT NULL GROUP BY attr))
+    || ',' || (
+        SELECT json_group_array(json_array(attr, hex(v), hex(segments)))
+        FROM packed WHERE entity = wanted.value AND (:whole OR tag >= 0))
     || CASE WHEN :whole THEN
         ',' || (
             SELECT json_group_array(json_array(attr, t1, t2, hex(v)))

@@ -6,11 +6,14 @@ from typing import Any
 
 from dp3.clock import Clock
 from dp3.sqlite import Checkpointer, FairLock
+from dp3.store.history import FreshGroup, PackBatch, PackedRow, Scan, Subject
 from dp3.store.lifetimes import (
     Collection,
     CollectionSlice,
     Due,
     Grave,
+    PackedPlace,
+    PackedValue,
     Referrer,
     SweepSlice,
     WeakPage,
@@ -51,6 +54,7 @@ from dp3.store.sqlite.counts import CountWriter
 from dp3.store.sqlite.entities import Entities
 from dp3.store.sqlite.garbage import Garbage
 from dp3.store.sqlite.graphs import Graphs
+from dp3.store.sqlite.history import History
 from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.letters import DeadLetters, LetterWriter
 from dp3.store.sqlite.lifetimes import Lifetimes
@@ -69,8 +73,8 @@ from dp3.store.updates import NamedCycle, UpdateBatch, UpdateGroup, UpdateProgre
 
 
 class SqliteStore:
-    """See `Store`, `SnapshotStore`, `SnapshotQueries`, `UpdateStore`, `LifetimeStore`, `TelemetryStore` and
-    `ModelStore` for what each method promises.
+    """See `Store`, `SnapshotStore`, `SnapshotQueries`, `UpdateStore`, `LifetimeStore`, `HistoryStore`,
+    `TelemetryStore` and `ModelStore` for what each method promises.
 
     Made by `open_store`."""
 
@@ -114,6 +118,7 @@ class SqliteStore:
         self._updates = Updates(writer, readers, self._leases, letters, counts, self._control, clock)
         self._lifetimes = Lifetimes(writer, readers, self._leases, clock)
         self._telemetry = Telemetry(writer, readers, self._leases, clock, event_groups, path)
+        self._history = History(writer, readers, self._leases)
         self._links = Links(readers)
         self._queries = Queries(readers, query_limit_s)
         self._closed = False
@@ -407,6 +412,33 @@ class SqliteStore:
 
     def forget_tombstones(self, lease: Lease, derived: int, limit: int) -> int:
         return self._lifetimes.forget_tombstones(lease, derived, limit)
+
+    def packed_page(self, entity: int, attr: int, after: PackedPlace, limit: int) -> list[PackedValue]:
+        return self._lifetimes.packed_page(entity, attr, after, limit)
+
+    def oldest_bounds(self) -> tuple[int, int] | None:
+        return self._lifetimes.oldest_bounds()
+
+    def packed_until(self, lease: Lease) -> dict[int, int]:
+        return self._history.packed_until(lease)
+
+    def begin_packing(self, lease: Lease, lane: int, until: int) -> None:
+        self._history.begin_packing(lease, lane, until)
+
+    def end_packing(self, lease: Lease, lane: int) -> None:
+        self._history.end_packing(lease, lane)
+
+    def scan_fresh(self, lease: Lease, after: int, until: int, limit: int) -> Scan:
+        return self._history.scan_fresh(lease, after, until, limit)
+
+    def fresh_groups(self, keys: Sequence[int]) -> list[FreshGroup]:
+        return self._history.fresh_groups(keys)
+
+    def last_parts(self, subjects: Sequence[Subject]) -> dict[Subject, PackedRow]:
+        return self._history.last_parts(subjects)
+
+    def write_packed(self, lease: Lease, batch: PackBatch) -> None:
+        self._history.write(lease, batch)
 
     def find(
         self,

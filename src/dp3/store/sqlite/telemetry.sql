@@ -29,8 +29,12 @@ FROM (
     WHERE entity.key BETWEEN ?1 AND ?2
     UNION ALL
     SELECT attr FROM (
-        SELECT DISTINCT fresh.entity, fresh.attr AS attr
+        SELECT fresh.entity AS entity, fresh.attr AS attr
         FROM entity CROSS JOIN fresh ON fresh.entity = entity.key
+        WHERE entity.key BETWEEN ?1 AND ?2
+        UNION
+        SELECT packed.entity, packed.attr
+        FROM entity CROSS JOIN packed ON packed.entity = entity.key
         WHERE entity.key BETWEEN ?1 AND ?2
     )
 ) AS found
@@ -46,10 +50,16 @@ FROM (
     FROM entity CROSS JOIN plain ON plain.entity = entity.key
     WHERE entity.key BETWEEN ?1 AND ?2
     UNION ALL
-    SELECT fresh.attr AS attr, sum(length(fresh.v)) AS bytes
-    FROM entity CROSS JOIN fresh ON fresh.entity = entity.key
-    WHERE entity.key BETWEEN ?1 AND ?2
-    GROUP BY fresh.entity, fresh.attr
+    SELECT attr, sum(bytes) FROM (
+        SELECT fresh.entity AS entity, fresh.attr AS attr, length(fresh.v) AS bytes
+        FROM entity CROSS JOIN fresh ON fresh.entity = entity.key
+        WHERE entity.key BETWEEN ?1 AND ?2
+        UNION ALL
+        SELECT packed.entity, packed.attr, length(packed.v)
+        FROM entity CROSS JOIN packed ON packed.entity = entity.key
+        WHERE entity.key BETWEEN ?1 AND ?2
+    )
+    GROUP BY entity, attr
 ) AS found
 JOIN attr ON attr.id = found.attr
 JOIN etype ON etype.id = attr.etype

@@ -1,0 +1,199 @@
+"""Packs the history of a worker's entities, in slices beside its other work."""
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dp3.clock import Clock
+from dp3.engine.lifetimes.bounds import LaneBounds
+from dp3.engine.packing import MOST_STRETCHES, packed_with, subject_of
+from dp3.engine.profiles import history_params
+from dp3.engine.snapshots.schedule import Ticks
+from dp3.log.port import Lane, Log
+from dp3.model.attrspec import AttrSpecObservations
+from dp3.model.spec import ModelSpec
+from dp3.store.history import FreshGroup, HistoryStore, PackBatch, Place, Subject
+from dp3.store.lifetimes import LifetimeStore
+from dp3.store.port import Lease, LeaseLost, Store, StoreFull, history_key
+
+MOST_SHARES = 8
+"""Workers whose rows are searched for so many own ones; with more of them chunks have fewer own rows."""
+
+SLICE_S = 0.03
+FIRST_SLICE = 1_000
+SLICE_BYTES = 1_000_000
+"""Of values in a slice, but for a single value that is larger."""
+
+RETRY_US = 1_000_000
+
+logger = logging.getLogger(__name__)
+
+
+class State(Store, HistoryStore, LifetimeStore, Protocol):
+    """The state as compaction sees it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackLimits:
+    """`chunk`: fresh rows that are sorted by entity before they are packed. Fresh rows lie in the order of
+    the log, packed ones in that of entities: with so many, both the pages that rows go from and those they go
+    to are few.
+    `slice`: fresh rows that are packed in one transaction, at most; `row`: stretches in a packed row."""
+
+    chunk: int = 64 << 10
+    slice: int = 8_000
+    row: int = MOST_STRETCHES
+
+
+def packable_until(state: State, log: Log, bounds: LaneBounds) -> dict[int, int]:
+    """Lane → the largest key of fresh rows that may be packed: they are older than all entries that a worker
+    has not applied yet, so none of their data-points comes again, and older than all deletions that links may
+    still have to be removed for: those go by what is older, which packed rows do not tell of themselves."""
+    reached: dict[Lane, int] = {}
+    for _, number, offset in state.positions():
+        lane = Lane(number)
+        reached[lane] = min(offset, reached.get(lane, offset))
+    unread = [
+        time for lane, offset in reached.items() if (time := log.append_time_after(lane, offset)) is not None
+    ]
+    limits = [bounds.until(min(unread) - 1)] if unread else []
+    if (oldest := state.oldest_bounds()) is not None:
+        limits.append(oldest)
+    until = {lane: min([offset, *(limit[lane] for limit in limits)]) for lane, offset in reached.items()}
+    return {lane: history_key(lane, offset + 1, 0) - 1 for lane, offset in until.items()}
+
+
+def united_attrs(model: ModelSpec, state: State) -> frozenset[int]:
+    """The numbers of the attributes whose stretches become one where they touch."""
+    return frozenset(
+        state.attr_id(etype, name)
+        for etype, specs in model.entity_attributes.items()
+        for name, spec in specs.items()
+        if isinstance(spec, AttrSpecObservations) and history_params(spec).aggregate
+    )
+
+
+class Compactor:
+    """Makes passes over what came in since the one before."""
+
+    def __init__(
+        self, state: State, log: Log, lease: Lease, united: frozenset[int], limits: PackLimits
+    ) -> None:
+        self._limits = limits
+        self._log = log
+        self._bounds = LaneBounds(log)
+        self._state = state
+        self._lease = lease
+        self._united = united
+        self._slice = min(FIRST_SLICE, limits.slice)
+
+    def steps(self) -> Iterator[None]:
+        """Pack everything that may be packed now; pauses after every slice. A pass that is not finished is
+        continued by the next one. Raises `LeaseLost`, `StoreFull`."""
+        done = self._state.packed_until(self._lease)
+        for lane, until in packable_until(self._state, self._log, self._bounds).items():
+            after = done.get(lane, -1)
+            if after < until:
+                yield from self._pack_lane(lane, after, until)
+
+    def _pack_lane(self, lane: int, after: int, until: int) -> Iterator[None]:
+        limit = self._limits.chunk * min(self._lease.worker_processes, MOST_SHARES)
+        self._state.begin_packing(self._lease, lane, until)
+        while True:
+            scan = self._state.scan_fresh(self._lease, after, until, limit)
+            if scan.last is None:
+                break
+            after = scan.last
+            yield
+            yield from self._pack(scan.places)
+        self._state.end_packing(self._lease, lane)
+
+    def _pack(self, places: Sequence[Place]) -> Iterator[None]:
+        first = 0
+        while first < len(places):
+            started = time.perf_counter()
+            end = _end(places, first, self._slice)
+            self._pack_some([place.key for place in places[first:end]])
+            self._learn(end - first, time.perf_counter() - started)
+            first = end
+            yield
+
+    def _pack_some(self, keys: Sequence[int]) -> None:
+        groups: dict[Subject, list[FreshGroup]] = defaultdict(list)
+        for group in self._state.fresh_groups(keys):
+            groups[subject_of(group)].append(group)
+        rows = packed_with(groups, self._state.last_parts(list(groups)), self._united, self._limits.row)
+        self._state.write_packed(self._lease, PackBatch(fresh=keys, rows=rows))
+
+    def _learn(self, rows: int, wall_s: float) -> None:
+        fitting = int(rows * SLICE_S / max(wall_s, 1e-6))
+        if fitting < self._slice or rows == self._slice:
+            self._slice = max(1, min(fitting, self._slice * 2, self._limits.slice))
+
+
+def _end(places: Sequence[Place], first: int, rows: int) -> int:
+    """Where a slice ends that begins at `first`."""
+    size = 0
+    for at in range(first, min(first + rows, len(places))):
+        size += places[at].size
+        if size > SLICE_BYTES and at > first:
+            return at
+    return min(first + rows, len(places))
+
+
+class HistoryWork:
+    """Upkeep of history as one worker sees it. All methods are called by the worker's thread."""
+
+    def __init__(self, compactor: Compactor, clock: Clock, ticks: Ticks) -> None:
+        self._compactor = compactor
+        self._clock = clock
+        self._ticks = ticks
+        self._job: Iterator[None] | None = None
+        self._wanted = False
+        self._not_before = 0
+
+    def request(self) -> None:
+        """Begin a pass at the next step."""
+        self._wanted = True
+
+    def step(self) -> bool:
+        """Work for at most a slice of time; returns whether there was anything to do. Raises `LeaseLost`."""
+        now = self._clock.now_us()
+        if self._ticks.due(now) is not None:
+            self._wanted = True
+        if self._job is None:
+            if not self._wanted or now < self._not_before:
+                return False
+            self._wanted, self._job = False, self._compactor.steps()
+        try:
+            next(self._job)
+        except StopIteration:
+            self._job = None
+        except LeaseLost:
+            raise
+        except StoreFull as error:
+            logger.error("history is not packed, waiting: %s", error)
+            self._job, self._wanted, self._not_before = None, True, now + RETRY_US
+            return False
+        except Exception:
+            logger.exception("packing of history failed; what is not packed stays as it is")
+            self._job = None
+        return True
+
+
+def make_history_work(
+    *,
+    state: State,
+    log: Log,
+    clock: Clock,
+    lease: Lease,
+    model: ModelSpec,
+    cron: Mapping[str, Any],
+    limits: PackLimits | None = None,
+) -> HistoryWork:
+    """What a worker does for history; `cron` are the arguments of a cron trigger."""
+    compactor = Compactor(state, log, lease, united_attrs(model, state), limits or PackLimits())
+    return HistoryWork(compactor, clock, Ticks(cron, clock.now_us()))

@@ -1,0 +1,118 @@
+"""Packing of history: what is packed when, and what is not done twice."""
+
+import apsw
+import pytest
+from engine_kit import SECOND, START_US, Engine, delete, obs, task
+
+from dp3.engine.compaction import PackLimits
+from dp3.store.port import LeaseLost
+from dp3.store.stretches import decode_stretches, encode_stretches
+
+LITTLE = PackLimits(chunk=4, slice=2, row=3)
+
+
+def count(engine: Engine, table: str) -> int:
+    state = apsw.Connection(str(engine.directory / "state" / "state.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    found: int = state.execute(f"SELECT count(*) FROM {table}").get
+    state.close()
+    return found
+
+
+def pack(engine: Engine, most: int | None = None, **options: object) -> int:
+    """Pack, at most so many slices; returns how many steps it took."""
+    steps = 0
+    with engine.worker(**{"limits": LITTLE, **options}) as driven:
+        driven.history.request()
+        while steps != most and driven.history.step():
+            steps += 1
+    return steps
+
+
+def test_entries_that_are_read_again_after_packing_add_nothing(engine: Engine) -> None:
+    engine.send(task("e1", obs(1), obs(2)), task("e2", obs(3)))
+    engine.work()
+    pack(engine)
+    before = engine.master("e1"), engine.master("e2")
+    engine.go_back()
+    engine.work()
+    assert (engine.master("e1"), engine.master("e2")) == before
+    assert count(engine, "fresh") == 0
+
+
+def test_everything_applied_is_packed_and_a_second_pass_reads_no_history(engine: Engine) -> None:
+    engine.send(*(task(f"e{n}", obs(n), obs(n + 1)) for n in range(9)))
+    engine.work()
+    assert pack(engine) > 4
+    assert (count(engine, "fresh"), count(engine, "packed")) == (0, 18)
+    assert pack(engine) == 1
+
+
+def test_late_data_of_a_packed_value_is_added_to_its_row(engine: Engine) -> None:
+    for second in range(8):
+        engine.send(task("e1", obs(7, second)))
+        engine.work()
+        pack(engine)
+    assert count(engine, "packed") == 3
+    assert engine.values("e1")["o"] == [(second, 7) for second in range(8)]
+
+
+def test_a_pass_that_was_interrupted_goes_on_where_it_was(engine: Engine) -> None:
+    engine.send(*(task(f"e{n}", obs(n)) for n in range(12)))
+    engine.work()
+    pack(engine, most=3)
+    assert 0 < count(engine, "fresh") < 12
+    pack(engine)
+    assert count(engine, "fresh") == 0
+    assert [engine.values(f"e{n}")["o"] for n in range(12)] == [[(n, n)] for n in range(12)]
+
+
+def test_each_worker_packs_what_is_its_own_though_others_are_behind(engine: Engine) -> None:
+    engine.send(*(task(f"e{n}", obs(n)) for n in range(20)))
+    engine.work(index=1, processes=2)
+    rows = count(engine, "fresh")
+    pack(engine, index=0, processes=2)
+    assert count(engine, "packed") == 0
+    pack(engine, index=1, processes=2)
+    assert (count(engine, "fresh"), count(engine, "packed")) == (0, rows)
+    engine.work(index=0, processes=2)
+    pack(engine, index=0, processes=2)
+    assert (count(engine, "fresh"), count(engine, "packed")) == (0, 20)
+
+
+def test_nothing_is_left_of_an_entity_that_is_deleted_while_it_is_packed(engine: Engine) -> None:
+    engine.send(*(task(f"e{n}", obs(n), obs(n + 1)) for n in range(6)))
+    engine.work()
+    with engine.worker(limits=LITTLE) as driven:
+        driven.history.request()
+        driven.history.step()
+        driven.history.step()
+        engine.send(*(delete(f"e{n}") for n in range(6)))
+        driven.finish()
+    assert (count(engine, "fresh"), count(engine, "packed"), count(engine, "garbage")) == (0, 0, 0)
+
+
+def test_a_worker_that_lost_its_lease_packs_nothing(engine: Engine) -> None:
+    engine.send(task("e1", obs(1)))
+    engine.work()
+    with engine.worker(limits=LITTLE) as driven:
+        driven.history.request()
+        driven.history.step()
+        engine.clock.advance(60)
+        engine.store.take_lease(0, 1, "other", 1, 15)
+        with pytest.raises(LeaseLost):
+            while driven.history.step():
+                pass
+    assert (count(engine, "fresh"), count(engine, "packed")) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "stretches",
+    [
+        [],
+        [(0, 0, 0, 1)],
+        [(START_US, START_US + SECOND, 10**9, 3), (START_US, START_US, None, 1)],
+        [(-5, 7, 1, 1)],
+    ],
+)
+def test_stretches_are_stored_without_loss(stretches: list[tuple[int, int, int | None, int]]) -> None:
+    assert list(decode_stretches(encode_stretches(stretches))) == stretches

@@ -1,0 +1,207 @@
+"""Whatever is packed when, and by however many workers, nobody sees any of it: all answers are those of a
+naive model that knows data-points only."""
+
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from engine_kit import SECOND, START_US, Engine, delete, task
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from dp3.clock import to_datetime, to_us
+from dp3.engine.compaction import PackLimits
+from dp3.engine.profiles import ProfileReader, Span, history_params
+from dp3.engine.snapshots.values import compute, plan_values
+from dp3.history import Observation, canonical, mean_confidence, value_at, values_at
+from dp3.model.spec import ModelSpec
+from dp3.model.wire import WirePoint, decode_value, encode_value
+from dp3.store.snapshots import decode_profile
+
+VALID = {"pre_validity": "1s", "post_validity": "2s"}
+
+
+def observed(**more):
+    return {"name": "x", "type": "observations", "data_type": "int", **more}
+
+
+MODEL = ModelSpec(
+    {
+        "a": {
+            "entity": {"id": "a", "name": "a", "snapshot": True},
+            "attribs": {
+                "one": observed(history_params=VALID),
+                "many": observed(history_params=VALID, multi_value=True),
+                "points": observed(history_params={**VALID, "aggregate": False}),
+                "load": {
+                    "name": "x",
+                    "type": "timeseries",
+                    "timeseries_type": "irregular",
+                    "timeseries_params": {},
+                    "series": {"cpu": {"data_type": "int"}},
+                },
+            },
+        }
+    }
+)
+SPECS = MODEL.entity_attributes["a"]
+EIDS = ["e0", "e1", "e2", "e3"]
+AN_OBSERVATION = WirePoint("points", 1, START_US, START_US, 1)
+MOMENTS = [START_US + second * SECOND for second in (-5, 0, 3, 8, 20)]
+
+
+def second(at):
+    return START_US + at * SECOND
+
+
+@st.composite
+def points(draw):
+    attr = draw(st.sampled_from(list(SPECS)))
+    start, length, v = draw(st.integers(0, 12)), draw(st.integers(0, 3)), draw(st.integers(0, 2))
+    if attr == "load":
+        times = [to_datetime(second(start)).isoformat()]
+        return WirePoint(attr, {"time": times, "cpu": [v]}, second(start), second(start + length))
+    confidence = draw(st.sampled_from([1, 250_000_000, 1_000_000_000]))
+    return WirePoint(attr, v, second(start), second(start + length), confidence)
+
+
+tasks = st.tuples(st.sampled_from(EIDS), st.lists(points(), max_size=4))
+deletions = st.tuples(st.sampled_from(EIDS), st.none())
+processes = st.integers(1, 3)
+steps = st.one_of(
+    st.tuples(st.just("send"), st.lists(st.one_of(tasks, tasks, tasks, deletions), min_size=1, max_size=5)),
+    st.tuples(st.just("work"), processes),
+    st.tuples(st.just("work but one"), st.integers(2, 3)),
+    st.tuples(st.just("pack"), processes),
+    st.tuples(st.just("pack a little"), processes),
+    st.tuples(st.just("go back"), st.integers(0, 10)),
+)
+limits = st.builds(PackLimits, chunk=st.integers(1, 20), slice=st.integers(1, 5), row=st.integers(1, 3))
+
+
+def send(engine, naive, contents):
+    engine.send(
+        *(task(eid, *found) if found is not None else delete(eid) for eid, found in contents),
+    )
+    for eid, found in contents:
+        if found is None:
+            naive.pop(eid, None)
+        else:
+            naive[eid] += found
+
+
+def work(engine, several, indexes):
+    for index in indexes:
+        engine.work(index=index, processes=several, model=MODEL)
+
+
+def pack(engine, several, how, most=None):
+    """Every worker packs, at most so many slices, and ends."""
+    for index in range(several):
+        with engine.worker(index=index, processes=several, model=MODEL, limits=how) as driven:
+            driven.history.request()
+            done = 0
+            while done != most and driven.history.step():
+                done += 1
+
+
+def expected_master(found):
+    shown = {}
+    for name, spec in SPECS.items():
+        of_attr = [point for point in found if point.attr == name]
+        if of_attr and name == "load":
+            moments = sorted((point.v["time"][0], point.v["cpu"][0]) for point in of_attr)
+            shown[name] = [{"t1": t, "t2": t, "v": {"cpu": v}} for t, v in moments]
+        elif of_attr:
+            shown[name] = [
+                {"t1": s.t1, "t2": s.t2, "v": decode_value(s.v), "c": mean_confidence(s)}
+                for s in canonical(observations(of_attr), history_params(spec))
+            ]
+    return shown
+
+
+def observations(of_attr):
+    return [Observation(p.t1, p.t2, p.c, encode_value(p.v)) for p in of_attr]
+
+
+def shown_master(engine, eid):
+    master = ProfileReader(engine.store, MODEL, engine.clock).master("a", eid, Span())
+    master.pop("#time_created", None)
+
+    def told(interval, name):
+        as_sent = (lambda t: t.isoformat()) if name == "load" else to_us
+        return interval | {"t1": as_sent(interval["t1"]), "t2": as_sent(interval["t2"])}
+
+    return {name: [told(interval, name) for interval in history] for name, history in master.items()}
+
+
+def current_at(found, name, at):
+    params = history_params(SPECS[name])
+    segments = canonical(observations(point for point in found if point.attr == name), params)
+    if params.multi_value:
+        return [decode_value(current.v) for current in values_at(segments, at, params)] or None
+    current = value_at(segments, at, params)
+    return None if current is None else decode_value(current.v)
+
+
+def shown_current(engine, eid, name, at):
+    reader = ProfileReader(engine.store, MODEL, engine.clock)
+    return reader.attribute("a", eid, SPECS[name], Span(), at)["current_value"]
+
+
+def snapshot_values(engine, eid):
+    """What runs would see at each of the moments."""
+    numbers = {name: engine.store.attr_id("a", name) for name in SPECS}
+    plan = plan_values(MODEL, "a", numbers)
+    ((key, _),) = engine.store.find_entities([(engine.store.etype_id("a"), eid)]).values()
+    profile = decode_profile(engine.store.profiles([key], True)[key])
+    chunks = sorted(v for _, _, _, v in profile.chunks)
+    return [compute(eid, profile, plan, at).values for at in MOMENTS], chunks
+
+
+def expect_naive(engine, naive):
+    for eid in EIDS:
+        found = naive.get(eid)
+        assert shown_master(engine, eid) == ({} if found is None else expected_master(found))
+        if found is None:
+            continue
+        of_runs, chunks = snapshot_values(engine, eid)
+        sent = [encode_value(point.v).hex().upper() for point in found if point.attr == "load"]
+        assert chunks == sorted(sent)
+        for at, values in zip(MOMENTS, of_runs, strict=True):
+            for name in ("one", "many", "points"):
+                assert shown_current(engine, eid, name, at) == current_at(found, name, at)
+                assert values.get(name) == current_at(found, name, at)
+
+
+@given(st.lists(steps, max_size=12), limits)
+@example(
+    script=[("send", [("e0", [AN_OBSERVATION])]), ("work", 1), ("pack a little", 1), ("go back", 0)],
+    how=PackLimits(chunk=1, slice=1, row=1),
+)
+@settings(max_examples=60, deadline=None)
+def test_packing_at_any_time_changes_nothing_that_a_reader_sees(script, how):
+    naive = defaultdict(list)
+    with tempfile.TemporaryDirectory() as directory:
+        engine = Engine(Path(directory))
+        try:
+            for action, argument in script:
+                match action:
+                    case "send":
+                        send(engine, naive, argument)
+                    case "work":
+                        work(engine, argument, range(argument))
+                    case "work but one":
+                        work(engine, argument, range(1, argument))
+                    case "pack":
+                        pack(engine, argument, how)
+                    case "pack a little":
+                        pack(engine, argument, how, most=2)
+                    case "go back":
+                        engine.go_back(argument)
+            work(engine, 1, [0])
+            expect_naive(engine, naive)
+            pack(engine, 2, how)
+            expect_naive(engine, naive)
+        finally:
+            engine.close()
