@@ -90,7 +90,7 @@ def _attributes_of_a(random: Random) -> dict[str, dict[str, Any]]:
         "p": plain("int"),
         "s": plain("string"),
         "ip": plain("ipv4"),
-        "o": _observed(random, "int"),
+        "o": _observed(random, "int", aggregate=False),
         "om": _observed(random, "string", multi_value=True),
         "l": _observed(random, to_b, more_s=10, multi_value=random.random() < 0.5),
         "lp": plain(random.choice(["link<b,int>", "link<b,int ;mirror=aps>"])),
@@ -111,15 +111,20 @@ def _attributes_of_b(random: Random) -> dict[str, dict[str, Any]]:
 
 
 def _attributes_of_c(random: Random) -> dict[str, dict[str, Any]]:
-    return {"q": plain("string"), "back": plain("link<a>"), "when": _observed(random, "string")}
+    return {
+        "q": plain("string"),
+        "back": plain("link<a>"),
+        "when": _observed(random, "string", aggregate=False),
+    }
 
 
 def _observed(
-    random: Random, data_type: str, *, multi_value: bool = False, more_s: int = 0
+    random: Random, data_type: str, *, multi_value: bool = False, more_s: int = 0, aggregate: bool = True
 ) -> dict[str, Any]:
-    """Valid for some seconds at most, or for some more."""
+    """Valid for some seconds at most, or for some more. Whether they are aggregated stays the same: what was
+    packed as one is not divided again."""
     pre, post = random.choice([0, 0, 1, 3]), random.choice([0, 1, 3, 7]) + more_s
-    return observations(data_type, pre, post, aggregate=random.random() < 0.7, multi_value=multi_value)
+    return observations(data_type, pre, post, aggregate=aggregate, multi_value=multi_value)
 
 
 def plain(data_type: str) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class Compactor:
         continued by the next one. Raises `LeaseLost`, `StoreFull`."""
         done = self._state.packed_until(self._lease)
         for lane, until in packable_until(self._state, self._log, self._bounds).items():
-            after = done.get(lane, -1)
+            after = max(done.get(lane, -1), history_key(lane, 0, 0) - 1)
             if after < until:
                 yield from self._pack_lane(lane, after, until)
 
@@ -109,7 +109,7 @@ class Compactor:
             after = scan.last
             yield
             yield from self._pack(scan.places)
-        self._state.end_packing(self._lease, lane)
+        self._state.end_packing(self._lease, lane, until)
 
     def _pack(self, places: Sequence[Place]) -> Iterator[None]:
         first = 0

@@ -94,8 +94,8 @@ class HistoryStore(Protocol):
         applied; when they come again they add nothing. Raises `LeaseLost`, `StoreFull`."""
         ...
 
-    def end_packing(self, lease: Lease, lane: int) -> None:
-        """All of them are packed. Raises `LeaseLost`, `StoreFull`."""
+    def end_packing(self, lease: Lease, lane: int, until: int) -> None:
+        """All of them are packed, up to that key. Raises `LeaseLost`, `StoreFull`."""
         ...
 
     def scan_fresh(self, lease: Lease, after: int, until: int, limit: int) -> Scan:

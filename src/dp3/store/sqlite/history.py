@@ -34,8 +34,8 @@ class History:
     def begin_packing(self, lease: Lease, lane: int, until: int) -> None:
         self._note(lease, "begin_packing", lane=lane, until=until)
 
-    def end_packing(self, lease: Lease, lane: int) -> None:
-        self._note(lease, "end_packing", lane=lane)
+    def end_packing(self, lease: Lease, lane: int, until: int) -> None:
+        self._note(lease, "end_packing", lane=lane, until=until)
 
     def scan_fresh(self, lease: Lease, after: int, until: int, limit: int) -> Scan:
         page = _of(lease, after=after, until=until, limit=limit)

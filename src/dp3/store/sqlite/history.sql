@@ -11,11 +11,13 @@ INSERT INTO packed_until (lane, partition, key, begun, last_entity)
 SELECT lane, partition, -1, :until, coalesce(last_key, -1)
 FROM position LEFT JOIN key_space USING (partition)
 WHERE lane = :lane AND partition % :worker_processes = :worker
-ON CONFLICT DO UPDATE SET begun = max(begun, excluded.begun), last_entity = excluded.last_entity;
+ON CONFLICT DO UPDATE SET begun = excluded.begun, last_entity = excluded.last_entity
+    WHERE excluded.begun > begun;
 
 -- name: end_packing
--- All that a worker began to pack in a lane is packed.
-UPDATE packed_until SET key = begun WHERE lane = :lane AND partition % :worker_processes = :worker;
+-- Up to a key all that a worker began to pack in a lane is packed.
+UPDATE packed_until SET key = max(key, :until)
+WHERE lane = :lane AND partition % :worker_processes = :worker;
 
 -- name: scan_fresh
 -- Of the next fresh rows those of a worker, as one text each for keys and sizes, and the last key of all.

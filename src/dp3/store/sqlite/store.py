@@ -425,8 +425,8 @@ class SqliteStore:
     def begin_packing(self, lease: Lease, lane: int, until: int) -> None:
         self._history.begin_packing(lease, lane, until)
 
-    def end_packing(self, lease: Lease, lane: int) -> None:
-        self._history.end_packing(lease, lane)
+    def end_packing(self, lease: Lease, lane: int, until: int) -> None:
+        self._history.end_packing(lease, lane, until)
 
     def scan_fresh(self, lease: Lease, after: int, until: int, limit: int) -> Scan:
         return self._history.scan_fresh(lease, after, until, limit)
