@@ -171,6 +171,28 @@ def test_a_weak_entity_stays_while_somebody_has_not_read_what_was_there_at_the_f
     assert pair.shown(PORT) is not None
 
 
+def test_a_link_that_becomes_known_while_a_weak_entity_is_looked_at_saves_it(pair, monkeypatch):
+    source = next(("tag", f"tag{n}") for n in range(9) if owner(("tag", f"tag{n}")) != owner(PORT))
+    mine, other = (pair.workers[index] for index in (owner(PORT), owner(source)))
+    pair.put(PORT, "n", 1)
+    pair.put(source, "port", link(PORT))
+    pair.engine.clock.advance(24 * 3600)
+    finish(mine)
+    look = pair.engine.store.weak_entities
+
+    def look_while_the_other_goes_on(*arguments):
+        found = look(*arguments)
+        if found.candidates:
+            monkeypatch.undo()
+            finish(other)
+        return found
+
+    monkeypatch.setattr(pair.engine.store, "weak_entities", look_while_the_other_goes_on)
+    pair.engine.clock.advance(24 * 3600)
+    finish(mine)
+    assert pair.shown(PORT) is not None
+
+
 def owner(ref):
     return partition_of(*ref, 8) % 2
 
@@ -212,6 +234,18 @@ def test_readers_do_not_see_links_to_what_was_deleted_though_they_are_still_stor
     both.compare()
     assert (seen, read) == (both.shown(TAG), profile_for_runs(both))
     assert both.rows("plain") + both.rows("fresh") == stored - 2
+
+
+def test_links_of_an_attribute_go_though_the_model_does_not_know_it_now(both):
+    linked(both)
+    both.end()
+    both.send(DEV, delete=True)
+    both.engine.work(model=ModelSpec({etype: _immortal(etype) for etype in ("dev", "tag")}))
+    both.start(1)
+    both.settle()
+    shown = both.shown(TAG)
+    assert shown["plain"] == {"many": [link(("dev", "dev1"))]}
+    assert len(shown["history"]) == 1
 
 
 def test_a_link_that_had_ended_stays_in_history(both):

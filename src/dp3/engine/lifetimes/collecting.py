@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dp3.clock import Clock
-from dp3.engine.lifetimes.state import State
+from dp3.engine.lifetimes.state import State, reached_by_all
 from dp3.engine.lifetimes.tokens import judge
 from dp3.engine.outbox import CHORE_STREAM
 from dp3.engine.plans import Lifetime, TypePlan
@@ -125,8 +125,10 @@ class Collector:
     def _look_at_weak(self, record: Collection, partition: int, moment: int) -> CollectionSlice:
         parts, end = self._parts, _end(partition)
         after = max(record.after, (partition << ENTITY_SHIFT) - 1)
+        # In this order: what everybody has read by now is known when links are looked for.
+        reached = reached_by_all(parts.state)
         page = parts.state.weak_entities(self._weak, after, end, moment, WEAK_PAGE)
-        over = self._over(page.candidates, record.begun)
+        over = _over(page.candidates, record.begun, reached)
         heads = {lane: parts.log.head(lane).offset for lane in Lane} if page.candidates else {}
         tasks = [_collect(self._types[found.etype], found.eid, moment) for found in over]
         return CollectionSlice(
@@ -144,21 +146,16 @@ class Collector:
             ],
         )
 
-    def _over(self, candidates: Sequence[Candidate], begun: int) -> list[Candidate]:
-        """Those that nothing referred to at an earlier collection, since when everybody has read what was in
-        the log then."""
-        before = [found for found in candidates if found.since and found.since < begun]
-        if not before:
-            return []
-        reached = {
-            lane: min(offset for _, of, offset in self._parts.state.positions() if of == lane)
-            for lane in Lane
-        }
-        return [
-            found
-            for found in before
-            if found.main <= reached[Lane.MAIN] and found.derived <= reached[Lane.DERIVED]
-        ]
+
+def _over(candidates: Sequence[Candidate], begun: int, reached: Mapping[int, int]) -> list[Candidate]:
+    """Those that nothing referred to at an earlier collection, since when everybody has read what was in the
+    log then."""
+    return [
+        found
+        for found in candidates
+        if found.since and found.since < begun
+        if found.main <= reached[Lane.MAIN] and found.derived <= reached[Lane.DERIVED]
+    ]
 
 
 def _end(partition: int) -> int:

@@ -1,6 +1,6 @@
 """Tells those who have links to a deleted entity, through the log, that it is gone."""
 
-from dp3.engine.lifetimes.state import State
+from dp3.engine.lifetimes.state import State, reached_by_all
 from dp3.engine.outbox import CHORE_STREAM
 from dp3.log.port import Lane
 from dp3.model.chore import Swept, Unlink
@@ -30,7 +30,7 @@ class Sweeper:
 
     def step(self) -> bool:
         """Do one slice; False if there is nothing to do (before others have read further)."""
-        reached = self._reached()
+        reached = reached_by_all(self._state)
         slice_ = SweepSlice()
         tasks: list[WireTask] = []
         for grave in self._state.graves(self._lease, GRAVES):
@@ -44,13 +44,6 @@ class Sweeper:
         slice_.tasks = encode_tasks(tasks) if tasks else b""
         self._state.write_sweep(self._lease, slice_, CHORE_STREAM)
         return True
-
-    def _reached(self) -> dict[int, int]:
-        """The offset that all partitions of all workers have reached, by lane."""
-        reached: dict[int, int] = {}
-        for _, lane, offset in self._state.positions():
-            reached[lane] = min(reached.get(lane, offset), offset)
-        return reached
 
     def _sweep(self, grave: Grave, slice_: SweepSlice, tasks: list[WireTask]) -> None:
         stone, room = grave.tombstone, TASKS - len(tasks)
