@@ -200,6 +200,14 @@ def test_distinct_counts_texts_too_long_for_the_index(node: Node) -> None:
     assert get(node, "/entity/a/_/distinct/s") == {"x": 1, "x" * 2_000: 1}
 
 
+def test_an_entity_with_a_long_id_is_found(node: Node) -> None:
+    long = "e" * 2_000
+    node.store_points(dp("s", "x", long), dp("s", "x", "e2"))
+    make_run(node)
+    assert get(node, "/entity/a/count")["total_count"] == 2
+    assert eids(get(node, "/entity/a/get", generic_filter={"eid": long})) == [long]
+
+
 def test_values_that_only_snapshots_tell_are_counted_for_a_bounded_time(
     hosts: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,11 @@ def test_long_texts_leave_a_mark_instead_of_a_key(data_type: str) -> None:
     assert keys("dict<k:string>", {"k": longest + "x"}) == {("x.k#long", 1)}
 
 
+def test_every_entity_has_a_key_under_its_id() -> None:
+    plan, long = plan_keys(a_model({"x": plain("int")}), "a"), "e" * (MAX_TEXT + 1)
+    assert keys_of(plan, Doc({"eid": long}, {})) == {("eid", long), ("eid#long", 1)}
+
+
 def test_values_with_many_paths_are_indexed_in_part_and_marked() -> None:
     value = {f"k{i}": [i, i + 1000] for i in range(MAX_PATHS + 1)}
     found = keys("json", value)

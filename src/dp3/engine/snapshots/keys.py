@@ -15,7 +15,7 @@
 Values that are no attributes, and those that are not of their attribute's type, count as json. Null has no
 key, confidences (`#c`) have none. What is too large to be indexed leaves the key 1 under its path followed
 by `#long`: a text above `MAX_TEXT` characters under its own path, a json value with more than `MAX_PATHS`
-paths under that of the value.
+paths under that of the value. Every entity has a key under `eid`, long ids have both.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +39,7 @@ T = TypeVar("T")
 MAX_TEXT = 1_000
 MAX_PATHS = 64
 LONG = "#long"
+EID = "eid"
 
 PathKey: TypeAlias = tuple[str, Key]
 KeysOf: TypeAlias = Callable[[Any], Sequence[PathKey]]
@@ -58,7 +59,8 @@ class KeyPlan:
 def plan_keys(model: ModelSpec, etype: str) -> KeyPlan:
     """The plan of an entity type; raises `KeyError` if the model does not have it."""
     planner = _Planner(model.entities)
-    attrs = {"eid": planner.primitive("eid", str(model.entities[etype].id_data_type))}
+    eid = planner.primitive(EID, str(model.entities[etype].id_data_type))
+    attrs: dict[str, KeysOf] = {EID: lambda wire: _with_whole_text(wire, eid(wire))}
     for name, spec in model.entity_attributes[etype].items():
         if isinstance(spec, AttrSpecClassic):
             keys = planner.keys(name, spec.data_type.expr)
@@ -202,6 +204,11 @@ class _Planner:
         if expr.data is None:
             return _parts({"eid": eid})
         return _parts({"eid": eid, "data": self.keys(f"{path}.data", expr.data)})
+
+
+def _with_whole_text(wire: Any, keys: Sequence[PathKey]) -> Sequence[PathKey]:
+    """By the key of its id each entity is known to have a snapshot."""
+    return keys if keys[0][0] == EID else [(EID, wire), *keys]
 
 
 def _text_keys(path: str, wire: str) -> list[PathKey]:
