@@ -56,6 +56,14 @@ def make_snapshots(engine: Engine, model: ModelSpec) -> None:
             driven.step()
 
 
+def pack(engine: Engine, model: ModelSpec) -> None:
+    """Have all history packed."""
+    with engine.worker(model=model) as driven:
+        driven.history.request()
+        while driven.history.step():
+            pass
+
+
 def begin(engine: Engine, model: ModelSpec) -> bool:
     """Confirm the change to a model."""
     old = engine.store.tracked_model().model

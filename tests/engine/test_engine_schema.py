@@ -13,6 +13,7 @@ from schema_kit import (
     docs,
     make_snapshots,
     master,
+    pack,
     plain_attr,
     reopen,
     rows,
@@ -75,10 +76,15 @@ def outdated(engine: Engine) -> list[StoredDeadLetter]:
 
 
 @pytest.mark.parametrize("kind", GONE)
-def test_a_removed_attribute_is_in_no_table_and_all_else_is_as_it_was(engine: Engine, kind: str) -> None:
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_removed_attribute_is_in_no_table_and_all_else_is_as_it_was(
+    engine: Engine, kind: str, packed: bool
+) -> None:
     spec, points = GONE[kind]
     old, new = a_model(**STAYS, x=spec), a_model(**STAYS)
     lived(engine, old, *points)
+    if packed:
+        pack(engine, old)
     number = engine.store.attr_id("a", "x")
     assert tables_of_attr(engine, number)
     before = {name: content for name, content in rows(engine).items() if name in ("entity", "etype", "run")}

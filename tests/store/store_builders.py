@@ -5,6 +5,7 @@ import socket
 from typing import Any
 
 from dp3.model.wire import encode_value
+from dp3.store.history import PackedRow, tag_of
 from dp3.store.port import (
     ENTITY_SHIFT,
     Batch,
@@ -17,6 +18,7 @@ from dp3.store.port import (
     Store,
     history_key,
 )
+from dp3.store.stretches import encode_stretches
 
 HOST = socket.gethostname()
 TTL_S = 15.0
@@ -44,6 +46,13 @@ def history(
     c = 1_000_000_000
     place = history_key(0, offset, number)
     return HistoryRow(place, key, store.attr_id("device", attr), t1, t2, c, encode_value(v))
+
+
+def packed(store: Store, key: int, attr: str, v: Any, points: int) -> PackedRow:
+    """So many data-points of one value in one stretch."""
+    value = encode_value(v)
+    segments = encode_stretches([(10, 20, points, points)])
+    return PackedRow(key, store.attr_id("device", attr), tag_of(value, False), 0, 20, points, value, segments)
 
 
 def outbox_row(source: int, partition: int = 0, size: int = 10) -> OutboxRow:

@@ -5,14 +5,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 import pytest
-from store_builders import HOST, TTL_S, created, plain, take_lease
+from store_builders import HOST, TTL_S, created, packed, plain, take_lease
 
 from dp3.clock import FakeClock
+from dp3.store.history import HistoryStore, PackBatch
 from dp3.store.models import Forget, ModelStore, Removal, RemovedAttr
 from dp3.store.port import Batch, LeaseLost, LeaseRefused, Store
 
 
-class State(Store, ModelStore, Protocol):
+class State(Store, ModelStore, HistoryStore, Protocol):
     """What is tested."""
 
 
@@ -130,4 +131,7 @@ def test_rows_of_attributes_are_counted_page_by_page(store: State, limit: int) -
     assert {attr for attr, _ in rows} == {"x"}
     assert sum(count for _, count in rows) == 4
     assert store.attr_rows("device", ["x"], [plain(store, 1, "x", 1).v], "", 10).counts == [("x", 2, 2)]
+    store.write_packed(lease, PackBatch(rows=[packed(store, 5, "x", 1, 4), packed(store, 1, "x", 2, 3)]))
+    assert store.attr_rows("device", ["x"], [], "", 10).counts == [("x", 11, 5)]
+    assert store.attr_rows("device", ["x"], [plain(store, 1, "x", 1).v], "", 10).counts == [("x", 6, 3)]
     assert store.attr_rows("nothing", ["x"], [], "", 10) == ([], None)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_builders import an_entity, entity_key, history, plain, take_lease
+from store_builders import an_entity, entity_key, history, packed, plain, take_lease
 
 from dp3.clock import FakeClock
+from dp3.store.history import PackBatch
 from dp3.store.port import Batch, HookSums, Lease, SourceSums
 from dp3.store.snapshots import SnapshotBatch
 from dp3.store.sqlite import SqliteStore, open_store
@@ -184,16 +185,23 @@ def test_attributes_are_counted_and_measured_by_entity(state: SqliteStore, holde
             history=[history(state, keys[0], "o", 7, offset) for offset in (1, 2, 3)],
         ),
     )
+    rows = [packed(state, keys[0], "o", 7, 5), packed(state, keys[1], "q", 7, 5)]
+    state.write_packed(holder, PackBatch(rows=rows))
     assert state.page_after(0, 2) == (keys[0], keys[1])
     assert state.page_after(keys[1], 2) == (keys[2], keys[2])
     assert state.page_after(keys[2], 2) is None
-    assert state.attributes_between(keys[0], keys[2]) == {("device", "p"): 2, ("device", "o"): 1}
-    assert state.attributes_between(keys[1], keys[2]) == {("device", "p"): 1}
+    assert state.attributes_between(keys[0], keys[2]) == {
+        ("device", "p"): 2,
+        ("device", "o"): 1,
+        ("device", "q"): 1,
+    }
+    assert state.attributes_between(keys[1], keys[2]) == {("device", "p"): 1, ("device", "q"): 1}
     sizes = state.sizes_between(keys[0], keys[2])
     one, three = (len(plain(state, 0, "p", v).v) for v in ("x", "xyz"))
     assert sizes[("device", "p")] == AttributeSize(2, one, three, one + three)
-    seven = 3 * len(history(state, 0, "o", 7, 1).v)
-    assert sizes[("device", "o")] == AttributeSize(1, seven, seven, seven)
+    seven = len(history(state, 0, "o", 7, 1).v)
+    assert sizes[("device", "o")] == AttributeSize(1, 4 * seven, 4 * seven, 4 * seven)
+    assert sizes[("device", "q")] == AttributeSize(1, seven, seven, seven)
 
 
 def test_deleted_entities_are_not_measured(state: SqliteStore, holder: Lease) -> None:

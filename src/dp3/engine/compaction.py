@@ -131,7 +131,8 @@ class Compactor:
     def _learn(self, rows: int, wall_s: float) -> None:
         fitting = int(rows * SLICE_S / max(wall_s, 1e-6))
         if fitting < self._slice or rows == self._slice:
-            self._slice = max(1, min(fitting, self._slice * 2, self._limits.slice))
+            # Small slices cost more for each row, so one that had to wait must not make the next ones tiny.
+            self._slice = max(1, self._slice // 2, min(fitting, self._slice * 2, self._limits.slice))
 
 
 def _end(places: Sequence[Place], first: int, rows: int) -> int:

@@ -46,8 +46,8 @@ def packed_with(
 
 def _rows(subject: Subject, first: int, v: bytes, stretches: list[Stretch], most: int) -> Iterator[PackedRow]:
     for part, some in enumerate(batched(stretches, most), first):
-        oldest = min(stretch[1] for stretch in some)
-        points = sum(stretch[3] for stretch in some)
+        oldest = min([stretch[1] for stretch in some])
+        points = sum([stretch[3] for stretch in some])
         yield PackedRow(*subject, part, oldest, points, v, encode_stretches(some))
 
 
