@@ -16,7 +16,7 @@ from dp3.model.spec import ModelSpec
 from dp3.store.history import FreshGroup, HistoryStore, PackBatch, Place, Subject
 from dp3.store.port import Lease, LeaseLost, Store, StoreFull, history_key
 
-MOST_SHARES = 8
+MOST_SHARES = 4
 """Workers whose rows are searched for so many own ones; with more of them chunks have fewer own rows."""
 
 SLICE_S = 0.03
@@ -40,7 +40,7 @@ class PackLimits:
     to are few.
     `slice`: fresh rows that are packed in one transaction, at most; `row`: stretches in a packed row."""
 
-    chunk: int = 64 << 10
+    chunk: int = 32 << 10
     slice: int = 8_000
     row: int = MOST_STRETCHES
 
