@@ -19,7 +19,7 @@ from dp3.store.history import FreshGroup, HistoryStore, PackBatch, Place, Subjec
 from dp3.store.lifetimes import LifetimeStore
 from dp3.store.port import Lease, LeaseLost, Store, StoreFull, history_key
 
-MOST_SHARES = 8
+MOST_SHARES = 4
 """Workers whose rows are searched for so many own ones; with more of them chunks have fewer own rows."""
 
 SLICE_S = 0.03
@@ -43,7 +43,7 @@ class PackLimits:
     to are few.
     `slice`: fresh rows that are packed in one transaction, at most; `row`: stretches in a packed row."""
 
-    chunk: int = 64 << 10
+    chunk: int = 32 << 10
     slice: int = 8_000
     row: int = MOST_STRETCHES
 

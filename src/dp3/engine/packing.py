@@ -7,7 +7,6 @@ anyway; other than that all stay as they are.
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 
-from dp3.common.utils import batched
 from dp3.store.history import FreshGroup, PackedRow, Subject, tag_of
 from dp3.store.stretches import Stretch, decode_stretches, encode_stretches
 
@@ -38,20 +37,22 @@ def packed_with(
             if row is not None and row.v == group.v:
                 first = row.part
                 stretches = [*decode_stretches(row.segments), *stretches]
-            made = list(_rows(subject, first, group.v, _in_order(stretches, subject.attr in united), most))
-            rows += made
-            row = made[-1]
+            for row in _rows(subject, first, group.v, _in_order(stretches, subject.attr in united), most):
+                rows.append(row)
     return rows
 
 
 def _rows(subject: Subject, first: int, v: bytes, stretches: list[Stretch], most: int) -> Iterator[PackedRow]:
-    for part, some in enumerate(batched(stretches, most), first):
+    for part, at in enumerate(range(0, len(stretches), most), first):
+        some = stretches[at : at + most]
         oldest = min([stretch[1] for stretch in some])
         points = sum([stretch[3] for stretch in some])
         yield PackedRow(*subject, part, oldest, points, v, encode_stretches(some))
 
 
 def _in_order(stretches: list[Stretch], united: bool) -> list[Stretch]:
+    if len(stretches) == 1:
+        return stretches
     stretches.sort(key=_times)
     return unite(stretches) if united else stretches
 

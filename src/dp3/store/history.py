@@ -74,12 +74,10 @@ class Scan(NamedTuple):
 
 @dataclass(slots=True)
 class PackBatch:
-    """A slice of packing: fresh rows (keys) that go, packed rows that are put in their place, and those
-    (subject and part) that go."""
+    """A slice of packing: fresh rows (keys) that go, and packed rows that are put in their place."""
 
     fresh: Sequence[int] = ()
     rows: Sequence[PackedRow] = ()
-    removed: Sequence[tuple[Subject, int]] = ()
 
 
 class HistoryStore(Protocol):
