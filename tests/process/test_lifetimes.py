@@ -72,6 +72,7 @@ def test_entities_end_as_their_tokens_and_links_say(app: App) -> None:
         ]
     )
     app.client.request("POST", "/entity/d/client/ttl", body={"a.b $c": "2100-01-01"})
+    app.wait_idle()
     for etype, eid in (("d", "over"), ("d", "removed"), ("w", "alone")):
         wait_for(f"end of {eid}", lambda etype=etype, eid=eid: not master(app, etype, eid))
     wait_for("end of the link", lambda: "d" not in master(app, "a", "a1"))
