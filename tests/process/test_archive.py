@@ -1,13 +1,16 @@
-"""Replaying archived data-points into the running program."""
+"""Archived data-points: replayed into the running program, and as Parquet."""
 
 import gzip
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from harness import App
+from pyarrow import parquet
 
 POINTS = [
     {"attr": "o", "src": "x", "v": v, "c": 0.5, "t1": f"2020-01-01T00:00:{v:02}.000001Z",
@@ -22,9 +25,13 @@ def archive(path: Path, points: list[dict[str, Any]]) -> Path:
     return path
 
 
+def archive_command(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dp3", "archive", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 def replay(app: App, *files: Path) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "dp3", "archive", "replay", "--url", app.url, *map(str, files)]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
+    return archive_command("replay", "--url", app.url, *files)
 
 
 def test_a_replayed_archive_is_there_once_however_often_it_is_replayed(app: App, tmp_path: Path) -> None:
@@ -53,3 +60,36 @@ def test_a_bad_line_is_named_and_nothing_of_its_batch_is_stored(app: App, tmp_pa
     assert "expected one data-point as JSON in each line" in replay(app, damaged).stderr
     assert app.client.get("/entity/a/e1/master") == {}
     app.stop(program)
+
+
+def test_an_archive_as_parquet_holds_the_same_data_points(tmp_path: Path) -> None:
+    nested = {**PLAIN, "v": {"eid": "x", "data": [1, 2.5]}, "id": 7}
+    file = archive(tmp_path / "old.jsonl.gz", [*POINTS, PLAIN, nested])
+    done = archive_command("parquet", file, "--into", tmp_path / "new")
+    path = tmp_path / "new" / "old.parquet"
+    assert (done.returncode, done.stdout) == (0, f"{path}: 22 data-points\n")
+    table = parquet.read_table(path)
+    assert table.schema.names == ["type", "id", "attr", "src", "v", "c", "t1", "t2"]
+    rows = table.to_pylist()
+    moment = datetime(2020, 1, 1, 0, 0, 3, 1, UTC)
+    first = {"type": "a", "id": "e1", "attr": "o", "src": "x", "v": "3", "c": 0.5, "t1": moment, "t2": moment}
+    assert rows[3] == first
+    assert (rows[20]["v"], rows[20]["t1"], rows[20]["c"]) == ('"text"', None, None)
+    assert (rows[21]["id"], json.loads(rows[21]["v"])) == ("7", nested["v"])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"attr": "o", "id": "e", "v": 1}, "2: not a data-point: KeyError('type')"),
+        ({**PLAIN, "t1": "yesterday"}, "2: not a data-point: ValueError"),
+        ({**PLAIN, "attr": 5}, "not written as"),
+    ],
+)
+def test_what_is_no_archive_becomes_no_parquet_file(tmp_path: Path, line: Any, message: str) -> None:
+    file = archive(tmp_path / "bad.jsonl.gz", [PLAIN, line])
+    done = archive_command("parquet", file)
+    assert done.returncode == 1
+    assert f"{file}:" in done.stderr
+    assert message in done.stderr
+    assert list(tmp_path.iterdir()) == [file]

@@ -1,4 +1,4 @@
-"""`dp3 archive`: data-points of the archive, fed back."""
+"""`dp3 archive`: data-points of the archive, fed back or as Parquet."""
 
 import gzip
 import hashlib
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from dp3.cli.common import fail
+from dp3.cli.parquet import row_of, write_parquet
 from dp3.client import Client, ClientError
 from dp3.common.utils import batched
 
@@ -23,19 +24,19 @@ Files = Annotated[
     list[Path],
     typer.Argument(help="Files of the archive (.jsonl.gz or .jsonl).", exists=True, dir_okay=False),
 ]
+Directory = Annotated[
+    Path | None,
+    typer.Option("--into", metavar="DIR", help="Where to write. Default: beside each FILE.", file_okay=False),
+]
 Url = Annotated[str, typer.Option("--url", "-u", envvar="DP3_URL", help="Where the API is.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     group = typer.Typer(help="The archive of raw data-points.", no_args_is_help=True)
-    group.callback()(_group)
     group.command("replay")(replay)
+    group.command("parquet")(to_parquet)
     app.add_typer(group, name="archive")
-
-
-def _group() -> None:
-    """Keeps `replay` a command of its own though it is the only one."""
 
 
 def replay(files: Files, url: Url = "http://127.0.0.1:5000") -> None:
@@ -56,6 +57,35 @@ def replay(files: Files, url: Url = "http://127.0.0.1:5000") -> None:
                 progress.update(task, completed=sent, description=f"{file.name}: {sent:,}")
             progress.update(task, total=sent)
             typer.echo(f"{file}: {sent} data-points")
+
+
+def to_parquet(files: Files, into: Directory = None) -> None:
+    """Write archived data-points as Parquet, for tools that analyse them: FILE.jsonl.gz becomes FILE.parquet.
+
+    Columns: type, id, attr, src, v (as JSON), c, t1, t2 (UTC). An existing file is replaced.
+    """
+    for file in files:
+        path = (into or file.parent) / f"{_stem(file.name)}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            count = write_parquet(_rows(file), path)
+        except ImportError:
+            raise fail("Parquet needs pyarrow: pip install 'dp3[parquet]'", 1) from None
+        except (OSError, TypeError, ValueError) as error:
+            raise fail(f"{file}: not written as {path}: {error}", 1) from None
+        typer.echo(f"{path}: {count} data-points")
+
+
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    for number, point in _points(file):
+        try:
+            yield row_of(point)
+        except (KeyError, TypeError, ValueError) as error:
+            raise fail(f"{file}:{number}: not a data-point: {error!r}", 1) from None
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(".gz").removesuffix(".jsonl")
 
 
 def _batches(file: Path) -> Iterator[tuple[str, list[tuple[int, dict[str, Any]]]]]:
