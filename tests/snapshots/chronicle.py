@@ -92,7 +92,7 @@ class Chronicle:
     def _changes(self, rules: Rules, world: World, ref: Ref, t: int, doc: Doc) -> Iterator[str]:
         profile, mirrors = world.profiles[ref], rules.seen(world, ref, t).mirrors
         now, then = (rules.values(mirrors, ref, profile, time) for time in (t, self._time))
-        computed = rules.values(mirrors, ref, rules.with_timeseries(profile, ref, Counter()), t)
+        computed = rules.values(mirrors, ref, rules.with_timeseries(profile, ref, t, Counter()), t)
         if computed != now:
             yield "timeseries become values"
         for name, spec in rules.model.attribs(ref[0]).items():

@@ -33,7 +33,7 @@ class NaiveModel:
 
     def delete(self, etype: str, eid: int | str, now: int) -> None:
         """A deletion is processed that was appended at a moment."""
-        self.world.delete((etype, str(eid)), now)
+        self.world.delete(self.rules.model, (etype, str(eid)), now)
         self._series.pop((etype, str(eid)), None)
         self._leftovers.pop((etype, str(eid)), None)
         self._newest.pop((etype, str(eid)), None)

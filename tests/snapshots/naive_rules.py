@@ -99,7 +99,8 @@ class Rules:
         existing = [ref for ref, seen in group.items() if seen.profile is not None]
         taking_part = group if linked and self._keep_empty else existing
         profiles = {
-            ref: self.with_timeseries(group[ref].profile or Profile(), ref, made.tasks) for ref in taking_part
+            ref: self.with_timeseries(group[ref].profile or Profile(), ref, t, made.tasks)
+            for ref in taking_part
         }
         values = {ref: self.values(group[ref].mirrors, ref, profiles[ref], t) for ref in taking_part}
         if linked:
@@ -134,12 +135,12 @@ class Rules:
             if isinstance(spec, AttrSpecReadOnly):
                 doc[name] = deepcopy(mirrors[name])
             elif isinstance(spec, AttrSpecObservations):
-                doc |= _observed(name, profile.history.get(name, []), t, history_params(spec))
+                doc |= _observed(name, profile.observations(name), t, history_params(spec))
             elif name in profile.plain:
                 doc[name] = deepcopy(profile.plain[name])
         return doc
 
-    def with_timeseries(self, profile: Profile, ref: Ref, tasks: Counter[Told]) -> Profile:
+    def with_timeseries(self, profile: Profile, ref: Ref, t: int, tasks: Counter[Told]) -> Profile:
         """A profile as if what timeseries hooks say of its entity had been taken in; all that they say is
         added to `tasks`."""
         after = deepcopy(profile)
@@ -148,7 +149,7 @@ class Rules:
                 if (hook.etype, hook.attr_type) == (ref[0], name) and name in profile.series:
                     for task in _call(tasks, hook, ref[0], name, _chunks(profile.series[name])):
                         for point in task.points if (task.etype, str(task.eid)) == ref else ():
-                            after.take(self.model.attr(ref[0], point.attr), point)
+                            after.take(self.model.attr(ref[0], point.attr), point, t)
         return after
 
     def _typed(self, ref: Ref) -> int | str:
@@ -164,7 +165,7 @@ class Rules:
             if name in profile.plain:
                 record[name] = {"v": deepcopy(profile.plain[name])}
             elif isinstance(spec, AttrSpecObservations) and name in profile.history:
-                segments = canonical(profile.history[name], history_params(spec))
+                segments = canonical(profile.observations(name), history_params(spec))
                 record[name] = [{"v": decode_value(s.v), "c": float(_mean(s))} for s in segments]
         return record
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from dp3.engine.profiles import history_params
 from dp3.history import Observation
@@ -24,13 +24,20 @@ Doc = dict[str, Any]
 FOREVER = 1 << 62
 
 
+class Known(NamedTuple):
+    """An observation, and when it was appended."""
+
+    seen: Observation
+    written: int
+
+
 @dataclass(slots=True)
 class Profile:
     """What is known of an entity since it was created; `links` has the end of (attribute, target)."""
 
     plain: dict[str, Any] = field(default_factory=dict)
     written: dict[str, int] = field(default_factory=dict)
-    history: dict[str, list[Observation]] = field(default_factory=dict)
+    history: dict[str, list[Known]] = field(default_factory=dict)
     series: dict[str, list[WirePoint]] = field(default_factory=dict)
     links: dict[tuple[str, Ref], int] = field(default_factory=dict)
 
@@ -43,40 +50,54 @@ class Profile:
             self.written[spec.id] = written
             replaced = {key: min(end, written) for key, end in self.links.items() if key[0] == spec.id}
             self.links |= replaced
-        self.take(spec, point)
+        self.take(spec, point, written)
         if isinstance(spec, AttrSpecClassic) and spec.is_relation:
             self._link(spec, point)
 
-    def take(self, spec: AttrSpecType, point: WirePoint) -> None:
+    def observations(self, attr: str) -> list[Observation]:
+        return [known.seen for known in self.history.get(attr, [])]
+
+    def take(self, spec: AttrSpecType, point: WirePoint, written: int) -> None:
         """Take in a value only."""
         if isinstance(spec, AttrSpecTimeseries):
             self.series.setdefault(spec.id, []).append(point)
         elif isinstance(spec, AttrSpecObservations):
             assert point.t1 is not None and point.t2 is not None and point.c is not None
             seen = Observation(point.t1, point.t2, point.c, encode_value(point.v))
-            self.history.setdefault(spec.id, []).append(seen)
+            self.history.setdefault(spec.id, []).append(Known(seen, written))
         else:
             self.plain[spec.id] = point.v
 
     def _link(self, spec: AttrSpecClassic, point: WirePoint) -> None:
-        end = FOREVER
-        if isinstance(spec, AttrSpecObservations):
-            assert point.t2 is not None
-            end = point.t2 + history_params(spec).post
         for link in links_in(point.v):
             key = spec.id, (spec.relation_to, str(link["eid"]))
+            end = _link_end(spec, point.t2)
             self.links[key] = max(end, self.links.get(key, end))
 
-    def unlink(self, target: Ref, now: int) -> None:
-        """Forget what leads to a target through links that hold."""
+    def unlink(self, model: ModelSpec, etype: str, target: Ref, now: int) -> None:
+        """Forget what leads to a target that was deleted at a moment, through links that held then; but not
+        what was appended later."""
         for (attr, linked), end in self.links.items():
             if linked == target and end > now:
-                self.links[attr, linked] = now
-                seen = self.history.pop(attr, [])
-                if left := [one for one in seen if not _leads_to(decode_value(one.v), target)]:
-                    self.history[attr] = left
-                if attr in self.plain:
-                    self._unlink_plain(attr, target)
+                spec = model.attributes.get((etype, attr))
+                self.links[attr, linked] = max([now, *self._unlinked(spec, attr, target, now)])
+
+    def _unlinked(self, spec: AttrSpecType | None, attr: str, target: Ref, now: int) -> Iterator[int]:
+        """Forgets; the ends of what stays."""
+        left = []
+        for known in self.history.pop(attr, []):
+            leads = _leads_to(decode_value(known.seen.v), target)
+            if leads and known.written > now:
+                yield _link_end(spec, known.seen.t2)
+            if not leads or known.written > now:
+                left.append(known)
+        if left:
+            self.history[attr] = left
+        if _leads_to(self.plain.get(attr), target):
+            if self.written[attr] > now:
+                yield FOREVER
+            else:
+                self._unlink_plain(attr, target)
 
     def _unlink_plain(self, attr: str, target: Ref) -> None:
         value = self.plain[attr]
@@ -86,6 +107,14 @@ class Profile:
                 self.plain[attr] = left
                 return
         del self.plain[attr]
+
+
+def _link_end(spec: AttrSpecType | None, t2: int | None) -> int:
+    """Until when a link holds; for ever if the model does not know its attribute."""
+    if not isinstance(spec, AttrSpecObservations):
+        return FOREVER
+    assert t2 is not None
+    return t2 + history_params(spec).post
 
 
 def _leads_to(value: Any, target: Ref) -> bool:
@@ -108,11 +137,11 @@ class World:
             if spec is not None and (point is last[point.attr] or not isinstance(spec, AttrSpecPlain)):
                 profile.put(spec, point, written)
 
-    def delete(self, ref: Ref, now: int) -> None:
-        """An entity is deleted by a task that was appended at a moment; links to it go with it."""
+    def delete(self, model: ModelSpec, ref: Ref, now: int) -> None:
+        """An entity is deleted by a task that was appended at a moment; older links to it go with it."""
         if self.profiles.pop(ref, None) is not None:
-            for profile in self.profiles.values():
-                profile.unlink(ref, now)
+            for source, profile in self.profiles.items():
+                profile.unlink(model, source[0], ref, now)
 
     def copy(self) -> "World":
         return deepcopy(self)
