@@ -124,7 +124,7 @@ def test_close_ends_the_thread_and_wakes_waiting_writers(path: Path) -> None:
     checkpointer.close()
     waiter.join()
     assert outcome == [False]
-    assert not any(thread.name == "checkpointer" for thread in threading.enumerate())
+    assert not checkpointer._thread.is_alive()
     connection.close()
 
 
