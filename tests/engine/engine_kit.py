@@ -10,25 +10,19 @@ from types import MappingProxyType
 from typing import Any
 
 from dp3.clock import FakeClock, to_us
+from dp3.engine.assembly import Means, Seat, WorkerSettings, worker_parts
 from dp3.engine.attempts import Attempts
-from dp3.engine.compaction import HistoryWork, PackLimits, make_history_work
-from dp3.engine.control import ControlHandler
-from dp3.engine.entities import EntityIndex
-from dp3.engine.hooking import TaskHooks
-from dp3.engine.lifetimes.chores import ChoreWork
-from dp3.engine.lifetimes.work import make_lifetime_work
+from dp3.engine.compaction import HistoryWork, PackLimits
 from dp3.engine.outbox import OutboxDrainer
-from dp3.engine.plans import make_plans
 from dp3.engine.profiles import ProfileReader, Span
-from dp3.engine.snapshots.cleaning import CleaningSettings, SnapshotCleaning
-from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
-from dp3.engine.updater.work import UpdateSettings, make_update_work
-from dp3.engine.waves import HookProcessor, WaveLimits
-from dp3.engine.worker import Worker, WorkerParts
+from dp3.engine.snapshots.cleaning import CleaningSettings
+from dp3.engine.snapshots.setup import SnapshotSettings
+from dp3.engine.updater.work import UpdateSettings
+from dp3.engine.waves import WaveLimits
+from dp3.engine.worker import Worker
 from dp3.hooks.guard import Guard
 from dp3.hooks.pool import DaemonPool
 from dp3.hooks.registrar import CallbackRegistrar
-from dp3.hooks.table import HookTable
 from dp3.hooks.watch import HookWatch
 from dp3.http.raw import RawQuery, find_raw
 from dp3.log.port import Append, Lane
@@ -43,6 +37,7 @@ from dp3.store.sqlite import open_store
 PARTITIONS = 8
 START_US = 1_600_000_000_000_000
 SECOND = 1_000_000
+NEVER = {"year": 2100}
 
 Register = Callable[[CallbackRegistrar], None]
 
@@ -151,73 +146,33 @@ class Engine:
         """A worker that holds its lease while the block runs."""
         registrar = CallbackRegistrar(model)
         register(registrar.for_module("m"))
-        table = HookTable(registrar.registrations)
         lease = self.store.take_lease(index, processes, "host", 1, 15)
-        guard, executor = Guard(HookWatch(10, 60), 100), DaemonPool(threads, "hooks")
-        hooks = TaskHooks(table, guard, model, generations, self.clock)
-        snapshots = make_snapshot_work(
-            state=self.store,
-            log=self.log,
-            clock=self.clock,
-            lease=lease,
-            model=model,
-            registrations=registrar.registrations,
-            guard=guard,
+        settings = WorkerSettings(
+            waves=WaveLimits(batch_s, threads),
+            generations=generations,
+            entities=1_000,
+            snapshots=SnapshotSettings(cron=NEVER),
+            cleaning=CleaningSettings(NEVER, 0),
+            updates=update_settings(threads, batch_minutes),
+            collection=collection,
+            packing=NEVER,
+            pack_limits=limits or PackLimits(),
+        )
+        executor = DaemonPool(threads, "hooks")
+        means = Means(
+            guard=Guard(HookWatch(10, 60), 100),
             executor=executor,
             io=executor,
-            settings=SnapshotSettings(cron={"year": 2100}),
+            attempts=Attempts(self.directory / "run" / f"{index}.attempt"),
+            outbox=OutboxDrainer(self.log, self.store, lease),
+            refresh_module=lambda name: {},
         )
-        updates = make_update_work(
-            state=self.store,
-            clock=self.clock,
-            lease=lease,
-            model=model,
-            registrations=registrar.registrations,
-            guard=guard,
-            settings=update_settings(threads, batch_minutes),
-        )
-        history = make_history_work(
-            state=self.store,
-            log=self.log,
-            clock=self.clock,
-            lease=lease,
-            model=model,
-            cron={"year": 2100},
-            limits=limits,
-        )
-        plans, entities = make_plans(model, self.store, table), EntityIndex(self.store, 1_000)
-        attempts = Attempts(self.directory / "run" / f"{index}.attempt")
-        outbox = OutboxDrainer(self.log, self.store, lease)
-        parts = WorkerParts(
-            log=self.log,
-            store=self.store,
-            clock=self.clock,
-            lease=lease,
-            plans=plans,
-            entities=entities,
-            hooks=HookProcessor(hooks, plans, entities, executor, WaveLimits(batch_s, threads)),
-            attempts=attempts,
-            outbox=outbox,
-            control=ControlHandler(self.store, index, table, hooks, snapshots.request, lambda name: {}),
-            snapshots=snapshots,
-            cleaning=SnapshotCleaning(self.store, self.clock, lease, CleaningSettings({"year": 2100}, 0)),
-            updates=updates,
-            lifetimes=make_lifetime_work(
-                state=self.store,
-                log=self.log,
-                clock=self.clock,
-                lease=lease,
-                plans=plans,
-                cron=collection,
-            ),
-            chores=ChoreWork(self.store, self.log, entities, plans),
-            history=history,
-            batch_limit_s=batch_s,
-        )
+        seat = Seat(self.log, self.store, self.clock, lease)
+        parts = worker_parts(seat, settings, model, registrar.registrations, means)
         try:
-            yield Driven(Worker(parts, threading.Event()), outbox, history)
+            yield Driven(Worker(parts, threading.Event()), parts.outbox, parts.history)
         finally:
-            attempts.close()
+            parts.attempts.close()
             self.store.release_lease(lease)
 
     def work(self, register: Register = no_hooks, **options: Any) -> None:

@@ -15,25 +15,18 @@ import httpx
 from dp3.clock import FakeClock, to_us
 from dp3.config.sections import ApiSettings
 from dp3.engine.appender import Appender
+from dp3.engine.assembly import Means, Seat, WorkerSettings, worker_parts
 from dp3.engine.attempts import Attempts
-from dp3.engine.compaction import make_history_work
-from dp3.engine.control import ControlHandler
-from dp3.engine.entities import EntityIndex
-from dp3.engine.hooking import TaskHooks
-from dp3.engine.lifetimes.chores import ChoreWork
-from dp3.engine.lifetimes.work import make_lifetime_work
 from dp3.engine.outbox import OutboxDrainer
-from dp3.engine.plans import make_plans
 from dp3.engine.profiles import ProfileReader
-from dp3.engine.snapshots.cleaning import CleaningSettings, SnapshotCleaning
-from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
-from dp3.engine.updater.work import UpdateSettings, make_update_work
-from dp3.engine.waves import HookProcessor, WaveLimits
-from dp3.engine.worker import Worker, WorkerParts
+from dp3.engine.snapshots.cleaning import CleaningSettings
+from dp3.engine.snapshots.setup import SnapshotSettings
+from dp3.engine.updater.work import UpdateSettings
+from dp3.engine.waves import WaveLimits
+from dp3.engine.worker import Worker
 from dp3.hooks.guard import Guard
 from dp3.hooks.pool import DaemonPool
 from dp3.hooks.registrar import CallbackRegistrar
-from dp3.hooks.table import HookTable
 from dp3.hooks.watch import HookWatch
 from dp3.http.app import create_app
 from dp3.http.services import Services
@@ -45,6 +38,18 @@ T = TypeVar("T")
 
 NOW = "2020-01-01T12:00:00Z"
 NOW_US = 1_577_880_000_000_000
+NEVER = {"year": 2100}
+
+SETTINGS = WorkerSettings(
+    waves=WaveLimits(1.0, 1),
+    generations=16,
+    entities=1_000,
+    snapshots=SnapshotSettings(cron=NEVER),
+    cleaning=CleaningSettings(NEVER, 0),
+    updates=UpdateSettings(NEVER, timedelta(minutes=5), NEVER),
+    collection=NEVER,
+    packing=NEVER,
+)
 
 
 def observations(data_type: str, **more: Any) -> dict[str, Any]:
@@ -144,7 +149,6 @@ class Node:
         registrar = CallbackRegistrar(MODEL)
         register(registrar.for_module("test"))
         self._registrations = registrar.registrations
-        self._table = HookTable(registrar.registrations)
         self._attempts = directory / "attempt"
 
     def close(self) -> None:
@@ -226,73 +230,23 @@ class Node:
     def _worker(self, stop: threading.Event | None = None) -> Iterator[Worker]:
         lease = self.store.take_lease(0, 1, "host", 1, 15)
         self.store.heartbeat(lease, "working")
-        attempts = Attempts(self._attempts)
-        guard = Guard(HookWatch(10, 60), 100)
-        hooks = TaskHooks(self._table, guard, MODEL, 16, self.clock)
-        plans = make_plans(MODEL, self.store, self._table)
-        entities = EntityIndex(self.store, 1000)
-        outbox = OutboxDrainer(self.log, self.store, lease)
-        outbox.start()
         executor = DaemonPool(1, "hooks")
-        snapshots = make_snapshot_work(
-            state=self.store,
-            log=self.log,
-            clock=self.clock,
-            lease=lease,
-            model=MODEL,
-            registrations=self._registrations,
-            guard=guard,
+        means = Means(
+            guard=Guard(HookWatch(10, 60), 100),
             executor=executor,
             io=executor,
-            settings=SnapshotSettings(cron={"year": 2100}),
+            attempts=Attempts(self._attempts),
+            outbox=OutboxDrainer(self.log, self.store, lease),
+            refresh_module=lambda name: {},
         )
-        updates = make_update_work(
-            state=self.store,
-            clock=self.clock,
-            lease=lease,
-            model=MODEL,
-            registrations=self._registrations,
-            guard=guard,
-            settings=UpdateSettings({"year": 2100}, timedelta(minutes=5), {"year": 2100}),
-        )
-        parts = WorkerParts(
-            log=self.log,
-            store=self.store,
-            clock=self.clock,
-            lease=lease,
-            plans=plans,
-            entities=entities,
-            hooks=HookProcessor(hooks, plans, entities, executor, WaveLimits(1.0, 1)),
-            attempts=attempts,
-            outbox=outbox,
-            control=ControlHandler(self.store, 0, self._table, hooks, snapshots.request, lambda name: {}),
-            snapshots=snapshots,
-            cleaning=SnapshotCleaning(self.store, self.clock, lease, CleaningSettings({"year": 2100}, 0)),
-            updates=updates,
-            lifetimes=make_lifetime_work(
-                state=self.store,
-                log=self.log,
-                clock=self.clock,
-                lease=lease,
-                plans=plans,
-                cron={"year": 2100},
-            ),
-            chores=ChoreWork(self.store, self.log, entities, plans),
-            history=make_history_work(
-                state=self.store,
-                log=self.log,
-                clock=self.clock,
-                lease=lease,
-                model=MODEL,
-                cron={"year": 2100},
-            ),
-            batch_limit_s=1.0,
-        )
+        means.outbox.start()
+        seat = Seat(self.log, self.store, self.clock, lease)
+        parts = worker_parts(seat, SETTINGS, MODEL, self._registrations, means)
         try:
             yield Worker(parts, stop or threading.Event())
         finally:
-            outbox.stop(10)
-            attempts.close()
+            means.outbox.stop(10)
+            means.attempts.close()
             self.store.release_lease(lease)
 
 

@@ -12,27 +12,20 @@ from typing import Any
 from sample_settings import plain
 
 from dp3.clock import FakeClock
+from dp3.engine.assembly import Means, Seat, WorkerSettings, worker_parts
 from dp3.engine.attempts import Attempts
-from dp3.engine.compaction import PackLimits, make_history_work
-from dp3.engine.control import ControlHandler
-from dp3.engine.entities import EntityIndex
-from dp3.engine.hooking import TaskHooks
-from dp3.engine.lifetimes.chores import ChoreWork
-from dp3.engine.lifetimes.work import make_lifetime_work
+from dp3.engine.compaction import PackLimits
 from dp3.engine.outbox import OutboxDrainer
-from dp3.engine.plans import make_plans
-from dp3.engine.snapshots.cleaning import CleaningSettings, SnapshotCleaning
+from dp3.engine.snapshots.cleaning import CleaningSettings
 from dp3.engine.snapshots.doc import decode_doc, expand
-from dp3.engine.snapshots.phases import SnapshotWork
 from dp3.engine.snapshots.plans import Limits
-from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
-from dp3.engine.updater.work import UpdateSettings, make_update_work
-from dp3.engine.waves import HookProcessor, WaveLimits
-from dp3.engine.worker import Worker, WorkerParts
+from dp3.engine.snapshots.setup import SnapshotSettings
+from dp3.engine.updater.work import UpdateSettings
+from dp3.engine.waves import WaveLimits
+from dp3.engine.worker import Worker
 from dp3.hooks.guard import Guard
 from dp3.hooks.pool import DaemonPool
 from dp3.hooks.registrar import CallbackRegistrar
-from dp3.hooks.table import HookTable
 from dp3.hooks.watch import HookWatch
 from dp3.log.port import Append, Entry, Lane
 from dp3.log.segments import open_log
@@ -118,67 +111,31 @@ class OneWorker:
         self._log = log
         self.lease: Lease = store.take_lease(index, cluster.processes, "host", 1, 15.0)
         store.heartbeat(self.lease, "working")
-        registrations = registrar.registrations
-        table, guard = HookTable(registrations), Guard(HookWatch(10, 60))
-        hooks = TaskHooks(table, guard, model, 16, clock)
         executor = DaemonPool(4, "x") if threads else CallingThread()
-        plans, entities = make_plans(model, store, table), EntityIndex(store, 1_000)
-        self._outbox = OutboxDrainer(log, store, self.lease)
-        self._attempts = Attempts(cluster.directory / f"attempt-{index}")
-        self.snapshots: SnapshotWork = make_snapshot_work(
-            state=store,
-            log=log,
-            clock=clock,
-            lease=self.lease,
-            model=model,
-            registrations=registrations,
-            guard=guard,
+        configured = WorkerSettings(
+            waves=WaveLimits(1.0, 1),
+            generations=16,
+            entities=1_000,
+            snapshots=settings,
+            cleaning=cleaning,
+            updates=UpdateSettings(NEVER, timedelta(minutes=5), NEVER),
+            collection=NEVER,
+            packing=NEVER,
+            pack_limits=PackLimits(slice=2, row=3),
+        )
+        means = Means(
+            guard=Guard(HookWatch(10, 60)),
             executor=executor,
             io=executor,
-            settings=settings,
+            attempts=Attempts(cluster.directory / f"attempt-{index}"),
+            outbox=OutboxDrainer(log, store, self.lease),
+            refresh_module=lambda name: {},
         )
-        updates = make_update_work(
-            state=store,
-            clock=clock,
-            lease=self.lease,
-            model=model,
-            registrations=registrations,
-            guard=guard,
-            settings=UpdateSettings(NEVER, timedelta(minutes=5), NEVER),
-        )
-        self.history = make_history_work(
-            state=store,
-            log=log,
-            clock=clock,
-            lease=self.lease,
-            model=model,
-            cron=NEVER,
-            limits=PackLimits(slice=2, row=3),
-        )
-        self.worker = Worker(
-            WorkerParts(
-                log=log,
-                store=store,
-                clock=clock,
-                lease=self.lease,
-                plans=plans,
-                entities=entities,
-                hooks=HookProcessor(hooks, plans, entities, executor, WaveLimits(1.0, 1)),
-                attempts=self._attempts,
-                outbox=self._outbox,
-                control=ControlHandler(store, index, table, hooks, self.snapshots.request, lambda name: {}),
-                snapshots=self.snapshots,
-                cleaning=SnapshotCleaning(store, clock, self.lease, cleaning),
-                updates=updates,
-                lifetimes=make_lifetime_work(
-                    state=store, log=log, clock=clock, lease=self.lease, plans=plans, cron=NEVER
-                ),
-                chores=ChoreWork(store, log, entities, plans),
-                history=self.history,
-                batch_limit_s=1.0,
-            ),
-            threading.Event(),
-        )
+        seat = Seat(log, store, clock, self.lease)
+        parts = worker_parts(seat, configured, model, registrar.registrations, means)
+        self._outbox, self._attempts = means.outbox, means.attempts
+        self.snapshots, self.history = parts.snapshots, parts.history
+        self.worker = Worker(parts, threading.Event())
         self._threads = threads
         if threads:
             self._outbox.start()

@@ -11,41 +11,34 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from dp3.clock import Clock, SystemClock
+from dp3.clock import SystemClock
 from dp3.config.cron import CronExpression
 from dp3.config.loading import Configuration
 from dp3.engine.archiving import Archiver, ArchiveSettings
+from dp3.engine.assembly import Means, Seat, WorkerSettings, worker_parts
 from dp3.engine.attempts import Attempts
-from dp3.engine.compaction import make_history_work
-from dp3.engine.control import ControlHandler
-from dp3.engine.entities import EntityIndex
 from dp3.engine.heartbeat import Heartbeat
-from dp3.engine.hooking import TaskHooks
-from dp3.engine.lifetimes.chores import ChoreWork
-from dp3.engine.lifetimes.work import make_lifetime_work
 from dp3.engine.measuring import SizeMeasurer
 from dp3.engine.outbox import OutboxDrainer
-from dp3.engine.plans import make_plans
-from dp3.engine.snapshots.cleaning import CleaningSettings, SnapshotCleaning
+from dp3.engine.snapshots.cleaning import CleaningSettings
 from dp3.engine.snapshots.plans import Limits
-from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
+from dp3.engine.snapshots.setup import SnapshotSettings
 from dp3.engine.statistics import Statistics
-from dp3.engine.updater.work import UpdateSettings, make_update_work
-from dp3.engine.waves import HookProcessor, WaveLimits
-from dp3.engine.worker import Worker, WorkerParts
+from dp3.engine.updater.work import UpdateSettings
+from dp3.engine.waves import WaveLimits
+from dp3.engine.worker import Worker
 from dp3.hooks.guard import Guard
 from dp3.hooks.pool import DaemonPool
 from dp3.hooks.scheduler import Scheduler
-from dp3.hooks.table import HookTable
 from dp3.hooks.watch import HookWatch
 from dp3.model.task import set_default_model
 from dp3.runtime.lease import held_lease
 from dp3.runtime.model import note_model
 from dp3.runtime.modules import ModuleConfigs, Modules, WorkerIdentity, register_modules, started
 from dp3.runtime.paths import DataDir
-from dp3.runtime.resources import Resources, open_resources
+from dp3.runtime.resources import open_resources
 from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
-from dp3.store.port import Lease, LeaseLost, LeaseRefused
+from dp3.store.port import LeaseLost, LeaseRefused
 
 OUTBOX_STOP_S = 10.0
 ARCHIVE_STOP_S = 10.0
@@ -63,12 +56,10 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Seat:
+class _Held:
     """What a worker holds before it knows its modules."""
 
-    clock: Clock
-    resources: Resources
-    lease: Lease
+    seat: Seat
     watch: HookWatch
     statistics: Statistics
     heartbeat: Heartbeat
@@ -93,8 +84,8 @@ def run_worker(config: Configuration, identity: WorkerIdentity, data: DataDir) -
     _tune_interpreter()
     try:
         with ExitStack() as stack:
-            seat = _take_seat(stack, config, identity, data, stop, supervised=supervised)
-            _start(stack, config, identity, data, stop, seat).run()
+            held = _take_seat(stack, config, identity, data, stop, supervised=supervised)
+            _start(stack, config, identity, data, stop, held).run()
     except LeaseLost:
         logger.critical("worker %d: another process has taken over", identity.index)
         return 1
@@ -119,7 +110,7 @@ def _take_seat(
     stop: threading.Event,
     *,
     supervised: bool,
-) -> _Seat:
+) -> _Held:
     """Open log and state, take the lease and let the heart beat, because modules may take long to load."""
     clock = SystemClock()
     resources = stack.enter_context(open_resources(config, data, clock, checkpoint=True))
@@ -133,7 +124,7 @@ def _take_seat(
     heartbeat = Heartbeat(store, lease, watch, sign, stop.set, statistics.numbers)
     heartbeat.start()
     stack.callback(heartbeat.stop)
-    return _Seat(clock, resources, lease, watch, statistics, heartbeat)
+    return _Held(Seat(resources.log, store, clock, lease), watch, statistics, heartbeat)
 
 
 def _start(
@@ -142,38 +133,36 @@ def _start(
     identity: WorkerIdentity,
     data: DataDir,
     stop: threading.Event,
-    seat: _Seat,
+    held: _Held,
 ) -> Worker:
     """Build and start everything else; the stack stops it in reverse order."""
-    modules = register_modules(config, identity)
-    registrar = modules.registrar
-    outbox = OutboxDrainer(seat.resources.log, seat.resources.store, seat.lease)
+    seat, modules = held.seat, register_modules(config, identity)
+    registrations = modules.registrar.registrations
+    outbox = OutboxDrainer(seat.log, seat.store, seat.lease)
     outbox.start()
     stack.callback(outbox.stop, OUTBOX_STOP_S)
     attempts = stack.enter_context(_attempts(data.attempt(identity.index)))
-    worker = Worker(_parts(config, seat, modules, outbox, attempts), stop)
+    means = _means(config, held, modules, outbox, attempts)
+    worker = Worker(worker_parts(seat, _settings(config), config.model, registrations, means), stop)
     stack.enter_context(started(modules.loaded))
     scheduler = Scheduler()
-    scheduler.add(registrar.registrations)
+    scheduler.add(registrations)
     scheduler.start()
     stack.callback(scheduler.stop)
-    archiver = Archiver(
-        seat.resources.log, seat.resources.store, seat.clock, seat.lease, _archive_settings(config)
-    )
+    archiver = Archiver(seat.log, seat.store, seat.clock, seat.lease, _archive_settings(config))
     archiver.start()
     stack.callback(archiver.stop, ARCHIVE_STOP_S)
-    measurer = SizeMeasurer(
-        seat.resources.store,
-        seat.clock,
-        seat.lease,
-        _cron(config.telemetry.attribute_bson_size_schedule),
-        config.model.entity_attributes,
-    )
+    measurer = _measurer(config, seat)
     measurer.start()
     stack.callback(measurer.stop, MEASURE_STOP_S)
-    seat.heartbeat.working()
+    held.heartbeat.working()
     logger.info("worker %d of %d is working", identity.index, identity.processes)
     return worker
+
+
+def _measurer(config: Configuration, seat: Seat) -> SizeMeasurer:
+    schedule = _cron(config.telemetry.attribute_bson_size_schedule)
+    return SizeMeasurer(seat.store, seat.clock, seat.lease, schedule, config.model.entity_attributes)
 
 
 def _archive_settings(config: Configuration) -> ArchiveSettings:
@@ -203,94 +192,41 @@ def _cleaning_settings(config: Configuration) -> CleaningSettings:
 
 def _update_settings(config: Configuration) -> UpdateSettings:
     settings = config.updater
-    cron, cleaning = settings.update_batch_cron, settings.cache_management_cron
     return UpdateSettings(
-        cron=cron.fields() | {"timezone": cron.timezone},
+        cron=_cron(settings.update_batch_cron),
         batch_period=settings.update_batch_period,
-        cleaning=cleaning.fields() | {"timezone": cleaning.timezone},
+        cleaning=_cron(settings.cache_management_cron),
         cycles=settings.cache_max_entries,
         threads=config.processing_core.worker_threads,
     )
 
 
-def _parts(
-    config: Configuration,
-    seat: _Seat,
-    modules: Modules,
-    outbox: OutboxDrainer,
-    attempts: Attempts,
-) -> WorkerParts:
-    settings, clock, store = config.processing_core, seat.clock, seat.resources.store
-    registrations = modules.registrar.registrations
-    table = HookTable(registrations)
-    guard = Guard(seat.watch, settings.max_tasks_per_hook)
-    task_hooks = TaskHooks(table, guard, config.model, settings.max_generations, clock)
-    plans = make_plans(config.model, store, table)
-    entities = EntityIndex(store, settings.entity_cache_size)
-    executor = DaemonPool(settings.worker_threads, "hooks")
-    limits = WaveLimits(settings.batch_time_limit.total_seconds(), settings.worker_threads)
-    snapshots = make_snapshot_work(
-        state=store,
-        log=seat.resources.log,
-        clock=clock,
-        lease=seat.lease,
-        model=config.model,
-        registrations=registrations,
-        guard=guard,
-        executor=executor,
+def _settings(config: Configuration) -> WorkerSettings:
+    core, history = config.processing_core, config.history_manager
+    return WorkerSettings(
+        waves=WaveLimits(core.batch_time_limit.total_seconds(), core.worker_threads),
+        generations=core.max_generations,
+        entities=core.entity_cache_size,
+        snapshots=_snapshot_settings(config),
+        cleaning=_cleaning_settings(config),
+        updates=_update_settings(config),
+        collection=_cron(config.garbage_collector.collection_rate),
+        packing=_cron(history.aggregation_schedule),
+    )
+
+
+def _means(
+    config: Configuration, held: _Held, modules: Modules, outbox: OutboxDrainer, attempts: Attempts
+) -> Means:
+    core = config.processing_core
+    return Means(
+        guard=Guard(held.watch, core.max_tasks_per_hook),
+        executor=DaemonPool(core.worker_threads, "hooks"),
         io=DaemonPool(1, "snapshots"),
-        settings=_snapshot_settings(config),
-    )
-    updates = make_update_work(
-        state=store,
-        clock=clock,
-        lease=seat.lease,
-        model=config.model,
-        registrations=registrations,
-        guard=guard,
-        settings=_update_settings(config),
-    )
-    history = make_history_work(
-        state=store,
-        log=seat.resources.log,
-        clock=clock,
-        lease=seat.lease,
-        model=config.model,
-        cron=_cron(config.history_manager.aggregation_schedule),
-    )
-    return WorkerParts(
-        log=seat.resources.log,
-        store=store,
-        clock=clock,
-        lease=seat.lease,
-        plans=plans,
-        entities=entities,
-        hooks=HookProcessor(task_hooks, plans, entities, executor, limits),
         attempts=attempts,
         outbox=outbox,
-        control=ControlHandler(
-            store,
-            seat.lease.index,
-            table,
-            task_hooks,
-            snapshots.request,
-            ModuleConfigs(config.path, modules).refresh,
-        ),
-        snapshots=snapshots,
-        cleaning=SnapshotCleaning(store, clock, seat.lease, _cleaning_settings(config)),
-        updates=updates,
-        lifetimes=make_lifetime_work(
-            state=store,
-            log=seat.resources.log,
-            clock=clock,
-            lease=seat.lease,
-            plans=plans,
-            cron=_cron(config.garbage_collector.collection_rate),
-        ),
-        chores=ChoreWork(store, seat.resources.log, entities, plans),
-        history=history,
-        batch_limit_s=limits.batch_s,
-        statistics=seat.statistics,
+        refresh_module=ModuleConfigs(config.path, modules).refresh,
+        statistics=held.statistics,
     )
 
 

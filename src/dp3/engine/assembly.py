@@ -1,0 +1,151 @@
+"""Puts a worker together."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from dp3.clock import Clock
+from dp3.engine.attempts import Attempts
+from dp3.engine.compaction import PackLimits, make_history_work
+from dp3.engine.control import ControlHandler
+from dp3.engine.entities import EntityIndex
+from dp3.engine.hooking import TaskHooks
+from dp3.engine.lifetimes.chores import ChoreWork
+from dp3.engine.lifetimes.work import make_lifetime_work
+from dp3.engine.outbox import OutboxDrainer
+from dp3.engine.plans import make_plans
+from dp3.engine.snapshots.cleaning import CleaningSettings, SnapshotCleaning
+from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
+from dp3.engine.statistics import Statistics
+from dp3.engine.updater.work import UpdateSettings, make_update_work
+from dp3.engine.waves import HookProcessor, WaveLimits
+from dp3.engine.worker import WorkerParts
+from dp3.hooks.guard import Guard
+from dp3.hooks.registration import HookRegistration
+from dp3.hooks.table import HookTable
+from dp3.log.port import Log
+from dp3.model.spec import ModelSpec
+from dp3.store.history import HistoryStore
+from dp3.store.lifetimes import LifetimeStore
+from dp3.store.models import ModelStore
+from dp3.store.port import Lease, Store
+from dp3.store.snapshots import SnapshotStore
+from dp3.store.telemetry import TelemetryStore
+from dp3.store.updates import UpdateStore
+
+Cron = Mapping[str, Any]
+"""The arguments of a cron trigger."""
+
+
+class State(
+    Store, ModelStore, SnapshotStore, UpdateStore, HistoryStore, LifetimeStore, TelemetryStore, Protocol
+):
+    """The state as the parts of a worker need it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Where a worker works."""
+
+    log: Log
+    store: State
+    clock: Clock
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What of a worker is configured. `entities`: how many are remembered; `generations`: of tasks that hooks
+    return for tasks of hooks."""
+
+    waves: WaveLimits
+    generations: int
+    entities: int
+    snapshots: SnapshotSettings
+    cleaning: CleaningSettings
+    updates: UpdateSettings
+    collection: Cron
+    packing: Cron
+    pack_limits: PackLimits = field(default_factory=PackLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a worker calls hooks and others with. `io` is for what a run of snapshots reads and writes
+    meanwhile; `refresh_module` has a module by name load its configuration again."""
+
+    guard: Guard
+    executor: Executor
+    io: Executor
+    attempts: Attempts
+    outbox: OutboxDrainer
+    refresh_module: Callable[[str], dict[str, Any]]
+    statistics: Statistics = field(default_factory=Statistics)
+
+
+def worker_parts(
+    seat: Seat,
+    settings: WorkerSettings,
+    model: ModelSpec,
+    registrations: Sequence[HookRegistration],
+    means: Means,
+) -> WorkerParts:
+    """The parts of a worker for a model and the hooks that modules registered."""
+    log, store, clock, lease = seat.log, seat.store, seat.clock, seat.lease
+    table = HookTable(registrations)
+    task_hooks = TaskHooks(table, means.guard, model, settings.generations, clock)
+    plans = make_plans(model, store, table)
+    entities = EntityIndex(store, settings.entities)
+    snapshots = make_snapshot_work(
+        state=store,
+        log=log,
+        clock=clock,
+        lease=lease,
+        model=model,
+        registrations=registrations,
+        guard=means.guard,
+        executor=means.executor,
+        io=means.io,
+        settings=settings.snapshots,
+    )
+    return WorkerParts(
+        log=log,
+        store=store,
+        clock=clock,
+        lease=lease,
+        plans=plans,
+        entities=entities,
+        hooks=HookProcessor(task_hooks, plans, entities, means.executor, settings.waves),
+        attempts=means.attempts,
+        outbox=means.outbox,
+        control=ControlHandler(
+            store, lease.index, table, task_hooks, snapshots.request, means.refresh_module
+        ),
+        snapshots=snapshots,
+        cleaning=SnapshotCleaning(store, clock, lease, settings.cleaning),
+        updates=make_update_work(
+            state=store,
+            clock=clock,
+            lease=lease,
+            model=model,
+            registrations=registrations,
+            guard=means.guard,
+            settings=settings.updates,
+        ),
+        lifetimes=make_lifetime_work(
+            state=store, log=log, clock=clock, lease=lease, plans=plans, cron=settings.collection
+        ),
+        chores=ChoreWork(store, log, entities, plans),
+        history=make_history_work(
+            state=store,
+            log=log,
+            clock=clock,
+            lease=lease,
+            model=model,
+            cron=settings.packing,
+            limits=settings.pack_limits,
+        ),
+        batch_limit_s=settings.waves.batch_s,
+        statistics=means.statistics,
+    )
