@@ -388,6 +388,18 @@ def test_list_at_a_moment_can_be_continued(hosts: Node) -> None:
     assert rest["cursor"] is None
 
 
+@pytest.mark.parametrize("limit", [1, 2])
+def test_list_at_a_moment_has_the_entity_whose_id_is_empty(node: Node, limit: int) -> None:
+    node.store_points(dp("p", 1, ""), dp("p", 1, "x"))
+    first = get(node, "/entity/a/get", at=NOW, limit=limit)
+    rest = (
+        get(node, "/entity/a/get", at=NOW, limit=2, cursor=first["cursor"])
+        if first["cursor"] is not None
+        else {"data": []}
+    )
+    assert eids(first) + eids(rest) == ["", "x"]
+
+
 def test_nothing_is_there_before_it_was_known(node: Node) -> None:
     node.store_points(dp("p", 1, 7, "b"), dp("p", 1, 10, "b"), obs("l", {"eid": 7}, id="e1"))
     before = {"at": "2019-01-01"}
