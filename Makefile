@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SOURCES := src tests
+SOURCES := src scripts tests
 
 # The first interpreter that runs and is new enough; `make PYTHON=…` overrides it.
 CANDIDATES := python3 python3.11 python3.12 python3.13 python3.14 python
@@ -12,7 +12,7 @@ PYTHON ?= $(firstword $(foreach name,$(CANDIDATES),$(shell \
 
 # Addresses of package indexes and paths of one person's machine have no place in the tree.
 # (Each pattern starts with a bracket so that it does not find itself.)
-TREE := src tests docs .ci Makefile pyproject.toml constraints.txt $(wildcard *.md)
+TREE := src scripts tests docs .ci Makefile pyproject.toml constraints.txt $(wildcard *.md)
 FORBIDDEN := [h]ttps?://[^ ]*(pypi|/simple)|[-]-(extra-)?index-url|[-]-find-links|[f]ile://[/]|[ "'\''=(`][/](work|root|home|tmp|Users)/
 
 .DEFAULT_GOAL := help
@@ -49,6 +49,7 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+	$(BIN)/mypy scripts/*.py
 
 layers: $(STAMP)
 	$(BIN)/lint-imports

@@ -11,7 +11,7 @@ from dp3.engine import measuring
 from dp3.engine.measuring import SizeMeasurer, TooSlow, entities_per_attribute
 from dp3.engine.statistics import ABOVE, BUCKETS_S, Statistics
 from dp3.hooks.registrar import CallbackRegistrar
-from dp3.model.wire import WirePoint
+from dp3.model.wire import WirePoint, WireTask
 from dp3.store.port import HookSums
 
 
@@ -75,6 +75,13 @@ def test_hooks_and_sources_count_once_when_a_lost_state_is_made_again_from_the_l
     assert [s._replace(duration_ns=0) for s in engine.store.hook_sums()] == before
     names = ("task_processed", "datapoints", "record_created", "module_error")
     assert [engine.store.counters()[n] for n in names] == [counters[n] for n in names]
+
+
+def test_tasks_and_data_points_that_can_not_be_processed_are_no_failures_of_modules(engine: Engine) -> None:
+    engine.send(task("x", plain("gone", 1), plain("p", 13)), WireTask("gone", "y", [plain("p", 1)]))
+    engine.work(register)
+    counters = engine.store.counters()
+    assert (counters["task_processing_error"], counters["module_error"]) == (2, 1)
 
 
 def test_a_hook_that_is_called_again_for_its_dead_letter_is_counted(engine: Engine) -> None:

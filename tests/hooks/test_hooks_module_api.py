@@ -3,9 +3,11 @@
 import logging
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from apscheduler.triggers.cron import CronTrigger
 
 from dp3.common.base_module import BaseModule
 from dp3.common.callback_registrar import CallbackRegistrar
@@ -14,6 +16,7 @@ from dp3.common.datapoint import DataPointBase
 from dp3.common.state import SharedFlag
 from dp3.common.task import DataPointTask
 from dp3.hooks.guard import Guard
+from dp3.hooks.registration import HookRegistration
 from dp3.hooks.table import HookTable
 from dp3.hooks.watch import HookWatch
 
@@ -67,6 +70,7 @@ def test_module_skeleton(
 ) -> None:
     module = MyAwesomeModule(platform_config, {"prefix": "x-"}, registrar)
     assert isinstance(module.refresh, SharedFlag) and not module.refresh.isset()
+    assert repr(module.refresh) == "SharedFlag('Refresh MyAwesomeModule', False)"
     assert isinstance(module.log, logging.Logger) and module.log.name == "MyAwesomeModule"
     (hook,) = HookTable(registrar.registrations).creation["test_entity_type"]
     trigger = DataPointTask(model_spec=model, etype="test_entity_type", eid="e", delete=True)
@@ -95,6 +99,24 @@ def test_scheduler_examples(registrar: CallbackRegistrar) -> None:
     manager = HistoryManager()
     assert registrar.scheduler_register(manager.delete_old_dps, minute="*/10") == 1
     assert registrar.scheduler_register(manager.archive_old_dps, minute=0, hour=2) == 2
+    often, daily = registrar.registrations
+    assert fires(often, "2026-01-31T23:41:07Z", 3) == [
+        "2026-01-31 23:50:00",
+        "2026-02-01 00:00:00",
+        "2026-02-01 00:10:00",
+    ]
+    assert fires(daily, "2026-01-31T02:00:01Z", 2) == ["2026-02-01 02:00:00", "2026-02-02 02:00:00"]
+
+
+def fires(registration: HookRegistration, after: str, number: int) -> list[str]:
+    """The next times of a schedule, in UTC."""
+    trigger = CronTrigger(**registration.extra["schedule"])
+    now, times = datetime.fromisoformat(after), []
+    for _ in range(number):
+        now = trigger.get_next_fire_time(None, now)
+        times.append(f"{now.astimezone(UTC):%F %T}")
+        now += timedelta(seconds=1)
+    return times
 
 
 def test_task_hook_example(

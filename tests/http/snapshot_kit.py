@@ -45,7 +45,7 @@ def _add(node: Node, batch: SnapshotBatch, etype: str, changes: Changes, t: int)
         if not isinstance(spec, AttrSpecReadOnly)
     }
     values, keys = plan_values(MODEL, etype, numbers), plan_keys(MODEL, etype)
-    page = store.entities_page(etype, "", 10_000)
+    page = store.entities_page(etype, 10_000)
     rows = store.latest_rows([key for key, _, _ in page])
     mirrors = Moments(store, MODEL).mirrors(etype, [eid for _, eid, _ in page], t)
     for key, eid, _ in page:

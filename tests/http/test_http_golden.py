@@ -311,9 +311,9 @@ GOLDEN: list[tuple[str, Any, int, Any]] = [
         error(
             "enum",
             ["path", "action"],
-            "Input should be 'make_snapshots', 'refresh_module_config' or 'refresh_on_entity_creation'",
+            "Input should be 'make_snapshots', 'refresh_on_entity_creation' or 'refresh_module_config'",
             input="nope",
-            ctx={"expected": "'make_snapshots', 'refresh_module_config' or 'refresh_on_entity_creation'"},
+            ctx={"expected": "'make_snapshots', 'refresh_on_entity_creation' or 'refresh_module_config'"},
         ),
     ),
     (

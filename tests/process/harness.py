@@ -51,6 +51,16 @@ from dp3.common.base_module import BaseModule
 from dp3.common.task import DataPointTask
 """
 
+FINDINGS = """
+import os
+from pathlib import Path
+
+def found(name, *what):
+    with Path(os.environ["FINDINGS"], name).open("a") as file:
+        file.write(" ".join(map(str, what)) + "\\n")
+"""
+"""A file beside the modules, `./findings`: what they note is read by `App.findings`."""
+
 
 def wait_for(what: str, condition: Callable[[], T | None], limit_s: float = LIMIT_S) -> T:
     """The first true value of `condition`, asked again and again."""
@@ -170,6 +180,11 @@ class App:
         path = self.config / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content))
+
+    def findings(self, name: str) -> list[str]:
+        """The lines that modules noted under a name."""
+        file = self.root / name
+        return file.read_text().splitlines() if file.exists() else []
 
     # -- its processes --------------------------------------------------------------------------------
     def start(self, *arguments: str) -> Process:

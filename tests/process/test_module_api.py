@@ -3,11 +3,12 @@
 All modules run in one program; every test asks for what one of them must have done.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness import App, application, entity, observations, plain, wait_for
+from harness import FINDINGS, App, application, entity, observations, plain, wait_for
 
 MODEL = {
     "test_entity_type": entity(
@@ -33,15 +34,6 @@ from dp3.common.callback_registrar import CallbackRegistrar
 from dp3.common.config import PlatformConfig
 from dp3.common.datapoint import DataPointBase
 from dp3.common.task import DataPointTask
-"""
-
-FINDINGS = """
-import os
-from pathlib import Path
-
-def found(name, text):
-    with Path(os.environ["FINDINGS"], name).open("a") as file:
-        file.write(f"{text}\\n")
 """
 
 SKELETON = (
@@ -98,6 +90,7 @@ from findings import found
 
 def task_hook(task: DataPointTask):
     found("task_hook", task.etype)
+    return "ignored"
 
 def entity_creation(
         eid: str,
@@ -126,8 +119,7 @@ class Hooks(BaseModule):
             eid: str,
             dp: DataPointBase,
     ) -> list[DataPointTask]:
-        if not isinstance(dp.v, int):
-            return []
+        found("attr_hook", eid, dp.attr, dp.v)
         return [DataPointTask(etype="test_entity_type", eid=eid, data_points=[
             {"etype": "test_entity_type", "eid": eid, "attr": "copy", "v": dp.v}])]
 """
@@ -143,6 +135,7 @@ class Scheduled(BaseModule):
         super().__init__(platform_config, module_config, registrar)
         registrar.scheduler_register(self.delete_old_dps, minute="*/10")
         registrar.scheduler_register(self.archive_old_dps, minute=0, hour=2)
+        registrar.scheduler_register(self.beat, second="*")
         registrar.scheduler_register(self.tick, func_args=["tick"], func_kwargs={"end": "!"}, second="*")
 
     def delete_old_dps(self):
@@ -150,6 +143,10 @@ class Scheduled(BaseModule):
 
     def archive_old_dps(self):
         pass
+
+    def beat(self):
+        found("beat", "beat")
+        return ["ignored"]
 
     def tick(self, text, end):
         task = DataPointTask(etype="mac", eid="m", delete=True)
@@ -246,6 +243,48 @@ def answer(eid, task):
 """
 )
 
+ABOUT = (
+    IMPORTS
+    + """
+import json
+
+from findings import found
+
+class About(BaseModule):
+    def __init__(self, platform_config: PlatformConfig, module_config: dict, registrar: CallbackRegistrar):
+        super().__init__(platform_config, module_config, registrar)
+        found("life", "about constructed")
+        found("about", json.dumps({
+            "application": platform_config.app_name,
+            "worker": [platform_config.process_index, platform_config.num_processes],
+            "entities": sorted(platform_config.model_spec.entities),
+            "attribute": platform_config.model_spec.attr("test_entity_type", "test_attr_type").data_type.root,
+            "setting": platform_config.config.get("modules.my_awesome_module.greeting"),
+            "module_config": module_config,
+            "refresh": str(self.refresh),
+            "log": self.log.name,
+        }))
+
+    def start(self):
+        found("life", "about started")
+
+    def stop(self):
+        found("life", "about stopped")
+
+class Later(BaseModule):
+    def __init__(self, *args):
+        super().__init__(*args)
+        found("life", "later constructed")
+
+    def start(self):
+        found("life", "later started")
+
+    def stop(self):
+        found("life", "later stopped")
+        self.log.info("Goodbye!")
+"""
+)
+
 NOT_A_MODULE = """
 class NeverConstructed:
     def __init__(self, *args):
@@ -259,6 +298,7 @@ MODULES = {
     "deprecated": DEPRECATED,
     "threaded": THREADED,
     "no_super": NO_SUPER,
+    "about": ABOUT,
     "packaged/__init__": PACKAGE,
     "packaged/answers": ANSWERS,
     "./findings": FINDINGS,
@@ -285,10 +325,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         app.client.send(
             [
                 sent("test_entity_type", "e", "test_attr_type", 5),
+                sent("test_entity_type", "e", "test_attr_type", 5),
                 sent("refusing", "1", "p", 1),
                 sent("refusing", "2", "p", 2),
             ]
         )
+        app.client.send([sent("test_entity_type", "e", "test_attr_type", 5)])
         app.wait_idle()
         yield app
 
@@ -310,7 +352,7 @@ def test_an_example_derives_its_value(running, attr, value):
 
 
 def test_the_task_hook_sees_every_task(running):
-    seen = (running.root / "task_hook").read_text().split()
+    seen = running.findings("task_hook")
     assert sorted(set(seen)) == ["refusing", "test_entity_type"]
     assert seen.count("refusing") == 2
 
@@ -320,17 +362,44 @@ def test_the_allow_hook_decides_which_entities_are_created(running):
     assert running.client.get("/entity/refusing/2/master") == {}
 
 
+def test_the_attribute_hook_sees_every_datapoint_also_one_that_changes_nothing(running):
+    assert running.findings("attr_hook") == ["e test_attr_type 5"] * 3
+
+
+def test_a_module_knows_the_platform_and_itself(running):
+    [about] = running.findings("about")
+    assert json.loads(about) == {
+        "application": running.root.name,
+        "worker": [0, 1],
+        "entities": ["mac", "refusing", "test_entity_type"],
+        "attribute": "int",
+        "setting": "hello",
+        "module_config": {},
+        "refresh": "False",
+        "log": "About",
+    }
+
+
+def test_a_scheduled_function_is_called_without_arguments_by_default(running):
+    wait_for("beat", lambda: "beat" in running.findings("beat"))
+
+
 def test_a_scheduled_function_is_called_with_its_arguments_and_may_build_tasks(running):
-    ticks = running.root / "tick"
-    wait_for("tick", lambda: ticks.exists() and "tick!m\n" in ticks.read_text())
+    wait_for("tick", lambda: "tick!m" in running.findings("tick"))
 
 
 def test_no_example_leaves_a_dead_letter(running):
     assert running.dead_letters() == []
 
 
-def test_a_module_runs_its_own_thread_from_start_to_stop(running):
+def test_a_module_is_started_when_all_are_constructed_and_runs_its_own_thread_until_the_platform_stops(
+    running,
+):
+    begun = ["about constructed", "later constructed", "about started", "later started"]
+    assert running.findings("life") == begun
     wait_for("greeting", lambda: "MyModule,[INFO] Hello world!" in running.program.output)
-    assert not (running.root / "stop").exists()
+    assert running.findings("stop") == []
     running.stop(running.program)
-    assert (running.root / "stop").read_text() == "stopped\n"
+    assert running.findings("stop") == ["stopped"]
+    assert running.findings("life") == [*begun, "later stopped", "about stopped"]
+    assert running.program.output.index("Goodbye!") < running.program.output.index("worker 0 stopped")

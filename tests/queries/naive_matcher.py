@@ -19,6 +19,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MISSING = object()
 INT32 = 1 << 31
 
+ORDER = ["null", "number", "text", "object", "list", "address", "bool", "time"]
+"""Of kinds, where values of different kinds stand in objects and lists that are compared."""
+
 Value = tuple[str, Any]
 """Kind and value: those of different kinds are never equal or in order."""
 
@@ -71,42 +74,44 @@ def _reach(value: Any, steps: list[str]) -> Iterator[Any]:
         yield MISSING
 
 
-def _test(path: str, wanted: Any, found: list[Any]) -> bool:
+def _test(path: str, wanted: Any, found: list[Any], any_: Any = None) -> bool:
+    """`any_`: how a test of one value is one of all that were found."""
+    any_ = any_ or _any
     if isinstance(wanted, dict) and any(key.startswith("$") for key in wanted):
         options = wanted.get("$options", "")
         tests = {key: value for key, value in wanted.items() if key != "$options"}
-        return all(_operator(key, path, value, options, found) for key, value in tests.items())
-    return _any(found, _equals(path, wanted))
+        return all(_operator(key, path, value, options, found, any_) for key, value in tests.items())
+    return any_(found, _equals(path, wanted))
 
 
-def _operator(key: str, path: str, wanted: Any, options: str, found: list[Any]) -> bool:
+def _operator(key: str, path: str, wanted: Any, options: str, found: list[Any], any_: Any) -> bool:
     match key:
         case "$eq":
-            return _any(found, _equals(path, wanted))
+            return any_(found, _equals(path, wanted))
         case "$ne":
-            return not _any(found, _equals(path, wanted))
+            return not any_(found, _equals(path, wanted))
         case "$in":
-            return any(_any(found, _equals(path, one)) for one in wanted)
+            return any(any_(found, _equals(path, one)) for one in wanted)
         case "$nin":
-            return not any(_any(found, _equals(path, one)) for one in wanted)
+            return not any(any_(found, _equals(path, one)) for one in wanted)
         case "$gt" | "$gte" | "$lt" | "$lte":
-            return _any(found, _in_order(path, key, wanted))
+            return any_(found, _in_order(path, key, wanted))
         case "$exists":
             return any(_is_there(path, value) for value in found) == bool(wanted)
         case "$regex":
-            return _any(found, _searched(path, wanted, options))
+            return any_(found, _searched(path, wanted, options))
         case "$all":
-            return bool(wanted) and all(_test(path, one, found) for one in wanted)
+            return bool(wanted) and all(_test(path, one, found, any_) for one in wanted)
         case "$size":
             return any(isinstance(value, list) and len(value) == wanted for value in found)
         case "$elemMatch":
             lists = [value for value in found if isinstance(value, list)]
             return any(_element(path, wanted, item) for value in lists for item in value)
         case "$not":
-            return not _test(path, wanted, found)
+            return not _test(path, wanted, found, any_)
         case "$type":
             names = wanted if isinstance(wanted, list) else [wanted]
-            return _any(found, lambda value: value is not MISSING and _type(_value(path, value)) & {*names})
+            return any_(found, lambda value: value is not MISSING and _type(_value(path, value)) & {*names})
     raise AssertionError(f"no rule for {key}")
 
 
@@ -116,11 +121,12 @@ def _any(found: list[Any], test: Callable[[Any], Any]) -> bool:
 
 
 def _element(path: str, wanted: dict[str, Any], item: Any) -> bool:
+    """A list in a list is one value, or an object whose keys are the numbers of its elements."""
     if any(key.startswith("$") and key not in ("$and", "$or", "$nor") for key in wanted):
-        return _test(path, wanted, [item])
-    return isinstance(item, dict | list) and all(
-        _condition(key, value, item, path) for key, value in wanted.items()
-    )
+        return _test(path, wanted, [item], lambda found, test: any(map(test, found)))
+    if isinstance(item, list):
+        item = {str(number): inner for number, inner in enumerate(item)}
+    return isinstance(item, dict) and all(_condition(key, value, item, path) for key, value in wanted.items())
 
 
 def _is_there(path: str, value: Any) -> bool:
@@ -226,8 +232,9 @@ def _plain(value: Any) -> Value:
     if isinstance(value, str):
         return "text", value
     if isinstance(value, dict):
-        return "object", sorted((name, _plain(item)) for name, item in value.items())
-    return "list", [_plain(item) for item in value]
+        parts = {name: _plain(value[name]) for name in sorted(value)}
+        return "object", [(ORDER.index(kind), name, of) for name, (kind, of) in parts.items()]
+    return "list", [(ORDER.index(kind), of) for kind, of in map(_plain, value)]
 
 
 def _type(value: Value) -> set[str]:

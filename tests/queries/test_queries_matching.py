@@ -68,6 +68,19 @@ def test_null_of_a_declared_type_does_not_exist_but_null_in_json_does() -> None:
     says({"js": {"k": None}}, {"js.k": {"$exists": True}})
 
 
+def test_null_of_a_declared_type_does_not_exist_wherever_it_stands() -> None:
+    denies({"d": None}, {"d": {"$exists": True}})
+    denies({"l": None}, {"l": {"$exists": True}})
+    denies(
+        {"ol": [{"eid": 1, "data": None}]},
+        {"ol.0.data": {"$exists": True}},
+        {"ol.0.data.w": {"$exists": True}},
+    )
+    denies({"arr": [None]}, {"arr.0": {"$exists": True}})
+    denies({"o#c": None}, {"o#c": {"$exists": True}})
+    says({"js": [None], "extra": {"k": None}}, {"js.0": {"$exists": True}}, {"extra.k": {"$exists": True}})
+
+
 def test_not_negates_the_whole_test() -> None:
     says(HOST, {"n": {"$not": {"$gt": 5}}}, {"f": {"$not": {"$gt": 5}}}, {"arr": {"$not": {"$eq": "z"}}})
     denies(HOST, {"n": {"$not": {"$gt": 4, "$lt": 6}}}, {"arr": {"$ne": "x"}})
@@ -95,12 +108,31 @@ def test_elem_match_asks_one_element_for_everything() -> None:
         document,
         {"ol": {"$elemMatch": {"eid": 1, "data.w": {"$gt": 0.4}}}},
         {"ol": {"$elemMatch": {"$or": [{"eid": 9}, {"eid": 2}]}}},
-        {"oma": {"$elemMatch": {"$eq": 7}}},
     )
     denies(document, {"ol": {"$elemMatch": {"eid": 2, "data.w": {"$gt": 0.4}}}})
     says({"arr": ["a", "m"]}, {"arr": {"$elemMatch": {"$gt": "b", "$lt": "n"}}})
     denies({"arr": ["a", "z"]}, {"arr": {"$elemMatch": {"$gt": "b", "$lt": "n"}}})
     denies({"n": 5}, {"n": {"$elemMatch": {"$gt": 1}}})
+
+
+def test_elem_match_takes_an_element_that_is_a_list_as_a_whole() -> None:
+    document = {"oma": [[1, 2], [7]], "js": [[{"x": 1}], {"y": 2}]}
+    says(
+        document,
+        {"oma": {"$elemMatch": {"$eq": [7]}}},
+        {"oma": {"$elemMatch": {"$size": 2}}},
+        {"oma": {"$elemMatch": {"$elemMatch": {"$eq": 7}}}},
+        {"oma": {"$elemMatch": {"1": 2}}},
+        {"oma": {"$elemMatch": {"$not": {"$gt": 0}}}},
+        {"js": {"$elemMatch": {"0.x": 1}}},
+    )
+    denies(
+        document,
+        {"oma": {"$elemMatch": {"$eq": 7}}},
+        {"oma": {"$elemMatch": {"$gt": 0}}},
+        {"oma": {"$elemMatch": {"$type": "number"}}},
+        {"js": {"$elemMatch": {"x": 1}}},
+    )
 
 
 def test_all_wants_every_value_in_the_list() -> None:
@@ -160,6 +192,18 @@ def test_objects_are_equal_whatever_the_order_of_their_keys() -> None:
     document = {"js": {"a": 1, "b": [{"c": None}]}}
     says(document, {"js": {"b": [{"c": None}], "a": 1.0}})
     denies(document, {"js": {"a": 1}}, {"js.b.c": 1})
+
+
+def test_objects_are_ordered_by_type_then_name_then_value_of_each_key_in_turn() -> None:
+    says(
+        {"js": {"a": "x"}},
+        {"js": {"$gt": {"b": 1}}},
+        {"js": {"$gt": {"a": 1}}},
+        {"js": {"$lt": {"b": "a"}}},
+        {"js": {"$gt": {}}},
+        {"js": {"$lt": {"a": "x", "b": None}}},
+    )
+    denies({"js": {"a": "x"}}, {"js": {"$lt": {"b": 1}}}, {"js": {"$gt": {"a": "y"}}}, {"js": {"$gt": ["a"]}})
 
 
 # -- typed values --------------------------------------------------------------------------------------

@@ -144,6 +144,17 @@ def test_ids_may_be_any_text(store: Store, lease: Lease) -> None:
     assert len(store.find_entities([(entity.etype, entity.eid) for entity in new])) == len(eids)
 
 
+def test_pages_of_entities_have_every_id_once_in_the_order_of_text(store: Store, lease: Lease) -> None:
+    eids = ["", "a", "a\0", "a\0b", "ab", "ž"]
+    new = [an_entity(store, eid, number) for number, eid in enumerate(eids)]
+    store.commit(lease, Batch(created=new))
+    for limit in (1, 2, 10):
+        found: list[str] = []
+        while page := store.entities_page("device", limit=limit, after=found[-1] if found else None):
+            found += [eid for _, eid, _ in page]
+        assert found == eids
+
+
 def test_the_version_changes_with_every_commit_and_not_otherwise(store: Store, lease: Lease) -> None:
     before = store.version()
     assert store.version() == before

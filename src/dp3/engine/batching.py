@@ -81,6 +81,7 @@ class BatchBuilder:
         self._points: list[WirePoint] = []
         self._hooks = HookTally()
         self._errors = 0
+        self._unprocessed = 0
 
     def add(self, items: Iterable[Item], outcomes: Mapping[int, Outcome]) -> None:
         """Apply tasks; `outcomes` has those of the tasks that hooks saw, by index of the item."""
@@ -123,7 +124,7 @@ class BatchBuilder:
         eid: str = "",
         task: bytes = b"",
     ) -> None:
-        self._errors += 1
+        self._unprocessed += 1
         self.batch.dead_letters.append(
             DeadLetter(
                 time=self._now,
@@ -237,6 +238,7 @@ class BatchBuilder:
             "record_created": len(self.batch.created),
             "record_removed": len(self.batch.deleted),
             "module_error": self._errors,
+            "task_processing_error": self._unprocessed,
         }
         for name, count in counts.items():
             if count:

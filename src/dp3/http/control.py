@@ -1,12 +1,13 @@
 """Routes that tell the workers to do something."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from dp3.http.answers import Json, invalid, invalid_value, refused
+from dp3.http.answers import Json, Refusal, invalid, invalid_value, refused
 from dp3.http.schemas import INVALID, ActionResults, ActionSent, Detail
 from dp3.http.services import Services
 from dp3.model.errors import did_you_mean
@@ -32,8 +33,8 @@ class Action(StrEnum):
     """What can be asked for."""
 
     MAKE_SNAPSHOTS = "make_snapshots"
-    REFRESH_MODULE_CONFIG = "refresh_module_config"
     REFRESH_ON_ENTITY_CREATION = "refresh_on_entity_creation"
+    REFRESH_MODULE_CONFIG = "refresh_module_config"
 
 
 def control_routes(services: Services) -> APIRouter:
@@ -94,15 +95,27 @@ def _with_status(services: Services, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_module(services: Services, module: str | None) -> None:
+    if module is None:
+        raise _missing("module")
     if module not in services.modules:
-        near = did_you_mean(module or "", services.modules)
-        raise invalid_value(("query", "module"), f"Module '{module}' is not in enabled_modules{near}")
+        expected = _one_of(services.modules) or "the name of an enabled module, but there is none"
+        error = {"type": "enum", "loc": ["query", "module"], "msg": f"Input should be {expected}"}
+        raise invalid([{**error, "input": module, "ctx": {"expected": expected}}])
+
+
+def _one_of(names: Sequence[str]) -> str:
+    """As pydantic lists what is possible."""
+    *others, last = map(repr, names) if names else [""]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _missing(parameter: str) -> Refusal:
+    return invalid([{"type": "missing", "loc": ["query", parameter], "msg": "Field required", "input": None}])
 
 
 def _check_etype(services: Services, etype: str | None) -> None:
     if etype is None:
-        missing = {"type": "missing", "loc": ["query", "etype"], "msg": "Field required", "input": None}
-        raise invalid([missing])
+        raise _missing("etype")
     if etype not in services.model.entities:
         near = did_you_mean(etype, services.model.entities)
         raise invalid_value(("query", "etype"), f"Entity type '{etype}' doesn't exist{near}")

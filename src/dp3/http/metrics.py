@@ -35,7 +35,8 @@ COUNTERS = {
     "datapoints": ("dp3_processed_datapoints", "Data-points that workers processed"),
     "record_created": ("dp3_created_entities", "Entities that were created"),
     "record_removed": ("dp3_removed_entities", "Entities that were deleted"),
-    "module_error": ("dp3_errors", "Failures of hooks, and tasks that could not be processed"),
+    "module_error": ("dp3_errors", "Failures of hooks"),
+    "task_processing_error": ("dp3_task_errors", "Tasks and data-points that could not be processed"),
     "update_batches_missed": ("dp3_missed_update_batches", "Batches of periodic hooks that were missed"),
     "dead_letters_dropped": ("dp3_dropped_dead_letters", "Dead letters above the limit, which were not kept"),
 }

@@ -86,7 +86,7 @@ class Moments:
 
         A cursor continues a listing by id."""
         wanted = window.rows + window.skip
-        found = self._walk(etype, check, at, window.cursor or "", None if sort else wanted)
+        found = self._walk(etype, check, at, window.cursor, None if sort else wanted)
         for value_of, descending in reversed(sort):
             found.documents.sort(key=lambda document: _position(value_of(document)), reverse=descending)
         shown = found.documents[window.skip : wanted]
@@ -100,10 +100,10 @@ class Moments:
 
     def count(self, etype: str, check: Check, at: int) -> tuple[int, bool]:
         """How many, and whether there was no time to look at all."""
-        found = self._walk(etype, check, at, "", None)
+        found = self._walk(etype, check, at, None, None)
         return len(found.documents), found.truncated
 
-    def _walk(self, etype: str, check: Check, at: int, after: str, wanted: int | None) -> Walk:
+    def _walk(self, etype: str, check: Check, at: int, after: str | None, wanted: int | None) -> Walk:
         walk = Walk()
         deadline = time.monotonic() + WALK_S
         for eid, document in self._all(etype, at, after):
@@ -117,8 +117,8 @@ class Moments:
                 return walk
         return walk
 
-    def _all(self, etype: str, at: int, after: str) -> Iterator[tuple[str, Document]]:
-        while page := self._state.entities_page(etype, after, PAGE_ENTITIES):
+    def _all(self, etype: str, at: int, after: str | None) -> Iterator[tuple[str, Document]]:
+        while page := self._state.entities_page(etype, PAGE_ENTITIES, after):
             profiles = self._state.profiles([key for key, _, _ in page])
             mirrors = self.mirrors(etype, [eid for _, eid, _ in page], at)
             for key, eid, created in page:

@@ -327,9 +327,8 @@ class Store(Protocol):
         that were deleted since do not show, here and wherever profiles are read."""
         ...
 
-    def entities_page(self, etype: str, after: str, limit: int) -> list[tuple[int, str, int]]:
-        """(key, eid, created) of up to `limit` entities of a type, by eid as text, above `after` ("" is below
-        all)."""
+    def entities_page(self, etype: str, limit: int, after: str | None = None) -> list[tuple[int, str, int]]:
+        """(key, eid, created) of up to `limit` entities of a type, by eid as text, of those after `after`."""
         ...
 
     def entity_counts(self) -> dict[str, int]:

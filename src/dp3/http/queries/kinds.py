@@ -72,10 +72,16 @@ def plain(value: Any) -> Comparable:
     if value is None:
         return NONE
     if kind is dict:
-        return OBJECT, tuple(sorted((name, plain(item)) for name, item in value.items()))
+        return OBJECT, tuple(_part(name, value[name]) for name in sorted(value))
     if kind is list:
         return LIST, tuple(plain(item) for item in value)
     return plain(_wire(value))
+
+
+def _part(name: str, value: Any) -> tuple[int, str, Any]:
+    """Objects are compared key by key, of each the type first, then the name, then the value."""
+    rank, comparable = plain(value)
+    return rank, name, comparable
 
 
 def kinds_by_type() -> Mapping[str, Kind]:

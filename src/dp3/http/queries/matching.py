@@ -1,7 +1,7 @@
 """Whether a document meets a condition: the definition, and the answer where the index has none."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
 from dp3.http.queries.conditions import (
@@ -22,7 +22,7 @@ from dp3.http.queries.conditions import (
     Test,
 )
 from dp3.http.queries.kinds import NONE, Comparable, type_matches
-from dp3.http.queries.places import Indexed, Place
+from dp3.http.queries.places import Place
 
 Document = Mapping[str, Any]
 
@@ -31,6 +31,9 @@ Check = Callable[[Any], bool]
 
 Verdict = Callable[[Sequence[Any]], bool]
 """A test of the values found at a place; `MISSING` stands where a way to it ends early."""
+
+Candidates = Callable[[Sequence[Any]], Iterator[Any]]
+"""Of the values found at a place those of which one has to pass a test of a single value."""
 
 Scalar = Callable[[Any], bool]
 
@@ -55,7 +58,7 @@ def matcher(condition: Condition) -> Check:
 
 
 def _at(condition: At) -> Check:
-    steps, verdict = condition.place.steps, _verdict(condition.place, condition.test)
+    steps, verdict = condition.place.steps, _verdict(condition.place, condition.test, _with_elements)
     return lambda document: verdict(list(reach(document, steps)))
 
 
@@ -78,15 +81,15 @@ def reach(value: Any, steps: Sequence[str], at: int = 0) -> Iterator[Any]:
         yield MISSING
 
 
-def _verdict(place: Place, test: Test) -> Verdict:
+def _verdict(place: Place, test: Test, candidates: Candidates) -> Verdict:
     if isinstance(test, Neither):
-        negated = _verdict(place, test.test)
+        negated = _verdict(place, test.test, candidates)
         return lambda found: not negated(found)
     if isinstance(test, Every):
-        verdicts = [_verdict(place, part) for part in test.tests]
+        verdicts = [_verdict(place, part, candidates) for part in test.tests]
         return lambda found: all(verdict(found) for verdict in verdicts)
     if isinstance(test, Exists):
-        absent = (MISSING, None) if place.indexed in (Indexed.ONE, Indexed.MANY) else (MISSING,)
+        absent = (MISSING,) if place.is_free else (MISSING, None)
         return lambda found: any(value not in absent for value in found)
     if isinstance(test, Size):
         return lambda found: any(isinstance(value, list) and len(value) == test.length for value in found)
@@ -94,10 +97,10 @@ def _verdict(place: Place, test: Test) -> Verdict:
         check = _element_check(place, test)
         return lambda found: any(check(item) for value in found if isinstance(value, list) for item in value)
     scalar = _scalar(place, test)
-    return lambda found: any(scalar(value) for value in _candidates(found))
+    return lambda found: any(scalar(value) for value in candidates(found))
 
 
-def _candidates(found: Iterable[Any]) -> Iterator[Any]:
+def _with_elements(found: Sequence[Any]) -> Iterator[Any]:
     """Values themselves, and elements of lists."""
     for value in found:
         yield value
@@ -106,12 +109,17 @@ def _candidates(found: Iterable[Any]) -> Iterator[Any]:
 
 
 def _element_check(place: Place, test: Element) -> Check:
+    """A list in a list counts as a whole, or as an object with the numbers of its elements as keys."""
     if test.condition is not None:
         check = matcher(test.condition)
-        return lambda item: isinstance(item, dict | list) and check(item)
+        return lambda item: isinstance(item, dict | list) and check(_as_object(item))
     assert test.test is not None
-    verdict = _verdict(place, test.test)
+    verdict = _verdict(place, test.test, iter)
     return lambda item: verdict([item])
+
+
+def _as_object(item: dict[str, Any] | list[Any]) -> Document:
+    return item if isinstance(item, dict) else {str(number): value for number, value in enumerate(item)}
 
 
 def _scalar(place: Place, test: In | Range | Matches | OfType) -> Scalar:

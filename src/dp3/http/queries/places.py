@@ -29,14 +29,15 @@ class Indexed(Enum):
 @dataclass(frozen=True, slots=True)
 class Place:
     """`path` names the place in the whole snapshot, `steps` lead to it from the document (or the element of a
-    list) that a condition is about. `is_id`: the id of an entity stands there. `root`: where a JSON value
-    begins of which the place is a part."""
+    list) that a condition is about. `is_id`: the id of an entity stands there. `is_free`: in JSON, where
+    anything may stand; `root` is where that begins."""
 
     path: str
     steps: tuple[str, ...]
     kind: Kind
     indexed: Indexed
     is_id: bool = False
+    is_free: bool = False
     root: str = ""
 
 
@@ -44,6 +45,7 @@ class _Found(NamedTuple):
     kind: Kind
     indexed: Indexed
     is_id: bool = False
+    is_free: bool = False
     root: int = 0
     """So many of the last steps lead on from the root."""
 
@@ -72,10 +74,12 @@ class Places:
         steps = ("eid",) if path == "_id" else tuple(path.split("."))
         if steps == ("eid",):
             return Place("eid", steps, self._eid, Indexed.ONE, is_id=True)
-        kind, indexed, is_id, below = self._resolve(steps)
+        kind, indexed, is_id, is_free, below = self._resolve(steps)
         if indexed is Indexed.FREE and any(step.isdecimal() or not step for step in steps):
             indexed = Indexed.NO  # the number of an element or a key of an object
-        return Place(".".join(steps), steps, kind, indexed, is_id, ".".join(steps[: len(steps) - below]))
+        return Place(
+            ".".join(steps), steps, kind, indexed, is_id, is_free, ".".join(steps[: len(steps) - below])
+        )
 
     def _resolve(self, steps: Sequence[str]) -> _Found:
         first, rest = steps[0], steps[1:]
@@ -85,7 +89,7 @@ class Places:
             return _Found(self._kinds["float"], Indexed.NO)
         spec = self._attribs.get(first)
         if not isinstance(spec, AttrSpecClassic):
-            return _Found(ANY, Indexed.FREE, root=len(rest))
+            return _Found(ANY, Indexed.FREE, is_free=True, root=len(rest))
         multi_value = isinstance(spec, AttrSpecObservations) and spec.multi_value
         indexed = Indexed.MANY if multi_value else Indexed.ONE
         return self._inside(spec.data_type.expr, rest, indexed, in_list=multi_value)
@@ -106,7 +110,9 @@ class Places:
     def _primitive(self, expr: Primitive, rest: Sequence[str], indexed: Indexed) -> _Found:
         kind = self._kinds[expr.name]
         if kind is ANY:
-            return _Found(ANY, indexed if indexed is Indexed.NO else Indexed.FREE, root=len(rest))
+            return _Found(
+                ANY, indexed if indexed is Indexed.NO else Indexed.FREE, is_free=True, root=len(rest)
+            )
         return _UNKNOWN if rest else _Found(kind, indexed)
 
     def _part(self, expr: LinkTo | DictOf, rest: Sequence[str], indexed: Indexed) -> _Found:

@@ -25,9 +25,10 @@ class Entities:
             rows = state.executemany(self._sql["find_entity"], wanted)
             return {(etype, eid): Existing(key, created) for etype, eid, key, created in rows}
 
-    def page(self, etype: str, after: str, limit: int) -> list[tuple[int, str, int]]:
+    def page(self, etype: str, limit: int, after: str | None) -> list[tuple[int, str, int]]:
+        first = "" if after is None else f"{after}\0"  # the next text that there can be
         with self._readers.state() as state:
-            return list(state.execute(self._sql["entities_page"], (etype, after, limit)))
+            return list(state.execute(self._sql["entities_page"], (etype, first, limit)))
 
     def last_keys(self) -> dict[int, int]:
         with self._readers.state() as state:

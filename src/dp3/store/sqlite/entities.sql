@@ -9,10 +9,10 @@ FROM etype JOIN entity ON entity.etype = etype.id
 WHERE etype.name = ? AND entity.eid = ?;
 
 -- name: entities_page
--- Entities of a type given by name, after one, in the order of their ids as text.
+-- Entities of a type given by name, from an id on, in the order of their ids as text.
 SELECT entity.key, entity.eid, entity.created
 FROM etype JOIN entity ON entity.etype = etype.id
-WHERE etype.name = ? AND entity.eid > ? ORDER BY entity.eid LIMIT ?;
+WHERE etype.name = ? AND entity.eid >= ? ORDER BY entity.eid LIMIT ?;
 
 -- name: attr_number
 -- The number of an attribute, if it has one.

@@ -152,8 +152,8 @@ class SqliteStore:
     def find_entities(self, wanted: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Existing]:
         return self._entities.find(wanted)
 
-    def entities_page(self, etype: str, after: str, limit: int) -> list[tuple[int, str, int]]:
-        return self._entities.page(etype, after, limit)
+    def entities_page(self, etype: str, limit: int, after: str | None = None) -> list[tuple[int, str, int]]:
+        return self._entities.page(etype, limit, after)
 
     def last_entity_keys(self) -> dict[int, int]:
         return self._entities.last_keys()
