@@ -11,9 +11,10 @@ from typing import Any
 
 from dp3.clock import FakeClock, to_us
 from dp3.engine.attempts import Attempts
-from dp3.engine.compaction import HistoryWork, PackLimits, make_history_work
+from dp3.engine.compaction import PackLimits
 from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
+from dp3.engine.history_work import HistorySettings, HistoryWork, make_history_work
 from dp3.engine.hooking import TaskHooks
 from dp3.engine.lifetimes.chores import ChoreWork
 from dp3.engine.lifetimes.work import make_lifetime_work
@@ -146,6 +147,7 @@ class Engine:
         generations: int = 16,
         batch_minutes: int = 5,
         collection: Mapping[str, Any] = MappingProxyType({"minute": "*/10"}),
+        cleaning: Mapping[str, Any] = MappingProxyType({"year": 2100}),
         limits: PackLimits | None = None,
     ) -> Iterator["Driven"]:
         """A worker that holds its lease while the block runs."""
@@ -176,16 +178,17 @@ class Engine:
             guard=guard,
             settings=update_settings(threads, batch_minutes),
         )
+        plans = make_plans(model, self.store, table)
         history = make_history_work(
             state=self.store,
             log=self.log,
             clock=self.clock,
             lease=lease,
             model=model,
-            cron={"year": 2100},
-            limits=limits,
+            plans=plans,
+            settings=HistorySettings({"year": 2100}, cleaning, limits or PackLimits()),
         )
-        plans, entities = make_plans(model, self.store, table), EntityIndex(self.store, 1_000)
+        entities = EntityIndex(self.store, 1_000)
         attempts = Attempts(self.directory / "run" / f"{index}.attempt")
         outbox = OutboxDrainer(self.log, self.store, lease)
         parts = WorkerParts(

@@ -16,9 +16,9 @@ from dp3.clock import FakeClock, to_us
 from dp3.config.sections import ApiSettings
 from dp3.engine.appender import Appender
 from dp3.engine.attempts import Attempts
-from dp3.engine.compaction import make_history_work
 from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
+from dp3.engine.history_work import HistorySettings, make_history_work
 from dp3.engine.hooking import TaskHooks
 from dp3.engine.lifetimes.chores import ChoreWork
 from dp3.engine.lifetimes.work import make_lifetime_work
@@ -284,7 +284,8 @@ class Node:
                 clock=self.clock,
                 lease=lease,
                 model=MODEL,
-                cron={"year": 2100},
+                plans=plans,
+                settings=HistorySettings({"year": 2100}, {"year": 2100}),
             ),
             batch_limit_s=1.0,
         )

@@ -13,9 +13,10 @@ from sample_settings import plain
 
 from dp3.clock import FakeClock
 from dp3.engine.attempts import Attempts
-from dp3.engine.compaction import PackLimits, make_history_work
+from dp3.engine.compaction import PackLimits
 from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
+from dp3.engine.history_work import HistorySettings, make_history_work
 from dp3.engine.hooking import TaskHooks
 from dp3.engine.lifetimes.chores import ChoreWork
 from dp3.engine.lifetimes.work import make_lifetime_work
@@ -152,8 +153,8 @@ class OneWorker:
             clock=clock,
             lease=self.lease,
             model=model,
-            cron=NEVER,
-            limits=PackLimits(slice=2, row=3),
+            plans=plans,
+            settings=HistorySettings(NEVER, NEVER, PackLimits(slice=2, row=3)),
         )
         self.worker = Worker(
             WorkerParts(

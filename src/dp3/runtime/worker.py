@@ -16,10 +16,10 @@ from dp3.config.cron import CronExpression
 from dp3.config.loading import Configuration
 from dp3.engine.archiving import Archiver, ArchiveSettings
 from dp3.engine.attempts import Attempts
-from dp3.engine.compaction import make_history_work
 from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
 from dp3.engine.heartbeat import Heartbeat
+from dp3.engine.history_work import HistorySettings, make_history_work
 from dp3.engine.hooking import TaskHooks
 from dp3.engine.lifetimes.chores import ChoreWork
 from dp3.engine.lifetimes.work import make_lifetime_work
@@ -201,6 +201,11 @@ def _cleaning_settings(config: Configuration) -> CleaningSettings:
     return CleaningSettings(_cron(settings.schedule), settings.older_than // timedelta(microseconds=1))
 
 
+def _history_settings(config: Configuration) -> HistorySettings:
+    settings = config.history_manager
+    return HistorySettings(_cron(settings.aggregation_schedule), _cron(settings.datapoint_cleaning_schedule))
+
+
 def _update_settings(config: Configuration) -> UpdateSettings:
     settings = config.updater
     cron, cleaning = settings.update_batch_cron, settings.cache_management_cron
@@ -256,7 +261,9 @@ def _parts(
         clock=clock,
         lease=seat.lease,
         model=config.model,
-        cron=_cron(config.history_manager.aggregation_schedule),
+        plans=plans,
+        settings=_history_settings(config),
+        statistics=seat.statistics,
     )
     return WorkerParts(
         log=seat.resources.log,
