@@ -1,5 +1,5 @@
-"""Whatever is sent, packed and cleaned when, by however many workers: readers see what a naive model says that
-knows data-points only."""
+"""Whatever is sent, packed and cleaned when, by however many workers: readers see what a naive model says
+that knows data-points only."""
 
 import tempfile
 from collections import Counter, defaultdict
@@ -8,14 +8,17 @@ from pathlib import Path
 from engine_kit import SECOND, START_US, Engine, task
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from naive_retention import as_shown, in_order, naive_kept, points_in
 
 from dp3.clock import to_datetime, to_us
 from dp3.engine.compaction import PackLimits
+from dp3.engine.expiry import KeepRule
 from dp3.engine.history_work import CLEANING, PACKING
+from dp3.engine.plans import TypePlan
 from dp3.engine.profiles import ProfileReader, Span, history_params
-from dp3.history import Observation, Params, Segment, canonical, unite, value_at, values_at
+from dp3.engine.retention import limited_attrs
+from dp3.history import Observation, canonical, mean_confidence, value_at, values_at
 from dp3.log.port import Lane
-from dp3.model.attrspec import AttrSpecTimeseries
 from dp3.model.chore import Noticed
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint, decode_tasks, encode_value
@@ -59,83 +62,27 @@ MODEL = ModelSpec(
     }
 )
 SPECS = MODEL.entity_attributes["a"]
-EIDS = ["e0", "e1", "e2"]
+EIDS = ["e0", "e1"]
 
 
-# -- the naive model -------------------------------------------------------------------------------------
-def params_of(attr):
-    spec = SPECS[attr]
-    return Params(aggregate=False) if isinstance(spec, AttrSpecTimeseries) else history_params(spec)
+def _rules():
+    numbers = {name: (number, None) for number, name in enumerate(SPECS)}
+    plan = TypePlan("a", 0, numbers, hooked=False)
+    names = {number: name for name, (number, _) in numbers.items()}
+    return {names[plan.attr]: plan.rule for plan in limited_attrs(MODEL, {"a": plan})}
 
 
-def limits_of(attr):
-    """Whether it has an age, and how many are kept."""
-    spec = SPECS[attr]
-    if isinstance(spec, AttrSpecTimeseries):
-        return True, None
-    return spec.history_params.max_age is not None, spec.history_params.max_items
+RULES = _rules() | {"free": KeepRule(history_params(SPECS["free"]))}
 
 
 def shown_of(points, attr):
-    return canonical(points, params_of(attr))
-
-
-def points_in(points, stretches, attr):
-    """The data-points that make up some of the stretches."""
-    if not params_of(attr).aggregate:
-        left = Counter(stretches)
-        return [p for p in points if left[as_shown(p)] > 0 and not left.subtract([as_shown(p)])]
-    return [p for p in points if any(s.v == p.v and s.t1 <= p.t1 and p.t2 <= s.t2 for s in stretches)]
-
-
-def as_shown(point):
-    return Segment(point.t1, point.t2, point.c, 1, point.v)
-
-
-def look_the_same(points, stretches, attr):
-    """Whether those stretches would be seen as they are if there was nothing else."""
-    return shown_of(points_in(points, stretches, attr), attr) == sorted(stretches, key=in_order)
-
-
-def in_order(s):
-    return s.t1, s.t2, s.v, s.c_sum, s.n
-
-
-def naive_young(points, attr, limit):
-    """What did not end before the limit, and what keeps such apart."""
-    shown = shown_of(points, attr)
-    kept = [s for s in shown if s.t2 >= limit]
-    while not look_the_same(points, kept, attr):
-        for earlier in kept:
-            later = next((s for s in kept if s.v == earlier.v and s.t1 > earlier.t2), None)
-            pair = [earlier, later]
-            if later is not None and len(shown_of(points_in(points, pair, attr), attr)) == 1:
-                begin = unite(points_in(points, [earlier], attr))[-1].t1
-                between = [p for p in points if p.v != earlier.v and begin < p.t1 < later.t1]
-                kept = [
-                    s for s in shown if s in kept or any(p in between for p in points_in(points, [s], attr))
-                ]
-    return kept
-
-
-def naive_newest(points, attr, kept, most):
-    """So many as ended last, fewer if others would be seen as one."""
-    newest = sorted(kept, key=lambda s: (s.t2, s.t1, s.v, s.c_sum, s.n))[-most:]
-    while not look_the_same(points, newest, attr):
-        newest = newest[1:]
-    return newest
-
-
-def naive_kept(points, attr, limit):
-    aged, most = limits_of(attr)
-    kept = naive_young(points, attr, limit) if aged else shown_of(points, attr)
-    return sorted(kept if most is None else naive_newest(points, attr, kept, most), key=in_order)
+    return canonical(points, RULES[attr].params)
 
 
 def current(points, attr, now):
     """What holds, if it is not a timeseries."""
-    params, shown = params_of(attr), shown_of(points, attr)
-    if isinstance(SPECS[attr], AttrSpecTimeseries):
+    params, shown = RULES[attr].params, shown_of(points, attr)
+    if attr == "load":
         return None
     return values_at(shown, now, params) if params.multi_value else value_at(shown, now, params)
 
@@ -146,8 +93,7 @@ def second(at):
 
 
 @st.composite
-def sent_points(draw):
-    attr = draw(st.sampled_from(list(SPECS)))
+def sent_points(draw, attr):
     start, length, v = draw(st.integers(0, 12)), draw(st.integers(0, 4)), draw(st.integers(0, 2))
     if attr == "load":
         times = [to_datetime(second(start)).isoformat()]
@@ -156,9 +102,14 @@ def sent_points(draw):
     return WirePoint(attr, v, second(start), second(start + length), confidence)
 
 
-sendings = st.lists(
-    st.tuples(st.sampled_from(EIDS), st.lists(sent_points(), min_size=1, max_size=12)), min_size=1, max_size=3
-)
+@st.composite
+def tasks(draw):
+    """Many data-points of one attribute."""
+    attr = draw(st.sampled_from(list(SPECS)))
+    return draw(st.sampled_from(EIDS)), draw(st.lists(sent_points(attr), min_size=1, max_size=10))
+
+
+sendings = st.lists(tasks(), min_size=1, max_size=5)
 processes = st.integers(1, 2)
 steps = st.one_of(
     st.tuples(st.just("send"), sendings),
@@ -218,7 +169,7 @@ class World:
         noticed = self._noticed()[told:]
         for (eid, attr), points in before.items():
             kept = self._check(eid, attr, points, now - AGE * SECOND, complete=packing and most is None)
-            self._points[eid, attr] = points_in(points, kept, attr)
+            self._points[eid, attr] = points_in(points, kept, RULES[attr].params)
             if current(points, attr, now) != current(self._points[eid, attr], attr, now):
                 assert eid in noticed
         self._cleaned = True
@@ -227,7 +178,7 @@ class World:
         """What is shown now is what was shown before, without some that may go; without all if the cleaning
         was complete. Returns what is shown."""
         before, now = shown_of(points, attr), self._shown(eid, attr, points)
-        expected = naive_kept(points, attr, limit)
+        expected = naive_kept(points, RULES[attr], limit)
         missing = Counter(before) - Counter(now)
         assert Counter(now) <= Counter(before)
         assert Counter(expected) <= Counter(now), "something went too early"
@@ -242,7 +193,7 @@ class World:
         if attr == "load":
             times = Counter((to_us(one["t1"]), one["v"]["cpu"]) for one in history.get(attr, []))
             return self._chunks(points, times)
-        wanted = {(s.t1, s.t2, s.v, s.c_sum / s.n / SECOND / 1_000): s for s in shown_of(points, attr)}
+        wanted = {(s.t1, s.t2, s.v, mean_confidence(s)): s for s in shown_of(points, attr)}
         return [
             wanted[to_us(one["t1"]), to_us(one["t2"]), encode_value(one["v"]), one["c"]]
             for one in history.get(attr, [])
@@ -298,7 +249,7 @@ def test_cleaning_at_any_time_takes_what_it_may_and_changes_nothing_else(script,
             world.clean(2)
             world.engine.clock.advance(100)
             world.clean(1)
-            aged = [found for (_, attr), found in world._points.items() if limits_of(attr)[0]]
+            aged = [found for (_, attr), found in world._points.items() if RULES[attr].max_age is not None]
             assert not any(aged)
         finally:
             world.engine.close()
