@@ -12,7 +12,8 @@ from typing import Any
 from dp3.clock import FakeClock, to_us
 from dp3.engine.assembly import Means, Seat, WorkerSettings, worker_parts
 from dp3.engine.attempts import Attempts
-from dp3.engine.compaction import HistoryWork, PackLimits
+from dp3.engine.compaction import PackLimits
+from dp3.engine.history_work import HistorySettings, HistoryWork
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.profiles import ProfileReader, Span
 from dp3.engine.snapshots.cleaning import CleaningSettings
@@ -141,6 +142,7 @@ class Engine:
         generations: int = 16,
         batch_minutes: int = 5,
         collection: Mapping[str, Any] = MappingProxyType({"minute": "*/10"}),
+        cleaning: Mapping[str, Any] = MappingProxyType(NEVER),
         limits: PackLimits | None = None,
     ) -> Iterator["Driven"]:
         """A worker that holds its lease while the block runs."""
@@ -155,8 +157,7 @@ class Engine:
             cleaning=CleaningSettings(NEVER, 0),
             updates=update_settings(threads, batch_minutes),
             collection=collection,
-            packing=NEVER,
-            pack_limits=limits or PackLimits(),
+            history=HistorySettings(NEVER, cleaning, limits or PackLimits()),
         )
         executor = DaemonPool(threads, "hooks")
         means = Means(

@@ -115,7 +115,7 @@ def test_durations_of_batches_and_hits_of_the_cache_are_told() -> None:
         0.025: 2,
         ABOVE: 1,
     }
-    assert numbers["batch_s"] == pytest.approx(99.045)
+    assert numbers["batches_s"] == pytest.approx(99.045)
     assert (numbers["entity_lookups"], numbers["entity_misses"]) == (15, 4)
 
 

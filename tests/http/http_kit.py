@@ -17,6 +17,7 @@ from dp3.config.sections import ApiSettings
 from dp3.engine.appender import Appender
 from dp3.engine.assembly import Means, Seat, WorkerSettings, worker_parts
 from dp3.engine.attempts import Attempts
+from dp3.engine.history_work import HistorySettings
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.profiles import ProfileReader
 from dp3.engine.snapshots.cleaning import CleaningSettings
@@ -48,7 +49,7 @@ SETTINGS = WorkerSettings(
     cleaning=CleaningSettings(NEVER, 0),
     updates=UpdateSettings(NEVER, timedelta(minutes=5), NEVER),
     collection=NEVER,
-    packing=NEVER,
+    history=HistorySettings(NEVER, NEVER),
 )
 
 

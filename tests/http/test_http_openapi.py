@@ -44,6 +44,7 @@ def test_every_route_is_described(shared_node: Node) -> None:
         "GET /telemetry/collections",
         "GET /telemetry/log",
         "GET /telemetry/metadata",
+        "GET /telemetry/retention",
         "GET /telemetry/rabbitmq/queues",
         "GET /telemetry/snapshot_summary",
         "GET /telemetry/sources_age",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from http_kit import NOW_US, Node, dp, obs
+from http_kit import NOW, NOW_US, Node, dp, obs
 from prometheus_client.parser import text_string_to_metric_families
 
 from dp3.clock import FakeClock
@@ -16,6 +16,7 @@ from dp3.engine.statistics import Statistics
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.http import measures
 from dp3.store.port import Batch, HookSums, SourceSums
+from dp3.store.retention import RetentionPass, RetentionSlice
 from dp3.store.telemetry import AttributeSize, EventGroup, SizeReport
 
 MakeNode = Callable[..., Node]
@@ -222,6 +223,38 @@ def test_what_workers_report_is_told_by_worker(node: Node) -> None:
     assert sample(node, "dp3_worker_working", worker="0") == 1
     node.clock.advance(16)
     assert sample(node, "dp3_worker_working", worker="0") == 0
+
+
+def test_slices_of_the_upkeep_of_history_are_told_by_worker(node: Node) -> None:
+    statistics = Statistics()
+    statistics.upkeep("packing", 0.02)
+    statistics.upkeep("cleaning", 0.2)
+    statistics.packed(7)
+    lease = node.store.take_lease(0, 1, "host", 1, 15)
+    node.store.heartbeat(lease, "working", {**statistics.numbers(), "slow_hooks": 0})
+    assert sample(node, "dp3_packing_slice_seconds_bucket", worker="0", le="0.025") == 1
+    assert sample(node, "dp3_cleaning_slice_seconds_bucket", worker="0", le="0.1") == 0
+    assert sample(node, "dp3_cleaning_slice_seconds_sum", worker="0") == pytest.approx(0.2)
+    assert sample(node, "dp3_packed_datapoints_total", worker="0") == 7
+
+
+def test_cleanings_of_history_are_told_newest_first_and_what_they_removed_is_counted(node: Node) -> None:
+    lease = node.store.take_lease(0, 1, "host", 1, 15)
+    for begun, points in ((NOW_US - 1, 3), (NOW_US, 5)):
+        record = RetentionPass(0, begun, begun, done=int(begun < NOW_US), rows=9, points=points)
+        node.store.write_retention(lease, RetentionSlice(record, points=points), 5)
+    newest, older = node.get("/telemetry/retention").json()
+    assert newest == {
+        "worker": 0,
+        "begun": NOW,
+        "updated": NOW,
+        "done": False,
+        "rows_looked_at": 9,
+        "datapoints_removed": 5,
+    }
+    assert older["done"]
+    assert len(node.get("/telemetry/retention?limit=1").json()) == 1
+    assert sample(node, "dp3_cleaned_datapoints_total") == 8
 
 
 def test_names_of_sources_can_be_anything(node: Node) -> None:

@@ -15,6 +15,7 @@ from dp3.clock import FakeClock
 from dp3.engine.assembly import Means, Seat, WorkerSettings, worker_parts
 from dp3.engine.attempts import Attempts
 from dp3.engine.compaction import PackLimits
+from dp3.engine.history_work import HistorySettings
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.snapshots.cleaning import CleaningSettings
 from dp3.engine.snapshots.doc import decode_doc, expand
@@ -120,8 +121,7 @@ class OneWorker:
             cleaning=cleaning,
             updates=UpdateSettings(NEVER, timedelta(minutes=5), NEVER),
             collection=NEVER,
-            packing=NEVER,
-            pack_limits=PackLimits(slice=2, row=3),
+            history=HistorySettings(NEVER, NEVER, PackLimits(slice=2, row=3)),
         )
         means = Means(
             guard=Guard(HookWatch(10, 60)),

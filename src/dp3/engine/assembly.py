@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from dp3.clock import Clock
 from dp3.engine.attempts import Attempts
-from dp3.engine.compaction import PackLimits, make_history_work
 from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
+from dp3.engine.history_work import HistorySettings, make_history_work
 from dp3.engine.hooking import TaskHooks
 from dp3.engine.lifetimes.chores import ChoreWork
 from dp3.engine.lifetimes.work import make_lifetime_work
@@ -30,6 +30,7 @@ from dp3.store.history import HistoryStore
 from dp3.store.lifetimes import LifetimeStore
 from dp3.store.models import ModelStore
 from dp3.store.port import Lease, Store
+from dp3.store.retention import RetentionStore
 from dp3.store.snapshots import SnapshotStore
 from dp3.store.telemetry import TelemetryStore
 from dp3.store.updates import UpdateStore
@@ -39,7 +40,15 @@ Cron = Mapping[str, Any]
 
 
 class State(
-    Store, ModelStore, SnapshotStore, UpdateStore, HistoryStore, LifetimeStore, TelemetryStore, Protocol
+    Store,
+    ModelStore,
+    SnapshotStore,
+    UpdateStore,
+    HistoryStore,
+    RetentionStore,
+    LifetimeStore,
+    TelemetryStore,
+    Protocol,
 ):
     """The state as the parts of a worker need it."""
 
@@ -66,8 +75,7 @@ class WorkerSettings:
     cleaning: CleaningSettings
     updates: UpdateSettings
     collection: Cron
-    packing: Cron
-    pack_limits: PackLimits = field(default_factory=PackLimits)
+    history: HistorySettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +151,9 @@ def worker_parts(
             clock=clock,
             lease=lease,
             model=model,
-            cron=settings.packing,
-            limits=settings.pack_limits,
+            plans=plans,
+            settings=settings.history,
+            statistics=means.statistics,
         ),
         batch_limit_s=settings.waves.batch_s,
         statistics=means.statistics,

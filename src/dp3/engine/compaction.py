@@ -1,23 +1,22 @@
 """Packs the history of a worker's entities, in slices beside its other work."""
 
-import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from dp3.clock import Clock
 from dp3.engine.lifetimes.bounds import LaneBounds
 from dp3.engine.packing import MOST_STRETCHES, packed_with, subject_of
 from dp3.engine.profiles import history_params
-from dp3.engine.snapshots.schedule import Ticks
+from dp3.engine.statistics import Statistics
 from dp3.log.port import Lane, Log
 from dp3.model.attrspec import AttrSpecObservations
 from dp3.model.spec import ModelSpec
 from dp3.store.history import FreshGroup, HistoryStore, PackBatch, Place, Subject
 from dp3.store.lifetimes import LifetimeStore
-from dp3.store.port import Lease, LeaseLost, Store, StoreFull, history_key
+from dp3.store.port import Lease, Store, history_key
+from dp3.store.retention import AT_ONCE
 
 MOST_SHARES = 4
 """Workers whose rows are searched for so many own ones; with more of them chunks have fewer own rows."""
@@ -26,10 +25,6 @@ SLICE_S = 0.03
 FIRST_SLICE = 1_000
 SLICE_BYTES = 1_000_000
 """Of values in a slice, but for a single value that is larger."""
-
-RETRY_US = 1_000_000
-
-logger = logging.getLogger(__name__)
 
 
 class State(Store, HistoryStore, LifetimeStore, Protocol):
@@ -77,10 +72,18 @@ def united_attrs(model: ModelSpec, state: State) -> frozenset[int]:
 
 
 class Compactor:
-    """Makes passes over what came in since the one before."""
+    """Makes passes over what came in since the one before. Rows of `counted` attributes that change are to be
+    looked at by retention."""
 
     def __init__(
-        self, state: State, log: Log, lease: Lease, united: frozenset[int], limits: PackLimits
+        self,
+        state: State,
+        log: Log,
+        lease: Lease,
+        united: frozenset[int],
+        limits: PackLimits,
+        counted: Collection[int] = (),
+        statistics: Statistics | None = None,
     ) -> None:
         self._limits = limits
         self._log = log
@@ -88,6 +91,8 @@ class Compactor:
         self._state = state
         self._lease = lease
         self._united = united
+        self._counted = counted
+        self._statistics = statistics or Statistics()
         self._slice = min(FIRST_SLICE, limits.slice)
 
     def steps(self) -> Iterator[None]:
@@ -118,6 +123,7 @@ class Compactor:
             end = _end(places, first, self._slice)
             self._pack_some([place.key for place in places[first:end]])
             self._learn(end - first, time.perf_counter() - started)
+            self._statistics.packed(end - first)
             first = end
             yield
 
@@ -126,6 +132,8 @@ class Compactor:
         for group in self._state.fresh_groups(keys):
             groups[subject_of(group)].append(group)
         rows = packed_with(groups, self._state.last_parts(list(groups)), self._united, self._limits.row)
+        if self._counted:
+            rows = [row._replace(oldest=AT_ONCE) if row.attr in self._counted else row for row in rows]
         self._state.write_packed(self._lease, PackBatch(fresh=keys, rows=rows))
 
     def _learn(self, rows: int, wall_s: float) -> None:
@@ -143,58 +151,3 @@ def _end(places: Sequence[Place], first: int, rows: int) -> int:
         if size > SLICE_BYTES and at > first:
             return at
     return min(first + rows, len(places))
-
-
-class HistoryWork:
-    """Upkeep of history as one worker sees it. All methods are called by the worker's thread."""
-
-    def __init__(self, compactor: Compactor, clock: Clock, ticks: Ticks) -> None:
-        self._compactor = compactor
-        self._clock = clock
-        self._ticks = ticks
-        self._job: Iterator[None] | None = None
-        self._wanted = False
-        self._not_before = 0
-
-    def request(self) -> None:
-        """Begin a pass at the next step."""
-        self._wanted = True
-
-    def step(self) -> bool:
-        """Work for at most a slice of time; returns whether there was anything to do. Raises `LeaseLost`."""
-        now = self._clock.now_us()
-        if self._ticks.due(now) is not None:
-            self._wanted = True
-        if self._job is None:
-            if not self._wanted or now < self._not_before:
-                return False
-            self._wanted, self._job = False, self._compactor.steps()
-        try:
-            next(self._job)
-        except StopIteration:
-            self._job = None
-        except LeaseLost:
-            raise
-        except StoreFull as error:
-            logger.error("history is not packed, waiting: %s", error)
-            self._job, self._wanted, self._not_before = None, True, now + RETRY_US
-            return False
-        except Exception:
-            logger.exception("packing of history failed; what is not packed stays as it is")
-            self._job = None
-        return True
-
-
-def make_history_work(
-    *,
-    state: State,
-    log: Log,
-    clock: Clock,
-    lease: Lease,
-    model: ModelSpec,
-    cron: Mapping[str, Any],
-    limits: PackLimits | None = None,
-) -> HistoryWork:
-    """What a worker does for history; `cron` are the arguments of a cron trigger."""
-    compactor = Compactor(state, log, lease, united_attrs(model, state), limits or PackLimits())
-    return HistoryWork(compactor, clock, Ticks(cron, clock.now_us()))

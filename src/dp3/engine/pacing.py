@@ -39,3 +39,19 @@ class Nap:
         """How long to wait now."""
         current, self._next_s = self._next_s, min(self._next_s * 2, self._longest_s)
         return current
+
+
+class SlicePace:
+    """How many things to do in one slice of time."""
+
+    def __init__(self, first: int, most: int, target_s: float) -> None:
+        self._most = most
+        self._target_s = target_s
+        self.size = min(first, most)
+
+    def learn(self, done: int, took_s: float) -> None:
+        """Take into account a slice. One that had to wait makes the next ones half as large at most: small
+        ones cost more for each thing."""
+        fitting = int(done * self._target_s / max(took_s, 1e-6))
+        if fitting < self.size or done >= self.size:
+            self.size = max(1, self.size // 2, min(fitting, self.size * 2, self._most))

@@ -11,10 +11,10 @@ from typing import Protocol
 from dp3.clock import Clock
 from dp3.engine.attempts import Attempts
 from dp3.engine.batching import BatchBuilder, Damaged, Item
-from dp3.engine.compaction import HistoryWork
 from dp3.engine.control import CONTROL_STREAM, ControlHandler
 from dp3.engine.cursor import Cursor, Reading
 from dp3.engine.entities import EntityIndex
+from dp3.engine.history_work import HistoryWork
 from dp3.engine.lifetimes.bounds import LaneBounds
 from dp3.engine.lifetimes.chores import ChoreWork
 from dp3.engine.lifetimes.work import LifetimeWork
@@ -108,14 +108,14 @@ class Worker:
             busy = self._do_snapshots(patient=True)
             busy = self._do_updates(patient=not busy) or busy
             busy = self._do_lifetimes() or busy
-            busy = self._parts.history.step() or busy
+            busy = self._do_history() or busy
             return self._do_small_work() or busy or controlled
         self._process(reading)
         self._do_snapshots(patient=False)
         self._do_updates(patient=False)
         self._parts.cleaning.step(patient=False)
         self._do_lifetimes()
-        self._parts.history.step()
+        self._do_history()
         self._batches += 1
         if self._batches % GARBAGE_EVERY == 0:
             self._collect_garbage()
@@ -239,6 +239,12 @@ class Worker:
 
     def _do_lifetimes(self) -> bool:
         busy = self._parts.lifetimes.step(self._cursor.offsets)
+        if busy:
+            self._parts.outbox.wake()
+        return busy
+
+    def _do_history(self) -> bool:
+        busy = self._parts.history.step()
         if busy:
             self._parts.outbox.wake()
         return busy

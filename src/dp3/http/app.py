@@ -27,6 +27,7 @@ from dp3.http.measures import measure_routes
 from dp3.http.metrics import Metrics
 from dp3.http.openapi import describe_datapoints
 from dp3.http.reading import EntityReads, PlainReads
+from dp3.http.retention import retention_routes
 from dp3.http.schemas import Detail, EntityType
 from dp3.http.services import Services
 from dp3.http.targets import Lookup, v1, v2
@@ -140,6 +141,7 @@ def _add_routes(
     app.include_router(measure_routes(services))
     app.include_router(update_routes(services))
     app.include_router(collection_routes(services))
+    app.include_router(retention_routes(services))
     app.include_router(health_routes(services))
     app.include_router(dead_letter_routes(services))
 

@@ -38,9 +38,17 @@ COUNTERS = {
     "module_error": ("dp3_errors", "Failures of hooks"),
     "task_processing_error": ("dp3_task_errors", "Tasks and data-points that could not be processed"),
     "update_batches_missed": ("dp3_missed_update_batches", "Batches of periodic hooks that were missed"),
+    "history_removed": ("dp3_cleaned_datapoints", "Data-points that were removed from history"),
     "dead_letters_dropped": ("dp3_dropped_dead_letters", "Dead letters above the limit, which were not kept"),
 }
 """Counters of the state: their metrics."""
+
+DURATIONS = {
+    "batches": ("dp3_batch_duration_seconds", "From reading a batch to its commit"),
+    "packing": ("dp3_packing_slice_seconds", "Slices of the packing of history"),
+    "cleaning": ("dp3_cleaning_slice_seconds", "Slices of the cleaning of history"),
+}
+"""Durations that workers report: their metrics."""
 
 
 class Metrics(Collector):
@@ -129,8 +137,12 @@ class Metrics(Collector):
         yield from self._reports()
 
     def _reports(self) -> Iterator[Metric]:
-        durations = HistogramMetricFamily(
-            "dp3_batch_duration_seconds", "From reading a batch to its commit", labels=["worker"]
+        durations = {
+            name: HistogramMetricFamily(metric, text, labels=["worker"])
+            for name, (metric, text) in DURATIONS.items()
+        }
+        packed = CounterMetricFamily(
+            "dp3_packed_datapoints", "Data-points of which history was packed", labels=["worker"]
         )
         lookups = CounterMetricFamily(
             "dp3_entity_cache_lookups", "Entities looked for in the cache", labels=["worker", "result"]
@@ -138,12 +150,14 @@ class Metrics(Collector):
         slow = CounterMetricFamily("dp3_slow_hooks", "Hooks that took too long", labels=["worker"])
         for report in self._services.store.reports():
             worker, numbers = str(report.worker), report.numbers
-            durations.add_metric([worker], _buckets(numbers), numbers["batch_s"])
+            for name, metric in durations.items():
+                metric.add_metric([worker], _buckets(name, numbers), numbers[f"{name}_s"])
+            packed.add_metric([worker], numbers["packed"])
             misses = numbers["entity_misses"]
             lookups.add_metric([worker, "hit"], max(numbers["entity_lookups"] - misses, 0))
             lookups.add_metric([worker, "miss"], misses)
             slow.add_metric([worker], numbers["slow_hooks"])
-        yield from (durations, lookups, slow)
+        yield from (*durations.values(), packed, lookups, slow)
 
     def _snapshots(self) -> Iterator[Metric]:
         store = self._services.store
@@ -180,9 +194,9 @@ def _hook_counter(name: str, text: str, *more: str) -> CounterMetricFamily:
     return CounterMetricFamily(name, text, labels=[*HOOK_LABELS, *more])
 
 
-def _buckets(numbers: Mapping[str, float]) -> list[tuple[str, float]]:
+def _buckets(name: str, numbers: Mapping[str, float]) -> list[tuple[str, float]]:
     """Cumulative, as Prometheus wants them."""
-    counts = accumulate(numbers[f"batches_{bound}"] for bound in (*BUCKETS_S, ABOVE))
+    counts = accumulate(numbers[f"{name}_{bound}"] for bound in (*BUCKETS_S, ABOVE))
     return list(zip((*map(str, BUCKETS_S), "+Inf"), counts, strict=True))
 
 

@@ -14,12 +14,22 @@ from dp3.model.spec import ModelSpec
 from dp3.store.lifetimes import LifetimeStore
 from dp3.store.port import Store
 from dp3.store.query import SnapshotQueries
+from dp3.store.retention import RetentionStore
 from dp3.store.snapshots import SnapshotStore
 from dp3.store.telemetry import EventGroups, TelemetryStore
 from dp3.store.updates import UpdateStore
 
 
-class State(Store, SnapshotStore, SnapshotQueries, UpdateStore, LifetimeStore, TelemetryStore, Protocol):
+class State(
+    Store,
+    SnapshotStore,
+    SnapshotQueries,
+    UpdateStore,
+    LifetimeStore,
+    RetentionStore,
+    TelemetryStore,
+    Protocol,
+):
     """The state with all that readers ask: one object."""
 
 

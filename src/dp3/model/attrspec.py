@@ -76,7 +76,7 @@ Validity = Annotated[NonNegativeDuration, BeforeValidator(_none_as_zero)]
 
 
 class ObservationsHistoryParams(BaseModel):
-    """How observations are kept and extended; `expire_time` and `max_items` have no effect."""
+    """How observations are kept and extended; `expire_time` has no effect."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -30,4 +30,9 @@ class Swept(msgspec.Struct, array_like=True, frozen=True, tag="swept"):
     at: int
 
 
-Chore = Collect | Unlink | Swept
+class Noticed(msgspec.Struct, array_like=True, frozen=True, tag="noticed"):
+    """Nothing is to be done, but values of the entity have become others without data: its history was
+    cleaned. That this is in the log makes the next run of snapshots look at it."""
+
+
+Chore = Collect | Unlink | Swept | Noticed

@@ -18,6 +18,7 @@ from dp3.engine.archiving import Archiver, ArchiveSettings
 from dp3.engine.assembly import Means, Seat, WorkerSettings, worker_parts
 from dp3.engine.attempts import Attempts
 from dp3.engine.heartbeat import Heartbeat
+from dp3.engine.history_work import HistorySettings
 from dp3.engine.measuring import SizeMeasurer
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.snapshots.cleaning import CleaningSettings
@@ -211,7 +212,9 @@ def _settings(config: Configuration) -> WorkerSettings:
         cleaning=_cleaning_settings(config),
         updates=_update_settings(config),
         collection=_cron(config.garbage_collector.collection_rate),
-        packing=_cron(history.aggregation_schedule),
+        history=HistorySettings(
+            _cron(history.aggregation_schedule), _cron(history.datapoint_cleaning_schedule)
+        ),
     )
 
 

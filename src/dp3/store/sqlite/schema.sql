@@ -491,7 +491,8 @@ CREATE TABLE collection (
 CREATE INDEX collection_by_time ON collection (begun);
 
 -- Packed history. `tag` stands for the value, below 0 for timeseries; rows with the same one differ in `part`.
--- `oldest` is the smallest `t2` of `segments`, `points` the number of data-points in them.
+-- `points` is the number of data-points in `segments`. No stretch with a part of them ends before `oldest`, as far as
+-- was known when it was written, so it need not be looked for older history before that.
 CREATE TABLE packed (
     entity INTEGER NOT NULL,
     attr INTEGER NOT NULL,
@@ -515,6 +516,18 @@ CREATE TABLE packed_until (
     last_entity INTEGER NOT NULL,
     PRIMARY KEY (lane, partition)
 ) STRICT, WITHOUT ROWID;
+
+-- What workers did in passes of retention, as in `RetentionPass`.
+CREATE TABLE retention_pass (
+    worker INTEGER NOT NULL,
+    begun INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    done INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    points INTEGER NOT NULL,
+    PRIMARY KEY (worker, begun)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX retention_pass_by_time ON retention_pass (begun);
 
 -- name: set_partitions
 -- Fix the number of partitions of a new state.

@@ -34,6 +34,16 @@ from dp3.store.port import (
     StoredDeadLetter,
 )
 from dp3.store.query import EVERYTHING, Found, Order, Where
+from dp3.store.retention import (
+    AgedPage,
+    AgedPlace,
+    RetentionPass,
+    RetentionSlice,
+    RowPlace,
+    Scope,
+    Scoped,
+    StoredRow,
+)
 from dp3.store.snapshots import (
     Cleaned,
     Edge,
@@ -63,6 +73,7 @@ from dp3.store.sqlite.models import Models
 from dp3.store.sqlite.names import Names
 from dp3.store.sqlite.progress import Progress
 from dp3.store.sqlite.queries import Queries
+from dp3.store.sqlite.retention import Retention
 from dp3.store.sqlite.runs import Runs
 from dp3.store.sqlite.slices import SliceWriter
 from dp3.store.sqlite.snapshots import Snapshots
@@ -74,7 +85,7 @@ from dp3.store.updates import NamedCycle, UpdateBatch, UpdateGroup, UpdateProgre
 
 class SqliteStore:
     """See `Store`, `SnapshotStore`, `SnapshotQueries`, `UpdateStore`, `LifetimeStore`, `HistoryStore`,
-    `TelemetryStore` and `ModelStore` for what each method promises.
+    `RetentionStore`, `TelemetryStore` and `ModelStore` for what each method promises.
 
     Made by `open_store`."""
 
@@ -119,6 +130,7 @@ class SqliteStore:
         self._lifetimes = Lifetimes(writer, readers, self._leases, clock)
         self._telemetry = Telemetry(writer, readers, self._leases, clock, event_groups, path)
         self._history = History(writer, readers, self._leases)
+        self._retention = Retention(writer, readers, self._leases, counts, clock)
         self._links = Links(readers)
         self._queries = Queries(readers, query_limit_s)
         self._closed = False
@@ -439,6 +451,24 @@ class SqliteStore:
 
     def write_packed(self, lease: Lease, batch: PackBatch) -> None:
         self._history.write(lease, batch)
+
+    def aged(self, lease: Lease, attr: int, before: int, after: AgedPlace, limit: int) -> AgedPage:
+        return self._retention.aged(lease, attr, before, after, limit)
+
+    def stored_rows(self, places: Sequence[RowPlace]) -> list[StoredRow]:
+        return self._retention.stored_rows(places)
+
+    def scoped(self, scopes: Sequence[Scope]) -> Scoped:
+        return self._retention.scoped(scopes)
+
+    def write_retention(self, lease: Lease, slice_: RetentionSlice, stream: int) -> None:
+        self._retention.write(lease, slice_, stream)
+
+    def last_retention(self, worker: int) -> RetentionPass | None:
+        return self._retention.last_pass(worker)
+
+    def retention_passes(self, limit: int) -> list[RetentionPass]:
+        return self._retention.passes(limit)
 
     def find(
         self,

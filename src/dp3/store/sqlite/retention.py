@@ -1,0 +1,116 @@
+"""Removal of old history: what is due, and what is left of it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import apsw
+import msgspec
+
+from dp3.clock import Clock
+from dp3.sqlite import load_statements
+from dp3.store.port import Lease
+from dp3.store.retention import (
+    AgedPage,
+    AgedPlace,
+    FreshPoint,
+    RetentionPass,
+    RetentionSlice,
+    RowPlace,
+    Scope,
+    Scoped,
+    StoredRow,
+)
+from dp3.store.sqlite.connections import Readers, Writer
+from dp3.store.sqlite.counts import CountWriter
+from dp3.store.sqlite.leases import Leases
+from dp3.store.sqlite.links import LinkWriter
+from dp3.store.sqlite.streams import StreamWriter
+from dp3.store.stretches import decode_stretches
+
+RECORDS = 1_000
+"""Records of passes that are kept of each worker."""
+
+_places = msgspec.json.Decoder(list[RowPlace]).decode
+_last = msgspec.json.Decoder(AgedPlace).decode
+_rows = msgspec.json.Decoder(list[tuple[RowPlace, int, str, str]]).decode
+_fresh = msgspec.json.Decoder(list[tuple[int, int, int, int, int, str]]).decode
+
+
+class Retention:
+    """See the methods of the same names in `RetentionStore`."""
+
+    def __init__(
+        self, writer: Writer, readers: Readers, leases: Leases, counts: CountWriter, clock: Clock
+    ) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._leases = leases
+        self._counts = counts
+        self._clock = clock
+        self._links = LinkWriter()
+        self._streams = StreamWriter(clock)
+        self._sql = load_statements("dp3.store.sqlite", "retention.sql")
+
+    def aged(self, lease: Lease, attr: int, before: int, after: AgedPlace, limit: int) -> AgedPage:
+        page = {
+            "worker": lease.index,
+            "worker_processes": lease.worker_processes,
+            "attr": attr,
+            "before": before,
+            "limit": limit,
+            **after._asdict(),
+        }
+        with self._readers.state() as state:
+            found: Any = state.execute(self._sql["aged"], page).get
+        places, last = found
+        return AgedPage(_places(places), None if last is None else _last(last))
+
+    def stored_rows(self, places: Sequence[RowPlace]) -> list[StoredRow]:
+        with self._readers.state() as state:
+            return self._stored(state, "stored_rows", places)
+
+    def scoped(self, scopes: Sequence[Scope]) -> Scoped:
+        attrs = dict.fromkeys((scope.entity, scope.attr) for scope in scopes)
+        with self._readers.state() as state:
+            packed = self._stored(state, "scoped_rows", scopes)
+            text: str = state.execute(self._sql["scoped_fresh"], (_listed(attrs),)).get
+        fresh = [
+            FreshPoint(entity, attr, t1, t2, c, bytes.fromhex(v))
+            for entity, attr, t1, t2, c, v in _fresh(text)
+        ]
+        return Scoped(packed, fresh)
+
+    def _stored(self, state: apsw.Connection, statement: str, wanted: Iterable[Any]) -> list[StoredRow]:
+        text: str = state.execute(self._sql[statement], (_listed(wanted),)).get
+        return [
+            StoredRow(place, oldest, bytes.fromhex(v), [*decode_stretches(bytes.fromhex(segments))])
+            for place, oldest, v, segments in _rows(text)
+        ]
+
+    def write(self, lease: Lease, slice_: RetentionSlice, stream: int) -> None:
+        self._writer.wait_for_room()
+        with self._writer.transaction() as connection:
+            self._leases.check(connection, lease)
+            connection.execute(self._sql["remove_rows"], (_listed(slice_.removed),))
+            kept = ((*row[:3], *row.place) for row in slice_.kept)
+            connection.executemany(self._sql["keep_row"], kept)
+            self._links.end(connection, slice_.links_ended, self._clock.now_us())
+            if slice_.tasks:
+                self._streams.add(connection, lease, stream, slice_.tasks)
+            if slice_.points:
+                self._counts.write(connection, {"history_removed": slice_.points})
+            connection.execute(self._sql["put_pass"], slice_.record)
+            connection.execute(self._sql["forget_passes"], (slice_.record.worker, RECORDS))
+
+    def last_pass(self, worker: int) -> RetentionPass | None:
+        with self._readers.state() as state:
+            row = state.execute(self._sql["last_pass"], (worker,)).fetchone()
+            return None if row is None else RetentionPass._make(row)
+
+    def passes(self, limit: int) -> list[RetentionPass]:
+        with self._readers.state() as state:
+            return list(map(RetentionPass._make, state.execute(self._sql["passes"], (limit,))))
+
+
+def _listed(items: Iterable[Any]) -> str:
+    return msgspec.json.encode(list(items)).decode()

@@ -1,0 +1,58 @@
+"""What is kept of a history, told by data-points only and without any thought of how long that takes."""
+
+from collections import Counter
+
+from dp3.history import Segment, canonical, unite
+
+
+def in_order(s):
+    return s.t1, s.t2, s.v, s.c_sum, s.n
+
+
+def as_shown(point):
+    return Segment(point.t1, point.t2, point.c, 1, point.v)
+
+
+def points_in(points, stretches, params):
+    """The data-points that make up some of the stretches."""
+    if not params.aggregate:
+        left = Counter(stretches)
+        return [p for p in points if left[as_shown(p)] > 0 and not left.subtract([as_shown(p)])]
+    return [p for p in points if any(s.v == p.v and s.t1 <= p.t1 and p.t2 <= s.t2 for s in stretches)]
+
+
+def look_the_same(points, stretches, params):
+    """Whether those stretches would be seen as they are if there was nothing else."""
+    return canonical(points_in(points, stretches, params), params) == sorted(stretches, key=in_order)
+
+
+def young(points, params, limit):
+    """What did not end before the limit, and what keeps such apart."""
+    shown = canonical(points, params)
+    kept = [s for s in shown if s.t2 >= limit]
+    while not look_the_same(points, kept, params):
+        for earlier in kept:
+            later = next((s for s in kept if s.v == earlier.v and s.t1 > earlier.t2), None)
+            pair = points_in(points, [earlier, later], params) if later else []
+            if later and len(canonical(pair, params)) == 1:
+                begin = unite(points_in(points, [earlier], params))[-1].t1
+                between = [p for p in points if begin < p.t1 < later.t1]
+                kept = [s for s in shown if s in kept or set(between) & set(points_in(points, [s], params))]
+    return kept
+
+
+def newest(points, params, kept, most):
+    """So many of those kept as ended last, fewer if others would be seen as one."""
+    found = sorted(kept, key=lambda s: (s.t2, s.t1, s.v, s.c_sum, s.n))[-most:]
+    while not look_the_same(points, found, params):
+        found = found[1:]
+    return found
+
+
+def naive_kept(points, rule, limit):
+    """What readers should see after cleaning, in their order."""
+    params = rule.params
+    kept = canonical(points, params) if rule.max_age is None else young(points, params, limit)
+    return sorted(
+        kept if rule.max_items is None else newest(points, params, kept, rule.max_items), key=in_order
+    )

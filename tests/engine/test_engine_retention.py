@@ -1,0 +1,295 @@
+"""Retention: what goes when, what stays, and what is looked at."""
+
+import pytest
+from engine_kit import SECOND, START_US, Engine, seconds, task
+
+from dp3.clock import to_datetime
+from dp3.engine.compaction import PackLimits
+from dp3.engine.history_work import CLEANING, PACKING
+from dp3.engine.profiles import ProfileReader, Span
+from dp3.log.port import Lane
+from dp3.model.chore import Noticed
+from dp3.model.spec import ModelSpec
+from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, decode_tasks
+from dp3.store.port import LeaseLost
+
+LITTLE = PackLimits(chunk=4, slice=2, row=3)
+
+
+def observed(data_type="int", multi_value=False, **history_params):
+    kind = {"name": "x", "type": "observations", "data_type": data_type, "multi_value": multi_value}
+    return {**kind, "history_params": history_params}
+
+
+def series(**params):
+    kind = {"name": "x", "type": "timeseries", "timeseries_type": "irregular"}
+    return {**kind, "timeseries_params": params, "series": {"cpu": {"data_type": "int"}}}
+
+
+def a_model(**attribs):
+    return ModelSpec({"a": {"entity": {"id": "a", "name": "a", "snapshot": True}, "attribs": attribs}})
+
+
+def seen(v, first, last, attr="o"):
+    """An observation that holds from one second to another."""
+    return WirePoint(attr, v, START_US + first * SECOND, START_US + last * SECOND, CONFIDENCE_UNIT)
+
+
+def chunk(v, first, last):
+    """A data-point of a timeseries with one moment."""
+    moment = to_datetime(START_US + first * SECOND).isoformat()
+    return WirePoint("o", {"time": [moment], "cpu": [v]}, START_US + first * SECOND, START_US + last * SECOND)
+
+
+class App:
+    """An application with one attribute, `o`; times are seconds since the start of the tests, which is 1000
+    seconds ago."""
+
+    def __init__(self, engine: Engine, attr) -> None:
+        self.engine = engine
+        self.model = a_model(o=attr)
+        self._reader = ProfileReader(engine.store, self.model, engine.clock)
+
+    def take(self, *points, eid="e1", pack=True):
+        self.engine.send(task(eid, *points))
+        self.engine.work(model=self.model)
+        if pack:
+            self.run(PACKING)
+
+    def clean(self, limit, *passes):
+        """Clean a thousand seconds after a moment; returns how many rows were looked at."""
+        clock = self.engine.clock
+        clock.advance((START_US + (limit + 1_000) * SECOND - clock.now_us()) / SECOND)
+        self.run(*(passes or (CLEANING,)))
+        (last, *_) = self.engine.store.retention_passes(1)
+        assert last.done
+        return last.rows
+
+    def run(self, *passes):
+        with self.engine.worker(model=self.model, limits=LITTLE) as driven:
+            driven.history.request(*passes)
+            driven.finish()
+
+    def shown(self, eid="e1"):
+        """What readers see, as (value, first second, last second)."""
+        history = self._reader.master("a", eid, Span()).get("o", [])
+        return [(x["v"], seconds(x["t1"]), seconds(x["t2"])) for x in history]
+
+    def noticed(self):
+        """How often an entity was said to have other values."""
+        entries = self.engine.log.read(Lane.DERIVED, 0, 1 << 20)
+        tasks = [one for entry in entries for part in entry.slices.values() for one in decode_tasks(part)]
+        return len([one for one in tasks if isinstance(one.chore, Noticed)])
+
+
+@pytest.fixture
+def app(engine: Engine):
+    return lambda **attr: App(engine, observed(**attr))
+
+
+# -- age -------------------------------------------------------------------------------------------------
+def test_what_ended_before_the_limit_goes_and_nothing_else(app):
+    kept = app(max_age="1000s")
+    kept.take(seen(1, 0, 10), seen(2, 20, 30), seen(3, 40, 50))
+    kept.clean(30)
+    assert kept.shown() == [(2, 20, 30), (3, 40, 50)]
+    kept.clean(51)
+    assert kept.shown() == []
+
+
+def test_a_united_stretch_goes_as_a_whole_wherever_its_parts_are(app):
+    kept = app(max_age="1000s")
+    kept.take(seen(1, 0, 10))
+    kept.take(*(seen(1, 10 * n, 10 * n + 1) for n in range(10, 16)), seen(1, 10, 12))
+    kept.take(seen(1, 12, 160), pack=False)
+    kept.clean(155)
+    assert kept.shown() == [(1, 0, 160)]
+    kept.clean(161)
+    assert kept.shown() == [(1, 0, 160)], "a part of it is not packed"
+    kept.clean(161, PACKING, CLEANING)
+    assert kept.shown() == []
+
+
+def test_what_validities_join_stays_until_the_last_part_ended(app):
+    kept = app(max_age="1000s", post_validity="5s")
+    kept.take(seen(1, 0, 10), seen(1, 14, 20), seen(1, 30, 40))
+    kept.clean(15)
+    assert kept.shown() == [(1, 0, 20), (1, 30, 40)]
+    kept.clean(21)
+    assert kept.shown() == [(1, 30, 40)]
+
+
+def test_what_keeps_two_apart_stays_as_long_as_they_do(app):
+    kept = app(max_age="1000s", post_validity="20s")
+    kept.take(seen(1, 0, 60), seen(2, 10, 11), seen(1, 70, 80), seen(3, -20, -10))
+    kept.clean(50)
+    assert kept.shown() == [(1, 0, 60), (2, 10, 11), (1, 70, 80)]
+    kept.clean(61)
+    assert kept.shown() == [(1, 70, 80)]
+
+
+def test_data_points_that_are_not_aggregated_go_one_by_one(app):
+    kept = app(max_age="1000s", aggregate=False)
+    kept.take(seen(1, 0, 10), seen(1, 5, 15), seen(1, 15, 30))
+    kept.clean(16)
+    assert kept.shown() == [(1, 15, 30)]
+
+
+def test_chunks_of_timeseries_go_when_their_validity_ended(engine):
+    kept = App(engine, series(max_age="1000s"))
+    kept.take(chunk(1, 0, 10), chunk(2, 5, 20), chunk(3, 20, 30))
+    kept.clean(20)
+    assert [v["cpu"] for v, _, _ in kept.shown()] == [2, 3]
+
+
+def test_late_data_that_is_too_old_goes_with_the_next_pass(app):
+    kept = app(max_age="1000s")
+    kept.take(seen(1, 40, 50))
+    kept.clean(30)
+    kept.take(seen(1, 0, 10), seen(2, 5, 20))
+    assert kept.clean(30) == 2
+    assert kept.shown() == [(1, 40, 50)]
+
+
+# -- what is looked at -----------------------------------------------------------------------------------
+def test_a_pass_over_unchanged_data_looks_at_no_history(app):
+    kept = app(max_age="1000s", post_validity="20s")
+    kept.take(seen(1, 0, 60), seen(2, 10, 11), seen(1, 70, 80), seen(3, 75, 76), seen(3, 90, 95))
+    for number in range(5):
+        kept.take(seen(number, 0, number), eid=f"x{number}")
+    assert kept.clean(30)
+    assert kept.clean(30) == 0
+    assert kept.clean(60) == 0
+
+
+def test_what_is_not_too_old_is_not_looked_at(app):
+    kept = app(max_age="1000s")
+    for number in range(10):
+        kept.take(seen(1, 10 * number, 10 * number + 5), eid=f"x{number}")
+    assert kept.clean(26) == 3
+    assert [bool(kept.shown(f"x{number}")) for number in range(10)] == [False] * 3 + [True] * 7
+
+
+def test_each_worker_cleans_its_own(app):
+    kept = app(max_age="1000s")
+    for number in range(10):
+        kept.take(seen(1, 0, 5), eid=f"x{number}")
+    kept.engine.clock.advance(100)
+    left = []
+    for index in range(2):
+        with kept.engine.worker(index=index, processes=2, model=kept.model, limits=LITTLE) as driven:
+            driven.history.request(CLEANING)
+            driven.finish()
+        left.append(sum(bool(kept.shown(f"x{number}")) for number in range(10)))
+    assert 0 < left[0] < 10
+    assert left[1] == 0
+
+
+def test_entries_that_are_read_again_do_not_bring_back_what_went(app):
+    kept = app(max_age="1000s", max_items=1)
+    kept.take(seen(1, 0, 10), seen(2, 40, 50), seen(3, 60, 70))
+    kept.clean(30)
+    kept.engine.go_back()
+    kept.take()
+    assert kept.shown() == [(3, 60, 70)]
+
+
+def test_a_worker_that_lost_its_lease_removes_nothing(app):
+    kept = app(max_age="1000s")
+    kept.take(seen(1, 0, 10))
+    kept.engine.clock.advance(100)
+    with kept.engine.worker(model=kept.model) as driven:
+        driven.history.request(CLEANING)
+        driven.history.step()
+        kept.engine.clock.advance(60)
+        kept.engine.store.take_lease(0, 1, "other", 1, 15)
+        with pytest.raises(LeaseLost):
+            driven.finish()
+    assert kept.shown() == [(1, 0, 10)]
+
+
+# -- when ------------------------------------------------------------------------------------------------
+def test_cleaning_begins_by_its_schedule_and_packs_first(app):
+    kept = app(max_age="1000s")
+    kept.take(seen(1, 0, 10), pack=False)
+    with kept.engine.worker(model=kept.model, cleaning={"minute": "*/30"}) as driven:
+        driven.finish()
+        assert kept.shown()
+        kept.engine.clock.advance(1_800)
+        driven.finish()
+    assert not kept.shown()
+
+
+def test_a_pass_that_was_interrupted_or_missed_is_made_up_for(app):
+    kept = app(max_age="1000s")
+    for number in range(10):
+        kept.take(seen(number, 0, 10), eid=f"x{number}")
+    kept.engine.clock.advance(100)
+    with kept.engine.worker(model=kept.model) as driven:
+        driven.history.request(CLEANING)
+        for _ in range(3):
+            driven.history.step()
+    with kept.engine.worker(model=kept.model) as driven:
+        driven.finish()
+    assert not any(kept.shown(f"x{number}") for number in range(10))
+    kept.take(seen(1, 0, 10))
+    kept.engine.clock.advance(3_000)
+    with kept.engine.worker(model=kept.model, cleaning={"minute": "*/30"}) as driven:
+        driven.finish()
+    assert not kept.shown()
+
+
+# -- number ----------------------------------------------------------------------------------------------
+def test_the_stretches_that_ended_last_are_kept(app):
+    kept = app(max_items=2)
+    kept.take(seen(1, 0, 100), seen(2, 10, 20), seen(3, 30, 40))
+    assert kept.shown() == [(1, 0, 100), (2, 10, 20), (3, 30, 40)]
+    kept.clean(0)
+    assert kept.shown() == [(1, 0, 100), (3, 30, 40)]
+
+
+def test_only_what_was_packed_since_is_counted(app):
+    kept = app(max_items=2)
+    for number in range(5):
+        kept.take(seen(1, 0, 10), seen(2, 20, 30), eid=f"x{number}")
+    assert kept.clean(0) == 10
+    assert kept.clean(0) == 0
+    kept.take(seen(3, 40, 50), eid="x1")
+    assert kept.clean(0) == 3
+    assert kept.shown("x1") == [(2, 20, 30), (3, 40, 50)]
+
+
+def test_of_several_values_the_newest_stretches_of_all_are_kept(app):
+    kept = app(max_items=3, multi_value=True)
+    kept.take(*(seen(n % 2, 10 * n, 10 * n + 5) for n in range(8)))
+    kept.clean(0)
+    assert kept.shown() == [(1, 50, 55), (0, 60, 65), (1, 70, 75)]
+
+
+def test_fewer_are_kept_if_others_would_be_seen_as_one(app):
+    kept = app(max_items=2, post_validity="20s")
+    kept.take(seen(1, 0, 60), seen(2, 10, 11), seen(1, 70, 80))
+    kept.clean(0)
+    assert kept.shown() == [(1, 70, 80)]
+
+
+# -- what others hear of it --------------------------------------------------------------------------------
+def test_runs_look_at_an_entity_if_a_value_that_holds_went(app):
+    kept = app(max_items=1)
+    kept.take(seen(1, 0, 2_000), seen(2, 0, 3_000))
+    kept.clean(0)
+    assert (kept.shown(), kept.noticed()) == ([(2, 0, 3_000)], 1)
+
+
+def test_runs_look_at_an_entity_if_it_has_values_in_another_order(app):
+    kept = app(max_age="1000s", multi_value=True)
+    kept.take(seen(1, 0, 10), seen(1, 40, 2_000), seen(2, 20, 2_000))
+    kept.clean(30)
+    assert (kept.shown(), kept.noticed()) == ([(2, 20, 2_000), (1, 40, 2_000)], 1)
+
+
+def test_runs_do_not_look_at_entities_whose_values_are_the_same(app):
+    kept = app(max_age="1000s")
+    kept.take(seen(1, 0, 10), seen(1, 40, 2_000))
+    kept.clean(30)
+    assert (kept.shown(), kept.noticed()) == ([(1, 40, 2_000)], 0)

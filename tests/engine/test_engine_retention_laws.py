@@ -1,0 +1,255 @@
+"""Whatever is sent, packed and cleaned when, by however many workers: readers see what a naive model says
+that knows data-points only."""
+
+import tempfile
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from engine_kit import SECOND, START_US, Engine, task
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive_retention import as_shown, in_order, naive_kept, points_in
+
+from dp3.clock import to_datetime, to_us
+from dp3.engine.compaction import PackLimits
+from dp3.engine.expiry import KeepRule
+from dp3.engine.history_work import CLEANING, PACKING
+from dp3.engine.plans import TypePlan
+from dp3.engine.profiles import ProfileReader, Span, history_params
+from dp3.engine.retention import limited_attrs
+from dp3.history import Observation, canonical, mean_confidence, value_at, values_at
+from dp3.log.port import Lane
+from dp3.model.chore import Noticed
+from dp3.model.spec import ModelSpec
+from dp3.model.wire import WirePoint, decode_tasks, encode_value
+
+AGE = 1_000
+"""Seconds that history is kept; the clock begins as many after the first data-point."""
+
+VALID = {"pre_validity": "1s", "post_validity": "2s"}
+AGED = {"max_age": f"{AGE}s"}
+
+
+def observed(multi_value=False, **history_params):
+    kind = {"name": "x", "type": "observations", "data_type": "int", "multi_value": multi_value}
+    return {**kind, "history_params": history_params}
+
+
+MODEL = ModelSpec(
+    {
+        "a": {
+            "entity": {"id": "a", "name": "a", "snapshot": True},
+            "attribs": {
+                "joined": observed(**VALID, **AGED),
+                "united": observed(**AGED),
+                "lasting": observed(**AGED, post_validity=f"{AGE + 5}s"),
+                "several": observed(True, **VALID, **AGED),
+                "points": observed(**VALID, **AGED, aggregate=False),
+                "several_points": observed(True, **VALID, **AGED, aggregate=False),
+                "two": observed(**VALID, max_items=2),
+                "three_points": observed(**VALID, **AGED, max_items=3, aggregate=False),
+                "two_of_several": observed(True, **VALID, **AGED, max_items=2),
+                "free": observed(**VALID),
+                "load": {
+                    "name": "x",
+                    "type": "timeseries",
+                    "timeseries_type": "irregular",
+                    "timeseries_params": AGED,
+                    "series": {"cpu": {"data_type": "int"}},
+                },
+            },
+        }
+    }
+)
+SPECS = MODEL.entity_attributes["a"]
+EIDS = ["e0", "e1"]
+
+
+def _rules():
+    numbers = {name: (number, None) for number, name in enumerate(SPECS)}
+    plan = TypePlan("a", 0, numbers, hooked=False)
+    names = {number: name for name, (number, _) in numbers.items()}
+    return {names[plan.attr]: plan.rule for plan in limited_attrs(MODEL, {"a": plan})}
+
+
+RULES = _rules() | {"free": KeepRule(history_params(SPECS["free"]))}
+
+
+def shown_of(points, attr):
+    return canonical(points, RULES[attr].params)
+
+
+def current(points, attr, now):
+    """What holds, if it is not a timeseries."""
+    params, shown = RULES[attr].params, shown_of(points, attr)
+    if attr == "load":
+        return None
+    return values_at(shown, now, params) if params.multi_value else value_at(shown, now, params)
+
+
+# -- the engine ------------------------------------------------------------------------------------------
+def second(at):
+    return START_US + at * SECOND
+
+
+@st.composite
+def sent_points(draw, attr):
+    start, length, v = draw(st.integers(0, 12)), draw(st.integers(0, 4)), draw(st.integers(0, 2))
+    if attr == "load":
+        times = [to_datetime(second(start)).isoformat()]
+        return WirePoint(attr, {"time": times, "cpu": [v]}, second(start), second(start + length))
+    confidence = draw(st.sampled_from([250_000_000, 1_000_000_000]))
+    return WirePoint(attr, v, second(start), second(start + length), confidence)
+
+
+@st.composite
+def tasks(draw):
+    """Many data-points of one attribute."""
+    attr = draw(st.sampled_from(list(SPECS)))
+    return draw(st.sampled_from(EIDS)), draw(st.lists(sent_points(attr), min_size=1, max_size=10))
+
+
+sendings = st.lists(tasks(), min_size=1, max_size=5)
+processes = st.integers(1, 2)
+steps = st.one_of(
+    st.tuples(st.just("send"), sendings),
+    st.tuples(st.just("pack"), processes),
+    st.tuples(st.just("pack a little"), processes),
+    st.tuples(st.just("clean"), processes),
+    st.tuples(st.just("clean what is packed"), processes),
+    st.tuples(st.just("clean a little"), processes),
+    st.tuples(st.just("wait"), st.integers(1, 5)),
+    st.tuples(st.just("go back"), st.integers(0, 10)),
+)
+pack_limits = st.builds(PackLimits, chunk=st.integers(1, 20), slice=st.integers(1, 5), row=st.integers(1, 3))
+
+
+class World:
+    """The engine, and what data-points it should have: (entity, attribute) → data-points."""
+
+    def __init__(self, directory, limits):
+        self.engine = Engine(directory)
+        self._limits = limits
+        self._points = defaultdict(list)
+        self._cleaned = False
+
+    def send(self, contents):
+        self.engine.send(*(task(eid, *found) for eid, found in contents))
+        for eid, found in contents:
+            for p in found:
+                self._points[eid, p.attr].append(Observation(p.t1, p.t2, p.c or 0, encode_value(p.v)))
+
+    def run(self, several, *passes, most=None):
+        """Every worker makes passes, of at most so many slices, and ends."""
+        for index in range(several):
+            with self._worker(index, several) as driven:
+                driven.history.request(*passes)
+                done = 0
+                while done != most and driven.history.step():
+                    done += 1
+                if most is None:
+                    driven.finish()
+
+    def work(self):
+        with self._worker(0, 1) as driven:
+            driven.finish()
+
+    def _worker(self, index, several):
+        return self.engine.worker(index=index, processes=several, model=MODEL, limits=self._limits)
+
+    def clean(self, several, packing=True, most=None):
+        self.work()
+        now, before = (
+            self.engine.clock.now_us(),
+            {place: list(found) for place, found in self._points.items()},
+        )
+        told = len(self._noticed())
+        self.run(several, *((PACKING, CLEANING) if packing else (CLEANING,)), most=most)
+        self.work()
+        noticed = self._noticed()[told:]
+        for (eid, attr), points in before.items():
+            kept = self._check(eid, attr, points, now - AGE * SECOND, complete=packing and most is None)
+            self._points[eid, attr] = points_in(points, kept, RULES[attr].params)
+            if current(points, attr, now) != current(self._points[eid, attr], attr, now):
+                assert eid in noticed
+        self._cleaned = True
+
+    def _check(self, eid, attr, points, limit, complete):
+        """What is shown now is what was shown before, without some that may go; without all if the cleaning
+        was complete. Returns what is shown."""
+        before, now = shown_of(points, attr), self._shown(eid, attr, points)
+        expected = naive_kept(points, RULES[attr], limit)
+        missing = Counter(before) - Counter(now)
+        assert Counter(now) <= Counter(before)
+        assert Counter(expected) <= Counter(now), "something went too early"
+        if complete and (attr != "joined" or not self._cleaned):
+            assert now == expected
+        assert sum(missing.values()) == len(before) - len(now)
+        return now
+
+    def _shown(self, eid, attr, points):
+        """What readers see. Of a timeseries they see no bounds, but which data-points there are."""
+        history = ProfileReader(self.engine.store, MODEL, self.engine.clock).master("a", eid, Span())
+        if attr == "load":
+            times = Counter((to_us(one["t1"]), one["v"]["cpu"]) for one in history.get(attr, []))
+            return self._chunks(points, times)
+        wanted = {(s.t1, s.t2, s.v, mean_confidence(s)): s for s in shown_of(points, attr)}
+        return [
+            wanted[to_us(one["t1"]), to_us(one["t2"]), encode_value(one["v"]), one["c"]]
+            for one in history.get(attr, [])
+        ]
+
+    def _chunks(self, points, times):
+        """Those that are left: of equal ones the longest."""
+        left = []
+        for p in sorted(points, key=lambda p: (p.t2, in_order(as_shown(p))), reverse=True):
+            ((first, cpu),) = [(p.t1, value) for value in range(3) if _encoded(p.t1, value) == p.v]
+            if times[first, cpu]:
+                times[first, cpu] -= 1
+                left.append(as_shown(p))
+        return sorted(left, key=in_order)
+
+    def _noticed(self):
+        entries = self.engine.log.read(Lane.DERIVED, 0, 1 << 24)
+        tasks = [one for entry in entries for part in entry.slices.values() for one in decode_tasks(part)]
+        return [one.eid for one in tasks if isinstance(one.chore, Noticed)]
+
+
+def _encoded(start, cpu):
+    return encode_value({"time": [to_datetime(start).isoformat()], "cpu": [cpu]})
+
+
+@given(st.lists(steps, max_size=12), pack_limits)
+@settings(max_examples=100, deadline=None)
+def test_cleaning_at_any_time_takes_what_it_may_and_changes_nothing_else(script, limits):
+    with tempfile.TemporaryDirectory() as directory:
+        world = World(Path(directory), limits)
+        try:
+            for action, argument in script:
+                match action:
+                    case "send":
+                        world.send(argument)
+                    case "pack":
+                        world.work()
+                        world.run(argument, PACKING)
+                    case "pack a little":
+                        world.work()
+                        world.run(argument, PACKING, most=2)
+                    case "clean":
+                        world.clean(argument)
+                    case "clean what is packed":
+                        world.clean(argument, packing=False)
+                    case "clean a little":
+                        world.clean(argument, most=3)
+                    case "wait":
+                        world.engine.clock.advance(argument)
+                    case "go back":
+                        world.engine.go_back(argument)
+            world.clean(1)
+            world.clean(2)
+            world.engine.clock.advance(100)
+            world.clean(1)
+            aged = [found for (_, attr), found in world._points.items() if RULES[attr].max_age is not None]
+            assert not any(aged)
+        finally:
+            world.engine.close()
