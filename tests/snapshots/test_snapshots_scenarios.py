@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import pytest
 from chronicle import MATTERS
 from hypothesis import given, settings
 from scenario_strategies import Action, conditions, scenarios
@@ -10,6 +11,8 @@ from snapshots_kit import an_application
 from two_lives import TwoLives
 
 from dp3.store.query import Where
+
+pytestmark = pytest.mark.timeout(900)
 
 
 @contextmanager

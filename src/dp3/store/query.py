@@ -102,7 +102,7 @@ class Found(NamedTuple):
 
 
 class SnapshotQueries(Protocol):
-    """Implemented by the same object as `Store`. All raise `QueryTooSlow` instead of reading for over 1 s."""
+    """Implemented by the same object as `Store`. All raise `QueryTooSlow` instead of reading for over 5 s."""
 
     def find(
         self,

@@ -33,7 +33,7 @@ PAGE_SIZE = 4096
 WAL_LIMIT_MIB = 32
 """Writers stand still while the log is emptied at half of this: 64 MiB took 75 to 100 ms, 16 MiB take 30."""
 
-QUERY_LIMIT_S = 1.0
+QUERY_LIMIT_S = 5.0
 """A reader that stays longer would keep the write-ahead log from shrinking."""
 
 LANES = (0, 1)
