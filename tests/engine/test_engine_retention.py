@@ -7,6 +7,7 @@ from dp3.clock import to_datetime
 from dp3.engine.compaction import PackLimits
 from dp3.engine.history_work import CLEANING, PACKING
 from dp3.engine.profiles import ProfileReader, Span
+from dp3.engine.snapshots.doc import decode_doc
 from dp3.log.port import Lane
 from dp3.model.chore import Noticed
 from dp3.model.spec import ModelSpec
@@ -26,13 +27,17 @@ def series(**params):
     return {**kind, "timeseries_params": params, "series": {"cpu": {"data_type": "int"}}}
 
 
+def an_entity(etype, **attribs):
+    return {"entity": {"id": etype, "name": etype, "snapshot": True}, "attribs": attribs}
+
+
 def a_model(**attribs):
-    return ModelSpec({"a": {"entity": {"id": "a", "name": "a", "snapshot": True}, "attribs": attribs}})
+    return ModelSpec({"a": an_entity("a", **attribs)})
 
 
-def seen(v, first, last, attr="o"):
+def seen(v, first, last, c=CONFIDENCE_UNIT):
     """An observation that holds from one second to another."""
-    return WirePoint(attr, v, START_US + first * SECOND, START_US + last * SECOND, CONFIDENCE_UNIT)
+    return WirePoint("o", v, START_US + first * SECOND, START_US + last * SECOND, c)
 
 
 def chunk(v, first, last):
@@ -45,9 +50,9 @@ class App:
     """An application with one attribute, `o`; times are seconds since the start of the tests, which is 1000
     seconds ago."""
 
-    def __init__(self, engine: Engine, attr) -> None:
+    def __init__(self, engine: Engine, attr, model: ModelSpec | None = None) -> None:
         self.engine = engine
-        self.model = a_model(o=attr)
+        self.model = model or a_model(o=attr)
         self._reader = ProfileReader(engine.store, self.model, engine.clock)
 
     def take(self, *points, eid="e1", pack=True):
@@ -74,6 +79,19 @@ class App:
         """What readers see, as (value, first second, last second)."""
         history = self._reader.master("a", eid, Span()).get("o", [])
         return [(x["v"], seconds(x["t1"]), seconds(x["t2"])) for x in history]
+
+    def snapshot(self):
+        """The value in a run of now."""
+        self.engine.store.send_control(0, "make_snapshots", {})
+        self.engine.work(model=self.model)
+        return decode_doc(self.engine.store.latest("a", ["e1"])["e1"].doc).values["o"]
+
+    def referrers(self, target):
+        """Who links to an entity of `b` now."""
+        store = self.engine.store
+        place = (store.etype_id("b"), target)
+        found = store.incoming([place], [store.attr_id("a", "o")], self.engine.clock.now_us())
+        return {eid for _, _, eid in found[place]}
 
     def noticed(self):
         """How often an entity was said to have other values."""
@@ -293,3 +311,25 @@ def test_runs_do_not_look_at_entities_whose_values_are_the_same(app):
     kept.take(seen(1, 0, 10), seen(1, 40, 2_000))
     kept.clean(30)
     assert (kept.shown(), kept.noticed()) == ([(1, 40, 2_000)], 0)
+
+
+def test_the_next_run_shows_what_holds_after_a_value_went(app):
+    kept = app(max_items=1)
+    kept.take(seen(1, 0, 2_000), seen(2, 0, 3_000, c=CONFIDENCE_UNIT // 2))
+    before = kept.snapshot()
+    kept.clean(0)
+    kept.engine.clock.advance(1)
+    assert (before, kept.snapshot()) == (1, 2)
+
+
+def test_links_end_with_the_observations_that_went(engine):
+    link = observed(data_type="link<b>", multi_value=True, max_items=2)
+    model = ModelSpec(
+        {etype: an_entity(etype, o=link) if etype == "a" else an_entity(etype) for etype in "ab"}
+    )
+    kept = App(engine, link, model)
+    kept.take(*(seen({"eid": eid}, 0, end) for eid, end in (("x", 2_000), ("y", 3_000), ("z", 4_000))))
+    kept.take(seen({"eid": "x"}, 0, 1_500), eid="e2")
+    assert kept.referrers("x") == {"e1", "e2"}
+    kept.clean(0)
+    assert [kept.referrers(eid) for eid in "xyz"] == [{"e2"}, {"e1"}, {"e1"}]

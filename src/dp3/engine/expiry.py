@@ -96,7 +96,7 @@ def judge(rows: Sequence[StoredRow], fresh: Iterable[Segment], rule: KeepRule, n
 @dataclass(frozen=True, slots=True)
 class _Shown:
     """Stretches as readers see them, by number. Of which stretch each packed part is; which ones have parts
-    that are not packed; and what they are joined of: (united, number of the stretch)."""
+    that are not packed; and, where that matters, what they are joined of: (united, number of the stretch)."""
 
     stretches: list[Segment]
     of_packed: list[int]
@@ -110,13 +110,13 @@ def _show(packed: list[Segment], fresh: list[Segment], params: Params) -> _Shown
         numbers = list(range(len(parts)))
         return _Shown(parts, numbers[: len(packed)], frozenset(numbers[len(packed) :]), [])
     united = unite(parts)
-    stretches = bridge(united, params)
+    stretches = bridge(united, params) if params.pre + params.post else united
     finder = _Finder(stretches)
     return _Shown(
         stretches,
         list(map(finder.number, packed)),
         frozenset(map(finder.number, fresh)),
-        [(part, finder.number(part)) for part in united],
+        [(part, finder.number(part)) for part in united] if _joins(params) else [],
     )
 
 
