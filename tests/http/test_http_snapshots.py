@@ -200,6 +200,30 @@ def test_distinct_counts_texts_too_long_for_the_index(node: Node) -> None:
     assert get(node, "/entity/a/_/distinct/s") == {"x": 1, "x" * 2_000: 1}
 
 
+def test_texts_too_long_for_the_index_are_found_and_sorted_as_if_missing(node: Node) -> None:
+    node.store_points(dp("s", "m", "e1"), dp("s", "z" * 2_000, "e2"), dp("s", "b", "e3"))
+    make_run(node)
+    assert eids(get(node, "/entity/a/get", sort="s")) == ["e2", "e3", "e1"]
+    assert eids(get(node, "/entity/a/get", sort="s:-1")) == ["e1", "e3", "e2"]
+    assert eids(get(node, "/entity/a/get", generic_filter={"s": {"$gt": "zzz"}})) == ["e2"]
+    assert eids(get(node, "/entity/a/get", sort="s", at=NOW)) == ["e3", "e1", "e2"]
+
+
+def test_values_of_another_type_that_a_module_has_set_are_judged_by_what_they_are(node: Node) -> None:
+    node.store_points(dp("p", 1, "e1"), dp("p", 1, "e2"), dp("p", 5, "e3"))
+    make_run(node, {("a", "e1"): {"p": True}, ("a", "e3"): {"p": {"of": 5}}})
+
+    def found(query: Any) -> list[str]:
+        return eids(get(node, "/entity/a/get", generic_filter={"p": query}))
+
+    assert found(1) == ["e2"]
+    assert found(True) == ["e1"]
+    assert found({"$exists": True}) == ["e1", "e2", "e3"]
+    assert found(None) == []
+    assert found({"of": 5}) == ["e3"]
+    assert get(node, "/entity/a/count", generic_filter={"p": {"$ne": 1}})["total_count"] == 2
+
+
 def test_an_entity_with_a_long_id_is_found(node: Node) -> None:
     long = "e" * 2_000
     node.store_points(dp("s", "x", long), dp("s", "x", "e2"))

@@ -166,11 +166,12 @@ def _searched(path: str, pattern: str, options: str) -> Callable[[Any], bool]:
 def _value(path: str, value: Any) -> Value:
     """A value of a document."""
     kind = KINDS.get(path)
-    if kind == "address" and isinstance(value, str):
-        return "address", ip_address(value)
-    if kind == "time" and isinstance(value, str):
-        return "time", datetime.fromisoformat(value)
-    return _plain(value)
+    if kind is None or not isinstance(value, str):
+        return _plain(value)
+    try:
+        return kind, ip_address(value) if kind == "address" else datetime.fromisoformat(value)
+    except ValueError:  # a module has set it
+        return _plain(value)
 
 
 def _wanted(path: str, wanted: Any) -> Value:

@@ -16,30 +16,35 @@ JSON = st.recursive(
     max_leaves=6,
 )
 
+
+def odd(usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Mostly what the attribute's type allows; sometimes what only a module can have set."""
+    return st.one_of(usual, usual, usual, JSON)
+
+
+LINKS = st.fixed_dictionaries({"eid": INTS})
+WEIGHTED = st.fixed_dictionaries({"eid": INTS, "data": st.fixed_dictionaries({"w": NUMBERS.map(float)})})
+
 DOCUMENTS = st.fixed_dictionaries(
     {"eid": WORDS},
     optional={
-        "n": INTS,
-        "f": st.sampled_from([0.0, 1.0, 1.5]),
-        "s": WORDS,
-        "flag": st.booleans(),
-        "ip": IPS,
-        "when": TIMES,
-        "cat": st.sampled_from([1, 2]),
-        "arr": st.lists(WORDS, max_size=3),
-        "ips": st.lists(IPS, max_size=2),
-        "d": st.fixed_dictionaries({"x": INTS, "y": WORDS | st.none(), "ip": IPS | st.none()}),
+        "n": odd(INTS),
+        "f": odd(st.sampled_from([0.0, 1.0, 1.5])),
+        "s": odd(WORDS),
+        "flag": odd(st.booleans()),
+        "ip": odd(IPS),
+        "when": odd(TIMES),
+        "cat": odd(st.sampled_from([1, 2])),
+        "arr": odd(st.lists(WORDS, max_size=3)),
+        "ips": odd(st.lists(IPS, max_size=2)),
+        "d": odd(st.fixed_dictionaries({"x": INTS, "y": WORDS | st.none(), "ip": IPS | st.none()})),
         "js": JSON.filter(lambda value: isinstance(value, dict | list)),
         "sp": JSON,
-        "l": st.fixed_dictionaries({"eid": INTS}),
-        "ls": st.lists(st.fixed_dictionaries({"eid": INTS}), max_size=3),
-        "om": st.lists(WORDS, min_size=1, max_size=3),
-        "oma": st.lists(st.lists(INTS, max_size=2), min_size=1, max_size=2),
-        "ol": st.lists(
-            st.fixed_dictionaries({"eid": INTS, "data": st.fixed_dictionaries({"w": NUMBERS.map(float)})}),
-            min_size=1,
-            max_size=2,
-        ),
+        "l": odd(LINKS),
+        "ls": odd(st.lists(LINKS, max_size=3)),
+        "om": odd(st.lists(WORDS, min_size=1, max_size=3)),
+        "oma": odd(st.lists(st.lists(INTS, max_size=2), min_size=1, max_size=2)),
+        "ol": odd(st.lists(WEIGHTED, min_size=1, max_size=2)),
         "extra": JSON,
     },
 )
@@ -49,13 +54,13 @@ PATHS = st.sampled_from(
         *("eid", "n", "last.n", "f", "s", "last.s", "flag", "ip", "when", "cat", "arr", "arr.0", "ips"),
         *("d", "d.x", "d.y", "d.ip", "js", "js.x", "js.x.y", "js.0", "sp", "sp.x", "extra", "extra.x"),
         *("l", "l.eid", "ls", "ls.eid", "ls.0.eid", "ol", "ol.eid", "ol.data", "ol.data.w"),
-        *("om", "om#c", "oma", "oma.0", "nothing"),
+        *("om", "om#c", "oma", "oma.0", "nothing", "ol.0.data", "ol.0.data.w"),
     ]
 )
 LITERALS = st.one_of(
     SCALARS, st.none(), JSON, st.sampled_from(["$$IPv4{10.0.0.1}", "$$IPv4Prefix{10.0.0.0/28}"])
 )
-BOUNDS = st.one_of(SCALARS, st.sampled_from(["$$IPv4{10.0.0.5}", "$$Date{2020-01-01T00:00:00Z}"]))
+BOUNDS = st.one_of(SCALARS, JSON, st.sampled_from(["$$IPv4{10.0.0.5}", "$$Date{2020-01-01T00:00:00Z}"]))
 PATTERNS = st.sampled_from(["a", "^a", "^ab?", "b$", "", "^10\\.", "^$", "^a|b", "[ab]x?$"])
 
 

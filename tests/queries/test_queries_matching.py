@@ -312,6 +312,11 @@ def test_extended_patterns_keep_blanks_in_classes_and_escapes() -> None:
     says({"s": "a b#"}, {"s": {"$regex": "a [ ] b \\#", "$options": "x"}})
 
 
+def test_regular_expressions_are_searched_in_times_as_they_are_shown() -> None:
+    says(TYPED, {"when": {"$regex": "^2020-01-01T12"}}, {"when": {"$regex": "Z$"}})
+    denies(TYPED, {"when": {"$regex": "1577880000"}})
+
+
 def test_fulltext_ignores_case_and_finds_ids_addresses_and_links() -> None:
     assert matches(TYPED, fulltext={"eid": "^H1$"})
     assert matches(TYPED, fulltext={"ip": "^10\\.", "mac": "22:33"})

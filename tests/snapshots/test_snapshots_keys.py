@@ -84,13 +84,11 @@ def test_values_that_are_no_attributes_count_as_json() -> None:
     [
         ("int", "many", {("x", "many")}),
         ("string", 5, {("x", 5)}),
-        ("float", 5, {("x", 5)}),
         ("ipv4", "unknown", {("x", "unknown")}),
         ("ipv4", 5, {("x", 5)}),
         ("tag", 1, {("x", 1)}),
         ("time", "soon", {("x", "soon")}),
         ("time", [1], {("x", 1)}),
-        ("link<b>", None, set()),
         ("link<b>", {"eid": 7, "name": "n"}, {("x.eid", 7), ("x.name", "n")}),
         ("link<b,int>", {"eid": 7}, {("x.eid", 7)}),
         ("array<int>", 5, {("x", 5)}),
@@ -98,8 +96,20 @@ def test_values_that_are_no_attributes_count_as_json() -> None:
         ("array<mac>", ["00:01:02:03:04:05", "?"], {("x", "00:01:02:03:04:05"), ("x", "?")}),
     ],
 )
-def test_values_of_another_type_count_as_json(data_type: str, value: Any, expected: set[PathKey]) -> None:
-    assert keys(data_type, value) == expected
+def test_values_of_another_type_count_as_json_and_are_marked(
+    data_type: str, value: Any, expected: set[PathKey]
+) -> None:
+    assert keys(data_type, value) == expected | {("x#odd", 1)}
+
+
+@pytest.mark.parametrize("data_type", ["int", "link<b>", "array<int>", "dict<k:int>"])
+def test_null_leaves_nothing(data_type: str) -> None:
+    assert keys(data_type, None) == set()
+
+
+@pytest.mark.parametrize(("data_type", "value"), [("int", 5.5), ("int64", 5.0), ("float", 5)])
+def test_numbers_are_of_one_type(data_type: str, value: float) -> None:
+    assert keys(data_type, value) == {("x", value)}
 
 
 @pytest.mark.parametrize("data_type", ["string", "json"])

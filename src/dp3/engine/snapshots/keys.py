@@ -12,8 +12,10 @@
 | array, set, several | that of the elements                | one for each element             |
 | json, special       | dotted path, lists flattened        | number, text, bool as 0 or 1     |
 
-Values that are no attributes, and those that are not of their attribute's type, count as json. Null has no
-key, confidences (`#c`) have none. What is too large to be indexed leaves the key 1 under its path followed
+Values that are no attributes count as json. So do those that are not of their attribute's type, which only
+a module can have set; besides they leave the key 1 under the name of the attribute followed by `#odd`:
+questions that rely on the type have to look at them. (Numbers are of the same type, whole or not.) Null has
+no key, confidences (`#c`) have none. What is too large to be indexed leaves the key 1 under its path followed
 by `#long`: a text above `MAX_TEXT` characters under its own path, a json value with more than `MAX_PATHS`
 paths under that of the value. Every entity has a key under `eid`, long ids have both.
 """
@@ -39,6 +41,7 @@ T = TypeVar("T")
 MAX_TEXT = 1_000
 MAX_PATHS = 64
 LONG = "#long"
+ODD = "#odd"
 EID = "eid"
 
 PathKey: TypeAlias = tuple[str, Key]
@@ -73,12 +76,17 @@ def keys_of(plan: KeyPlan, doc: Doc) -> set[PathKey]:
     """All keys of a snapshot."""
     found: set[PathKey] = set()
     for name, value in doc.values.items():
-        keys = plan.attrs.get(name)
-        try:
-            found.update(free_keys(name, value) if keys is None else keys(value))
-        except (ValueError, TypeError, KeyError, AttributeError):
-            found.update(free_keys(name, value))
+        if value is not None:
+            keys = plan.attrs.get(name)
+            found.update(free_keys(name, value) if keys is None else _typed_keys(name, value, keys))
     return found
+
+
+def _typed_keys(name: str, value: Any, keys: KeysOf) -> Sequence[PathKey]:
+    try:
+        return keys(value)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return [*free_keys(name, value), (name + ODD, 1)]
 
 
 def key_of(kind: str, wire: Any) -> Key:
@@ -122,11 +130,7 @@ def _bool(wire: bool) -> Key:
     return int(_checked(wire, bool))
 
 
-def _int(wire: int) -> Key:
-    return _checked(wire, int)
-
-
-def _float(wire: float) -> Key:
+def _number(wire: float) -> Key:
     return _checked(wire, float) if isinstance(wire, float) else _checked(wire, int)
 
 
@@ -161,9 +165,9 @@ _KEYS: Mapping[str, Callable[[Any], Key]] = {
     "tag": _bool,
     "binary": _bool,
     "string": _text,
-    "int": _int,
-    "int64": _int,
-    "float": _float,
+    "int": _number,
+    "int64": _number,
+    "float": _number,
     "ipv4": _ipv4,
     "ipv6": _ipv6,
     "mac": _mac,

@@ -40,6 +40,11 @@ class Place:
     is_free: bool = False
     root: str = ""
 
+    @property
+    def attribute(self) -> str:
+        """The name of the attribute, or of what a module has set."""
+        return self.path.partition(".")[0]
+
 
 class _Found(NamedTuple):
     kind: Kind

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from dp3.engine.snapshots.keys import LONG, MAX_TEXT
+from dp3.engine.snapshots.keys import LONG, MAX_TEXT, ODD
 from dp3.http.queries.conditions import (
     AllOf,
     AnyOf,
@@ -35,6 +35,8 @@ from dp3.store.snapshots import Key
 ReadDocument = Callable[[int, bytes], Document]
 """(run time in µs, stored snapshot) → document."""
 
+
+NOTHING = Or(())
 
 EMPTY_LIST: Comparable = (LIST, ())
 
@@ -66,11 +68,17 @@ class Planner:
         if isinstance(test, Every):
             return And(tuple(self._at(place, part) for part in _merged(place, test.tests)))
         if isinstance(test, Element):
-            return And((_necessary_of_element(place, test), self._ask(place, test)))
+            necessary = Or((_necessary_of_element(place, test), _is_odd(place)))
+            return And((necessary, self._ask(place, test)))
         if place.indexed is Indexed.FREE:
             return And((_necessary_of_free(place, test), self._ask(place, test)))
         if place.indexed is Indexed.NO or isinstance(test, Size | OfType):
             return self._ask(place, test)
+        index, odd = self._by_index(place, test), _is_odd(place)
+        return Or((And((index, Not(odd))), And((odd, self._ask(place, test)))))
+
+    def _by_index(self, place: Place, test: Exists | Matches | Range | In) -> Where:
+        """What the index knows of values of the declared type."""
         if isinstance(test, Exists):
             return self._exists(place)
         if isinstance(test, Matches):
@@ -99,9 +107,9 @@ class Planner:
         rank = _rank(test)
         if rank in (LIST, OBJECT):
             return self._ask(place, test)
+        if rank != place.kind.rank:
+            return NOTHING
         between = _between(place, test)
-        if rank != place.kind.rank:  # a module may have set a value of another type
-            return And((between, self._ask(place, test)))
         return Or((between, self._among_long(place, test))) if rank == TEXT else between
 
     def _in(self, place: Place, test: In) -> Where:
@@ -111,9 +119,6 @@ class Planner:
         if len(short) < len(keys):
             parts.append(self._among_long(place, test))
         parts.extend(self._range(place, part) for part in test.ranges)
-        others = tuple(value for value in test.values if value[0] not in (place.kind.rank, *_WITHOUT_KEY))
-        if others:  # a module may have set a value of another type
-            parts.append(And((OneOf(place.path, tuple(map(_key, others))), self._ask(place, In(others)))))
         wholes = tuple(value for value in test.values if value[0] in (LIST, OBJECT))
         if wholes == (EMPTY_LIST,):
             parts.append(And((Not(_has(place)), self._ask(place, In(wholes)))))
@@ -160,9 +165,9 @@ def searches_texts(where: Where) -> bool:
 
 
 def _is_indexed(where: Where) -> bool:
-    """Whether few documents have to be asked: none, or those with a text that is too long for the index."""
+    """Whether few documents have to be asked: none, or those with a value that the index does not take."""
     if isinstance(where, And):
-        return any(map(_marks_long, where.parts)) or all(map(_is_indexed, where.parts))
+        return any(map(_marks_few, where.parts)) or all(map(_is_indexed, where.parts))
     if isinstance(where, Or):
         return all(map(_is_indexed, where.parts))
     if isinstance(where, Not):
@@ -170,8 +175,13 @@ def _is_indexed(where: Where) -> bool:
     return not isinstance(where, DocMatches)
 
 
-def _marks_long(where: Where) -> bool:
-    return isinstance(where, Has) and where.path.endswith(LONG)
+def _marks_few(where: Where) -> bool:
+    return isinstance(where, Has) and where.path.endswith((LONG, ODD))
+
+
+def _is_odd(place: Place) -> Has:
+    """The attribute has a value that is not of its type, which only a module can have set."""
+    return Has(place.attribute + ODD)
 
 
 def _without_documents(where: Where) -> Where:
@@ -275,7 +285,7 @@ def _necessary_of_free(place: Place, test: Test) -> Where:
         found = Or((OneOf(place.path, tuple(map(_key, test.values))), *ranges))
     else:
         return EVERYTHING
-    return Or((found, Has(long_path(place.path)), Has(long_path(place.root))))
+    return Or((found, Has(long_path(place.path)), Has(long_path(place.root)), _is_odd(place)))
 
 
 def _is_short(place: Place, value: Comparable) -> bool:

@@ -58,6 +58,9 @@ class Condition:
         return selects[0] if self.unique else f"SELECT DISTINCT entity FROM ({selects[0]})"
 
 
+NOTHING = Condition(FALSE, (), unique=True)
+
+
 @dataclass(frozen=True, slots=True)
 class _Test:
     """What must hold for a key `k.key`, in two ways: to look into an index, and to check a key at hand."""
@@ -84,7 +87,7 @@ class Compiler:
             case Or(parts):
                 return _any_of([self.compile(part, depth + 1, lazy) for part in parts])
             case Not(part):
-                return Condition(f"NOT ({self.compile(part, depth + 1, lazy).holds})")
+                return Condition(_negated(self.compile(part, depth + 1, lazy).holds))
             case DocMatches(test):
                 return self._document(test)
             case Has(path):
@@ -97,7 +100,12 @@ class Compiler:
                 return self._text(where, lazy)
 
     def _all_of(self, parts: Sequence[Where], depth: int, lazy: bool) -> Condition:
-        quick = [self.compile(part, depth, lazy) for part in parts if not _looks_through_texts(part)]
+        quick: list[Condition] = []
+        for part in parts:
+            if not _looks_through_texts(part):
+                quick.append(self.compile(part, depth, lazy))
+                if quick[-1].holds == FALSE:
+                    return NOTHING
         lazy = lazy or any(part.candidates is not None and part.weight <= FEW for part in quick)
         slow = [self.compile(part, depth, lazy) for part in parts if _looks_through_texts(part)]
         return _all_of(quick + slow)
@@ -105,7 +113,7 @@ class Compiler:
     def _one_of(self, path: str, keys: Sequence[Key]) -> Condition:
         distinct = list(dict.fromkeys(storable(key) for key in keys if key == key))
         if not distinct:
-            return Condition(FALSE, (), unique=True)
+            return NOTHING
         if len(distinct) > MAX_KEYS:
             return self._looked_up(path, frozenset(distinct))
         names = [self._question.parameter(key) for key in distinct]
@@ -123,7 +131,7 @@ class Compiler:
         if not bounds:
             raise ValueError(f"a range of {where.path!r} needs a lower or an upper bound, got none")
         if len({kind_of(bound) for bound in bounds}) > 1 or any(bound != bound for bound in bounds):
-            return Condition(FALSE, (), unique=True)
+            return NOTHING
         limits = [(sign, self._question.parameter(bound)) for sign, bound in _limits(where, bounds[0])]
         within = " AND ".join(f"k.key {sign} {bound}" for sign, bound in limits)
         return self._key(where.path, _Test(within, within))
@@ -149,6 +157,8 @@ class Compiler:
         return Condition(f"{name}({self._sql['run_time']}, {self._sql['document']})")
 
     def _key(self, path: str, test: _Test) -> Condition:
+        if not self._paths.sizes(path).keys:
+            return NOTHING
         place = self._question.parameter(self._paths.id(path))
         holds = self._sql["has_key"].format(path=place, holds=test.check)
         candidates = self._sql["with_key"].format(path=place, holds=test.seek)
@@ -205,9 +215,10 @@ def _all_of(parts: Sequence[Condition]) -> Condition:
 
 
 def _any_of(parts: Sequence[Condition]) -> Condition:
+    parts = [part for part in parts if part.holds != FALSE]
+    if len(parts) <= 1:
+        return parts[0] if parts else NOTHING
     holds = _joined("OR", [part.holds for part in parts], FALSE, TRUE)
-    if len(parts) == 1:
-        return parts[0]
     selects: list[str] = []
     for part in parts:
         if part.candidates is None:
@@ -217,6 +228,10 @@ def _any_of(parts: Sequence[Condition]) -> Condition:
         return Condition(holds)
     rest = TRUE if all(part.rest == TRUE for part in parts) else holds
     return Condition(holds, tuple(selects), rest, not selects, sum(part.weight for part in parts))
+
+
+def _negated(holds: str) -> str:
+    return {TRUE: FALSE, FALSE: TRUE}.get(holds, f"NOT ({holds})")
 
 
 def _joined(operator: str, parts: Sequence[str], neutral: str, decisive: str) -> str:
