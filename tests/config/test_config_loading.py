@@ -144,15 +144,6 @@ def test_unknown_key_where_it_used_to_be_ignored_is_noted(
     assert only.startswith(f"config/{file}.yml:{note}")
 
 
-def test_a_time_after_which_values_expire_is_noted_as_without_meaning(app: Folder) -> None:
-    text = f"{DEVICE}    history_params: {{expire_time: 1d}}\n"
-    (only,) = load(app({"db_entities/device.yml": text})).notes
-    assert only == (
-        "accepted, but without meaning here: db_entities.device.attribs.load.history_params.expire_time"
-    )
-    assert load(app({"db_entities/device.yml": text.replace("1d", "inf")})).notes == ()
-
-
 def test_unknown_history_parameter_is_noted(app: Folder) -> None:
     text = f"{DEVICE}    history_params: {{max_agee: 1d}}\n"
     (only,) = load(app({"db_entities/device.yml": text})).notes

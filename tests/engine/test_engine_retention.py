@@ -106,6 +106,32 @@ def app(engine: Engine):
 
 
 # -- age -------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("limits", "age"),
+    [
+        ({"expire_time": "500s"}, 500),
+        ({"expire_time": "500s", "max_age": "700s"}, 500),
+        ({"expire_time": "500s", "max_age": "300s"}, 300),
+        ({"expire_time": 0, "post_validity": "200s"}, 200),
+        ({"expire_time": "inf", "max_age": "400s"}, 400),
+    ],
+)
+def test_what_expired_goes_unless_it_counts_still(app, limits, age):
+    kept = app(**limits)
+    kept.take(seen(1, 1_000, 2_000))
+    kept.clean(2_000 + age - 1_000)
+    assert kept.shown() == [(1, 1_000, 2_000)]
+    kept.clean(2_001 + age - 1_000)
+    assert kept.shown() == []
+
+
+def test_what_never_expires_stays(app):
+    kept = app(expire_time="inf")
+    kept.take(seen(1, 1_000, 2_000))
+    kept.clean(10_000_000)
+    assert kept.shown() == [(1, 1_000, 2_000)]
+
+
 def test_what_ended_before_the_limit_goes_and_nothing_else(app):
     kept = app(max_age="1000s")
     kept.take(seen(1, 0, 10), seen(2, 20, 30), seen(3, 40, 50))

@@ -28,7 +28,6 @@ from dp3.config.sections import (
 )
 from dp3.config.source import Source, read_source
 from dp3.config.validation import note_unknown, unused_settings, validate_section
-from dp3.model.attrspec import AttrSpecObservations
 from dp3.model.errors import did_you_mean
 from dp3.model.spec import ModelSpec
 
@@ -87,7 +86,7 @@ def load(config_dir: Path) -> Configuration:
     model = build_model(source)
     if source.problems or model is None:
         raise ConfigurationError(source.problems)
-    _note_what_nothing_reads(source, sections, model)
+    _note_what_nothing_reads(source, sections)
     return Configuration(config_dir.absolute(), source.tree, model, **sections, notes=tuple(source.notes))
 
 
@@ -99,23 +98,13 @@ def _check_log_folders(source: Source, settings: ApiSettings) -> None:
             source.report(("api", "datapoint_logger", key), message)
 
 
-def _note_what_nothing_reads(source: Source, sections: Mapping[str, BaseModel], model: ModelSpec) -> None:
+def _note_what_nothing_reads(source: Source, sections: Mapping[str, BaseModel]) -> None:
     for name, section in sections.items():
         note_unknown(source, name, section)
     _note_misspelt_files(source)
     unused = [path for name, section in sections.items() for path in unused_settings(name, section)]
-    unused += _unused_history_params(model)
     if unused:
         source.notes.append(f"accepted, but without meaning here: {', '.join(unused)}")
-
-
-def _unused_history_params(model: ModelSpec) -> list[str]:
-    """How long a value counts after its end is said by `post_validity`."""
-    return [
-        f"{ENTITIES}.{etype}.attribs.{name}.history_params.expire_time"
-        for (etype, name), spec in model.attributes.items()
-        if isinstance(spec, AttrSpecObservations) and spec.history_params.expire_time is not None
-    ]
 
 
 def _note_misspelt_files(source: Source) -> None:

@@ -14,7 +14,12 @@ from dp3.engine.pacing import SlicePace
 from dp3.engine.plans import LinkPlan, TypePlan
 from dp3.engine.profiles import history_params
 from dp3.history import Segment
-from dp3.model.attrspec import AttrSpecObservations, AttrSpecTimeseries, AttrSpecType
+from dp3.model.attrspec import (
+    AttrSpecObservations,
+    AttrSpecTimeseries,
+    AttrSpecType,
+    ObservationsHistoryParams,
+)
 from dp3.model.chore import Noticed
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WireTask, decode_value, encode_tasks
@@ -85,10 +90,17 @@ def _rule(spec: AttrSpecType, linked: bool) -> KeepRule | None:
     if isinstance(spec, AttrSpecTimeseries):
         return KeepRule(NO_PARAMS, _us(spec.timeseries_params.max_age))
     if isinstance(spec, AttrSpecObservations):
-        configured = spec.history_params
-        max_age = _us(configured.max_age)
-        return KeepRule(history_params(spec), max_age, configured.max_items, linked)
+        kept = spec.history_params
+        return KeepRule(history_params(spec), _us(_max_age(kept)), kept.max_items, linked)
     return None
+
+
+def _max_age(kept: ObservationsHistoryParams) -> timedelta | None:
+    """The smaller limit. By `expire_time` nothing goes that still counts."""
+    ages = [] if kept.max_age is None else [kept.max_age]
+    if kept.expire_time is not None:
+        ages.append(max(kept.expire_time, kept.post_validity))
+    return min(ages, default=None)
 
 
 def _us(duration: timedelta | None) -> int | None:

@@ -76,7 +76,7 @@ Validity = Annotated[NonNegativeDuration, BeforeValidator(_none_as_zero)]
 
 
 class ObservationsHistoryParams(BaseModel):
-    """How observations are kept and extended; `expire_time` has no effect."""
+    """How observations are kept and extended; without `expire_time` (or with `inf`) they do not expire."""
 
     model_config = ConfigDict(frozen=True)
 
