@@ -2,13 +2,15 @@
 
 import apsw
 import pytest
-from engine_kit import SECOND, START_US, Engine, delete, obs, task
+from engine_kit import SECOND, START_US, Engine, config, delete, obs, task
 
 from dp3.engine.compaction import PackLimits
+from dp3.model.spec import ModelSpec
+from dp3.model.wire import WirePoint, encode_value
 from dp3.store.port import LeaseLost
 from dp3.store.stretches import decode_stretches, encode_stretches
 
-LITTLE = PackLimits(chunk=4, slice=2, row=3)
+LITTLE = PackLimits(slice=2, row=3)
 
 
 def count(engine: Engine, table: str) -> int:
@@ -91,8 +93,8 @@ def test_nothing_is_left_of_an_entity_that_is_deleted_while_it_is_packed(engine:
     assert (count(engine, "fresh"), count(engine, "packed"), count(engine, "garbage")) == (0, 0, 0)
 
 
-def test_a_worker_that_lost_its_lease_packs_nothing(engine: Engine) -> None:
-    engine.send(task("e1", obs(1)))
+def test_a_worker_that_lost_its_lease_packs_nothing_more(engine: Engine) -> None:
+    engine.send(task("e1", obs(1), obs(2), obs(3)))
     engine.work()
     with engine.worker(limits=LITTLE) as driven:
         driven.history.request()
@@ -102,7 +104,7 @@ def test_a_worker_that_lost_its_lease_packs_nothing(engine: Engine) -> None:
         with pytest.raises(LeaseLost):
             while driven.history.step():
                 pass
-    assert (count(engine, "fresh"), count(engine, "packed")) == (1, 0)
+    assert (count(engine, "fresh"), count(engine, "packed")) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -116,3 +118,43 @@ def test_a_worker_that_lost_its_lease_packs_nothing(engine: Engine) -> None:
 )
 def test_stretches_are_stored_without_loss(stretches: list[tuple[int, int, int | None, int]]) -> None:
     assert list(decode_stretches(encode_stretches(stretches))) == stretches
+
+
+def test_what_comes_again_for_an_entity_made_later_is_packed_by_the_next_pass(engine: Engine) -> None:
+    engine.send(task("e1", obs(1)), delete("e1"), task("e1", obs(2)))
+    engine.work()
+    pack(engine)
+    engine.go_back()
+    engine.work()
+    assert count(engine, "fresh") == 1, "the entity was deleted again, and made again after the pass began"
+    assert engine.values("e1")["o"] == [(2, 2)]
+    pack(engine)
+    assert (count(engine, "fresh"), count(engine, "incoming")) == (0, 0)
+    assert engine.values("e1")["o"] == [(2, 2)]
+
+
+def test_what_has_come_in_is_kept_until_all_workers_have_packed_it(engine: Engine) -> None:
+    engine.send(*(task(f"e{n}", obs(n)) for n in range(20)))
+    for index in (0, 1):
+        engine.work(index=index, processes=2)
+    pack(engine, index=0, processes=2)
+    assert 0 < count(engine, "fresh") < count(engine, "incoming") == 20
+    pack(engine, index=1, processes=2)
+    assert (count(engine, "fresh"), count(engine, "incoming")) == (0, 0)
+    assert [engine.values(f"e{n}")["o"] for n in range(20)] == [[(n, n)] for n in range(20)]
+
+
+def test_large_values_are_packed_one_by_one(engine: Engine) -> None:
+    described = config()
+    described["a"]["attribs"]["o"]["data_type"] = "string"
+    texts = ModelSpec(described)
+    sent = [WirePoint("o", f"{n}" * 600_000, START_US, START_US, 1) for n in range(4)]
+    engine.send(task("e1", *sent))
+    engine.work(model=texts)
+    pack(engine, most=1, model=texts, limits=PackLimits(slice=100))
+    assert (count(engine, "fresh"), count(engine, "packed")) == (3, 1)
+    pack(engine, model=texts, limits=PackLimits(slice=100))
+    assert (count(engine, "fresh"), count(engine, "packed")) == (0, 4)
+    assert sorted(row.v for row in engine.store.profile("a", "e1").packed) == [
+        encode_value(x.v) for x in sent
+    ]

@@ -76,7 +76,7 @@ steps = st.one_of(
     st.tuples(st.just("pack a little"), processes),
     st.tuples(st.just("go back"), st.integers(0, 10)),
 )
-limits = st.builds(PackLimits, chunk=st.integers(1, 20), slice=st.integers(1, 5), row=st.integers(1, 3))
+limits = st.builds(PackLimits, slice=st.integers(1, 5), row=st.integers(1, 3))
 
 
 def send(engine, naive, contents):
@@ -177,7 +177,7 @@ def expect_naive(engine, naive):
 @given(st.lists(steps, max_size=12), limits)
 @example(
     script=[("send", [("e0", [AN_OBSERVATION])]), ("work", 1), ("pack a little", 1), ("go back", 0)],
-    how=PackLimits(chunk=1, slice=1, row=1),
+    how=PackLimits(slice=1, row=1),
 )
 @settings(max_examples=60, deadline=None)
 def test_packing_at_any_time_changes_nothing_that_a_reader_sees(script, how):

@@ -14,7 +14,7 @@ from dp3.model.spec import ModelSpec
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, decode_tasks
 from dp3.store.port import LeaseLost
 
-LITTLE = PackLimits(chunk=4, slice=2, row=3)
+LITTLE = PackLimits(slice=2, row=3)
 
 
 def observed(data_type="int", multi_value=False, **history_params):

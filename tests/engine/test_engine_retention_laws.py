@@ -121,7 +121,7 @@ steps = st.one_of(
     st.tuples(st.just("wait"), st.integers(1, 5)),
     st.tuples(st.just("go back"), st.integers(0, 10)),
 )
-pack_limits = st.builds(PackLimits, chunk=st.integers(1, 20), slice=st.integers(1, 5), row=st.integers(1, 3))
+pack_limits = st.builds(PackLimits, slice=st.integers(1, 5), row=st.integers(1, 3))
 
 
 class World:

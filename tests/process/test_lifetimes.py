@@ -138,7 +138,8 @@ def stored(app: App) -> list[tuple[str, Any]]:
     """(entity, value) of all links that are stored."""
     rows = app.query(
         "SELECT eid, v FROM entity JOIN plain ON entity.key = plain.entity WHERE eid LIKE 'a%'"
-        " UNION ALL SELECT eid, v FROM entity JOIN fresh ON entity.key = fresh.entity ORDER BY 1, 2"
+        " UNION ALL SELECT eid, v FROM entity JOIN fresh ON entity.key = fresh.entity"
+        " JOIN incoming ON incoming.key = fresh.key ORDER BY 1, 2"
     )
     return [(eid, decode_value(v)) for eid, v in rows]
 

@@ -8,7 +8,7 @@ from store_builders import an_entity, created, entity_key, history, plain, take_
 
 from dp3.store.port import Batch, Lease, Store
 
-TABLES = ("fresh", "plain", "ttl", "garbage")
+TABLES = ("fresh", "incoming", "plain", "ttl", "garbage")
 
 
 def stored_rows(directory: Path) -> dict[str, int]:
@@ -38,9 +38,9 @@ def test_nothing_is_left_of_a_deleted_entity_and_all_of_the_others(
     fill(store, lease, "d2", 2, rows=4)
     kept = store.profile("device", "d2")
     store.commit(lease, Batch(deleted=[1]))
-    assert stored_rows(tmp_path) == {"fresh": 14, "plain": 14, "ttl": 14, "garbage": 1}
+    assert stored_rows(tmp_path) == {"fresh": 14, "incoming": 14, "plain": 14, "ttl": 14, "garbage": 1}
     assert store.collect_garbage(lease, 1000) is False
-    assert stored_rows(tmp_path) == {"fresh": 4, "plain": 4, "ttl": 4, "garbage": 0}
+    assert stored_rows(tmp_path) == {"fresh": 4, "incoming": 4, "plain": 4, "ttl": 4, "garbage": 0}
     assert store.profile("device", "d2") == kept
 
 

@@ -24,7 +24,8 @@ INSERT_PLAIN = (
     "INSERT INTO plain VALUES (?, ?, ?, ?) "
     "ON CONFLICT (entity, attr) DO UPDATE SET written = excluded.written, v = excluded.v"
 )
-INSERT_HISTORY = "INSERT INTO fresh VALUES (?, ?, ?, ?, ?, ?, ?)"
+INSERT_INCOMING = "INSERT INTO incoming VALUES (?, ?, ?, ?, ?)"
+INSERT_FRESH = "INSERT INTO fresh VALUES (?, ?, ?)"
 
 
 class _Point(msgspec.Struct, gc=False):
@@ -67,13 +68,15 @@ def _decode(bodies: Sequence[Body]) -> float:
 def _insert(work: Iterable[Transaction], path: Path) -> float:
     connection = connect(path, synchronous="NORMAL", page_size=PAGE_SIZE, cache_mib=CACHE_MIB)
     try:
-        connection.execute(load_statements("dp3.store.sqlite", "schema.sql")["schema"])
+        sql = load_statements("dp3.store.sqlite", "schema.sql")
+        connection.execute(sql["schema"] + sql["format_2"])
         started = time.perf_counter()
         for rows in work:
             with transaction(connection):
                 connection.executemany(INSERT_ENTITY, rows.entities)
                 connection.executemany(INSERT_PLAIN, rows.plain.values())
-                connection.executemany(INSERT_HISTORY, rows.history)
+                connection.executemany(INSERT_INCOMING, rows.incoming)
+                connection.executemany(INSERT_FRESH, rows.fresh)
         return time.perf_counter() - started
     finally:
         connection.close()

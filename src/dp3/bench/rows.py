@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from dp3.log.port import Entry, Lane, Log
 from dp3.model.wire import WireTask, decode_tasks, encode_value
@@ -18,11 +19,14 @@ class Transaction:
     entities: list[NewEntity] = field(default_factory=list)
     plain: dict[tuple[int, int], PlainRow] = field(default_factory=dict)
     history: list[HistoryRow] = field(default_factory=list)
+    incoming: list[tuple[Any, ...]] = field(default_factory=list)
+    fresh: list[tuple[int, int, int]] = field(default_factory=list)
 
     def sort(self) -> None:
         self.entities.sort()
         self.plain = dict(sorted(self.plain.items()))
-        self.history.sort()
+        self.incoming = sorted((row.key, *row[3:]) for row in self.history)
+        self.fresh = sorted((row.entity, row.attr, row.key) for row in self.history)
 
 
 def transactions(log: Log, store: Store, points: int) -> Iterator[Transaction]:

@@ -1,30 +1,29 @@
 """Packs the history of a worker's entities, in slices beside its other work."""
 
 import time
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from dp3.engine.lifetimes.bounds import LaneBounds
-from dp3.engine.packing import MOST_STRETCHES, packed_with, subject_of
+from dp3.engine.packing import MOST_STRETCHES, packed_with
 from dp3.engine.profiles import history_params
 from dp3.engine.statistics import Statistics
 from dp3.log.port import Lane, Log
 from dp3.model.attrspec import AttrSpecObservations
 from dp3.model.spec import ModelSpec
-from dp3.store.history import FreshGroup, HistoryStore, PackBatch, Place, Subject
+from dp3.store.history import FreshRange, FreshValues, HistoryStore, PackBatch, PackUntil, Place
 from dp3.store.lifetimes import LifetimeStore
-from dp3.store.port import Lease, Store, history_key
+from dp3.store.port import ENTITY_SHIFT, Lease, Store, history_key
 from dp3.store.retention import AT_ONCE
-
-MOST_SHARES = 4
-"""Workers whose rows are searched for so many own ones; with more of them chunks have fewer own rows."""
 
 SLICE_S = 0.03
 FIRST_SLICE = 1_000
 SLICE_BYTES = 1_000_000
-"""Of values in a slice, but for a single value that is larger."""
+"""Of large values in a slice, but for a single one that is larger."""
+
+TRIM_ROWS = 10_000
+"""What has come in is forgotten so much at a time: about 5 ms."""
 
 
 class State(Store, HistoryStore, LifetimeStore, Protocol):
@@ -33,12 +32,8 @@ class State(Store, HistoryStore, LifetimeStore, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PackLimits:
-    """`chunk`: fresh rows that are sorted by entity before they are packed. Fresh rows lie in the order of
-    the log, packed ones in that of entities: with so many, both the pages that rows go from and those they go
-    to are few.
-    `slice`: fresh rows that are packed in one transaction, at most; `row`: stretches in a packed row."""
+    """`slice`: fresh rows that are packed in one transaction, at most; `row`: stretches in a packed row."""
 
-    chunk: int = 32 << 10
     slice: int = 8_000
     row: int = MOST_STRETCHES
 
@@ -99,55 +94,42 @@ class Compactor:
         """Pack everything that may be packed now; pauses after every slice. A pass that is not finished is
         continued by the next one. Raises `LeaseLost`, `StoreFull`."""
         done = self._state.packed_until(self._lease)
-        for lane, until in packable_until(self._state, self._log, self._bounds).items():
-            after = max(done.get(lane, -1), history_key(lane, 0, 0) - 1)
-            if after < until:
-                yield from self._pack_lane(lane, after, until)
+        until = packable_until(self._state, self._log, self._bounds)
+        if all(done.get(lane, -1) >= key for lane, key in until.items()):
+            return
+        self._state.begin_packing(self._lease, until)
+        for partition in self._own_partitions():
+            yield from self._pack(Place(partition << ENTITY_SHIFT, -1, -1), until)
+        self._state.end_packing(self._lease, until)
+        for lane in until:
+            while self._state.trim_incoming(self._lease, lane, TRIM_ROWS):
+                yield
 
-    def _pack_lane(self, lane: int, after: int, until: int) -> Iterator[None]:
-        limit = self._limits.chunk * min(self._lease.worker_processes, MOST_SHARES)
-        self._state.begin_packing(self._lease, lane, until)
+    def _own_partitions(self) -> range:
+        return range(self._lease.index, self._state.partitions, self._lease.worker_processes)
+
+    def _pack(self, after: Place, until: PackUntil) -> Iterator[None]:
+        """Pack the rest of a partition."""
         while True:
-            scan = self._state.scan_fresh(self._lease, after, until, limit)
-            if scan.last is None:
-                break
-            after = scan.last
-            yield
-            yield from self._pack(scan.places)
-        self._state.end_packing(self._lease, lane, until)
-
-    def _pack(self, places: Sequence[Place]) -> Iterator[None]:
-        first = 0
-        while first < len(places):
             started = time.perf_counter()
-            end = _end(places, first, self._slice)
-            self._pack_some([place.key for place in places[first:end]])
-            self._learn(end - first, time.perf_counter() - started)
-            self._statistics.packed(end - first)
-            first = end
+            page = self._state.fresh_page(after, until, self._slice, SLICE_BYTES)
+            if page.last is None:
+                return
+            if page.values:
+                self._write(page.values, FreshRange(after, page.last, until))
+            self._learn(page.rows, time.perf_counter() - started)
+            self._statistics.packed(page.packable)
+            after = page.last
             yield
 
-    def _pack_some(self, keys: Sequence[int]) -> None:
-        groups: dict[Subject, list[FreshGroup]] = defaultdict(list)
-        for group in self._state.fresh_groups(keys):
-            groups[subject_of(group)].append(group)
-        rows = packed_with(groups, self._state.last_parts(list(groups)), self._united, self._limits.row)
+    def _write(self, fresh: FreshValues, range_: FreshRange) -> None:
+        rows = packed_with(fresh, self._state.last_parts(list(fresh)), self._united, self._limits.row)
         if self._counted:
             rows = [row._replace(oldest=AT_ONCE) if row.attr in self._counted else row for row in rows]
-        self._state.write_packed(self._lease, PackBatch(fresh=keys, rows=rows))
+        self._state.write_packed(self._lease, PackBatch(fresh=range_, rows=rows))
 
     def _learn(self, rows: int, wall_s: float) -> None:
         fitting = int(rows * SLICE_S / max(wall_s, 1e-6))
         if fitting < self._slice or rows == self._slice:
             # Small slices cost more for each row, so one that had to wait must not make the next ones tiny.
             self._slice = max(1, self._slice // 2, min(fitting, self._slice * 2, self._limits.slice))
-
-
-def _end(places: Sequence[Place], first: int, rows: int) -> int:
-    """Where a slice ends that begins at `first`."""
-    size = 0
-    for at in range(first, min(first + rows, len(places))):
-        size += places[at].size
-        if size > SLICE_BYTES and at > first:
-            return at
-    return min(first + rows, len(places))

@@ -4,23 +4,18 @@ Lossless: data-points that touch or overlap and say the same become one stretch,
 anyway; other than that all stay as they are.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from operator import itemgetter
 
-from dp3.store.history import FreshGroup, PackedRow, Subject, tag_of
+from dp3.store.history import FreshValues, PackedRow, Subject
 from dp3.store.stretches import Stretch, decode_stretches, encode_stretches
 
 MOST_STRETCHES = 64
 """In one row: about a kilobyte. A row is written anew for each slice that brings something for its value."""
 
 
-def subject_of(group: FreshGroup) -> Subject:
-    """Under what the data-points of a group are packed."""
-    return Subject(group.entity, group.attr, tag_of(group.v, group.timeseries))
-
-
 def packed_with(
-    groups: Mapping[Subject, Sequence[FreshGroup]],
+    fresh: FreshValues,
     last: Mapping[Subject, PackedRow],
     united: Container[int],
     most: int = MOST_STRETCHES,
@@ -29,31 +24,35 @@ def packed_with(
     the subjects so far. Stretches of attributes that are `united` become one where they touch; a row has at
     most `most`."""
     rows: list[PackedRow] = []
-    for subject, values in groups.items():
+    for subject, values in fresh.items():
         row = last.get(subject)
-        for group in values:
-            stretches = group.stretches
-            first = 0 if row is None else row.part + 1
-            if row is not None and row.v == group.v:
-                first = row.part
-                stretches = [*decode_stretches(row.segments), *stretches]
-            for row in _rows(subject, first, group.v, _in_order(stretches, subject.attr in united), most):
+        for v, stretches in values:
+            part = 0
+            if row is not None:
+                same = row.v == v
+                part = row.part if same else row.part + 1
+                stretches = [*decode_stretches(row.segments), *stretches] if same else stretches
+            if len(stretches) > 1:
+                stretches = _in_order(stretches, subject[1] in united)
+            for at in range(0, len(stretches), most):
+                row = _row(subject, part, v, stretches[at : at + most])
                 rows.append(row)
+                part += 1
     return rows
 
 
-def _rows(subject: Subject, first: int, v: bytes, stretches: list[Stretch], most: int) -> Iterator[PackedRow]:
-    for part, at in enumerate(range(0, len(stretches), most), first):
-        some = stretches[at : at + most]
-        oldest = min([stretch[1] for stretch in some])
-        points = sum([stretch[3] for stretch in some])
-        yield PackedRow(*subject, part, oldest, points, v, encode_stretches(some))
+def _row(subject: Subject, part: int, v: bytes, stretches: list[Stretch]) -> PackedRow:
+    if len(stretches) == 1:
+        ((_, oldest, _, points),) = stretches
+    else:
+        oldest = min([stretch[1] for stretch in stretches])
+        points = sum([stretch[3] for stretch in stretches])
+    entity, attr, tag = subject
+    return PackedRow(entity, attr, tag, part, oldest, points, v, encode_stretches(stretches))
 
 
 def _in_order(stretches: list[Stretch], united: bool) -> list[Stretch]:
-    if len(stretches) == 1:
-        return stretches
-    stretches.sort(key=_times)
+    stretches = sorted(stretches, key=_times)
     return unite(stretches) if united else stretches
 
 

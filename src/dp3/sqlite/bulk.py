@@ -13,19 +13,24 @@ LARGEST = 512
 ROWS = "{rows}"
 
 
-def run_for_rows(connection: apsw.Connection, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-    """Run a statement in which `{rows}` stands for a list of rows, all of the same length.
+def run_for_rows(
+    connection: apsw.Connection, statement: str, rows: Sequence[Sequence[Any]]
+) -> list[tuple[Any, ...]]:
+    """Run a statement in which `{rows}` stands for a list of rows, all of the same length: for some of them
+    after the other; returns what comes of all.
 
     SQLite works on hundreds of rows in one step, and the interpreter's lock is free meanwhile. With
     `executemany` there is a step for every row: beside a thread that computes, each waits for the lock.
     """
+    found: list[tuple[Any, ...]] = []
     done, size = 0, LARGEST
     while done < len(rows):
         while size > len(rows) - done:
             size //= 2
         some = rows[done : done + size]
-        connection.execute(_for(statement, size, len(some[0])), tuple(chain.from_iterable(some)))
+        found += connection.execute(_for(statement, size, len(some[0])), tuple(chain.from_iterable(some)))
         done += size
+    return found
 
 
 @lru_cache(maxsize=256)

@@ -5,22 +5,17 @@ log. *Packed* rows hold many data-points of one value, in the order of entities.
 them; readers see both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from dp3.store.port import Lease
 from dp3.store.stretches import Stretch
 
-
-class Subject(NamedTuple):
-    """Whose history: a value of an attribute of an entity (its key). `tag` stands for the value, below 0 for
-    timeseries; different values may share one."""
-
-    entity: int
-    attr: int
-    tag: int
+Subject: TypeAlias = tuple[int, int, int]
+"""Whose history: entity (its key), attribute and tag. The tag stands for the value, below 0 for timeseries;
+different values may share one. A plain tuple, because there are very many."""
 
 
 def tag_of(v: bytes, timeseries: bool) -> int:
@@ -29,14 +24,8 @@ def tag_of(v: bytes, timeseries: bool) -> int:
     return ~tag if timeseries else tag
 
 
-class FreshGroup(NamedTuple):
-    """Fresh data-points of one value."""
-
-    entity: int
-    attr: int
-    v: bytes
-    timeseries: bool
-    stretches: list[Stretch]
+FreshValues: TypeAlias = dict[Subject, list[tuple[bytes, list[Stretch]]]]
+"""Fresh data-points: of each subject its values (more than one if they share a tag) with what they say."""
 
 
 class PackedRow(NamedTuple):
@@ -54,29 +43,43 @@ class PackedRow(NamedTuple):
 
     @property
     def subject(self) -> Subject:
-        return Subject(*self[:3])
+        return self[:3]
+
+
+PackUntil = Mapping[int, int]
+"""Lane → the largest key that is packed."""
 
 
 class Place(NamedTuple):
-    """A fresh row by its key, and the bytes of its value."""
+    """A fresh row."""
 
+    entity: int
+    attr: int
     key: int
-    size: int
 
 
-class Scan(NamedTuple):
-    """Own fresh rows in the order of entity and attribute, of those up to the key `last` (None: there are no
-    rows)."""
+class FreshRange(NamedTuple):
+    """Fresh rows of one partition with after < place ≤ last, as far as they are to be packed."""
 
-    places: list[Place]
-    last: int | None
+    after: Place
+    last: Place
+    until: PackUntil
+
+
+class FreshPage(NamedTuple):
+    """Data-points that are to be packed, and how many; how many rows were looked at, and the last of them."""
+
+    values: FreshValues
+    packable: int
+    rows: int
+    last: Place | None
 
 
 @dataclass(slots=True)
 class PackBatch:
-    """A slice of packing: fresh rows (keys) that go, and packed rows that are put in their place."""
+    """A slice of packing: fresh rows that go, and packed rows that are put in their place."""
 
-    fresh: Sequence[int] = ()
+    fresh: FreshRange | None = None
     rows: Sequence[PackedRow] = ()
 
 
@@ -87,21 +90,24 @@ class HistoryStore(Protocol):
         """Lane → the key up to which all fresh rows of own partitions have been packed; not those without."""
         ...
 
-    def begin_packing(self, lease: Lease, lane: int, until: int) -> None:
+    def begin_packing(self, lease: Lease, until: PackUntil) -> None:
         """Fresh rows of own partitions are going to be packed up to a key. Entries with such keys have been
         applied; when they come again they add nothing. Raises `LeaseLost`, `StoreFull`."""
         ...
 
-    def end_packing(self, lease: Lease, lane: int, until: int) -> None:
-        """All of them are packed, up to that key. Raises `LeaseLost`, `StoreFull`."""
+    def end_packing(self, lease: Lease, until: PackUntil) -> None:
+        """All of them are packed, up to that key, but for those that came meanwhile: when entries came again,
+        for entities that were made since. Raises `LeaseLost`, `StoreFull`."""
         ...
 
-    def scan_fresh(self, lease: Lease, after: int, until: int, limit: int) -> Scan:
-        """The own ones of the next `limit` fresh rows of all workers with after < key ≤ until."""
+    def fresh_page(self, after: Place, until: PackUntil, limit: int, max_bytes: int) -> FreshPage:
+        """The next fresh rows of the partition of `after`, up to `limit`; fewer, but at least one, if those
+        with large values have more than `max_bytes` together."""
         ...
 
-    def fresh_groups(self, keys: Sequence[int]) -> list[FreshGroup]:
-        """The data-points of fresh rows, by value; rows that are gone are left out."""
+    def trim_incoming(self, lease: Lease, lane: int, limit: int) -> int:
+        """Forget what data-points said that all partitions have packed, the first `limit` of a lane; how many
+        it were. Raises `LeaseLost`, `StoreFull`."""
         ...
 
     def last_parts(self, subjects: Sequence[Subject]) -> dict[Subject, PackedRow]:

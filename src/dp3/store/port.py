@@ -158,9 +158,9 @@ class Batch:
     entities, then rows. `positions` maps lane to the offset that all partitions of this worker reached.
 
     `ttl` is (entity, token, until), at most one of each pair; `looks` entity → when to look whether tokens
-    are over, if not looked at before. `plain_removed` is (entity, attr); `history_removed` keys of history
-    rows, `packed_removed` (entity, attr, tag, part) of packed ones; `swept` (etype, eid, at of a tombstone,
-    offset in the derived lane after which nobody needs it)."""
+    are over, if not looked at before. `plain_removed` is (entity, attr), `history_removed` (entity, attr, key
+    of a history row), `packed_removed` (entity, attr, tag, part of a packed one); `swept` (etype, eid, at of
+    a tombstone, offset in the derived lane after which nobody needs it)."""
 
     positions: dict[int, int] = field(default_factory=dict)
     deleted: list[int] = field(default_factory=list)
@@ -172,7 +172,7 @@ class Batch:
     looks: dict[int, int] = field(default_factory=dict)
     tombstones: list[Tombstone] = field(default_factory=list)
     plain_removed: list[tuple[int, int]] = field(default_factory=list)
-    history_removed: list[int] = field(default_factory=list)
+    history_removed: list[tuple[int, int, int]] = field(default_factory=list)
     packed_removed: list[tuple[int, int, int, int]] = field(default_factory=list)
     links_ended: list[EndedLink] = field(default_factory=list)
     swept: list[tuple[int, str, int, int]] = field(default_factory=list)

@@ -120,7 +120,8 @@ class RetentionStore(Protocol):
     """Implemented by the same object as `Store`."""
 
     def aged(self, lease: Lease, attr: int, before: int, after: AgedPlace, limit: int) -> AgedPage:
-        """The own ones of the next `limit` rows of an attribute, of all workers, with `oldest` < `before`."""
+        """The own ones of the next rows of an attribute, of all workers, with `oldest` < `before`. Looks at
+        `limit` rows; some of them may be a little newer."""
         ...
 
     def stored_rows(self, places: Sequence[RowPlace]) -> list[StoredRow]:

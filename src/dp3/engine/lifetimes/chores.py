@@ -98,7 +98,7 @@ class ChoreWork:
                 found = targets_of(row, until)
                 until.update((s, max(until[s], row.t2 + post)) for s in found if not is_older(row.key, s))
                 if any(is_older(row.key, stone) for stone in found):
-                    batch.history_removed.append(row.key)
+                    batch.history_removed.append((row.entity, row.attr, row.key))
             while len(batch.history_removed) > MOST_REMOVALS:
                 commit(Batch(history_removed=batch.history_removed[:MOST_REMOVALS]))
                 del batch.history_removed[:MOST_REMOVALS]

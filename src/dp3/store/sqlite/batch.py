@@ -1,12 +1,12 @@
 """Applying a batch: the only code that changes profiles."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from operator import attrgetter, itemgetter
 
 import apsw
 
 from dp3.clock import Clock
-from dp3.sqlite import load_statements
+from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.port import ENTITY_SHIFT, Batch, HistoryRow, Lease, lane_of
 from dp3.store.sqlite.counts import CountWriter
 from dp3.store.sqlite.json_columns import to_json
@@ -58,28 +58,39 @@ class BatchWriter:
         # Sorted by primary key, neighbours share pages; the sort keeps the order of equal keys, so of two
         # values with the same `written` the later one in the batch stays.
         connection.executemany(self._sql["put_plain"], sorted(batch.plain, key=_ENTITY_AND_ATTR))
-        history = sorted(batch.history, key=_KEY)
-        connection.executemany(self._sql["put_history"], self._without_packed(connection, history))
+        self._write_history(connection, sorted(batch.history, key=_KEY))
         connection.executemany(self._sql["put_ttl"], sorted(batch.ttl))
         connection.executemany(self._sql["put_look"], sorted(batch.looks.items()))
         self._write_unlinked(connection, batch)
         self._links.write(connection, batch.links, self._clock.now_us())
 
+    def _write_history(self, connection: apsw.Connection, history: list[HistoryRow]) -> None:
+        rows = self._without_packed(connection, history)
+        run_for_rows(connection, self._sql["put_incoming"], [(row.key, *row[3:]) for row in rows])
+        run_for_rows(connection, self._sql["put_fresh"], sorted([(*row[1:3], row.key) for row in rows]))
+
     def _write_unlinked(self, connection: apsw.Connection, batch: Batch) -> None:
         """What is left of links to entities that were deleted."""
         connection.executemany(self._sql["remove_plain"], batch.plain_removed)
-        connection.executemany(self._sql["remove_history"], ((key,) for key in sorted(batch.history_removed)))
+        connection.executemany(self._sql["remove_history"], sorted(batch.history_removed))
+        keys = sorted(key for *_, key in batch.history_removed)
+        connection.executemany(self._sql["remove_incoming"], ((key,) for key in keys))
         connection.executemany(self._sql["remove_packed"], sorted(batch.packed_removed))
         self._links.end(connection, batch.links_ended, self._clock.now_us())
         connection.executemany(self._sql["sweep_done"], batch.swept)
 
-    def _without_packed(self, connection: apsw.Connection, rows: list[HistoryRow]) -> Iterable[HistoryRow]:
+    def _without_packed(self, connection: apsw.Connection, rows: list[HistoryRow]) -> list[HistoryRow]:
         """Rows that come again after they were packed would not replace themselves any more."""
         if not rows:
             return rows
         found = connection.execute(self._sql["packing_begun"], (rows[0].key, rows[-1].key))
-        begun = {(partition, lane): reached for partition, lane, *reached in found}
-        return [row for row in rows if not _has_come(row, begun)] if begun else rows
+        begun = {(partition, lane): (until, last) for partition, lane, until, last in found}
+        if not begun:
+            return rows
+        left, late = _not_packed(rows, begun)
+        noted = ({"key": key, "partition": partition} for (partition, _), key in late.items())
+        connection.executemany(self._sql["note_late"], noted)
+        return left
 
     def _write_outbox(self, connection: apsw.Connection, lease: Lease, batch: Batch) -> None:
         if batch.outbox_drained is not None:
@@ -100,9 +111,22 @@ class BatchWriter:
         connection.executemany(self._sql["advance"], reached)
 
 
-def _has_come(row: HistoryRow, begun: Mapping[tuple[int, int], Sequence[int]]) -> bool:
-    until, last_entity = begun.get((row.entity >> ENTITY_SHIFT, lane_of(row.key)), (-1, -1))
-    return row.key <= until and row.entity <= last_entity
+def _not_packed(
+    rows: Iterable[HistoryRow], begun: Mapping[tuple[int, int], tuple[int, int]]
+) -> tuple[list[HistoryRow], dict[tuple[int, int], int]]:
+    """The rows that are not packed, and the smallest keys of those that packing has passed because their
+    entities were made later; `begun` and the keys by (partition, lane). Rows in the order of keys."""
+    left: list[HistoryRow] = []
+    late: dict[tuple[int, int], int] = {}
+    for row in rows:
+        place = (row.entity >> ENTITY_SHIFT, lane_of(row.key))
+        until, last_entity = begun.get(place, (-1, -1))
+        if row.key > until:
+            left.append(row)
+        elif row.entity > last_entity:
+            left.append(row)
+            late.setdefault(place, row.key)
+    return left, late
 
 
 def _of(lease: Lease, **values: int) -> dict[str, int]:

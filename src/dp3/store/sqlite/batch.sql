@@ -24,16 +24,24 @@ WHERE EXISTS (SELECT 1 FROM entity WHERE key = ?1)
 ON CONFLICT (entity, attr) DO UPDATE SET written = excluded.written, v = excluded.v
     WHERE excluded.written >= plain.written;
 
--- name: put_history
--- The same place of the log again replaces the row; nothing happens for an entity that does not exist.
-INSERT OR REPLACE INTO fresh (key, entity, attr, t1, t2, c, v)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
-WHERE EXISTS (SELECT 1 FROM entity WHERE key = ?2);
+-- name: put_incoming
+-- What data-points say. The same place of the log again replaces the row.
+INSERT OR REPLACE INTO incoming (key, t1, t2, c, v) VALUES {rows};
+
+-- name: put_fresh
+-- Whose they are; nothing happens for an entity that does not exist.
+INSERT OR IGNORE INTO fresh (entity, attr, key)
+SELECT column1, column2, column3 FROM (VALUES {rows}) WHERE EXISTS (SELECT 1 FROM entity WHERE key = column1);
 
 -- name: packing_begun
 -- In which partitions packing has begun beyond a key, in some lanes.
 SELECT partition, lane, begun, last_entity FROM packed_until
 WHERE begun >= ?1 AND lane BETWEEN ?1 >> 62 AND ?2 >> 62;
+
+-- name: note_late
+-- A row that is not packed has come up to the key to which all was packed.
+UPDATE packed_until SET key = min(key, :key - 1), late = min(coalesce(late, :key), :key)
+WHERE lane = :key >> 62 AND partition = :partition;
 
 -- name: put_ttl
 -- A lifetime is only ever extended; nothing happens for an entity that does not exist.
@@ -70,7 +78,11 @@ DELETE FROM packed WHERE entity = ? AND attr = ? AND tag = ? AND part = ?;
 
 -- name: remove_history
 -- A history row that mentions a deleted entity.
-DELETE FROM fresh WHERE key = ?;
+DELETE FROM fresh WHERE entity = ? AND attr = ? AND key = ?;
+
+-- name: remove_incoming
+-- What it says.
+DELETE FROM incoming WHERE key = ?;
 
 -- name: add_outbox
 -- Tasks to go to the log.

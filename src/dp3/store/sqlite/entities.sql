@@ -28,11 +28,12 @@ SELECT entity, attr, written, v FROM plain WHERE entity = ? AND attr = ?;
 
 -- name: history
 -- The whole history of an entity in the order of the log.
-SELECT key, entity, attr, t1, t2, c, v FROM fresh WHERE entity = ? ORDER BY key;
+SELECT key, entity, attr, t1, t2, c, v FROM fresh CROSS JOIN incoming USING (key) WHERE entity = ? ORDER BY key;
 
 -- name: history_of_attr
 -- The history of one attribute of an entity in the order of the log.
-SELECT key, entity, attr, t1, t2, c, v FROM fresh WHERE entity = ? AND attr = ? ORDER BY key;
+SELECT key, entity, attr, t1, t2, c, v FROM fresh CROSS JOIN incoming USING (key)
+WHERE entity = ? AND attr = ? ORDER BY key;
 
 -- name: packed
 -- The packed history of an entity.

@@ -15,6 +15,7 @@ SLICE_S = 0.03
 """A slice begins no further chunk after this time, so it holds the write lock for less than 50 ms."""
 
 STATEMENTS = (
+    "remove_incoming",
     "remove_history",
     "remove_packed",
     "remove_plain",

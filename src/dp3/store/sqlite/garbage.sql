@@ -6,9 +6,14 @@ FROM position CROSS JOIN garbage
 WHERE position.lane = 0 AND position.partition % :worker_processes = :worker
 LIMIT 1;
 
+-- name: remove_incoming
+-- Some of what the history of an entity says.
+DELETE FROM incoming WHERE key IN (SELECT key FROM fresh WHERE entity = :entity LIMIT :limit);
+
 -- name: remove_history
 -- Some history rows of an entity.
-DELETE FROM fresh WHERE key IN (SELECT key FROM fresh WHERE entity = :entity LIMIT :limit);
+DELETE FROM fresh
+WHERE entity = :entity AND (attr, key) IN (SELECT attr, key FROM fresh WHERE entity = :entity LIMIT :limit);
 
 -- name: remove_packed
 -- Some packed history of an entity.

@@ -1,21 +1,36 @@
 """Moving history from fresh rows to packed ones."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import apsw
 import msgspec
 
 from dp3.sqlite import load_statements, run_for_rows
-from dp3.store.history import FreshGroup, PackBatch, PackedRow, Place, Scan, Subject
-from dp3.store.port import Lease
+from dp3.store.history import (
+    FreshPage,
+    FreshRange,
+    FreshValues,
+    PackBatch,
+    PackedRow,
+    PackUntil,
+    Place,
+    Subject,
+    tag_of,
+)
+from dp3.store.port import ENTITY_SHIFT, Lease
 from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.leases import Leases
 from dp3.store.stretches import Stretch
 
-_places = msgspec.json.Decoder(list[Place]).decode
-_groups = msgspec.json.Decoder(list[tuple[int, int, str, bool, list[Stretch]]]).decode
+_fresh = msgspec.json.Decoder(
+    list[tuple[int, int, int, int | None, int | None, int | None, str | None]]
+).decode
 _packed = msgspec.json.Decoder(list[tuple[int, int, int, int, int, int, str, str]]).decode
 """Many rows come as one text: in one step, without the interpreter's lock."""
+
+LARGE = 1_000
+"""Bytes of a value that is read by itself, so that a page of large ones is not."""
 
 
 class History:
@@ -31,45 +46,83 @@ class History:
         with self._readers.state() as state:
             return dict(state.execute(self._sql["packed_until"], _of(lease)))
 
-    def begin_packing(self, lease: Lease, lane: int, until: int) -> None:
-        self._note(lease, "begin_packing", lane=lane, until=until)
+    def begin_packing(self, lease: Lease, until: PackUntil) -> None:
+        self._note(lease, "begin_packing", until)
 
-    def end_packing(self, lease: Lease, lane: int, until: int) -> None:
-        self._note(lease, "end_packing", lane=lane, until=until)
+    def end_packing(self, lease: Lease, until: PackUntil) -> None:
+        self._note(lease, "end_packing", until)
 
-    def scan_fresh(self, lease: Lease, after: int, until: int, limit: int) -> Scan:
-        page = _of(lease, after=after, until=until, limit=limit)
+    def fresh_page(self, after: Place, until: PackUntil, limit: int, max_bytes: int) -> FreshPage:
+        end = ((after.entity >> ENTITY_SHIFT) + 1) << ENTITY_SHIFT
+        wanted = {**_bounds(after, until), "end": end, "limit": limit, "large": LARGE}
         with self._readers.state() as state:
-            found: Any = state.execute(self._sql["scan_fresh"], page).get
-        places, last = found
-        return Scan(_places(places), last)
-
-    def fresh_groups(self, keys: Sequence[int]) -> list[FreshGroup]:
-        with self._readers.state() as state:
-            text: str = state.execute(self._sql["fresh_groups"], (_listed(keys),)).get
-        return [
-            FreshGroup(entity, attr, bytes.fromhex(v), timeseries, stretches)
-            for entity, attr, v, timeseries, stretches in _groups(text)
-        ]
+            text: str = state.execute(self._sql["fresh_page"], wanted).get
+            return self._page(state, _fresh(text), max_bytes)
 
     def last_parts(self, subjects: Sequence[Subject]) -> dict[Subject, PackedRow]:
+        """Those of a range of entities, most of which may be new."""
+        entities = [subject[0] for subject in subjects]
         with self._readers.state() as state:
-            text: str = state.execute(self._sql["last_parts"], (_listed(subjects),)).get
-        return {row.subject: row for row in map(_packed_row, _packed(text))}
+            if not subjects or not state.execute(self._sql["any_packed"], (min(entities), max(entities))).get:
+                return {}
+            texts = [row[0] for row in run_for_rows(state, self._sql["last_parts"], subjects)]
+        return {row.subject: row for text in texts for row in map(_packed_row, _packed(text))}
 
     def write(self, lease: Lease, batch: PackBatch) -> None:
         self._writer.wait_for_room()
-        fresh = _listed(batch.fresh)
         with self._writer.transaction() as connection:
             self._leases.check(connection, lease)
-            connection.execute(self._sql["remove_fresh"], (fresh,))
+            if batch.fresh is not None:
+                connection.execute(self._sql["remove_fresh"], _range(batch.fresh))
             run_for_rows(connection, self._sql["put_packed"], batch.rows)
 
-    def _note(self, lease: Lease, statement: str, **values: int) -> None:
+    def trim_incoming(self, lease: Lease, lane: int, limit: int) -> int:
         self._writer.wait_for_room()
         with self._writer.transaction() as connection:
             self._leases.check(connection, lease)
-            connection.execute(self._sql[statement], _of(lease, **values))
+            connection.execute(self._sql["trim_incoming"], {"lane": lane, "limit": limit})
+            return connection.changes()
+
+    def _page(self, state: apsw.Connection, rows: Sequence[Any], max_bytes: int) -> FreshPage:
+        """Of the rows as many as have so many bytes."""
+        fresh: FreshValues = {}
+        tags: dict[bytes, int] = {}
+        count = packable = size = 0
+        for entity, attr, key, t1, t2, c, v_hex in rows:
+            if t1 is not None:
+                if v_hex is not None:
+                    v = bytes.fromhex(v_hex)
+                else:
+                    v = state.execute(self._sql["value"], (key,)).get
+                    size += len(v)
+                    if size > max_bytes and count:
+                        break
+                tag = tags.get(v)
+                if tag is None:
+                    tag = tags[v] = tag_of(v, False)
+                packable += 1
+                _add(fresh, (entity, attr, tag if c is not None else ~tag), v, (t1, t2, c, 1))
+            count += 1
+        return FreshPage(fresh, packable, count, Place(*rows[count - 1][:3]) if count else None)
+
+    def _note(self, lease: Lease, statement: str, until: PackUntil) -> None:
+        self._writer.wait_for_room()
+        with self._writer.transaction() as connection:
+            self._leases.check(connection, lease)
+            lanes = (_of(lease, lane=lane, until=key) for lane, key in until.items())
+            connection.executemany(self._sql[statement], lanes)
+
+
+def _add(fresh: FreshValues, subject: Subject, v: bytes, stretch: Stretch) -> None:
+    values = fresh.get(subject)
+    if values is None:
+        fresh[subject] = [(v, [stretch])]
+        return
+    for value, stretches in values:
+        if value == v:
+            stretches.append(stretch)
+            return
+    values.append((v, [stretch]))
 
 
 def _packed_row(found: tuple[int, int, int, int, int, int, str, str]) -> PackedRow:
@@ -77,9 +130,14 @@ def _packed_row(found: tuple[int, int, int, int, int, int, str, str]) -> PackedR
     return PackedRow(entity, attr, tag, part, oldest, points, bytes.fromhex(v), bytes.fromhex(segments))
 
 
+def _range(fresh: FreshRange) -> dict[str, int]:
+    last = {"last_" + name: value for name, value in fresh.last._asdict().items()}
+    return {**_bounds(fresh.after, fresh.until), **last}
+
+
+def _bounds(after: Place, until: PackUntil) -> dict[str, int]:
+    return {**after._asdict(), "main": until.get(0, -1), "derived": until.get(1, -1)}
+
+
 def _of(lease: Lease, **values: int) -> dict[str, int]:
     return {"worker": lease.index, "worker_processes": lease.worker_processes, **values}
-
-
-def _listed(items: Iterable[Any]) -> str:
-    return msgspec.json.encode(list(items)).decode()

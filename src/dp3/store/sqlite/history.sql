@@ -11,45 +11,61 @@ INSERT INTO packed_until (lane, partition, key, begun, last_entity)
 SELECT lane, partition, -1, :until, coalesce(last_key, -1)
 FROM position LEFT JOIN key_space USING (partition)
 WHERE lane = :lane AND partition % :worker_processes = :worker
-ON CONFLICT DO UPDATE SET begun = excluded.begun, last_entity = excluded.last_entity
-    WHERE excluded.begun > begun;
+ON CONFLICT DO UPDATE SET
+    begun = max(begun, excluded.begun),
+    last_entity = iif(excluded.begun >= begun, excluded.last_entity, last_entity),
+    late = NULL;
 
 -- name: end_packing
--- Up to a key all that a worker began to pack in a lane is packed.
-UPDATE packed_until SET key = max(key, :until)
+-- Up to a key all that a worker began to pack in a lane is packed, but for what came late.
+UPDATE packed_until SET key = max(key, coalesce(min(:until, late - 1), :until))
 WHERE lane = :lane AND partition % :worker_processes = :worker;
 
--- name: scan_fresh
--- Of the next fresh rows those of a worker, as one text each for keys and sizes, and the last key of all.
-WITH scanned AS MATERIALIZED (
-    SELECT key, entity, attr, length(v) AS size FROM fresh
-    WHERE key > :after AND key <= :until ORDER BY key LIMIT :limit)
-SELECT json_group_array(json_array(key, size)), (SELECT max(key) FROM scanned)
-FROM (
-    SELECT key, size FROM scanned
-    WHERE (entity >> 40) % :worker_processes = :worker ORDER BY entity, attr);
+-- name: fresh_page
+-- The next fresh rows of a partition, as one text: [entity, attr, key, t1, t2, c, v]; null but for the place if
+-- they are newer than what is to be packed, v also if it is large.
+SELECT '[' || coalesce(group_concat(row), '') || ']' FROM (
+    SELECT '[' || entity || ',' || attr || ',' || key || coalesce(
+            ',' || t1 || ',' || t2 || ',' || coalesce(c, 'null') || ',' || iif(length(v) > :large, 'null', '"' || hex(v) || '"'),
+            ',null,null,null,null')
+        || ']' AS row
+    FROM (
+        SELECT entity, attr, fresh.key AS key, t1, t2, c, v
+        FROM fresh LEFT JOIN incoming
+            ON incoming.key = fresh.key AND fresh.key <= iif(fresh.key >> 62, :derived, :main)
+        WHERE (entity, attr, fresh.key) > (:entity, :attr, :key) AND entity < :end
+        ORDER BY entity, attr, fresh.key LIMIT :limit));
 
--- name: fresh_groups
--- Fresh rows (a JSON list of keys) by value, as one text.
-SELECT '[' || coalesce(group_concat(
-    '[' || entity || ',' || attr || ',"' || hex(v) || '",' || iif(timeseries, 'true', 'false') || ',' || stretches || ']'), '') || ']'
-FROM (
-    SELECT entity, attr, v, c IS NULL AS timeseries, json_group_array(json_array(t1, t2, c, 1)) AS stretches
-    FROM json_each(?) AS wanted CROSS JOIN fresh ON fresh.key = wanted.value
-    GROUP BY entity, attr, v, c IS NULL);
+-- name: value
+-- What a data-point says.
+SELECT v FROM incoming WHERE key = ?;
+
+-- name: any_packed
+-- Whether any of a range of entities has packed rows.
+SELECT EXISTS (SELECT 1 FROM packed WHERE entity BETWEEN ? AND ?);
 
 -- name: last_parts
--- The last rows of subjects (a JSON list), as one text.
+-- The last rows of subjects, as one text.
 SELECT json_group_array(json_array(entity, attr, tag, part, oldest, points, hex(v), hex(segments)))
-FROM json_each(?) AS wanted CROSS JOIN packed
-    ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1 AND tag = wanted.value ->> 2
-WHERE part = (
-    SELECT max(part) FROM packed AS other
-    WHERE other.entity = packed.entity AND other.attr = packed.attr AND other.tag = packed.tag);
+FROM (VALUES {rows}) AS wanted CROSS JOIN packed
+    ON entity = column1 AND attr = column2 AND tag = column3 AND part = (
+        SELECT max(part) FROM packed WHERE entity = column1 AND attr = column2 AND tag = column3);
 
 -- name: remove_fresh
--- Fresh rows (a JSON list of keys) that are packed now.
-DELETE FROM fresh WHERE key IN (SELECT value FROM json_each(?));
+-- A range of fresh rows of a partition that are packed now.
+DELETE FROM fresh
+WHERE (entity, attr, key) > (:entity, :attr, :key) AND (entity, attr, key) <= (:last_entity, :last_attr, :last_key)
+    AND key <= iif(key >> 62, :derived, :main);
+
+-- name: trim_incoming
+-- What has come in up to the key to which all partitions are packed; the first rows of a lane.
+DELETE FROM incoming WHERE key >= :lane << 62 AND key <= (
+    SELECT max(key) FROM (
+        SELECT key FROM incoming
+        WHERE key >= :lane << 62 AND key <= (
+            SELECT min(coalesce(packed_until.key, -1))
+            FROM position LEFT JOIN packed_until USING (lane, partition) WHERE position.lane = :lane)
+        ORDER BY key LIMIT :limit));
 
 -- name: put_packed
 -- Packed rows as they are now.

@@ -82,7 +82,7 @@ SELECT entity, attr, written, v FROM plain WHERE entity = ? AND attr = ?;
 
 -- name: history_page
 -- Some of the history of an attribute, in the order of the log.
-SELECT key, entity, attr, t1, t2, c, v FROM fresh
+SELECT key, entity, attr, t1, t2, c, v FROM fresh CROSS JOIN incoming USING (key)
 WHERE entity = ? AND attr = ? AND key > ? ORDER BY key LIMIT ?;
 
 -- name: packed_page

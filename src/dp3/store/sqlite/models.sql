@@ -34,9 +34,10 @@ FROM (
     FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS one
     CROSS JOIN plain ON plain.entity = wanted.value AND plain.attr = one.value
     UNION ALL
-    SELECT fresh.entity, fresh.attr, fresh.v, 1
+    SELECT fresh.entity, fresh.attr, incoming.v, 1
     FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS one
-    CROSS JOIN fresh INDEXED BY fresh_by_entity ON fresh.entity = wanted.value AND fresh.attr = one.value
+    CROSS JOIN fresh ON fresh.entity = wanted.value AND fresh.attr = one.value
+    CROSS JOIN incoming ON incoming.key = fresh.key
     UNION ALL
     SELECT packed.entity, packed.attr, packed.v, packed.points
     FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS one

@@ -12,13 +12,23 @@ DELETE FROM plain WHERE (entity, attr) IN (
     WHERE :values IS NULL OR hex(plain.v) IN (SELECT value FROM json_each(:values))
     LIMIT :limit);
 
--- name: purge_values_fresh
--- History as it came in.
-DELETE FROM fresh WHERE key IN (
-    SELECT fresh.key
+-- name: purge_values_incoming
+-- What history says, as it came in.
+DELETE FROM incoming WHERE key IN (
+    SELECT incoming.key
     FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS lost
-    CROSS JOIN fresh INDEXED BY fresh_by_entity ON fresh.entity = wanted.value AND fresh.attr = lost.value
-    WHERE :values IS NULL OR hex(fresh.v) IN (SELECT value FROM json_each(:values))
+    CROSS JOIN fresh ON fresh.entity = wanted.value AND fresh.attr = lost.value
+    CROSS JOIN incoming ON incoming.key = fresh.key
+    WHERE :values IS NULL OR hex(incoming.v) IN (SELECT value FROM json_each(:values))
+    LIMIT :limit);
+
+-- name: purge_values_fresh
+-- Whose that was; after it.
+DELETE FROM fresh WHERE (entity, attr, key) IN (
+    SELECT fresh.entity, fresh.attr, fresh.key
+    FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS lost
+    CROSS JOIN fresh ON fresh.entity = wanted.value AND fresh.attr = lost.value
+    WHERE NOT EXISTS (SELECT 1 FROM incoming WHERE key = fresh.key)
     LIMIT :limit);
 
 -- name: purge_values_packed

@@ -1,15 +1,23 @@
 -- name: aged
--- Of the next rows of an attribute that are to be looked at those of a worker, as one text, and the last of all.
+-- Of the next rows of an attribute that may have to be looked at those that have to and are a worker's, as one text,
+-- and the last of all. The index is in the order of steps of age, then of entities.
 WITH scanned AS MATERIALIZED (
-    SELECT oldest, entity, tag, part FROM packed INDEXED BY packed_by_age
-    WHERE attr = :attr AND oldest < :before AND (oldest, entity, tag, part) > (:oldest, :entity, :tag, :part)
-    ORDER BY oldest, entity, tag, part LIMIT :limit)
+    SELECT * FROM (
+        SELECT oldest, entity, tag, part FROM packed INDEXED BY packed_by_age
+        WHERE attr = :attr AND oldest >> 32 = :oldest >> 32 AND (entity, tag, part) > (:entity, :tag, :part)
+        ORDER BY entity, tag, part LIMIT :limit)
+    UNION ALL
+    SELECT * FROM (
+        SELECT oldest, entity, tag, part FROM packed INDEXED BY packed_by_age
+        WHERE attr = :attr AND oldest >> 32 > :oldest >> 32 AND oldest >> 32 <= :before >> 32
+        ORDER BY oldest >> 32, entity, tag, part LIMIT :limit)
+    LIMIT :limit)
 SELECT json_group_array(json_array(entity, :attr, tag, part)), (
     SELECT json_array(oldest, entity, tag, part) FROM scanned
-    ORDER BY oldest DESC, entity DESC, tag DESC, part DESC LIMIT 1)
+    ORDER BY oldest >> 32 DESC, entity DESC, tag DESC, part DESC LIMIT 1)
 FROM (
     SELECT entity, tag, part FROM scanned
-    WHERE (entity >> 40) % :worker_processes = :worker ORDER BY entity, tag, part);
+    WHERE oldest < :before AND (entity >> 40) % :worker_processes = :worker ORDER BY entity, tag, part);
 
 -- name: stored_rows
 -- Packed rows (a JSON list of their places) without values, as one text.
@@ -28,8 +36,8 @@ FROM json_each(?) AS wanted CROSS JOIN packed
 -- name: scoped_fresh
 -- Observations of attributes of entities (a JSON list) that are not packed, as one text.
 SELECT json_group_array(json_array(entity, attr, t1, t2, c, hex(v)))
-FROM json_each(?) AS wanted CROSS JOIN fresh INDEXED BY fresh_by_entity
-    ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1
+FROM json_each(?) AS wanted CROSS JOIN fresh ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1
+CROSS JOIN incoming ON incoming.key = fresh.key
 WHERE c IS NOT NULL;
 
 -- name: remove_rows

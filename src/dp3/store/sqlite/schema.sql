@@ -504,16 +504,40 @@ CREATE TABLE packed (
     segments BLOB NOT NULL,
     PRIMARY KEY (entity, attr, tag, part)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX packed_by_age ON packed (attr, oldest);
+-- By steps of 72 minutes, so that what is packed together lies together here, too.
+CREATE INDEX packed_by_age ON packed (attr, oldest >> 32, entity, tag, part, oldest);
+
+-- History as it comes in: `fresh` says whose it is, `incoming` what it says. `key` is the place in the log. A
+-- data-point is there as long as it is in both; when it is packed it goes from `incoming` in its order, later.
+CREATE TABLE incoming (
+    key INTEGER PRIMARY KEY,
+    t1 INTEGER NOT NULL,
+    t2 INTEGER NOT NULL,
+    c INTEGER,
+    v BLOB NOT NULL
+) STRICT;
+INSERT INTO incoming SELECT key, t1, t2, c, v FROM fresh ORDER BY key;
+
+ALTER TABLE fresh RENAME TO fresh_before;
+CREATE TABLE fresh (
+    entity INTEGER NOT NULL,
+    attr INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    PRIMARY KEY (entity, attr, key)
+) STRICT, WITHOUT ROWID;
+INSERT INTO fresh SELECT entity, attr, key FROM fresh_before ORDER BY entity, attr, key;
+DROP TABLE fresh_before;
 
 -- How far packing is in a partition: up to `key` of `fresh` it is done. Up to `begun` it is done or under way,
--- so rows of the entities up to `last_entity` that come again with such keys are in `packed` already.
+-- so rows of the entities up to `last_entity` that come again with such keys are in `packed` already. `late` is
+-- the smallest such key of others that came since the pass began.
 CREATE TABLE packed_until (
     lane INTEGER NOT NULL,
     partition INTEGER NOT NULL,
     key INTEGER NOT NULL,
     begun INTEGER NOT NULL,
     last_entity INTEGER NOT NULL,
+    late INTEGER,
     PRIMARY KEY (lane, partition)
 ) STRICT, WITHOUT ROWID;
 

@@ -36,7 +36,7 @@ SELECT json_group_array(entity.key), group_concat(
         SELECT '[' || coalesce(group_concat(observed), '') || ']'
         FROM (
             SELECT '[' || attr || ',' || json_group_array(json_array(t1, t2, c, hex(v), 1)) || ']' AS observed
-            FROM fresh INDEXED BY fresh_by_entity
+            FROM fresh CROSS JOIN incoming USING (key)
             WHERE entity = wanted.value AND c IS NOT NULL GROUP BY attr))
     || ',' || (
         SELECT json_group_array(json_array(attr, hex(v), hex(segments)))
@@ -44,7 +44,7 @@ SELECT json_group_array(entity.key), group_concat(
     || CASE WHEN :whole THEN
         ',' || (
             SELECT json_group_array(json_array(attr, t1, t2, hex(v)))
-            FROM fresh INDEXED BY fresh_by_entity WHERE entity = wanted.value AND c IS NULL)
+            FROM fresh CROSS JOIN incoming USING (key) WHERE entity = wanted.value AND c IS NULL)
         || ',' || (SELECT json_group_object(name, until) FROM ttl WHERE entity = wanted.value)
         ELSE '' END
     || ']', char(10))

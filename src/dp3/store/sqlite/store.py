@@ -6,7 +6,7 @@ from typing import Any
 
 from dp3.clock import Clock
 from dp3.sqlite import Checkpointer, FairLock
-from dp3.store.history import FreshGroup, PackBatch, PackedRow, Scan, Subject
+from dp3.store.history import FreshPage, PackBatch, PackedRow, PackUntil, Place, Subject
 from dp3.store.lifetimes import (
     Collection,
     CollectionSlice,
@@ -434,17 +434,17 @@ class SqliteStore:
     def packed_until(self, lease: Lease) -> dict[int, int]:
         return self._history.packed_until(lease)
 
-    def begin_packing(self, lease: Lease, lane: int, until: int) -> None:
-        self._history.begin_packing(lease, lane, until)
+    def begin_packing(self, lease: Lease, until: PackUntil) -> None:
+        self._history.begin_packing(lease, until)
 
-    def end_packing(self, lease: Lease, lane: int, until: int) -> None:
-        self._history.end_packing(lease, lane, until)
+    def end_packing(self, lease: Lease, until: PackUntil) -> None:
+        self._history.end_packing(lease, until)
 
-    def scan_fresh(self, lease: Lease, after: int, until: int, limit: int) -> Scan:
-        return self._history.scan_fresh(lease, after, until, limit)
+    def fresh_page(self, after: Place, until: PackUntil, limit: int, max_bytes: int) -> FreshPage:
+        return self._history.fresh_page(after, until, limit, max_bytes)
 
-    def fresh_groups(self, keys: Sequence[int]) -> list[FreshGroup]:
-        return self._history.fresh_groups(keys)
+    def trim_incoming(self, lease: Lease, lane: int, limit: int) -> int:
+        return self._history.trim_incoming(lease, lane, limit)
 
     def last_parts(self, subjects: Sequence[Subject]) -> dict[Subject, PackedRow]:
         return self._history.last_parts(subjects)

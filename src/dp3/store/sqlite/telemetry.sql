@@ -51,8 +51,8 @@ FROM (
     WHERE entity.key BETWEEN ?1 AND ?2
     UNION ALL
     SELECT attr, sum(bytes) FROM (
-        SELECT fresh.entity AS entity, fresh.attr AS attr, length(fresh.v) AS bytes
-        FROM entity CROSS JOIN fresh ON fresh.entity = entity.key
+        SELECT fresh.entity AS entity, fresh.attr AS attr, length(incoming.v) AS bytes
+        FROM entity CROSS JOIN fresh ON fresh.entity = entity.key CROSS JOIN incoming ON incoming.key = fresh.key
         WHERE entity.key BETWEEN ?1 AND ?2
         UNION ALL
         SELECT packed.entity, packed.attr, length(packed.v)
