@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dp3.engine.lifetimes.bounds import LaneBounds
+from dp3.engine.pacing import SlicePace
 from dp3.engine.packing import MOST_STRETCHES, packed_with
 from dp3.engine.profiles import history_params
 from dp3.engine.statistics import Statistics
@@ -88,7 +89,7 @@ class Compactor:
         self._united = united
         self._counted = counted
         self._statistics = statistics or Statistics()
-        self._slice = min(FIRST_SLICE, limits.slice)
+        self._pace = SlicePace(FIRST_SLICE, limits.slice, SLICE_S)
 
     def steps(self) -> Iterator[None]:
         """Pack everything that may be packed now; pauses after every slice. A pass that is not finished is
@@ -112,12 +113,12 @@ class Compactor:
         """Pack the rest of a partition."""
         while True:
             started = time.perf_counter()
-            page = self._state.fresh_page(after, until, self._slice, SLICE_BYTES)
+            page = self._state.fresh_page(after, until, self._pace.size, SLICE_BYTES)
             if page.last is None:
                 return
             if page.values:
                 self._write(page.values, FreshRange(after, page.last, until))
-            self._learn(page.rows, time.perf_counter() - started)
+            self._pace.learn(page.rows, time.perf_counter() - started)
             self._statistics.packed(page.packable)
             after = page.last
             yield
@@ -127,9 +128,3 @@ class Compactor:
         if self._counted:
             rows = [row._replace(oldest=AT_ONCE) if row.attr in self._counted else row for row in rows]
         self._state.write_packed(self._lease, PackBatch(fresh=range_, rows=rows))
-
-    def _learn(self, rows: int, wall_s: float) -> None:
-        fitting = int(rows * SLICE_S / max(wall_s, 1e-6))
-        if fitting < self._slice or rows == self._slice:
-            # Small slices cost more for each row, so one that had to wait must not make the next ones tiny.
-            self._slice = max(1, self._slice // 2, min(fitting, self._slice * 2, self._limits.slice))
