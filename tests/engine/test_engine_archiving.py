@@ -124,6 +124,23 @@ def test_what_is_young_stays(engine: Engine, tmp_path: Path) -> None:
     assert archive(engine, tmp_path / "archive", older_than_us=9 * DAY_S * SECOND) == 0
 
 
+def test_what_came_within_a_day_stays_with_what_was_refused(engine: Engine, tmp_path: Path) -> None:
+    def register(registrar: CallbackRegistrar) -> None:
+        registrar.register_allow_entity_creation_hook(lambda eid, task: eid != "e1", "a")
+
+    for v in range(40):
+        engine.send(task(f"e{v % 2}", obs(v)))
+    engine.work(register)
+    engine.clock.advance(DAY_S - 1)
+    assert archive(engine, tmp_path / "archive", older_than_us=0) == 0
+    assert not (tmp_path / "archive").exists()
+    assert {row["id"] for row in in_log(engine)} == {"e0"}
+    engine.clock.advance(DAY_S)
+    engine.send(task("e0", obs(40)))
+    engine.work(register)
+    assert archive(engine, tmp_path / "archive", older_than_us=0) > 5
+
+
 def test_without_a_directory_old_data_is_removed_only(engine: Engine) -> None:
     with_old_data(engine)
     assert archive(engine, None) > 5

@@ -13,6 +13,7 @@ from dp3.engine.archive_file import ArchiveDamaged, Span, write_archive
 from dp3.engine.raw import raw_rows
 from dp3.engine.snapshots.schedule import Ticks
 from dp3.engine.unpacking import Undecodable, decode_slice
+from dp3.log.idempotency import WINDOW_US
 from dp3.log.port import Entry, Lane, Log, Segment
 from dp3.model.wire import WireTask
 from dp3.store.port import Lease, LeaseLost, Store, StoreFull
@@ -77,10 +78,11 @@ class Archiver:
     def run(self) -> int:
         """Archive and remove what is old enough; returns how many segments went.
 
-        A segment is removed once its file is complete, and only if all workers have processed it. Raises
-        what `write_archive` raises, and `LeaseLost`."""
+        A segment is removed once its file is complete, and only if all workers have processed it. What came
+        within the last 24 hours stays in any case: the log knows by it which requests it took. Raises what
+        `write_archive` raises, and `LeaseLost`."""
         removed = 0
-        before_us = self._clock.now_us() - self._settings.older_than_us
+        before_us = self._clock.now_us() - max(self._settings.older_than_us, WINDOW_US)
         for lane in Lane:
             processed = self._processed(lane)
             for segment in self._log.finished(lane, before_us):
