@@ -18,6 +18,7 @@ from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.profiles import ProfileReader, Span
 from dp3.engine.snapshots.cleaning import CleaningSettings
 from dp3.engine.snapshots.setup import SnapshotSettings
+from dp3.engine.statistics import Statistics
 from dp3.engine.updater.work import UpdateSettings
 from dp3.engine.waves import WaveLimits
 from dp3.engine.worker import Worker
@@ -144,6 +145,7 @@ class Engine:
         collection: Mapping[str, Any] = MappingProxyType({"minute": "*/10"}),
         cleaning: Mapping[str, Any] = MappingProxyType(NEVER),
         limits: PackLimits | None = None,
+        statistics: Statistics | None = None,
     ) -> Iterator["Driven"]:
         """A worker that holds its lease while the block runs."""
         registrar = CallbackRegistrar(model)
@@ -167,6 +169,7 @@ class Engine:
             attempts=Attempts(self.directory / "run" / f"{index}.attempt"),
             outbox=OutboxDrainer(self.log, self.store, lease),
             refresh_module=lambda name: {},
+            statistics=statistics or Statistics(),
         )
         seat = Seat(self.log, self.store, self.clock, lease)
         parts = worker_parts(seat, settings, model, registrar.registrations, means)

@@ -5,6 +5,7 @@ import pytest
 from engine_kit import SECOND, START_US, Engine, config, delete, obs, task
 
 from dp3.engine.compaction import PackLimits
+from dp3.engine.statistics import Statistics
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint, encode_value
 from dp3.store.port import LeaseLost
@@ -44,9 +45,13 @@ def test_entries_that_are_read_again_after_packing_add_nothing(engine: Engine) -
 def test_everything_applied_is_packed_and_a_second_pass_reads_no_history(engine: Engine) -> None:
     engine.send(*(task(f"e{n}", obs(n), obs(n + 1)) for n in range(9)))
     engine.work()
-    assert pack(engine) > 4
+    first, second = Statistics(), Statistics()
+    assert pack(engine, statistics=first) > 4
     assert (count(engine, "fresh"), count(engine, "packed")) == (0, 18)
-    assert pack(engine) == 1
+    assert pack(engine, statistics=second) == 1
+    assert (first.numbers()["packing_read"], first.numbers()["packing_passes"]) == (18, 1)
+    assert (second.numbers()["packing_read"], second.numbers()["packing_passes"]) == (0, 1)
+    assert 0 < second.numbers()["packing_s"] < first.numbers()["packing_s"]
 
 
 def test_late_data_of_a_packed_value_is_added_to_its_row(engine: Engine) -> None:

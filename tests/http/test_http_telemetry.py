@@ -230,11 +230,17 @@ def test_slices_of_the_upkeep_of_history_are_told_by_worker(node: Node) -> None:
     statistics.upkeep("packing", 0.02)
     statistics.upkeep("cleaning", 0.2)
     statistics.packed(7)
+    statistics.packing_read(9)
+    for name in ("packing", "packing", "cleaning"):
+        statistics.passed(name)
     lease = node.store.take_lease(0, 1, "host", 1, 15)
     node.store.heartbeat(lease, "working", {**statistics.numbers(), "slow_hooks": 0})
     assert sample(node, "dp3_packing_slice_seconds_bucket", worker="0", le="0.025") == 1
     assert sample(node, "dp3_cleaning_slice_seconds_bucket", worker="0", le="0.1") == 0
     assert sample(node, "dp3_cleaning_slice_seconds_sum", worker="0") == pytest.approx(0.2)
+    assert sample(node, "dp3_packing_read_rows_total", worker="0") == 9
+    assert sample(node, "dp3_packing_passes_total", worker="0") == 2
+    assert sample(node, "dp3_cleaning_passes_total", worker="0") == 1
     assert sample(node, "dp3_packed_datapoints_total", worker="0") == 7
 
 

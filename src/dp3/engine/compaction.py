@@ -116,6 +116,7 @@ class Compactor:
             page = self._state.fresh_page(after, until, self._pace.size, SLICE_BYTES)
             if page.last is None:
                 return
+            self._statistics.packing_read(page.rows)
             if page.values:
                 self._write(page.values, FreshRange(after, page.last, until))
             self._pace.learn(page.rows, time.perf_counter() - started)

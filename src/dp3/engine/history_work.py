@@ -90,9 +90,9 @@ class HistoryWork:
         started = time.perf_counter()
         try:
             next(steps)
-            self._statistics.upkeep(name, time.perf_counter() - started)
         except StopIteration:
             self._job = None
+            self._statistics.passed(name)
         except LeaseLost:
             raise
         except StoreFull as error:
@@ -103,6 +103,7 @@ class HistoryWork:
         except Exception:
             logger.exception("%s of history failed; what was not reached stays as it is", name)
             self._job = None
+        self._statistics.upkeep(name, time.perf_counter() - started)
         return True
 
 

@@ -34,6 +34,8 @@ class Statistics:
         self._lookups = 0
         self._misses = 0
         self._packed = 0
+        self._packing_read = 0
+        self._passes = {"packing": 0, "cleaning": 0}
 
     def batch(self, duration_s: float) -> None:
         """A batch was read, processed and committed."""
@@ -48,6 +50,14 @@ class Statistics:
         """A slice of `packing` or `cleaning` of history was done."""
         self._durations[name].add(duration_s)
 
+    def passed(self, name: str) -> None:
+        """A pass of `packing` or `cleaning` is over."""
+        self._passes[name] += 1
+
+    def packing_read(self, rows: int) -> None:
+        """Rows were read in order to be packed."""
+        self._packing_read += rows
+
     def packed(self, points: int) -> None:
         """Data-points were packed."""
         self._packed += points
@@ -58,6 +68,8 @@ class Statistics:
             "entity_lookups": self._lookups,
             "entity_misses": self._misses,
             "packed": self._packed,
+            "packing_read": self._packing_read,
+            **{f"{name}_passes": passes for name, passes in self._passes.items()},
         }
         for name, durations in self._durations.items():
             numbers |= durations.numbers(name)

@@ -144,6 +144,15 @@ class Metrics(Collector):
         packed = CounterMetricFamily(
             "dp3_packed_datapoints", "Data-points of which history was packed", labels=["worker"]
         )
+        read = CounterMetricFamily(
+            "dp3_packing_read_rows", "Rows of history read in order to be packed", labels=["worker"]
+        )
+        passes = {
+            "packing": CounterMetricFamily(
+                "dp3_packing_passes", "Passes that pack history", labels=["worker"]
+            ),
+            "cleaning": CounterMetricFamily("dp3_cleaning_passes", "Passes that clean it", labels=["worker"]),
+        }
         lookups = CounterMetricFamily(
             "dp3_entity_cache_lookups", "Entities looked for in the cache", labels=["worker", "result"]
         )
@@ -153,11 +162,14 @@ class Metrics(Collector):
             for name, metric in durations.items():
                 metric.add_metric([worker], _buckets(name, numbers), numbers[f"{name}_s"])
             packed.add_metric([worker], numbers["packed"])
+            read.add_metric([worker], numbers["packing_read"])
+            for name, counter in passes.items():
+                counter.add_metric([worker], numbers[f"{name}_passes"])
             misses = numbers["entity_misses"]
             lookups.add_metric([worker, "hit"], max(numbers["entity_lookups"] - misses, 0))
             lookups.add_metric([worker, "miss"], misses)
             slow.add_metric([worker], numbers["slow_hooks"])
-        yield from (*durations.values(), packed, lookups, slow)
+        yield from (*durations.values(), packed, read, *passes.values(), lookups, slow)
 
     def _snapshots(self) -> Iterator[Metric]:
         store = self._services.store
