@@ -2,7 +2,7 @@
 
 import pytest
 
-from dp3.bench.application import Application
+from dp3.bench.application import EVERY_SECOND, Application
 from dp3.config.loading import load
 
 
@@ -26,8 +26,31 @@ def test_without_wishes_it_is_the_bundled_one(installed):
     assert _history_params(configuration)["load"].post_validity.total_seconds() == 600
 
 
-def test_runs_do_not_begin_by_themselves(installed):
-    assert installed(Application()).snapshots.creation_rate.fields() == {"year": 9999}
+def test_nothing_begins_by_itself(installed):
+    configuration = installed(Application())
+
+    schedules = [
+        configuration.snapshots.creation_rate,
+        configuration.history_manager.aggregation_schedule,
+        configuration.history_manager.datapoint_cleaning_schedule,
+        configuration.history_manager.snapshot_cleaning.schedule,
+        configuration.history_manager.datapoint_archivation.schedule,
+        configuration.garbage_collector.collection_rate,
+        configuration.updater.update_batch_cron,
+        configuration.updater.cache_management_cron,
+        configuration.telemetry.attribute_bson_size_schedule,
+    ]
+    assert all(schedule.fields() == {"year": 9999} for schedule in schedules)
+
+
+def test_settings_take_the_place_of_those_of_their_file(installed):
+    wished = {"garbage_collector": {"collection_rate": EVERY_SECOND}, "api": {"max_body": 7}}
+    configuration = installed(Application(settings=wished))
+
+    assert configuration.garbage_collector.collection_rate.fields() == EVERY_SECOND
+    assert configuration.api.max_body == 7
+    assert configuration.history_manager.aggregation_schedule.fields() == {"year": 9999}
+    assert installed(Application()).garbage_collector.collection_rate.fields() == {"year": 9999}
 
 
 def test_enabled_modules_are_found(installed):

@@ -1,33 +1,49 @@
 """The application that the program under test runs: the bundled one, with what a benchmark needs of it."""
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+Settings = Mapping[str, Any]
+
+EVERY_SECOND = {"second": "*"}
+"""A schedule."""
+
 
 @dataclass(frozen=True, slots=True)
 class Application:
     """`modules`: those that are enabled. `validity`: how long observations hold before and after their
-    interval, instead of what the model says; a duration such as `30d`."""
+    interval, instead of what the model says; a duration such as `30d`. `settings`: of configuration files
+    (`garbage_collector`), in place of the bundled ones; what is bundled lets nothing begin by itself."""
 
     modules: Sequence[str] = ()
     validity: str | None = None
+    settings: Mapping[str, Settings] = field(default_factory=dict)
 
     def install(self, directory: Path) -> Path:
-        """Write the application below an empty directory; returns its configuration folder."""
-        shutil.copytree(str(files("dp3.bench") / "app"), directory, dirs_exist_ok=True)
+        """Write the application below a directory, in place of one that was written there before; returns its
+        configuration folder."""
         config = directory / "config"
+        if config.exists():
+            shutil.rmtree(config)
+        shutil.copytree(str(files("dp3.bench") / "app"), directory, dirs_exist_ok=True)
         core = {"modules_dir": "../modules", "enabled_modules": list(self.modules)}
-        _write(config / "processing_core.yml", core)
+        bundled = _bundled(config) | {"processing_core": core}
+        for name in bundled.keys() | self.settings.keys():
+            _write(config / f"{name}.yml", {**bundled.get(name, {}), **self.settings.get(name, {})})
         if self.validity is not None:
             path = config / "db_entities" / "device.yml"
             _write(path, _with_validity(yaml.safe_load(path.read_text()), self.validity))
         return config
+
+
+def _bundled(config: Path) -> dict[str, Settings]:
+    return {path.stem: yaml.safe_load(path.read_text()) for path in config.glob("*.yml")}
 
 
 def _with_validity(entity: dict[str, Any], validity: str) -> dict[str, Any]:
@@ -38,5 +54,5 @@ def _with_validity(entity: dict[str, Any], validity: str) -> dict[str, Any]:
     return entity
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def _write(path: Path, content: Settings) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False))

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from dp3.bench.application import Application
-from dp3.bench.devices import Varied, parts
+from dp3.bench.devices import Varied
 from dp3.bench.failure import BenchFailed
-from dp3.bench.load import percentile_ms, send_parts
+from dp3.bench.filling import fill
+from dp3.bench.load import percentile_ms
 from dp3.bench.questions import ASKERS, Question
 from dp3.bench.runs import expect, run_snapshots
 from dp3.bench.server import Server, running
@@ -21,8 +22,6 @@ from dp3.bench.workload import ETYPE
 
 ENTITIES = 100_000
 LARGE = 1_000_000
-
-CLIENTS = 2
 
 REQUESTS = 250
 """Of each kind."""
@@ -43,9 +42,7 @@ SEED = 1
 def query(entities: int, requests: int, say: Say) -> dict[str, Any]:
     """Measure all kinds of questions, in random order. Raises `BenchFailed`."""
     with running(Application(validity="30d")) as server:
-        say(f"sending the data of {entities:,} devices")
-        load = send_parts(server.url, parts(Varied(datetime.now(UTC)), range(entities), CLIENTS))
-        server.wait_drained()
+        datapoints = fill(server, Varied(datetime.now(UTC)), entities, say)
         say("making their snapshots")
         run = run_snapshots(server)
         expect("snapshots", run.written, entities)
@@ -65,7 +62,7 @@ def query(entities: int, requests: int, say: Say) -> dict[str, Any]:
         name: percentiles(latencies, 0.95),
         "p50_ms": percentiles(latencies, 0.5),
         "entities": entities,
-        "datapoints": load.accepted,
+        "datapoints": datapoints,
         "requests_of_each": requests,
         "ingested_per_s": round(streamed.per_s),
         "behind_s": round(behind, 2),

@@ -34,7 +34,7 @@ def transactions(log: Log, store: Store, points: int) -> Iterator[Transaction]:
     known: dict[tuple[str, str], int] = {}
     attrs: dict[tuple[str, str], int] = {}
     current, size = Transaction(), 0
-    for entry in _entries(log):
+    for entry in main_entries(log):
         for tasks in entry.slices.values():
             for task in decode_tasks(tasks):
                 _add(current, entry, task, _key(current, entry, task, store, known), store, attrs)
@@ -47,7 +47,8 @@ def transactions(log: Log, store: Store, points: int) -> Iterator[Transaction]:
     yield current
 
 
-def _entries(log: Log) -> Iterator[Entry]:
+def main_entries(log: Log) -> Iterator[Entry]:
+    """All entries of the main lane in their order."""
     after = 0
     while entries := log.read(Lane.MAIN, after, READ_BYTES):
         yield from entries

@@ -25,6 +25,7 @@ from dp3.bench.failure import BenchFailed
 T = TypeVar("T")
 
 READY_S = 30
+STOP_S = 90
 PAGES = 50
 
 LAST_LINES = 20
@@ -36,41 +37,67 @@ class ServerFailed(BenchFailed):
 
 
 class Server:
-    """`dp3 run` with a benchmark's application and an empty data directory."""
+    """`dp3 run` with a benchmark's application, in a directory of its own."""
 
-    def __init__(self, directory: Path, port: int, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, directory: Path, workers: int = 1) -> None:
         self.data = directory / "data"
-        self.url = f"http://127.0.0.1:{port}"
-        self._port = port
-        self._process = process
+        self.output = directory / "output"
+        self._directory = directory
+        self._workers = workers
+        self._port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    def start(self, application: Application) -> None:
+        """Start the program and wait until it is ready. Raises `ServerFailed`."""
+        config = application.install(self._directory)
+        command = [sys.executable, "-m", "dp3", "run", str(config), "--port", str(self._port)]
+        with self.output.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                [*command, "--data-dir", str(self.data), "--workers", str(self._workers)], stderr=stderr
+            )
+        self._wait_ready()
+
+    def stop(self) -> None:
+        """Let it finish in order. Raises `ServerFailed` if it does not."""
+        process = self._running()
+        process.send_signal(signal.SIGTERM)
+        if process.wait(STOP_S) != 0:
+            raise ServerFailed(f"the program ended with status {process.returncode}")
+        self._process = None
+
+    def restart(self, application: Application) -> None:
+        """Stop it and start it with the same data and another configuration."""
+        self.stop()
+        self.start(application)
+
+    def end(self) -> None:
+        """Whatever it is at, it ends."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(STOP_S)
 
     def get(self, path: str) -> Any:
         """A JSON answer of the API."""
-        return self._ask("GET", path, None)
+        return json.loads(self._text("GET", path, None))
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric over all its labels; 0 if there is none yet."""
+        text = self._text("GET", "/metrics", None)
+        lines = (line.rpartition(" ") for line in text.splitlines() if line.startswith(name))
+        return sum(float(value) for series, _, value in lines if series.partition("{")[0] == name)
 
     def post(self, path: str, body: bytes = b"") -> Any:
         """A JSON answer of the API to something it is told."""
-        return self._ask("POST", path, body)
-
-    def _ask(self, method: str, path: str, body: bytes | None) -> Any:
-        connection = self.connect()
-        try:
-            connection.request(method, path, body)
-            response = connection.getresponse()
-            text = response.read()
-        finally:
-            connection.close()
-        if 400 <= response.status < 500:
-            raise ServerFailed(f"{method} {path} was answered with {response.status}: {text[:200]!r}")
-        return json.loads(text)
+        return json.loads(self._text("POST", path, body))
 
     def connect(self) -> HTTPConnection:
         """A connection to the API; for one thread."""
         return HTTPConnection("127.0.0.1", self._port, timeout=60)
 
-    def wait_ready(self) -> None:
-        end = time.monotonic() + READY_S
-        while time.monotonic() < end and self._process.poll() is None:
+    def _wait_ready(self) -> None:
+        process, end = self._running(), time.monotonic() + READY_S
+        while time.monotonic() < end and process.poll() is None:
             try:
                 if self.get("/health/ready")["status"] == "ready":
                     return
@@ -90,7 +117,7 @@ class Server:
     def processes(self) -> dict[str, psutil.Process]:
         """The program's processes by role: `api`, `worker 0`, …"""
         found = {}
-        for process in psutil.Process(self._process.pid).children(recursive=True):
+        for process in psutil.Process(self._running().pid).children(recursive=True):
             words = process.cmdline()
             if "api" in words:
                 found["api"] = process
@@ -106,44 +133,40 @@ class Server:
         finally:
             executor.shutdown(wait=False)
 
-    def stop(self) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        if self._process.wait(90) != 0:
-            raise ServerFailed(f"the program ended with status {self._process.returncode}")
+    def _text(self, method: str, path: str, body: bytes | None) -> str:
+        connection = self.connect()
+        try:
+            connection.request(method, path, body)
+            response = connection.getresponse()
+            text = response.read()
+        finally:
+            connection.close()
+        if 400 <= response.status < 500:
+            raise ServerFailed(f"{method} {path} was answered with {response.status}: {text[:200]!r}")
+        return text.decode()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise ServerFailed("the program was not started")
+        return self._process
 
 
 @contextmanager
 def running(application: Application = Application(), workers: int = 1) -> Iterator[Server]:
-    """Start the program; stop it and remove its data at the end.
+    """Start the program with an empty data directory; stop it and remove its data at the end.
 
     What it said last is added to a `BenchFailed`."""
     directory = Path(tempfile.mkdtemp(prefix="dp3-bench-"))
-    output = directory / "output"
+    server = Server(directory, workers)
     try:
-        with _process(application.install(directory), directory, output, workers) as server:
-            server.wait_ready()
-            yield server
+        server.start(application)
+        yield server
     except BenchFailed as error:
-        last = output.read_text(errors="replace").splitlines()[-LAST_LINES:]
+        last = server.output.read_text(errors="replace").splitlines()[-LAST_LINES:]
         raise BenchFailed("\n".join([str(error), "What the program said last:", *last])) from error
     finally:
+        server.end()
         shutil.rmtree(directory)
-
-
-@contextmanager
-def _process(config: Path, directory: Path, output: Path, workers: int) -> Iterator[Server]:
-    port = _free_port()
-    command = [sys.executable, "-m", "dp3", "run", str(config), "--port", str(port)]
-    with output.open("wb") as stderr:
-        process = subprocess.Popen(
-            [*command, "--data-dir", str(directory / "data"), "--workers", str(workers)], stderr=stderr
-        )
-    try:
-        yield Server(directory, port, process)
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(90)
 
 
 def _free_port() -> int:

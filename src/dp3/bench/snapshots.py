@@ -8,15 +8,13 @@ from typing import Any
 from urllib.parse import quote
 
 from dp3.bench.application import Application
-from dp3.bench.devices import Changed, Devices, Observed, Part, is_linked, parts
-from dp3.bench.load import send_parts
+from dp3.bench.devices import Changed, Observed, Part, is_linked
+from dp3.bench.filling import fill
 from dp3.bench.runs import RunFigures, expect, run_snapshots
 from dp3.bench.server import Server, running
 from dp3.bench.showing import Say
 from dp3.bench.sizes import snapshot_bytes
 from dp3.bench.workload import ETYPE
-
-CLIENTS = 2
 
 LONG = "30d"
 """Validity of observations where only what was touched may change."""
@@ -65,7 +63,7 @@ def linked(entities: int, say: Say) -> Figures:
     """A full run over devices of which three in eight get a value from the device that they link to."""
     with running(Application(modules=["peer_load"])) as server:
         devices = Observed(datetime.now(UTC))
-        points = _load(server, devices, entities, say)
+        points = fill(server, devices, entities, say)
         run = _full_run(server, entities, say)
         condition = quote(json.dumps({"last.risk": devices.newest("load", 0)}))
         found = server.get(f"/entity/{ETYPE}/count?generic_filter={condition}")["total_count"]
@@ -81,7 +79,7 @@ def changed(entities: int, say: Say) -> Figures:
     if entities > MOST_WITH_HISTORY:
         data = Observed(datetime.now(UTC), observations=1, attrs=("load", "os"))
     with running(Application(validity=LONG)) as server:
-        points = _load(server, data, entities, say)
+        points = fill(server, data, entities, say)
         first = _full_run(server, entities, say)
         touched = range(0, entities, CHANGED_OF)
         say(f"changing {len(touched):,} devices, second run")
@@ -106,7 +104,7 @@ def changed(entities: int, say: Say) -> Figures:
 def history(entities: int, runs: int, say: Say) -> Figures:
     """What many runs add to the state, against writing every snapshot in each of them."""
     with running(Application(validity=LONG)) as server:
-        _load(server, Observed(datetime.now(UTC)), entities, say)
+        fill(server, Observed(datetime.now(UTC)), entities, say)
         _full_run(server, entities, say)
         first = snapshot_bytes(server.data)
         say(f"{runs:,} more runs, one device in {CHANGED_OF} changes before each")
@@ -137,15 +135,6 @@ def _check_series(server: Server, runs: int) -> None:
     expected = [series[0]["load"], *(100 + number // CHANGED_OF * CHANGED_OF for number in range(runs))]
     expect("its values", [one["load"] for one in series], expected)
     expect("its different values", len({one["load"] for one in series}), len(changes) + 1)
-
-
-def _load(server: Server, devices: Devices, entities: int, say: Say) -> int:
-    """Send the data of all devices and wait until it is stored; returns the number of data-points."""
-    say(f"sending the data of {entities:,} devices")
-    load = send_parts(server.url, parts(devices, range(entities), CLIENTS))
-    server.wait_drained()
-    expect("devices", server.get("/entities")[ETYPE]["eid_estimate_count"], entities)
-    return load.accepted
 
 
 def _full_run(server: Server, entities: int, say: Say) -> RunFigures:

@@ -4,11 +4,11 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.synchronize import Event
 
 from dp3.bench.failure import BenchFailed
-from dp3.bench.load import Body, Results, client
+from dp3.bench.load import Body, Results, client, percentile_ms
 from dp3.bench.workload import Workload
 
 BATCH = 250
@@ -17,14 +17,19 @@ WITHOUT_END = 1 << 40
 
 @dataclass(slots=True)
 class Streamed:
-    """What was sent, known when the producer has ended."""
+    """What was sent, known when the producer has ended; `latencies` are the seconds that each request took,
+    ascending."""
 
     points: int = 0
     seconds: float = 0
+    latencies: list[float] = field(default_factory=list)
 
     @property
     def per_s(self) -> float:
         return self.points / self.seconds
+
+    def percentile_ms(self, share: float) -> float:
+        return percentile_ms(self.latencies, share)
 
 
 @contextmanager
@@ -43,7 +48,8 @@ def streaming(url: str, entities: int, rate: int) -> Iterator[Streamed]:
         yield streamed
     finally:
         stop.set()
-        streamed.points, _, failure = results.get()
+        streamed.points, latencies, failure = results.get()
+        streamed.latencies = sorted(latencies)
         streamed.seconds = time.perf_counter() - started
         process.join()
     if failure:

@@ -1,10 +1,12 @@
 """`dp3 bench`."""
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Annotated
 
 import typer
 
+from dp3.bench import lifecycle as lives
 from dp3.bench import query as queries
 from dp3.bench import snapshots as snapshot_runs
 from dp3.bench.command import Scenario
@@ -12,6 +14,8 @@ from dp3.bench.command import run as run_scenarios
 from dp3.bench.failure import BenchFailed
 from dp3.bench.showing import say, show
 from dp3.cli.common import fail
+
+ALL_PHASES = ",".join(lives.PHASES)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -22,6 +26,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("ingest")(ingest)
     group.command("snapshots")(snapshots)
     group.command("query")(query)
+    group.command("lifecycle")(lifecycle)
     group.callback()(_bench)
     app.add_typer(group, name="bench")
 
@@ -67,6 +72,34 @@ def query(
     """How long questions take while data-points come in."""
     entities = queries.LARGE if large else queries.ENTITIES
     _measure(lambda: show(queries.query(entities, requests, say), as_json))
+
+
+def _phases(names: str) -> str:
+    for name in names.split(","):
+        if name not in lives.PHASES:
+            near = get_close_matches(name, lives.PHASES, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise typer.BadParameter(f"there is no phase {name!r} of {ALL_PHASES}{hint}")
+    return names
+
+
+def lifecycle(
+    only: Annotated[
+        str, typer.Option(metavar="PHASES", callback=_phases, help="What to measure, divided by commas.")
+    ] = ALL_PHASES,
+    intervals: Annotated[
+        int, typer.Option(min=1_000, help="Intervals of observations to pack.")
+    ] = lives.INTERVALS,
+    entities: Annotated[int, typer.Option(min=1_000, help="Entities of all other phases.")] = lives.ENTITIES,
+    large: Annotated[bool, typer.Option("--large", help=f"{lives.LARGE:,} entities.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """How fast history is packed and cleaned, entities are collected and visited, and raw data is archived.
+
+    Each phase runs with a quarter of its size first, so that its need of memory can be compared.
+    """
+    sizes = lives.Sizes(intervals, lives.LARGE if large else entities)
+    _measure(lambda: show(lives.lifecycle(only.split(","), sizes, say), as_json))
 
 
 def _measure(measure: Callable[[], None]) -> None:

@@ -1,0 +1,91 @@
+"""The phases of `dp3 bench lifecycle` about entities whose life is over, or goes on."""
+
+from datetime import datetime
+from typing import Any
+
+from dp3.bench.application import EVERY_SECOND, Application
+from dp3.bench.filling import fill_with
+from dp3.bench.lives import ALONE_OF, KEPT_OF, SESSION, SITE, SITES, Sessions, Sites, one_of, session_of
+from dp3.bench.runs import expect
+from dp3.bench.server import Server, running
+from dp3.bench.showing import Say
+from dp3.bench.state import state_of
+from dp3.bench.watching import Watch
+from dp3.bench.workload import ETYPE
+
+COLLECTING = Application(settings={"garbage_collector": {"collection_rate": EVERY_SECOND}})
+
+Record = dict[str, Any]
+
+
+def collector(entities: int, say: Say) -> dict[str, Any]:
+    """Find and delete sessions that are over, from the begin of the collection until none is seen."""
+    kept = one_of(entities, KEPT_OF)
+    ended = entities - kept
+    with running() as server:
+        fill_with(server, [Sessions()], entities, say, SESSION)
+        server.restart(COLLECTING)
+        say(f"collecting {ended:,} sessions of {entities:,}")
+        with state_of(server.data) as state:
+            watch = Watch(server)
+            gone = watch.until("sessions are over", lambda: state.entities(SESSION) <= kept)
+            cleared = watch.until("their rows are removed", lambda: not state.has_garbage())
+        server.wait_drained()
+        records = _records(server)
+        begun = min(_time_s(record["begun"]) for record in records if record["expired"])
+        expect("sessions found to be over", sum(record["expired"] for record in records), ended)
+        expect("sessions removed", server.metric("dp3_removed_entities_total"), ended)
+        expect("sessions left", _count(server, SESSION), kept)
+        expect("a session that is over", server.get(f"/entity/{SESSION}/{session_of(1)}/master"), {})
+        expect("one that is not", bool(server.get(f"/entity/{SESSION}/{session_of(0)}/master")), True)
+        server.stop()
+    return {
+        "collector_per_s": round(ended / (gone - begun)),
+        "with_rows_per_s": round(ended / (cleared - begun)),
+        "entities": entities,
+        "ended": ended,
+        "deletion_s": round(gone - begun, 3),
+        "rss_mb": watch.rss_mb,
+    }
+
+
+def weak(entities: int, say: Say) -> dict[str, Any]:
+    """Pass over sites that devices name, in the first collection; those of no device go with a later one."""
+    alone, devices = one_of(entities, ALONE_OF), one_of(entities, SITES)
+    with running() as server:
+        fill_with(server, [Sites()], entities, say, SITE)
+        server.restart(COLLECTING)
+        say(f"passing over {entities:,} sites")
+        with state_of(server.data) as state:
+            watch = Watch(server)
+            watch.until("sites of no device are gone", lambda: state.entities(SITE) <= entities - alone)
+        first = min(_records(server), key=lambda record: _time_s(record["begun"]))
+        server.wait_drained()
+        time_s = _time_s(first["updated"]) - _time_s(first["begun"])
+        expect("entities passed over", first["looked_at"], entities + devices)
+        expect("sites removed", server.metric("dp3_removed_entities_total"), alone)
+        expect("sites left", _count(server, SITE), entities - alone)
+        expect("devices left", _count(server, ETYPE), devices)
+        server.stop()
+    return {
+        "weak_per_s": round(entities / time_s),
+        "entities": entities,
+        "devices": devices,
+        "alone": alone,
+        "collection_s": round(time_s, 3),
+        "rss_mb": watch.rss_mb,
+    }
+
+
+def _records(server: Server) -> list[Record]:
+    found: list[Record] = server.get("/telemetry/collections?limit=10000")
+    return found
+
+
+def _time_s(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _count(server: Server, etype: str) -> int:
+    count: int = server.get("/entities")[etype]["eid_estimate_count"]
+    return count

@@ -1,0 +1,64 @@
+"""Reads the state of a program that is running: asking it in its own way costs it next to nothing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import apsw
+
+from dp3.sqlite import connect, load_statements
+
+
+class HistorySize(NamedTuple):
+    """Data-points that history stands for, and the rows that hold them."""
+
+    points: int
+    rows: int
+
+
+class StateView:
+    """What benchmarks wait for and check. For one thread."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._sql = load_statements("dp3.bench", "state.sql")
+
+    def has_fresh(self) -> bool:
+        """Whether there is history that is not packed."""
+        return self._is("has_fresh")
+
+    def is_packing(self) -> bool:
+        """Whether packing has begun and is not done."""
+        return self._is("is_packing")
+
+    def has_garbage(self) -> bool:
+        """Whether rows of deleted entities are still to be removed."""
+        return self._is("has_garbage")
+
+    def entities(self, etype: str) -> int:
+        """How many entities of a type there are."""
+        count: int = self._connection.execute(self._sql["entities"], (etype,)).get
+        return count
+
+    def history(self) -> HistorySize:
+        """The size of all history."""
+        return HistorySize._make(self._connection.execute(self._sql["datapoints_of_history"]).get)
+
+    def _is(self, statement: str) -> bool:
+        return bool(self._connection.execute(self._sql[statement]).get)
+
+
+def state_file(data: Path) -> Path:
+    """Where the state lies in a data directory."""
+    return data / "state" / "state.db"
+
+
+@contextmanager
+def state_of(data: Path) -> Iterator[StateView]:
+    """The state in a data directory."""
+    connection = connect(state_file(data), synchronous="NORMAL", readonly=True)
+    try:
+        yield StateView(connection)
+    finally:
+        connection.close()

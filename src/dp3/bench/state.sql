@@ -1,0 +1,21 @@
+-- name: has_fresh
+-- Whether there is history that is not packed.
+SELECT EXISTS (SELECT 1 FROM fresh);
+
+-- name: is_packing
+-- Whether packing has begun and is not done.
+SELECT EXISTS (SELECT 1 FROM packed_until WHERE begun > key);
+
+-- name: datapoints_of_history
+-- Data-points that history stands for, and the rows that hold them.
+SELECT
+    (SELECT count(*) FROM fresh) + (SELECT coalesce(sum(points), 0) FROM packed),
+    (SELECT count(*) FROM fresh) + (SELECT count(*) FROM packed);
+
+-- name: entities
+-- How many entities of a type there are.
+SELECT entities FROM etype WHERE name = ?;
+
+-- name: has_garbage
+-- Whether rows of deleted entities are still to be removed.
+SELECT EXISTS (SELECT 1 FROM garbage);

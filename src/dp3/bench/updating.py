@@ -1,0 +1,46 @@
+"""The phase of `dp3 bench lifecycle` about periodic hooks."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from dp3.bench.application import EVERY_SECOND, Application
+from dp3.bench.filling import fill_with
+from dp3.bench.lives import rounds_of_loads
+from dp3.bench.runs import expect
+from dp3.bench.server import Server, running
+from dp3.bench.showing import Say
+from dp3.bench.watching import Watch
+
+# A cycle has one batch, and the next one is not due for an hour.
+UPDATING = Application(
+    modules=["visits"],
+    settings={"updater": {"update_batch_cron": EVERY_SECOND, "update_batch_period": "1h"}},
+)
+
+
+def updater(entities: int, say: Say) -> dict[str, Any]:
+    """Call a hook that does nothing for all devices once: one cycle of one batch."""
+    with running() as server:
+        fill_with(server, rounds_of_loads(datetime.now(UTC), 1), entities, say)
+        server.restart(UPDATING)
+        say(f"visiting {entities:,} devices")
+        watch = Watch(server)
+        watch.until("all devices are visited", lambda: _is_done(server, entities))
+        (cycle,) = server.get("/telemetry/updates")
+        expect("devices visited", cycle["visited"], entities)
+        expect("calls of the hook", server.metric("dp3_hook_executions_total"), entities)
+        server.stop()
+    seconds = (
+        datetime.fromisoformat(cycle["updated"]) - datetime.fromisoformat(cycle["begun"])
+    ).total_seconds()
+    return {
+        "updater_per_s": round(entities / seconds),
+        "entities": entities,
+        "cycle_s": round(seconds, 3),
+        "rss_mb": watch.rss_mb,
+    }
+
+
+def _is_done(server: Server, entities: int) -> bool:
+    cycles = server.get("/telemetry/updates")
+    return bool(cycles) and cycles[0]["finished"] and cycles[0]["visited"] >= entities
