@@ -76,13 +76,15 @@ class CollectionSlice:
 
 
 class Grave(NamedTuple):
-    """A tombstone, the name of its entity type, and up to where those who have links were told."""
+    """A tombstone, the name of its entity type, and up to where those who have links were told. `linked`: there
+    may be such."""
 
     id: int
     etype: str
     tombstone: Tombstone
     attr: int
     source: int
+    linked: int
 
 
 PackedPlace = tuple[int, int]

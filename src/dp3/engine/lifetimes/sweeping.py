@@ -47,7 +47,7 @@ class Sweeper:
 
     def _sweep(self, grave: Grave, slice_: SweepSlice, tasks: list[WireTask]) -> None:
         stone, room = grave.tombstone, TASKS - len(tasks)
-        found = self._state.referrers(grave, room)
+        found = self._state.referrers(grave, room) if grave.linked else []
         for who in found:
             chore = Unlink(who.attr_name, grave.etype, stone.eid, stone.at, stone.main, stone.derived)
             tasks.append(WireTask(who.etype, who.eid, [], chore=chore))

@@ -95,8 +95,10 @@ WHERE entity = ? AND attr = ? AND (tag, part) > (?, ?) ORDER BY tag, part LIMIT 
 SELECT min(main), min(derived) FROM tombstone;
 
 -- name: graves
--- Tombstones of a worker's partitions that are to be swept.
-SELECT tombstone.id, etype.name, etype, eid, partition, at, main, derived, attr, source
+-- Tombstones of a worker's partitions that are to be swept, and whether anybody ever had links to them.
+SELECT tombstone.id, etype.name, etype, eid, partition, at, main, derived, attr, source, EXISTS (
+    SELECT 1 FROM node CROSS JOIN link INDEXED BY link_by_target ON link.target = node.id
+    WHERE node.etype = tombstone.etype AND node.eid = tombstone.eid)
 FROM tombstone INDEXED BY tombstone_by_phase CROSS JOIN etype ON etype.id = tombstone.etype
 WHERE phase = 0 AND partition % :worker_processes = :worker ORDER BY tombstone.id LIMIT :limit;
 
