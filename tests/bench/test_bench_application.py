@@ -1,8 +1,11 @@
 """The application that benchmarks run."""
 
-import pytest
+from datetime import UTC, datetime, timedelta
 
-from dp3.bench.application import EVERY_SECOND, Application
+import pytest
+from apscheduler.triggers.cron import CronTrigger
+
+from dp3.bench.application import AGAIN_S, EVERY_SECOND, SOON_S, Application, soon
 from dp3.config.loading import load
 
 
@@ -51,6 +54,17 @@ def test_settings_take_the_place_of_those_of_their_file(installed):
     assert configuration.api.max_body == 7
     assert configuration.history_manager.aggregation_schedule.fields() == {"year": 9999}
     assert installed(Application()).garbage_collector.collection_rate.fields() == {"year": 9999}
+
+
+@pytest.mark.parametrize("second", [0, 9, 10, 31, 48, 49, 59])
+def test_soon_leaves_time_to_begin_watching(second):
+    now = datetime(2026, 1, 1, 12, 0, second, 999_999, tzinfo=UTC)
+    trigger = CronTrigger(**soon(now), timezone="UTC")
+
+    first = trigger.get_next_fire_time(None, now)
+    following = trigger.get_next_fire_time(first, first + timedelta(seconds=1))
+    assert SOON_S <= (first - now).total_seconds() <= SOON_S + 1
+    assert (following - first).total_seconds() == AGAIN_S
 
 
 def test_enabled_modules_are_found(installed):

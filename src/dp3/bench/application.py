@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,15 @@ Settings = Mapping[str, Any]
 
 EVERY_SECOND = {"second": "*"}
 """A schedule."""
+
+SOON_S, AGAIN_S = 10, 20
+"""A program is ready and watched `SOON_S` after its start is asked for."""
+
+
+def soon(now: datetime) -> Settings:
+    """A schedule with a moment `SOON_S` from now, the first one, and then every `AGAIN_S`."""
+    first = (now.second + SOON_S + 1) % AGAIN_S
+    return {"second": ",".join(str(first + more) for more in range(0, 60, AGAIN_S))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """The phases of `dp3 bench lifecycle` about entities whose life is over, or goes on."""
 
-from datetime import datetime
 from typing import Any
 
 from dp3.bench.application import EVERY_SECOND, Application
 from dp3.bench.filling import fill_with
 from dp3.bench.lives import ALONE_OF, KEPT_OF, SESSION, SITE, SITES, Sessions, Sites, one_of, session_of
+from dp3.bench.records import Record, begun_s, first_of, took_s
 from dp3.bench.runs import expect
 from dp3.bench.server import Server, running
 from dp3.bench.showing import Say
@@ -14,8 +14,6 @@ from dp3.bench.watching import Watch
 from dp3.bench.workload import ETYPE
 
 COLLECTING = Application(settings={"garbage_collector": {"collection_rate": EVERY_SECOND}})
-
-Record = dict[str, Any]
 
 
 def collector(entities: int, say: Say) -> dict[str, Any]:
@@ -32,7 +30,7 @@ def collector(entities: int, say: Say) -> dict[str, Any]:
             cleared = watch.until("their rows are removed", lambda: not state.has_garbage())
         server.wait_drained()
         records = _records(server)
-        begun = min(_time_s(record["begun"]) for record in records if record["expired"])
+        begun = begun_s(first_of([record for record in records if record["expired"]]))
         expect("sessions found to be over", sum(record["expired"] for record in records), ended)
         expect("sessions removed", server.metric("dp3_removed_entities_total"), ended)
         expect("sessions left", _count(server, SESSION), kept)
@@ -59,20 +57,19 @@ def weak(entities: int, say: Say) -> dict[str, Any]:
         with state_of(server.data) as state:
             watch = Watch(server)
             watch.until("sites of no device are gone", lambda: state.entities(SITE) <= entities - alone)
-        first = min(_records(server), key=lambda record: _time_s(record["begun"]))
+        first = first_of(_records(server))
         server.wait_drained()
-        time_s = _time_s(first["updated"]) - _time_s(first["begun"])
         expect("entities passed over", first["looked_at"], entities + devices)
         expect("sites removed", server.metric("dp3_removed_entities_total"), alone)
         expect("sites left", _count(server, SITE), entities - alone)
         expect("devices left", _count(server, ETYPE), devices)
         server.stop()
     return {
-        "weak_per_s": round(entities / time_s),
+        "weak_per_s": round(entities / took_s(first)),
         "entities": entities,
         "devices": devices,
         "alone": alone,
-        "collection_s": round(time_s, 3),
+        "collection_s": round(took_s(first), 3),
         "rss_mb": watch.rss_mb,
     }
 
@@ -80,10 +77,6 @@ def weak(entities: int, say: Say) -> dict[str, Any]:
 def _records(server: Server) -> list[Record]:
     found: list[Record] = server.get("/telemetry/collections?limit=10000")
     return found
-
-
-def _time_s(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
 
 
 def _count(server: Server, etype: str) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from dp3.bench.archive import archive
 from dp3.bench.collecting import collector, weak
 from dp3.bench.packing import compaction
+from dp3.bench.retention import retention
 from dp3.bench.showing import Say
 from dp3.bench.updating import updater
 
@@ -48,6 +49,7 @@ PHASES = {
     "compaction": Phase(
         compaction, lambda sizes: sizes.intervals, ("compaction_per_s", "second_pass_rows_read")
     ),
+    "retention": Phase(retention, _entities, ("retention_ratio",)),
     "collector": Phase(collector, _entities, ("collector_per_s",)),
     "weak": Phase(weak, _entities, ("weak_per_s",)),
     "updater": Phase(updater, _entities, ("updater_per_s",)),

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dp3.bench import packing_floor
-from dp3.bench.application import EVERY_SECOND, Application
+from dp3.bench.application import EVERY_SECOND, Application, Settings, soon
 from dp3.bench.devices import eid_of
 from dp3.bench.filling import fill_with
 from dp3.bench.lives import rounds_of_loads
@@ -23,12 +23,10 @@ SAMPLE = 20
 LONG = "30d"
 """Validity of observations: what is seen must not change by itself."""
 
-PACKING = {"history_manager": {"aggregation_schedule": EVERY_SECOND}}
-
 PASSES, READ, SECONDS = (
     "dp3_packing_passes_total",
     "dp3_packing_read_rows_total",
-    "dp3_packing_seconds_total",
+    "dp3_packing_slice_seconds_sum",
 )
 
 
@@ -42,11 +40,11 @@ def compaction(intervals: int, say: Say) -> dict[str, Any]:
         server.stop()
         before = packing_floor.keep_state(server.data)
         say(f"packing {sent:,} intervals")
-        server.start(Application(validity=LONG, settings=PACKING))
+        server.start(Application(validity=LONG, settings=_packing(soon(datetime.now(UTC)))))
         with state_of(server.data) as state:
-            expect("intervals before packing", state.history().points, sent)
             watch = Watch(server)
-            begun = watch.until("packing has begun", lambda: state.is_packing() or not state.has_fresh())
+            expect("fresh intervals when watching begins", state.fresh(), sent)
+            begun = watch.until("packing has begun", state.has_packing_begun)
             done = watch.until("all is packed", lambda: not state.has_fresh())
             size = state.history()
         expect("intervals after packing", size.points, sent)
@@ -69,8 +67,21 @@ def compaction(intervals: int, say: Say) -> dict[str, Any]:
     }
 
 
+def pack_all(server: Server, intervals: int) -> int:
+    """Have all intervals of a program packed, which are so many; returns the number of rows."""
+    server.restart(Application(settings=_packing(EVERY_SECOND)))
+    with state_of(server.data) as state:
+        Watch(server).until("all is packed", lambda: not state.has_fresh())
+        expect("packed intervals", state.history().points, intervals)
+        return state.history().rows
+
+
+def _packing(schedule: Settings) -> dict[str, Settings]:
+    return {"history_manager": {"aggregation_schedule": schedule}}
+
+
 def _later_passes(server: Server, watch: Watch, packed: int) -> dict[str, Any]:
-    """What passes after the first one read, and how long one took. Passes are made every second."""
+    """What passes after the first one read, and how long one took. There is one every few seconds."""
     watch.until("the first pass is told of", lambda: server.metric(PASSES) >= 1)
     passes, read, seconds = map(server.metric, (PASSES, READ, SECONDS))
     expect("fresh rows read until all was packed", read, packed)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import apsw
 
 from dp3.sqlite import connect, load_statements
+from dp3.store.stretches import decode_stretches
 
 
 class HistorySize(NamedTuple):
@@ -28,9 +29,14 @@ class StateView:
         """Whether there is history that is not packed."""
         return self._is("has_fresh")
 
-    def is_packing(self) -> bool:
-        """Whether packing has begun and is not done."""
-        return self._is("is_packing")
+    def fresh(self) -> int:
+        """Data-points that are not packed."""
+        count: int = self._connection.execute(self._sql["fresh"]).get
+        return count
+
+    def has_packing_begun(self) -> bool:
+        """Whether packing has ever begun."""
+        return self._is("has_packing_begun")
 
     def has_garbage(self) -> bool:
         """Whether rows of deleted entities are still to be removed."""
@@ -44,6 +50,11 @@ class StateView:
     def history(self) -> HistorySize:
         """The size of all history."""
         return HistorySize._make(self._connection.execute(self._sql["datapoints_of_history"]).get)
+
+    def stretches(self) -> int:
+        """Read and decode all packed history, as whoever looks at it must; the number of its stretches."""
+        rows = self._connection.execute(self._sql["stretches"])
+        return sum(sum(1 for _ in decode_stretches(segments)) for _, _, _, segments in rows)
 
     def _is(self, statement: str) -> bool:
         return bool(self._connection.execute(self._sql[statement]).get)

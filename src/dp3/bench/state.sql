@@ -2,9 +2,13 @@
 -- Whether there is history that is not packed.
 SELECT EXISTS (SELECT 1 FROM fresh);
 
--- name: is_packing
--- Whether packing has begun and is not done.
-SELECT EXISTS (SELECT 1 FROM packed_until WHERE begun > key);
+-- name: fresh
+-- Data-points that are not packed.
+SELECT count(*) FROM fresh;
+
+-- name: has_packing_begun
+-- Whether packing has ever begun.
+SELECT EXISTS (SELECT 1 FROM packed_until);
 
 -- name: datapoints_of_history
 -- Data-points that history stands for, and the rows that hold them.
@@ -19,3 +23,7 @@ SELECT entities FROM etype WHERE name = ?;
 -- name: has_garbage
 -- Whether rows of deleted entities are still to be removed.
 SELECT EXISTS (SELECT 1 FROM garbage);
+
+-- name: stretches
+-- All packed history, in its order.
+SELECT entity, attr, v, segments FROM packed;

@@ -6,6 +6,7 @@ from typing import Any
 from dp3.bench.application import EVERY_SECOND, Application
 from dp3.bench.filling import fill_with
 from dp3.bench.lives import rounds_of_loads
+from dp3.bench.records import took_s
 from dp3.bench.runs import expect
 from dp3.bench.server import Server, running
 from dp3.bench.showing import Say
@@ -30,13 +31,10 @@ def updater(entities: int, say: Say) -> dict[str, Any]:
         expect("devices visited", cycle["visited"], entities)
         expect("calls of the hook", server.metric("dp3_hook_executions_total"), entities)
         server.stop()
-    seconds = (
-        datetime.fromisoformat(cycle["updated"]) - datetime.fromisoformat(cycle["begun"])
-    ).total_seconds()
     return {
-        "updater_per_s": round(entities / seconds),
+        "updater_per_s": round(entities / took_s(cycle)),
         "entities": entities,
-        "cycle_s": round(seconds, 3),
+        "cycle_s": round(took_s(cycle), 3),
         "rss_mb": watch.rss_mb,
     }
 

@@ -1,0 +1,85 @@
+"""The phase of `dp3 bench lifecycle` about history beyond its `max_age`."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dp3.bench.application import EVERY_SECOND, Application
+from dp3.bench.devices import Devices, eid_of
+from dp3.bench.filling import fill_with
+from dp3.bench.lives import Aged, one_of, rounds_of_loads
+from dp3.bench.packing import pack_all
+from dp3.bench.records import Record, first_of, took_s
+from dp3.bench.runs import expect
+from dp3.bench.server import Server, running
+from dp3.bench.showing import Say
+from dp3.bench.state import state_of
+from dp3.bench.watching import Watch
+from dp3.bench.workload import ETYPE
+
+INTERVALS = 10
+"""Of each device."""
+
+OLD_INTERVALS = 5
+OLD_OF = 50
+"""One device of so many has so many old intervals: one interval in a hundred is old."""
+
+OLD = timedelta(days=8)
+"""The model keeps seven days."""
+
+CLEANING = {"history_manager": {"datapoint_cleaning_schedule": EVERY_SECOND}}
+
+
+def retention(entities: int, say: Say) -> dict[str, Any]:
+    """Remove the one interval in a hundred that is old from packed history, against reading all of it."""
+    old = one_of(entities, OLD_OF) * OLD_INTERVALS
+    with running() as server:
+        sent = fill_with(server, _rounds(datetime.now(UTC)), entities, say)
+        say(f"packing {sent:,} intervals")
+        rows = pack_all(server, sent)
+        scan_s = _scan_s(server)
+        say(f"removing {old:,} old intervals of {sent:,}")
+        server.restart(Application(settings=CLEANING))
+        watch = Watch(server)
+        watch.until("a pass is over", lambda: bool(_done(server)))
+        first = first_of(_done(server))
+        expect("intervals removed", first["datapoints_removed"], old)
+        with state_of(server.data) as state:
+            expect("intervals left", state.history().points, sent - old)
+        expect("loads of a device with old ones", _loads(server, 0), [2, 3, 4])
+        expect("loads of one without", _loads(server, 1), [0, 1, 2, 3, 4])
+        server.stop()
+    return {
+        "retention_ratio": round(took_s(first) / scan_s, 3),
+        "pass_s": round(took_s(first), 3),
+        "full_scan_s": round(scan_s, 3),
+        "intervals": sent,
+        "entities": entities,
+        "packed_rows": rows,
+        "rows_looked_at": first["rows_looked_at"],
+        "removed": old,
+        "rss_mb": watch.rss_mb,
+    }
+
+
+def _rounds(now: datetime) -> list[Devices]:
+    new, old = rounds_of_loads(now, INTERVALS), rounds_of_loads(now - OLD, INTERVALS)
+    aged: list[Devices] = [Aged(new[k], old[k], OLD_OF) for k in range(OLD_INTERVALS)]
+    return aged + new[OLD_INTERVALS:]
+
+
+def _scan_s(server: Server) -> float:
+    """What reading and decoding all history takes, in one process and without any change."""
+    with state_of(server.data) as state:
+        started = time.perf_counter()
+        state.stretches()
+        return time.perf_counter() - started
+
+
+def _done(server: Server) -> list[Record]:
+    return [record for record in server.get("/telemetry/retention") if record["done"]]
+
+
+def _loads(server: Server, i: int) -> list[int]:
+    found = server.get(f"/entity/{ETYPE}/{eid_of(i)}/get/load")
+    return [one["v"] for one in found["history"]]
