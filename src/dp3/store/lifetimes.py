@@ -76,8 +76,8 @@ class CollectionSlice:
 
 
 class Grave(NamedTuple):
-    """A tombstone, the name of its entity type, and up to where those who have links were told. `linked`: there
-    may be such."""
+    """A tombstone, the name of its entity type, and up to where those who have links were told. `linked`:
+    there may be such."""
 
     id: int
     etype: str

@@ -1,75 +1,105 @@
--- name: next_entity
--- A deleted entity of a worker's partitions that may have rows left.
-SELECT garbage.entity, garbage.etype, garbage.eid
-FROM position CROSS JOIN garbage
-    ON garbage.entity BETWEEN position.partition << 40 AND ((position.partition + 1) << 40) - 1
-WHERE position.lane = 0 AND position.partition % :worker_processes = :worker
-LIMIT 1;
+-- name: next_entities
+-- Some deleted entities of a worker's partitions that may have rows left, as one text (key, type, eid of each).
+SELECT json_group_array(json_array(entity, etype, eid))
+FROM (
+    SELECT garbage.entity, garbage.etype, garbage.eid
+    FROM position CROSS JOIN garbage
+        ON garbage.entity BETWEEN position.partition << 40 AND ((position.partition + 1) << 40) - 1
+    WHERE position.lane = 0 AND position.partition % :worker_processes = :worker
+    LIMIT :limit);
 
 -- name: remove_incoming
--- Some of what the history of an entity says.
-DELETE FROM incoming WHERE key IN (SELECT key FROM fresh WHERE entity = :entity LIMIT :limit);
+-- Some of what the history of entities says.
+DELETE FROM incoming
+WHERE key IN (
+    SELECT fresh.key FROM json_each(:entities) AS gone CROSS JOIN fresh ON fresh.entity = gone.value ->> 0
+    LIMIT :limit);
 
 -- name: remove_history
--- Some history rows of an entity.
+-- Some history rows of entities. They are found in the same order, so what they say has been removed.
 DELETE FROM fresh
-WHERE entity = :entity AND (attr, key) IN (SELECT attr, key FROM fresh WHERE entity = :entity LIMIT :limit);
+WHERE (entity, attr, key) IN (
+    SELECT fresh.entity, fresh.attr, fresh.key
+    FROM json_each(:entities) AS gone CROSS JOIN fresh ON fresh.entity = gone.value ->> 0
+    LIMIT :limit);
 
 -- name: remove_packed
--- Some packed history of an entity.
+-- Some packed history of entities.
 DELETE FROM packed
-WHERE entity = :entity AND (attr, tag, part) IN (
-    SELECT attr, tag, part FROM packed WHERE entity = :entity LIMIT :limit);
+WHERE (entity, attr, tag, part) IN (
+    SELECT entity, attr, tag, part FROM json_each(:entities) AS gone
+    CROSS JOIN packed ON entity = gone.value ->> 0
+    LIMIT :limit);
 
 -- name: remove_plain
--- Some plain values of an entity.
+-- Some plain values of entities.
 DELETE FROM plain
-WHERE entity = :entity AND attr IN (SELECT attr FROM plain WHERE entity = :entity LIMIT :limit);
+WHERE (entity, attr) IN (
+    SELECT entity, attr FROM json_each(:entities) AS gone CROSS JOIN plain ON entity = gone.value ->> 0
+    LIMIT :limit);
 
 -- name: remove_ttl
--- Some lifetimes of an entity.
+-- Some lifetimes of entities.
 DELETE FROM ttl
-WHERE entity = :entity AND name IN (SELECT name FROM ttl WHERE entity = :entity LIMIT :limit);
+WHERE (entity, name) IN (
+    SELECT entity, name FROM json_each(:entities) AS gone CROSS JOIN ttl ON entity = gone.value ->> 0
+    LIMIT :limit);
 
 -- name: remove_snapshots
--- Some snapshots of an entity.
+-- Some snapshots of entities.
 DELETE FROM snapshot
-WHERE entity = :entity AND run IN (SELECT run FROM snapshot WHERE entity = :entity LIMIT :limit);
+WHERE (entity, run) IN (
+    SELECT entity, run FROM json_each(:entities) AS gone CROSS JOIN snapshot ON entity = gone.value ->> 0
+    LIMIT :limit);
 
 -- name: remove_missing
--- Some marks of runs without a snapshot of an entity.
+-- Some marks of runs without a snapshot of entities.
 DELETE FROM missing
-WHERE entity = :entity AND run IN (SELECT run FROM missing WHERE entity = :entity LIMIT :limit);
+WHERE (entity, run) IN (
+    SELECT entity, run FROM json_each(:entities) AS gone CROSS JOIN missing ON entity = gone.value ->> 0
+    LIMIT :limit);
 
 -- name: remove_last_seen
--- When an entity was seen last.
-DELETE FROM last_seen WHERE entity = :entity AND :limit > 0;
+-- When entities were seen last.
+DELETE FROM last_seen
+WHERE entity IN (
+    SELECT entity FROM json_each(:entities) AS gone CROSS JOIN last_seen ON entity = gone.value ->> 0
+    LIMIT :limit);
 
 -- name: remove_latest
--- Which snapshot of an entity was the newest.
-DELETE FROM latest WHERE entity = :entity AND :limit > 0;
+-- Which snapshots of entities were the newest.
+DELETE FROM latest
+WHERE entity IN (
+    SELECT entity FROM json_each(:entities) AS gone CROSS JOIN latest ON entity = gone.value ->> 0
+    LIMIT :limit);
 
 -- name: remove_keys
--- Some keys of an entity in the index, the eid excepted: a path that has as many entities as that of the
+-- Some keys of entities in the index, the eid excepted: a path that has as many entities as that of the
 -- eids is on all of them, as questions take for granted.
 DELETE FROM current
-WHERE entity = :entity AND (path, key) IN (
-    SELECT path, key FROM current
-    WHERE entity = :entity AND path IS NOT (SELECT id FROM attr WHERE etype = :etype AND name = 'eid')
+WHERE (path, key, entity) IN (
+    SELECT current.path, current.key, entity FROM json_each(:entities) AS gone
+    CROSS JOIN current INDEXED BY current_of_entity ON entity = gone.value ->> 0
+    WHERE current.path IS NOT (SELECT id FROM attr WHERE etype = gone.value ->> 1 AND name = 'eid')
     LIMIT :limit);
 
 -- name: remove_eid_key
--- The last key of an entity.
-DELETE FROM current WHERE entity = :entity AND :limit > 0;
+-- The last keys of entities.
+DELETE FROM current
+WHERE (path, key, entity) IN (
+    SELECT current.path, current.key, entity FROM json_each(:entities) AS gone
+    CROSS JOIN current INDEXED BY current_of_entity ON entity = gone.value ->> 0
+    LIMIT :limit);
 
 -- name: remove_links
--- Some links of an entity, but not those of a later one with the same eid.
+-- Some links of entities, but not those of later ones with the same eids.
 DELETE FROM link
-WHERE source = (SELECT id FROM node WHERE etype = :etype AND eid = :eid) AND (attr, source, target) IN (
-    SELECT link.attr, link.source, link.target
-    FROM node CROSS JOIN attr ON attr.etype = node.etype
+WHERE (attr, source, target) IN (
+    SELECT link.attr, link.source, link.target FROM json_each(:entities) AS gone
+    CROSS JOIN node ON node.etype = gone.value ->> 1 AND node.eid = gone.value ->> 2
+    CROSS JOIN attr ON attr.etype = node.etype
     CROSS JOIN link ON link.attr = attr.id AND link.source = node.id
-    WHERE node.etype = :etype AND node.eid = :eid AND link.entity = :entity
+    WHERE link.entity = gone.value ->> 0
     LIMIT :limit);
 
 -- name: links_seen
@@ -93,5 +123,5 @@ WHERE (attr, source, target) IN (
     WHERE until < :seen AND until < 4611686018427387904 AND target <> 0 LIMIT :limit);
 
 -- name: forget
--- Nothing is left of the entity.
-DELETE FROM garbage WHERE entity = ?;
+-- Nothing is left of some entities.
+DELETE FROM garbage WHERE entity IN (SELECT value ->> 0 FROM json_each(:entities) LIMIT :limit);
