@@ -27,6 +27,7 @@ def collector(entities: int, say: Say) -> dict[str, Any]:
         with state_of(server.data) as state:
             watch = Watch(server)
             gone = watch.until("sessions are over", lambda: state.entities(SESSION) <= kept)
+            cpu_s = watch.cpu_s()
             cleared = watch.until("their rows are removed", lambda: not state.has_garbage())
         server.wait_drained()
         records = _records(server)
@@ -43,6 +44,7 @@ def collector(entities: int, say: Say) -> dict[str, Any]:
         "entities": entities,
         "ended": ended,
         "deletion_s": round(gone - begun, 3),
+        "worker_cpu_s": cpu_s,
         "rss_mb": watch.rss_mb,
     }
 

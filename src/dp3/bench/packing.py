@@ -46,6 +46,7 @@ def compaction(intervals: int, say: Say) -> dict[str, Any]:
             expect("fresh intervals when watching begins", state.fresh(), sent)
             begun = watch.until("packing has begun", state.has_packing_begun)
             done = watch.until("all is packed", lambda: not state.has_fresh())
+            cpu_s = watch.cpu_s()
             size = state.history()
         expect("intervals after packing", size.points, sent)
         expect("what readers see after packing", _seen(server, entities), seen)
@@ -61,6 +62,7 @@ def compaction(intervals: int, say: Say) -> dict[str, Any]:
         "intervals": sent,
         "entities": entities,
         "packing_s": round(done - begun, 3),
+        "worker_cpu_s": cpu_s,
         "packed_rows": size.rows,
         **passes,
         "rss_mb": watch.rss_mb,

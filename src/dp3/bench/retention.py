@@ -42,6 +42,7 @@ def retention(entities: int, say: Say) -> dict[str, Any]:
         server.restart(Application(settings=CLEANING))
         watch = Watch(server)
         watch.until("a pass is over", lambda: bool(_done(server)))
+        cpu_s = watch.cpu_s()
         first = first_of(_done(server))
         expect("intervals removed", first["datapoints_removed"], old)
         with state_of(server.data) as state:
@@ -52,6 +53,7 @@ def retention(entities: int, say: Say) -> dict[str, Any]:
     return {
         "retention_ratio": round(took_s(first) / scan_s, 3),
         "pass_s": round(took_s(first), 3),
+        "worker_cpu_s": cpu_s,
         "full_scan_s": round(scan_s, 3),
         "intervals": sent,
         "entities": entities,

@@ -27,6 +27,7 @@ def updater(entities: int, say: Say) -> dict[str, Any]:
         say(f"visiting {entities:,} devices")
         watch = Watch(server)
         watch.until("all devices are visited", lambda: _is_done(server, entities))
+        cpu_s = watch.cpu_s()
         (cycle,) = server.get("/telemetry/updates")
         expect("devices visited", cycle["visited"], entities)
         expect("calls of the hook", server.metric("dp3_hook_executions_total"), entities)
@@ -35,6 +36,7 @@ def updater(entities: int, say: Say) -> dict[str, Any]:
         "updater_per_s": round(entities / took_s(cycle)),
         "entities": entities,
         "cycle_s": round(took_s(cycle), 3),
+        "worker_cpu_s": cpu_s,
         "rss_mb": watch.rss_mb,
     }
 

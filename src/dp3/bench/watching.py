@@ -16,6 +16,7 @@ class Watch:
     def __init__(self, server: Server) -> None:
         self._worker = server.processes()["worker 0"]
         self.rss_mb = 0.0
+        self._computed_before = self._computed_s()
         self._look()
 
     def until(self, what: str, is_so: Callable[[], bool], limit_s: float = LONGEST_S) -> float:
@@ -29,6 +30,14 @@ class Watch:
         now = time.time()
         self._look()
         return now
+
+    def cpu_s(self) -> float:
+        """Seconds that the worker has computed since it is watched; others change them little."""
+        return round(self._computed_s() - self._computed_before, 2)
+
+    def _computed_s(self) -> float:
+        times = self._worker.cpu_times()
+        return float(times.user + times.system)
 
     def _look(self) -> None:
         self.rss_mb = max(self.rss_mb, round(self._worker.memory_info().rss / 2**20, 1))
