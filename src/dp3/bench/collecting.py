@@ -1,8 +1,9 @@
 """The phases of `dp3 bench lifecycle` about entities whose life is over, or goes on."""
 
+from datetime import UTC, datetime
 from typing import Any
 
-from dp3.bench.application import EVERY_SECOND, Application
+from dp3.bench.application import Application, soon
 from dp3.bench.filling import fill_with
 from dp3.bench.lives import ALONE_OF, KEPT_OF, SESSION, SITE, SITES, Sessions, Sites, one_of, session_of
 from dp3.bench.records import Record, begun_s, first_of, took_s
@@ -13,8 +14,6 @@ from dp3.bench.state import state_of
 from dp3.bench.watching import Watch
 from dp3.bench.workload import ETYPE
 
-COLLECTING = Application(settings={"garbage_collector": {"collection_rate": EVERY_SECOND}})
-
 
 def collector(entities: int, say: Say) -> dict[str, Any]:
     """Find and delete sessions that are over, from the begin of the collection until none is seen."""
@@ -22,7 +21,7 @@ def collector(entities: int, say: Say) -> dict[str, Any]:
     ended = entities - kept
     with running() as server:
         fill_with(server, [Sessions()], entities, say, SESSION)
-        server.restart(COLLECTING)
+        server.restart(_collecting())
         say(f"collecting {ended:,} sessions of {entities:,}")
         with state_of(server.data) as state:
             watch = Watch(server)
@@ -54,7 +53,7 @@ def weak(entities: int, say: Say) -> dict[str, Any]:
     alone, devices = one_of(entities, ALONE_OF), one_of(entities, SITES)
     with running() as server:
         fill_with(server, [Sites()], entities, say, SITE)
-        server.restart(COLLECTING)
+        server.restart(_collecting())
         say(f"passing over {entities:,} sites")
         with state_of(server.data) as state:
             watch = Watch(server)
@@ -74,6 +73,10 @@ def weak(entities: int, say: Say) -> dict[str, Any]:
         "collection_s": round(took_s(first), 3),
         "rss_mb": watch.rss_mb,
     }
+
+
+def _collecting() -> Application:
+    return Application(settings={"garbage_collector": {"collection_rate": soon(datetime.now(UTC))}})
 
 
 def _records(server: Server) -> list[Record]:

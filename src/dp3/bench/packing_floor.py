@@ -40,15 +40,18 @@ def measure(before: Path, data: Path) -> float:
     connection = connect(before, synchronous="NORMAL", cache_mib=CACHE_MIB)
     try:
         started = time.perf_counter()
-        keys = [(row[0],) for row in connection.execute(sql["fresh"])]
-        share = max(len(packed) * ROWS // len(keys), 1)
+        fresh = [row[:3] for row in connection.execute(sql["fresh"])]
+        share = max(len(packed) * ROWS // len(fresh), 1)
         for rows in batched(packed, share):
             with transaction(connection):
                 connection.executemany(sql["put"], rows)
-        for some in batched(keys, ROWS):
+        for some in batched(fresh, ROWS):
             with transaction(connection):
                 connection.executemany(sql["remove"], some)
-        return len(keys) / (time.perf_counter() - started)
+        for keys in batched(sorted((key,) for _, _, key in fresh), ROWS):
+            with transaction(connection):
+                connection.executemany(sql["remove_incoming"], keys)
+        return len(fresh) / (time.perf_counter() - started)
     finally:
         connection.close()
         before.unlink()

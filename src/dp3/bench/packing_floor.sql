@@ -1,6 +1,6 @@
 -- name: fresh
--- All that is to be packed, in the order of the log.
-SELECT key, entity, attr, t1, t2, c, v FROM fresh ORDER BY key;
+-- All that is to be packed, in the order of entities.
+SELECT entity, attr, key, t1, t2, c, v FROM fresh CROSS JOIN incoming USING (key) ORDER BY entity, attr, key;
 
 -- name: packed
 -- What packing made of it, in its order.
@@ -12,4 +12,8 @@ INSERT INTO packed VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: remove
 -- A fresh row.
-DELETE FROM fresh WHERE key = ?;
+DELETE FROM fresh WHERE entity = ? AND attr = ? AND key = ?;
+
+-- name: remove_incoming
+-- What it says.
+DELETE FROM incoming WHERE key = ?;

@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dp3.bench.application import EVERY_SECOND, Application
+from dp3.bench.application import Application, soon
 from dp3.bench.devices import Devices, eid_of
 from dp3.bench.filling import fill_with
 from dp3.bench.lives import Aged, one_of, rounds_of_loads
@@ -27,8 +27,6 @@ OLD_OF = 50
 OLD = timedelta(days=8)
 """The model keeps seven days."""
 
-CLEANING = {"history_manager": {"datapoint_cleaning_schedule": EVERY_SECOND}}
-
 
 def retention(entities: int, say: Say) -> dict[str, Any]:
     """Remove the one interval in a hundred that is old from packed history, against reading all of it."""
@@ -39,7 +37,8 @@ def retention(entities: int, say: Say) -> dict[str, Any]:
         rows = pack_all(server, sent)
         scan_s = _scan_s(server)
         say(f"removing {old:,} old intervals of {sent:,}")
-        server.restart(Application(settings=CLEANING))
+        cleaning = {"datapoint_cleaning_schedule": soon(datetime.now(UTC))}
+        server.restart(Application(settings={"history_manager": cleaning}))
         watch = Watch(server)
         watch.until("a pass is over", lambda: bool(_done(server)))
         cpu_s = watch.cpu_s()

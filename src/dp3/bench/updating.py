@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from dp3.bench.application import EVERY_SECOND, Application
+from dp3.bench.application import Application, soon
 from dp3.bench.filling import fill_with
 from dp3.bench.lives import rounds_of_loads
 from dp3.bench.records import took_s
@@ -12,18 +12,14 @@ from dp3.bench.server import Server, running
 from dp3.bench.showing import Say
 from dp3.bench.watching import Watch
 
-# A cycle has one batch, and the next one is not due for an hour.
-UPDATING = Application(
-    modules=["visits"],
-    settings={"updater": {"update_batch_cron": EVERY_SECOND, "update_batch_period": "1h"}},
-)
-
 
 def updater(entities: int, say: Say) -> dict[str, Any]:
     """Call a hook that does nothing for all devices once: one cycle of one batch."""
     with running() as server:
         fill_with(server, rounds_of_loads(datetime.now(UTC), 1), entities, say)
-        server.restart(UPDATING)
+        # A cycle has one batch, and the next one is not due for an hour.
+        once = {"update_batch_cron": soon(datetime.now(UTC)), "update_batch_period": "1h"}
+        server.restart(Application(modules=["visits"], settings={"updater": once}))
         say(f"visiting {entities:,} devices")
         watch = Watch(server)
         watch.until("all devices are visited", lambda: _is_done(server, entities))
