@@ -1,4 +1,5 @@
-"""What is kept of a history, told by data-points only and without any thought of how long that takes."""
+"""What is kept of a history, told by data-points (or stretches that are stored as one) only and without any
+thought of how long that takes."""
 
 from collections import Counter
 
@@ -10,7 +11,7 @@ def in_order(s):
 
 
 def as_shown(point):
-    return Segment(point.t1, point.t2, point.c, 1, point.v)
+    return point if isinstance(point, Segment) else Segment(point.t1, point.t2, point.c, 1, point.v)
 
 
 def points_in(points, stretches, params):

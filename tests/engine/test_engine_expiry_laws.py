@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from naive_retention import as_shown, naive_kept
+from naive_retention import as_shown, naive_kept, points_in
 
 from dp3.engine.expiry import KeepRule, judge
 from dp3.engine.packing import unite as packed_as_one
@@ -21,6 +21,14 @@ points = st.builds(
     st.sampled_from([1, 250_000_000, 1_000_000_000]),
     st.sampled_from([b"A", b"B", b"C"]),
 )
+crowded = st.builds(
+    lambda t1, length, v: Observation(t1, t1 + length, 1, v),
+    st.integers(0, 5),
+    st.sampled_from([0, 0, 0, 1, 7]),
+    st.sampled_from([b"A", b"B"]),
+)
+"""Many of them begin at the same moment as one of another value."""
+
 params = st.builds(
     Params,
     pre=st.sampled_from([0, 1, 3]),
@@ -31,7 +39,7 @@ params = st.builds(
 rules = st.builds(
     KeepRule,
     params=params,
-    max_age=st.one_of(st.none(), st.integers(NOW - 25, NOW)),
+    max_age=st.one_of(st.none(), st.integers(NOW - 25, NOW), st.integers(NOW - 8, NOW)),
     max_items=st.one_of(st.none(), st.integers(1, 4)),
 )
 
@@ -39,7 +47,8 @@ rules = st.builds(
 @st.composite
 def histories(draw):
     """Data-points in rows of one value each, and others that are not packed."""
-    packed, fresh = draw(st.lists(points, max_size=14)), draw(st.lists(points, max_size=2))
+    one = draw(st.sampled_from([points, crowded]))
+    packed, fresh = draw(st.lists(one, max_size=14)), draw(st.lists(one, max_size=2))
     rows = {}
     for point in packed:
         rows.setdefault((point.v, draw(st.integers(0, 1))), []).append(point)
@@ -47,11 +56,15 @@ def histories(draw):
 
 
 def stored(rows, aggregate):
-    """Rows as packing makes them."""
+    """Data-points in rows as packing makes them."""
+    return as_rows({at: [(p.t1, p.t2, p.c, 1) for p in found] for at, found in rows.items()}, aggregate)
+
+
+def as_rows(rows, aggregate):
+    """Stretches by value and part."""
     made = []
     for number, ((v, part), found) in enumerate(rows.items()):
-        stretches = sorted((p.t1, p.t2, p.c, 1) for p in found)
-        stretches = packed_as_one(stretches) if aggregate else stretches
+        stretches = packed_as_one(sorted(found)) if aggregate else sorted(found)
         oldest = min(stretch[1] for stretch in stretches)
         made.append(StoredRow(RowPlace(1, 1, number, part), oldest, v, stretches))
     return made
@@ -68,8 +81,16 @@ def current(parts, rule):
     return read(shown, NOW, rule.params)
 
 
+def seen(v, *times):
+    return {(v, 0): [Observation(t1, t2, 1, v) for t1, t2 in times]}
+
+
 @given(histories(), rules)
 @settings(max_examples=1_500, deadline=None)
+@example((seen(b"A", (0, 10), (11, 12)) | seen(b"B", (0, 0), (2, 2)), []), KeepRule(Params(post=2), NOW - 5))
+@example(
+    (seen(b"A", (0, 0), (2, 2), (4, 9)) | seen(b"B", (0, 0), (2, 9)), []), KeepRule(Params(post=2), NOW - 5)
+)
 def test_what_is_left_is_shown_as_before_and_is_all_that_the_rule_keeps(history, rule):
     rows, fresh = history
     everything = [*(p for found in rows.values() for p in found), *fresh]
@@ -112,3 +133,54 @@ def test_judging_twice_is_judging_once(history, rule):
     twice = judge(again, (), rule, NOW)
     assert not twice.gone
     assert [judged.oldest for judged in twice.rows] == [row.oldest for row in again]
+    assert not any(judged.changed for judged in twice.rows)
+
+
+@given(histories(), rules)
+@settings(max_examples=1_000, deadline=None)
+def test_old_parts_of_what_stays_become_few_and_no_other_part_changes(history, rule):
+    """One of each stretch, if it does not depend on other values what is joined. Otherwise these may cut it,
+    but not more often than there are others, and parts that are not old."""
+    rows, fresh = history
+    packed = stored(rows, rule.params.aggregate)
+    verdict = judge(packed, map(as_shown, fresh), rule, NOW)
+    limit = rule.limit(NOW)
+    before = Counter((row.v, stretch) for row in packed for stretch in row.stretches)
+    after = Counter((judged.row.v, stretch) for judged in verdict.rows for stretch in judged.stretches)
+    assert all((v, (t1, t2, c, n)) in before or t2 < limit for v, (t1, t2, c, n) in after)
+    shown = canonical(left_of(verdict, fresh), rule.params)
+    if not rule.params.aggregate:
+        assert after <= before
+        return
+    inside = [
+        next(at for at, s in enumerate(shown) if s.v == v and s.t1 <= stretch[0] and stretch[1] <= s.t2)
+        for v, stretch in after.elements()
+        if stretch[1] < limit
+    ]
+    if rule.params.multi_value or not rule.params.pre + rule.params.post:
+        assert max(Counter(inside).values(), default=1) == 1
+    else:
+        others = sum(t2 >= limit for _, (_, t2, _, _) in after.elements()) + len(fresh)
+        assert max(Counter(inside).values(), default=0) <= 2 * len(shown) + others
+
+
+def life_of(one):
+    return st.lists(st.tuples(st.lists(one, max_size=8), st.integers(0, 8)), min_size=2, max_size=8)
+
+
+@given(st.one_of(life_of(points), life_of(crowded)), params)
+@settings(max_examples=1_500, deadline=None)
+def test_nobody_sees_what_was_joined_unless_data_comes_that_begins_before_the_limit(life, params):
+    """The model joins nothing. Rows hold two stretches; some of what comes lies on what is there already."""
+    rule, rows, sent, limit = KeepRule(params, max_age=NOW), {}, [], 0
+    for found, passed in life:
+        for p in found:
+            point = p._replace(t1=limit + p.t1, t2=limit + p.t2)
+            sent.append(point)
+            rows.setdefault((p.v, len(sent) // 2), []).append((point.t1, point.t2, p.c, 1))
+        limit += passed
+        verdict = judge(as_rows(rows, params.aggregate), (), rule, limit + NOW)
+        wanted = naive_kept(sent, rule, limit)
+        assert canonical(left_of(verdict, ()), params) == wanted
+        sent = points_in(sent, wanted, params)
+        rows = {(j.row.v, j.row.place.part): j.stretches for j in verdict.rows if j.stretches}

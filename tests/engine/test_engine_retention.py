@@ -13,6 +13,7 @@ from dp3.model.chore import Noticed
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, decode_tasks
 from dp3.store.port import LeaseLost
+from dp3.store.retention import FIRST_TAG, LAST_TAG, Scope
 
 LITTLE = PackLimits(slice=2, row=3)
 
@@ -38,6 +39,11 @@ def a_model(**attribs):
 def seen(v, first, last, c=CONFIDENCE_UNIT):
     """An observation that holds from one second to another."""
     return WirePoint("o", v, START_US + first * SECOND, START_US + last * SECOND, c)
+
+
+def seconds_of(stretch):
+    """When a stored stretch begins and ends."""
+    return (stretch[0] - START_US) // SECOND, (stretch[1] - START_US) // SECOND
 
 
 def chunk(v, first, last):
@@ -79,6 +85,22 @@ class App:
         """What readers see, as (value, first second, last second)."""
         history = self._reader.master("a", eid, Span()).get("o", [])
         return [(x["v"], seconds(x["t1"]), seconds(x["t2"])) for x in history]
+
+    def confidence(self, eid="e1"):
+        """That of the only interval."""
+        (one,) = self._reader.master("a", eid, Span())["o"]
+        return one["c"]
+
+    def stored(self, eid="e1"):
+        """The packed rows."""
+        store = self.engine.store
+        ((key, _),) = store.find_entities([(store.etype_id("a"), eid)]).values()
+        return store.scoped([Scope(key, store.attr_id("a", "o"), FIRST_TAG, LAST_TAG)]).packed
+
+    def counted(self):
+        """How many data-points the rows say they stand for."""
+        ((_, points, _),) = self.engine.store.attr_rows("a", ["o"], [], "", 10).counts
+        return points
 
     def snapshot(self):
         """The value in a run of now."""
@@ -193,6 +215,63 @@ def test_late_data_that_is_too_old_goes_with_the_next_pass(app):
     kept.take(seen(1, 0, 10), seen(2, 5, 20))
     assert kept.clean(30) == 2
     assert kept.shown() == [(1, 40, 50)]
+
+
+# -- what never ends -------------------------------------------------------------------------------------
+def every(step, first, last, v=1):
+    """Data-points of one second each, with confidences that differ."""
+    return [seen(v, at, at + 1, CONFIDENCE_UNIT // (1 + at % 3)) for at in range(first, last, step)]
+
+
+@pytest.mark.parametrize("multi_value", [False, True])
+def test_what_is_stored_of_a_value_that_never_ends_is_what_came_in_twice_the_time_it_is_kept(
+    app, multi_value
+):
+    kept, sent = app(max_age="1000s", post_validity="60s", multi_value=multi_value), []
+    for now in range(500, 20_500, 500):
+        points = every(50, now - 500, now)
+        sent += points
+        kept.take(*points, pack=False)
+        kept.clean(now - 1_000, PACKING, CLEANING)
+        stored = kept.stored()
+        assert kept.shown() == [(1, 0, now - 49)]
+        assert kept.confidence() == pytest.approx(sum(p.c for p in sent) / len(sent) / CONFIDENCE_UNIT)
+        assert sum(n for row in stored for *_, n in row.stretches) == kept.counted() == len(sent)
+        assert sum(len(row.stretches) for row in stored) <= 1 + 2_500 // 50
+        assert len(stored) <= 1 + 2_500 // 50 // LITTLE.row + 1
+    assert kept.engine.store.counters().get("history_removed", 0) == 0
+
+
+def test_what_is_joined_is_where_the_first_of_it_was_and_rows_without_anything_go(app):
+    kept = app(max_age="1000s", post_validity="60s")
+    kept.take(*every(50, 0, 450))
+    kept.clean(-500)
+    assert [len(row.stretches) for row in kept.stored()] == [3, 3, 3]
+    kept.take(seen(1, 445, 2_000), pack=False)
+    kept.clean(352)
+    (first, last) = kept.stored()
+    assert [(seconds_of(stretch), stretch[3]) for stretch in first.stretches] == [((0, 351), 8)]
+    assert [seconds_of(stretch) for stretch in last.stretches] == [(400, 401)]
+
+
+def test_a_value_that_never_ends_is_looked_at_about_once_in_the_time_it_is_kept(app):
+    kept = app(max_age="1000s", post_validity="60s")
+    looked = []
+    for now in range(100, 10_100, 100):
+        kept.take(*every(50, now - 100, now), pack=False)
+        looked.append(kept.clean(now - 1_000, PACKING, CLEANING) > 0)
+        assert kept.clean(now - 1_000) == 0
+    assert 9 <= sum(looked) <= 13
+
+
+def test_other_values_cut_what_is_joined_only_if_they_begin_before_the_limit(app):
+    kept = app(max_age="1000s", post_validity="60s")
+    kept.take(*every(50, 0, 500))
+    kept.clean(302)
+    kept.take(seen(2, 310, 311))
+    assert kept.shown() == [(1, 0, 301), (2, 310, 311), (1, 350, 451)]
+    kept.take(seen(2, 120, 121))
+    assert kept.shown() == [(1, 0, 301), (2, 120, 121), (2, 310, 311), (1, 350, 451)]
 
 
 # -- what is looked at -----------------------------------------------------------------------------------

@@ -17,11 +17,12 @@ from dp3.engine.history_work import CLEANING, PACKING
 from dp3.engine.plans import TypePlan
 from dp3.engine.profiles import ProfileReader, Span, history_params
 from dp3.engine.retention import limited_attrs
-from dp3.history import Observation, canonical, mean_confidence, value_at, values_at
+from dp3.history import Observation, Segment, canonical, mean_confidence, unite, value_at, values_at
 from dp3.log.port import Lane
 from dp3.model.chore import Noticed
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint, decode_tasks, encode_value
+from dp3.store.retention import FIRST_TAG, LAST_TAG, Scope
 
 AGE = 1_000
 """Seconds that history is kept; the clock begins as many after the first data-point."""
@@ -111,6 +112,9 @@ def tasks(draw):
 
 sendings = st.lists(tasks(), min_size=1, max_size=5)
 processes = st.integers(1, 2)
+lasting_values = st.tuples(
+    st.sampled_from(EIDS), st.sampled_from(["joined", "lasting", "several"]), st.integers(0, 2)
+)
 steps = st.one_of(
     st.tuples(st.just("send"), sendings),
     st.tuples(st.just("pack"), processes),
@@ -119,6 +123,7 @@ steps = st.one_of(
     st.tuples(st.just("clean what is packed"), processes),
     st.tuples(st.just("clean a little"), processes),
     st.tuples(st.just("wait"), st.integers(1, 5)),
+    st.tuples(st.just("go on"), lasting_values),
     st.tuples(st.just("go back"), st.integers(0, 10)),
 )
 pack_limits = st.builds(PackLimits, slice=st.integers(1, 5), row=st.integers(1, 3))
@@ -132,12 +137,46 @@ class World:
         self._limits = limits
         self._points = defaultdict(list)
         self._cleaned = False
+        self._limit = 0
 
     def send(self, contents):
+        self.work()
+        for eid, found in contents:
+            if min(p.t1 for p in found) < self._limit:
+                self._take_what_is_stored(eid, found[0].attr)
         self.engine.send(*(task(eid, *found) for eid, found in contents))
         for eid, found in contents:
             for p in found:
                 self._points[eid, p.attr].append(Observation(p.t1, p.t2, p.c or 0, encode_value(p.v)))
+
+    def go_on(self, eid, attr, v):
+        """A value comes again and again, in gaps that its validities span, until some of it is old."""
+        first = self.engine.clock.now_us() - AGE * SECOND
+        times = [first + at * SECOND for at in (0, 3, 6, 9)]
+        self.send([(eid, [WirePoint(attr, v, t1, t1 + SECOND, 1_000_000_000) for t1 in times])])
+        self.engine.clock.advance(7)
+        self.clean(1)
+
+    def _take_what_is_stored(self, eid, attr):
+        """Before data comes that begins before the limit, which finds what was joined as one. Only what had
+        ended was joined, and it is seen as before."""
+        points, params = self._points[eid, attr], RULES[attr].params
+        if not params.aggregate or not points:
+            return
+        parts = self.stored(eid, attr)
+        assert canonical(parts, params) == canonical(points, params)
+        for part in parts:
+            inside = points_in([p for p in points if p.v == part.v], [as_shown(part)], params)
+            assert part.t2 < self._limit or len(unite(inside)) == 1
+        self._points[eid, attr] = parts
+
+    def stored(self, eid, attr):
+        """All parts of the history of an attribute."""
+        store = self.engine.store
+        ((key, _),) = store.find_entities([(store.etype_id("a"), eid)]).values()
+        found = store.scoped([Scope(key, store.attr_id("a", attr), FIRST_TAG, LAST_TAG)])
+        packed = [Segment(*stretch, row.v) for row in found.packed for stretch in row.stretches]
+        return [*packed, *(Observation(p.t1, p.t2, p.c, p.v) for p in found.fresh)]
 
     def run(self, several, *passes, most=None):
         """Every worker makes passes, of at most so many slices, and ends."""
@@ -163,6 +202,7 @@ class World:
             self.engine.clock.now_us(),
             {place: list(found) for place, found in self._points.items()},
         )
+        self._limit = now - AGE * SECOND
         told = len(self._noticed())
         self.run(several, *((PACKING, CLEANING) if packing else (CLEANING,)), most=most)
         self.work()
@@ -243,6 +283,8 @@ def test_cleaning_at_any_time_takes_what_it_may_and_changes_nothing_else(script,
                         world.clean(argument, most=3)
                     case "wait":
                         world.engine.clock.advance(argument)
+                    case "go on":
+                        world.go_on(*argument)
                     case "go back":
                         world.engine.go_back(argument)
             world.clean(1)

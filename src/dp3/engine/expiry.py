@@ -2,16 +2,16 @@
 
 What goes is always a whole stretch as readers see it: united, and joined across gaps. What stays is seen as
 before. So a stretch stays as long as a part of it is not packed, and one of another value that keeps two
-apart stays as long as they do.
+apart stays as long as they do. Parts of one that stays become one part when they are older than what goes by
+age: else what never ends would have ever more of them.
 """
 
-from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from dp3.history import Params, Segment, bridge, confidence_at, unite
+from dp3.engine.joining import old_parts
+from dp3.engine.shown import Finder, Shown, depends_on_others, show
+from dp3.history import Params, Segment, bridge, confidence_at
 from dp3.store.retention import AT_ONCE, StoredRow
 from dp3.store.stretches import Stretch
 
@@ -41,7 +41,7 @@ class KeepRule(NamedTuple):
     @property
     def value_by_value(self) -> bool:
         """Whether a value can be judged without the others."""
-        return self.max_items is None and not _joins(self.params) and not self._ends_links
+        return self.max_items is None and not depends_on_others(self.params) and not self._ends_links
 
     @property
     def _ends_links(self) -> bool:
@@ -59,8 +59,8 @@ class Judged(NamedTuple):
 
     @property
     def changed(self) -> bool:
-        """Whether anything is gone."""
-        return len(self.stretches) < len(self.row.stretches)
+        """Whether anything is gone, or joined to what is here."""
+        return self.stretches != self.row.stretches
 
 
 class Verdict(NamedTuple):
@@ -75,72 +75,51 @@ class Verdict(NamedTuple):
 def judge(rows: Sequence[StoredRow], fresh: Iterable[Segment], rule: KeepRule, now: int) -> Verdict:
     """What becomes of packed rows at a moment (µs): those of one attribute, and of all values that matter for
     each other. `fresh` is the rest of their history."""
-    packed = [[Segment(t1, t2, c or 0, n, row.v) for t1, t2, c, n in row.stretches] for row in rows]
-    shown = _show([part for parts in packed for part in parts], list(fresh), rule.params)
+    packed = [Segment(t1, t2, c or 0, n, row.v) for row in rows for t1, t2, c, n in row.stretches]
+    shown = show(packed, list(fresh), rule.params)
     limit = rule.limit(now)
     kept = _young(shown, limit, rule.params)
     if rule.max_items is not None:
         kept = _newest(shown, kept, rule.max_items, rule.params)
     gone = [stretch for number, stretch in enumerate(shown.stretches) if number not in kept]
-    ends = _ends(shown, kept, limit)
-    judged, first = [], 0
-    for row in rows:
-        numbers = shown.of_packed[first : first + len(row.stretches)]
-        first += len(row.stretches)
-        left = [stretch for number, stretch in zip(numbers, row.stretches, strict=True) if number in kept]
-        oldest = min([ends[number] for number in numbers if number in kept], default=row.oldest)
-        judged.append(Judged(row, left, oldest))
+    joined = old_parts(packed, shown, kept, limit, rule.params)
+    judged = _by_row(rows, _left(rows, shown, kept, joined), shown, _ends(shown, kept, limit))
     return Verdict(judged, gone, _noticed(shown, kept, gone, rule.params, now))
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """Stretches as readers see them, by number. Of which stretch each packed part is; which ones have parts
-    that are not packed; and, where that matters, what they are joined of: (united, number of the stretch)."""
-
-    stretches: list[Segment]
-    of_packed: list[int]
-    unpacked: frozenset[int]
-    united: list[tuple[Segment, int]]
-
-
-def _show(packed: list[Segment], fresh: list[Segment], params: Params) -> _Shown:
-    parts = packed + fresh
-    if not params.aggregate:
-        numbers = list(range(len(parts)))
-        return _Shown(parts, numbers[: len(packed)], frozenset(numbers[len(packed) :]), [])
-    united = unite(parts)
-    stretches = bridge(united, params) if params.pre + params.post else united
-    finder = _Finder(stretches)
-    return _Shown(
-        stretches,
-        list(map(finder.number, packed)),
-        frozenset(map(finder.number, fresh)),
-        [(part, finder.number(part)) for part in united] if _joins(params) else [],
-    )
+def _left(
+    rows: Iterable[StoredRow], shown: Shown, kept: Collection[int], joined: Iterable[Sequence[int]]
+) -> list[Stretch | None]:
+    """What becomes of each packed part. What is joined is where the first of it was."""
+    parts = [stretch for row in rows for stretch in row.stretches]
+    left = [part if number in kept else None for part, number in zip(parts, shown.of_packed, strict=True)]
+    for places in joined:
+        some = [parts[at] for at in places]
+        for at in places[1:]:
+            left[at] = None
+        left[places[0]] = (
+            some[0][0],
+            max(t2 for _, t2, _, _ in some),
+            sum(c_sum or 0 for _, _, c_sum, _ in some),
+            sum(n for _, _, _, n in some),
+        )
+    return left
 
 
-class _Finder:
-    """Finds the stretch that a part belongs to. Those of one value have no moment in common."""
-
-    def __init__(self, stretches: Sequence[Segment]) -> None:
-        self._begins: Mapping[bytes, list[int]] = defaultdict(list)
-        self._numbers: Mapping[bytes, list[int]] = defaultdict(list)
-        for number, stretch in enumerate(stretches):
-            self._begins[stretch.v].append(stretch.t1)
-            self._numbers[stretch.v].append(number)
-
-    def number(self, part: Segment) -> int:
-        return self._numbers[part.v][bisect_right(self._begins[part.v], part.t1) - 1]
-
-
-def _joins(params: Params) -> bool:
-    """Whether it depends on other values what of one value is joined."""
-    return params.aggregate and not params.multi_value and params.pre + params.post > 0
+def _by_row(
+    rows: Iterable[StoredRow], left: Sequence[Stretch | None], shown: Shown, ends: Mapping[int, int]
+) -> list[Judged]:
+    judged, first = [], 0
+    for row in rows:
+        end = first + len(row.stretches)
+        some = [(part, ends[shown.of_packed[at]]) for at in range(first, end) if (part := left[at])]
+        judged.append(Judged(row, [part for part, _ in some], min([e for _, e in some], default=row.oldest)))
+        first = end
+    return judged
 
 
 # -- by age --------------------------------------------------------------------------------------------
-def _young(shown: _Shown, limit: int, params: Params) -> set[int]:
+def _young(shown: Shown, limit: int, params: Params) -> set[int]:
     """What has not ended before the limit, is not packed, or keeps such apart."""
     kept = {number for number, stretch in enumerate(shown.stretches) if stretch.t2 >= limit}
     kept |= shown.unpacked
@@ -150,14 +129,14 @@ def _young(shown: _Shown, limit: int, params: Params) -> set[int]:
     return kept
 
 
-def _joined(shown: _Shown, kept: Collection[int], params: Params) -> list[tuple[int, int]]:
+def _joined(shown: Shown, kept: Collection[int], params: Params) -> list[tuple[int, int]]:
     """Neighbours of those kept that would be seen as one."""
-    if not _joins(params):
+    if not depends_on_others(params):
         return []
     again = bridge([part for part, number in shown.united if number in kept], params)
     if len(again) == len(kept):
         return []
-    finder, before = _Finder(again), dict[int, int]()
+    finder, before = Finder(again), dict[int, int]()
     pairs = []
     for number in sorted(kept):
         one = finder.number(shown.stretches[number])
@@ -167,7 +146,7 @@ def _joined(shown: _Shown, kept: Collection[int], params: Params) -> list[tuple[
     return pairs
 
 
-def _between(shown: _Shown, earlier: int, later: int) -> set[int]:
+def _between(shown: Shown, earlier: int, later: int) -> set[int]:
     """What begins in the gap between two of one value, or in the last part before it."""
     begin = max(part.t1 for part, number in shown.united if number == earlier)
     end = shown.stretches[later].t1
@@ -175,7 +154,7 @@ def _between(shown: _Shown, earlier: int, later: int) -> set[int]:
 
 
 # -- by number -----------------------------------------------------------------------------------------
-def _newest(shown: _Shown, kept: set[int], most: int, params: Params) -> set[int]:
+def _newest(shown: Shown, kept: set[int], most: int, params: Params) -> set[int]:
     """So many of those kept that ended last; fewer if others would be seen as one. All, as long as one that
     would go is not packed."""
     order = sorted(kept, key=lambda number: _end(shown.stretches[number]), reverse=True)
@@ -191,7 +170,7 @@ def _end(stretch: Segment) -> tuple[int, int, bytes, int, int]:
 
 
 # -- what follows --------------------------------------------------------------------------------------
-def _ends(shown: _Shown, kept: Collection[int], limit: int) -> dict[int, int]:
+def _ends(shown: Shown, kept: Collection[int], limit: int) -> dict[int, int]:
     """When to look again at the parts of each that is kept: after its end, or after that of the first one
     that it may keep apart from another."""
     ends = {number: shown.stretches[number].t2 for number in kept}
@@ -201,7 +180,7 @@ def _ends(shown: _Shown, kept: Collection[int], limit: int) -> dict[int, int]:
     }
 
 
-def _noticed(shown: _Shown, kept: Collection[int], gone: Iterable[Segment], params: Params, now: int) -> bool:
+def _noticed(shown: Shown, kept: Collection[int], gone: Iterable[Segment], params: Params, now: int) -> bool:
     """The order of several values is that of their first appearance."""
     if any(confidence_at(stretch, now, params)[0] for stretch in gone):
         return True
