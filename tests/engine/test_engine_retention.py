@@ -59,6 +59,7 @@ class App:
     def __init__(self, engine: Engine, attr, model: ModelSpec | None = None) -> None:
         self.engine = engine
         self.model = model or a_model(o=attr)
+        self.limits = LITTLE
         self._reader = ProfileReader(engine.store, self.model, engine.clock)
 
     def take(self, *points, eid="e1", pack=True):
@@ -77,7 +78,7 @@ class App:
         return last.rows
 
     def run(self, *passes):
-        with self.engine.worker(model=self.model, limits=LITTLE) as driven:
+        with self.engine.worker(model=self.model, limits=self.limits) as driven:
             driven.history.request(*passes)
             driven.finish()
 
@@ -254,8 +255,10 @@ def test_what_is_joined_is_where_the_first_of_it_was_and_rows_without_anything_g
     assert [seconds_of(stretch) for stretch in last.stretches] == [(400, 401)]
 
 
-def test_a_value_that_never_ends_is_looked_at_about_once_in_the_time_it_is_kept(app):
+@pytest.mark.parametrize("row", [3, 64])
+def test_a_value_that_never_ends_is_looked_at_about_once_in_the_time_it_is_kept(app, row):
     kept = app(max_age="1000s", post_validity="60s")
+    kept.limits = PackLimits(slice=2, row=row)
     looked = []
     for now in range(100, 10_100, 100):
         kept.take(*every(50, now - 100, now), pack=False)

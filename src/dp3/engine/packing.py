@@ -27,28 +27,33 @@ def packed_with(
     for subject, values in fresh.items():
         row = last.get(subject)
         for v, stretches in values:
-            part = 0
+            part, noted = 0, None
             if row is not None:
                 same = row.v == v
                 part = row.part if same else row.part + 1
-                stretches = [*decode_stretches(row.segments), *stretches] if same else stretches
+                if same:
+                    noted = min(row.oldest, min([stretch[1] for stretch in stretches]))
+                    stretches = [*decode_stretches(row.segments), *stretches]
             if len(stretches) > 1:
                 stretches = _in_order(stretches, subject[1] in united)
             for at in range(0, len(stretches), most):
-                row = _row(subject, part, v, stretches[at : at + most])
+                row = _row(subject, part, v, stretches[at : at + most], noted)
                 rows.append(row)
                 part += 1
     return rows
 
 
-def _row(subject: Subject, part: int, v: bytes, stretches: list[Stretch]) -> PackedRow:
+def _row(subject: Subject, part: int, v: bytes, stretches: list[Stretch], noted: int | None) -> PackedRow:
+    """`noted`: before which nothing of the row goes, if that was found out before."""
     if len(stretches) == 1:
         ((_, oldest, _, points),) = stretches
     else:
         oldest = min([stretch[1] for stretch in stretches])
         points = sum([stretch[3] for stretch in stretches])
     entity, attr, tag = subject
-    return PackedRow(entity, attr, tag, part, oldest, points, v, encode_stretches(stretches))
+    return PackedRow(
+        entity, attr, tag, part, oldest if noted is None else noted, points, v, encode_stretches(stretches)
+    )
 
 
 def _in_order(stretches: list[Stretch], united: bool) -> list[Stretch]:
