@@ -15,7 +15,7 @@ Settings = Mapping[str, Any]
 EVERY_SECOND = {"second": "*"}
 """A schedule."""
 
-SOON_S, AGAIN_S = 10, 20
+SOON_S, AGAIN_S = 6, 12
 """A program is ready and watched `SOON_S` after its start is asked for."""
 
 
