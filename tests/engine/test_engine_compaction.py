@@ -138,6 +138,17 @@ def test_what_comes_again_for_an_entity_made_later_is_packed_by_the_next_pass(en
     assert engine.values("e1")["o"] == [(2, 2)]
 
 
+def test_rows_of_a_deleted_entity_take_nothing_from_the_one_made_anew_when_entries_are_read_again(
+    engine: Engine,
+) -> None:
+    engine.send(task("e1", obs(1)), delete("e1"), task("e1", obs(2)))
+    engine.work()
+    engine.go_back()
+    engine.work()
+    assert count(engine, "garbage") == 0
+    assert engine.values("e1")["o"] == [(2, 2)]
+
+
 def test_what_has_come_in_is_kept_until_all_workers_have_packed_it(engine: Engine) -> None:
     engine.send(*(task(f"e{n}", obs(n)) for n in range(20)))
     for index in (0, 1):
