@@ -149,6 +149,24 @@ def test_rows_of_a_deleted_entity_take_nothing_from_the_one_made_anew_when_entri
     assert engine.values("e1")["o"] == [(2, 2)]
 
 
+def test_nothing_is_packed_while_entries_are_read_again_that_were_packed(engine: Engine) -> None:
+    engine.send(task("e1", obs(1)))
+    engine.send(delete("e1"))
+    for n in (2, 3):
+        engine.send(task("e1", obs(n)))
+    engine.work()
+    pack(engine)
+    engine.go_back(0)
+    engine.work()
+    engine.go_back(3)
+    pack(engine)
+    engine.go_back(2)
+    engine.work()
+    pack(engine)
+    assert count(engine, "fresh") == 0
+    assert engine.values("e1")["o"] == [(2, 2), (3, 3)]
+
+
 def test_what_has_come_in_is_kept_until_all_workers_have_packed_it(engine: Engine) -> None:
     engine.send(*(task(f"e{n}", obs(n)) for n in range(20)))
     for index in (0, 1):

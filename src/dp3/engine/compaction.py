@@ -93,10 +93,13 @@ class Compactor:
 
     def steps(self) -> Iterator[None]:
         """Pack everything that may be packed now; pauses after every slice. A pass that is not finished is
-        continued by the next one. Raises `LeaseLost`, `StoreFull`."""
-        done = self._state.packed_until(self._lease)
+        continued by the next one. While entries are read again that an earlier pass has packed, nothing is
+        packed: what they bring for entities made anew may be there, or still to come. Raises `LeaseLost`,
+        `StoreFull`."""
+        packed = self._state.packed_until(self._lease)
         until = packable_until(self._state, self._log, self._bounds)
-        if all(done.get(lane, -1) >= key for lane, key in until.items()):
+        again = any(key < packed[lane].begun for lane, key in until.items())
+        if again or all(key <= packed[lane].key for lane, key in until.items()):
             return
         self._state.begin_packing(self._lease, until)
         for partition in self._own_partitions():

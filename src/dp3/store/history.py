@@ -50,6 +50,13 @@ PackUntil = Mapping[int, int]
 """Lane → the largest key that is packed."""
 
 
+class PackedUntil(NamedTuple):
+    """Keys: up to `key` everything is packed, up to `begun` it is or is under way; -1 is nothing."""
+
+    key: int
+    begun: int
+
+
 class Place(NamedTuple):
     """A fresh row."""
 
@@ -86,13 +93,14 @@ class PackBatch:
 class HistoryStore(Protocol):
     """Implemented by the same object as `Store`."""
 
-    def packed_until(self, lease: Lease) -> dict[int, int]:
-        """Lane → the key up to which all fresh rows of own partitions have been packed; not those without."""
+    def packed_until(self, lease: Lease) -> dict[int, PackedUntil]:
+        """Lane → how far packing is in own partitions: `key` in all of them, `begun` in any."""
         ...
 
     def begin_packing(self, lease: Lease, until: PackUntil) -> None:
-        """Fresh rows of own partitions are going to be packed up to a key. Entries with such keys have been
-        applied; when they come again they add nothing. Raises `LeaseLost`, `StoreFull`."""
+        """Fresh rows of own partitions are going to be packed up to a key, never a smaller one than before.
+        Entries with such keys have been applied; when they come again they add nothing. Raises `LeaseLost`,
+        `StoreFull`."""
         ...
 
     def end_packing(self, lease: Lease, until: PackUntil) -> None:

@@ -13,6 +13,7 @@ from dp3.store.history import (
     FreshValues,
     PackBatch,
     PackedRow,
+    PackedUntil,
     PackUntil,
     Place,
     Subject,
@@ -42,9 +43,10 @@ class History:
         self._leases = leases
         self._sql = load_statements("dp3.store.sqlite", "history.sql")
 
-    def packed_until(self, lease: Lease) -> dict[int, int]:
+    def packed_until(self, lease: Lease) -> dict[int, PackedUntil]:
         with self._readers.state() as state:
-            return dict(state.execute(self._sql["packed_until"], _of(lease)))
+            rows = state.execute(self._sql["packed_until"], _of(lease))
+            return {lane: PackedUntil(key, begun) for lane, key, begun in rows}
 
     def begin_packing(self, lease: Lease, until: PackUntil) -> None:
         self._note(lease, "begin_packing", until)

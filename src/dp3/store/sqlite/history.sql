@@ -1,6 +1,6 @@
 -- name: packed_until
--- Up to which key everything is packed, by lane; least of a worker's partitions.
-SELECT position.lane, min(coalesce(packed_until.key, -1))
+-- Up to which key everything is packed, by lane, least of a worker's partitions; and up to which packing has begun.
+SELECT position.lane, min(coalesce(packed_until.key, -1)), max(coalesce(packed_until.begun, -1))
 FROM position LEFT JOIN packed_until USING (lane, partition)
 WHERE position.partition % :worker_processes = :worker
 GROUP BY position.lane;
@@ -12,9 +12,7 @@ SELECT lane, partition, -1, :until, coalesce(last_key, -1)
 FROM position LEFT JOIN key_space USING (partition)
 WHERE lane = :lane AND partition % :worker_processes = :worker
 ON CONFLICT DO UPDATE SET
-    begun = max(begun, excluded.begun),
-    last_entity = iif(excluded.begun >= begun, excluded.last_entity, last_entity),
-    late = NULL;
+    begun = excluded.begun, last_entity = excluded.last_entity, late = NULL;
 
 -- name: end_packing
 -- Up to a key all that a worker began to pack in a lane is packed, but for what came late.

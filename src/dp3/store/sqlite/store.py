@@ -6,7 +6,7 @@ from typing import Any
 
 from dp3.clock import Clock
 from dp3.sqlite import Checkpointer, FairLock
-from dp3.store.history import FreshPage, PackBatch, PackedRow, PackUntil, Place, Subject
+from dp3.store.history import FreshPage, PackBatch, PackedRow, PackedUntil, PackUntil, Place, Subject
 from dp3.store.lifetimes import (
     Collection,
     CollectionSlice,
@@ -431,7 +431,7 @@ class SqliteStore:
     def oldest_bounds(self) -> tuple[int, int] | None:
         return self._lifetimes.oldest_bounds()
 
-    def packed_until(self, lease: Lease) -> dict[int, int]:
+    def packed_until(self, lease: Lease) -> dict[int, PackedUntil]:
         return self._history.packed_until(lease)
 
     def begin_packing(self, lease: Lease, until: PackUntil) -> None:
