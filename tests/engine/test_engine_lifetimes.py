@@ -272,6 +272,32 @@ def test_a_link_that_is_sent_after_the_deletion_stays(both):
     assert len(both.shown(TAG)["history"]) == 2
 
 
+def test_a_link_that_was_packed_after_the_deletion_stays_when_entries_are_read_again(both):
+    linked(both)
+    both.send(DEV, delete=True)
+    both.settle()
+    both.send(DEV, points=[value("q", 2)])
+    both.send(TAG, points=[seen_until(both.now)])
+    both.settle()
+    both.workers[0].history.request()
+    both.settle()
+    assert (both.rows("fresh"), both.rows("packed")) == (0, 2)
+    assert len(referrers(both)) == 1
+    both.end()
+    both.engine.go_back()
+    both.start(1)
+    both.settle()
+    assert both.rows("tombstone") == 0
+    assert (both.rows("fresh"), both.rows("packed"), len(referrers(both))) == (0, 2, 1)
+
+
+def referrers(both):
+    """Who has `near` links that hold."""
+    store = both.engine.store
+    target, near = (store.etype_id("dev"), DEV[1]), store.attr_id("tag", "near")
+    return store.incoming([target], [near], both.now)[target]
+
+
 def seen_until(end):
     return point("near", link(DEV), end)
 

@@ -92,10 +92,11 @@ PackedPlace = tuple[int, int]
 
 
 class PackedValue(NamedTuple):
-    """A packed row without its data-points."""
+    """A packed row; its data-points as they are stored."""
 
     place: PackedPlace
     v: bytes
+    segments: bytes
 
 
 class Referrer(NamedTuple):
@@ -165,6 +166,10 @@ class LifetimeStore(Protocol):
     # -- tombstones ----------------------------------------------------------------------------------
     def packed_page(self, entity: int, attr: int, after: PackedPlace, limit: int) -> list[PackedValue]:
         """The next packed rows of an attribute of an entity, in the order of their places."""
+        ...
+
+    def packing_begun(self, entity: int) -> list[int]:
+        """The keys up to which packing of the partition of an entity has begun."""
         ...
 
     def oldest_bounds(self) -> tuple[int, int] | None:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from dp3.model.wire import decode_value, encode_value
+from dp3.store.lifetimes import PackedValue
 from dp3.store.port import HistoryRow, PackedHistory, PlainRow, Tombstone, history_key, lane_of
 from dp3.store.snapshots import Profile
 
@@ -58,7 +59,7 @@ def is_older(key: int, stone: Tombstone) -> bool:
     return key < history_key(lane, (stone.main, stone.derived)[lane] + 1, 0)
 
 
-def targets_of(row: HistoryRow, stones: Iterable[Tombstone]) -> list[Tombstone]:
+def targets_of(row: HistoryRow | PackedValue, stones: Iterable[Tombstone]) -> list[Tombstone]:
     """Those of the deleted entities that a row mentions, whichever came first."""
     value = decode_value(row.v)
     return [stone for stone in stones if mentions(value, {stone.eid})]

@@ -10,9 +10,10 @@ from dp3.engine.links import FOREVER
 from dp3.engine.plans import Lifetime, TypePlan
 from dp3.log.port import Lane, Log
 from dp3.model.chore import Collect, Swept, Unlink
-from dp3.model.wire import WireTask, decode_value
+from dp3.model.wire import WireTask
 from dp3.store.port import Batch, EndedLink, HistoryRow, Tombstone
-from dp3.store.unlinking import is_older, mentions, plain_without, targets_of
+from dp3.store.stretches import decode_stretches
+from dp3.store.unlinking import is_older, plain_without, targets_of
 
 MOST_REMOVALS = 1_000
 """History rows removed in one transaction: a scattered one costs up to some 20 µs."""
@@ -102,18 +103,28 @@ class ChoreWork:
             while len(batch.history_removed) > MOST_REMOVALS:
                 commit(Batch(history_removed=batch.history_removed[:MOST_REMOVALS]))
                 del batch.history_removed[:MOST_REMOVALS]
-        self._unlink_packed(key, attr, {stone.eid for stone in until}, batch, commit)
+        self._unlink_packed(key, attr, until, post, batch, commit)
         batch.links_ended += [
             EndedLink(key, attr, stone.etype, stone.eid, end) for stone, end in until.items()
         ]
 
-    def _unlink_packed(self, key: int, attr: int, targets: set[str], batch: Batch, commit: Commit) -> None:
-        """Nothing is packed that is newer than a deletion that still matters."""
+    def _unlink_packed(
+        self, key: int, attr: int, until: dict[Tombstone, int], post: int, batch: Batch, commit: Commit
+    ) -> None:
+        """Packing waits for links that have to go. So nothing packed is newer than the deletion; or, if
+        packing is past it because entries are read again, nothing that is older."""
+        begun = self._state.packing_begun(key)
+        newer = {stone for stone in until if not all(is_older(place, stone) for place in begun)}
         after, full = FIRST_PACKED, True
         while full:
             page = self._state.packed_page(key, attr, after, PAGE)
-            found = [row for row in page if mentions(decode_value(row.v), targets)]
-            batch.packed_removed += [(key, attr, *row.place) for row in found]
+            for row in page:
+                found = targets_of(row, until)
+                if not newer.issuperset(found):
+                    batch.packed_removed.append((key, attr, *row.place))
+                elif found:
+                    end = max(t2 for _, t2, _, _ in decode_stretches(row.segments)) + post
+                    until.update((stone, max(until[stone], end)) for stone in found)
             while len(batch.packed_removed) > MOST_REMOVALS:
                 commit(Batch(packed_removed=batch.packed_removed[:MOST_REMOVALS]))
                 del batch.packed_removed[:MOST_REMOVALS]

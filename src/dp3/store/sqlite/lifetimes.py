@@ -107,7 +107,11 @@ class Lifetimes:
     def packed_page(self, entity: int, attr: int, after: PackedPlace, limit: int) -> list[PackedValue]:
         with self._readers.state() as state:
             rows = state.execute(self._sql["packed_page"], (entity, attr, *after, limit))
-            return [PackedValue((tag, part), v) for tag, part, v in rows]
+            return [PackedValue((tag, part), v, segments) for tag, part, v, segments in rows]
+
+    def packing_begun(self, entity: int) -> list[int]:
+        with self._readers.state() as state:
+            return [begun for (begun,) in state.execute(self._sql["begun_of"], (entity,))]
 
     # -- tombstones ------------------------------------------------------------------------------------
     def oldest_bounds(self) -> tuple[int, int] | None:

@@ -87,8 +87,12 @@ WHERE entity = ? AND attr = ? AND key > ? ORDER BY key LIMIT ?;
 
 -- name: packed_page
 -- Some of the packed history of an attribute.
-SELECT tag, part, v FROM packed
+SELECT tag, part, v, segments FROM packed
 WHERE entity = ? AND attr = ? AND (tag, part) > (?, ?) ORDER BY tag, part LIMIT ?;
+
+-- name: begun_of
+-- Up to which keys packing of an entity's partition has begun.
+SELECT begun FROM packed_until WHERE partition = ? >> 40;
 
 -- name: oldest_bounds
 -- The smallest offsets up to which tombstones hold, null if there are none.

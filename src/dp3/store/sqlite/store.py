@@ -428,6 +428,9 @@ class SqliteStore:
     def packed_page(self, entity: int, attr: int, after: PackedPlace, limit: int) -> list[PackedValue]:
         return self._lifetimes.packed_page(entity, attr, after, limit)
 
+    def packing_begun(self, entity: int) -> list[int]:
+        return self._lifetimes.packing_begun(entity)
+
     def oldest_bounds(self) -> tuple[int, int] | None:
         return self._lifetimes.oldest_bounds()
 
