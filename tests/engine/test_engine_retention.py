@@ -96,7 +96,7 @@ class App:
         """The packed rows."""
         store = self.engine.store
         ((key, _),) = store.find_entities([(store.etype_id("a"), eid)]).values()
-        return store.scoped([Scope(key, store.attr_id("a", "o"), FIRST_TAG, LAST_TAG)]).packed
+        return store.scoped([Scope(key, store.attr_id("a", "o"), FIRST_TAG, LAST_TAG)], whole=True).packed
 
     def counted(self):
         """How many data-points the rows say they stand for."""
@@ -129,6 +129,14 @@ def app(engine: Engine):
 
 
 # -- age -------------------------------------------------------------------------------------------------
+def test_long_values_are_told_apart_by_their_end(app):
+    kept = app(data_type="string", max_age="500s", post_validity="100s")
+    one, other = ("x" * 5_000 + end for end in "ab")
+    kept.take(seen(one, 300, 400), seen(other, 450, 1_000))
+    kept.clean(401 + 500 - 1_000)
+    assert kept.shown() == [(other, 450, 1_000)]
+
+
 @pytest.mark.parametrize(
     ("limits", "age"),
     [

@@ -174,7 +174,7 @@ class World:
         """All parts of the history of an attribute."""
         store = self.engine.store
         ((key, _),) = store.find_entities([(store.etype_id("a"), eid)]).values()
-        found = store.scoped([Scope(key, store.attr_id("a", attr), FIRST_TAG, LAST_TAG)])
+        found = store.scoped([Scope(key, store.attr_id("a", attr), FIRST_TAG, LAST_TAG)], whole=True)
         packed = [Segment(*stretch, row.v) for row in found.packed for stretch in row.stretches]
         return [*packed, *(Observation(p.t1, p.t2, p.c, p.v) for p in found.fresh)]
 

@@ -199,7 +199,7 @@ class Retention:
         self, plan: AttrPlan, scopes: Sequence[Scope]
     ) -> dict[Scope, tuple[list[StoredRow], list[Segment]]]:
         """The packed rows of each scope, and what there is beside them."""
-        found = self._state.scoped(scopes)
+        found = self._state.scoped(scopes, whole=plan.link is not None)
         fresh: dict[int, list[Segment]] = {scope.entity: [] for scope in scopes}
         for point in found.fresh:
             fresh[point.entity].append(Segment(point.t1, point.t2, point.c, 1, point.v))

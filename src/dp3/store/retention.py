@@ -128,8 +128,8 @@ class RetentionStore(Protocol):
         """Packed rows without their values, as far as they exist."""
         ...
 
-    def scoped(self, scopes: Sequence[Scope]) -> Scoped:
-        """Everything in some scopes."""
+    def scoped(self, scopes: Sequence[Scope], *, whole: bool) -> Scoped:
+        """Everything in some scopes. Unless `whole`, large values are replaced: equal ones by the same."""
         ...
 
     def write_retention(self, lease: Lease, slice_: RetentionSlice, stream: int) -> None:

@@ -1,6 +1,7 @@
 """Removal of old history: what is due, and what is left of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
 from typing import Any
 
 import apsw
@@ -30,10 +31,11 @@ from dp3.store.stretches import decode_stretches
 RECORDS = 1_000
 """Records of passes that are kept of each worker."""
 
+LARGE = 1 << 10
+"""Bytes of a value that are kept where it only matters which values are equal."""
+
 _places = msgspec.json.Decoder(list[RowPlace]).decode
 _last = msgspec.json.Decoder(AgedPlace).decode
-_rows = msgspec.json.Decoder(list[tuple[RowPlace, int, str, str]]).decode
-_fresh = msgspec.json.Decoder(list[tuple[int, int, int, int, int, str]]).decode
 
 
 class Retention:
@@ -67,24 +69,26 @@ class Retention:
 
     def stored_rows(self, places: Sequence[RowPlace]) -> list[StoredRow]:
         with self._readers.state() as state:
-            return self._stored(state, "stored_rows", places)
+            return self._stored(state, "stored_rows", places, bytes)
 
-    def scoped(self, scopes: Sequence[Scope]) -> Scoped:
+    def scoped(self, scopes: Sequence[Scope], *, whole: bool) -> Scoped:
+        value = bytes if whole else _without_bulk
         attrs = dict.fromkeys((scope.entity, scope.attr) for scope in scopes)
         with self._readers.state() as state:
-            packed = self._stored(state, "scoped_rows", scopes)
-            text: str = state.execute(self._sql["scoped_fresh"], (_listed(attrs),)).get
-        fresh = [
-            FreshPoint(entity, attr, t1, t2, c, bytes.fromhex(v))
-            for entity, attr, t1, t2, c, v in _fresh(text)
-        ]
+            packed = self._stored(state, "scoped_rows", scopes, value)
+            rows = state.execute(self._sql["scoped_fresh"], (_listed(attrs),))
+            fresh = [FreshPoint(entity, attr, t1, t2, c, value(v)) for entity, attr, t1, t2, c, v in rows]
         return Scoped(packed, fresh)
 
-    def _stored(self, state: apsw.Connection, statement: str, wanted: Iterable[Any]) -> list[StoredRow]:
-        text: str = state.execute(self._sql[statement], (_listed(wanted),)).get
+    def _stored(
+        self, state: apsw.Connection, statement: str, wanted: Iterable[Any], value: Callable[[bytes], bytes]
+    ) -> list[StoredRow]:
+        """Row by row: large values are in memory one at a time."""
         return [
-            StoredRow(place, oldest, bytes.fromhex(v), [*decode_stretches(bytes.fromhex(segments))])
-            for place, oldest, v, segments in _rows(text)
+            StoredRow(RowPlace(entity, attr, tag, part), oldest, value(v), [*decode_stretches(segments)])
+            for entity, attr, tag, part, oldest, v, segments in state.execute(
+                self._sql[statement], (_listed(wanted),)
+            )
         ]
 
     def write(self, lease: Lease, slice_: RetentionSlice, stream: int) -> None:
@@ -110,6 +114,11 @@ class Retention:
     def passes(self, limit: int) -> list[RetentionPass]:
         with self._readers.state() as state:
             return list(map(RetentionPass._make, state.execute(self._sql["passes"], (limit,))))
+
+
+def _without_bulk(v: bytes) -> bytes:
+    """The same for equal values, another one for others."""
+    return v if len(v) <= LARGE else v[:LARGE] + blake2b(v, digest_size=32).digest()
 
 
 def _listed(items: Iterable[Any]) -> str:

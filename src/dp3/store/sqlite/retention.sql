@@ -20,22 +20,22 @@ FROM (
     WHERE oldest < :before AND (entity >> 40) % :worker_processes = :worker ORDER BY entity, tag, part);
 
 -- name: stored_rows
--- Packed rows (a JSON list of their places) without values, as one text.
-SELECT json_group_array(json_array(json_array(entity, attr, tag, part), oldest, '', hex(segments)))
+-- Packed rows (a JSON list of their places) without values.
+SELECT entity, attr, tag, part, oldest, x'', segments
 FROM json_each(?) AS wanted CROSS JOIN packed
     ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1
     AND tag = wanted.value ->> 2 AND part = wanted.value ->> 3;
 
 -- name: scoped_rows
--- Packed rows of scopes (a JSON list), as one text.
-SELECT json_group_array(json_array(json_array(entity, attr, tag, part), oldest, hex(v), hex(segments)))
+-- Packed rows of scopes (a JSON list).
+SELECT entity, attr, tag, part, oldest, v, segments
 FROM json_each(?) AS wanted CROSS JOIN packed
     ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1
     AND tag BETWEEN wanted.value ->> 2 AND wanted.value ->> 3;
 
 -- name: scoped_fresh
--- Observations of attributes of entities (a JSON list) that are not packed, as one text.
-SELECT json_group_array(json_array(entity, attr, t1, t2, c, hex(v)))
+-- Observations of attributes of entities (a JSON list) that are not packed.
+SELECT entity, attr, t1, t2, c, v
 FROM json_each(?) AS wanted CROSS JOIN fresh ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1
 CROSS JOIN incoming ON incoming.key = fresh.key
 WHERE c IS NOT NULL;

@@ -461,8 +461,8 @@ class SqliteStore:
     def stored_rows(self, places: Sequence[RowPlace]) -> list[StoredRow]:
         return self._retention.stored_rows(places)
 
-    def scoped(self, scopes: Sequence[Scope]) -> Scoped:
-        return self._retention.scoped(scopes)
+    def scoped(self, scopes: Sequence[Scope], *, whole: bool) -> Scoped:
+        return self._retention.scoped(scopes, whole=whole)
 
     def write_retention(self, lease: Lease, slice_: RetentionSlice, stream: int) -> None:
         self._retention.write(lease, slice_, stream)
