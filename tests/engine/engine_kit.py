@@ -10,12 +10,13 @@ from types import MappingProxyType
 from typing import Any
 
 from dp3.clock import FakeClock, to_us
-from dp3.engine.assembly import Means, Seat, WorkerSettings, worker_parts
+from dp3.engine.assembly import Means, WorkerSettings, worker_parts
 from dp3.engine.attempts import Attempts
 from dp3.engine.compaction import PackLimits
 from dp3.engine.history_work import HistorySettings, HistoryWork
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.profiles import ProfileReader, Span
+from dp3.engine.seat import Seat
 from dp3.engine.snapshots.cleaning import CleaningSettings
 from dp3.engine.snapshots.setup import SnapshotSettings
 from dp3.engine.statistics import Statistics

@@ -15,11 +15,12 @@ import httpx
 from dp3.clock import FakeClock, to_us
 from dp3.config.sections import ApiSettings
 from dp3.engine.appender import Appender
-from dp3.engine.assembly import Means, Seat, WorkerSettings, worker_parts
+from dp3.engine.assembly import Means, WorkerSettings, worker_parts
 from dp3.engine.attempts import Attempts
 from dp3.engine.history_work import HistorySettings
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.profiles import ProfileReader
+from dp3.engine.seat import Seat
 from dp3.engine.snapshots.cleaning import CleaningSettings
 from dp3.engine.snapshots.setup import SnapshotSettings
 from dp3.engine.updater.work import UpdateSettings

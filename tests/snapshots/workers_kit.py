@@ -12,11 +12,12 @@ from typing import Any
 from sample_settings import plain
 
 from dp3.clock import FakeClock
-from dp3.engine.assembly import Means, Seat, WorkerSettings, worker_parts
+from dp3.engine.assembly import Means, WorkerSettings, worker_parts
 from dp3.engine.attempts import Attempts
 from dp3.engine.compaction import PackLimits
 from dp3.engine.history_work import HistorySettings
 from dp3.engine.outbox import OutboxDrainer
+from dp3.engine.seat import Seat
 from dp3.engine.snapshots.cleaning import CleaningSettings
 from dp3.engine.snapshots.doc import decode_doc, expand
 from dp3.engine.snapshots.plans import Limits

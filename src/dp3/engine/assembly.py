@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from dp3.clock import Clock
 from dp3.engine.attempts import Attempts
 from dp3.engine.control import ControlHandler
 from dp3.engine.entities import EntityIndex
@@ -15,6 +14,7 @@ from dp3.engine.lifetimes.chores import ChoreWork
 from dp3.engine.lifetimes.work import make_lifetime_work
 from dp3.engine.outbox import OutboxDrainer
 from dp3.engine.plans import make_plans
+from dp3.engine.seat import Seat
 from dp3.engine.snapshots.cleaning import CleaningSettings, SnapshotCleaning
 from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
 from dp3.engine.statistics import Statistics
@@ -24,43 +24,10 @@ from dp3.engine.worker import WorkerParts
 from dp3.hooks.guard import Guard
 from dp3.hooks.registration import HookRegistration
 from dp3.hooks.table import HookTable
-from dp3.log.port import Log
 from dp3.model.spec import ModelSpec
-from dp3.store.history import HistoryStore
-from dp3.store.lifetimes import LifetimeStore
-from dp3.store.models import ModelStore
-from dp3.store.port import Lease, Store
-from dp3.store.retention import RetentionStore
-from dp3.store.snapshots import SnapshotStore
-from dp3.store.telemetry import TelemetryStore
-from dp3.store.updates import UpdateStore
 
 Cron = Mapping[str, Any]
 """The arguments of a cron trigger."""
-
-
-class State(
-    Store,
-    ModelStore,
-    SnapshotStore,
-    UpdateStore,
-    HistoryStore,
-    RetentionStore,
-    LifetimeStore,
-    TelemetryStore,
-    Protocol,
-):
-    """The state as the parts of a worker need it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """Where a worker works."""
-
-    log: Log
-    store: State
-    clock: Clock
-    lease: Lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +68,11 @@ def worker_parts(
 ) -> WorkerParts:
     """The parts of a worker for a model and the hooks that modules registered."""
     log, store, clock, lease = seat.log, seat.store, seat.clock, seat.lease
-    table = HookTable(registrations)
-    task_hooks = TaskHooks(table, means.guard, model, settings.generations, clock)
-    plans = make_plans(model, store, table)
-    entities = EntityIndex(store, settings.entities)
-    snapshots = make_snapshot_work(
-        state=store,
-        log=log,
-        clock=clock,
-        lease=lease,
-        model=model,
-        registrations=registrations,
-        guard=means.guard,
-        executor=means.executor,
-        io=means.io,
-        settings=settings.snapshots,
-    )
+    table, guard, executor = HookTable(registrations), means.guard, means.executor
+    task_hooks = TaskHooks(table, guard, model, settings.generations, clock)
+    plans, entities = make_plans(model, store, table), EntityIndex(store, settings.entities)
+    snapshots = make_snapshot_work(seat, model, registrations, guard, executor, means.io, settings.snapshots)
+    refresh = means.refresh_module
     return WorkerParts(
         log=log,
         store=store,
@@ -124,37 +80,16 @@ def worker_parts(
         lease=lease,
         plans=plans,
         entities=entities,
-        hooks=HookProcessor(task_hooks, plans, entities, means.executor, settings.waves),
+        hooks=HookProcessor(task_hooks, plans, entities, executor, settings.waves),
         attempts=means.attempts,
         outbox=means.outbox,
-        control=ControlHandler(
-            store, lease.index, table, task_hooks, snapshots.request, means.refresh_module
-        ),
+        control=ControlHandler(store, lease.index, table, task_hooks, snapshots.request, refresh),
         snapshots=snapshots,
         cleaning=SnapshotCleaning(store, clock, lease, settings.cleaning),
-        updates=make_update_work(
-            state=store,
-            clock=clock,
-            lease=lease,
-            model=model,
-            registrations=registrations,
-            guard=means.guard,
-            settings=settings.updates,
-        ),
-        lifetimes=make_lifetime_work(
-            state=store, log=log, clock=clock, lease=lease, plans=plans, cron=settings.collection
-        ),
+        updates=make_update_work(seat, model, registrations, guard, settings.updates),
+        lifetimes=make_lifetime_work(seat, plans, settings.collection),
         chores=ChoreWork(store, log, entities, plans),
-        history=make_history_work(
-            state=store,
-            log=log,
-            clock=clock,
-            lease=lease,
-            model=model,
-            plans=plans,
-            settings=settings.history,
-            statistics=means.statistics,
-        ),
+        history=make_history_work(seat, model, plans, settings.history, means.statistics),
         batch_limit_s=settings.waves.batch_s,
         statistics=means.statistics,
     )

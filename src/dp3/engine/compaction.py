@@ -78,8 +78,8 @@ class Compactor:
         lease: Lease,
         united: frozenset[int],
         limits: PackLimits,
-        counted: Collection[int] = (),
-        statistics: Statistics | None = None,
+        counted: Collection[int],
+        statistics: Statistics,
     ) -> None:
         self._limits = limits
         self._log = log
@@ -88,7 +88,7 @@ class Compactor:
         self._lease = lease
         self._united = united
         self._counted = counted
-        self._statistics = statistics or Statistics()
+        self._statistics = statistics
         self._pace = SlicePace(FIRST_SLICE, limits.slice, SLICE_S)
 
     def steps(self) -> Iterator[None]:

@@ -4,29 +4,23 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from dp3.clock import Clock
 from dp3.engine.compaction import Compactor, PackLimits, united_attrs
-from dp3.engine.compaction import State as PackState
 from dp3.engine.plans import TypePlan
 from dp3.engine.retention import Retention, counted_attrs, limited_attrs
-from dp3.engine.retention import State as RetentionState
+from dp3.engine.seat import Seat
 from dp3.engine.snapshots.schedule import Ticks
 from dp3.engine.statistics import Statistics
-from dp3.log.port import Log
 from dp3.model.spec import ModelSpec
-from dp3.store.port import Lease, LeaseLost, StoreFull
+from dp3.store.port import LeaseLost, StoreFull
 
 RETRY_US = 1_000_000
 
 PACKING, CLEANING = "packing", "cleaning"
 
 logger = logging.getLogger(__name__)
-
-
-class State(PackState, RetentionState, Protocol):
-    """The state as upkeep of history sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +102,19 @@ class HistoryWork:
 
 
 def make_history_work(
-    *,
-    state: State,
-    log: Log,
-    clock: Clock,
-    lease: Lease,
+    seat: Seat,
     model: ModelSpec,
     plans: Mapping[str, TypePlan],
     settings: HistorySettings,
-    statistics: Statistics | None = None,
+    statistics: Statistics,
 ) -> HistoryWork:
     """What a worker does for history. Cleaning that was interrupted goes on; if it was missed while nobody
     worked it is made up for."""
+    state, clock, lease = seat.store, seat.clock, seat.lease
     limited, united = limited_attrs(model, plans), united_attrs(model, state)
     now, last = clock.now_us(), state.last_retention(lease.index)
-    statistics = statistics or Statistics()
     work = HistoryWork(
-        Compactor(state, log, lease, united, settings.limits, counted_attrs(limited), statistics),
+        Compactor(state, seat.log, lease, united, settings.limits, counted_attrs(limited), statistics),
         Retention(state, clock, lease, limited),
         clock,
         Ticks(settings.packing, now),

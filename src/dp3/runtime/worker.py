@@ -15,12 +15,13 @@ from dp3.clock import SystemClock
 from dp3.config.cron import CronExpression
 from dp3.config.loading import Configuration
 from dp3.engine.archiving import Archiver, ArchiveSettings
-from dp3.engine.assembly import Means, Seat, WorkerSettings, worker_parts
+from dp3.engine.assembly import Means, WorkerSettings, worker_parts
 from dp3.engine.attempts import Attempts
 from dp3.engine.heartbeat import Heartbeat
 from dp3.engine.history_work import HistorySettings
 from dp3.engine.measuring import SizeMeasurer
 from dp3.engine.outbox import OutboxDrainer
+from dp3.engine.seat import Seat
 from dp3.engine.snapshots.cleaning import CleaningSettings
 from dp3.engine.snapshots.plans import Limits
 from dp3.engine.snapshots.setup import SnapshotSettings

@@ -10,9 +10,9 @@ from dp3.engine.lifetimes.collecting import Collector, CollectorParts, Offsets
 from dp3.engine.lifetimes.state import State
 from dp3.engine.lifetimes.sweeping import Sweeper
 from dp3.engine.plans import TypePlan
+from dp3.engine.seat import Seat
 from dp3.engine.snapshots.schedule import Ticks
-from dp3.log.port import Log
-from dp3.store.port import Lease, StoreFull
+from dp3.store.port import StoreFull
 
 SLICE_S = 0.03
 """No further piece is begun after this time."""
@@ -74,22 +74,15 @@ class LifetimeWork:
         return False
 
 
-def make_lifetime_work(
-    *,
-    state: State,
-    log: Log,
-    clock: Clock,
-    lease: Lease,
-    plans: Mapping[str, TypePlan],
-    cron: Mapping[str, Any],
-) -> LifetimeWork:
+def make_lifetime_work(seat: Seat, plans: Mapping[str, TypePlan], cron: Mapping[str, Any]) -> LifetimeWork:
     """What a worker does for lifetimes; `cron` are the arguments of a cron trigger for collections. One that
     was missed while nobody worked is made up for."""
+    state, clock, lease = seat.store, seat.clock, seat.lease
     last, now = state.last_collection(lease.index), clock.now_us()
     return LifetimeWork(
         state,
         clock,
-        Collector(CollectorParts(state, log, clock, lease, plans)),
+        Collector(CollectorParts(state, seat.log, clock, lease, plans)),
         Sweeper(state, lease),
         Ticks(cron, now if last is None else last.begun + 1),
     )

@@ -5,20 +5,18 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
-from dp3.clock import Clock
+from dp3.engine.seat import Seat
 from dp3.engine.snapshots.calling import HookCaller
 from dp3.engine.snapshots.phases import SnapshotWork
 from dp3.engine.snapshots.plans import Limits, SnapshotHooks, make_snapshot_plans
 from dp3.engine.snapshots.refresh import Flags, Refresher
-from dp3.engine.snapshots.runs import Runs, State
+from dp3.engine.snapshots.runs import Runs
 from dp3.engine.snapshots.schedule import Ticks
 from dp3.engine.snapshots.work import WorkParts
 from dp3.engine.snapshots.writing import Writing
 from dp3.hooks.guard import Guard
 from dp3.hooks.registration import HookRegistration
-from dp3.log.port import Log
 from dp3.model.spec import ModelSpec
-from dp3.store.port import Lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +29,7 @@ class SnapshotSettings:
 
 
 def make_snapshot_work(
-    *,
-    state: State,
-    log: Log,
-    clock: Clock,
-    lease: Lease,
+    seat: Seat,
     model: ModelSpec,
     registrations: Iterable[HookRegistration],
     guard: Guard,
@@ -45,12 +39,13 @@ def make_snapshot_work(
 ) -> SnapshotWork:
     """What a worker does for snapshots; its hooks run in `executor`. The threads of `io` read ahead and write
     behind; one is enough, more would take turns with the worker on two cores."""
+    state, clock, lease = seat.store, seat.clock, seat.lease
     hooks = SnapshotHooks(registrations)
     plans = make_snapshot_plans(model, state, hooks, settings.limits)
     caller = HookCaller(guard, clock, state.partitions)
     parts = WorkParts(
         state=state,
-        log=log,
+        log=seat.log,
         clock=clock,
         lease=lease,
         hooks=hooks,

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from dp3.clock import Clock, to_datetime
+from dp3.clock import to_datetime
+from dp3.engine.seat import Seat
 from dp3.engine.snapshots.calling import HookCaller
 from dp3.engine.snapshots.schedule import Ticks
 from dp3.engine.snapshots.waiting import Wait
 from dp3.engine.updater.batch import GroupBatch, UpdateParts
 from dp3.engine.updater.creation import CreationRefresh
 from dp3.engine.updater.groups import HookGroup, make_groups
-from dp3.engine.updater.reading import State
 from dp3.hooks.guard import Guard
 from dp3.hooks.pool import DaemonPool
 from dp3.hooks.registration import HookRegistration
 from dp3.model.spec import ModelSpec
-from dp3.store.port import Lease, LeaseLost, StoreFull
+from dp3.store.port import LeaseLost, StoreFull
 
 SLICE_S = 0.05
 
@@ -145,20 +145,18 @@ class UpdateWork:
 
 
 def make_update_work(
-    *,
-    state: State,
-    clock: Clock,
-    lease: Lease,
+    seat: Seat,
     model: ModelSpec,
     registrations: Iterable[HookRegistration],
     guard: Guard,
     settings: UpdateSettings,
 ) -> UpdateWork:
     """What a worker does for periodic hooks."""
+    state, clock = seat.store, seat.clock
     parts = UpdateParts(
         state=state,
         clock=clock,
-        lease=lease,
+        lease=seat.lease,
         caller=HookCaller(guard, clock, state.partitions),
         io=DaemonPool(1, "update-reader"),
         threads=settings.threads,
