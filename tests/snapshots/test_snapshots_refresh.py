@@ -1,11 +1,11 @@
 """Hooks of the ingestion that a snapshot run calls again after their flag was raised."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sample_settings import plain
-from workers_kit import MODEL, NEVER, START_US, Cluster, OneWorker, a_cluster
+from workers_kit import MODEL, NEVER, START_US, Cluster, OneWorker
 from workers_kit import settle as settle_once
 
 from dp3.clock import to_datetime
@@ -22,18 +22,6 @@ Seen = list[Any]
 
 HOUR_US = 3_600_000_000
 ENTITIES = 30
-
-
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    with a_cluster() as one:
-        yield one
-
-
-@pytest.fixture
-def pair() -> Iterator[Cluster]:
-    with a_cluster(processes=2) as two:
-        yield two
 
 
 def a_task(etype: str, eid: str, attr: str, v: Any) -> DataPointTask:

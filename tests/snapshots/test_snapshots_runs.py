@@ -1,11 +1,11 @@
 """The life of runs: brackets, several workers, crashes, failures."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from workers_kit import MODEL, START_US, Cluster, OneWorker, a_cluster, settle
+from workers_kit import MODEL, START_US, Cluster, OneWorker, settle
 
 from dp3.clock import to_datetime
 from dp3.common.task import DataPointTask
@@ -20,18 +20,6 @@ Values = dict[str, Any]
 
 CHAIN = 4
 ENTITIES = 60
-
-
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    with a_cluster() as one:
-        yield one
-
-
-@pytest.fixture
-def pair() -> Iterator[Cluster]:
-    with a_cluster(processes=2) as two:
-        yield two
 
 
 def a_task(attr: str, v: Any, eid: str, etype: str = "a") -> DataPointTask:
