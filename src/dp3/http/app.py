@@ -13,7 +13,6 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dp3.http.answers import Json, Refusal, refusal_response
-from dp3.http.collections import collection_routes
 from dp3.http.control import control_routes
 from dp3.http.datapoint_log import DatapointLog
 from dp3.http.datapoints import Datapoints
@@ -22,17 +21,16 @@ from dp3.http.entities import reading_routes, snapshot_routes, writing_routes
 from dp3.http.entity_types import describe_types, with_counts
 from dp3.http.health import health_routes
 from dp3.http.intake import Disconnected, Intake
+from dp3.http.jobs import job_routes
 from dp3.http.listing import listing_routes
 from dp3.http.measures import measure_routes
 from dp3.http.metrics import Metrics
 from dp3.http.openapi import describe_datapoints
 from dp3.http.reading import EntityReads, PlainReads
-from dp3.http.retention import retention_routes
 from dp3.http.schemas import Detail, EntityType
 from dp3.http.services import Services
 from dp3.http.targets import Lookup, v1, v2
 from dp3.http.telemetry import telemetry_routes
-from dp3.http.updates import update_routes
 from dp3.http.writing import Writer
 from dp3.store.query import QueryTooSlow
 
@@ -139,9 +137,7 @@ def _add_routes(
     app.include_router(control_routes(services))
     app.include_router(telemetry_routes(services))
     app.include_router(measure_routes(services))
-    app.include_router(update_routes(services))
-    app.include_router(collection_routes(services))
-    app.include_router(retention_routes(services))
+    app.include_router(job_routes(services))
     app.include_router(health_routes(services))
     app.include_router(dead_letter_routes(services))
 
