@@ -112,3 +112,45 @@ def test_a_hook_that_hangs_makes_the_program_not_ready_and_its_worker_is_restart
 def named(reason: str) -> str:
     """The reason, if it names the hook."""
     return reason if "waits_for_ever" in reason else ""
+
+
+STARTS_WHEN_THE_DOOR_IS_OPEN = (
+    HEADER
+    + """
+class Visitor(BaseModule):
+    def start(self):
+        if not os.path.exists(os.environ["DP3_DOOR"]):
+            raise RuntimeError("the door is closed")
+"""
+)
+
+STOPS_BADLY = (
+    HEADER
+    + """
+class Bad(BaseModule):
+    def stop(self):
+        raise RuntimeError("will not stop")
+"""
+)
+
+
+def test_a_module_that_can_not_be_started_is_named_and_tried_again(app, tmp_path, monkeypatch):
+    door = tmp_path / "door"
+    monkeypatch.setenv("DP3_DOOR", str(door))
+    app.write({"visitor": STARTS_WHEN_THE_DOOR_IS_OPEN})
+    program = app.run()
+    output = wait_for("the failure", lambda: program.output if "starting it again" in program.output else "")
+    assert "RuntimeError: the door is closed\nstart() of module visitor failed" in output
+    door.touch()
+    app.wait_ready(program)
+    app.stop(program)
+
+
+def test_a_module_that_can_not_be_stopped_does_not_keep_the_worker(app):
+    app.write({"bad": STOPS_BADLY})
+    program = app.run_ready()
+    worker = app.child(program, "worker")
+    program.send_signal(15)
+    program.wait()
+    assert not worker.is_running()
+    assert "stop() of module bad failed" in program.output

@@ -98,13 +98,21 @@ def started(modules: Sequence[LoadedModule]) -> Iterator[None]:
     running: list[LoadedModule] = []
     try:
         for module in modules:
-            module.instance.start()
+            _start(module)
             running.append(module)
         yield
     finally:
         failed = [module.name for module in reversed(running) if not _stopped(module)]
         if failed:
             raise ModuleStopFailed(f"stop() failed in {', '.join(failed)}")
+
+
+def _start(module: LoadedModule) -> None:
+    try:
+        module.instance.start()
+    except Exception as error:
+        error.add_note(f"start() of module {module.name} failed")
+        raise
 
 
 def _stopped(module: LoadedModule) -> bool:
