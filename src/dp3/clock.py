@@ -6,6 +6,12 @@ from typing import Protocol
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+FIRST_US = -62_135_596_800_000_000
+"""0001-01-01T00:00:00Z, the earliest time that can be written."""
+
+LAST_US = 253_402_300_799_999_999
+"""9999-12-31T23:59:59.999999Z, the latest time that can be written."""
+
 
 class Clock(Protocol):
     def now_us(self) -> int:

@@ -16,7 +16,7 @@ from dp3.bench.load import Body
 from dp3.bench.rows import Transaction, transactions
 from dp3.log.port import Log
 from dp3.sqlite import connect, load_statements, transaction
-from dp3.store.port import Store
+from dp3.store.ports.state import State
 from dp3.store.sqlite.opening import CACHE_MIB, PAGE_SIZE
 
 INSERT_ENTITY = "INSERT INTO entity VALUES (?, ?, ?, ?)"
@@ -51,7 +51,7 @@ class Floor(NamedTuple):
         return self.points / (self.decode_s + self.insert_s)
 
 
-def measure(bodies: Sequence[Body], log: Log, store: Store, transaction_points: int, scratch: Path) -> Floor:
+def measure(bodies: Sequence[Body], log: Log, store: State, transaction_points: int, scratch: Path) -> Floor:
     """Time the floor for what the program has in its log and state after the load."""
     work = list(transactions(log, store, transaction_points))
     return Floor(sum(count for count, _ in bodies), _decode(bodies), _insert(work, scratch / "floor.db"))

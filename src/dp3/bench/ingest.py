@@ -17,8 +17,8 @@ from dp3.bench.server import Server, disk_bytes, median_fdatasync_ms, running, w
 from dp3.bench.workload import ETYPE, Workload
 from dp3.clock import SystemClock
 from dp3.log.segments import open_log
-from dp3.store.port import Store
-from dp3.store.sqlite import open_store
+from dp3.store.ports.state import State
+from dp3.store.sqlite import open_state
 
 WAL_EVERY_S = 0.02
 
@@ -100,10 +100,10 @@ def _check_and_note_floor(result: Result, server: Server, bodies: list[Body]) ->
     """From the log and the state that the stopped program left."""
     clock = SystemClock()
     log = open_log(server.data, clock)
-    store = open_store(server.data / "state", clock)
+    store = open_state(server.data / "state", clock)
     try:
         _verify(store, bodies)
-        commits = max(store.counters().get("batches", 0), 1)
+        commits = max(store.counters.all().get("batches", 0), 1)
         result.transaction_points = max(sum(count for count, _ in bodies) // commits, 1)
         lowest = floor.measure(bodies, log, store, result.transaction_points, server.data)
     finally:
@@ -120,7 +120,7 @@ def _cpu_seconds(server: Server) -> dict[str, float]:
     }
 
 
-def _verify(store: Store, bodies: list[Body]) -> None:
+def _verify(store: State, bodies: list[Body]) -> None:
     """Every data-point was applied once, every entity is there, nothing failed."""
     points = [point for _, body in bodies for point in msgspec.json.decode(body)]
     expected = {
@@ -130,13 +130,13 @@ def _verify(store: Store, bodies: list[Body]) -> None:
         "history rows": sum(point["attr"] not in PLAIN for point in points),
         "dead letters": 0,
     }
-    profiles = [store.profile(ETYPE, eid) for eid in {point["id"] for point in points}]
+    profiles = [store.entities.profile(ETYPE, eid) for eid in {point["id"] for point in points}]
     found = {
-        "data-points processed": store.counters().get("datapoints", 0),
-        "entities": store.entity_counts().get(ETYPE, 0),
+        "data-points processed": store.counters.all().get("datapoints", 0),
+        "entities": store.entities.counts().get(ETYPE, 0),
         "plain values": sum(len(profile.plain) for profile in profiles if profile),
         "history rows": sum(len(profile.history) for profile in profiles if profile),
-        "dead letters": store.dead_letter_count(),
+        "dead letters": store.dead_letters.count(),
     }
     wrong = [
         f"{found[what]} {what}, expected {count}" for what, count in expected.items() if found[what] != count

@@ -13,7 +13,7 @@ from dp3.bench.devices import Varied
 from dp3.bench.failure import BenchFailed
 from dp3.bench.filling import fill
 from dp3.bench.load import percentile_ms
-from dp3.bench.questions import ASKERS, Question
+from dp3.bench.questions import ASKERS, SqlBuilder
 from dp3.bench.runs import expect, run_snapshots
 from dp3.bench.server import Server, running
 from dp3.bench.showing import Say
@@ -88,7 +88,7 @@ def _ask(server: Server, entities: int, requests: int) -> dict[str, list[float]]
     return {kind: sorted(found) for kind, found in latencies.items()}
 
 
-def _questions(entities: int, requests: int) -> Iterator[tuple[str, Question]]:
+def _questions(entities: int, requests: int) -> Iterator[tuple[str, SqlBuilder]]:
     rnd = random.Random(SEED)
     kinds = list(ASKERS) * requests
     rnd.shuffle(kinds)

@@ -8,14 +8,7 @@ from ipaddress import IPv4Address, ip_network
 from typing import Any
 from urllib.parse import urlencode
 
-from dp3.bench.devices import (
-    LOADS,
-    TEMPERATURES,
-    address_of,
-    eid_of,
-    hostname_of,
-    load_of,
-)
+from dp3.bench.devices import LOADS, TEMPERATURES, address_of, eid_of, hostname_of, load_of
 from dp3.bench.workload import ETYPE
 
 LIMIT = 20
@@ -30,66 +23,66 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SqlBuilder:
     """A request, and the test that a good answer passes."""
 
     path: str
     is_good: Callable[[Any], bool]
 
 
-Asker = Callable[[random.Random, int], Question]
+Asker = Callable[[random.Random, int], SqlBuilder]
 """Makes a question about so many devices."""
 
 
-def equality(rnd: random.Random, entities: int) -> Question:
+def equality(rnd: random.Random, entities: int) -> SqlBuilder:
     load = load_of(rnd.randrange(min(entities, LOADS)))
     return _filtered({"last.load": load}, lambda row: row["load"] == load)
 
 
-def ranges(rnd: random.Random, entities: int) -> Question:
+def ranges(rnd: random.Random, entities: int) -> SqlBuilder:
     low = rnd.randrange(TEMPERATURES) / 100
     high = low + rnd.choice(WIDTHS)
     condition = {"last.temp": {"$gte": low, "$lt": high}}
     return _filtered(condition, lambda row: low <= row["temp"] < high, at_least=0)
 
 
-def ip_prefix(rnd: random.Random, entities: int) -> Question:
+def ip_prefix(rnd: random.Random, entities: int) -> SqlBuilder:
     network = ip_network(f"{address_of(rnd.randrange(entities))}/24", strict=False)
     condition = {"last.address": f"$$IPv4Prefix{{{network}}}"}
     return _filtered(condition, lambda row: IPv4Address(row["address"]) in network, at_least=1)
 
 
-def text_prefix(rnd: random.Random, entities: int) -> Question:
+def text_prefix(rnd: random.Random, entities: int) -> SqlBuilder:
     prefix = hostname_of(rnd.randrange(entities) // HOST_DIGITS * HOST_DIGITS)[:-2]
     condition = {"last.hostname": {"$regex": f"^{prefix}"}}
     return _filtered(condition, lambda row: row["hostname"].startswith(prefix))
 
 
-def regex(rnd: random.Random, entities: int) -> Question:
+def regex(rnd: random.Random, entities: int) -> SqlBuilder:
     """One that matches nothing, so that every value has to be looked at."""
     condition = {"last.hostname": {"$regex": f"[0-9]+-{rnd.randrange(10**6)}[a-z]$"}}
-    return Question(_listing({"generic_filter": json.dumps(condition)}), lambda answer: not answer["data"])
+    return SqlBuilder(_listing({"generic_filter": json.dumps(condition)}), lambda answer: not answer["data"])
 
 
-def in_order(rnd: random.Random, entities: int) -> Question:
+def in_order(rnd: random.Random, entities: int) -> SqlBuilder:
     attr, direction = rnd.choice(("temp", "load", "hostname", "eid")), rnd.choice((1, -1))
 
     def is_good(answer: Any) -> bool:
         values = [row[attr] for row in answer["data"]]
         return len(values) == min(LIMIT, entities) and values == sorted(values, reverse=direction < 0)
 
-    return Question(_listing({"sort": f"{attr}:{direction}"}), is_good)
+    return SqlBuilder(_listing({"sort": f"{attr}:{direction}"}), is_good)
 
 
-def master(rnd: random.Random, entities: int) -> Question:
+def master(rnd: random.Random, entities: int) -> SqlBuilder:
     i = rnd.randrange(entities)
     path = f"/entity/{ETYPE}/{eid_of(i)}/master"
-    return Question(path, lambda answer: answer["address"]["v"] == str(address_of(i)))
+    return SqlBuilder(path, lambda answer: answer["address"]["v"] == str(address_of(i)))
 
 
-def attr(rnd: random.Random, entities: int) -> Question:
+def attr(rnd: random.Random, entities: int) -> SqlBuilder:
     path = f"/entity/{ETYPE}/{eid_of(rnd.randrange(entities))}/get/load"
-    return Question(path, lambda answer: answer["current_value"] is not None and bool(answer["history"]))
+    return SqlBuilder(path, lambda answer: answer["current_value"] is not None and bool(answer["history"]))
 
 
 ASKERS: dict[str, Asker] = {
@@ -108,9 +101,9 @@ def _listing(query: dict[str, str]) -> str:
     return f"/entity/{ETYPE}/get?{urlencode({'limit': LIMIT, **query})}"
 
 
-def _filtered(condition: Row, matches: Callable[[Row], bool], at_least: int = LIMIT) -> Question:
+def _filtered(condition: Row, matches: Callable[[Row], bool], at_least: int = LIMIT) -> SqlBuilder:
     def is_good(answer: Any) -> bool:
         rows: Sequence[Row] = answer["data"]
         return at_least <= len(rows) <= LIMIT and all(map(matches, rows))
 
-    return Question(_listing({"generic_filter": json.dumps(condition)}), is_good)
+    return SqlBuilder(_listing({"generic_filter": json.dumps(condition)}), is_good)

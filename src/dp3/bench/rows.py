@@ -6,7 +6,9 @@ from typing import Any
 
 from dp3.log.port import Entry, Lane, Log
 from dp3.model.wire import WireTask, decode_tasks, encode_value
-from dp3.store.port import HistoryRow, NewEntity, PlainRow, Store, history_key
+from dp3.store.ports.entities import HistoryRow, NewEntity, PlainRow
+from dp3.store.ports.history import history_key
+from dp3.store.ports.state import State
 
 READ_BYTES = 8 << 20
 PLAIN = frozenset(("hostname", "owner", "risk"))
@@ -29,7 +31,7 @@ class Transaction:
         self.fresh = sorted((row.entity, row.attr, row.key) for row in self.history)
 
 
-def transactions(log: Log, store: Store, points: int) -> Iterator[Transaction]:
+def transactions(log: Log, store: State, points: int) -> Iterator[Transaction]:
     """All rows in the order of the log, `points` data-points in each transaction."""
     known: dict[tuple[str, str], int] = {}
     attrs: dict[tuple[str, str], int] = {}
@@ -56,12 +58,12 @@ def main_entries(log: Log) -> Iterator[Entry]:
 
 
 def _key(
-    current: Transaction, entry: Entry, task: WireTask, store: Store, known: dict[tuple[str, str], int]
+    current: Transaction, entry: Entry, task: WireTask, store: State, known: dict[tuple[str, str], int]
 ) -> int:
     identity = (task.etype, str(task.eid))
     if identity not in known:
-        wanted = (store.etype_id(task.etype), str(task.eid))
-        key = known[identity] = store.find_entities([wanted])[wanted].key
+        wanted = (store.names.etype_id(task.etype), str(task.eid))
+        key = known[identity] = store.entities.find([wanted])[wanted].key
         current.entities.append(NewEntity(key, *wanted, entry.append_time))
     return known[identity]
 
@@ -71,13 +73,13 @@ def _add(
     entry: Entry,
     task: WireTask,
     key: int,
-    store: Store,
+    store: State,
     attrs: dict[tuple[str, str], int],
 ) -> None:
     row_key = history_key(entry.lane, entry.offset, task.first)
     for number, point in enumerate(task.points, row_key):
         name = (task.etype, point.attr)
-        attr = attrs[name] = attrs.get(name) or store.attr_id(*name)
+        attr = attrs[name] = attrs.get(name) or store.names.attr_id(*name)
         v = encode_value(point.v)
         if point.attr in PLAIN or point.t1 is None or point.t2 is None:
             current.plain[key, attr] = PlainRow(key, attr, entry.append_time, v)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import apsw
 
+from dp3.history.packed import decode_stretches
 from dp3.sqlite import connect, load_statements
-from dp3.store.stretches import decode_stretches
 
 
 class HistorySize(NamedTuple):

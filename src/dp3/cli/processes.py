@@ -11,7 +11,7 @@ import typer
 from dp3.cli.common import CONFIGURATION_ERROR, ConfigDir, DataDirOption, Verbose, fail, load_or_exit
 from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
-from dp3.engine.cursor import LogBehind
+from dp3.engine.ingest.cursor import LogBehind
 from dp3.engine.schema.tracking import ModelRefused
 from dp3.hooks.loading import ModuleLoadError
 from dp3.runtime.health import WorkerHealth
@@ -24,7 +24,7 @@ from dp3.runtime.signals import on_parent_death, on_stop_signal
 from dp3.runtime.stacks import log_stacks_on_signal
 from dp3.runtime.supervisor import AlreadyRunning, Child, Supervisor, python_command, sole_supervisor
 from dp3.sqlite import FormatError
-from dp3.store.port import LeaseRefused
+from dp3.store.ports.errors import LeaseRefused
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)]
@@ -98,7 +98,7 @@ def _supervise(config: Configuration, data: DataDir, children: list[Child]) -> i
         with sole_supervisor(data.run), open_resources(config, data, clock) as resources:
             note_model(resources.store, config, data)
             start_limit_s = START_LIMIT * config.processing_core.hook_hang.total_seconds()
-            health = WorkerHealth(resources.store.leases, data, start_limit_s)
+            health = WorkerHealth(resources.store.leases.all, data, start_limit_s)
             return Supervisor(children, health).run(stop)
     except (AlreadyRunning, FormatError, ModelRefused) as error:
         raise fail(str(error)) from None

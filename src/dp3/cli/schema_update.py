@@ -20,8 +20,8 @@ from dp3.runtime.paths import DataDir
 from dp3.runtime.resources import Resources, open_resources
 from dp3.runtime.supervisor import AlreadyRunning, sole_supervisor
 from dp3.sqlite import FormatError
-from dp3.store.models import RemovalState
-from dp3.store.port import LeaseRefused, StoreFull
+from dp3.store.ports.errors import LeaseRefused, StoreFull
+from dp3.store.ports.models import RemovalState
 
 _REFUSALS = (AlreadyRunning, FormatError, LeaseRefused, LogFull, ModelInUse, StoreFull)
 
@@ -61,12 +61,12 @@ def schema_update(
 
 def _update(config: Configuration, data: DataDir, resources: Resources, *, yes: bool, dry_run: bool) -> None:
     store = resources.store
-    if store.removal() is not None:
+    if store.models.removal() is not None:
         typer.echo("Not all is removed yet that was confirmed to go.")
         if dry_run:
             return
         _finish(resources)
-    tracked = store.tracked_model().model
+    tracked = store.models.tracked().model
     schema = schema_of(config.model)
     difference = compare({} if tracked is None else decode_schema(tracked), schema)
     for place in difference.added if tracked is not None else ():

@@ -5,21 +5,21 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
-from dp3.engine.attempts import Attempts
+from dp3.engine.context import Context
 from dp3.engine.control import ControlHandler
-from dp3.engine.entities import EntityIndex
-from dp3.engine.history_work import HistorySettings, make_history_work
-from dp3.engine.hooking import TaskHooks
-from dp3.engine.lifetimes.chores import ChoreWork
-from dp3.engine.lifetimes.work import make_lifetime_work
-from dp3.engine.outbox import OutboxDrainer
+from dp3.engine.ingest.attempts import Attempts
+from dp3.engine.ingest.entities import EntityIndex
+from dp3.engine.ingest.hooks import TaskHooks
+from dp3.engine.ingest.micro_batches import MicroBatches, MicroBatchLimits
+from dp3.engine.ingest.outbox import OutboxDrainer
+from dp3.engine.ingest.system_tasks import SystemTasks
+from dp3.engine.jobs.history.work import HistorySettings, make_history_work
+from dp3.engine.jobs.lifetimes.work import make_lifetime_work
+from dp3.engine.jobs.snapshots.cleaning import CleaningSettings, SnapshotCleaning
+from dp3.engine.jobs.snapshots.setup import SnapshotSettings, make_snapshot_work
+from dp3.engine.jobs.updates.work import UpdateSettings, make_update_work
 from dp3.engine.plans import make_plans
-from dp3.engine.seat import Seat
-from dp3.engine.snapshots.cleaning import CleaningSettings, SnapshotCleaning
-from dp3.engine.snapshots.setup import SnapshotSettings, make_snapshot_work
 from dp3.engine.statistics import Statistics
-from dp3.engine.updater.work import UpdateSettings, make_update_work
-from dp3.engine.waves import HookProcessor, WaveLimits
 from dp3.engine.worker import WorkerParts
 from dp3.hooks.guard import Guard
 from dp3.hooks.registration import HookRegistration
@@ -35,7 +35,7 @@ class WorkerSettings:
     """What of a worker is configured. `entities`: how many are remembered; `generations`: of tasks that hooks
     return for tasks of hooks."""
 
-    waves: WaveLimits
+    waves: MicroBatchLimits
     generations: int
     entities: int
     snapshots: SnapshotSettings
@@ -46,7 +46,7 @@ class WorkerSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class Dependencies:
     """What a worker calls hooks and others with. `io` is for what a run of snapshots reads and writes
     meanwhile; `refresh_module` has a module by name load its configuration again."""
 
@@ -60,18 +60,20 @@ class Means:
 
 
 def worker_parts(
-    seat: Seat,
+    context: Context,
     settings: WorkerSettings,
     model: ModelSpec,
     registrations: Sequence[HookRegistration],
-    means: Means,
+    means: Dependencies,
 ) -> WorkerParts:
     """The parts of a worker for a model and the hooks that modules registered."""
-    log, store, clock, lease = seat.log, seat.store, seat.clock, seat.lease
+    log, store, clock, lease = context.log, context.store, context.clock, context.lease
     table, guard, executor = HookTable(registrations), means.guard, means.executor
     task_hooks = TaskHooks(table, guard, model, settings.generations, clock)
     plans, entities = make_plans(model, store, table), EntityIndex(store, settings.entities)
-    snapshots = make_snapshot_work(seat, model, registrations, guard, executor, means.io, settings.snapshots)
+    snapshots = make_snapshot_work(
+        context, model, registrations, guard, executor, means.io, settings.snapshots
+    )
     refresh = means.refresh_module
     return WorkerParts(
         log=log,
@@ -80,16 +82,16 @@ def worker_parts(
         lease=lease,
         plans=plans,
         entities=entities,
-        hooks=HookProcessor(task_hooks, plans, entities, executor, settings.waves),
+        hooks=MicroBatches(task_hooks, plans, entities, executor, settings.waves),
         attempts=means.attempts,
         outbox=means.outbox,
         control=ControlHandler(store, lease.index, table, task_hooks, snapshots.request, refresh),
         snapshots=snapshots,
         cleaning=SnapshotCleaning(store, clock, lease, settings.cleaning),
-        updates=make_update_work(seat, model, registrations, guard, settings.updates),
-        lifetimes=make_lifetime_work(seat, plans, settings.collection),
-        chores=ChoreWork(store, log, entities, plans),
-        history=make_history_work(seat, model, plans, settings.history, means.statistics),
+        updates=make_update_work(context, model, registrations, guard, settings.updates),
+        lifetimes=make_lifetime_work(context, plans, settings.collection),
+        system_tasks=SystemTasks(store, log, entities, plans),
+        history=make_history_work(context, model, plans, settings.history, means.statistics),
         batch_limit_s=settings.waves.batch_s,
         statistics=means.statistics,
     )

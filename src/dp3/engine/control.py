@@ -6,15 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dp3.engine.batching import Item, Outcome
-from dp3.engine.hooking import TaskHooks
-from dp3.engine.updater.creation import ACTION as CREATION_ACTION
+from dp3.engine.ingest.batch import Item, Outcome
+from dp3.engine.ingest.hooks import TaskHooks
+from dp3.engine.jobs.updates.creation import ACTION as CREATION_ACTION
 from dp3.hooks.kinds import HookKind
 from dp3.hooks.table import Hook, HookTable
 from dp3.log.port import Entry, Lane
 from dp3.model.wire import WireTask, decode_tasks, encode_tasks
-from dp3.store.port import Batch, ControlMessage, DeadLetter, OutboxRow, Store
-from dp3.store.snapshots import Run
+from dp3.store.ports.batches import Batch, OutboxRow
+from dp3.store.ports.control import ControlMessage
+from dp3.store.ports.dead_letters import DeadLetter
+from dp3.store.ports.runs import Run
+from dp3.store.ports.state import State
 
 SNAPSHOT_KINDS: frozenset[HookKind] = frozenset(
     ("timeseries", "correlation", "correlation_with_master_record", "snapshot_init", "snapshot_finalize")
@@ -50,7 +53,7 @@ class ControlHandler:
 
     def __init__(
         self,
-        store: Store,
+        store: State,
         worker: int,
         hooks: HookTable,
         task_hooks: TaskHooks,
@@ -67,10 +70,10 @@ class ControlHandler:
 
     def next(self) -> ControlMessage | None:
         """The oldest message that is not done and does not take long, or None if there is none."""
-        version = self._store.version()
+        version = self._store.changes.version()
         if version == self._seen:
             return None
-        pending = [one for one in self._store.pending_control(self._worker) if one.action not in LONG]
+        pending = [one for one in self._store.control.pending(self._worker) if one.action not in LONG]
         if not pending:
             self._seen = version
             return None
@@ -107,7 +110,7 @@ class ControlHandler:
 
     def _dead_letters(self, message: ControlMessage, work: _Work) -> None:
         for letter_id in message.args["ids"]:
-            stored = self._store.dead_letter(letter_id)
+            stored = self._store.dead_letters.get(letter_id)
             if stored is None:
                 work.results[str(letter_id)] = {"done": False, "reason": "no such dead letter"}
             elif message.args["op"] == "drop":

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from dp3.hooks.outcome import AllowOutcome, HookOutcome
 from dp3.hooks.table import Hook
 from dp3.model.wire import WirePoint
-from dp3.store.port import HookSums, SourceSums
+from dp3.store.ports.counters import HookSums, SourceSums
 
 _NO_T2 = -(1 << 63)
 

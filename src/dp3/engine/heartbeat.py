@@ -8,7 +8,9 @@ from pathlib import Path
 
 from dp3.hooks.table import Hook
 from dp3.hooks.watch import HookWatch, RunningHook
-from dp3.store.port import Lease, LeaseLost, Store, StoreFull
+from dp3.store.ports.errors import LeaseLost, StoreFull
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.state import State
 
 PERIOD_S = 1.0
 LEASE_TTL_S = 15.0
@@ -33,7 +35,7 @@ class Heartbeat:
 
     def __init__(
         self,
-        store: Store,
+        store: State,
         lease: Lease,
         watch: HookWatch,
         sign: Path,
@@ -59,7 +61,7 @@ class Heartbeat:
     def working(self) -> None:
         """Everything has been started."""
         self._working = True
-        self._store.heartbeat(self._lease, WORKING)
+        self._store.leases.heartbeat(self._lease, WORKING)
 
     def stop(self) -> None:
         self._stop.set()
@@ -82,7 +84,7 @@ class Heartbeat:
         self._report_slow()
         numbers = {**self._numbers(), "slow_hooks": self._watch.slow_calls}
         try:
-            self._store.heartbeat(self._lease, self._status(), numbers)
+            self._store.leases.heartbeat(self._lease, self._status(), numbers)
         except StoreFull as error:
             logger.error("the heartbeat can not be written: %s", error)
             self._sign.touch()

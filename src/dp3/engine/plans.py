@@ -16,7 +16,7 @@ from dp3.model.attrspec import (
 )
 from dp3.model.entityspec import TimeToLiveLifetime
 from dp3.model.spec import ModelSpec
-from dp3.store.port import Store
+from dp3.store.ports.state import State
 
 
 class Kind(IntEnum):
@@ -73,19 +73,19 @@ class TypePlan:
     life: LifePlan = LifePlan()
 
 
-def make_plans(model: ModelSpec, store: Store, hooks: HookTable) -> dict[str, TypePlan]:
+def make_plans(model: ModelSpec, store: State, hooks: HookTable) -> dict[str, TypePlan]:
     """Plans of all entity types of the model, by type."""
     return {
         etype: TypePlan(
             etype=etype,
-            id=store.etype_id(etype),
+            id=store.names.etype_id(etype),
             attrs={
-                name: (store.attr_id(etype, name), _KINDS[spec.t])
+                name: (store.names.attr_id(etype, name), _KINDS[spec.t])
                 for name, spec in model.entity_attributes[etype].items()
             },
             hooked=hooks.touches(etype),
             links={
-                store.attr_id(etype, name): _link_plan(spec, store)
+                store.names.attr_id(etype, name): _link_plan(spec, store)
                 for (owner, name), spec in model.relations.items()
                 if owner == etype
             },
@@ -95,19 +95,19 @@ def make_plans(model: ModelSpec, store: Store, hooks: HookTable) -> dict[str, Ty
     }
 
 
-def _link_plan(spec: AttrSpecClassic, store: Store) -> LinkPlan:
-    target = store.etype_id(spec.relation_to)
+def _link_plan(spec: AttrSpecClassic, store: State) -> LinkPlan:
+    target = store.names.etype_id(spec.relation_to)
     if isinstance(spec, AttrSpecObservations):
         return LinkPlan(target, _us(spec.history_params.post_validity))
     return LinkPlan(target)
 
 
-def _life_plan(etype: str, model: ModelSpec, store: Store) -> LifePlan:
+def _life_plan(etype: str, model: ModelSpec, store: State) -> LifePlan:
     lifetime = model.entity(etype).lifetime
     if not isinstance(lifetime, TimeToLiveLifetime):
         return LifePlan(Lifetime(lifetime.type))
     keeps = {
-        store.attr_id(etype, name): _us(_kept_for(spec, lifetime.mirror_data))
+        store.names.attr_id(etype, name): _us(_kept_for(spec, lifetime.mirror_data))
         for name, spec in model.entity_attributes[etype].items()
     }
     return LifePlan(Lifetime.TTL, _us(lifetime.on_create), {attr: us for attr, us in keeps.items() if us})

@@ -6,31 +6,32 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from dp3.clock import Clock
-from dp3.engine.attempts import Attempts
-from dp3.engine.batching import BatchBuilder, Damaged, Item
 from dp3.engine.control import CONTROL_STREAM, ControlHandler
-from dp3.engine.cursor import Cursor, Reading
-from dp3.engine.entities import EntityIndex
-from dp3.engine.history_work import HistoryWork
-from dp3.engine.lifetimes.bounds import LaneBounds
-from dp3.engine.lifetimes.chores import ChoreWork
-from dp3.engine.lifetimes.work import LifetimeWork
-from dp3.engine.outbox import OutboxDrainer
+from dp3.engine.ingest.attempts import Attempts
+from dp3.engine.ingest.batch import BatchBuilder, Damaged, Item
+from dp3.engine.ingest.cursor import Cursor, Reading
+from dp3.engine.ingest.entities import EntityIndex
+from dp3.engine.ingest.micro_batches import MicroBatches
+from dp3.engine.ingest.outbox import OutboxDrainer
+from dp3.engine.ingest.system_tasks import SystemTasks
+from dp3.engine.ingest.unpacking import of_one_kind, unpack
+from dp3.engine.jobs.history.work import HistoryWork
+from dp3.engine.jobs.lifetimes.work import LifetimeWork
+from dp3.engine.jobs.snapshots.cleaning import SnapshotCleaning
+from dp3.engine.jobs.snapshots.phases import SnapshotWork
+from dp3.engine.jobs.updates.work import UpdateWork
 from dp3.engine.pacing import Nap, Pace
 from dp3.engine.plans import TypePlan
 from dp3.engine.schema.outdated import OutdatedPoints
-from dp3.engine.snapshots.cleaning import SnapshotCleaning
-from dp3.engine.snapshots.phases import SnapshotWork
 from dp3.engine.statistics import Statistics
-from dp3.engine.unpacking import of_one_kind, unpack
-from dp3.engine.updater.work import UpdateWork
-from dp3.engine.waves import HookProcessor
+from dp3.log.bounds import LaneBounds
 from dp3.log.port import Entry, Lane, Log
-from dp3.store.models import ModelStore
-from dp3.store.port import Batch, Lease, Store, StoreFull
+from dp3.store.ports.batches import Batch
+from dp3.store.ports.errors import StoreFull
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.state import State
 
 GARBAGE_ROWS = 2_000
 """Rows of deleted entities removed in one slice."""
@@ -43,10 +44,6 @@ FULL_DISK_WAIT_S = 1.0
 logger = logging.getLogger(__name__)
 
 
-class State(Store, ModelStore, Protocol):
-    """What a worker needs of the state."""
-
-
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
     """The collaborators of a worker, complete."""
@@ -57,7 +54,7 @@ class WorkerParts:
     lease: Lease
     plans: Mapping[str, TypePlan]
     entities: EntityIndex
-    hooks: HookProcessor
+    hooks: MicroBatches
     attempts: Attempts
     outbox: OutboxDrainer
     control: ControlHandler
@@ -65,7 +62,7 @@ class WorkerParts:
     cleaning: SnapshotCleaning
     updates: UpdateWork
     lifetimes: LifetimeWork
-    chores: ChoreWork
+    system_tasks: SystemTasks
     history: HistoryWork
     batch_limit_s: float
     statistics: Statistics = field(default_factory=Statistics)
@@ -82,7 +79,7 @@ class Worker:
         self._parts = parts
         self._stop = stop
         self._cursor = Cursor(parts.log, parts.store, parts.lease.index, parts.lease.worker_processes)
-        self._outdated = OutdatedPoints(parts.store.outdated())
+        self._outdated = OutdatedPoints(parts.store.models.outdated())
         self._bounds = LaneBounds(parts.log)
         self._pace = Pace(parts.batch_limit_s)
         self._nap = Nap()
@@ -105,15 +102,15 @@ class Worker:
         controlled = self._do_control()
         reading = self._read()
         if reading is None:
-            busy = self._do_snapshots(patient=True)
-            busy = self._do_updates(patient=not busy) or busy
+            busy = self._do_snapshots(may_block=True)
+            busy = self._do_updates(may_block=not busy) or busy
             busy = self._do_lifetimes() or busy
             busy = self._do_history() or busy
             return self._do_small_work() or busy or controlled
         self._process(reading)
-        self._do_snapshots(patient=False)
-        self._do_updates(patient=False)
-        self._parts.cleaning.step(patient=False)
+        self._do_snapshots(may_block=False)
+        self._do_updates(may_block=False)
+        self._parts.cleaning.step(may_block=False)
         self._do_lifetimes()
         self._do_history()
         self._batches += 1
@@ -161,8 +158,8 @@ class Worker:
         self._parts.statistics.looked_up(len(items), misses)
         outcomes, done = self._parts.hooks.process(items)
         builder.add(items[:done], outcomes)
-        if builder.chores:
-            self._parts.chores.add(builder, self._cursor.offsets()[Lane.MAIN], self._commit)
+        if builder.system_tasks:
+            self._parts.system_tasks.add(builder, self._cursor.offsets()[Lane.MAIN], self._commit)
         if done < len(items):
             entries = _before(entries, items[done])
         for item, reason in outdated:
@@ -205,7 +202,7 @@ class Worker:
 
     def _committed(self, batch: Batch) -> bool:
         try:
-            self._parts.store.commit(self._parts.lease, batch)
+            self._parts.store.batches.commit(self._parts.lease, batch)
         except StoreFull as error:
             logger.error("the state can not be written, waiting: %s", error)
             return False
@@ -225,14 +222,14 @@ class Worker:
         self._commit(batch)
         return True
 
-    def _do_snapshots(self, patient: bool) -> bool:
-        busy = self._parts.snapshots.step(self._cursor.offsets, patient)
+    def _do_snapshots(self, may_block: bool) -> bool:
+        busy = self._parts.snapshots.step(self._cursor.offsets, may_block)
         if busy:
             self._parts.outbox.wake()
         return busy
 
-    def _do_updates(self, patient: bool) -> bool:
-        busy = self._parts.updates.step(patient)
+    def _do_updates(self, may_block: bool) -> bool:
+        busy = self._parts.updates.step(may_block)
         if busy:
             self._parts.outbox.wake()
         return busy
@@ -251,7 +248,7 @@ class Worker:
 
     def _do_small_work(self) -> bool:
         """What has time until nothing else is to be done."""
-        if self._collect_garbage() or self._parts.cleaning.step(patient=True):
+        if self._collect_garbage() or self._parts.cleaning.step(may_block=True):
             return True
         if (drained := self._parts.outbox.take_drained()) is not None:
             self._commit(Batch(outbox_drained=drained))
@@ -260,7 +257,7 @@ class Worker:
     def _collect_garbage(self) -> bool:
         if self._garbage:
             try:
-                self._garbage = self._parts.store.collect_garbage(self._parts.lease, GARBAGE_ROWS)
+                self._garbage = self._parts.store.entities.collect_garbage(self._parts.lease, GARBAGE_ROWS)
             except StoreFull as error:
                 logger.error("deleted rows can not be removed, waiting: %s", error)
                 self._stop.wait(FULL_DISK_WAIT_S)

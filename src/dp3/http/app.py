@@ -32,7 +32,7 @@ from dp3.http.services import Services
 from dp3.http.targets import Lookup, v1, v2
 from dp3.http.telemetry import telemetry_routes
 from dp3.http.writing import Writer
-from dp3.store.query import QueryTooSlow
+from dp3.store.ports.errors import QueryTooSlow
 
 DATAPOINTS_PATH = "/datapoints"
 
@@ -154,6 +154,6 @@ def _root_routes(services: Services) -> APIRouter:
     @router.get("/entities", response_model=dict[str, EntityType])
     def entities() -> Response:
         """Entity types, their attributes and how many entities there are."""
-        return Json(with_counts(types, services.store.entity_counts()))
+        return Json(with_counts(types, services.store.entities.counts()))
 
     return router

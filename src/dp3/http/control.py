@@ -11,7 +11,7 @@ from dp3.http.answers import Json, Refusal, invalid, invalid_value, refused
 from dp3.http.schemas import INVALID, ActionResults, ActionSent, Detail
 from dp3.http.services import Services
 from dp3.model.errors import did_you_mean
-from dp3.store.snapshots import Phase
+from dp3.store.ports.runs import Phase
 
 FIRST_WORKER = 0
 
@@ -62,15 +62,15 @@ def control_routes(services: Services) -> APIRouter:
         """What became of a request, for each worker; null while that has not got to it, `progress` while it
         is not through."""
         messages = list(map(int, id.split("-")))[:MAX_MESSAGES]
-        done = services.store.control_result(messages)
+        done = services.store.control.results(messages)
         pending = {
             message.id
             for worker in range(services.worker_processes)
-            for message in services.store.pending_control(worker)
+            for message in services.store.control.pending(worker)
         }
         if not all(message in done or message in pending for message in messages):
             raise refused(404, f"Request {id} doesn't exist; results are kept for 24 h")
-        found = {one.message: {PROGRESS: one.shown} for one in services.store.control_progress(messages)}
+        found = {one.message: {PROGRESS: one.shown} for one in services.store.control.progress(messages)}
         found |= {message: _with_status(services, result) for message, result in done.items()}
         answer = [found.get(message) for message in messages]
         through = all(one is not None and PROGRESS not in one for one in answer)
@@ -86,7 +86,7 @@ def _with_status(services: Services, result: dict[str, Any]) -> dict[str, Any]:
     """The result of a message; one that has begun a snapshot run has the result of that."""
     if "run" not in result:
         return result
-    found = services.store.last_runs(1, before=result["run"] + 1)
+    found = services.store.runs.last(1, before=result["run"] + 1)
     if not found or found[0].id != result["run"]:  # old snapshots are removed
         return result
     if found[0].phase is not Phase.CLOSED:
@@ -122,5 +122,5 @@ def _check_etype(services: Services, etype: str | None) -> None:
 
 
 def _sent(services: Services, action: Action, workers: Any, args: dict[str, Any]) -> Response:
-    ids = [services.store.send_control(worker, action.value, args) for worker in workers]
+    ids = [services.store.control.send(worker, action.value, args) for worker in workers]
     return Json({"detail": "Action sent.", "id": "-".join(map(str, ids))})

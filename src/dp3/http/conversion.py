@@ -13,8 +13,7 @@ from typing import Any
 import msgspec
 from pydantic import TypeAdapter, ValidationError
 
-from dp3.clock import EPOCH
-from dp3.engine.profiles import FIRST_US, LAST_US
+from dp3.clock import EPOCH, FIRST_US, LAST_US
 from dp3.http.writing import Groups
 from dp3.model.attrspec import (
     AttrSpecObservations,

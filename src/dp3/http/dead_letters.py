@@ -14,7 +14,9 @@ from dp3.http.schemas import INVALID, DeadLetterResults, DeadLetters, DeadLetter
 from dp3.http.services import Services
 from dp3.http.waiting import poll
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, WireTask, decode_tasks
-from dp3.store.port import ControlFull, Store, StoredDeadLetter, StoreFull
+from dp3.store.ports.dead_letters import StoredDeadLetter
+from dp3.store.ports.errors import ControlFull, StoreFull
+from dp3.store.ports.state import State
 
 MAX_LIMIT = 1_000
 
@@ -58,14 +60,14 @@ def dead_letter_routes(services: Services) -> APIRouter:
     return router
 
 
-def _add_reading(router: APIRouter, store: Store) -> None:
+def _add_reading(router: APIRouter, store: State) -> None:
     @router.get("", response_model=DeadLetters)
     def listing(
         filters: Filters, after: Annotated[int, Query(ge=0, lt=1 << 63)] = 0, limit: Limit = 20
     ) -> Response:
         """Dead letters in order of their ids, from the first after `after`."""
-        data = [_render(stored) for stored in store.dead_letters(after, limit, filters)]
-        return Json({"count": len(data), "total": store.dead_letter_count(), "data": data})
+        data = [_render(stored) for stored in store.dead_letters.page(after, limit, filters)]
+        return Json({"count": len(data), "total": store.dead_letters.count(), "data": data})
 
     @router.get("/{id}", response_model=DeadLetterState, responses=NOT_FOUND)
     def one(id: int) -> Response:
@@ -79,12 +81,16 @@ def _add_bulk_orders(router: APIRouter, services: Services) -> None:
     @router.post("/retry", response_model=DeadLetterResults, responses=PENDING)
     async def retry_many(filters: Filters, limit: Limit = 100) -> Response:
         """Retry the oldest `limit` dead letters that match."""
-        return await _order(services, "retry", await run_in_threadpool(store.dead_letters, 0, limit, filters))
+        return await _order(
+            services, "retry", await run_in_threadpool(store.dead_letters.page, 0, limit, filters)
+        )
 
     @router.post("/drop", response_model=DeadLetterResults, responses=PENDING)
     async def drop_many(filters: Filters, limit: Limit = 100) -> Response:
         """Drop the oldest `limit` dead letters that match."""
-        return await _order(services, "drop", await run_in_threadpool(store.dead_letters, 0, limit, filters))
+        return await _order(
+            services, "drop", await run_in_threadpool(store.dead_letters.page, 0, limit, filters)
+        )
 
 
 def _add_single_orders(router: APIRouter, services: Services) -> None:
@@ -99,8 +105,8 @@ def _add_single_orders(router: APIRouter, services: Services) -> None:
         return await _order(services, "drop", [await run_in_threadpool(_find, services.store, id)])
 
 
-def _find(store: Store, letter_id: int) -> StoredDeadLetter:
-    stored = store.dead_letter(letter_id) if 0 < letter_id < 1 << 63 else None
+def _find(store: State, letter_id: int) -> StoredDeadLetter:
+    stored = store.dead_letters.get(letter_id) if 0 < letter_id < 1 << 63 else None
     if stored is None:
         raise refused(404, f"Dead letter {letter_id} doesn't exist")
     return stored
@@ -125,19 +131,19 @@ def _send(services: Services, op: str, letters: Sequence[StoredDeadLetter]) -> S
     for stored in letters:
         by_worker[stored.letter.partition % services.worker_processes].append(stored.id)
     return {
-        services.store.send_control(worker, "deadletters", {"op": op, "ids": ids}): ids
+        services.store.control.send(worker, "deadletters", {"op": op, "ids": ids}): ids
         for worker, ids in by_worker.items()
     }
 
 
 def _all_done(services: Services, messages: Sent) -> bool | None:
-    return len(services.store.control_result(messages)) == len(messages) or None
+    return len(services.store.control.results(messages)) == len(messages) or None
 
 
 def _results(services: Services, messages: Sent) -> Results:
     """What became of each letter; the error of a message that was given up holds for all of its letters."""
     merged: Results = {}
-    for message, result in services.store.control_result(messages).items():
+    for message, result in services.store.control.results(messages).items():
         if "results" in result:
             merged |= result["results"]
         else:

@@ -9,22 +9,22 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from dp3.clock import to_us
-from dp3.engine.profiles import Span
 from dp3.http.answers import Json
 from dp3.http.datapoints import client_address
 from dp3.http.intake import Intake
-from dp3.http.moments import Moments
 from dp3.http.payloads import NewValue, set_task, ttl_task
-from dp3.http.queries.documents import with_time
-from dp3.http.raw import RawQuery, find_raw
 from dp3.http.reading import EntityReads
 from dp3.http.schemas import INVALID, WRITTEN, AttributeAnswer, EntityAnswer, RawAnswer, Written
 from dp3.http.services import Services
-from dp3.http.snapshots import Snapshots
 from dp3.http.targets import Addressing, Entity, EntityAttr, Lookup
 from dp3.http.writing import Writer
 from dp3.model.durations import AwareDatetime
 from dp3.model.wire import WireTask
+from dp3.reads.as_of import AsOf
+from dp3.reads.profiles import Span
+from dp3.reads.query.documents import with_time
+from dp3.reads.raw import RawQuery, find_raw
+from dp3.reads.snapshots import Snapshots
 
 Wait = Annotated[bool, Query(description="Answer when the change has been applied, at most 10 s later")]
 Moment = Annotated[AwareDatetime | None, Query(description="ISO 8601 or Unix time; without zone it is UTC")]
@@ -82,7 +82,7 @@ def reading_routes(services: Services, lookup: Lookup, paths: Addressing, reads:
 def snapshot_routes(services: Services, paths: Addressing) -> APIRouter:
     """Routes that read the snapshots of one entity. Their shortest path takes any id, so they come last."""
     router = APIRouter(prefix=paths.prefix, responses=INVALID)
-    reader, moments = services.reader, Moments(services.store, services.model)
+    reader, moments = services.reader, AsOf(services.store, services.model)
     snapshots = Snapshots(services.store)
 
     @router.get(paths.snapshots_path, response_model=list[dict[str, Any]])

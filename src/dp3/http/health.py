@@ -52,7 +52,7 @@ def health_routes(services: Services) -> APIRouter:
 
 def _worker_problems(services: Services) -> Iterator[str]:
     now = services.clock.now_us()
-    states = {state.lease.index: state for state in services.store.leases()}
+    states = {state.lease.index: state for state in services.store.leases.all()}
     for index in range(services.worker_processes):
         state = states.get(index)
         if state is None:

@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Scope
 
-from dp3.engine.backlog import Backlog
 from dp3.http.answers import busy, refused
+from dp3.reads.backlog import Backlog
 
 BACKLOG_AGE_S = 0.1
 """The backlog is measured at most this often."""

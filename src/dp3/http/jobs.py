@@ -6,13 +6,13 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from dp3.clock import to_datetime
-from dp3.engine.updater.groups import WITH_RECORD
+from dp3.engine.jobs.updates.groups import WITH_RECORD
 from dp3.http.answers import Json
 from dp3.http.schemas import INVALID
 from dp3.http.services import Services
-from dp3.store.lifetimes import Collection
-from dp3.store.retention import RetentionPass
-from dp3.store.updates import NamedCycle
+from dp3.store.ports.lifetimes import Collection
+from dp3.store.ports.retention import RetentionPass
+from dp3.store.ports.updates import NamedCycle
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 """Records of one answer."""
@@ -28,17 +28,17 @@ def job_routes(services: Services) -> APIRouter:
     @router.get("/updates", response_model=Records)
     def updates(limit: Limit = 100) -> Response:
         """The latest cycles of periodic hooks."""
-        return Json([_cycle(found) for found in store.update_cycles(limit)])
+        return Json([_cycle(found) for found in store.updates.cycles(limit)])
 
     @router.get("/collections", response_model=Records)
     def collections(limit: Limit = 100) -> Response:
         """The latest collections of each worker."""
-        return Json([_collection(found) for found in store.collections(limit)])
+        return Json([_collection(found) for found in store.lifetimes.collections(limit)])
 
     @router.get("/retention", response_model=Records)
     def retention(limit: Limit = 100) -> Response:
         """The latest cleanings of history by each worker."""
-        return Json([_pass(found) for found in store.retention_passes(limit)])
+        return Json([_pass(found) for found in store.retention.passes(limit)])
 
     return router
 

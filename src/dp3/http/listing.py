@@ -12,24 +12,24 @@ from starlette.responses import Response
 
 from dp3.clock import to_datetime, to_us
 from dp3.http.answers import Json, invalid, invalid_value, parse_json, pydantic_errors, refused
-from dp3.http.distinct import distinct_counts
 from dp3.http.intake import Intake
-from dp3.http.moments import Moments, SortKeys
-from dp3.http.queries.conditions import Condition
-from dp3.http.queries.documents import dated_document
-from dp3.http.queries.errors import QueryError
-from dp3.http.queries.filters import parse_filters
-from dp3.http.queries.matching import matcher
-from dp3.http.queries.places import Places
-from dp3.http.queries.planning import Planner, make_plan
-from dp3.http.queries.sorting import SortError, parse_sort
 from dp3.http.schemas import INVALID, Detail, FoundSnapshots, TotalCount
 from dp3.http.services import Services
-from dp3.http.snapshots import Listing, Snapshots, Window
 from dp3.http.targets import Addressing, Lookup
 from dp3.model.durations import AwareDatetime
 from dp3.model.spec import ModelSpec
-from dp3.store.query import Order
+from dp3.reads.as_of import AsOf, SortKeys
+from dp3.reads.query.conditions import Condition
+from dp3.reads.query.distinct import distinct_counts
+from dp3.reads.query.documents import dated_document
+from dp3.reads.query.errors import QueryError
+from dp3.reads.query.filters import parse_filters
+from dp3.reads.query.matching import matcher
+from dp3.reads.query.places import Places
+from dp3.reads.query.planning import Planner, make_plan
+from dp3.reads.query.sorting import SortError, parse_sort
+from dp3.reads.snapshots import Listing, Snapshots, Window
+from dp3.store.ports.queries import Order
 
 MAX_EIDS = 10_000
 
@@ -146,7 +146,7 @@ def listing_routes(services: Services, lookup: Lookup, paths: Addressing, intake
 
 def _add_listing(router: APIRouter, services: Services, lookup: Lookup, questions: Questions) -> None:
     snapshots = Snapshots(services.store)
-    moments = Moments(services.store, services.model)
+    moments = AsOf(services.store, services.model)
     planner = Planner(dated_document)
 
     @router.get("/get", response_model=FoundSnapshots)
@@ -169,7 +169,7 @@ def _add_listing(router: APIRouter, services: Services, lookup: Lookup, question
 
 def _add_counts(router: APIRouter, services: Services, lookup: Lookup, questions: Questions) -> None:
     snapshots = Snapshots(services.store)
-    moments = Moments(services.store, services.model)
+    moments = AsOf(services.store, services.model)
     planner = Planner(dated_document)
 
     @router.get("/count", response_model=TotalCount)

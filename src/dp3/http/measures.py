@@ -10,13 +10,14 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from dp3.clock import to_datetime
-from dp3.engine.measuring import TooSlow, entities_per_attribute
+from dp3.engine.jobs.sizes import TooSlow, entities_per_attribute
 from dp3.http.answers import Json, busy, invalid_value, refused
 from dp3.http.schemas import INVALID, AttributeSizes, EventCountsAnswer, Queues
 from dp3.http.services import Services
 from dp3.log.port import Lane
 from dp3.model.durations import parse_time_duration
-from dp3.store.telemetry import AttributeSize, EventGroup, SizeReport
+from dp3.store.ports.counters import EventGroup
+from dp3.store.ports.sizes import AttributeSize, SizeReport
 
 COUNTING_LIMIT_S = 10.0
 """How long entities are counted for one answer."""
@@ -39,13 +40,13 @@ def measure_routes(services: Services) -> APIRouter:
     @router.get("/sources_validity", response_model=dict[str, Any])
     def sources_validity() -> Response:
         """How far the data-points of each source reach."""
-        return Json({source: to_datetime(t2) for source, t2 in store.sources().items()})
+        return Json({source: to_datetime(t2) for source, t2 in store.counters.sources().items()})
 
     @router.get("/sources_age", response_model=dict[str, int])
     def sources_age(unit: Literal["minutes", "seconds"] = "minutes") -> Response:
         """How long ago that was."""
         now, unit_us = services.clock.now_us(), UNIT_S[unit] * 1_000_000
-        return Json({source: int((now - t2) / unit_us) for source, t2 in store.sources().items()})
+        return Json({source: int((now - t2) / unit_us) for source, t2 in store.counters.sources().items()})
 
     @router.get("/entities_per_attr", response_model=dict[str, dict[str, int]])
     def entities_per_attr() -> Response:
@@ -62,13 +63,13 @@ def measure_routes(services: Services) -> APIRouter:
     @router.get("/attribute_bson_sizes", response_model=dict[str, AttributeSizes])
     def attribute_bson_sizes() -> Response:
         """Sizes of stored values, as they were last measured."""
-        return Json({etype: _sizes(report) for etype, report in store.size_reports().items()})
+        return Json({etype: _sizes(report) for etype, report in store.sizes.reports().items()})
 
     @router.get("/event_counts", response_model=EventCountsAnswer)
     def event_counts(group: str, interval: str) -> Response:
         """Events of a group in the current interval and the one before."""
         span = _interval(services, group, interval) // timedelta(microseconds=1)
-        counts = store.event_counts(group, span)
+        counts = store.counters.event_counts(group, span)
         since = to_datetime(counts.begun)
         shown = {"current": counts.current, "last": counts.last}
         return Json({"group": group, "interval": interval, "since": since, **shown})
@@ -112,7 +113,7 @@ def _size(size: AttributeSize) -> dict[str, Any]:
 
 def _queues(services: Services) -> Iterator[dict[str, Any]]:
     """Both lanes of each worker: entries and bytes that at least one of its partitions has not passed."""
-    alive = {state.lease.index for state in services.store.leases()}
+    alive = {state.lease.index for state in services.store.leases.all()}
     entries: dict[tuple[int, Lane], int] = {}
     size: dict[tuple[int, Lane], int] = {}
     for one in services.backlog.partitions():

@@ -25,7 +25,7 @@ from dp3.http.services import Services
 from dp3.http.telemetry import latest_complete
 from dp3.http.writing import Accepted
 from dp3.log.port import Lane
-from dp3.store.snapshots import Run
+from dp3.store.ports.runs import Run
 
 HOOK_LABELS = ("module", "hook", "family", "context")
 
@@ -106,7 +106,7 @@ class Metrics(Collector):
         yield from (waiting, age)
 
     def _work(self) -> Iterator[Metric]:
-        counters = self._services.store.counters()
+        counters = self._services.store.counters.all()
         for name, (metric, text) in COUNTERS.items():
             yield _counter(metric, text, counters.get(name, 0))
 
@@ -116,7 +116,7 @@ class Metrics(Collector):
         duration = _hook_counter("dp3_hook_duration_seconds", "Time spent in a hook")
         tasks = _hook_counter("dp3_hook_created_tasks", "Tasks that a hook returned")
         decisions = _hook_counter("dp3_hook_decisions", "Decisions of an allow hook", "decision")
-        for sums in self._services.store.hook_sums():
+        for sums in self._services.store.counters.hook_sums():
             hook = [sums.module, sums.hook, sums.family, sums.context]
             executions.add_metric(hook, sums.executions)
             failures.add_metric(hook, sums.failures)
@@ -130,7 +130,7 @@ class Metrics(Collector):
     def _workers(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("dp3_worker_working", "1 if a worker is alive and works", labels=["worker"])
         now = self._services.clock.now_us()
-        for state in self._services.store.leases():
+        for state in self._services.store.leases.all():
             alive = abs(now - state.heartbeat) <= LEASE_TTL_S * 1e6
             up.add_metric([str(state.lease.index)], int(alive and state.status == WORKING))
         yield up
@@ -157,7 +157,7 @@ class Metrics(Collector):
             "dp3_entity_cache_lookups", "Entities looked for in the cache", labels=["worker", "result"]
         )
         slow = CounterMetricFamily("dp3_slow_hooks", "Hooks that took too long", labels=["worker"])
-        for report in self._services.store.reports():
+        for report in self._services.store.leases.reports():
             worker, numbers = str(report.worker), report.numbers
             for name, metric in durations.items():
                 metric.add_metric([worker], _buckets(name, numbers), numbers[f"{name}_s"])
@@ -174,7 +174,7 @@ class Metrics(Collector):
     def _snapshots(self) -> Iterator[Metric]:
         store = self._services.store
         run = latest_complete(store)
-        rows = [] if run is None else store.worker_runs(run.id)
+        rows = [] if run is None else store.runs.workers(run.id)
         entities = sum(row.entities for row in rows)
         yield _gauge("dp3_snapshot_run_timestamp_seconds", "When the latest complete run was", _time_s(run))
         yield _gauge("dp3_snapshot_run_duration_seconds", "How long that run took", _duration_s(run))
@@ -183,11 +183,11 @@ class Metrics(Collector):
     def _stored(self) -> Iterator[Metric]:
         store, log = self._services.store, self._services.log
         entities = GaugeMetricFamily("dp3_entities", "Entities that there are", labels=["etype"])
-        for etype, count in store.entity_counts().items():
+        for etype, count in store.entities.counts().items():
             entities.add_metric([etype], count)
         yield entities
-        yield _gauge("dp3_dead_letters", "Dead letters that are kept", store.dead_letter_count())
-        yield _gauge("dp3_state_size_bytes", "Size of the state on disk", store.disk_bytes())
+        yield _gauge("dp3_dead_letters", "Dead letters that are kept", store.dead_letters.count())
+        yield _gauge("dp3_state_size_bytes", "Size of the state on disk", store.sizes.disk_bytes())
         size = GaugeMetricFamily("dp3_log_size_bytes", "Size of the log on disk", labels=["lane"])
         for lane in Lane:
             size.add_metric([lane.name.lower()], log.disk_bytes(lane))

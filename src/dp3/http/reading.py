@@ -8,12 +8,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dp3.engine.profiles import Span
 from dp3.http.answers import Json, Refusal, failure
-from dp3.http.moments import Moments
 from dp3.http.services import Services
 from dp3.http.targets import Entity, EntityAttr, Lookup
 from dp3.model.attrspec import AttrSpecReadOnly
+from dp3.reads.as_of import AsOf
+from dp3.reads.profiles import Span
 
 
 class EntityReads:
@@ -22,7 +22,7 @@ class EntityReads:
     def __init__(self, services: Services) -> None:
         self._reader = services.reader
         self._clock = services.clock
-        self._moments = Moments(services.store, services.model)
+        self._moments = AsOf(services.store, services.model)
 
     def master(self, entity: Entity, span: Span = Span(), at: int | None = None) -> Response:
         return Json(self._reader.master(entity.etype, entity.eid, span, at))

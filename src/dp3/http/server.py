@@ -7,10 +7,10 @@ import uvicorn
 
 from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
-from dp3.engine.appender import Appender
-from dp3.engine.profiles import ProfileReader
 from dp3.http.app import create_app
 from dp3.http.services import Services
+from dp3.log.appender import Appender
+from dp3.reads.profiles import ProfileReader
 from dp3.runtime.model import model_kept, note_model
 from dp3.runtime.paths import DataDir
 from dp3.runtime.resources import Resources, event_groups, open_resources

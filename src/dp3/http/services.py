@@ -2,35 +2,16 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from dp3.clock import Clock
 from dp3.config.sections import ApiSettings
-from dp3.engine.appender import Appender
-from dp3.engine.backlog import Backlog
-from dp3.engine.profiles import ProfileReader
+from dp3.log.appender import Appender
 from dp3.log.port import Log
 from dp3.model.spec import ModelSpec
-from dp3.store.lifetimes import LifetimeStore
-from dp3.store.port import Store
-from dp3.store.query import SnapshotQueries
-from dp3.store.retention import RetentionStore
-from dp3.store.snapshots import SnapshotStore
-from dp3.store.telemetry import EventGroups, TelemetryStore
-from dp3.store.updates import UpdateStore
-
-
-class State(
-    Store,
-    SnapshotStore,
-    SnapshotQueries,
-    UpdateStore,
-    LifetimeStore,
-    RetentionStore,
-    TelemetryStore,
-    Protocol,
-):
-    """The state with all that readers ask: one object."""
+from dp3.reads.backlog import Backlog
+from dp3.reads.profiles import ProfileReader
+from dp3.store.ports.counters import EventGroups
+from dp3.store.ports.state import State
 
 
 @dataclass(frozen=True, slots=True)

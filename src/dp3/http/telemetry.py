@@ -6,12 +6,13 @@ from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from dp3.clock import to_datetime
-from dp3.engine.profiles import Span
 from dp3.http.answers import Json
 from dp3.http.entities import span
 from dp3.http.schemas import INVALID, SnapshotSummary
 from dp3.http.services import Services
-from dp3.store.snapshots import Phase, Run, SnapshotStore, WorkerRun
+from dp3.reads.profiles import Span
+from dp3.store.ports.runs import Phase, Run, WorkerRun
+from dp3.store.ports.state import State
 
 MODULE = "SnapShooter"
 """The name under which the reference implementation keeps records of runs."""
@@ -53,17 +54,17 @@ def telemetry_routes(services: Services) -> APIRouter:
         if module not in (None, MODULE):
             return Json([])
         rows = min(limit or MAX_RUNS, MAX_RUNS)
-        shown = store.runs_begun(*span.bounds(), skip, rows, newest_first=sort == "newest")
-        return Json([_record(run, store.worker_runs(run.id)) for run in shown])
+        shown = store.runs.begun(*span.bounds(), skip, rows, newest_first=sort == "newest")
+        return Json([_record(run, store.runs.workers(run.id)) for run in shown])
 
     return router
 
 
-def latest_complete(store: SnapshotStore) -> Run | None:
+def latest_complete(store: State) -> Run | None:
     """The latest run that was completed, if it is one of the latest `LOOK_BACK`."""
     before = None
     for _ in range(LOOK_BACK // PAGE):
-        runs = store.last_runs(PAGE, before)
+        runs = store.runs.last(PAGE, before)
         if not runs:
             return None
         if complete := next((run for run in runs if run.status == COMPLETE), None):
@@ -72,15 +73,15 @@ def latest_complete(store: SnapshotStore) -> Run | None:
     return None
 
 
-def _summary(store: SnapshotStore, now: int) -> dict[str, Any]:
-    latest = next(iter(store.last_runs(1)), None)
+def _summary(store: State, now: int) -> dict[str, Any]:
+    latest = next(iter(store.runs.last(1)), None)
     finished = latest_complete(store)
     if finished is None:
         return {"latest_age": _age(latest, now), "finished_age": None, "entities": None, "total_s": None}
     return {
         "latest_age": _age(latest, now),
         "finished_age": _age(finished, now),
-        "entities": sum(row.entities for row in store.worker_runs(finished.id)),
+        "entities": sum(row.entities for row in store.runs.workers(finished.id)),
         "total_s": (finished.updated - finished.started) / 1e6,
     }
 

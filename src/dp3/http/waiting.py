@@ -7,7 +7,7 @@ from typing import TypeVar
 from starlette.concurrency import run_in_threadpool
 
 from dp3.log.port import Lane
-from dp3.store.port import Store
+from dp3.store.ports.state import State
 
 FIRST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.05
@@ -29,7 +29,7 @@ async def poll(check: Callable[[], T | None], limit_s: float) -> T | None:
 class Applied:
     """Asks whether an entry of the MAIN lane has been applied in all of its partitions."""
 
-    def __init__(self, store: Store, offset: int, partitions: Collection[int]) -> None:
+    def __init__(self, store: State, offset: int, partitions: Collection[int]) -> None:
         self._store = store
         self._offset = offset
         self._partitions = partitions
@@ -37,9 +37,9 @@ class Applied:
 
     def __call__(self) -> bool | None:
         """True when it has been, None when not yet."""
-        version = self._store.version()
+        version = self._store.changes.version()
         if version == self._version:
             return None
         self._version = version
-        reached = {p: offset for p, lane, offset in self._store.positions() if lane == Lane.MAIN}
+        reached = {p: offset for p, lane, offset in self._store.batches.positions() if lane == Lane.MAIN}
         return all(reached.get(p, 0) >= self._offset for p in self._partitions) or None

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import msgspec
 from starlette.responses import Response
 
-from dp3.engine.appender import Appender, AppenderBusy, AppenderClosed
 from dp3.http.answers import Json, busy, invalid_value
 from dp3.http.waiting import Applied, poll
+from dp3.log.appender import Appender, AppenderBusy, AppenderClosed
 from dp3.log.port import Append, Appended, IdempotencyConflict, LogFull
 from dp3.model.partition import partition_of
 from dp3.model.wire import WirePoint, WireTask, encode_tasks
-from dp3.store.port import Store
+from dp3.store.ports.state import State
 
 ENTRY_POINTS = 4_000
 """A worker commits whole entries: so many data-points take it about 20 ms."""
@@ -78,7 +78,7 @@ class Accepted:
 class Writer:
     """Appends tasks to the log and answers the request."""
 
-    def __init__(self, appender: Appender, store: Store, wait_limit_s: float) -> None:
+    def __init__(self, appender: Appender, store: State, wait_limit_s: float) -> None:
         self.accepted = Accepted()
         self._appender = appender
         self._store = store

@@ -10,12 +10,7 @@ from enum import Enum
 
 import msgspec
 
-from dp3.model.attrspec import (
-    AttrSpecObservations,
-    AttrSpecReadOnly,
-    AttrSpecTimeseries,
-    AttrSpecType,
-)
+from dp3.model.attrspec import AttrSpecObservations, AttrSpecReadOnly, AttrSpecTimeseries, AttrSpecType
 from dp3.model.composite import category_values
 from dp3.model.spec import ModelSpec
 from dp3.model.type_text import DictOf, LinkTo, ListOf, OneOf, Primitive, TypeExpr, parse_type

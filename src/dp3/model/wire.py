@@ -7,11 +7,12 @@ only if they are not zero), sets are sorted lists without duplicates, links are 
 Two typed values are equal if and only if `encode_value` gives the same bytes.
 """
 
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
-from dp3.model.chore import Chore
+from dp3.model.system_task import SystemTask
 
 
 class WirePoint(msgspec.Struct, array_like=True, gc=False):
@@ -31,7 +32,8 @@ class WireTask(msgspec.Struct, array_like=True, gc=False, omit_defaults=True):
     `first` numbers the task within its log entry: the running count of data-points before it (a task
     without data-points counts as one), so `first + i` identifies data-point `i` in the entry.
 
-    With a `chore` it is of the platform itself and has nothing else; all tasks of an entry have one or none.
+    With a `system_task` it is of the platform itself and has nothing else; all tasks of an entry have one or
+    none.
     """
 
     etype: str
@@ -42,7 +44,7 @@ class WireTask(msgspec.Struct, array_like=True, gc=False, omit_defaults=True):
     ttl_tokens: dict[str, int] | None = None
     delete: bool = False
     tags: list[Any] = []
-    chore: Chore | None = None
+    system_task: SystemTask | None = None
 
     @property
     def width(self) -> int:
@@ -57,3 +59,17 @@ encode_value = msgspec.msgpack.Encoder(order="sorted").encode
 decode_value = msgspec.msgpack.Decoder().decode
 
 CONFIDENCE_UNIT = 1_000_000_000
+
+
+class Undecodable(ValueError):
+    """Bytes of the log that hold no tasks; the message describes them without showing them."""
+
+
+def decode_slice(tasks: bytes) -> list[WireTask]:
+    """The tasks of a slice. Raises `Undecodable`."""
+    try:
+        return decode_tasks(tasks)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        digest = blake2b(tasks, digest_size=8).hexdigest()
+        what = f"damaged slice of {len(tasks)} bytes (BLAKE2b {digest}): {type(error).__name__}: {error}"
+        raise Undecodable(what) from None

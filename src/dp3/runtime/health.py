@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dp3.engine.heartbeat import LEASE_TTL_S, STARTING, WORKING
 from dp3.runtime.paths import DataDir
-from dp3.store.port import LeaseState
+from dp3.store.ports.leases import LeaseState
 
 LOOK_EVERY_S = 2.0
 

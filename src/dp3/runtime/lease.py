@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from dp3.engine.heartbeat import LEASE_TTL_S
 from dp3.runtime.modules import WorkerIdentity
 from dp3.runtime.signals import STOP_LIMIT_S
-from dp3.store.port import Lease, LeaseRefused, Store
+from dp3.store.ports.errors import LeaseRefused
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.state import State
 
 PATIENCE_S = STOP_LIMIT_S + 5.0
 """A worker that has lost its supervisor stops within `STOP_LIMIT_S`; its successor under the next supervisor
@@ -24,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def held_lease(
-    store: Store, identity: WorkerIdentity, stop: threading.Event, *, supervised: bool
+    store: State, identity: WorkerIdentity, stop: threading.Event, *, supervised: bool
 ) -> Iterator[Lease]:
     """Hold the lease while the block runs. Raises `LeaseRefused`: at once if the worker was started by hand
     and the holder lives, otherwise when the holder has not gone in time or `stop` is set."""
@@ -32,16 +34,16 @@ def held_lease(
     try:
         yield lease
     finally:
-        store.release_lease(lease)
+        store.leases.release(lease)
 
 
-def _take_lease(store: Store, identity: WorkerIdentity, stop: threading.Event, supervised: bool) -> Lease:
+def _take_lease(store: State, identity: WorkerIdentity, stop: threading.Event, supervised: bool) -> Lease:
     host = platform.node()
     start = time.monotonic()
     waiting = False
     while True:
         try:
-            return store.take_lease(identity.index, identity.processes, host, os.getpid(), LEASE_TTL_S)
+            return store.leases.take(identity.index, identity.processes, host, os.getpid(), LEASE_TTL_S)
         except LeaseRefused as refused:
             if stop.is_set() or time.monotonic() - start >= _patience_s(store, host, supervised):
                 raise
@@ -51,8 +53,8 @@ def _take_lease(store: Store, identity: WorkerIdentity, stop: threading.Event, s
             stop.wait(RETRY_S)
 
 
-def _patience_s(store: Store, host: str, supervised: bool) -> float:
+def _patience_s(store: State, host: str, supervised: bool) -> float:
     if supervised:
         return PATIENCE_S
-    elsewhere = all(state.host != host for state in store.leases())
+    elsewhere = all(state.host != host for state in store.leases.all())
     return LEASE_TTL_S + 1 if elsewhere else 0.0  # a holder on another host has to prove that it lives

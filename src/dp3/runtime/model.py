@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dp3.config.loading import Configuration
-from dp3.engine.schema.tracking import ModelRefused, State, track_model
+from dp3.engine.schema.tracking import ModelRefused, track_model
 from dp3.runtime.paths import DataDir
+from dp3.store.ports.state import State
 
 
 class ModelInUse(Exception):

@@ -10,8 +10,9 @@ from dp3.config.sections import EventLoggingSettings
 from dp3.log.port import Log
 from dp3.log.segments import open_log
 from dp3.runtime.paths import DataDir
-from dp3.store.sqlite import SqliteStore, open_store
-from dp3.store.telemetry import EventGroup, EventGroups
+from dp3.store.ports.counters import EventGroup, EventGroups
+from dp3.store.ports.state import State
+from dp3.store.sqlite import open_state
 
 
 def event_groups(settings: EventLoggingSettings) -> EventGroups:
@@ -27,7 +28,7 @@ class Resources:
     """The log and the state of an application."""
 
     log: Log
-    store: SqliteStore
+    store: State
 
 
 @contextmanager
@@ -43,7 +44,7 @@ def open_resources(
         segment_age_s=settings.log.segment_age.total_seconds(),
     )
     try:
-        store = open_store(
+        store = open_state(
             data.state,
             clock,
             max_dead_letters=settings.max_dead_letters,

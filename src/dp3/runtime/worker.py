@@ -14,20 +14,20 @@ from typing import Any
 from dp3.clock import SystemClock
 from dp3.config.cron import CronExpression
 from dp3.config.loading import Configuration
-from dp3.engine.archiving import Archiver, ArchiveSettings
-from dp3.engine.assembly import Means, WorkerSettings, worker_parts
-from dp3.engine.attempts import Attempts
+from dp3.engine.assembly import Dependencies, WorkerSettings, worker_parts
+from dp3.engine.context import Context
 from dp3.engine.heartbeat import Heartbeat
-from dp3.engine.history_work import HistorySettings
-from dp3.engine.measuring import SizeMeasurer
-from dp3.engine.outbox import OutboxDrainer
-from dp3.engine.seat import Seat
-from dp3.engine.snapshots.cleaning import CleaningSettings
-from dp3.engine.snapshots.plans import Limits
-from dp3.engine.snapshots.setup import SnapshotSettings
+from dp3.engine.ingest.attempts import Attempts
+from dp3.engine.ingest.micro_batches import MicroBatchLimits
+from dp3.engine.ingest.outbox import OutboxDrainer
+from dp3.engine.jobs.archive import Archiver, ArchiveSettings
+from dp3.engine.jobs.history.work import HistorySettings
+from dp3.engine.jobs.sizes import SizeMeasurer
+from dp3.engine.jobs.snapshots.cleaning import CleaningSettings
+from dp3.engine.jobs.snapshots.plans import Limits
+from dp3.engine.jobs.snapshots.setup import SnapshotSettings
+from dp3.engine.jobs.updates.work import UpdateSettings
 from dp3.engine.statistics import Statistics
-from dp3.engine.updater.work import UpdateSettings
-from dp3.engine.waves import WaveLimits
 from dp3.engine.worker import Worker
 from dp3.hooks.guard import Guard
 from dp3.hooks.pool import DaemonPool
@@ -40,7 +40,7 @@ from dp3.runtime.modules import ModuleConfigs, Modules, WorkerIdentity, register
 from dp3.runtime.paths import DataDir
 from dp3.runtime.resources import open_resources
 from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
-from dp3.store.port import LeaseLost, LeaseRefused
+from dp3.store.ports.errors import LeaseLost, LeaseRefused
 
 OUTBOX_STOP_S = 10.0
 ARCHIVE_STOP_S = 10.0
@@ -61,7 +61,7 @@ logger = logging.getLogger(__name__)
 class _Held:
     """What a worker holds before it knows its modules."""
 
-    seat: Seat
+    context: Context
     watch: HookWatch
     statistics: Statistics
     heartbeat: Heartbeat
@@ -126,7 +126,7 @@ def _take_seat(
     heartbeat = Heartbeat(store, lease, watch, sign, stop.set, statistics.numbers)
     heartbeat.start()
     stack.callback(heartbeat.stop)
-    return _Held(Seat(resources.log, store, clock, lease), watch, statistics, heartbeat)
+    return _Held(Context(resources.log, store, clock, lease), watch, statistics, heartbeat)
 
 
 def _start(
@@ -138,23 +138,23 @@ def _start(
     held: _Held,
 ) -> Worker:
     """Build and start everything else; the stack stops it in reverse order."""
-    seat, modules = held.seat, register_modules(config, identity)
+    context, modules = held.context, register_modules(config, identity)
     registrations = modules.registrar.registrations
-    outbox = OutboxDrainer(seat.log, seat.store, seat.lease)
+    outbox = OutboxDrainer(context.log, context.store, context.lease)
     outbox.start()
     stack.callback(outbox.stop, OUTBOX_STOP_S)
     attempts = stack.enter_context(_attempts(data.attempt(identity.index)))
     means = _means(config, held, modules, outbox, attempts)
-    worker = Worker(worker_parts(seat, _settings(config), config.model, registrations, means), stop)
+    worker = Worker(worker_parts(context, _settings(config), config.model, registrations, means), stop)
     stack.enter_context(started(modules.loaded))
     scheduler = Scheduler()
     scheduler.add(registrations)
     scheduler.start()
     stack.callback(scheduler.stop)
-    archiver = Archiver(seat.log, seat.store, seat.clock, seat.lease, _archive_settings(config))
+    archiver = Archiver(context.log, context.store, context.clock, context.lease, _archive_settings(config))
     archiver.start()
     stack.callback(archiver.stop, ARCHIVE_STOP_S)
-    measurer = _measurer(config, seat)
+    measurer = _measurer(config, context)
     measurer.start()
     stack.callback(measurer.stop, MEASURE_STOP_S)
     held.heartbeat.working()
@@ -162,9 +162,9 @@ def _start(
     return worker
 
 
-def _measurer(config: Configuration, seat: Seat) -> SizeMeasurer:
+def _measurer(config: Configuration, context: Context) -> SizeMeasurer:
     schedule = _cron(config.telemetry.attribute_bson_size_schedule)
-    return SizeMeasurer(seat.store, seat.clock, seat.lease, schedule, config.model.entity_attributes)
+    return SizeMeasurer(context.store, context.clock, context.lease, schedule, config.model.entity_attributes)
 
 
 def _archive_settings(config: Configuration) -> ArchiveSettings:
@@ -206,7 +206,7 @@ def _update_settings(config: Configuration) -> UpdateSettings:
 def _settings(config: Configuration) -> WorkerSettings:
     core, history = config.processing_core, config.history_manager
     return WorkerSettings(
-        waves=WaveLimits(core.batch_time_limit.total_seconds(), core.worker_threads),
+        waves=MicroBatchLimits(core.batch_time_limit.total_seconds(), core.worker_threads),
         generations=core.max_generations,
         entities=core.entity_cache_size,
         snapshots=_snapshot_settings(config),
@@ -221,9 +221,9 @@ def _settings(config: Configuration) -> WorkerSettings:
 
 def _means(
     config: Configuration, held: _Held, modules: Modules, outbox: OutboxDrainer, attempts: Attempts
-) -> Means:
+) -> Dependencies:
     core = config.processing_core
-    return Means(
+    return Dependencies(
         guard=Guard(held.watch, core.max_tasks_per_hook),
         executor=DaemonPool(core.worker_threads, "hooks"),
         io=DaemonPool(1, "snapshots"),

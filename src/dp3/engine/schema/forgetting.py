@@ -4,9 +4,9 @@ from collections.abc import Container, Mapping
 
 import msgspec
 
-from dp3.engine.snapshots.doc import CONFIDENCE, decode_doc, encode_doc
+from dp3.engine.jobs.snapshots.doc import CONFIDENCE, decode_doc, encode_doc
 from dp3.model.wire import WirePoint, decode_tasks, encode_tasks, encode_value
-from dp3.store.models import Forget, Removal, RemovedAttr
+from dp3.store.ports.models import Forget, Removal, RemovedAttr
 
 
 def forget(removal: Removal) -> Forget:

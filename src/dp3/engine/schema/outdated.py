@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from dp3.engine.batching import Item
+from dp3.engine.ingest.batch import Item
 from dp3.model.wire import WirePoint, encode_value
-from dp3.store.models import Outdated
+from dp3.store.ports.models import Outdated
 
 REASON = "it was sent before the meaning of {} was changed by `dp3 schema-update`"
 
@@ -47,7 +47,7 @@ class OutdatedPoints:
         task = item.task
         places = self._places.get(task.etype, {})
         if _is_before(item, b"", places.get("", {})):
-            if task.chore is None:
+            if task.system_task is None:
                 found.outdated.append((item, REASON.format(task.etype)))
             return
         old: list[WirePoint] = []

@@ -3,11 +3,11 @@
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from dp3.model.schema import Change, Difference, Loss, compare, decode_schema, encode_schema, schema_of
 from dp3.model.spec import ModelSpec
-from dp3.store.models import ModelStore
+from dp3.store.ports.state import State
 
 PAGE = 1_000
 """Entities whose rows are counted at once: some ten milliseconds."""
@@ -16,14 +16,6 @@ COUNT_S = 5.0
 """A process that starts counts for so long what would be lost, then says that it is more."""
 
 logger = logging.getLogger(__name__)
-
-
-class State(ModelStore, Protocol):
-    """What is needed of the state."""
-
-    def entity_counts(self) -> dict[str, int]:
-        """See `Store`."""
-        ...
 
 
 class ModelRefused(Exception):
@@ -56,7 +48,7 @@ def track_model(state: State, model: ModelSpec, command: str) -> None:
     schema = schema_of(model)
     text = encode_schema(schema)
     while True:
-        tracked = state.tracked_model()
+        tracked = state.models.tracked()
         if tracked.removing:
             raise ModelRefused(
                 "the model is being changed and not all is removed that was confirmed to go; finish it with\n"
@@ -67,7 +59,7 @@ def track_model(state: State, model: ModelSpec, command: str) -> None:
         difference = compare({} if tracked.model is None else decode_schema(tracked.model), schema)
         if difference.destroyed:
             raise ModelRefused(_refusal(difference, losses(state, difference.destroyed, COUNT_S), command))
-        if state.track_model(text, tracked.model):
+        if state.models.track(text, tracked.model):
             _report(tracked.model, difference)
             return
 
@@ -90,7 +82,7 @@ def _refusal(difference: Difference, lost: Iterable[Lost], command: str) -> str:
 def losses(state: State, changes: Sequence[Change], limit_s: float | None = None) -> list[Lost]:
     """What destructive changes lose. With `limit_s` counting ends then."""
     end = None if limit_s is None else time.monotonic() + limit_s
-    entities = state.entity_counts()
+    entities = state.entities.counts()
     return [
         _lost(state, change, end) if change.attr else Lost(change, entities.get(change.etype, 0))
         for change in changes
@@ -105,7 +97,7 @@ def _lost(state: State, change: Change, end: float | None) -> Lost:
     while start is not None:
         if end is not None and time.monotonic() > end:
             return Lost(change, entities, rows, more=True)
-        page = state.attr_rows(change.etype, [change.attr], sorted(change.values), start, PAGE)
+        page = state.models.attr_rows(change.etype, [change.attr], sorted(change.values), start, PAGE)
         rows += sum(counted.rows for counted in page.counts)
         entities += sum(counted.entities for counted in page.counts)
         start = page.following

@@ -2,27 +2,23 @@
 
 import platform
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from dp3.engine.heartbeat import LEASE_TTL_S
-from dp3.engine.outbox import OutboxDrainer
+from dp3.engine.ingest.outbox import OutboxDrainer
 from dp3.engine.schema.forgetting import forget
 from dp3.log.port import Lane, Log
 from dp3.model.schema import Change, Loss
-from dp3.store.models import ModelStore, Removal, RemovalState, RemovedAttr
-from dp3.store.port import Lease, Store
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.models import Removal, RemovalState, RemovedAttr
+from dp3.store.ports.state import State
 
 EVERYTHING = Lease(0, 1, 0)
 """Nobody else works: all partitions."""
 
 
-class State(Store, ModelStore, Protocol):
-    """What is needed of the state."""
-
-
 def require_stopped(state: State) -> None:
     """Raises `LeaseRefused` while workers live."""
-    state.require_no_worker(platform.node(), LEASE_TTL_S)
+    state.models.require_no_worker(platform.node(), LEASE_TTL_S)
 
 
 def begin_update(log: Log, state: State, old: str, new: str, changes: Sequence[Change]) -> bool:
@@ -35,7 +31,7 @@ def begin_update(log: Log, state: State, old: str, new: str, changes: Sequence[C
     heads = {int(lane): log.head(lane).offset for lane in Lane}
     etypes = tuple(change.etype for change in changes if not change.attr)
     attrs = tuple(_removed(change) for change in changes if change.attr)
-    return state.begin_removal(Removal(new, etypes, attrs, heads), old, platform.node(), LEASE_TTL_S)
+    return state.models.begin_removal(Removal(new, etypes, attrs, heads), old, platform.node(), LEASE_TTL_S)
 
 
 def _removed(change: Change) -> RemovedAttr:
@@ -44,9 +40,9 @@ def _removed(change: Change) -> RemovedAttr:
 
 def finish_update(state: State, report: Callable[[RemovalState], None]) -> None:
     """Remove all that is left of an update, also of one that was interrupted. Raises `StoreFull`."""
-    removal = state.removal()
+    removal = state.models.removal()
     if removal is None:
         return
     functions = forget(removal)
-    while (reached := state.continue_removal(functions)) is not None:
+    while (reached := state.models.continue_removal(functions)) is not None:
         report(reached)

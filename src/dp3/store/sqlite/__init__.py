@@ -1,6 +1,5 @@
 """The state in one SQLite file."""
 
-from dp3.store.sqlite.opening import open_store
-from dp3.store.sqlite.store import SqliteStore
+from dp3.store.sqlite.opening import open_state
 
-__all__ = ["SqliteStore", "open_store"]
+__all__ = ["open_state"]

@@ -7,9 +7,9 @@ import apsw
 import msgspec
 
 from dp3.sqlite import load_statements
-from dp3.store.port import Lease
-from dp3.store.snapshots import Cleaned
-from dp3.store.sqlite.connections import Readers, Writer
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.snapshots import Cleaned
+from dp3.store.sqlite.connections import Readers
 from dp3.store.sqlite.leases import Leases
 
 SLICE_S = 0.03
@@ -28,22 +28,20 @@ is missing in it is forgotten."""
 _superseded = msgspec.json.Decoder(list[tuple[int, int]]).decode
 
 
-class Cleaning:
+class SnapshotCleaning:
     """See `raise_snapshot_horizon`, `snapshot_horizon` and `clean_snapshots` of `SnapshotStore`.
 
     Runs go first, so nobody sees one of which rows are missing. That a row was superseded is noted when the
     next one is written; only what is to be removed is looked at.
     """
 
-    def __init__(self, writer: Writer, readers: Readers, leases: Leases) -> None:
-        self._writer = writer
+    def __init__(self, readers: Readers, leases: Leases) -> None:
         self._readers = readers
         self._leases = leases
         self._sql = load_statements("dp3.store.sqlite", "cleaning.sql")
 
     def raise_horizon(self, lease: Lease, before: int) -> None:
-        with self._writer.transaction() as connection:
-            self._leases.check(connection, lease)
+        with self._leases.owned(lease) as connection:
             connection.execute(self._sql["raise_horizon"], {"before": before})
 
     def horizon(self) -> int | None:
@@ -53,8 +51,7 @@ class Cleaning:
 
     def clean(self, lease: Lease, max_rows: int) -> Cleaned:
         cleaned = Cleaned(more=True)
-        with self._writer.transaction() as connection:
-            self._leases.check(connection, lease)
+        with self._leases.owned(lease) as connection:
             horizon: int | None = connection.execute(self._sql["horizon"]).get
             if horizon is None:
                 return Cleaned()

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from dp3.sqlite import Statements
-from dp3.store.query import And, Between, DocMatches, Has, Not, OneOf, Or, TextMatches, Where
-from dp3.store.snapshots import Key
-from dp3.store.sqlite.asking import FALSE, TRUE, Question
+from dp3.store.ports.queries import And, Between, DocMatches, Has, Not, OneOf, Or, TextMatches, Where
+from dp3.store.ports.snapshots import Key
 from dp3.store.sqlite.keys import FIRST_BYTES, FIRST_TEXT, kind_of, prefix_end, storable
 from dp3.store.sqlite.paths import Paths
+from dp3.store.sqlite.sql_builder import FALSE, TRUE, SqlBuilder
 from dp3.store.sqlite.texts import Texts
 
 COUNTED = 20_000
@@ -72,7 +72,7 @@ class _Test:
 class Compiler:
     """Makes the condition of one question."""
 
-    def __init__(self, question: Question, sql: Statements, paths: Paths) -> None:
+    def __init__(self, question: SqlBuilder, sql: Statements, paths: Paths) -> None:
         self._question = question
         self._sql = sql
         self._paths = paths

@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 
 from dp3.sqlite import DISK_ERRORS, Checkpointer, FairLock, connect, sync_path, transaction
-from dp3.store.port import StoreFull
+from dp3.store.ports.errors import StoreFull
 
 logger = logging.getLogger(__name__)
 
@@ -107,14 +107,14 @@ class Readers:
             self._idle.pop().close()
 
 
-class DataVersion:
+class Changes:
     """A number that differs whenever a commit has happened: a connection that never writes sees them all."""
 
     def __init__(self, path: Path) -> None:
         self._mutex = threading.Lock()
         self._connection = connect(path, readonly=True, cache_mib=1)
 
-    def __call__(self) -> int:
+    def version(self) -> int:
         with self._mutex:
             version: int = self._connection.pragma("data_version")
             return version

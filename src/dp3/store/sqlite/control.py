@@ -7,7 +7,8 @@ import apsw
 
 from dp3.clock import Clock
 from dp3.sqlite import load_statements
-from dp3.store.port import ControlFull, ControlMessage, ControlProgress
+from dp3.store.ports.control import ControlMessage, ControlProgress
+from dp3.store.ports.errors import ControlFull
 from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.json_columns import from_json, to_json
 

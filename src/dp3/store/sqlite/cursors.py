@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from dp3.store.query import And, Between, DocMatches, Has, Not, OneOf, Or, Order, TextMatches, Where
-from dp3.store.snapshots import Key
+from dp3.store.ports.queries import And, Between, DocMatches, Has, Not, OneOf, Or, Order, TextMatches, Where
+from dp3.store.ports.snapshots import Key
 from dp3.store.sqlite.keys import INT_MAX, INT_MIN
 
 Place = tuple[Key | None, ...]

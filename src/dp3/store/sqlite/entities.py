@@ -1,22 +1,39 @@
 """Reading entities and their profiles."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import apsw
+import msgspec
 
+from dp3.history.packed import decode_stretches
 from dp3.sqlite import load_statements
-from dp3.store.port import Existing, HistoryRow, PackedHistory, PlainRow, ProfileRows
+from dp3.store.ports.entities import Encoded, Existing, HistoryRow, PackedHistory, PlainRow, ProfileRows
+from dp3.store.ports.leases import Lease
 from dp3.store.sqlite.connections import Readers
+from dp3.store.sqlite.garbage import Garbage
 from dp3.store.sqlite.gone import GoneLinks
-from dp3.store.stretches import decode_stretches
-from dp3.store.unlinking import packed_without, rows_without
+from dp3.store.sqlite.own import own_ranges
+from dp3.store.unlinked import packed_without, rows_without
+
+_keys = msgspec.json.Decoder(list[int]).decode
+_named = msgspec.json.Decoder(list[tuple[int, str]]).decode
+_identities = msgspec.json.Decoder(list[tuple[int, int, str]]).decode
+_entities = msgspec.json.Decoder(list[tuple[int, int, str, int]]).decode
+"""Many rows come as one text: in one step, without the interpreter's lock."""
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return msgspec.json.encode(list(numbers)).decode()
 
 
 class Entities:
     """See the methods of the same names in `Store`."""
 
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, readers: Readers, garbage: Garbage, partitions: int) -> None:
         self._readers = readers
+        self._garbage = garbage
+        self._partitions = partitions
         self._sql = load_statements("dp3.store.sqlite", "entities.sql")
         self._gone = GoneLinks()
 
@@ -25,7 +42,7 @@ class Entities:
             rows = state.executemany(self._sql["find_entity"], wanted)
             return {(etype, eid): Existing(key, created) for etype, eid, key, created in rows}
 
-    def page(self, etype: str, limit: int, after: str | None) -> list[tuple[int, str, int]]:
+    def page(self, etype: str, limit: int, after: str | None = None) -> list[tuple[int, str, int]]:
         first = "" if after is None else f"{after}\0"  # the next text that there can be
         with self._readers.state() as state:
             return list(state.execute(self._sql["entities_page"], (etype, first, limit)))
@@ -38,7 +55,7 @@ class Entities:
         with self._readers.state() as state:
             return dict(state.execute(self._sql["entity_counts"]))
 
-    def profile(self, etype: str, eid: str, attr: str | None) -> ProfileRows | None:
+    def profile(self, etype: str, eid: str, attr: str | None = None) -> ProfileRows | None:
         with self._readers.state() as state:
             found = state.execute(self._sql["entity_by_name"], (etype, eid)).fetchone()
             if found is None:
@@ -51,6 +68,50 @@ class Entities:
                 plain, history = rows_without(plain, history, gone[key])
                 packed = packed_without(packed, gone[key])
             return ProfileRows(created, plain, history, ttl, packed)
+
+    def own(self, lease: Lease, etypes: Sequence[int], after: int, limit: int) -> list[tuple[int, int, str]]:
+        types = _listed(etypes)
+        found: list[tuple[int, int, str]] = []
+        with self._readers.state() as state:
+            for first, end in own_ranges(lease, self._partitions, after):
+                if len(found) < limit:
+                    page = {"etypes": types, "after": first, "end": end, "limit": limit - len(found)}
+                    text: str = state.execute(self._sql["entities_in_range"], page).get
+                    found += _identities(text)
+        return found
+
+    def by_key(self, keys: Sequence[int]) -> dict[int, tuple[int, str, int]]:
+        with self._readers.state() as state:
+            text: str = state.execute(self._sql["by_key"], (_listed(keys),)).get
+        return {key: (etype, eid, created) for key, etype, eid, created in _entities(text)}
+
+    def profiles(self, keys: Sequence[int], whole: bool = False) -> dict[int, Encoded]:
+        wanted = {"keys": _listed(keys), "whole": whole}
+        with self._readers.state() as state:
+            found: Any = state.execute(self._sql["profiles"], wanted).get
+            existing, lines = found
+            profiles = dict(zip(_keys(existing), lines.split("\n") if lines else (), strict=True))
+            for key, gone in self._gone.of(state, keys).items():
+                profiles[key] = self._gone.hidden(state, profiles[key], gone)
+        return profiles
+
+    def count_between(self, etype: int, after: int, end: int) -> int:
+        with self._readers.state() as state:
+            count: int = state.execute(self._sql["count_between"], (after, end, etype)).get
+            return count
+
+    def between(self, etype: int, after: int, end: int, limit: int) -> list[tuple[int, str]]:
+        with self._readers.state() as state:
+            text: str = state.execute(self._sql["entities_between"], (after, end, etype, limit)).get
+        return _named(text)
+
+    def range_after(self, after: int, limit: int) -> tuple[int, int] | None:
+        with self._readers.state() as state:
+            row: Any = state.execute(self._sql["range_after"], (after, limit)).fetchone()
+        return None if row[0] is None else (row[0], row[1])
+
+    def collect_garbage(self, lease: Lease, max_rows: int) -> bool:
+        return self._garbage.collect(lease, max_rows)
 
     def _rows(
         self, state: apsw.Connection, key: int, etype: int, attr: str | None

@@ -54,3 +54,52 @@ SELECT name, entities FROM etype;
 -- name: last_keys
 -- The highest entity key ever used, by partition.
 SELECT partition, last_key FROM key_space;
+
+-- name: entities_in_range
+-- Entities of some types (a JSON list) in a range of keys, as one text.
+SELECT json_group_array(json_array(key, etype, eid))
+FROM (
+    SELECT key, etype, eid FROM entity NOT INDEXED
+    WHERE key > :after AND key < :end AND etype IN (SELECT value FROM json_each(:etypes))
+    ORDER BY key LIMIT :limit);
+
+-- name: by_key
+-- What there is to know of some entities (a JSON list), as one text.
+SELECT json_group_array(json_array(entity.key, entity.etype, entity.eid, entity.created))
+FROM json_each(?) AS wanted CROSS JOIN entity ON entity.key = wanted.value;
+
+-- name: profiles
+-- All about some entities (a JSON list): their keys, and a line for each. The whole page is read in one step.
+SELECT json_group_array(entity.key), group_concat(
+    '[' || entity.key || ',' || entity.created
+    || ',' || (SELECT json_group_array(json_array(attr, written, hex(v))) FROM plain WHERE entity = wanted.value)
+    || ',' || (
+        SELECT '[' || coalesce(group_concat(observed), '') || ']'
+        FROM (
+            SELECT '[' || attr || ',' || json_group_array(json_array(t1, t2, c, hex(v), 1)) || ']' AS observed
+            FROM fresh CROSS JOIN incoming USING (key)
+            WHERE entity = wanted.value AND c IS NOT NULL GROUP BY attr))
+    || ',' || (
+        SELECT json_group_array(json_array(attr, hex(v), hex(segments)))
+        FROM packed WHERE entity = wanted.value AND (:whole OR tag >= 0))
+    || CASE WHEN :whole THEN
+        ',' || (
+            SELECT json_group_array(json_array(attr, t1, t2, hex(v)))
+            FROM fresh CROSS JOIN incoming USING (key) WHERE entity = wanted.value AND c IS NULL)
+        || ',' || (SELECT json_group_object(name, until) FROM ttl WHERE entity = wanted.value)
+        ELSE '' END
+    || ']', char(10))
+FROM json_each(:keys) AS wanted CROSS JOIN entity ON entity.key = wanted.value;
+
+-- name: count_between
+-- How many entities of a type there are in a range of keys.
+SELECT count(*) FROM entity NOT INDEXED WHERE key > ? AND key < ? AND etype = ?;
+
+-- name: entities_between
+-- Entities of a type in a range of keys, as one text.
+SELECT json_group_array(json_array(key, eid))
+FROM (SELECT key, eid FROM entity NOT INDEXED WHERE key > ? AND key < ? AND etype = ? ORDER BY key LIMIT ?);
+
+-- name: range_after
+-- The range of keys of the next entities.
+SELECT min(key), max(key) FROM (SELECT key FROM entity WHERE key > ? ORDER BY key LIMIT ?);

@@ -6,8 +6,7 @@ import apsw
 
 from dp3.clock import Clock
 from dp3.sqlite import load_statements
-from dp3.store.port import Lease
-from dp3.store.sqlite.connections import Writer
+from dp3.store.ports.leases import Lease
 from dp3.store.sqlite.leases import Leases
 
 SLICE_S = 0.03
@@ -46,16 +45,14 @@ CHUNK_ENTITIES = 40
 class Garbage:
     """Rows of deleted entities cannot be read any more, so nobody waits for their removal."""
 
-    def __init__(self, writer: Writer, leases: Leases, clock: Clock) -> None:
-        self._writer = writer
+    def __init__(self, leases: Leases, clock: Clock) -> None:
         self._leases = leases
         self._clock = clock
         self._sql = load_statements("dp3.store.sqlite", "garbage.sql")
 
     def collect(self, lease: Lease, max_rows: int) -> bool:
         """Remove up to `max_rows` rows of deleted entities of the worker; True when there may be more."""
-        with self._writer.transaction() as connection:
-            self._leases.check(connection, lease)
+        with self._leases.owned(lease) as connection:
             removed = self.remove_some(connection, lease, max_rows)
             if removed is not None:
                 return self._remove_ended_links(connection, min(max_rows - removed, CHUNK_ROWS))

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import apsw
 import msgspec
 
+from dp3.history.packed import decode_stretches
 from dp3.sqlite import load_statements
-from dp3.store.port import HistoryRow, PackedHistory, Tombstone
-from dp3.store.snapshots import Encoded, decode_profile
-from dp3.store.stretches import decode_stretches
-from dp3.store.unlinking import Gone, profile_without
+from dp3.store.ports.batches import Tombstone
+from dp3.store.ports.entities import Encoded, HistoryRow, PackedHistory, decode_profile
+from dp3.store.unlinked import Gone, profile_without
 
 
 class GoneLinks:

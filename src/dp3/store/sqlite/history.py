@@ -6,8 +6,10 @@ from typing import Any
 import apsw
 import msgspec
 
+from dp3.history.packed import Stretch
 from dp3.sqlite import load_statements, run_for_rows
-from dp3.store.history import (
+from dp3.store.ports.entities import ENTITY_SHIFT
+from dp3.store.ports.history import (
     FreshPage,
     FreshRange,
     FreshValues,
@@ -19,10 +21,10 @@ from dp3.store.history import (
     Subject,
     tag_of,
 )
-from dp3.store.port import ENTITY_SHIFT, Lease
-from dp3.store.sqlite.connections import Readers, Writer
+from dp3.store.ports.leases import Lease
+from dp3.store.sqlite.connections import Readers
 from dp3.store.sqlite.leases import Leases
-from dp3.store.stretches import Stretch
+from dp3.store.sqlite.own import of_worker
 
 _fresh = msgspec.json.Decoder(
     list[tuple[int, int, int, int | None, int | None, int | None, str | None]]
@@ -37,15 +39,14 @@ LARGE = 1_000
 class History:
     """See the methods of the same names in `HistoryStore`."""
 
-    def __init__(self, writer: Writer, readers: Readers, leases: Leases) -> None:
-        self._writer = writer
+    def __init__(self, readers: Readers, leases: Leases) -> None:
         self._readers = readers
         self._leases = leases
         self._sql = load_statements("dp3.store.sqlite", "history.sql")
 
     def packed_until(self, lease: Lease) -> dict[int, PackedUntil]:
         with self._readers.state() as state:
-            rows = state.execute(self._sql["packed_until"], _of(lease))
+            rows = state.execute(self._sql["packed_until"], of_worker(lease))
             return {lane: PackedUntil(key, begun) for lane, key, begun in rows}
 
     def begin_packing(self, lease: Lease, until: PackUntil) -> None:
@@ -71,17 +72,13 @@ class History:
         return {row.subject: row for text in texts for row in map(_packed_row, _packed(text))}
 
     def write(self, lease: Lease, batch: PackBatch) -> None:
-        self._writer.wait_for_room()
-        with self._writer.transaction() as connection:
-            self._leases.check(connection, lease)
+        with self._leases.owned(lease) as connection:
             if batch.fresh is not None:
                 connection.execute(self._sql["remove_fresh"], _range(batch.fresh))
             run_for_rows(connection, self._sql["put_packed"], batch.rows)
 
     def trim_incoming(self, lease: Lease, lane: int, limit: int) -> int:
-        self._writer.wait_for_room()
-        with self._writer.transaction() as connection:
-            self._leases.check(connection, lease)
+        with self._leases.owned(lease) as connection:
             connection.execute(self._sql["trim_incoming"], {"lane": lane, "limit": limit})
             return connection.changes()
 
@@ -108,10 +105,8 @@ class History:
         return FreshPage(fresh, packable, count, Place(*rows[count - 1][:3]) if count else None)
 
     def _note(self, lease: Lease, statement: str, until: PackUntil) -> None:
-        self._writer.wait_for_room()
-        with self._writer.transaction() as connection:
-            self._leases.check(connection, lease)
-            lanes = (_of(lease, lane=lane, until=key) for lane, key in until.items())
+        with self._leases.owned(lease) as connection:
+            lanes = (of_worker(lease, lane=lane, until=key) for lane, key in until.items())
             connection.executemany(self._sql[statement], lanes)
 
 
@@ -139,7 +134,3 @@ def _range(fresh: FreshRange) -> dict[str, int]:
 
 def _bounds(after: Place, until: PackUntil) -> dict[str, int]:
     return {**after._asdict(), "main": until.get(0, -1), "derived": until.get(1, -1)}
-
-
-def _of(lease: Lease, **values: int) -> dict[str, int]:
-    return {"worker": lease.index, "worker_processes": lease.worker_processes, **values}

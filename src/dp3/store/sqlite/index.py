@@ -8,7 +8,7 @@ import apsw
 import msgspec
 
 from dp3.sqlite import load_statements, run_for_rows
-from dp3.store.snapshots import IndexKey
+from dp3.store.ports.snapshots import IndexKey
 from dp3.store.sqlite.keys import kind_of, storable
 
 

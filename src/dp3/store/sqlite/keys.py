@@ -1,6 +1,6 @@
 """Index keys as SQLite compares them: numbers, then texts by code point, then bytes."""
 
-from dp3.store.snapshots import Key
+from dp3.store.ports.snapshots import Key
 
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 

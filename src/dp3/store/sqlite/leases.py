@@ -1,16 +1,18 @@
 """Leases: who owns which partitions."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import apsw
 
 from dp3.clock import Clock
 from dp3.sqlite import load_statements
-from dp3.store.port import Lease, LeaseLost, LeaseRefused, LeaseState
+from dp3.store.ports.errors import LeaseLost, LeaseRefused
+from dp3.store.ports.leases import Lease, LeaseState, WorkerReport
 from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.control import Control
-from dp3.store.sqlite.json_columns import to_json
+from dp3.store.sqlite.json_columns import from_json, to_json
 from dp3.store.sqlite.processes import is_gone, started_at
 
 
@@ -63,7 +65,7 @@ class Leases:
             reason = f"the number of worker processes changed from {before} to {worker_processes}; ask again"
             self._control.give_up(connection, reason)
 
-    def heartbeat(self, lease: Lease, status: str, numbers: Mapping[str, float] | None) -> None:
+    def heartbeat(self, lease: Lease, status: str, numbers: Mapping[str, float] | None = None) -> None:
         with self._writer.transaction() as connection:
             self.check(connection, lease)
             now = self._clock.now_us()
@@ -90,6 +92,20 @@ class Leases:
                 LeaseState(Lease(row.worker, row.worker_processes, row.epoch), *row[3:5], *row[6:])
                 for row in self._rows(state)
             ]
+
+    def reports(self) -> list[WorkerReport]:
+        with self._readers.state() as state:
+            rows: list[Any] = state.execute(self._sql["reports"]).fetchall()
+        return [WorkerReport(worker, time, from_json(numbers)) for worker, time, numbers in rows]
+
+    @contextmanager
+    def owned(self, lease: Lease) -> Iterator[apsw.Connection]:
+        """A transaction of the worker that holds a lease, once the write-ahead log has room. Raises
+        `LeaseLost` before the first change, `StoreFull`."""
+        self._writer.wait_for_room()
+        with self._writer.transaction() as connection:
+            self.check(connection, lease)
+            yield connection
 
     def check(self, connection: apsw.Connection, lease: Lease) -> None:
         """Raise `LeaseLost` unless the lease is still held."""

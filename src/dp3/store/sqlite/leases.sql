@@ -44,3 +44,8 @@ RETURNING epoch;
 -- name: is_held
 -- Whether the lease with this epoch has not been taken over.
 SELECT 1 FROM lease WHERE epoch = ?;
+
+-- name: reports
+-- What the workers say of themselves.
+SELECT lease.worker, worker_report.time, worker_report.numbers
+FROM lease JOIN worker_report USING (epoch) ORDER BY lease.worker;

@@ -8,21 +8,24 @@ import msgspec
 
 from dp3.clock import Clock
 from dp3.sqlite import load_statements
-from dp3.store.lifetimes import (
+from dp3.store.ports.batches import Tombstone
+from dp3.store.ports.entities import HistoryRow, PlainRow
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.lifetimes import (
     Candidate,
     Collection,
     CollectionSlice,
     Due,
-    Grave,
     PackedPlace,
     PackedValue,
+    PendingTombstone,
     Referrer,
     SweepSlice,
     WeakPage,
 )
-from dp3.store.port import HistoryRow, Lease, PlainRow, Tombstone
-from dp3.store.sqlite.connections import Readers, Writer
+from dp3.store.sqlite.connections import Readers
 from dp3.store.sqlite.leases import Leases
+from dp3.store.sqlite.own import of_worker
 from dp3.store.sqlite.streams import StreamWriter
 
 RECORDS = 1_000
@@ -36,8 +39,7 @@ _keys = msgspec.json.Decoder(set[int]).decode
 class Lifetimes:
     """See the methods of the same names in `LifetimeStore`."""
 
-    def __init__(self, writer: Writer, readers: Readers, leases: Leases, clock: Clock) -> None:
-        self._writer = writer
+    def __init__(self, readers: Readers, leases: Leases, clock: Clock) -> None:
         self._readers = readers
         self._leases = leases
         self._streams = StreamWriter(clock)
@@ -67,9 +69,7 @@ class Lifetimes:
         return WeakPage(last, looked, list(map(Candidate._make, _candidates(text))))
 
     def write_collection(self, lease: Lease, slice_: CollectionSlice, stream: int) -> None:
-        self._writer.wait_for_room()
-        with self._writer.transaction() as connection:
-            self._leases.check(connection, lease)
+        with self._leases.owned(lease) as connection:
             connection.executemany(self._sql["remove_token"], slice_.tokens_removed)
             connection.executemany(self._sql["set_look"], sorted(slice_.looks.items()))
             self._write_unreferenced(connection, slice_)
@@ -87,8 +87,14 @@ class Lifetimes:
         if tasks:
             self._streams.add(connection, lease, stream, tasks)
 
-    # -- what chores ask -------------------------------------------------------------------------------
-    def those_of(self, statement: str, wanted: Sequence[tuple[int, int]]) -> set[int]:
+    # -- what system tasks ask -------------------------------------------------------------------------------
+    def expired(self, wanted: Sequence[tuple[int, int]]) -> set[int]:
+        return self._selected("expired", wanted)
+
+    def created_until(self, wanted: Sequence[tuple[int, int]]) -> set[int]:
+        return self._selected("created_until", wanted)
+
+    def _selected(self, statement: str, wanted: Sequence[tuple[int, int]]) -> set[int]:
         """Those of the (entity, moment) that a statement selects."""
         with self._readers.state() as state:
             text: str = state.execute(self._sql[statement], (_json(wanted),)).get
@@ -119,36 +125,29 @@ class Lifetimes:
             main, derived = state.execute(self._sql["oldest_bounds"]).get
             return None if main is None else (main, derived)
 
-    def graves(self, lease: Lease, limit: int) -> list[Grave]:
+    def tombstones(self, lease: Lease, limit: int) -> list[PendingTombstone]:
         with self._readers.state() as state:
-            rows = state.execute(self._sql["graves"], _of(lease, limit=limit))
-            return [Grave(row[0], row[1], Tombstone._make(row[2:8]), *row[8:]) for row in rows]
+            rows = state.execute(self._sql["graves"], of_worker(lease, limit=limit))
+            return [PendingTombstone(row[0], row[1], Tombstone._make(row[2:8]), *row[8:]) for row in rows]
 
-    def referrers(self, grave: Grave, limit: int) -> list[Referrer]:
+    def referrers(self, grave: PendingTombstone, limit: int) -> list[Referrer]:
         stone = grave.tombstone
         place = (stone.etype, stone.eid, grave.attr, grave.source, stone.at, limit)
         with self._readers.state() as state:
             return list(map(Referrer._make, state.execute(self._sql["referrers"], place)))
 
     def write_sweep(self, lease: Lease, slice_: SweepSlice, stream: int) -> None:
-        self._writer.wait_for_room()
-        with self._writer.transaction() as connection:
-            self._leases.check(connection, lease)
+        with self._leases.owned(lease) as connection:
             connection.executemany(self._sql["move_grave"], slice_.moved)
             connection.executemany(self._sql["all_told"], ((id_,) for id_ in slice_.told))
             connection.executemany(self._sql["remove_tombstone"], ((id_,) for id_ in slice_.removed))
             self._write_tasks(connection, lease, slice_.tasks, stream)
 
     def forget_tombstones(self, lease: Lease, derived: int, limit: int) -> int:
-        with self._writer.transaction() as connection:
-            self._leases.check(connection, lease)
-            connection.execute(self._sql["forget_tombstones"], _of(lease, derived=derived, limit=limit))
+        with self._leases.owned(lease) as connection:
+            connection.execute(self._sql["forget_tombstones"], of_worker(lease, derived=derived, limit=limit))
             return connection.changes()
 
 
 def _json(values: Sequence[object]) -> str:
     return msgspec.json.encode(values).decode()
-
-
-def _of(lease: Lease, **values: int) -> dict[str, int]:
-    return {"worker": lease.index, "worker_processes": lease.worker_processes, **values}

@@ -7,8 +7,8 @@ import apsw
 import msgspec
 
 from dp3.sqlite import load_statements
-from dp3.store.port import NO_TARGET, EndedLink, LinkRow
-from dp3.store.snapshots import Edge, Node
+from dp3.store.ports.batches import NO_TARGET, EndedLink, LinkRow
+from dp3.store.ports.links import Edge, Node
 from dp3.store.sqlite.connections import Readers
 
 _Columns = tuple[int, int, int, int, int, int]

@@ -7,7 +7,7 @@ import apsw
 import msgspec
 
 from dp3.sqlite import load_statements
-from dp3.store.models import AttrPage, AttrRows, Forget, Outdated, Removal, RemovalState, Tracked
+from dp3.store.ports.models import AttrPage, AttrRows, Forget, Outdated, Removal, RemovalState, Tracked
 from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.garbage import Garbage
 from dp3.store.sqlite.leases import Leases
@@ -50,7 +50,7 @@ class Models:
         with self._writer.transaction() as connection:
             self._leases.require_none(connection, host, ttl_s)
 
-    def begin(self, removal: Removal, instead_of: str, host: str, ttl_s: float) -> bool:
+    def begin_removal(self, removal: Removal, instead_of: str, host: str, ttl_s: float) -> bool:
         with self._writer.transaction() as connection:
             self._leases.require_none(connection, host, ttl_s)
             if self._tracked(connection) != (instead_of, False):
@@ -64,7 +64,7 @@ class Models:
         with self._readers.state() as state:
             return self._removal(state)
 
-    def go_on(self, forget: Forget) -> RemovalState | None:
+    def continue_removal(self, forget: Forget) -> RemovalState | None:
         self._writer.wait_for_room()
         with self._writer.transaction() as connection:
             removal = self._removal(connection)

@@ -1,5 +1,6 @@
 """Opening the state of an application, making it the first time."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -18,9 +19,29 @@ from dp3.sqlite import (
     transaction,
 )
 from dp3.sqlite.connection import MIB
-from dp3.store.sqlite.connections import DataVersion, Readers, Writer
-from dp3.store.sqlite.store import SqliteStore
-from dp3.store.telemetry import NO_EVENTS, EventGroups
+from dp3.store.ports.counters import NO_EVENTS, EventGroups
+from dp3.store.ports.state import State
+from dp3.store.sqlite.batches import Batches
+from dp3.store.sqlite.cleaning import SnapshotCleaning
+from dp3.store.sqlite.connections import Changes, Readers, Writer
+from dp3.store.sqlite.control import Control
+from dp3.store.sqlite.counters import Counters, CounterWriter
+from dp3.store.sqlite.dead_letters import DeadLetters, DeadLetterWriter
+from dp3.store.sqlite.entities import Entities
+from dp3.store.sqlite.garbage import Garbage
+from dp3.store.sqlite.history import History
+from dp3.store.sqlite.leases import Leases
+from dp3.store.sqlite.lifetimes import Lifetimes
+from dp3.store.sqlite.links import Links
+from dp3.store.sqlite.models import Models
+from dp3.store.sqlite.names import Names
+from dp3.store.sqlite.outbox import Outbox
+from dp3.store.sqlite.queries import Queries
+from dp3.store.sqlite.retention import Retention
+from dp3.store.sqlite.runs import Runs
+from dp3.store.sqlite.sizes import Sizes
+from dp3.store.sqlite.snapshots import Snapshots
+from dp3.store.sqlite.updates import Updates
 
 APPLICATION_ID = int.from_bytes(b"DP3s", "big")
 FORMAT = 2
@@ -40,7 +61,7 @@ LANES = (0, 1)
 """Main and derived, the numbers that the log gives its lanes; log and state do not know each other."""
 
 
-def open_store(
+def open_state(
     directory: Path,
     clock: Clock,
     *,
@@ -51,7 +72,7 @@ def open_store(
     wal_limit_mib: float = WAL_LIMIT_MIB,
     query_limit_s: float = QUERY_LIMIT_S,
     event_groups: EventGroups = NO_EVENTS,
-) -> SqliteStore:
+) -> State:
     """Open the state in `directory` (`state.db`; made if missing, also by several processes at once).
 
     `partitions` counts when the state is made and is read from it afterwards. `cache_mib` is the page cache
@@ -70,18 +91,8 @@ def open_store(
         if checkpoint:
             checkpointer = Checkpointer(wal_limit=round(wal_limit_mib * MIB))
             checkpointer.watch(path, lock)
-        return SqliteStore(
-            partitions=found,
-            clock=clock,
-            max_dead_letters=max_dead_letters,
-            query_limit_s=query_limit_s,
-            lock=lock,
-            checkpointer=checkpointer,
-            writer=Writer(path, lock, cache_mib=cache_mib, checkpointer=checkpointer),
-            readers=Readers(path),
-            version=DataVersion(path),
-            event_groups=event_groups,
-            path=path,
+        return _state(
+            path, lock, checkpointer, found, clock, max_dead_letters, cache_mib, query_limit_s, event_groups
         )
     except BaseException:
         if checkpointer:
@@ -118,3 +129,70 @@ def _create(connection: apsw.Connection, sql: Statements, partitions: int) -> No
     connection.execute(sql["set_partitions"], (partitions,))
     lanes = [(lane, partition) for lane in LANES for partition in range(partitions)]
     connection.executemany(sql["add_position"], lanes)
+
+
+def _state(
+    path: Path,
+    lock: FairLock,
+    checkpointer: Checkpointer | None,
+    partitions: int,
+    clock: Clock,
+    max_dead_letters: int,
+    cache_mib: int,
+    query_limit_s: float,
+    event_groups: EventGroups,
+) -> State:
+    writer = Writer(path, lock, cache_mib=cache_mib, checkpointer=checkpointer)
+    readers, changes = Readers(path), Changes(path)
+    names, control = Names(writer, readers), Control(writer, readers, clock)
+    leases = Leases(writer, readers, clock, control)
+    garbage = Garbage(leases, clock)
+    dead_letters, counters = DeadLetterWriter(max_dead_letters), CounterWriter(clock, event_groups)
+    runs = Runs(writer, readers, clock, leases)
+
+    def close() -> None:
+        """Give back connections, files and the checkpointing thread; calling it again does nothing."""
+        if checkpointer:
+            checkpointer.close()
+        readers.close()
+        changes.close()
+        with lock.held():
+            writer.close()
+        lock.close()
+
+    return State(
+        partitions=partitions,
+        names=names,
+        leases=leases,
+        batches=Batches(writer, readers, leases, clock, dead_letters, counters),
+        outbox=Outbox(readers),
+        changes=changes,
+        entities=Entities(readers, garbage, partitions),
+        dead_letters=DeadLetters(readers),
+        counters=Counters(readers, clock, event_groups),
+        sizes=Sizes(readers, leases, path),
+        control=control,
+        runs=runs,
+        snapshots=Snapshots(writer, readers, leases, runs, dead_letters, counters, partitions),
+        cleaning=SnapshotCleaning(readers, leases),
+        links=Links(readers),
+        updates=Updates(readers, leases, dead_letters, counters, control, clock),
+        lifetimes=Lifetimes(readers, leases, clock),
+        history=History(readers, leases),
+        retention=Retention(readers, leases, counters, clock),
+        models=Models(writer, readers, leases, names, garbage),
+        queries=Queries(readers, query_limit_s),
+        close=_once(close),
+    )
+
+
+def _once(close: Callable[[], None]) -> Callable[[], None]:
+    closed = False
+
+    def close_once() -> None:
+        nonlocal closed
+        if not closed:
+            closed = True
+            close()
+
+    return close_once

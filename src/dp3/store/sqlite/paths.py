@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from dp3.sqlite import Statements
-from dp3.store.sqlite.asking import TRUE, Question
+from dp3.store.sqlite.sql_builder import TRUE, SqlBuilder
 
 EID = "eid"
 """Every entity with a newest row has exactly one key at this path."""
@@ -24,7 +24,7 @@ class Sizes(NamedTuple):
 class Paths:
     """Numbers and sizes of the paths of the type that a question is about."""
 
-    def __init__(self, question: Question, sql: Statements) -> None:
+    def __init__(self, question: SqlBuilder, sql: Statements) -> None:
         self._connection = question.connection
         self._etype = question.etype
         self._sql = sql

@@ -8,8 +8,8 @@ import apsw
 import msgspec
 
 from dp3.sqlite import load_statements
-from dp3.store.models import Forget, Removal, RemovedAttr
-from dp3.store.port import Lease
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.models import Forget, Removal, RemovedAttr
 from dp3.store.sqlite.garbage import Garbage
 
 ENTITIES = 100

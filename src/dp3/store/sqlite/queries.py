@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from dp3.sqlite import load_statements
-from dp3.store.query import EVERYTHING, Found, Order, Where
-from dp3.store.snapshots import Key
-from dp3.store.sqlite.asking import TRUE, Question, asking
+from dp3.store.ports.queries import EVERYTHING, Found, Order, Where
+from dp3.store.ports.snapshots import Key
+from dp3.store.sqlite.access_paths import AccessPaths
 from dp3.store.sqlite.conditions import Compiler, Condition
 from dp3.store.sqlite.connections import Readers
 from dp3.store.sqlite.cursors import Place, make_cursor, question_id, read_cursor
 from dp3.store.sqlite.paths import EID, Paths
-from dp3.store.sqlite.walks import Ways
+from dp3.store.sqlite.sql_builder import TRUE, SqlBuilder, asking
 
 NO_LIMIT = -1
 
@@ -26,29 +26,29 @@ class Queries:
         self._shown = {name: self._sql[name] for name in ("run_time", "document")}
 
     @contextmanager
-    def _asking(self, etype: str) -> Iterator[tuple[Question, Paths]]:
+    def _asking(self, etype: str) -> Iterator[tuple[SqlBuilder, Paths]]:
         with self._readers.state() as state, asking(state, etype, self._limit_s) as question:
             yield question, Paths(question, self._sql)
 
     def find(
         self,
         etype: str,
-        where: Where,
-        order: Sequence[Order],
-        skip: int,
-        limit: int | None,
-        after: str | None,
+        where: Where = EVERYTHING,
+        order: Sequence[Order] = (),
+        skip: int = 0,
+        limit: int | None = 20,
+        after: str | None = None,
     ) -> list[Found]:
         id_ = question_id(etype, where, order)
         place = None if after is None else read_cursor(id_, after, len(order) + 2)
         wanted = None if limit is None else skip + limit
         with self._asking(etype) as (question, paths):
             condition = Compiler(question, self._sql, paths).compile(where)
-            ways = Ways(question, self._sql, paths, condition, order, place)
+            ways = AccessPaths(question, self._sql, paths, condition, order, place)
             places = _places(question, ways, wanted)[skip:]
             return list(self._answers(question, id_, places))
 
-    def _answers(self, question: Question, id_: bytes, places: Sequence[Place]) -> Iterator[Found]:
+    def _answers(self, question: SqlBuilder, id_: bytes, places: Sequence[Place]) -> Iterator[Found]:
         """The rows of a page; a place ends with the entity."""
         found = self._sql["found"].format(**self._shown)
         rows = question.connection.executemany(found, ((place[-1],) for place in places))
@@ -57,7 +57,7 @@ class Queries:
             if question.is_over():
                 raise question.too_slow()
 
-    def count(self, etype: str, where: Where) -> int:
+    def count(self, etype: str, where: Where = EVERYTHING) -> int:
         with self._asking(etype) as (question, paths):
             condition = Compiler(question, self._sql, paths).compile(where)
             known = paths.sizes(EID).entities if condition.holds == TRUE else condition.counted
@@ -66,7 +66,7 @@ class Queries:
             counted: int = question.rows(self._count(question, paths, condition)).get
             return counted
 
-    def _count(self, question: Question, paths: Paths, condition: Condition) -> str:
+    def _count(self, question: SqlBuilder, paths: Paths, condition: Condition) -> str:
         if condition.candidates is None:
             eids = question.parameter(paths.id(EID))
             holds = f"{condition.holds} AND {paths.not_deleted}"
@@ -94,7 +94,7 @@ class Queries:
             }
 
 
-def _places(question: Question, ways: Ways, wanted: int | None) -> list[Place]:
+def _places(question: SqlBuilder, ways: AccessPaths, wanted: int | None) -> list[Place]:
     """Where the first `wanted` rows are, in order."""
     places: list[Place] = []
     for select in ways.selects(wanted):

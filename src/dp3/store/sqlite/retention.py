@@ -8,9 +8,10 @@ import apsw
 import msgspec
 
 from dp3.clock import Clock
+from dp3.history.packed import decode_stretches
 from dp3.sqlite import load_statements
-from dp3.store.port import Lease
-from dp3.store.retention import (
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.retention import (
     AgedPage,
     AgedPlace,
     FreshPoint,
@@ -21,12 +22,11 @@ from dp3.store.retention import (
     Scoped,
     StoredRow,
 )
-from dp3.store.sqlite.connections import Readers, Writer
-from dp3.store.sqlite.counts import CountWriter
+from dp3.store.sqlite.connections import Readers
+from dp3.store.sqlite.counters import CounterWriter
 from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.links import LinkWriter
 from dp3.store.sqlite.streams import StreamWriter
-from dp3.store.stretches import decode_stretches
 
 RECORDS = 1_000
 """Records of passes that are kept of each worker."""
@@ -41,13 +41,10 @@ _last = msgspec.json.Decoder(AgedPlace).decode
 class Retention:
     """See the methods of the same names in `RetentionStore`."""
 
-    def __init__(
-        self, writer: Writer, readers: Readers, leases: Leases, counts: CountWriter, clock: Clock
-    ) -> None:
-        self._writer = writer
+    def __init__(self, readers: Readers, leases: Leases, counters: CounterWriter, clock: Clock) -> None:
         self._readers = readers
         self._leases = leases
-        self._counts = counts
+        self._counters = counters
         self._clock = clock
         self._links = LinkWriter()
         self._streams = StreamWriter(clock)
@@ -92,9 +89,7 @@ class Retention:
         ]
 
     def write(self, lease: Lease, slice_: RetentionSlice, stream: int) -> None:
-        self._writer.wait_for_room()
-        with self._writer.transaction() as connection:
-            self._leases.check(connection, lease)
+        with self._leases.owned(lease) as connection:
             connection.execute(self._sql["remove_rows"], (_listed(slice_.removed),))
             kept = ((*row[:3], *row.place) for row in slice_.kept)
             connection.executemany(self._sql["keep_row"], kept)
@@ -102,7 +97,7 @@ class Retention:
             if slice_.tasks:
                 self._streams.add(connection, lease, stream, slice_.tasks)
             if slice_.points:
-                self._counts.write(connection, {"history_removed": slice_.points})
+                self._counters.write(connection, {"history_removed": slice_.points})
             connection.execute(self._sql["put_pass"], slice_.record)
             connection.execute(self._sql["forget_passes"], (slice_.record.worker, RECORDS))
 

@@ -7,23 +7,28 @@ import apsw
 
 from dp3.clock import Clock
 from dp3.sqlite import load_statements
-from dp3.store.snapshots import Phase, Run, SnapshotBatch, WorkerRun
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.runs import Phase, Run, WorkerRun
+from dp3.store.ports.snapshots import SnapshotBatch
 from dp3.store.sqlite.connections import Readers, Writer
-from dp3.store.sqlite.graphs import Graphs
 from dp3.store.sqlite.json_columns import from_json, to_json
+from dp3.store.sqlite.leases import Leases
 
 _PHASES = list(Phase)
 _NEWEST = 2**63 - 1
+
+PART_BYTES = 1 << 20
+"""So much of a graph is written in one transaction: some 5 ms."""
 
 
 class Runs:
     """See the methods of the same names in `SnapshotStore`."""
 
-    def __init__(self, writer: Writer, readers: Readers, clock: Clock, graphs: Graphs) -> None:
+    def __init__(self, writer: Writer, readers: Readers, clock: Clock, leases: Leases) -> None:
         self._writer = writer
         self._readers = readers
         self._clock = clock
-        self._graphs = graphs
+        self._leases = leases
         self._sql = load_statements("dp3.store.sqlite", "runs.sql")
 
     def begin(self, time: int, fingerprint: str, workers: int) -> Run | None:
@@ -49,13 +54,13 @@ class Runs:
             if void:
                 connection.execute(self._sql["remove_cuts"], (run,))
             if phase is Phase.CLOSED:
-                self._graphs.remove(connection, run)
+                self._remove_graphs(connection, run)
 
     def open(self) -> Run | None:
         found = self._runs("open_run")
         return found[0] if found else None
 
-    def last(self, limit: int, before: int | None) -> list[Run]:
+    def last(self, limit: int, before: int | None = None) -> list[Run]:
         return self._runs("last_runs", _NEWEST if before is None else before, limit)
 
     def begun(self, first: int, last: int, skip: int, limit: int, newest_first: bool) -> list[Run]:
@@ -74,7 +79,25 @@ class Runs:
             rows = map(WorkerRun._make, state.execute(self._sql["worker_runs"], (run,)))
             return [row._replace(mark=from_json(str(row.mark))) for row in rows]
 
-    def cuts(self) -> dict[tuple[int, int], int]:
+    def put_graph(self, lease: Lease, run: int, graph: bytes) -> None:
+        for part, start in enumerate(range(0, len(graph), PART_BYTES)):
+            with self._leases.owned(lease) as connection:
+                row = (run, lease.index, part, graph[start : start + PART_BYTES])
+                connection.execute(self._sql["graph_put_part"], row)
+        with self._leases.owned(lease) as connection:
+            connection.execute(self._sql["graph_complete"], (run, lease.index))
+
+    def graph(self, run: int) -> bytes | None:
+        with self._readers.state() as state:
+            parts = [part for (part,) in state.execute(self._sql["graph_parts"], (run,))]
+        return b"".join(parts) if parts else None
+
+    def _remove_graphs(self, connection: apsw.Connection, run: int) -> None:
+        """Forget those up to a run, in the caller's transaction."""
+        for statement in ("graph_remove", "graph_remove_parts"):
+            connection.execute(self._sql[statement], (run,))
+
+    def watermarks(self) -> dict[tuple[int, int], int]:
         with self._readers.state() as state:
             rows = state.execute(self._sql["cuts"])
             return {(partition, lane): offset for partition, lane, offset in rows}

@@ -76,3 +76,25 @@ WHERE EXISTS (SELECT 1 FROM cut WHERE partition = :entity >> 40 AND run = :run)
     AND NOT EXISTS (SELECT 1 FROM missing WHERE entity = :entity AND run = :run)
     AND coalesce((
         SELECT doc FROM snapshot WHERE entity = :entity AND run <= :run ORDER BY run DESC LIMIT 1), 1) <> x'';
+
+-- name: graph_put_part
+-- A piece of what a worker found; a worker that was started again finds something else.
+INSERT OR REPLACE INTO graph_part (run, worker, part, data) VALUES (?, ?, ?, ?);
+
+-- name: graph_complete
+-- All pieces are there. The first worker with that decides.
+INSERT INTO graph (run, worker) VALUES (?, ?) ON CONFLICT DO NOTHING;
+
+-- name: graph_parts
+-- The pieces of the worker that was the first.
+SELECT graph_part.data
+FROM graph JOIN graph_part ON graph_part.run = graph.run AND graph_part.worker = graph.worker
+WHERE graph.run = ? ORDER BY graph_part.part;
+
+-- name: graph_remove
+-- Runs that are over need none.
+DELETE FROM graph WHERE run <= ?;
+
+-- name: graph_remove_parts
+-- The same for the pieces.
+DELETE FROM graph_part WHERE run <= ?;

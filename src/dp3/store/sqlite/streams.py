@@ -4,7 +4,7 @@ import apsw
 
 from dp3.clock import Clock
 from dp3.sqlite import load_statements
-from dp3.store.port import Lease
+from dp3.store.ports.leases import Lease
 
 
 class StreamWriter:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from dp3.sqlite import Statements
-from dp3.store.query import TextMatches
-from dp3.store.sqlite.asking import Question
+from dp3.store.ports.queries import TextMatches
+from dp3.store.sqlite.sql_builder import SqlBuilder
 
 PAGE = 1_000
 """Rows that are read, and whose texts are first tested, together. Of 100 000 short texts that do not match,
@@ -21,7 +21,7 @@ _decode = msgspec.json.Decoder(list[str]).decode
 class Texts:
     """The texts at a path (by its number) that a question looks through."""
 
-    def __init__(self, question: Question, sql: Statements, path: int) -> None:
+    def __init__(self, question: SqlBuilder, sql: Statements, path: int) -> None:
         self._question = question
         self._sql = sql
         self._path = path

@@ -37,13 +37,3 @@ WHERE (kind, etype, period, worker, begun) IN (
         SELECT *, row_number() OVER (PARTITION BY kind, etype, period, worker ORDER BY begun DESC) AS nth
         FROM update_cycle)
     WHERE nth > ?);
-
-
--- name: count_between
--- How many entities of a type there are in a range of keys.
-SELECT count(*) FROM entity NOT INDEXED WHERE key > ? AND key < ? AND etype = ?;
-
--- name: entities_between
--- Entities of a type in a range of keys, as one text.
-SELECT json_group_array(json_array(key, eid))
-FROM (SELECT key, eid FROM entity NOT INDEXED WHERE key > ? AND key < ? AND etype = ? ORDER BY key LIMIT ?);

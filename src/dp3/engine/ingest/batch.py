@@ -1,0 +1,239 @@
+"""What a batch of tasks changes: from log entries to the rows of one transaction."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import NamedTuple
+
+from dp3.engine.counting import HookTally, sums_by_source
+from dp3.engine.ingest.entities import EntityIndex
+from dp3.engine.ingest.links import observed_links, plain_links
+from dp3.engine.ingest.tokens import Tokens
+from dp3.engine.plans import Kind, TypePlan
+from dp3.log.bounds import LaneBounds
+from dp3.log.port import Entry, Lane
+from dp3.model.wire import WirePoint, WireTask, encode_tasks, encode_value
+from dp3.store.ports.batches import Batch, LinkRow, OutboxRow, Refused, Tombstone
+from dp3.store.ports.dead_letters import DeadLetter
+from dp3.store.ports.entities import HistoryRow, NewEntity, PlainRow
+from dp3.store.ports.history import history_key
+
+
+class Item(NamedTuple):
+    """One task and where in the log it stands."""
+
+    entry: Entry
+    partition: int
+    task: WireTask
+
+
+class Damaged(NamedTuple):
+    """Bytes of the log that can not be decoded: in which entry and partition, and why."""
+
+    entry: Entry
+    partition: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the hooks made of one task: whether an allow hook refused it, derived tasks, and what failed.
+    `unreadable` says why the task could not be shown to them."""
+
+    refused: bool = False
+    unreadable: str = ""
+    tasks: list[WireTask] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    errors: int = 0
+    hooks: HookTally = field(default_factory=HookTally)
+
+
+_NO_HOOKS = Outcome()
+
+
+class BatchBuilder:
+    """Collects the effects of tasks, in log order, into one `Batch`; `system_tasks` are only put aside."""
+
+    def __init__(
+        self, plans: Mapping[str, TypePlan], entities: EntityIndex, bounds: LaneBounds, now_us: int
+    ) -> None:
+        self._plans = plans
+        self._entities = entities
+        self._bounds = bounds
+        self._now = now_us
+        self.batch = Batch()
+        self.system_tasks: list[Item] = []
+        self._plain: dict[tuple[int, int], PlainRow] = {}
+        self._plain_links: dict[tuple[int, int], list[LinkRow]] = {}
+        self._tokens = Tokens()
+        self._created: dict[int, NewEntity] = {}
+        self._gone: set[int] = set()
+        self._derived: dict[tuple[int, Lane, int], tuple[int, list[WireTask]]] = {}
+        self._tasks = 0
+        self._points: list[WirePoint] = []
+        self._hooks = HookTally()
+        self._errors = 0
+        self._unprocessed = 0
+
+    def add(self, items: Iterable[Item], outcomes: Mapping[int, Outcome]) -> None:
+        """Apply tasks; `outcomes` has those of the tasks that hooks saw, by index of the item."""
+        for index, item in enumerate(items):
+            if item.task.system_task is not None:
+                self.system_tasks.append(item)
+                continue
+            self._tasks += 1
+            plan = self._plans.get(item.task.etype)
+            if plan is None:
+                self.reject(item, f"entity type {item.task.etype!r} is not in the model")
+                continue
+            outcome = outcomes.get(index, _NO_HOOKS)
+            if outcome.unreadable:
+                self.reject(item, outcome.unreadable)
+                continue
+            self._note(item, outcome)
+            if not outcome.refused:
+                self._apply(item, plan)
+
+    def reject(self, item: Item, reason: str, kind: str = "task", *, outdated: bool = False) -> None:
+        """Keep a task that can not be applied as a dead letter; an outdated one can not be tried again."""
+        task = item.task
+        encoded = encode_tasks([task])
+        self._set_aside(kind, item.entry, item.partition, reason, task.etype, str(task.eid), encoded)
+        if outdated:
+            self.batch.dead_letters[-1].context["outdated"] = True
+
+    def damaged(self, found: Damaged) -> None:
+        """Keep a dead letter, without a task, of what can not be decoded."""
+        self._set_aside("entry", *found)
+
+    def _set_aside(
+        self,
+        kind: str,
+        entry: Entry,
+        partition: int,
+        reason: str,
+        etype: str = "",
+        eid: str = "",
+        task: bytes = b"",
+    ) -> None:
+        self._unprocessed += 1
+        self.batch.dead_letters.append(
+            DeadLetter(
+                time=self._now,
+                kind=kind,
+                module="",
+                hook="",
+                partition=partition,
+                etype=etype,
+                eid=eid,
+                reason=reason,
+                traceback="",
+                task=task,
+                context={"lane": int(entry.lane), "offset": entry.offset},
+            )
+        )
+
+    def _note(self, item: Item, outcome: Outcome) -> None:
+        entry = item.entry
+        self._errors += outcome.errors
+        self._hooks.add(outcome.hooks)
+        self.batch.dead_letters.extend(outcome.letters)
+        if outcome.refused:
+            self.batch.refused.append(Refused(entry.lane, entry.offset, item.task.first))
+        if outcome.tasks:
+            source = (item.partition, entry.lane, entry.offset)
+            self._derived.setdefault(source, (entry.append_time, []))[1].extend(outcome.tasks)
+
+    def _apply(self, item: Item, plan: TypePlan) -> None:
+        task = item.task
+        identity = (plan.id, str(task.eid))
+        key = self._entities.key_of(identity)
+        if task.delete:
+            if key:
+                self.delete(item, plan, key, item.entry.append_time)
+            return
+        if not key:
+            key = self._entities.create(identity, item.partition)
+            self._created[key] = NewEntity(key, *identity, item.entry.append_time)
+            self._tokens.created(plan.life, key, item.entry.append_time)
+        if task.ttl_tokens:
+            self._tokens.extend(key, task.ttl_tokens)
+        self._apply_points(item, plan, key)
+        if plan.life.keeps:
+            self._tokens.kept_by(plan, key, item.entry.append_time, task.points)
+
+    def _apply_points(self, item: Item, plan: TypePlan, key: int) -> None:
+        entry, task = item.entry, item.task
+        written, attrs, plain, history = entry.append_time, plan.attrs, self._plain, self.batch.history
+        links = plan.links
+        row_key = history_key(entry.lane, entry.offset, task.first)
+        self._points += task.points
+        for number, point in enumerate(task.points, row_key):
+            attr, kind = attrs.get(point.attr, (0, None))
+            if kind is Kind.PLAIN:
+                plain[key, attr] = PlainRow(key, attr, written, encode_value(point.v))
+                if attr in links:
+                    self._plain_links[key, attr] = plain_links(links[attr], key, attr, written, point.v)
+            elif kind is None or point.t1 is None or point.t2 is None:
+                self._reject_point(item, number - row_key)
+            else:
+                c = point.c if kind is Kind.OBSERVATIONS else None
+                history.append(HistoryRow(number, key, attr, point.t1, point.t2, c, encode_value(point.v)))
+                if attr in links:
+                    self.batch.links += observed_links(links[attr], key, attr, written, point.t2, point.v)
+
+    def _reject_point(self, item: Item, index: int) -> None:
+        """A data-point that fitted the model when it was accepted but no longer does."""
+        task = item.task
+        point = task.points[index]
+        alone = WireTask(task.etype, task.eid, [point], generation=task.generation)
+        self.reject(
+            item._replace(task=alone),
+            f"attribute {task.etype}.{point.attr} is not in the model as it was sent",
+        )
+
+    def delete(self, item: Item, plan: TypePlan, key: int, at: int) -> None:
+        """Delete the entity that an item is about; links to it that were sent until `at` (µs) go with it."""
+        identity = (plan.id, str(item.task.eid))
+        self._entities.delete(identity)
+        self._gone.add(key)
+        stone = Tombstone(*identity, item.partition, at, *self._bounds.until(at))
+        self.batch.tombstones.append(stone)
+        if key in self._created:
+            del self._created[key]
+        else:
+            self.batch.deleted.append(key)
+
+    def finish(self) -> Batch:
+        """The batch, complete but for the positions."""
+        batch, gone = self.batch, self._gone
+        batch.created = list(self._created.values())
+        self._tokens.put_into(batch, gone)
+        batch.plain.extend(self._plain.values())
+        batch.links.extend(chain.from_iterable(self._plain_links.values()))
+        if gone:
+            batch.links = [row for row in batch.links if row.source not in gone]
+            batch.plain = [row for row in batch.plain if row.entity not in gone]
+            batch.history = [row for row in batch.history if row.entity not in gone]
+        batch.outbox.extend(
+            OutboxRow(partition, lane, source, after_us, encode_tasks(tasks))
+            for (partition, lane, source), (after_us, tasks) in self._derived.items()
+        )
+        self._count()
+        return batch
+
+    def _count(self) -> None:
+        counts = {
+            "batches": 1,
+            "datapoints": len(self._points),
+            "task_processed": self._tasks,
+            "record_created": len(self.batch.created),
+            "record_removed": len(self.batch.deleted),
+            "module_error": self._errors,
+            "task_processing_error": self._unprocessed,
+        }
+        for name, count in counts.items():
+            if count:
+                self.batch.counters[name] = self.batch.counters.get(name, 0) + count
+        self.batch.hooks = self._hooks.rows()
+        self.batch.sources = sums_by_source(self._points)

@@ -1,0 +1,60 @@
+"""Which entities exist, and under which key: a bounded cache in front of the state."""
+
+from collections.abc import Iterable
+
+from dp3.store.ports.entities import ENTITY_SHIFT
+from dp3.store.ports.state import State
+
+Identity = tuple[int, str]
+"""Number of the entity type, entity id as text."""
+
+_ABSENT = 0
+"""Cached for entities known not to exist; real keys start at 1."""
+
+
+class EntityIndex:
+    """Keys of entities, for one worker thread.
+
+    Two generations bound the memory: when the young one has reached half the capacity it becomes the old
+    one and the old one is dropped; what is used again moves to the young one.
+    """
+
+    def __init__(self, store: State, capacity: int) -> None:
+        self._store = store
+        self._half = max(capacity // 2, 1)
+        self._young: dict[Identity, int] = {}
+        self._old: dict[Identity, int] = {}
+        self._last = store.entities.last_keys()
+
+    def load(self, wanted: Iterable[Identity]) -> int:
+        """Make `key_of` able to answer for all of these, with one query for those not cached; returns how
+        many those were."""
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, {}
+        young, old = self._young, self._old
+        missing = []
+        for identity in wanted:
+            if identity not in young:
+                key = old.get(identity)
+                if key is None:
+                    missing.append(identity)
+                    key = _ABSENT
+                young[identity] = key
+        if missing:
+            found = self._store.entities.find(missing)
+            young.update((identity, existing.key) for identity, existing in found.items())
+        return len(missing)
+
+    def key_of(self, identity: Identity) -> int:
+        """The entity's key, or 0 if it does not exist; asked only for what was loaded for this batch."""
+        return self._young[identity]
+
+    def create(self, identity: Identity, partition: int) -> int:
+        """Give a new key to an entity."""
+        key = self._last.get(partition, partition << ENTITY_SHIFT) + 1
+        self._last[partition] = self._young[identity] = key
+        return key
+
+    def delete(self, identity: Identity) -> None:
+        """Note that the entity no longer exists."""
+        self._young[identity] = _ABSENT

@@ -1,0 +1,130 @@
+"""Packs the history of a worker's entities, in slices beside its other work."""
+
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from dp3.engine.jobs.history.packed_rows import MOST_STRETCHES, packed_with
+from dp3.engine.pacing import SlicePace
+from dp3.engine.statistics import Statistics
+from dp3.history.params import history_params
+from dp3.log.bounds import LaneBounds
+from dp3.log.port import Lane, Log
+from dp3.model.attrspec import AttrSpecObservations
+from dp3.model.spec import ModelSpec
+from dp3.store.ports.entities import ENTITY_SHIFT
+from dp3.store.ports.history import FreshRange, FreshValues, PackBatch, PackUntil, Place, history_key
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.retention import AT_ONCE
+from dp3.store.ports.state import State
+
+SLICE_S = 0.03
+FIRST_SLICE = 1_000
+SLICE_BYTES = 1_000_000
+"""Of large values in a slice, but for a single one that is larger."""
+
+TRIM_ROWS = 10_000
+"""What has come in is forgotten so much at a time: about 5 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackLimits:
+    """`slice`: fresh rows that are packed in one transaction, at most; `row`: stretches in a packed row."""
+
+    slice: int = 8_000
+    row: int = MOST_STRETCHES
+
+
+def packable_until(state: State, log: Log, bounds: LaneBounds) -> dict[int, int]:
+    """Lane → the largest key of fresh rows that may be packed: they are older than all entries that a worker
+    has not applied yet, so none of their data-points comes again, and older than all deletions that links may
+    still have to be removed for: those go by what is older, which packed rows do not tell of themselves."""
+    reached: dict[Lane, int] = {}
+    for _, number, offset in state.batches.positions():
+        lane = Lane(number)
+        reached[lane] = min(offset, reached.get(lane, offset))
+    unread = [
+        time for lane, offset in reached.items() if (time := log.append_time_after(lane, offset)) is not None
+    ]
+    limits = [bounds.until(min(unread) - 1)] if unread else []
+    if (oldest := state.lifetimes.oldest_bounds()) is not None:
+        limits.append(oldest)
+    until = {lane: min([offset, *(limit[lane] for limit in limits)]) for lane, offset in reached.items()}
+    return {lane: history_key(lane, offset + 1, 0) - 1 for lane, offset in until.items()}
+
+
+def united_attrs(model: ModelSpec, state: State) -> frozenset[int]:
+    """The numbers of the attributes whose stretches become one where they touch."""
+    return frozenset(
+        state.names.attr_id(etype, name)
+        for etype, specs in model.entity_attributes.items()
+        for name, spec in specs.items()
+        if isinstance(spec, AttrSpecObservations) and history_params(spec).aggregate
+    )
+
+
+class Compactor:
+    """Makes passes over what came in since the one before. Rows of `counted` attributes that change are to be
+    looked at by retention."""
+
+    def __init__(
+        self,
+        state: State,
+        log: Log,
+        lease: Lease,
+        united: frozenset[int],
+        limits: PackLimits,
+        counted: Collection[int],
+        statistics: Statistics,
+    ) -> None:
+        self._limits = limits
+        self._log = log
+        self._bounds = LaneBounds(log)
+        self._state = state
+        self._lease = lease
+        self._united = united
+        self._counted = counted
+        self._statistics = statistics
+        self._pace = SlicePace(FIRST_SLICE, limits.slice, SLICE_S)
+
+    def steps(self) -> Iterator[None]:
+        """Pack everything that may be packed now; pauses after every slice. A pass that is not finished is
+        continued by the next one. While entries are read again that an earlier pass has packed, nothing is
+        packed: what they bring for entities made anew may be there, or still to come. Raises `LeaseLost`,
+        `StoreFull`."""
+        packed = self._state.history.packed_until(self._lease)
+        until = packable_until(self._state, self._log, self._bounds)
+        again = any(key < packed[lane].begun for lane, key in until.items())
+        if again or all(key <= packed[lane].key for lane, key in until.items()):
+            return
+        self._state.history.begin_packing(self._lease, until)
+        for partition in self._own_partitions():
+            yield from self._pack(Place(partition << ENTITY_SHIFT, -1, -1), until)
+        self._state.history.end_packing(self._lease, until)
+        for lane in until:
+            while self._state.history.trim_incoming(self._lease, lane, TRIM_ROWS):
+                yield
+
+    def _own_partitions(self) -> range:
+        return range(self._lease.index, self._state.partitions, self._lease.worker_processes)
+
+    def _pack(self, after: Place, until: PackUntil) -> Iterator[None]:
+        """Pack the rest of a partition."""
+        while True:
+            started = time.perf_counter()
+            page = self._state.history.fresh_page(after, until, self._pace.size, SLICE_BYTES)
+            if page.last is None:
+                return
+            self._statistics.packing_read(page.rows)
+            if page.values:
+                self._write(page.values, FreshRange(after, page.last, until))
+            self._pace.learn(page.rows, time.perf_counter() - started)
+            self._statistics.packed(page.packable)
+            after = page.last
+            yield
+
+    def _write(self, fresh: FreshValues, range_: FreshRange) -> None:
+        rows = packed_with(fresh, self._state.history.last_parts(list(fresh)), self._united, self._limits.row)
+        if self._counted:
+            rows = [row._replace(oldest=AT_ONCE) if row.attr in self._counted else row for row in rows]
+        self._state.history.write(self._lease, PackBatch(fresh=range_, rows=rows))

@@ -1,0 +1,166 @@
+"""Which entities are linked with each other, directly or by others. Pure: integers in, integers out."""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from dp3.store.ports.entities import ENTITY_SHIFT
+from dp3.store.ports.links import Edge, Node
+
+
+class Forest:
+    """Union-find over 0, 1, 2, …; the smallest number of a set stands for it."""
+
+    def __init__(self) -> None:
+        self._parent = array("q")
+
+    def add(self) -> int:
+        """A new number, in a set of its own."""
+        number = len(self._parent)
+        self._parent.append(number)
+        return number
+
+    def unite(self, a: int, b: int) -> None:
+        """Make one set of the sets of both."""
+        a, b = self.find(a), self.find(b)
+        if a < b:
+            self._parent[b] = a
+        else:
+            self._parent[a] = b
+
+    def find(self, number: int) -> int:
+        """The number that stands for the set; paths are halved on the way."""
+        parent = self._parent
+        while (above := parent[number]) != number:
+            parent[number] = number = parent[above]
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """Linked entities that are processed together, ordered by their smallest entity key.
+
+    Component `i` has the nodes `nodes[starts[i] : starts[i + 1]]` (ids, ascending); `firsts[i]` is its
+    smallest entity key. `members` are the keys of all their entities, ascending. `too_large` are (smallest
+    entity key, size) of those that were left out because of their size. `newest` has, by partition, the
+    newest entity key that there was when links began to be read.
+    """
+
+    nodes: "array[int]" = field(default_factory=lambda: array("q"))
+    starts: "array[int]" = field(default_factory=lambda: array("q", [0]))
+    firsts: "array[int]" = field(default_factory=lambda: array("q"))
+    members: "array[int]" = field(default_factory=lambda: array("q"))
+    too_large: tuple[tuple[int, int], ...] = ()
+    newest: "array[int]" = field(default_factory=lambda: array("q"))
+
+    def __len__(self) -> int:
+        return len(self.firsts)
+
+    def __contains__(self, entity: object) -> bool:
+        """Whether the entity (key) belongs to one of them."""
+        if not isinstance(entity, int):
+            return False
+        index = bisect_left(self.members, entity)
+        return index < len(self.members) and self.members[index] == entity
+
+    def is_newer(self, entity: int) -> bool:
+        """Whether an entity (key) came later, so that it is not known whom it is linked with."""
+        partition = entity >> ENTITY_SHIFT
+        return partition < len(self.newest) and entity > self.newest[partition]
+
+    def after(self, first: int) -> "Iterator[tuple[int, array[int]]]":
+        """(smallest entity key, node ids) of those with a smallest key above `first`, ascending."""
+        for index in range(bisect_right(self.firsts, first), len(self.firsts)):
+            yield self.firsts[index], self.nodes[self.starts[index] : self.starts[index + 1]]
+
+    def encode(self) -> bytes:
+        """For other workers of the same installation: numbers are in the byte order of the machine."""
+        arrays = [array_.tobytes() for array_ in (self.nodes, self.starts, self.firsts, self.members)]
+        return _encode(_Encoded(arrays, self.too_large, self.newest.tobytes()))
+
+
+class _Encoded(msgspec.Struct, array_like=True):
+    arrays: list[bytes]
+    too_large: tuple[tuple[int, int], ...]
+    newest: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Encoded).decode
+
+
+def decode_components(data: bytes) -> Components:
+    """The inverse of `Components.encode`."""
+    encoded = _decode(data)
+    nodes, starts, firsts, members = (array("q", numbers) for numbers in encoded.arrays)
+    return Components(nodes, starts, firsts, members, encoded.too_large, array("q", encoded.newest))
+
+
+class ComponentBuilder:
+    """Collects links, then what the nodes at their ends are.
+
+    A component counts if it has an entity and a node of one of the `wanted` entity types (numbers), or if
+    `wanted` is None; it is left out if it has more than `max_size` nodes. `newest`: see `Components`.
+    """
+
+    def __init__(self, wanted: Container[int] | None, max_size: int, newest: Iterable[int] = ()) -> None:
+        self._wanted = wanted
+        self._max_size = max_size
+        self._newest = array("q", newest)
+        self._forest = Forest()
+        self._index: dict[int, int] = {}
+        self._entities: dict[int, int] = {}
+        self._of_interest: set[int] = set()
+
+    def link(self, edges: Iterable[Edge]) -> None:
+        """Take links into account."""
+        for edge in edges:
+            self._forest.unite(self._number(edge.source), self._number(edge.target))
+
+    def _number(self, node: int) -> int:
+        number = self._index.get(node)
+        if number is None:
+            number = self._index[node] = self._forest.add()
+        return number
+
+    def node_ids(self) -> list[int]:
+        """The nodes at the ends of all links, ascending."""
+        return sorted(self._index)
+
+    def describe(self, nodes: Iterable[Node]) -> None:
+        """Say what the nodes are."""
+        for node in nodes:
+            if node.entity:
+                self._entities[node.id] = node.entity
+            if self._wanted is None or node.etype in self._wanted:
+                self._of_interest.add(self._forest.find(self._index[node.id]))
+
+    def build(self) -> Components:
+        """All components that count."""
+        groups: dict[int, list[int]] = {}
+        for node in sorted(self._index):
+            root = self._forest.find(self._index[node])
+            if root in self._of_interest:
+                groups.setdefault(root, []).append(node)
+        found = sorted((first, nodes) for nodes in groups.values() if (first := self._first(nodes)))
+        kept = [(first, nodes) for first, nodes in found if len(nodes) <= self._max_size]
+        too_large = tuple((first, len(nodes)) for first, nodes in found if len(nodes) > self._max_size)
+        return self._packed(kept, too_large)
+
+    def _first(self, nodes: list[int]) -> int:
+        """The smallest entity key among nodes, 0 if none of them exists."""
+        return min((self._entities[node] for node in nodes if node in self._entities), default=0)
+
+    def _packed(
+        self, kept: list[tuple[int, list[int]]], too_large: tuple[tuple[int, int], ...]
+    ) -> Components:
+        nodes, starts, firsts = array("q"), array("q", [0]), array("q")
+        for first, group in kept:
+            nodes.extend(group)
+            starts.append(len(nodes))
+            firsts.append(first)
+        members = array("q", sorted(self._entities[node] for node in nodes if node in self._entities))
+        return Components(nodes, starts, firsts, members, too_large, self._newest)

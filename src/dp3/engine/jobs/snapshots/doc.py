@@ -1,0 +1,82 @@
+"""The stored form of a snapshot: self-contained, and the same bytes if and only if nothing has changed.
+
+Confidences (`attr#c`) fall with time although nothing happens; so their terms are stored, and the numbers
+are made for the moment of each run. Those that a hook has set are stored as they are (`literals`).
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from dp3.history.terms import Terms, confidence
+
+CONFIDENCE = "#c"
+"""What follows the name of an attribute in the name of its confidence."""
+
+NO_LITERALS: Mapping[str, Any] = {}
+
+
+class Doc(NamedTuple):
+    """`values`: wire values by name, first `eid`; no name in it ends in `#c`. `terms`: by attribute, a list
+    for multi-valued ones. `literals`: `#c` by their full names."""
+
+    values: Mapping[str, Any]
+    terms: Mapping[str, Terms | list[Terms]]
+    literals: Mapping[str, Any] = NO_LITERALS
+
+
+class _Stored(msgspec.Struct, array_like=True, gc=False):
+    """Lists keep the order of values, which maps would not: keys of maps are sorted in the encoded form."""
+
+    names: list[str]
+    values: list[Any]
+    single: list[Terms | None]
+    several: dict[str, list[Terms]]
+    literals: dict[str, Any]
+
+
+_encode = msgspec.msgpack.Encoder(order="sorted").encode
+_decode = msgspec.msgpack.Decoder(_Stored).decode
+
+
+def encode_doc(doc: Doc) -> bytes:
+    """The stored form; equal for equal documents, whatever the order of keys inside values."""
+    single: list[Terms | None] = []
+    several = {}
+    for name in doc.values:
+        terms = doc.terms.get(name)
+        if terms is None or isinstance(terms, Terms):
+            single.append(terms)
+        else:
+            single.append(None)
+            several[name] = terms
+    stored = _Stored(list(doc.values), list(doc.values.values()), single, several, dict(doc.literals))
+    return _encode(stored)
+
+
+def decode_doc(data: bytes) -> Doc:
+    """The inverse of `encode_doc`; raises `msgspec.ValidationError` for anything else."""
+    stored = _decode(data)
+    terms: dict[str, Terms | list[Terms]] = {
+        name: single for name, single in zip(stored.names, stored.single, strict=True) if single is not None
+    }
+    values = dict(zip(stored.names, stored.values, strict=True))
+    return Doc(values, terms | stored.several, stored.literals)
+
+
+def expand(doc: Doc, t: int) -> dict[str, Any]:
+    """The snapshot at `t` (µs, the time of a run): values in their order, each followed by its `#c`,
+    then `#c` without a value. Values are not copied.
+    """
+    values, terms, literals = doc
+    snapshot: dict[str, Any] = {}
+    for name, value in values.items():
+        snapshot[name] = value
+        if name in terms:
+            snapshot[name + CONFIDENCE] = confidence(terms[name], t)
+        elif literals and (key := name + CONFIDENCE) in literals:
+            snapshot[key] = literals[key]
+    for key in sorted(literals.keys() - snapshot.keys()) if literals else ():
+        snapshot[key] = literals[key]
+    return snapshot

@@ -1,0 +1,145 @@
+"""Hooks of the ingestion that run again in a snapshot run, because a module wants its derived values anew."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from dp3.engine.jobs.snapshots.calling import HookCaller
+from dp3.engine.jobs.snapshots.doc import Doc
+from dp3.engine.jobs.snapshots.plans import Refreshed, SnapshotHooks, SnapshotPlans
+from dp3.engine.jobs.snapshots.recording import Effects
+from dp3.history.terms import Terms
+from dp3.hooks.flags import SharedFlag
+from dp3.hooks.outcome import hook_failed
+from dp3.hooks.table import Hook
+from dp3.hooks.watch import Entity
+from dp3.model.attrspec import AttrSpecReadOnly
+from dp3.model.datapoint import point_from_wire
+from dp3.model.spec import ModelSpec
+from dp3.model.task import task_from_wire
+from dp3.model.wire import WirePoint, WireTask
+
+_MISFITS = (ValueError, TypeError, KeyError, AttributeError)
+"""What values that an older model accepted can raise."""
+
+
+class Flags:
+    """The flags of one worker's modules. For one thread; the flags themselves may be raised by any."""
+
+    def __init__(self, refreshed: Sequence[Refreshed]) -> None:
+        self._refreshed = refreshed
+        self._taken: tuple[int, list[tuple[SharedFlag, object]]] = (0, [])
+
+    def take(self, run: int) -> list[str]:
+        """Ids of the hooks whose flag is raised now, when the work of a run begins."""
+        raised = {one.flag: at for one in self._refreshed if (at := one.flag.raised) is not None}
+        self._taken = (run, list(raised.items()))
+        return [one.id for one in self._refreshed if one.flag in raised]
+
+    def lower(self, run: int) -> None:
+        """The run for which they were taken is over: lower those that were not raised again meanwhile."""
+        taken_for, flags = self._taken
+        if taken_for == run:
+            for flag, raised in flags:
+                flag.lower(raised)
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """How one worker divides the entity types (numbers) in one run: `free` ones have no hooks in it, `hooked`
+    ones have. `ordered` are the hooks. Of types in `bare` (names) entities that are not linked are there only
+    to be refreshed: they have no snapshots."""
+
+    free: Sequence[int]
+    hooked: Sequence[int]
+    ordered: Sequence[Hook]
+    bare: frozenset[str | None] = frozenset()
+    refreshes: bool = False
+
+
+def divide(hooks: SnapshotHooks, plans: SnapshotPlans, refresh: Collection[str] = ()) -> Division:
+    """The division when the hooks with these ids take part. Their types have hooks for this run only."""
+    if not refresh:
+        return Division(plans.free, plans.hooked, hooks.ordered)
+    called = [one.hook for one in hooks.refreshed if one.id in refresh]
+    etypes = {hook.entity for hook in called}
+    types = {number: plan for number, plan in plans.types.items() if plan.etype in etypes}
+    return Division(
+        free=[number for number in plans.free if number not in types],
+        hooked=sorted({*plans.hooked, *types}),
+        ordered=hooks.ordered_with(called),
+        bare=frozenset(plan.etype for plan in types.values() if not plan.stored),
+        refreshes=True,
+    )
+
+
+class Subject(NamedTuple):
+    """An entity that a hook is called for: typed, its id in wire form, its computed values, and the plain
+    values (in wire form) that refreshed hooks have given it in this run."""
+
+    entity: Entity
+    eid: int | str
+    doc: Doc
+    derived: dict[str, Any]
+
+
+class Refresher:
+    """Calls refreshed hooks as the ingestion would. May be used by several threads at once."""
+
+    def __init__(self, model: ModelSpec, caller: HookCaller) -> None:
+        self._model = model
+        self._caller = caller
+
+    def call(self, hook: Hook, subject: Subject, effects: Effects) -> list[str]:
+        """Call a hook: a creation hook with an empty task, an attribute hook with each data-point that gives
+        the attribute its current value. Returns the names of plain attributes that got a value so."""
+        if hook.kind == "on_entity_creation":
+            tasks = self._create(hook, subject, effects)
+        else:
+            tasks = []
+            for point in self._points(hook.attr or "", subject):
+                tasks += self._see(hook, subject, point, effects)
+        own = [task for task in tasks if (task.etype, task.eid) == (subject.entity[0], subject.eid)]
+        plain = {point.attr: point.v for task in own for point in task.points if point.t1 is None}
+        subject.derived.update(plain)
+        return list(plain)
+
+    def _create(self, hook: Hook, subject: Subject, effects: Effects) -> list[WireTask]:
+        etype, eid = subject.entity
+        try:
+            task = task_from_wire(WireTask(etype, subject.eid, []), self._model)
+        except _MISFITS as error:
+            self._caller.fail(hook, etype, subject.eid, effects, hook_failed(error))
+            return []
+        return self._caller.call(hook, subject.entity, subject.eid, effects, eid, task)
+
+    def _see(self, hook: Hook, subject: Subject, wire: WirePoint, effects: Effects) -> list[WireTask]:
+        etype, eid = subject.entity
+        try:
+            point = point_from_wire(self._model.attributes[etype, wire.attr], etype, eid, wire)
+        except _MISFITS as error:
+            self._caller.fail(hook, etype, subject.eid, effects, hook_failed(error), wire)
+            return []
+        return self._caller.call(hook, subject.entity, subject.eid, effects, eid, point, point=wire)
+
+    def _points(self, attr: str, subject: Subject) -> Iterator[WirePoint]:
+        """The data-points that give an attribute its current value: several if it has several."""
+        values, terms = subject.doc.values, subject.doc.terms.get(attr)
+        if attr in subject.derived:
+            yield WirePoint(attr, subject.derived[attr])
+        elif attr not in values or self._is_mirror(subject.entity[0], attr):
+            return
+        elif terms is None:
+            yield WirePoint(attr, values[attr])
+        elif isinstance(terms, Terms):
+            yield _observed(attr, values[attr], terms)
+        else:
+            for value, of_value in zip(values[attr], terms, strict=True):
+                yield _observed(attr, value, of_value)
+
+    def _is_mirror(self, etype: str, attr: str) -> bool:
+        return isinstance(self._model.attributes[etype, attr], AttrSpecReadOnly)
+
+
+def _observed(attr: str, value: Any, terms: Terms) -> WirePoint:
+    return WirePoint(attr, value, terms.t1, terms.t2, round(terms.c_sum / terms.n))

@@ -1,0 +1,134 @@
+"""Current values of an entity at the moment of a run, from the rows of its profile. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from dp3.engine.jobs.snapshots.chains import Chain, chains_of
+from dp3.engine.jobs.snapshots.doc import Doc
+from dp3.engine.jobs.snapshots.winners import standing
+from dp3.history import Params
+from dp3.history.params import history_params
+from dp3.history.terms import Terms
+from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecReadOnly
+from dp3.model.spec import ModelSpec
+from dp3.store.ports.entities import Hex, Profile, value_of
+
+NO_MIRRORS: Mapping[str, list[Any]] = {}
+
+NO_PROFILE = Profile(key=0, created=0)
+"""That of an entity that does not exist but is linked to."""
+
+
+class AttrPlan(NamedTuple):
+    """One attribute with a current value. `number` is its number in the state; mirrors have none. `params`
+    tells how to read the history of an observations attribute, other kinds have none."""
+
+    name: str
+    number: int | None
+    params: Params | None
+
+
+@dataclass(frozen=True, slots=True)
+class ValuePlan:
+    """What `compute` needs to know of an entity type: attributes in the order of the model."""
+
+    etype: str
+    int_eid: bool
+    attrs: tuple[AttrPlan, ...]
+
+    def eid(self, text: str) -> int | str:
+        """The wire id of an entity from its text in the state; one from before ids became integers stays as
+        it is."""
+        if not self.int_eid:
+            return text
+        try:
+            return int(text)
+        except ValueError:
+            return text
+
+
+def eid_order(eid: int | str) -> tuple[bool, int | str]:
+    """What to sort ids in wire form by: there may be texts among integers."""
+    return isinstance(eid, str), eid
+
+
+class Computed(NamedTuple):
+    """Values and terms as in `Doc`. `next_change`: the earliest moment (µs) after the run at which time alone
+    changes a value or makes other terms decide its confidence; None for never."""
+
+    values: dict[str, Any]
+    terms: dict[str, Terms | list[Terms]]
+    next_change: int | None
+
+    @property
+    def doc(self) -> Doc:
+        """What is to be stored if no hook changes it."""
+        return Doc(self.values, self.terms)
+
+
+def plan_values(model: ModelSpec, etype: str, numbers: Mapping[str, int]) -> ValuePlan:
+    """The plan of an entity type; `numbers` are those of its attributes in the state (mirrors not needed).
+
+    Raises `KeyError` for an unknown type and for an attribute without a number.
+    """
+    attrs = []
+    for name, spec in model.entity_attributes[etype].items():
+        if isinstance(spec, AttrSpecReadOnly):
+            attrs.append(AttrPlan(name, None, None))
+        elif isinstance(spec, AttrSpecObservations):
+            attrs.append(AttrPlan(name, numbers[name], history_params(spec)))
+        elif isinstance(spec, AttrSpecPlain):
+            attrs.append(AttrPlan(name, numbers[name], None))
+    return ValuePlan(etype, str(model.entities[etype].id_data_type) == "int", tuple(attrs))
+
+
+def compute(
+    eid: int | str, profile: Profile, plan: ValuePlan, t: int, mirrors: Mapping[str, list[Any]] = NO_MIRRORS
+) -> Computed:
+    """The current values of an entity at `t` (µs): `eid` (wire form) first, then attributes in the order of
+    the model.
+
+    `mirrors` are the values of mirror attributes, `[{"eid": …}, …]`; those not given are empty lists.
+    """
+    plain = {attr: v for attr, _, v in profile.plain}
+    observed = dict(profile.observed)
+    values: dict[str, Any] = {"eid": eid}
+    terms: dict[str, Terms | list[Terms]] = {}
+    changes = []
+    for name, number, params in plan.attrs:
+        if number is None:
+            values[name] = mirrors.get(name, [])
+        elif params is None:
+            if number in plain:
+                values[name] = value_of(plain[number])
+        elif number in observed:
+            chains = chains_of(observed[number], params)
+            if params.multi_value:
+                winners, change = _standings(chains, t, params)
+                if winners:
+                    values[name] = [value_of(winner.v) for winner in winners]
+                    terms[name] = [_terms(winner, params) for winner in winners]
+            else:
+                winner, change = standing(chains, t, params)
+                if winner is not None:
+                    values[name] = value_of(winner.v)
+                    terms[name] = _terms(winner, params)
+            if change is not None:
+                changes.append(change)
+    return Computed(values, terms, min(changes, default=None))
+
+
+def _standings(chains: Iterable[Chain], t: int, params: Params) -> tuple[list[Chain], int | None]:
+    """The winner of each value, and when the first of them changes; values in the order of their first
+    appearance, be it long over or yet to come."""
+    by_value: dict[Hex, list[Chain]] = {}
+    for chain in sorted(chains):
+        by_value.setdefault(chain.v, []).append(chain)
+    standings = [standing(of_value, t, params) for of_value in by_value.values()]
+    winners = [winner for winner, _ in standings if winner is not None]
+    return winners, min((change for _, change in standings if change is not None), default=None)
+
+
+def _terms(chain: Chain, params: Params) -> Terms:
+    return Terms(chain.c_sum, chain.n, chain.t1, chain.t2, params.pre, params.post)

@@ -1,0 +1,205 @@
+"""What readers see of a profile: master records and single attributes, from rows, in canonical form.
+
+Values are wire values and times aware UTC date-times, so an answer can be rendered without its model.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from dp3.clock import FIRST_US, LAST_US, Clock, to_datetime
+from dp3.history import (
+    Chunk,
+    Params,
+    Segment,
+    canonical,
+    confidence_at,
+    mean_confidence,
+    overlapping,
+    points_between,
+    value_at,
+    values_at,
+)
+from dp3.history.params import history_params
+from dp3.model.attrspec import (
+    AttrSpecObservations,
+    AttrSpecPlain,
+    AttrSpecReadOnly,
+    AttrSpecTimeseries,
+    AttrSpecType,
+)
+from dp3.model.spec import ModelSpec
+from dp3.model.wire import decode_value
+from dp3.store.ports.entities import PlainRow, ProfileRows
+from dp3.store.ports.state import State
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From when to when (µs, both inclusive) history is wanted; None is as far as there is."""
+
+    t_from: int | None = None
+    t_to: int | None = None
+
+    def bounds(self, default_to: int = LAST_US) -> tuple[int, int]:
+        """Both ends, with open ones filled in."""
+        return (
+            FIRST_US if self.t_from is None else self.t_from,
+            default_to if self.t_to is None else self.t_to,
+        )
+
+
+class ProfileReader:
+    """Answers about single entities. Reads the state at every call; may be used from any thread.
+
+    Attributes that are no longer in the model are not shown.
+    """
+
+    def __init__(self, store: State, model: ModelSpec, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._attrs: Mapping[str, Mapping[int, AttrSpecType]] = {
+            etype: {
+                store.names.attr_id(etype, name): spec
+                for name, spec in specs.items()
+                if not isinstance(spec, AttrSpecReadOnly)
+            }
+            for etype, specs in model.entity_attributes.items()
+        }
+
+    def master(self, etype: str, eid: int | str, span: Span, at: int | None = None) -> Document:
+        """The master record of an entity, empty if it does not exist.
+
+        Attributes in the order of the model, then `#ttl` if there are tokens and `#time_created`. Only
+        timeseries are limited to `span`. With `at` (µs) only what held at that moment: plain values stored
+        until then, intervals whose confidence is above 0 then, points of timeseries in which it lies; empty
+        if there is none of them and the entity was not there yet."""
+        rows = self._store.entities.profile(etype, str(eid))
+        if rows is None:
+            return {}
+        plain = {row.attr: row for row in known_at(rows.plain, at)}
+        history = _by_attr(rows)
+        document: Document = {}
+        for number, spec in self._attrs[etype].items():
+            if isinstance(spec, AttrSpecPlain):
+                if (row := plain.get(number)) is not None:
+                    document[spec.id] = _plain(row)
+            elif number in history:
+                shown = _whole_history(spec, history[number], span, at)
+                if shown or at is None:
+                    document[spec.id] = shown
+        if at is not None and at < rows.created and not document:
+            return {}
+        return document | _metadata(rows)
+
+    def attribute(
+        self, etype: str, eid: int | str, spec: AttrSpecType, span: Span, at: int | None = None
+    ) -> Document:
+        """Type, current value and history of one attribute; nothing known gives null and no history.
+
+        Observations that start after now are shown only if `span` has an end. With `at` (µs) the value at
+        that moment, and the history that held then."""
+        rows = self._store.entities.profile(etype, str(eid), spec.id)
+        answer: Document = {"attr_type": spec.t.value, "current_value": None, "history": []}
+        if rows is None:
+            return answer
+        if isinstance(spec, AttrSpecTimeseries):
+            answer["history"] = _points(spec, _parts(rows), span, at)
+        elif isinstance(spec, AttrSpecObservations):
+            answer |= self._observed(spec, _parts(rows), span, at)
+        elif plain := known_at(rows.plain, at):
+            answer["current_value"] = decode_value(plain[0].v)
+        return answer
+
+    def _observed(
+        self, spec: AttrSpecObservations, parts: Iterable[Segment], span: Span, at: int | None
+    ) -> Document:
+        moment = self._clock.now_us() if at is None else at
+        params = history_params(spec)
+        segments = canonical(parts, params)
+        shown = overlapping(segments, *span.bounds(moment)) if at is None else _valid(segments, at, params)
+        return {
+            "current_value": _current(segments, moment, params),
+            "history": [_interval(segment) for segment in shown],
+        }
+
+
+def known_at(rows: Sequence[PlainRow], at: int | None) -> Sequence[PlainRow]:
+    """Those of the rows that had been stored at a moment (µs), all of them if that is None."""
+    return rows if at is None else [row for row in rows if row.written <= at]
+
+
+def _by_attr(rows: ProfileRows) -> dict[int, list[Segment]]:
+    grouped: dict[int, list[Segment]] = defaultdict(list)
+    for attr, part in _parts_of_attrs(rows):
+        grouped[attr].append(part)
+    return grouped
+
+
+def _parts(rows: ProfileRows) -> list[Segment]:
+    return [part for _, part in _parts_of_attrs(rows)]
+
+
+def _parts_of_attrs(rows: ProfileRows) -> Iterator[tuple[int, Segment]]:
+    """The history with the numbers of attributes; each data-point of a timeseries by itself, without any
+    confidence."""
+    for row in rows.history:
+        yield row.attr, Segment(row.t1, row.t2, row.c or 0, 1, row.v)
+    for attr, v, stretches in rows.packed:
+        for t1, t2, c_sum, n in stretches:
+            yield attr, Segment(t1, t2, c_sum or 0, n, v)
+
+
+def _plain(row: PlainRow) -> Document:
+    return {"v": decode_value(row.v), "ts_last_update": to_datetime(row.written)}
+
+
+def _whole_history(
+    spec: AttrSpecType, parts: Iterable[Segment], span: Span, at: int | None
+) -> list[Document]:
+    if isinstance(spec, AttrSpecTimeseries):
+        return _points(spec, parts, span, at)
+    if isinstance(spec, AttrSpecObservations):
+        params = history_params(spec)
+        segments = canonical(parts, params)
+        return [_interval(s) for s in (segments if at is None else _valid(segments, at, params))]
+    return []
+
+
+def _valid(segments: Iterable[Segment], at: int, params: Params) -> list[Segment]:
+    return [segment for segment in segments if confidence_at(segment, at, params)[0]]
+
+
+def _interval(segment: Segment) -> Document:
+    return {
+        "t1": to_datetime(segment.t1),
+        "t2": to_datetime(segment.t2),
+        "v": decode_value(segment.v),
+        "c": mean_confidence(segment),
+    }
+
+
+def _current(segments: list[Segment], now: int, params: Params) -> Any:
+    if params.multi_value:
+        return [decode_value(current.v) for current in values_at(segments, now, params)] or None
+    current = value_at(segments, now, params)
+    return None if current is None else decode_value(current.v)
+
+
+def _points(spec: AttrSpecTimeseries, parts: Iterable[Segment], span: Span, at: int | None) -> list[Document]:
+    chunks = (Chunk(part.t1, decode_value(part.v)) for part in parts)
+    time_step = spec.timeseries_params.time_step
+    step = None if time_step is None else time_step // timedelta(microseconds=1)
+    points = points_between(
+        chunks, spec.timeseries_type, step, *(span if at is None else Span(at, at)).bounds()
+    )
+    return [{"t1": to_datetime(p.t1), "t2": to_datetime(p.t2), "v": p.v} for p in points]
+
+
+def _metadata(rows: ProfileRows) -> Document:
+    ttl = {name: to_datetime(expiry) for name, expiry in rows.ttl.items()}
+    return ({"#ttl": ttl} if ttl else {}) | {"#time_created": to_datetime(rows.created)}

@@ -1,0 +1,50 @@
+"""The filters of a request together: `generic_filter` and `fulltext_filters`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dp3.model.attrspec import AttrSpecClassic, AttrSpecType
+from dp3.reads.query.conditions import AllOf, At, Condition
+from dp3.reads.query.errors import QueryError
+from dp3.reads.query.parsing import parse_filter, text_test
+from dp3.reads.query.places import PREFIX, Places
+from dp3.reads.query.regex import Regex
+
+
+def parse_filters(
+    places: Places, attribs: Mapping[str, AttrSpecType], fulltext: Any, generic: Any
+) -> Condition:
+    """The condition for both filters (decoded JSON, None if not given).
+
+    A condition of the fulltext filter replaces that of the generic filter on the same attribute. Raises
+    `QueryError`."""
+    if fulltext is not None and not isinstance(fulltext, dict):
+        raise QueryError("Fulltext filter is invalid")
+    if generic is not None and not isinstance(generic, dict):
+        raise QueryError("Generic filter is invalid")
+    texts = _fulltext(places, attribs, fulltext or {})
+    kept = {name: value for name, value in (generic or {}).items() if _attribute(name) not in texts}
+    return AllOf((parse_filter(places, kept), *texts.values()))
+
+
+def _attribute(name: str) -> str:
+    attribute = name.removeprefix(PREFIX)
+    return "eid" if attribute == "_id" else attribute
+
+
+def _fulltext(
+    places: Places, attribs: Mapping[str, AttrSpecType], filters: Mapping[str, Any]
+) -> dict[str, Condition]:
+    """Path → condition. An empty pattern is no condition."""
+    conditions: dict[str, Condition] = {}
+    for attr, pattern in filters.items():
+        spec = attribs.get(attr)
+        if spec is None and attr != "eid":
+            raise QueryError(f"Attribute '{attr}' in fulltext filter doesn't exist")
+        if not isinstance(pattern, str):
+            raise QueryError(f"Filter '{pattern}' is not string")
+        if pattern:
+            is_relation = isinstance(spec, AttrSpecClassic) and spec.is_relation
+            place = places.find(f"{attr}.eid" if is_relation else attr)
+            conditions[place.path] = At(place, text_test(Regex(pattern, "i")))
+    return conditions

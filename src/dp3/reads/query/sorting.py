@@ -1,0 +1,54 @@
+"""Sort orders of requests: `attr`, `attr:1` (ascending) or `attr:-1`."""
+
+import re
+from collections.abc import Sequence
+
+from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain
+from dp3.model.spec import ModelSpec
+from dp3.model.type_text import Primitive
+from dp3.store.ports.queries import Order
+
+_format = re.compile(r"([a-zA-Z_][a-zA-Z0-9_-]*)(?::(1|-1))?").fullmatch
+
+_UNSORTABLE = ("json", "special")
+
+MAX_ORDERS = 32
+"""Attributes to sort by."""
+
+
+class SortError(ValueError):
+    """A sort order that can not be used; the message is the whole answer."""
+
+
+def parse_sort(model: ModelSpec, etype: str, texts: Sequence[str]) -> list[Order]:
+    """The orders, most important first. Raises `SortError`."""
+    if len(texts) > MAX_ORDERS:
+        raise SortError(f"Up to {MAX_ORDERS} attributes can be sorted by, got {len(texts)}")
+    return [_order(model, etype, i, text) for i, text in enumerate(texts)]
+
+
+def _order(model: ModelSpec, etype: str, i: int, text: str) -> Order:
+    match = _format(text)
+    if match is None:
+        raise SortError(
+            f"Sort specification at position {i} has invalid format '{text}'. Expected format 'attribute' or "
+            "'attribute:direction' where direction is 1 or -1"
+        )
+    attr = match[1]
+    if attr != "eid":
+        _check(model, etype, i, attr)
+    return Order(attr, descending=match[2] == "-1")
+
+
+def _check(model: ModelSpec, etype: str, i: int, attr: str) -> None:
+    spec = model.attributes.get((etype, attr))
+    if spec is None:
+        raise SortError(f"Attribute '{attr}' at position {i} doesn't exist")
+    refused = f"Cannot sort by attribute '{attr}' at position {i}: "
+    if not isinstance(spec, AttrSpecPlain | AttrSpecObservations):
+        raise SortError(f"{refused}only plain and observations attributes are supported")
+    if isinstance(spec, AttrSpecObservations) and spec.multi_value:
+        raise SortError(f"{refused}multi_value observations attributes are not supported for sorting")
+    expr = spec.data_type.expr
+    if not isinstance(expr, Primitive) or expr.name in _UNSORTABLE:
+        raise SortError(f"{refused}data type '{spec.data_type}' is not supported for sorting")

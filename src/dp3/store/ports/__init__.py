@@ -1,0 +1,1 @@
+"""Ports of the state: one small protocol for each noun, and what its methods take and give."""

@@ -1,0 +1,21 @@
+"""Errors of the state."""
+
+
+class LeaseRefused(Exception):
+    """Another live worker has this index, or live workers use another `worker_processes`."""
+
+
+class LeaseLost(Exception):
+    """The lease was taken over; nothing was written."""
+
+
+class StoreFull(Exception):
+    """The disk refused the commit; nothing was written."""
+
+
+class ControlFull(Exception):
+    """Too many messages wait for workers; nothing was written."""
+
+
+class QueryTooSlow(Exception):
+    """The question took longer than a reader may stay (1 s) and was stopped; a narrower one will do."""

@@ -1,0 +1,135 @@
+"""Packing of history."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import NamedTuple, Protocol, TypeAlias
+
+from dp3.history.packed import Stretch
+from dp3.store.ports.leases import Lease
+
+
+def history_key(lane: int, offset: int, number: int) -> int:
+    """The identity of data-point `number` of a log entry: 1 bit lane, 38 bits offset, 24 bits number.
+
+    The lane comes first so that what a lane brought since some position is one range of keys."""
+    return lane << 62 | offset << 24 | number
+
+
+def lane_of(key: int) -> int:
+    """The lane of a `history_key`."""
+    return key >> 62
+
+
+Subject: TypeAlias = tuple[int, int, int]
+"""Whose history: entity (its key), attribute and tag. The tag stands for the value, below 0 for timeseries;
+different values may share one. A plain tuple, because there are very many."""
+
+
+def tag_of(v: bytes, timeseries: bool) -> int:
+    """The tag of an encoded value."""
+    tag = int.from_bytes(blake2b(v, digest_size=8).digest()) >> 1
+    return ~tag if timeseries else tag
+
+
+FreshValues: TypeAlias = dict[Subject, list[tuple[bytes, list[Stretch]]]]
+"""Fresh data-points: of each subject its values (more than one if they share a tag) with what they say."""
+
+
+class PackedRow(NamedTuple):
+    """Some data-points of one value. Rows of one subject differ in `part`; `oldest` is the smallest `t2`,
+    `points` the number of data-points."""
+
+    entity: int
+    attr: int
+    tag: int
+    part: int
+    oldest: int
+    points: int
+    v: bytes
+    segments: bytes
+
+    @property
+    def subject(self) -> Subject:
+        return self[:3]
+
+
+PackUntil = Mapping[int, int]
+"""Lane → the largest key that is packed."""
+
+
+class PackedUntil(NamedTuple):
+    """Keys: up to `key` everything is packed, up to `begun` it is or is under way; -1 is nothing."""
+
+    key: int
+    begun: int
+
+
+class Place(NamedTuple):
+    """A fresh row."""
+
+    entity: int
+    attr: int
+    key: int
+
+
+class FreshRange(NamedTuple):
+    """Fresh rows of one partition with after < place ≤ last, as far as they are to be packed."""
+
+    after: Place
+    last: Place
+    until: PackUntil
+
+
+class FreshPage(NamedTuple):
+    """Data-points that are to be packed, and how many; how many rows were looked at, and the last of them."""
+
+    values: FreshValues
+    packable: int
+    rows: int
+    last: Place | None
+
+
+@dataclass(slots=True)
+class PackBatch:
+    """A slice of packing: fresh rows that go, and packed rows that are put in their place."""
+
+    fresh: FreshRange | None = None
+    rows: Sequence[PackedRow] = ()
+
+
+class History(Protocol):
+    """Packing of history."""
+
+    def packed_until(self, lease: Lease) -> dict[int, PackedUntil]:
+        """Lane → how far packing is in own partitions: `key` in all of them, `begun` in any."""
+        ...
+
+    def begin_packing(self, lease: Lease, until: PackUntil) -> None:
+        """Fresh rows of own partitions are going to be packed up to a key, never a smaller one than before.
+        Entries with such keys have been applied; when they come again they add nothing. Raises `LeaseLost`,
+        `StoreFull`."""
+        ...
+
+    def end_packing(self, lease: Lease, until: PackUntil) -> None:
+        """All of them are packed, up to that key, but for those that came meanwhile: when entries came again,
+        for entities that were made since. Raises `LeaseLost`, `StoreFull`."""
+        ...
+
+    def fresh_page(self, after: Place, until: PackUntil, limit: int, max_bytes: int) -> FreshPage:
+        """The next fresh rows of the partition of `after`, up to `limit`; fewer, but at least one, if those
+        with large values have more than `max_bytes` together."""
+        ...
+
+    def trim_incoming(self, lease: Lease, lane: int, limit: int) -> int:
+        """Forget what data-points said that all partitions have packed, the first `limit` of a lane; how many
+        it were. Raises `LeaseLost`, `StoreFull`."""
+        ...
+
+    def last_parts(self, subjects: Sequence[Subject]) -> dict[Subject, PackedRow]:
+        """The packed rows with the largest `part`, as far as there are any."""
+        ...
+
+    def write(self, lease: Lease, batch: PackBatch) -> None:
+        """Apply a slice. Raises `LeaseLost`, `StoreFull`."""
+        ...

@@ -1,0 +1,121 @@
+"""The model that the state was last run with, and its changes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+
+class Tracked(NamedTuple):
+    """The model that the state was last run with, None if it never was; and whether data is being removed."""
+
+    model: str | None
+    removing: bool
+
+
+class RemovedAttr(msgspec.Struct, frozen=True):
+    """Of which attribute data is removed: the stored values (all of them, or those that are listed, encoded)
+    unless `history_stays`, and what snapshots show of it."""
+
+    etype: str
+    attr: str
+    values: tuple[bytes, ...] = ()
+    history_stays: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Nothing of it stays."""
+        return not self.values and not self.history_stays
+
+
+class Removal(msgspec.Struct, frozen=True):
+    """What is to be removed until the state has a new `model`: entity types and data of attributes. `heads`:
+    lane of the log → last offset that the old model applies to."""
+
+    model: str
+    etypes: tuple[str, ...]
+    attrs: tuple[RemovedAttr, ...]
+    heads: dict[int, int]
+
+
+class Outdated(NamedTuple):
+    """Up to `offset` in a lane of the log, values `v` (encoded; empty: all) of an attribute (empty: of the
+    entity type) have the meaning of a former model."""
+
+    etype: str
+    attr: str
+    v: bytes
+    lane: int
+    offset: int
+
+
+class AttrRows(NamedTuple):
+    """How many rows of which attribute some entities have, and how many of the entities have any."""
+
+    attr: str
+    rows: int
+    entities: int
+
+
+class AttrPage(NamedTuple):
+    """Counts of one page of entities; the next one begins at `following`, None if there are no more."""
+
+    counts: list[AttrRows]
+    following: str | None
+
+
+class RemovalState(NamedTuple):
+    """How far a removal is: what it does, and how many rows it has changed since `begin_removal`."""
+
+    stage: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Takes what is removed out of stored bytes that the state does not understand. `doc`: (entity type,
+    snapshot) → snapshot; `task`: (task of a dead letter) → task, None if nothing is left of it."""
+
+    doc: Callable[[str, bytes], bytes]
+    task: Callable[[bytes], bytes | None]
+
+
+class Models(Protocol):
+    """The model that the state was last run with, and its changes."""
+
+    def tracked(self) -> Tracked: ...
+
+    def track(self, model: str, instead_of: str | None) -> bool:
+        """Note the model of this run; False if the state has another one than `instead_of` by now, or is
+        being changed. Raises `StoreFull`."""
+        ...
+
+    def require_no_worker(self, host: str, ttl_s: float) -> None:
+        """Raises `LeaseRefused` while a worker lives (judged as by `take_lease`)."""
+        ...
+
+    def begin_removal(self, removal: Removal, instead_of: str, host: str, ttl_s: float) -> bool:
+        """From now on nobody may work until the removal is finished. False as in `track_model`. Raises
+        `LeaseRefused` while a worker lives, `StoreFull`."""
+        ...
+
+    def removal(self) -> Removal | None:
+        """The removal that is under way."""
+        ...
+
+    def continue_removal(self, forget: Forget) -> RemovalState | None:
+        """Do a piece of it in one transaction of some ten milliseconds; None when it is finished: names of
+        what was removed are then free for another meaning. Raises `StoreFull`."""
+        ...
+
+    def outdated(self) -> list[Outdated]:
+        """What the log still has from before removals."""
+        ...
+
+    def attr_rows(
+        self, etype: str, attrs: Sequence[str], values: Sequence[bytes], start: str, limit: int
+    ) -> AttrPage:
+        """Counts rows of attributes (with one of some encoded values, if any are given) of `limit` entities
+        of a type, from the id `start` on, in the order of ids as text."""
+        ...

@@ -1,0 +1,15 @@
+"""Numbers of entity types and attributes, made when first asked for and never used again for another."""
+
+from typing import Protocol
+
+
+class Names(Protocol):
+    """Numbers of entity types and attributes, made when first asked for and never used again for another."""
+
+    def etype_id(self, etype: str) -> int:
+        """The number of an entity type, made when first asked for and never used again for another."""
+        ...
+
+    def attr_id(self, etype: str, attr: str) -> int:
+        """The number of an attribute, likewise."""
+        ...

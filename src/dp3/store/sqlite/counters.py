@@ -1,0 +1,118 @@
+"""Counting: what happened, which hooks ran, who sent; in the transaction of the work itself."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import apsw
+import msgspec
+
+from dp3.clock import Clock
+from dp3.sqlite import load_statements, run_for_rows
+from dp3.store.ports.counters import (
+    MAX_SOURCE_CHARS,
+    MAX_SOURCES,
+    OTHER_SOURCES,
+    EventCounts,
+    EventGroup,
+    EventGroups,
+    HookSums,
+    SourceSums,
+    Totals,
+)
+from dp3.store.sqlite.connections import Readers
+
+_totals = msgspec.json.Decoder(Totals).decode
+
+
+class CounterWriter:
+    """Adds to counters, sums of hooks and of sources in the caller's transaction.
+
+    An event belongs to the interval in which it is written, whenever its data-point was sent."""
+
+    def __init__(self, clock: Clock, groups: EventGroups) -> None:
+        self._clock = clock
+        self._spans = {_us(interval) for group in groups.values() for interval in group.intervals}
+        self._known: set[str] = set()
+        self._loaded = False
+        self._sql = load_statements("dp3.store.sqlite", "counters.sql")
+
+    def write(
+        self,
+        connection: apsw.Connection,
+        counters: Mapping[str, int],
+        hooks: Sequence[HookSums] = (),
+        sources: Iterable[SourceSums] = (),
+    ) -> None:
+        """Count what a batch did."""
+        self._begin_intervals(connection)
+        run_for_rows(connection, self._sql["count"], list(counters.items()))
+        run_for_rows(connection, self._sql["add_hook_sums"], hooks)
+        run_for_rows(connection, self._sql["add_source"], self._bounded(connection, sources))
+
+    def _begin_intervals(self, connection: apsw.Connection) -> None:
+        now = self._clock.now_us()
+        rows: Iterable[Any] = connection.execute(self._sql["intervals"])
+        known: dict[int, int] = dict(rows)
+        for span in self._spans:
+            begun = now - now % span
+            if begun > known.get(span, -1):
+                connection.execute(self._sql["begin_interval"], (span, begun))
+
+    def _bounded(self, connection: apsw.Connection, sources: Iterable[SourceSums]) -> list[SourceSums]:
+        """Sources by the names under which they are kept: their number is bounded."""
+        if not self._loaded:
+            self._known.update(name for (name,) in connection.execute(self._sql["known_sources"]))
+            self._loaded = True
+        return list(map(self._kept, sources))
+
+    def _kept(self, source: SourceSums) -> SourceSums:
+        name = source.name[:MAX_SOURCE_CHARS]
+        if name not in self._known:
+            if len(self._known) >= MAX_SOURCES:
+                return SourceSums(OTHER_SOURCES, source.points, None)
+            self._known.add(name)
+        return source._replace(name=name)
+
+
+def _us(interval: timedelta) -> int:
+    return interval // timedelta(microseconds=1)
+
+
+class Counters:
+    """See `dp3.store.ports.counters.Counters`."""
+
+    def __init__(self, readers: Readers, clock: Clock, groups: EventGroups) -> None:
+        self._readers = readers
+        self._clock = clock
+        self._groups = groups
+        self._sql = load_statements("dp3.store.sqlite", "counters.sql")
+
+    def all(self) -> dict[str, int]:
+        with self._readers.state() as state:
+            return dict(state.execute(self._sql["counters"]))
+
+    def hook_sums(self) -> list[HookSums]:
+        with self._readers.state() as state:
+            return list(map(HookSums._make, state.execute(self._sql["hook_sums"])))
+
+    def event_counts(self, group: str, span: int) -> EventCounts:
+        now = self._clock.now_us()
+        counts = EventCounts(now - now % span, {}, {})
+        with self._readers.state() as state:
+            row: Any = state.execute(self._sql["interval"], (span,)).fetchone()
+        if row is None:
+            return counts
+        begun, *texts = row
+        before, totals, latest = map(_totals, texts)
+        events = self._groups.get(group, EventGroup(())).between
+        since = events(group, totals, latest)
+        if begun == counts.begun - span:
+            return counts._replace(last=since)
+        if begun < counts.begun:
+            return counts
+        return counts._replace(current=since, last=events(group, before, totals))
+
+    def sources(self) -> dict[str, int]:
+        with self._readers.state() as state:
+            return dict(state.execute(self._sql["sources"]))

@@ -1,0 +1,60 @@
+-- name: count
+-- Add to a counter.
+INSERT INTO counter (name, value) VALUES {rows}
+ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+
+-- name: add_hook_sums
+-- Add what a hook did.
+INSERT INTO hook_sum (
+    module, hook, family, context, executions, failures, duration_ns, created_tasks, allowed, denied
+) VALUES {rows}
+ON CONFLICT (module, hook, family, context) DO UPDATE SET
+    executions = executions + excluded.executions,
+    failures = failures + excluded.failures,
+    duration_ns = duration_ns + excluded.duration_ns,
+    created_tasks = created_tasks + excluded.created_tasks,
+    allowed = allowed + excluded.allowed,
+    denied = denied + excluded.denied;
+
+-- name: known_sources
+-- Who has sent so far.
+SELECT name FROM source;
+
+-- name: add_source
+-- Data-points of a source, and the latest end of their validity.
+INSERT INTO source (name, points, t2) VALUES {rows}
+ON CONFLICT (name) DO UPDATE SET
+    points = points + excluded.points,
+    t2 = CASE WHEN excluded.t2 > coalesce(t2, excluded.t2 - 1) THEN excluded.t2 ELSE t2 END;
+
+-- name: intervals
+-- Which intervals have begun.
+SELECT span, begun FROM interval;
+
+-- name: begin_interval
+-- Remember the totals at the begin of an interval, and at the begin of the one before, which are the same if
+-- nothing happened in that. After the clock was set back, events belong to the interval that is known.
+INSERT INTO interval (span, begun, before, totals) SELECT ?, ?, totals, totals FROM total WHERE true
+ON CONFLICT (span) DO UPDATE SET
+    begun = excluded.begun,
+    before = iif(excluded.begun = interval.begun + span, interval.totals, excluded.totals),
+    totals = excluded.totals
+WHERE excluded.begun > interval.begun;
+
+-- name: hook_sums
+-- What all hooks did.
+SELECT module, hook, family, context, executions, failures, duration_ns, created_tasks, allowed, denied
+FROM hook_sum ORDER BY module, hook, family, context;
+
+-- name: interval
+-- The latest interval of a length, with the totals at the begin of the one before, at its begin, and now.
+SELECT interval.begun, interval.before, interval.totals, total.totals
+FROM interval CROSS JOIN total WHERE interval.span = ?;
+
+-- name: sources
+-- Sources with the latest end of validity, if any of their data-points had one.
+SELECT name, t2 FROM source WHERE t2 IS NOT NULL ORDER BY name;
+
+-- name: counters
+-- All event counters.
+SELECT name, value FROM counter;
