@@ -18,7 +18,7 @@ class DeadLetterWriter:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._sql = load_statements("dp3.store.sqlite", "letters.sql")
+        self._sql = load_statements("dp3.store.sqlite", "dead_letters.sql")
 
     def add(self, connection: apsw.Connection, letters: Sequence[DeadLetter]) -> None:
         if not letters:
@@ -34,7 +34,7 @@ class DeadLetters:
 
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
-        self._sql = load_statements("dp3.store.sqlite", "letters.sql")
+        self._sql = load_statements("dp3.store.sqlite", "dead_letters.sql")
 
     def page(self, after: int, limit: int, filters: dict[str, str] | None = None) -> list[StoredDeadLetter]:
         if unknown := set(filters or ()) - set(FILTERS):
