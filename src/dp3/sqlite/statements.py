@@ -6,7 +6,7 @@ INSERT INTO entry VALUES (?, ?, ?);
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.resources import files
 
@@ -14,26 +14,18 @@ _HEADING = re.compile(r"^--[ \t]*name:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
-class Statements(Mapping[str, str]):
-    """SQL by name; asking for a name that is not there says where it was expected and what is near."""
+class Statements(dict[str, str]):
+    """SQL by name: a plain dictionary, but that a name which is not there is told with where it was expected
+    and what is near."""
 
     def __init__(self, statements: Mapping[str, str], origin: str) -> None:
-        self._statements = dict(statements)
+        super().__init__(statements)
         self._origin = origin
 
-    def __getitem__(self, name: str) -> str:
-        try:
-            return self._statements[name]
-        except KeyError:
-            near = get_close_matches(name, self._statements, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise KeyError(f"{self._origin}: no statement named {name!r}{hint}") from None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._statements)
-
-    def __len__(self) -> int:
-        return len(self._statements)
+    def __missing__(self, name: str) -> str:
+        near = get_close_matches(name, self, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise KeyError(f"{self._origin}: no statement named {name!r}{hint}")
 
 
 def load_statements(package: str, filename: str) -> Statements:
