@@ -1,0 +1,154 @@
+"""Background work of a worker: one protocol for all of it, and the runner that gives it turns.
+
+The worker takes turns between ingestion and its jobs: after each micro-batch, and whenever there is none, it
+calls `JobRunner.turn` once. A job never runs beside ingestion of the same worker, so it may rely on what it has
+read until it yields.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any, Protocol, TypeAlias
+
+from dp3.clock import Clock
+from dp3.store.ports.errors import LeaseLost, StoreFull
+
+SLICE_S = 0.05
+"""A job that has worked for so long lets the next one, and then ingestion, have their turn."""
+
+PATIENCE_S = 0.01
+"""A worker without other work waits so long for what its jobs wait for, before it looks at the log again."""
+
+RETRY_US = 1_000_000
+MOST_DOUBLINGS = 6
+"""A job that failed is begun again after 1 s, then 2, 4 … 64 s."""
+
+NEVER = 1 << 62
+
+Work: TypeAlias = Generator[Future[Any] | None, None, None]
+"""Work in pieces of some milliseconds: yields None after a piece, or a future that has to be done before the
+next one."""
+
+logger = logging.getLogger(__name__)
+
+
+class Job(Protocol):
+    """Something that a worker does beside ingestion.
+
+    `name` is what messages call it. The runner asks `begin` when the clock has reached `wake_at` (µs) and, if
+    the job `watches`, whenever the state has changed; so both are plain attributes, which cost an idle worker
+    nothing. A job sets `wake_at` anew in `begin`. While there is ingestion it gets a turn after `every`
+    micro-batches only.
+    """
+
+    name: str
+    wake_at: int
+    watches: bool
+    every: int
+
+    def begin(self, now: int, failures: int) -> Work | None:
+        """The work to be done now, or None if there is none. The runner goes on with it in this turn and
+        those that follow, until it is through, and does not ask again before. `failures`: how often the work
+        has failed since it was last through.
+
+        Work that raises `StoreFull` is begun again after a pause, as is work that fails in another way, which
+        is logged. `LeaseLost` ends the worker."""
+        ...
+
+
+class _Slot:
+    """A job, and its work that is under way."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.work: Work | None = None
+        self.awaited: Future[Any] | None = None
+        self.asked = False
+        self.failures = 0
+        self.not_before = 0
+
+
+class JobRunner:
+    """Gives jobs their turns, in the order given. All methods are called by the worker's thread.
+
+    `worked` is called after each turn in which a job did something: there may be tasks in the outbox.
+    """
+
+    def __init__(self, jobs: Sequence[Job], clock: Clock, worked: Callable[[], None]) -> None:
+        self._slots = [_Slot(job) for job in jobs]
+        self._clock = clock
+        self._worked = worked
+        self._seen: int | None = None
+        self._turns = 0
+
+    def turn(self, version: int, may_block: bool) -> bool:
+        """Give every job with something to do a slice of time; whether any did something.
+
+        `version` is the token of `Changes.version`: another one than before means that the state has
+        changed. `may_block`: nothing else is to be done, so time may be spent on waiting for what jobs wait
+        for."""
+        now, changed = self._clock.now_us(), version != self._seen
+        self._seen = version
+        self._turns += 1
+        worked = False
+        for slot in self._slots:
+            job = slot.job
+            slot.asked |= changed and job.watches
+            if not may_block and self._turns % job.every:
+                continue
+            if slot.work is None:
+                if now < slot.not_before or not (slot.asked or now >= job.wake_at):
+                    continue
+                self._begin(slot, now)
+            if slot.work is not None and self._go_on(slot, slot.work, now):
+                worked = True
+        if worked:
+            self._worked()
+        elif may_block and (awaited := [slot.awaited for slot in self._slots if slot.awaited is not None]):
+            wait(awaited, PATIENCE_S, FIRST_COMPLETED)
+            return True
+        return worked
+
+    def _begin(self, slot: _Slot, now: int) -> None:
+        slot.asked = False
+        try:
+            slot.work = slot.job.begin(now, slot.failures)
+        except LeaseLost:
+            raise
+        except Exception as error:
+            self._fail(slot, error, now)
+
+    def _go_on(self, slot: _Slot, work: Work, now: int) -> bool:
+        """Do pieces of the work for a slice of time; False if it only waits."""
+        end, worked = time.perf_counter() + SLICE_S, False
+        try:
+            while slot.awaited is None or slot.awaited.done():
+                slot.awaited = next(work)
+                worked = True
+                if time.perf_counter() >= end:
+                    break
+        except StopIteration:
+            slot.work, slot.awaited, slot.failures = None, None, 0
+            return True
+        except LeaseLost:
+            raise
+        except Exception as error:
+            self._fail(slot, error, now)
+        return worked
+
+    def _fail(self, slot: _Slot, error: Exception, now: int) -> None:
+        slot.work, slot.awaited, slot.asked = None, None, True
+        if isinstance(error, StoreFull):
+            logger.error("%s waits, the state can not be written: %s", slot.job.name, error)
+            slot.not_before = now + RETRY_US
+            return
+        slot.failures += 1
+        slot.not_before = now + (RETRY_US << min(slot.failures - 1, MOST_DOUBLINGS))
+        logger.error("%s failed (%d), it is begun again later", slot.job.name, slot.failures, exc_info=error)
+
+
+def finished(awaited: Future[Any]) -> Work:
+    """Until something is done, well or not."""
+    while not awaited.done():
+        yield awaited
