@@ -2,11 +2,11 @@
 
 import apsw
 import pytest
-from engine_kit import SECOND, START_US, config, delete, derived, obs, plain, task
 
 from dp3.clock import to_datetime
 from dp3.log.port import Lane
 from dp3.model.spec import ModelSpec
+from kit.points import SECOND, START_US, config, delete, derived, obs, plain, task
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["one batch", "several batches"])

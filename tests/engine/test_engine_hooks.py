@@ -4,10 +4,10 @@ import threading
 from collections import defaultdict
 
 import pytest
-from engine_kit import PARTITIONS, delete, derived, obs, plain, task
 
-from dp3.http.raw import RawQuery, find_raw
 from dp3.model.partition import partition_of
+from kit.place import PARTITIONS
+from kit.points import delete, derived, obs, plain, task
 
 
 def failing(registrar, calls, fails=lambda: True):
@@ -206,7 +206,7 @@ def test_a_refused_entity_is_not_created_and_its_task_is_not_listed_as_raw(engin
     engine.send(task("1", plain("p", 1)), task("2", plain("p", 2)), task("2", plain("p", 3), etype="b"))
     engine.work(register)
     assert (engine.values("1"), engine.master("2"), engine.values("2", "b")) == ({"p": 1}, {}, {"p": 3})
-    assert [row["id"] for row in find_raw(engine.log, engine.store, RawQuery("a"))["data"]] == ["1"]
+    assert [row["id"] for row in engine.raw("a")] == ["1"]
     assert engine.raw_count("b") == 1
 
 

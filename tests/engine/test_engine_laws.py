@@ -3,11 +3,12 @@
 import tempfile
 from pathlib import Path
 
-from engine_kit import SECOND, START_US, Engine, delete, obs, plain, task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dp3.clock import to_datetime
+from kit.engine import Engine
+from kit.points import SECOND, START_US, delete, obs, plain, task
 
 eids = st.sampled_from(["e0", "e1", "e2"])
 small = st.integers(0, 9)

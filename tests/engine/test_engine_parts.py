@@ -1,13 +1,14 @@
 """Rules of the smaller parts."""
 
 import pytest
-from engine_kit import PARTITIONS, derived, obs, plain, task
 
 from dp3.engine.attempts import DEATHS, Attempts
 from dp3.engine.cursor import Cursor
 from dp3.engine.entities import EntityIndex
 from dp3.engine.pacing import LARGEST, SMALLEST, Nap, Pace
 from dp3.log.port import Lane
+from kit.place import PARTITIONS
+from kit.points import derived, obs, plain, task
 
 MAIN = Lane.MAIN
 

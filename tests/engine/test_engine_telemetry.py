@@ -1,25 +1,18 @@
 """What is counted of hooks, sources and batches, and when attributes are measured."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_kit import MODEL, SECOND, START_US, Engine, derived, obs, plain, task
 
-from dp3.engine import measuring
-from dp3.engine.measuring import SizeMeasurer, TooSlow, entities_per_attribute
+from dp3.engine.measuring import TooSlow, entities_per_attribute
 from dp3.engine.statistics import ABOVE, BUCKETS_S, Statistics
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.wire import WirePoint, WireTask
 from dp3.store.port import HookSums
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = Engine(tmp_path)
-    yield engine
-    engine.close()
+from kit.engine import Engine
+from kit.jobs import measurer
+from kit.limits import Enter, measured_pages
+from kit.points import MODEL, SECOND, START_US, derived, obs, plain, task
 
 
 def register(registrar: CallbackRegistrar) -> None:
@@ -119,10 +112,10 @@ def test_durations_of_batches_and_hits_of_the_cache_are_told() -> None:
     assert (numbers["entity_lookups"], numbers["entity_misses"]) == (15, 4)
 
 
-def test_entities_are_counted_over_all_pages(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entities_are_counted_over_all_pages(engine: Engine, enter: Enter) -> None:
     engine.send(*(task(f"e{n}", plain("p", n), *([obs(n)] if n % 3 == 0 else [])) for n in range(30)))
     engine.work()
-    monkeypatch.setattr(measuring, "LARGEST", 7)
+    enter(measured_pages(7))
     assert entities_per_attribute(engine.store, MODEL, 10) == {
         "a": {"p": 30, "s": 0, "o": 10},
         "b": {"p": 0, "s": 0, "o": 0},
@@ -139,7 +132,7 @@ def test_counting_ends_after_its_time(engine: Engine) -> None:
 def test_attributes_are_measured_once_for_a_moment_by_one_worker(engine: Engine) -> None:
     engine.send(*(task(f"e{n}", plain("p", 1)) for n in range(300)))
     engine.work()
-    first, second = measurer(engine, 0), measurer(engine, 1)
+    first, second = (measurer(engine, ["a", "b"], index, processes=2) for index in range(2))
     now = engine.clock.now_us()
     assert first.measure(due=now)
     assert not first.measure(due=now)
@@ -151,8 +144,3 @@ def test_attributes_are_measured_once_for_a_moment_by_one_worker(engine: Engine)
     assert (size.entities, size.min * 300) == (300, size.total)
     engine.clock.advance(61)
     assert second.measure(due=now + 1)
-
-
-def measurer(engine: Engine, index: int) -> SizeMeasurer:
-    lease = engine.store.take_lease(index, 2, "host", 1, 15)
-    return SizeMeasurer(engine.store, engine.clock, lease, {"year": 2100}, ["a", "b"])

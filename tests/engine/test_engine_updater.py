@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from engine_kit import SECOND, Driven, Engine, delete, derived, obs, plain, task
 
 from dp3.clock import to_datetime
 from dp3.engine.updater.slices import MOST_LETTERS
@@ -16,6 +15,10 @@ from dp3.log.port import Lane
 from dp3.model.partition import partition_of
 from dp3.store.port import Lease, StoreFull
 from dp3.store.updates import UpdateBatch
+from kit.engine import Engine
+from kit.faults import update_reads, update_writes
+from kit.points import SECOND, delete, derived, obs, plain, task
+from kit.worker import SteppedWorker
 
 TICK_S = 300
 PARTITIONS = 8
@@ -55,7 +58,7 @@ def come_due(engine: Engine) -> None:
     engine.clock.advance(TICK_S - engine.clock.now_us() // SECOND % TICK_S)
 
 
-def tick(engine: Engine, *workers: Driven) -> None:
+def tick(engine: Engine, *workers: SteppedWorker) -> None:
     """Go to the moment of the next batch and let it be done."""
     come_due(engine)
     for worker in workers:
@@ -324,22 +327,18 @@ def test_batches_of_a_slow_hook_do_not_overlap_but_take_twice_the_period(
     assert Counter(seen) == dict.fromkeys(eids(0, 6), 2)
 
 
-def test_hooks_are_not_called_again_because_the_disk_is_full(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hooks_are_not_called_again_because_the_disk_is_full(engine: Engine) -> None:
     visits = Visits("5m")
     create(engine, 0, 20)
-    write = engine.store.write_updates
     full: list[bool] = []
 
-    def refuse(lease: Lease, batch: UpdateBatch) -> None:
+    def refuse(write: Any, lease: Lease, batch: UpdateBatch) -> None:
         if visits.seen and len(full) < 3:
             full.append(True)
             raise StoreFull("no room")
         write(lease, batch)
 
-    monkeypatch.setattr(engine.store, "write_updates", refuse)
-    with engine.worker(visits.register) as worker:
+    with update_writes(engine.store, refuse), engine.worker(visits.register) as worker:
         come_due(engine)
         while len(full) < 3:
             worker.step()
@@ -352,21 +351,19 @@ def test_hooks_are_not_called_again_because_the_disk_is_full(
 
 
 def test_a_batch_that_can_not_be_read_is_gone_on_with_by_the_next_one(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     visits = Visits("10m")
     create(engine, 0, 20)
-    read = engine.store.entities_between
     broken = [True]
 
-    def fail(*arguments: Any) -> Any:
+    def fail(read: Any, *arguments: Any) -> Any:
         if broken:
             broken.clear()
             raise OSError("the disk is gone")
         return read(*arguments)
 
-    monkeypatch.setattr(engine.store, "entities_between", fail)
-    with engine.worker(visits.register) as worker:
+    with update_reads(engine.store, fail), engine.worker(visits.register) as worker:
         with caplog.at_level(logging.ERROR):
             tick(engine, worker)
         assert "the disk is gone" in caplog.text

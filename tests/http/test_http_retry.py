@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from http_kit import Node, dp
-
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.task import DataPointTask
 from dp3.model.wire import WirePoint, WireTask, encode_tasks
 from dp3.store.port import Batch, DeadLetter
+from kit.node import Node, dp
 
 MakeNode = Callable[..., Node]
 

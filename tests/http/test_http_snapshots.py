@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from http_kit import NOW, Node, dp, obs
-from snapshot_kit import make_run
 
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.store.port import Batch
 from dp3.store.snapshots import Phase
+from kit.faults import run_reads
+from kit.http_runs import make_run
+from kit.limits import Enter, listed_runs, listing_rows, listing_s
+from kit.node import NOW, Node, dp, obs
 
 MakeNode = Callable[..., Node]
 
@@ -92,11 +94,9 @@ def test_limit_zero_is_everything(hosts: Node) -> None:
     assert (answer["count"], answer["total"], answer["cursor"]) == (10, 10, None)
 
 
-def test_answer_that_takes_too_long_is_cut_off_and_can_be_continued(
-    hosts: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_answer_that_takes_too_long_is_cut_off_and_can_be_continued(hosts: Node, enter: Enter) -> None:
     slow = {"generic_filter": {"last.om": {"$size": 1}}}
-    monkeypatch.setattr("dp3.http.snapshots.LISTING_S", 0.0)
+    enter(listing_s(0.0))
     answer, seen = get(hosts, "/entity/a/get", **slow), []
     while answer["cursor"]:
         assert answer["truncated"] is True
@@ -108,8 +108,8 @@ def test_answer_that_takes_too_long_is_cut_off_and_can_be_continued(
     assert "narrow the filter" in response.json()["detail"]
 
 
-def test_limit_above_that_of_an_answer_is_cut_off(hosts: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dp3.http.snapshots.MAX_ROWS", 4)
+def test_limit_above_that_of_an_answer_is_cut_off(hosts: Node, enter: Enter) -> None:
+    enter(listing_rows(4))
     for at in ({}, {"at": NOW}):
         answer = get(hosts, "/entity/a/get", limit=0, **at)
         assert (answer["count"], answer["truncated"]) == (4, True)
@@ -232,10 +232,8 @@ def test_an_entity_with_a_long_id_is_found(node: Node) -> None:
     assert eids(get(node, "/entity/a/get", generic_filter={"eid": long})) == [long]
 
 
-def test_values_that_only_snapshots_tell_are_counted_for_a_bounded_time(
-    hosts: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("dp3.http.snapshots.LISTING_S", 0.0)
+def test_values_that_only_snapshots_tell_are_counted_for_a_bounded_time(hosts: Node, enter: Enter) -> None:
+    enter(listing_s(0.0))
     response = hosts.get("/entity/a/_/distinct/free")
     assert response.status_code == 503
     assert "0 s were not enough" in response.json()["detail"]
@@ -305,20 +303,17 @@ def test_series_begins_with_the_first_run_that_saw_the_entity(node: Node) -> Non
     assert len(get(node, "/entity/a/e1/snapshots")) == 1
 
 
-def test_series_has_no_old_values_for_a_run_that_ends_meanwhile(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_series_has_no_old_values_for_a_run_that_ends_meanwhile(node: Node, enter: Enter) -> None:
     node.store_points(dp("p", 1))
     make_run(node)
     node.store_points(dp("p", 2))
-    read = node.store.snapshots_of
 
-    def read_while_a_run_ends(etype: str, eid: str) -> Any:
+    def read_while_a_run_ends(read: Any, etype: str, eid: str) -> Any:
         rows = read(etype, eid)
         make_run(node)
         return rows
 
-    monkeypatch.setattr(node.store, "snapshots_of", read_while_a_run_ends)
+    enter(run_reads(node.store, read_while_a_run_ends))
     assert [row["p"] for row in get(node, "/entity/a/e1/snapshots")] == [1]
 
 
@@ -600,10 +595,10 @@ def test_metadata_lists_runs_as_existing_clients_know_them(node: Node) -> None:
     assert get(node, "/telemetry/metadata", module="Updater") == []
 
 
-def test_metadata_of_a_long_life_is_read_in_part_only(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metadata_of_a_long_life_is_read_in_part_only(node: Node, enter: Enter) -> None:
     for _ in range(5):
         make_run(node)
         node.clock.advance(30)
-    monkeypatch.setattr("dp3.http.telemetry.MAX_RUNS", 3)
+    enter(listed_runs(3))
     assert len(get(node, "/telemetry/metadata")) == 3
     assert len(get(node, "/telemetry/metadata", sort="oldest", skip=4)) == 1

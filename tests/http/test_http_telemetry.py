@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from http_kit import NOW, NOW_US, Node, dp, obs
 from prometheus_client.parser import text_string_to_metric_families
 
 from dp3.clock import FakeClock
 from dp3.engine.statistics import Statistics
 from dp3.hooks.registrar import CallbackRegistrar
-from dp3.http import measures
 from dp3.store.port import Batch, HookSums, SourceSums
 from dp3.store.retention import RetentionPass, RetentionSlice
 from dp3.store.telemetry import AttributeSize, EventGroup, SizeReport
+from kit.limits import Enter, counting_s
+from kit.node import NOW, NOW_US, Node, dp, obs
 
 MakeNode = Callable[..., Node]
 
@@ -75,9 +75,9 @@ def test_entities_are_counted_by_attribute(node: Node) -> None:
     assert counts["b"] == {"p": 0, "as": 0}, "mirrors have no data of their own"
 
 
-def test_counting_entities_ends_after_its_time(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counting_entities_ends_after_its_time(node: Node, enter: Enter) -> None:
     node.store_points(dp("p", 1))
-    monkeypatch.setattr(measures, "COUNTING_LIMIT_S", 0)
+    enter(counting_s(0))
     response = node.get("/telemetry/entities_per_attr")
     assert (response.status_code, response.json()) == (503, {"detail": "counting took more than 0 s"})
 

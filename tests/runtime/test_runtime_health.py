@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import get_ident
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from dp3.runtime.health import SILENT_LOOKS, WorkerHealth
 from dp3.runtime.paths import DataDir
 from dp3.store.port import Lease, LeaseState, StoreFull
 from dp3.store.sqlite import SqliteStore, open_store
+from kit.faults import heartbeats
 
 PID = 77
 
@@ -63,24 +65,21 @@ def test_a_clock_that_is_set_makes_no_worker_sick(place: Workplace, hours: int) 
     assert place.look() == ""
 
 
-def test_a_worker_whose_heartbeat_the_disk_refuses_lives_by_the_time_of_its_file(
-    place: Workplace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(lease: Lease, status: str, numbers: Mapping[str, float]) -> None:
+def test_a_worker_whose_heartbeat_the_disk_refuses_lives_by_the_time_of_its_file(place: Workplace) -> None:
+    def refuse(write: Any, lease: Lease, status: str, numbers: Mapping[str, float]) -> None:
         raise StoreFull("no space left")
 
     sign = place.data.sign_of_life(0)
     heartbeat = Heartbeat(place.store, place.lease, HookWatch(), sign, on_lost=lambda: None)
     heartbeat.start()
     heartbeat.working()
-    monkeypatch.setattr(place.store, "heartbeat", refuse)
-    for moment in range(2 * SILENT_LOOKS):
-        os.utime(sign, (moment, moment))
-        heartbeat.beat()
-        assert sign.stat().st_mtime > moment
-        os.utime(sign, (moment, moment))
-        assert place.look() == ""
-    monkeypatch.undo()
+    with heartbeats(place.store, refuse):
+        for moment in range(2 * SILENT_LOOKS):
+            os.utime(sign, (moment, moment))
+            heartbeat.beat()
+            assert sign.stat().st_mtime > moment
+            os.utime(sign, (moment, moment))
+            assert place.look() == ""
     heartbeat.stop()
     sign.unlink()
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.runtime import lease as lease_module
 from dp3.runtime.lease import held_lease
 from dp3.runtime.modules import WorkerIdentity
 from dp3.store.port import Lease, LeaseRefused, Store
 from dp3.store.sqlite import open_store
+from kit.limits import Enter, impatient_lease
 
 IDENTITY = WorkerIdentity("app", 0, 1)
 
@@ -53,10 +53,8 @@ def test_a_supervised_worker_waits_for_its_predecessor_to_stop(
     assert "waiting for its end" in caplog.text
 
 
-def test_a_supervised_worker_does_not_wait_for_ever(
-    store: Store, holder: Lease, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stop = Waits(lambda: monkeypatch.setattr(lease_module, "PATIENCE_S", 0.0))
+def test_a_supervised_worker_does_not_wait_for_ever(store: Store, holder: Lease, enter: Enter) -> None:
+    stop = Waits(lambda: enter(impatient_lease()))
     with pytest.raises(LeaseRefused), held_lease(store, IDENTITY, stop, supervised=True):
         pass
 

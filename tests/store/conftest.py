@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store_builders import take_lease
 
 from dp3.clock import FakeClock
 from dp3.store.port import Lease, Store
 from dp3.store.sqlite import open_store
+from kit.rows import take_lease
 
 BACKENDS = {"sqlite": open_store}
 

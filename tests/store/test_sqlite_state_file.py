@@ -12,13 +12,13 @@ from typing import Any
 
 import apsw
 import pytest
-from snapshot_builders import a_run, close, written
-from store_builders import created, history, plain, take_lease
 
 from dp3.clock import FakeClock
 from dp3.sqlite import FormatError, load_statements, wal_size
 from dp3.store.port import Batch, Store, StoreFull
 from dp3.store.sqlite import open_store
+from kit.rows import created, history_row, plain_row, take_lease
+from kit.run_rows import a_run, close, written
 
 MIB = 1 << 20
 BIG = b"x" * 4000
@@ -58,7 +58,7 @@ def test_a_state_needs_at_least_one_partition_and_a_failed_attempt_leaves_no_sta
 
 def test_what_was_committed_is_there_after_reopening(open_state: Callable[..., Store]) -> None:
     store = open_state()
-    row = plain(store, 1, "name", "x")
+    row = plain_row(store, 1, "name", "x")
     created(store, take_lease(store), plain=[row])
     store.close()
     assert open_state().profile("device", "d1") == (1, [row], [], {}, [])
@@ -85,7 +85,7 @@ def make_older(directory: Path) -> list[Any]:
 def test_an_older_state_gets_what_it_lacks(open_state: Callable[..., Store], tmp_path: Path) -> None:
     store = open_state()
     lease = take_lease(store)
-    created(store, lease, history=[history(store, 1, "load", n, offset=n) for n in (1, 2)])
+    created(store, lease, history=[history_row(store, 1, "load", n, offset=n) for n in (1, 2)])
     before = store.profile("device", "d1")
     store.close()
     names = make_older(tmp_path)
@@ -197,9 +197,9 @@ def test_a_full_disk_refuses_a_commit_as_a_whole_and_the_next_one_works(
     with connections_opened() as connections:
         store = open_store(tmp_path, FakeClock())
         lease = take_lease(store)
-        created(store, lease, plain=[plain(store, 1, "name", "x")])
+        created(store, lease, plain=[plain_row(store, 1, "name", "x")])
         before = store.profile("device", "d1"), store.positions()
-        rows = [history(store, 1, "load", n, offset=n)._replace(v=BIG) for n in range(1, 300)]
+        rows = [history_row(store, 1, "load", n, offset=n)._replace(v=BIG) for n in range(1, 300)]
         large = Batch(positions={0: 1}, history=rows)
         with (
             full_disk(tmp_path, [c for c in connections if is_writing(c)]),
@@ -238,7 +238,7 @@ def test_the_write_ahead_log_stays_bounded_while_somebody_reads(
 
 
 def a_large_batch(store: Store, offset: int) -> Batch:
-    rows = [history(store, 1, "load", n, offset=offset, number=n)._replace(v=BIG) for n in range(100)]
+    rows = [history_row(store, 1, "load", n, offset=offset, number=n)._replace(v=BIG) for n in range(100)]
     return Batch(positions={0: offset}, history=rows)
 
 

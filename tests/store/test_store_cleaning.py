@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-from snapshot_builders import a_run, close, completed, indexed, progress, written
-from store_builders import created, entity_key, take_lease
 
 from dp3.store.port import Lease
 from dp3.store.snapshots import Cleaned
+from kit.rows import created, entity_key, take_lease
+from kit.run_rows import a_run, close, completed, indexed, progress, written
 
 
 def run_with(

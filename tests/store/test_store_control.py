@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from store_builders import take_lease
 
 from dp3.clock import FakeClock
 from dp3.store.port import Batch, ControlFull, ControlMessage, ControlProgress, Lease, Store
-from dp3.store.sqlite import control
 from dp3.store.updates import UpdateBatch, UpdateGroup
+from kit.limits import Enter, pending_messages
+from kit.rows import take_lease
 
 A_DAY_S = 24 * 3600
 
@@ -106,10 +106,8 @@ def test_messages_are_given_up_when_the_number_of_workers_changes(store: Store, 
     assert changed in results[waiting]["error"]
 
 
-def test_no_more_than_a_limit_of_messages_wait(
-    store: Store, lease: Lease, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(control, "MAX_PENDING", 2)
+def test_no_more_than_a_limit_of_messages_wait(store: Store, lease: Lease, enter: Enter) -> None:
+    enter(pending_messages(2))
     first, _ = store.send_control(0, "a", {}), store.send_control(1, "a", {})
     with pytest.raises(ControlFull, match="2 messages wait"):
         store.send_control(0, "a", {})

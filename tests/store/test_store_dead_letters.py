@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import pytest
-from store_builders import a_letter, take_lease
 
 from dp3.store.port import Batch, Lease, Store
+from kit.rows import a_letter, take_lease
 
 
 def test_a_dead_letter_comes_back_as_it_was_kept(store: Store, lease: Lease) -> None:

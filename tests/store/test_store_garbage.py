@@ -4,9 +4,9 @@ from pathlib import Path
 
 import apsw
 import pytest
-from store_builders import an_entity, created, entity_key, history, plain, take_lease
 
 from dp3.store.port import Batch, Lease, Store
+from kit.rows import created, entity_key, entity_row, history_row, plain_row, take_lease
 
 TABLES = ("fresh", "incoming", "plain", "ttl", "garbage")
 
@@ -25,8 +25,8 @@ def fill(store: Store, lease: Lease, eid: str, key: int, rows: int) -> None:
         lease,
         eid,
         key,
-        history=[history(store, key, "load", n, offset=offset + n) for n in range(rows)],
-        plain=[plain(store, key, f"a{n}", n) for n in range(rows)],
+        history=[history_row(store, key, "load", n, offset=offset + n) for n in range(rows)],
+        plain=[plain_row(store, key, f"a{n}", n) for n in range(rows)],
         ttl=[(key, f"t{n}", n) for n in range(rows)],
     )
 
@@ -70,7 +70,7 @@ def test_a_worker_removes_garbage_of_its_own_partitions_only(store: Store, tmp_p
 
 def test_rows_of_an_entity_made_again_under_its_id_stay(store: Store, lease: Lease) -> None:
     fill(store, lease, "d1", 1, rows=3)
-    again = Batch(deleted=[1], created=[an_entity(store, "d1", 2)], plain=[plain(store, 2, "name", "x")])
+    again = Batch(deleted=[1], created=[entity_row(store, "d1", 2)], plain=[plain_row(store, 2, "name", "x")])
     store.commit(lease, again)
     before = store.profile("device", "d1")
     store.collect_garbage(lease, 1000)

@@ -4,10 +4,10 @@ import os
 from collections.abc import Callable
 
 import pytest
-from store_builders import HOST, TTL_S, created, plain, take_lease
 
 from dp3.clock import FakeClock
 from dp3.store.port import Batch, Lease, LeaseLost, LeaseRefused, LeaseState, Store
+from kit.rows import HOST, TTL_S, created, plain_row, take_lease
 
 ELSEWHERE = "elsewhere.example"
 NO_PROCESS = 2**31 - 1
@@ -125,10 +125,10 @@ def lose(store: Store, lease: Lease, clock: FakeClock) -> None:
 def test_a_worker_that_lost_its_lease_cannot_commit_anything(
     store: Store, lease: Lease, clock: FakeClock
 ) -> None:
-    created(store, lease, plain=[plain(store, 1, "name", "x")])
+    created(store, lease, plain=[plain_row(store, 1, "name", "x")])
     before = store.profile("device", "d1")
     lose(store, lease, clock)
-    late = Batch(positions={0: 9}, plain=[plain(store, 1, "name", "y", written=2)], deleted=[1])
+    late = Batch(positions={0: 9}, plain=[plain_row(store, 1, "name", "y", written=2)], deleted=[1])
     with pytest.raises(LeaseLost, match=f"to worker 0 of 1, process 77 on {ELSEWHERE}"):
         store.commit(lease, late)
     assert store.profile("device", "d1") == before

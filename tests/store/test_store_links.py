@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from snapshot_builders import FOREVER, a_link, a_run, close
-from store_builders import an_entity, created
 
 from dp3.clock import FakeClock
 from dp3.store.port import NO_TARGET, Batch, Lease, LinkRow
+from kit.rows import created, entity_row
+from kit.run_rows import FOREVER, a_link, a_run, close
 
 START = (0, 0, 0)
 
@@ -15,7 +15,7 @@ START = (0, 0, 0)
 @pytest.fixture
 def devices(store: Any, lease: Lease) -> Any:
     """A state with three devices: d1, d2, d3 with the keys 1, 2, 3."""
-    store.commit(lease, Batch(created=[an_entity(store, f"d{n}", n) for n in (1, 2, 3)]))
+    store.commit(lease, Batch(created=[entity_row(store, f"d{n}", n) for n in (1, 2, 3)]))
     return store
 
 
@@ -130,7 +130,7 @@ def test_a_source_made_again_keeps_its_new_links_when_garbage_is_removed(devices
     old = [a_link(devices, 1, target, until=FOREVER) for target in ("d2", "d3")]
     commit(devices, lease, *old)
     new = [a_link(devices, 4, "d2", until=FOREVER)]
-    devices.commit(lease, Batch(deleted=[1], created=[an_entity(devices, "d1", 4)], links=new))
+    devices.commit(lease, Batch(deleted=[1], created=[entity_row(devices, "d1", 4)], links=new))
     assert devices.collect_garbage(lease, 1000) is False
     assert targets(devices) == [("d1", "d2")]
     assert sources(devices, "d2") == ["d1"]

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 import pytest
-from store_builders import HOST, TTL_S, created, packed, plain, take_lease
 
 from dp3.clock import FakeClock
 from dp3.store.history import HistoryStore, PackBatch
 from dp3.store.models import Forget, ModelStore, Removal, RemovedAttr
 from dp3.store.port import Batch, LeaseLost, LeaseRefused, Store
+from kit.rows import HOST, TTL_S, created, packed_row, plain_row, take_lease
 
 
 class State(Store, ModelStore, HistoryStore, Protocol):
@@ -106,7 +106,11 @@ def test_what_the_log_has_from_before_is_known_until_all_partitions_have_read_it
 
 
 def test_names_that_went_get_other_numbers_when_they_come_again(store: State) -> None:
-    created(store, lease := take_lease(store), plain=[plain(store, 1, "x", "v"), plain(store, 1, "y", "v")])
+    created(
+        store,
+        lease := take_lease(store),
+        plain=[plain_row(store, 1, "x", "v"), plain_row(store, 1, "y", "v")],
+    )
     before = store.attr_id("device", "x"), store.attr_id("device", "y"), store.etype_id("device")
     store.release_lease(lease)
     store.track_model("old", None)
@@ -120,8 +124,8 @@ def test_names_that_went_get_other_numbers_when_they_come_again(store: State) ->
 def test_rows_of_attributes_are_counted_page_by_page(store: State, limit: int) -> None:
     lease = take_lease(store)
     for number in range(1, 6):
-        values = [plain(store, number, "x", number % 2)] if number < 5 else []
-        created(store, lease, f"d{number}", number, plain=[*values, plain(store, number, "y", 0)])
+        values = [plain_row(store, number, "x", number % 2)] if number < 5 else []
+        created(store, lease, f"d{number}", number, plain=[*values, plain_row(store, number, "y", 0)])
     start: str | None = ""
     rows = []
     while start is not None:
@@ -130,8 +134,10 @@ def test_rows_of_attributes_are_counted_page_by_page(store: State, limit: int) -
         start = page.following
     assert {attr for attr, _ in rows} == {"x"}
     assert sum(count for _, count in rows) == 4
-    assert store.attr_rows("device", ["x"], [plain(store, 1, "x", 1).v], "", 10).counts == [("x", 2, 2)]
-    store.write_packed(lease, PackBatch(rows=[packed(store, 5, "x", 1, 4), packed(store, 1, "x", 2, 3)]))
+    assert store.attr_rows("device", ["x"], [plain_row(store, 1, "x", 1).v], "", 10).counts == [("x", 2, 2)]
+    store.write_packed(
+        lease, PackBatch(rows=[packed_row(store, 5, "x", 1, 4), packed_row(store, 1, "x", 2, 3)])
+    )
     assert store.attr_rows("device", ["x"], [], "", 10).counts == [("x", 11, 5)]
-    assert store.attr_rows("device", ["x"], [plain(store, 1, "x", 1).v], "", 10).counts == [("x", 6, 3)]
+    assert store.attr_rows("device", ["x"], [plain_row(store, 1, "x", 1).v], "", 10).counts == [("x", 6, 3)]
     assert store.attr_rows("nothing", ["x"], [], "", 10) == ([], None)

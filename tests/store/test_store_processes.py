@@ -3,19 +3,19 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import state_child
-from store_builders import take_lease
 
 from dp3.clock import SystemClock
 from dp3.model.wire import decode_value
 from dp3.store.port import LeaseRefused, Store
 from dp3.store.sqlite import open_store
+from kit.child import start
+from kit.rows import take_lease
+from kit.state_child import COMMITS
 
 
 @pytest.fixture
@@ -28,8 +28,7 @@ def state(tmp_path: Path) -> Iterator[Store]:
 @contextmanager
 def child(mode: str, directory: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A worker process and the first line it says."""
-    command = [sys.executable, state_child.__file__, mode, str(directory)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with start("kit.state_child", mode, directory) as process:
         assert process.stdout
         yield process, process.stdout.readline().strip()
 
@@ -54,7 +53,7 @@ def test_readers_always_see_a_whole_commit(state: Store, tmp_path: Path) -> None
             seen += numbers
     assert process.returncode == 0
     assert seen == sorted(seen)
-    assert numbers_of(state) == {state_child.COMMITS}
+    assert numbers_of(state) == {COMMITS}
 
 
 def numbers_of(store: Store) -> set[int]:

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from store_builders import outbox_row, take_lease
-
 from dp3.store.port import Batch, Lease, Refused, Store
+from kit.rows import outbox_row, take_lease
 
 
 def test_a_new_state_starts_at_the_beginning_of_every_partition_and_lane(

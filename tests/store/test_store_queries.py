@@ -5,8 +5,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from snapshot_builders import a_run, close, completed, indexed, with_snapshots, written
-from store_builders import an_entity, take_lease
 
 from dp3.store.port import Batch, Lease
 from dp3.store.query import (
@@ -22,6 +20,8 @@ from dp3.store.query import (
     TextMatches,
     Where,
 )
+from kit.rows import entity_row, take_lease
+from kit.run_rows import a_run, close, completed, indexed, with_snapshots, written
 
 
 @pytest.fixture
@@ -260,7 +260,7 @@ def test_integers_beyond_64_bits_are_compared_as_floats(store: Any, lease: Lease
 
 
 def test_an_entity_made_again_has_no_snapshot_until_the_next_run(people: Any, lease: Lease) -> None:
-    people.commit(lease, Batch(deleted=[1], created=[an_entity(people, "1", 11, "p")]))
+    people.commit(lease, Batch(deleted=[1], created=[entity_row(people, "1", 11, "p")]))
     assert eids(people) == ["2", "3", "10"]
     assert people.latest("p", ["1"]) == {}
 

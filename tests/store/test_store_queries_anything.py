@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from snapshot_builders import Keys, a_run, in_order, matches, with_snapshots
-from store_builders import take_lease
 
 from dp3.clock import FakeClock
 from dp3.store.port import Batch
 from dp3.store.query import And, Between, DocMatches, Has, Not, OneOf, Or, Order, TextMatches
 from dp3.store.sqlite import open_store
+from kit.rows import take_lease
+from kit.run_rows import Keys, a_run, in_order, matches, with_snapshots
 
 PATHS = ("load", "name", "tags")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from store_builders import an_entity, history, plain, take_lease
 
 from dp3.clock import FakeClock
 from dp3.store.port import Batch, HistoryRow, Lease, PlainRow, Refused, Store
 from dp3.store.sqlite import open_store
+from kit.rows import entity_row, history_row, plain_row, take_lease
 
 EIDS = ("a", "b", "c")
 ATTRS = ("x", "y")
@@ -56,14 +56,14 @@ class NaiveWorker:
     def _write(self, batch: Batch, kind: str, eid: str, what: object, moment: int) -> None:
         if eid not in self.profiles:
             self.profiles[eid] = NaiveProfile(moment)
-            batch.created.append(an_entity(self._store, eid, moment, etype=self._etype))
+            batch.created.append(entity_row(self._store, eid, moment, etype=self._etype))
         profile = self.profiles[eid]
         if kind == "plain":
-            row = plain(self._store, profile.key, str(what), moment, written=moment, etype=self._etype)
+            row = plain_row(self._store, profile.key, str(what), moment, written=moment, etype=self._etype)
             profile.plain[row.attr] = row
             batch.plain.append(row)
         elif kind == "history":
-            profile.history.append(history(self._store, profile.key, str(what), moment, offset=moment))
+            profile.history.append(history_row(self._store, profile.key, str(what), moment, offset=moment))
             batch.history.append(profile.history[-1])
         else:
             assert isinstance(what, int)

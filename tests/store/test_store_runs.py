@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from snapshot_builders import a_run, close, completed, progress
-from store_builders import created, entity_key, take_lease
 
 from dp3.clock import FakeClock
 from dp3.store.port import Lease
 from dp3.store.snapshots import Phase, Run, SnapshotBatch
+from kit.rows import created, entity_key, take_lease
+from kit.run_rows import a_run, close, completed, progress
 
 
 def test_a_run_begins_with_its_first_phase(store: Any, clock: FakeClock) -> None:

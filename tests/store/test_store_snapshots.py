@@ -5,14 +5,13 @@ from typing import Any
 
 import apsw
 import pytest
-from snapshot_builders import a_link, a_run, close, indexed, with_snapshots, written
-from store_builders import an_entity, created, entity_key, history, outbox_row, plain, take_lease
 
 from dp3.store.port import Batch, Lease, LeaseLost
 from dp3.store.query import EVERYTHING, Order
 from dp3.store.snapshots import Profile, SnapshotBatch, StoredSnapshot, decode_profile, hex_of
-from dp3.store.sqlite import slices
-from dp3.store.sqlite.connections import Writer
+from kit.limits import Enter, few_due, removed_at_once, short_removals, transactions
+from kit.rows import created, entity_key, entity_row, history_row, outbox_row, plain_row, take_lease
+from kit.run_rows import a_link, a_run, close, indexed, with_snapshots, written
 
 TABLES = ("snapshot", "latest", "missing", "current", "link", "garbage")
 
@@ -102,13 +101,11 @@ def test_counters_of_slices_are_added(store: Any, lease: Lease) -> None:
 
 
 @pytest.mark.parametrize("few", [0, 10_000])
-def test_due_entities_of_own_partitions_come_in_pages_by_key(
-    store: Any, monkeypatch: pytest.MonkeyPatch, few: int
-) -> None:
-    monkeypatch.setattr("dp3.store.sqlite.snapshots.FEW_DUE", few)
+def test_due_entities_of_own_partitions_come_in_pages_by_key(store: Any, enter: Enter, few: int) -> None:
+    enter(few_due(few))
     mine, other = take_lease(store, 0, of=2), take_lease(store, 1, of=2)
     keys = [entity_key(n, partition) for partition in (0, 1, 2) for n in (1, 2, 3)]
-    store.commit(mine, Batch(created=[an_entity(store, f"d{key}", key) for key in keys]))
+    store.commit(mine, Batch(created=[entity_row(store, f"d{key}", key) for key in keys]))
     due: dict[int, int | None] = {key: 10 + index for index, key in enumerate(keys)}
     store.write_snapshots(mine, SnapshotBatch(1, due=due))
     store.write_snapshots(mine, SnapshotBatch(1, due={keys[1]: None}))
@@ -122,7 +119,7 @@ def test_own_entities_of_some_types_come_in_pages_by_key(store: Any) -> None:
     mine = take_lease(store, 0, of=2)
     types = {"a": store.etype_id("a"), "b": store.etype_id("b"), "c": store.etype_id("c")}
     keys = [entity_key(n, partition) for partition in (0, 1, 2) for n in (1, 2, 3)]
-    made = [an_entity(store, str(key), key, "abc"[index % 3]) for index, key in enumerate(keys)]
+    made = [entity_row(store, str(key), key, "abc"[index % 3]) for index, key in enumerate(keys)]
     store.commit(mine, Batch(created=made))
     own = [(row.key, row.etype, row.eid) for row in made if row.key >> 40 != 1 and row.etype != types["b"]]
     wanted = [types["a"], types["c"]]
@@ -132,8 +129,8 @@ def test_own_entities_of_some_types_come_in_pages_by_key(store: Any) -> None:
 
 
 def test_many_entities_and_their_profiles_are_read_at_once(store: Any, lease: Lease) -> None:
-    created(store, lease, "d1", 1, plain=[plain(store, 1, "name", "x")])
-    seen = [history(store, 1, attr, n, offset=n) for n, attr in enumerate(["z", "a", "z"], start=1)]
+    created(store, lease, "d1", 1, plain=[plain_row(store, 1, "name", "x")])
+    seen = [history_row(store, 1, attr, n, offset=n) for n, attr in enumerate(["z", "a", "z"], start=1)]
     store.commit(lease, Batch(history=seen))
     created(store, lease, "d2", 2)
     name = store.attr_id("device", "name")
@@ -149,7 +146,7 @@ def test_many_entities_and_their_profiles_are_read_at_once(store: Any, lease: Le
 
 def test_timeseries_and_lifetimes_are_read_if_the_whole_profile_is_wanted(store: Any, lease: Lease) -> None:
     created(store, lease, "d1", 1, ttl=[(1, "base", 9)])
-    chunk = history(store, 1, "traffic", 1, offset=1)._replace(c=None)
+    chunk = history_row(store, 1, "traffic", 1, offset=1)._replace(c=None)
     store.commit(lease, Batch(history=[chunk]))
     assert decode_profile(store.profiles([1])[1]) == Profile(1, 1)
     chunks = [(chunk.attr, chunk.t1, chunk.t2, chunk.v.hex().upper())]
@@ -169,16 +166,14 @@ def test_types_without_snapshots_are_forgotten_but_not_their_old_rows(store: Any
 
 
 def test_others_have_their_turn_while_types_without_snapshots_are_forgotten(
-    store: Any, lease: Lease, monkeypatch: pytest.MonkeyPatch
+    store: Any, lease: Lease, enter: Enter
 ) -> None:
     with_snapshots(store, lease, a_run(store, 1000), "a", {n: {"eid": {n}} for n in range(1, 41)})
-    turns: list[Writer] = []
-    transaction = Writer.transaction
-    monkeypatch.setattr(Writer, "transaction", lambda self: turns.append(self) or transaction(self))
-    monkeypatch.setattr(slices, "REMOVAL_S", 0.0)
+    turns = enter(transactions())
+    enter(short_removals())
     store.remove_snapshots_of_types([])
     assert store.count("a") == 0
-    assert len(turns) == 40 // slices.TYPE_CHUNK + 1
+    assert len(turns) == 40 // removed_at_once() + 1
 
 
 def test_deleted_entities_are_in_no_answer_at_once_and_nothing_is_left_of_them(

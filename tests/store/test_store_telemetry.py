@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_builders import an_entity, entity_key, history, packed, plain, take_lease
 
 from dp3.clock import FakeClock
 from dp3.store.history import PackBatch
 from dp3.store.port import Batch, HookSums, Lease, SourceSums
 from dp3.store.snapshots import SnapshotBatch
 from dp3.store.sqlite import SqliteStore, open_store
-from dp3.store.sqlite import counts as counting
+from dp3.store.sqlite.counts import MAX_SOURCE_CHARS
 from dp3.store.telemetry import OTHER_SOURCES, AttributeSize, EventGroup, SizeReport
 from dp3.store.updates import UpdateBatch, UpdateGroup
+from kit.limits import Enter, most_sources
+from kit.rows import entity_key, entity_row, history_row, packed_row, plain_row, take_lease
 
 MINUTE_US = 60_000_000
 SHORT, LONG = timedelta(minutes=5), timedelta(hours=2)
@@ -146,9 +147,9 @@ def test_a_source_has_the_latest_end_of_all_its_data_points(state: SqliteStore, 
 
 
 def test_sources_above_the_limit_are_counted_together(
-    state: SqliteStore, holder: Lease, monkeypatch: pytest.MonkeyPatch
+    state: SqliteStore, holder: Lease, enter: Enter
 ) -> None:
-    monkeypatch.setattr(counting, "MAX_SOURCES", 2)
+    enter(most_sources(2))
     state.commit(holder, Batch(sources=[source(name, t2=5) for name in ("a", "b", "c", "d", "a" * 900)]))
     state.commit(holder, Batch(sources=[source("a", t2=9), source("c", t2=9)]))
     assert state.sources() == {"a": 9, "b": 5}
@@ -164,7 +165,7 @@ def test_names_of_sources_can_be_anything(state: SqliteStore, holder: Lease) -> 
 
 def test_names_of_sources_are_cut(state: SqliteStore, holder: Lease) -> None:
     state.commit(holder, Batch(sources=[source("x" * 1000, t2=5)]))
-    assert [len(name) for name in state.sources()] == [counting.MAX_SOURCE_CHARS]
+    assert [len(name) for name in state.sources()] == [MAX_SOURCE_CHARS]
 
 
 def test_a_report_goes_with_its_lease(state: SqliteStore, holder: Lease) -> None:
@@ -180,12 +181,12 @@ def test_attributes_are_counted_and_measured_by_entity(state: SqliteStore, holde
     state.commit(
         holder,
         Batch(
-            created=[an_entity(state, f"e{key}", key) for key in keys],
-            plain=[plain(state, keys[0], "p", "x"), plain(state, keys[1], "p", "xyz")],
-            history=[history(state, keys[0], "o", 7, offset) for offset in (1, 2, 3)],
+            created=[entity_row(state, f"e{key}", key) for key in keys],
+            plain=[plain_row(state, keys[0], "p", "x"), plain_row(state, keys[1], "p", "xyz")],
+            history=[history_row(state, keys[0], "o", 7, offset) for offset in (1, 2, 3)],
         ),
     )
-    rows = [packed(state, keys[0], "o", 7, 5), packed(state, keys[1], "q", 7, 5)]
+    rows = [packed_row(state, keys[0], "o", 7, 5), packed_row(state, keys[1], "q", 7, 5)]
     state.write_packed(holder, PackBatch(rows=rows))
     assert state.page_after(0, 2) == (keys[0], keys[1])
     assert state.page_after(keys[1], 2) == (keys[2], keys[2])
@@ -197,17 +198,17 @@ def test_attributes_are_counted_and_measured_by_entity(state: SqliteStore, holde
     }
     assert state.attributes_between(keys[1], keys[2]) == {("device", "p"): 1, ("device", "q"): 1}
     sizes = state.sizes_between(keys[0], keys[2])
-    one, three = (len(plain(state, 0, "p", v).v) for v in ("x", "xyz"))
+    one, three = (len(plain_row(state, 0, "p", v).v) for v in ("x", "xyz"))
     assert sizes[("device", "p")] == AttributeSize(2, one, three, one + three)
-    seven = len(history(state, 0, "o", 7, 1).v)
+    seven = len(history_row(state, 0, "o", 7, 1).v)
     assert sizes[("device", "o")] == AttributeSize(1, 4 * seven, 4 * seven, 4 * seven)
     assert sizes[("device", "q")] == AttributeSize(1, seven, seven, seven)
 
 
 def test_deleted_entities_are_not_measured(state: SqliteStore, holder: Lease) -> None:
     key = entity_key(1)
-    entity = an_entity(state, "e", key)
-    state.commit(holder, Batch(created=[entity], plain=[plain(state, key, "p", 1)]))
+    entity = entity_row(state, "e", key)
+    state.commit(holder, Batch(created=[entity], plain=[plain_row(state, key, "p", 1)]))
     state.commit(holder, Batch(deleted=[key]))
     assert state.attributes_between(0, key) == {}
     assert state.sizes_between(0, key) == {}

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cmp_to_key
 from typing import Any
 
-from store_builders import an_entity
-
 from dp3.store.port import ENTITY_SHIFT, Batch, Lease, LinkRow
 from dp3.store.query import And, Between, DocMatches, Has, Not, OneOf, Or, Order, TextMatches, Where
 from dp3.store.snapshots import IndexKey, Key, Phase, SnapshotBatch, StoredSnapshot, WorkerRun
+from kit.rows import entity_row
 
 FOREVER = 2**62
 
@@ -50,7 +49,7 @@ def indexed(store: Any, etype: str, entity: int, keys: Keys) -> list[IndexKey]:
 def with_snapshots(store: Any, lease: Lease, run: int, etype: str, entities: Mapping[int, Keys]) -> None:
     """New entities with a row in a run; the document is the eid's key as text."""
     eids = {key: str(next(iter(keys["eid"]))) for key, keys in entities.items()}
-    store.commit(lease, Batch(created=[an_entity(store, eid, key, etype) for key, eid in eids.items()]))
+    store.commit(lease, Batch(created=[entity_row(store, eid, key, etype) for key, eid in eids.items()]))
     added = [row for key, keys in entities.items() for row in indexed(store, etype, key, keys)]
     written(store, lease, run, {key: eid.encode() for key, eid in eids.items()}, keys_added=added)
 

@@ -2,25 +2,21 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from unittest.mock import patch
 
 from sample_settings import EIDS, Setting
-from workers_kit import NEVER, PARTITIONS, Cluster, OneWorker
 
-from dp3.engine.snapshots import loading, phases, work
 from dp3.engine.snapshots.doc import decode_doc, expand
-from dp3.engine.snapshots.plans import Limits
-from dp3.engine.snapshots.setup import SnapshotSettings
-from dp3.log.port import Append, Appended, Entry, Lane
-from dp3.model.partition import partition_of
-from dp3.model.wire import WirePoint, WireTask, encode_tasks
+from dp3.log.port import Entry, Lane
+from dp3.model.wire import WirePoint
 from dp3.store.query import EVERYTHING, Where
 from dp3.store.snapshots import Key, Run
-from dp3.store.sqlite import cleaning
+from kit.engine import RUNS_MODEL, Engine
+from kit.limits import run_edges, run_pages, short_slices, smallest_removals
+from kit.points import START_US, task
+from kit.worker import Options, PackLimits, SteppedWorker
 
 SECOND_US = 1_000_000
 APPEND_US = 4
@@ -37,8 +33,7 @@ Doc = dict[str, Any]
 @contextmanager
 def an_application() -> Iterator["Application"]:
     """Few links and entities are read at once, so that even small ones take many pieces."""
-    small = patch.multiple(loading, FIRST_PAGE=1, LARGEST_PAGE=2), patch.object(work, "EDGES", 1)
-    with TemporaryDirectory() as directory, small[0], small[1]:
+    with TemporaryDirectory() as directory, run_pages(1, 2), run_edges(1):
         application = Application(Path(directory))
         try:
             yield application
@@ -50,34 +45,27 @@ class Application:
     """What a scenario acts on; `restart` comes first."""
 
     def __init__(self, directory: Path) -> None:
-        self._cluster = Cluster(directory, 0)
-        self.clock, self.log, self.store = self._cluster.clock, self._cluster.log, self._cluster.store
-        self._workers: list[OneWorker] = []
+        options = Options(threads=0, limits=PackLimits(slice=2, row=3))
+        self._engine = Engine(directory, RUNS_MODEL, options, now_us=START_US, partitions=4)
+        self.clock, self.log, self.store = self._engine.clock, self._engine.log, self._engine.store
+        self._workers: list[SteppedWorker] = []
 
     def close(self) -> None:
         self._end_workers()
-        self._cluster.close()
+        self._engine.close()
 
     def restart(self, setting: Setting, processes: int = 1) -> None:
         """End all workers and start others with a setting."""
         self._end_workers()
-        self._cluster.processes = processes
-        settings = SnapshotSettings(NEVER, Limits(keep_empty=setting.keep_empty))
+        self._engine.processes = processes
         self._workers = [
-            OneWorker(self._cluster, index, setting.registrar, settings, threads=False)
+            self._engine.start(setting.registrar, index=index, keep_empty=setting.keep_empty)
             for index in range(processes)
         ]
 
     def _end_workers(self) -> None:
         for worker in self._workers:
             worker.stop()
-
-    def _offsets(self, worker: OneWorker) -> dict[int, int]:
-        offsets: dict[int, int] = {}
-        for partition, lane, offset in self.store.positions():
-            if partition % len(self._workers) == worker.lease.index:
-                offsets[lane] = min(offset, offsets.get(lane, offset))
-        return offsets
 
     # -- what happens --------------------------------------------------------------------------------
     @property
@@ -92,11 +80,10 @@ class Application:
 
     def send(self, etype: str, eid: int | str, *points: WirePoint, delete: bool = False) -> int:
         """Put a task into the log; returns the append time."""
-        task = WireTask(etype, eid, list(points), delete=delete)
-        [added] = self.log.append([Append([{partition_of(etype, eid, PARTITIONS): encode_tasks([task])}])])
-        assert isinstance(added, Appended)
+        offset = self._engine.send(task(eid, *points, etype=etype, delete=delete))
+        appended = self._engine.append_time(offset)
         self.wait(APPEND_US)
-        return added.append_time
+        return appended
 
     def run(self) -> Run:
         """A snapshot run from its beginning to its end, while nothing is read from the log."""
@@ -108,7 +95,7 @@ class Application:
         return run
 
     def begin_run(self) -> Run:
-        run = self._workers[-1].snapshots.request()
+        run = self._workers[-1].request_run()
         assert run is not None
         return run
 
@@ -117,7 +104,7 @@ class Application:
             if self.store.open_run() is None:
                 return
             for worker in self._workers:
-                self._go_on(worker)
+                worker.go_on_with_run()
         raise AssertionError("the run does not end")
 
     def last_run(self) -> Run:
@@ -128,19 +115,16 @@ class Application:
         complete = (run.time for run in self.store.last_runs(1_000) if run.status == "complete")
         return next(complete, None)
 
-    def _go_on(self, worker: OneWorker) -> None:
-        worker.snapshots.step(partial(self._offsets, worker), patient=True)
-
     def go_on_slowly(self, worker: int = 0, pieces: int = 1) -> None:
         """One worker goes on with the open run by so many of the smallest pieces that there are."""
-        with patch.object(phases, "SLICE_S", 0.0):
+        with short_slices():
             for _ in range(pieces):
-                self._go_on(self._workers[worker % len(self._workers)])
+                self._workers[worker % len(self._workers)].go_on_with_run()
 
     def begin_packing(self) -> None:
         """From now on workers pack history when they have nothing else to do."""
         for worker in self._workers:
-            worker.history.request()
+            worker.request_upkeep()
 
     def begin_cleaning(self, before_us: int) -> None:
         """From now on runs before a moment are to go."""
@@ -148,7 +132,7 @@ class Application:
 
     def clean_slowly(self, workers: Iterable[int]) -> None:
         """Go on with cleaning by the smallest slices that there are, each by the worker named."""
-        with patch.multiple(cleaning, CHUNK_RUNS=1, SLICE_S=0.0):
+        with smallest_removals():
             for index in workers:
                 self.store.clean_snapshots(self._workers[index % len(self._workers)].lease, 1)
 
@@ -168,7 +152,7 @@ class Application:
             while worker.drain():
                 pass
         self.wait(APPEND_US)
-        return self._cluster.derived_after(before)
+        return self.log.read(Lane.DERIVED, before, 1 << 24)
 
     def process(self) -> None:
         """Let the workers do everything that waits, and what they leave in the log for each other."""
@@ -177,14 +161,10 @@ class Application:
 
     def take_in(self) -> None:
         """Let the workers read all that is in the log; a batch is followed by a piece of the run."""
-        with patch.object(phases, "SLICE_S", 0.0):
+        with short_slices():
             for worker in self._workers:
-                while self._is_behind(worker):
+                while worker.is_behind():
                     worker.step()
-
-    def _is_behind(self, worker: OneWorker) -> bool:
-        offsets = self._offsets(worker)
-        return any(offsets[lane] < self.log.head(lane).offset for lane in Lane)
 
     # -- what readers see ----------------------------------------------------------------------------
     def snapshots(self, etype: str, eid: int | str) -> list[tuple[int, Doc]]:

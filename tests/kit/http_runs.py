@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from http_kit import MODEL, Node
-
 from dp3.engine.snapshots.doc import Doc, decode_doc, encode_doc
 from dp3.engine.snapshots.keys import keys_of, plan_keys
 from dp3.engine.snapshots.values import compute, plan_values
 from dp3.http.moments import Moments
 from dp3.model.attrspec import AttrSpecReadOnly
 from dp3.store.snapshots import Phase, SnapshotBatch, StoredSnapshot, WorkerRun, decode_profile
+from kit.node import MODEL, Node
 
 Changes = Mapping[tuple[str, str], Mapping[str, Any]]
 """(entity type, id) → values that a hook set."""

@@ -1,4 +1,4 @@
-"""Short ways to say what a test writes and reads."""
+"""Rows of the state as tests write them, and a lease to write them with."""
 
 import os
 import socket
@@ -32,15 +32,15 @@ def entity_key(number: int, partition: int = 0) -> int:
     return partition << ENTITY_SHIFT | number
 
 
-def an_entity(store: Store, eid: str, key: int, etype: str = "device", created: int = 1) -> NewEntity:
+def entity_row(store: Store, eid: str, key: int, etype: str = "device", created: int = 1) -> NewEntity:
     return NewEntity(key, store.etype_id(etype), eid, created)
 
 
-def plain(store: Store, key: int, attr: str, v: Any, written: int = 1, etype: str = "device") -> PlainRow:
+def plain_row(store: Store, key: int, attr: str, v: Any, written: int = 1, etype: str = "device") -> PlainRow:
     return PlainRow(key, store.attr_id(etype, attr), written, encode_value(v))
 
 
-def history(
+def history_row(
     store: Store, key: int, attr: str, v: Any, offset: int, t1: int = 10, t2: int = 20, number: int = 0
 ) -> HistoryRow:
     c = 1_000_000_000
@@ -48,7 +48,7 @@ def history(
     return HistoryRow(place, key, store.attr_id("device", attr), t1, t2, c, encode_value(v))
 
 
-def packed(store: Store, key: int, attr: str, v: Any, points: int) -> PackedRow:
+def packed_row(store: Store, key: int, attr: str, v: Any, points: int) -> PackedRow:
     """So many data-points of one value in one stretch."""
     value = encode_value(v)
     segments = encode_stretches([(10, 20, points, points)])
@@ -78,5 +78,5 @@ def a_letter(**values: Any) -> DeadLetter:
 
 def created(store: Store, lease: Lease, eid: str = "d1", key: int = 1, **batch: Any) -> int:
     """Commit a new entity; returns its key."""
-    store.commit(lease, Batch(created=[an_entity(store, eid, key)], **batch))
+    store.commit(lease, Batch(created=[entity_row(store, eid, key)], **batch))
     return key

@@ -1,4 +1,4 @@
-"""Small models, profiles and documents for the tests of values."""
+"""Profiles as snapshot runs read them, and what they compute from them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,38 +8,14 @@ from dp3.history import Observation
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import CONFIDENCE_UNIT, encode_value
 from dp3.store.snapshots import Profile, hex_of
+from kit.specs import Spec, observed_attr, valid
 
 ENTITY = 7
 
 
-def plain(data_type: str) -> dict[str, Any]:
-    return {"name": "x", "type": "plain", "data_type": data_type}
-
-
-def observed(data_type: str, **keys: Any) -> dict[str, Any]:
-    params = {"pre_validity": "10s", "post_validity": "10s"}
-    return {"name": "x", "type": "observations", "data_type": data_type, "history_params": params, **keys}
-
-
-def a_timeseries() -> dict[str, Any]:
-    series, params = {"x": {"data_type": "int"}}, {"time_step": "5m"}
-    keys = {"timeseries_type": "regular", "series": series, "timeseries_params": params}
-    return {"name": "x", "type": "timeseries", **keys}
-
-
-def a_model(attribs: Mapping[str, Any], **entity: Any) -> ModelSpec:
-    """Entity type `a` with the attributes, and `b` (int ids) and `ip` (addresses) to link to."""
-
-    def an_entity(etype: str, **keys: Any) -> dict[str, Any]:
-        return {"id": etype, "name": etype, "snapshot": True, **keys}
-
-    return ModelSpec(
-        {
-            "a": {"entity": an_entity("a", **entity), "attribs": attribs},
-            "b": {"entity": an_entity("b", id_data_type="int"), "attribs": {}},
-            "ip": {"entity": an_entity("ip", id_data_type="ipv4"), "attribs": {}},
-        }
-    )
+def brief(data_type: str, **keys: Any) -> Spec:
+    """Observations that are valid ten seconds before and after they were made."""
+    return observed_attr(data_type, valid("10s", "10s"), **keys)
 
 
 def numbers_of(model: ModelSpec, etype: str = "a") -> dict[str, int]:

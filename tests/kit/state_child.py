@@ -1,13 +1,12 @@
-"""A worker process for the tests: `state_child.py MODE DIRECTORY`."""
+"""A worker process for the tests: `python -m kit.state_child MODE DIRECTORY`."""
 
 import sys
 from pathlib import Path
 
-from store_builders import created, plain, take_lease
-
 from dp3.clock import SystemClock
 from dp3.store.port import Batch, Store
 from dp3.store.sqlite import open_store
+from kit.rows import created, plain_row, take_lease
 
 COMMITS = 300
 
@@ -29,7 +28,7 @@ def write(store: Store) -> None:
     created(store, lease)
     say("ready")
     for n in range(1, COMMITS + 1):
-        rows = [plain(store, 1, attr, n, written=n) for attr in ("a", "b")]
+        rows = [plain_row(store, 1, attr, n, written=n) for attr in ("a", "b")]
         store.commit(lease, Batch(positions={0: n, 1: n}, plain=rows))
 
 
