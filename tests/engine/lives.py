@@ -156,17 +156,17 @@ class Lives:
         """Everything is as the naive model says, and nothing is left to be done."""
         for ref in EVERYBODY:
             assert self.shown(ref) == self.expected(ref), ref
-        counted = {etype: n for etype, n in self.engine.store.entity_counts().items() if n}
+        counted = {etype: n for etype, n in self.engine.store.entities.counts().items() if n}
         assert counted == Counter(etype for etype, _ in self.naive.lives)
         assert self.engine.count("tombstone") == 0
         assert self.engine.letters() == []
 
     def shown(self, ref: Ref) -> dict[str, Any] | None:
         store = self.engine.store
-        rows = store.profile(*ref)
+        rows = store.entities.profile(*ref)
         if rows is None:
             return None
-        names = {store.attr_id(ref[0], name): name for name in MODEL.attribs(ref[0])}
+        names = {store.names.attr_id(ref[0], name): name for name in MODEL.attribs(ref[0])}
         return {
             "plain": {names[row.attr]: decode_value(row.v) for row in rows.plain},
             "history": sorted((names[r.attr], r.t1, r.t2, str(decode_value(r.v))) for r in rows.history),

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from dp3.engine.archive_file import ArchiveDamaged
-from dp3.engine.archiving import JOB, JOB_TTL_S
+from dp3.engine.jobs.archive import JOB, JOB_TTL_S
+from dp3.engine.jobs.archive_file import ArchiveDamaged
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.log.port import Lane
 from kit.child import start
@@ -147,17 +147,17 @@ def test_refused_tasks_are_not_archived_and_forgotten(engine: Engine, tmp_path: 
     archive(engine, tmp_path)
     assert {row["id"] for row in archived(tmp_path)} == {"e0"}
     last = engine.log.read(Lane.MAIN, 0, 1)[0].offset
-    assert engine.store.refused_between(Lane.MAIN, 0, last - 1) == set()
+    assert engine.store.batches.refused_between(Lane.MAIN, 0, last - 1) == set()
 
 
 def test_one_worker_archives_at_a_time(engine: Engine, tmp_path: Path) -> None:
     with_old_data(engine)
-    lease = engine.store.take_lease(1, 2, "host", 1, 15)
-    other = engine.store.take_lease(0, 2, "host", 1, 15)
-    assert engine.store.take_job(lease, JOB, JOB_TTL_S)
+    lease = engine.store.leases.take(1, 2, "host", 1, 15)
+    other = engine.store.leases.take(0, 2, "host", 1, 15)
+    assert engine.store.leases.take_job(lease, JOB, JOB_TTL_S)
     late = archiver(engine, other, tmp_path / "archive")
     assert late.run() == 0
-    engine.store.release_lease(lease)
+    engine.store.leases.release(lease)
     assert late.run() > 0
 
 

@@ -3,10 +3,10 @@
 import pytest
 
 from dp3.engine.statistics import Statistics
+from dp3.history.packed import decode_stretches, encode_stretches
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint, encode_value
-from dp3.store.port import LeaseLost
-from dp3.store.stretches import decode_stretches, encode_stretches
+from dp3.store.ports.errors import LeaseLost
 from kit.engine import Engine
 from kit.points import SECOND, START_US, config, delete, obs, task
 from kit.worker import PackLimits
@@ -98,7 +98,7 @@ def test_a_worker_that_lost_its_lease_packs_nothing_more(engine: Engine) -> None
         driven.request_upkeep()
         driven.upkeep()
         engine.clock.advance(60)
-        engine.store.take_lease(0, 1, "other", 1, 15)
+        engine.store.leases.take(0, 1, "other", 1, 15)
         with pytest.raises(LeaseLost):
             while driven.upkeep():
                 pass
@@ -182,6 +182,6 @@ def test_large_values_are_packed_one_by_one(engine: Engine) -> None:
     assert (engine.count("fresh"), engine.count("packed")) == (3, 1)
     pack(engine, model=texts, limits=PackLimits(slice=100))
     assert (engine.count("fresh"), engine.count("packed")) == (0, 4)
-    assert sorted(row.v for row in engine.store.profile("a", "e1").packed) == [
+    assert sorted(row.v for row in engine.store.entities.profile("a", "e1").packed) == [
         encode_value(x.v) for x in sent
     ]

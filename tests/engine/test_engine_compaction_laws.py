@@ -9,12 +9,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dp3.clock import to_datetime, to_us
-from dp3.engine.profiles import Span, history_params
-from dp3.engine.snapshots.values import compute, plan_values
+from dp3.engine.jobs.snapshots.values import compute, plan_values
 from dp3.history import Observation, canonical, mean_confidence, value_at, values_at
+from dp3.history.params import history_params
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint, decode_value, encode_value
-from dp3.store.snapshots import decode_profile
+from dp3.reads.profiles import Span
+from dp3.store.ports.entities import decode_profile
 from kit.engine import Engine
 from kit.points import SECOND, START_US, delete, task
 from kit.worker import PackLimits
@@ -151,10 +152,10 @@ def shown_current(engine, eid, name, at):
 
 def snapshot_values(engine, eid):
     """What runs would see at each of the moments."""
-    numbers = {name: engine.store.attr_id("a", name) for name in SPECS}
+    numbers = {name: engine.store.names.attr_id("a", name) for name in SPECS}
     plan = plan_values(MODEL, "a", numbers)
-    ((key, _),) = engine.store.find_entities([(engine.store.etype_id("a"), eid)]).values()
-    profile = decode_profile(engine.store.profiles([key], True)[key])
+    ((key, _),) = engine.store.entities.find([(engine.store.names.etype_id("a"), eid)]).values()
+    profile = decode_profile(engine.store.entities.profiles([key], True)[key])
     chunks = sorted(v for _, _, _, v in profile.chunks)
     return [compute(eid, profile, plan, at).values for at in MOMENTS], chunks
 

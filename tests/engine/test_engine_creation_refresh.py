@@ -3,10 +3,10 @@
 import threading
 from typing import Any
 
-from dp3.engine.updater.creation import ACTION
+from dp3.engine.jobs.updates.creation import ACTION
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.task import DataPointTask
-from dp3.store.port import StoreFull
+from dp3.store.ports.errors import StoreFull
 from kit.engine import Engine, Register
 from kit.faults import update_writes
 from kit.limits import Enter, creation_pages
@@ -20,15 +20,15 @@ def create(engine: Engine, *eids: str, etype: str = "a") -> None:
 
 
 def ask(engine: Engine, etype: str = "a", worker: int = 0) -> int:
-    return engine.store.send_control(worker, ACTION, {"etype": etype})
+    return engine.store.control.send(worker, ACTION, {"etype": etype})
 
 
 def result(engine: Engine, message: int) -> dict[str, Any] | None:
-    return engine.store.control_result([message]).get(message)
+    return engine.store.control.results([message]).get(message)
 
 
 def progress(engine: Engine, message: int) -> dict[str, Any]:
-    (found,) = engine.store.control_progress([message])
+    (found,) = engine.store.control.progress([message])
     return found.shown
 
 
@@ -157,7 +157,7 @@ def test_data_and_other_messages_do_not_wait_for_a_slow_hook(engine: Engine) -> 
     with engine.worker(on_creation(slow)) as worker:
         while not create_called.is_set():
             worker.step()
-        other = engine.store.send_control(0, "nonsense", {})
+        other = engine.store.control.send(0, "nonsense", {})
         engine.send(task("e0", obs(3)))
         for _ in range(10):
             worker.step()

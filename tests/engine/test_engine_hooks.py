@@ -267,7 +267,7 @@ def test_a_batch_with_slow_hooks_ends_when_its_time_is_over(engine):
         assert offsets[0] <= reached < offsets[-1]
         driven.finish()
     assert engine.position() == offsets[-1]
-    assert engine.store.entity_counts()["a"] == 20
+    assert engine.store.entities.counts()["a"] == 20
 
 
 def test_hooks_of_one_entity_run_in_order_though_spread_over_threads(engine):

@@ -100,7 +100,7 @@ def test_any_batches_and_any_reading_again_give_the_profiles_of_a_naive_model(sc
                     engine.go_back(argument)
             work(engine, 1)
             assert {eid: shown(engine, eid) for eid in naive.profiles} == naive.profiles
-            assert engine.store.entity_counts()["a"] == len(naive.profiles)
+            assert engine.store.entities.counts()["a"] == len(naive.profiles)
             assert engine.letters() == []
         finally:
             engine.close()

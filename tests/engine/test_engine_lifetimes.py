@@ -7,7 +7,7 @@ from naive_lives import DAY
 from dp3.log.port import Lane
 from dp3.model.partition import partition_of
 from dp3.model.spec import ModelSpec
-from dp3.store.snapshots import decode_profile, value_of
+from dp3.store.ports.entities import decode_profile, value_of
 from kit.faults import weak_reads
 from kit.points import plain as value
 from kit.points import task
@@ -122,7 +122,7 @@ def test_a_collection_says_what_it_found(both):
     both.token(("dev", "dev1"), "y", 24 * 30)
     both.wait(24 * 6)
     both.wait(24)
-    later, first = both.engine.store.collections(10)
+    later, first = both.engine.store.lifetimes.collections(10)
     assert (first.phase, first.expired, first.tokens, first.unreferenced) == ("done", 1, 2, 0)
     assert (later.phase, later.expired, later.tokens, later.unreferenced) == ("done", 0, 0, 1)
 
@@ -210,8 +210,8 @@ def linked(both):
 def profile_for_runs(both):
     """What snapshot runs and periodic hooks read."""
     store = both.engine.store
-    (found,) = store.find_entities([(store.etype_id("tag"), "tag0")]).values()
-    profile = decode_profile(store.profiles([found.key], whole=True)[found.key])
+    (found,) = store.entities.find([(store.names.etype_id("tag"), "tag0")]).values()
+    profile = decode_profile(store.entities.profiles([found.key], whole=True)[found.key])
     plain = {attr: value_of(v) for attr, _, v in profile.plain}
     observed = {attr: sorted(points) for attr, points in profile.observed}
     return plain, observed
@@ -289,8 +289,8 @@ def test_a_link_that_was_packed_after_the_deletion_stays_when_entries_are_read_a
 def referrers(both):
     """Who has `near` links that hold."""
     store = both.engine.store
-    target, near = (store.etype_id("dev"), DEV[1]), store.attr_id("tag", "near")
-    return store.incoming([target], [near], both.now)[target]
+    target, near = (store.names.etype_id("dev"), DEV[1]), store.names.attr_id("tag", "near")
+    return store.links.incoming([target], [near], both.now)[target]
 
 
 def seen_until(end):
@@ -316,7 +316,7 @@ def test_what_is_on_its_way_while_an_entity_ends_makes_it_anew_and_its_links_sta
     both.settle()
     both.engine.clock.advance(24 * 3600 * 9)
     both.work()
-    assert both.engine.store.collections(1)[0].expired == 1
+    assert both.engine.store.lifetimes.collections(1)[0].expired == 1
     both.send(DEV, points=[value("q", 2)])
     both.send(TAG, points=[value("one", link(DEV))])
     both.workers[0].drain()

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from naive_retention import as_shown, in_order, naive_kept, points_in
 
 from dp3.clock import to_datetime, to_us
-from dp3.engine.expiry import KeepRule
+from dp3.engine.jobs.history.judging import KeepRule
+from dp3.engine.jobs.history.retention import limited_attrs
 from dp3.engine.plans import TypePlan
-from dp3.engine.profiles import history_params
-from dp3.engine.retention import limited_attrs
 from dp3.history import Observation, Segment, canonical, mean_confidence, unite, value_at, values_at
-from dp3.model.chore import Noticed
+from dp3.history.params import history_params
 from dp3.model.spec import ModelSpec
+from dp3.model.system_task import MarkDirty
 from dp3.model.wire import WirePoint, encode_value
-from dp3.store.retention import FIRST_TAG, LAST_TAG, Scope
+from dp3.store.ports.retention import FIRST_TAG, LAST_TAG, Scope
 from kit.engine import Engine
 from kit.points import SECOND, START_US, task
 from kit.worker import CLEANING, PACKING, PackLimits
@@ -172,8 +172,10 @@ class World:
     def stored(self, eid, attr):
         """All parts of the history of an attribute."""
         store = self.engine.store
-        ((key, _),) = store.find_entities([(store.etype_id("a"), eid)]).values()
-        found = store.scoped([Scope(key, store.attr_id("a", attr), FIRST_TAG, LAST_TAG)], whole=True)
+        ((key, _),) = store.entities.find([(store.names.etype_id("a"), eid)]).values()
+        found = store.retention.scoped(
+            [Scope(key, store.names.attr_id("a", attr), FIRST_TAG, LAST_TAG)], whole=True
+        )
         packed = [Segment(*stretch, row.v) for row in found.packed for stretch in row.stretches]
         return [*packed, *(Observation(p.t1, p.t2, p.c, p.v) for p in found.fresh)]
 
@@ -249,7 +251,7 @@ class World:
         return sorted(left, key=in_order)
 
     def _noticed(self):
-        return [one.eid for one in self.engine.derived() if isinstance(one.chore, Noticed)]
+        return [one.eid for one in self.engine.derived() if isinstance(one.system_task, MarkDirty)]
 
 
 def _encoded(start, cpu):

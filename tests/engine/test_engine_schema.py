@@ -10,8 +10,9 @@ from dp3.hooks.registrar import CallbackRegistrar
 from dp3.log.port import Lane
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint, decode_tasks
-from dp3.store.models import RemovalState
-from dp3.store.port import LeaseRefused, StoredDeadLetter
+from dp3.store.ports.dead_letters import StoredDeadLetter
+from dp3.store.ports.errors import LeaseRefused
+from dp3.store.ports.models import RemovalState
 from kit.engine import Engine
 from kit.points import SECOND, derived, plain, seen, task
 from kit.schema import (
@@ -76,7 +77,7 @@ def test_a_removed_attribute_is_in_no_table_and_all_else_is_as_it_was(
     lived(engine, old, *points)
     if packed:
         pack(engine, old)
-    number = engine.store.attr_id("a", "x")
+    number = engine.store.names.attr_id("a", "x")
     assert tables_of_attr(engine, number)
     before = {
         name: content for name, content in engine.tables().items() if name in ("entity", "etype", "run")
@@ -133,7 +134,7 @@ def test_of_a_removed_entity_type_nothing_stays(engine: Engine, change: dict[str
     new = ModelSpec({"a": a_type("a", STAYS), **rest})
     engine.send(task("gone", plain("p", "gone"), etype="b", ttl_tokens={"gone": 1 << 60}))
     lived(engine, old, plain("x", {"eid": "gone"}))
-    number = engine.store.etype_id("b")
+    number = engine.store.names.etype_id("b")
     with engine.worker(visiting, model=old) as driven:
         driven.finish()
         engine.clock.advance(300 - engine.clock.now_us() // SECOND % 300)
@@ -148,7 +149,7 @@ def test_of_a_removed_entity_type_nothing_stays(engine: Engine, change: dict[str
         engine.send(task(7, plain("p", "new"), etype="b"))
         start(engine, new)
         assert master(engine, new, "7", "b") == {"p": "new"}
-        assert engine.store.etype_id("b") != number
+        assert engine.store.names.etype_id("b") != number
 
 
 def test_links_lose_their_meaning_when_the_ids_of_their_targets_change(engine: Engine) -> None:
@@ -279,7 +280,7 @@ def test_dead_letters_lose_what_trying_them_again_would_bring_back(engine: Engin
     update(engine, new)
     (letter,) = engine.letters()
     assert [point.attr for point in decode_tasks(letter.letter.task)[0].points] == ["stays"]
-    assert engine.store.dead_letter_count() == 1
+    assert engine.store.dead_letters.count() == 1
     assert tables_with(engine, "gone") == set()
 
 
@@ -317,11 +318,11 @@ def test_nobody_starts_until_the_removal_is_finished(engine: Engine) -> None:
 def test_a_confirmed_change_counts_only_for_the_model_that_was_looked_at(engine: Engine) -> None:
     old, new = a_schema(**STAYS, x=plain_attr("string")), a_schema(**STAYS)
     start(engine, old)
-    seen_before = engine.store.tracked_model().model
+    seen_before = engine.store.models.tracked().model
     track(engine, a_schema(**STAYS, x=plain_attr("string"), y=plain_attr("int")))
-    assert not engine.store.track_model("{}", seen_before)
+    assert not engine.store.models.track("{}", seen_before)
     assert begin(engine, new)
-    assert not engine.store.track_model("{}", engine.store.tracked_model().model)
+    assert not engine.store.models.track("{}", engine.store.models.tracked().model)
 
 
 def test_removal_goes_on_from_any_place_where_it_was_interrupted(engine: Engine) -> None:
@@ -336,7 +337,7 @@ def test_removal_goes_on_from_any_place_where_it_was_interrupted(engine: Engine)
         raise KeyboardInterrupt
 
     pieces = 0
-    while engine.store.removal() is not None:
+    while engine.store.models.removal() is not None:
         pieces += 1
         try:
             finish(engine, killed_after_each_piece)

@@ -148,8 +148,8 @@ class Life:
             assert engine.tables() == before
             begin(engine, model_of(new))
             pieces = 0
-            while (removal := engine.store.removal()) is not None:
-                engine.store.continue_removal(forget(removal))
+            while (removal := engine.store.models.removal()) is not None:
+                engine.store.models.continue_removal(forget(removal))
                 pieces += 1
                 if pieces == interrupted_after:
                     engine.reopen()
@@ -172,7 +172,7 @@ def test_each_attribute_keeps_what_keeps_its_meaning(
         life.naive.kept += processed
         life.check(old)
         make_snapshots(engine, model_of(old))
-        numbers = {attr: engine.store.attr_id("a", attr) for attr in old}
+        numbers = {attr: engine.store.names.attr_id("a", attr) for attr in old}
         life.send(old, waiting)
 
         life.change(old, new, interrupted_after)

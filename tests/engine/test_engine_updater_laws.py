@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.partition import partition_of
 from dp3.model.task import DataPointTask
-from dp3.store.updates import UpdateGroup, UpdateProgress
+from dp3.store.ports.updates import UpdateGroup, UpdateProgress
 from kit.engine import Engine
 from kit.limits import update_pages
 from kit.place import PARTITIONS
@@ -43,7 +43,7 @@ class World:
         self.engine = Engine(directory)
         self.batches = batches
         self.group = UpdateGroup(
-            "periodic_eid_update", self.engine.store.etype_id("a"), batches * TICK_S * SECOND
+            "periodic_eid_update", self.engine.store.names.etype_id("a"), batches * TICK_S * SECOND
         )
         self.created: dict[str, int] = {}
         self.deleted: dict[str, int] = {}
@@ -53,7 +53,7 @@ class World:
         self.workers(1)
 
     def progress(self, partition: int) -> UpdateProgress:
-        return self.engine.store.update_progress(self.group)[partition]
+        return self.engine.store.updates.progress(self.group)[partition]
 
     def _register(self, registrar: CallbackRegistrar) -> None:
         def hook(etype: str, eid: str) -> list[DataPointTask]:
@@ -82,7 +82,7 @@ class World:
     def _finish(self) -> None:
         for worker in self._workers:
             worker.finish()
-        for partition, row in self.engine.store.update_progress(self.group).items():
+        for partition, row in self.engine.store.updates.progress(self.group).items():
             self.cycles[partition].add(row.begun)
 
     def _come_due(self) -> None:
@@ -159,6 +159,6 @@ def test_whatever_happens_every_entity_is_visited_once_in_a_cycle(
             assert [visit for visit, times in traces.items() if times > 1] == []
             assert world.missing(traces) == []
             assert world.shortest_cycle_s() >= batches * TICK_S
-            assert not any(row.open for row in world.engine.store.update_progress(world.group).values())
+            assert not any(row.open for row in world.engine.store.updates.progress(world.group).values())
         finally:
             world.close()

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dp3.engine.appender import Appender
+from dp3.log.appender import Appender
 from dp3.log.port import Append, Appended, Lane, LogFull
 from kit.limits import Enter, backlog_age_s, body_s, silence_s, slowest_bytes_per_s
 from kit.node import Node, dp, obs

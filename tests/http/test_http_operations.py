@@ -20,8 +20,8 @@ def test_the_process_is_alive_whatever_its_workers_do(node: Node) -> None:
 
 def test_ready_names_every_worker_that_is_not_working(make_node: MakeNode) -> None:
     node = make_node(worker_processes=2)
-    lease = node.store.take_lease(0, 2, "host", 1, 15)
-    node.store.heartbeat(lease, "hook test.slow hangs")
+    lease = node.store.leases.take(0, 2, "host", 1, 15)
+    node.store.leases.heartbeat(lease, "hook test.slow hangs")
     response = node.get("/health/ready")
     assert (response.status_code, response.json()) == (
         503,
@@ -30,8 +30,8 @@ def test_ready_names_every_worker_that_is_not_working(make_node: MakeNode) -> No
 
 
 def test_ready_needs_a_heartbeat_of_the_last_15_seconds(node: Node) -> None:
-    lease = node.store.take_lease(0, 1, "host", 1, 15)
-    node.store.heartbeat(lease, "working")
+    lease = node.store.leases.take(0, 1, "host", 1, 15)
+    node.store.leases.heartbeat(lease, "working")
     node.clock.advance(15)
     assert node.get("/health/ready").json() == {"status": "ready", "reasons": []}
     node.clock.advance(1)
@@ -39,12 +39,12 @@ def test_ready_needs_a_heartbeat_of_the_last_15_seconds(node: Node) -> None:
 
 
 def test_a_heartbeat_from_before_the_clock_was_set_back_tells_nothing(node: Node) -> None:
-    lease = node.store.take_lease(0, 1, "host", 1, 15)
-    node.store.heartbeat(lease, "working")
+    lease = node.store.leases.take(0, 1, "host", 1, 15)
+    node.store.leases.heartbeat(lease, "working")
     node.clock.advance(-3600)
     reasons = node.get("/health/ready").json()["reasons"]
     assert reasons == ["worker 0 has not been heard of since the clock was set back"]
-    node.store.heartbeat(lease, "working")
+    node.store.leases.heartbeat(lease, "working")
     assert node.get("/health/ready").status_code == 200
 
 
@@ -168,7 +168,7 @@ def test_an_order_that_is_given_up_is_answered_with_the_reason(
 
     def send_before_a_change(send: Any, *message: Any) -> int:
         id_: int = send(*message)
-        node.store.release_lease(node.store.take_lease(0, 2, "host", 1, 15))
+        node.store.leases.release(node.store.leases.take(0, 2, "host", 1, 15))
         return id_
 
     enter(control_sends(node.store, send_before_a_change))

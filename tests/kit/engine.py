@@ -7,15 +7,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dp3.engine.profiles import ProfileReader, Span
-from dp3.engine.snapshots.doc import decode_doc, expand
+from dp3.engine.jobs.snapshots.doc import decode_doc, expand
 from dp3.hooks.registrar import CallbackRegistrar
-from dp3.http.raw import RawQuery, find_raw
 from dp3.log.port import Lane
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WireTask
-from dp3.store.port import StoredDeadLetter
-from dp3.store.snapshots import Run, WorkerRun
+from dp3.reads.profiles import ProfileReader, Span
+from dp3.reads.raw import RawQuery, find_raw
+from dp3.store.ports.dead_letters import StoredDeadLetter
+from dp3.store.ports.runs import Run, WorkerRun
 from kit.place import Place
 from kit.points import MODEL, SECOND, START_US, plain, seconds, task, tasks_in
 from kit.specs import a_type, hourly, plain_attr, series_attr
@@ -90,9 +90,9 @@ class Engine(Place):
         self, op: str, letter: StoredDeadLetter, register: Register = no_hooks, **options: Any
     ) -> dict[str, Any]:
         """Have the worker retry or drop a dead letter; returns what became of it."""
-        message = self.store.send_control(0, "deadletters", {"op": op, "ids": [letter.id]})
+        message = self.store.control.send(0, "deadletters", {"op": op, "ids": [letter.id]})
         self.work(register, **options)
-        result: dict[str, Any] = self.store.control_result([message])[message]["results"][str(letter.id)]
+        result: dict[str, Any] = self.store.control.results([message])[message]["results"][str(letter.id)]
         return result
 
     # -- data ------------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ class Engine(Place):
 
     def position(self, lane: Lane = Lane.MAIN) -> int:
         """The offset that all partitions have reached."""
-        return min(offset for _, at, offset in self.store.positions() if at == lane)
+        return min(offset for _, at, offset in self.store.batches.positions() if at == lane)
 
     def derived(self, after: int = 0) -> list[WireTask]:
         """Tasks that hooks returned and tasks of the system, as they came to the log."""
@@ -133,20 +133,20 @@ class Engine(Place):
         return len(self.raw(etype))
 
     def letters(self) -> list[StoredDeadLetter]:
-        return self.store.dead_letters(0, 100)
+        return self.store.dead_letters.page(0, 100)
 
     def last_run(self) -> Run:
-        return self.store.last_runs(1)[0]
+        return self.store.runs.last(1)[0]
 
     def progress(self, index: int = 0) -> WorkerRun:
         """How far a worker is in the last run."""
-        rows = self.store.worker_runs(self.last_run().id)
+        rows = self.store.runs.workers(self.last_run().id)
         return next(row for row in rows if row.worker == index)
 
     def snapshots(self, etype: str, eid: str) -> list[dict[str, Any]]:
         """Every stored row of an entity, as of its run."""
-        times = {run.id: run.time for run in self.store.last_runs(1_000)}
-        rows = self.store.snapshots_of(etype, eid)
+        times = {run.id: run.time for run in self.store.runs.last(1_000)}
+        rows = self.store.snapshots.of(etype, eid)
         return [expand(decode_doc(row.doc), times[row.run]) for row in rows]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from dp3.store.port import Lease
+from dp3.store.ports.leases import Lease
 
 Replacement = Callable[..., Any]
 Fault = AbstractContextManager[Any]
@@ -22,42 +22,42 @@ def instead(owner: Any, method: str, replacement: Replacement) -> Fault:
 # -- what is written to the state and read from it ---------------------------------------------------------
 def run_writes(store: Any, replacement: Replacement) -> Fault:
     """Slices of snapshot runs are written by this."""
-    return instead(store, "write_snapshots", replacement)
+    return instead(store.snapshots, "write", replacement)
 
 
 def run_reads(store: Any, replacement: Replacement) -> Fault:
     """The snapshots of an entity are read by this."""
-    return instead(store, "snapshots_of", replacement)
+    return instead(store.snapshots, "of", replacement)
 
 
 def update_writes(store: Any, replacement: Replacement) -> Fault:
     """What comes of periodic hooks and creation hooks is written by this."""
-    return instead(store, "write_updates", replacement)
+    return instead(store.updates, "write", replacement)
 
 
 def update_reads(store: Any, replacement: Replacement) -> Fault:
     """The entities that periodic hooks visit are read by this."""
-    return instead(store, "entities_between", replacement)
+    return instead(store.entities, "between", replacement)
 
 
 def weak_reads(store: Any, replacement: Replacement) -> Fault:
     """Weak entities are read by this."""
-    return instead(store, "weak_entities", replacement)
+    return instead(store.lifetimes, "weak_entities", replacement)
 
 
 def control_sends(store: Any, replacement: Replacement) -> Fault:
     """Control messages are sent by this."""
-    return instead(store, "send_control", replacement)
+    return instead(store.control, "send", replacement)
 
 
 def heartbeats(store: Any, replacement: Replacement) -> Fault:
     """Heartbeats are written by this."""
-    return instead(store, "heartbeat", replacement)
+    return instead(store.leases, "heartbeat", replacement)
 
 
 def durability(store: Any, replacement: Replacement) -> Fault:
     """The state is brought to the disk by this."""
-    return instead(store, "make_durable", replacement)
+    return instead(store.batches, "make_durable", replacement)
 
 
 def renames(replacement: Replacement) -> Fault:
@@ -69,7 +69,7 @@ def renames(replacement: Replacement) -> Fault:
 @contextmanager
 def broken_linked_work(lease: Lease) -> Iterator[None]:
     """The worker with this lease fails at linked entities."""
-    work = import_module("dp3.engine.snapshots.work").Work
+    work = import_module("dp3.engine.jobs.snapshots.work").Work
     do_linked = work._do_linked
 
     def broken(self: Any, *args: Any) -> Any:
@@ -84,7 +84,7 @@ def broken_linked_work(lease: Lease) -> Iterator[None]:
 @contextmanager
 def broken_values(eid: Any) -> Iterator[None]:
     """The values of one entity can not be computed by a run."""
-    loading = import_module("dp3.engine.snapshots.loading")
+    loading = import_module("dp3.engine.jobs.snapshots.loading")
     compute = loading.compute
 
     def broken(of: Any, *args: Any) -> Any:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from dp3.http.queries.conditions import Condition
-from dp3.http.queries.filters import parse_filters
-from dp3.http.queries.matching import matcher
-from dp3.http.queries.places import Places
 from dp3.model.spec import ModelSpec
+from dp3.reads.query.conditions import Condition
+from dp3.reads.query.filters import parse_filters
+from dp3.reads.query.matching import matcher
+from dp3.reads.query.places import Places
 from kit.specs import a_type, observed_attr, plain_attr, series_attr
 
 MODEL = ModelSpec(

@@ -13,9 +13,9 @@ from unittest.mock import patch
 Limit = AbstractContextManager[Any]
 Enter = Callable[[Limit], Any]
 
-RUNS = "dp3.engine.snapshots"
-LIFETIMES = "dp3.engine.lifetimes"
-UPDATES = "dp3.engine.updater"
+RUNS = "dp3.engine.jobs.snapshots"
+LIFETIMES = "dp3.engine.jobs.lifetimes"
+UPDATES = "dp3.engine.jobs.updates"
 STATE = "dp3.store.sqlite"
 
 
@@ -64,9 +64,9 @@ def run_cleaning_rows(count: int) -> Limit:
 def small_lifetime_slices() -> Iterator[None]:
     """Everything that lifetimes bring about takes many slices."""
     with (
-        constants(f"{LIFETIMES}.collecting", DUE=2, WEAK_PAGE=3),
-        constants(f"{LIFETIMES}.sweeping", GRAVES=2, TASKS=2),
-        constants(f"{LIFETIMES}.chores", PAGE=2, MOST_REMOVALS=1),
+        constants(f"{LIFETIMES}.collector", DUE=2, WEAK_PAGE=3),
+        constants(f"{LIFETIMES}.tombstones", GRAVES=2, TASKS=2),
+        constants("dp3.engine.ingest.system_tasks", PAGE=2, MOST_REMOVALS=1),
     ):
         yield
 
@@ -84,12 +84,12 @@ def creation_pages(most: int) -> Limit:
 
 def measured_pages(most: int) -> Limit:
     """Attributes are measured so many entities at once."""
-    return constants("dp3.engine.measuring", LARGEST=most)
+    return constants("dp3.engine.jobs.sizes", LARGEST=most)
 
 
 def archive_sync(replacement: Callable[[Callable[[Path], None], Path], None]) -> Limit:
     """A file of the archive is brought to the disk by this, which gets the function that did so."""
-    names = import_module("dp3.engine.archiving").write_archive.__globals__
+    names = import_module("dp3.engine.jobs.archive").write_archive.__globals__
     sync = names["sync_path"]
     return patch.dict(names, sync_path=lambda path: replacement(sync, path))
 
@@ -102,12 +102,12 @@ def impatient_lease() -> Limit:
 # -- HTTP --------------------------------------------------------------------------------------------------
 def listing_s(seconds: float) -> Limit:
     """A listing of snapshots may take so long."""
-    return constants("dp3.http.snapshots", LISTING_S=seconds)
+    return constants("dp3.reads.snapshots", LISTING_S=seconds)
 
 
 def listing_rows(count: int) -> Limit:
     """A listing of snapshots has at most so many rows."""
-    return constants("dp3.http.snapshots", MAX_ROWS=count)
+    return constants("dp3.reads.snapshots", MAX_ROWS=count)
 
 
 def listed_runs(count: int) -> Limit:
@@ -153,12 +153,12 @@ def smallest_removals() -> Limit:
 
 def short_removals() -> Limit:
     """Rows of types without snapshots are removed in the shortest slices that there are."""
-    return constants(f"{STATE}.slices", REMOVAL_S=0.0)
+    return constants(f"{STATE}.snapshots", REMOVAL_S=0.0)
 
 
 def removed_at_once() -> int:
     """How many entities of a type without snapshots are removed in the shortest slice."""
-    count: int = import_module(f"{STATE}.slices").TYPE_CHUNK
+    count: int = import_module(f"{STATE}.snapshots").TYPE_CHUNK
     return count
 
 
@@ -179,4 +179,4 @@ def few_due(count: int) -> Limit:
 
 def most_sources(count: int) -> Limit:
     """So many sources are counted one by one."""
-    return constants(f"{STATE}.counts", MAX_SOURCES=count)
+    return constants(f"{STATE}.counters", MAX_SOURCES=count)

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import httpx
 
 from dp3.config.sections import ApiSettings
-from dp3.engine.appender import Appender
 from dp3.http.app import create_app
 from dp3.http.services import Services
+from dp3.log.appender import Appender
 from dp3.model.spec import ModelSpec
 from kit.engine import Engine, Register, no_hooks
 from kit.specs import a_type, hourly, plain_attr, series_attr

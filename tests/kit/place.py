@@ -12,7 +12,7 @@ from dp3.log.port import Append, Lane
 from dp3.log.segments import open_log
 from dp3.model.partition import partition_of
 from dp3.model.wire import WireTask, encode_tasks
-from dp3.store.sqlite import open_store
+from dp3.store.sqlite import open_state
 
 PARTITIONS = 8
 LEASE_TTL_S = 15.0
@@ -36,7 +36,7 @@ class Place:
         self.store = self._open()
 
     def _open(self) -> Any:
-        return open_store(self.directory / "state", self.clock, partitions=self.partitions)
+        return open_state(self.directory / "state", self.clock, partitions=self.partitions)
 
     def close(self) -> None:
         self.store.close()

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from dp3.engine.jobs.snapshots.doc import Doc, decode_doc
 from dp3.engine.schema.tracking import track_model
 from dp3.engine.schema.update import begin_update, finish_update
-from dp3.engine.snapshots.doc import Doc, decode_doc
 from dp3.model.schema import compare, decode_schema, encode_schema, schema_of
 from dp3.model.spec import ModelSpec
 from kit.engine import Engine, Register, no_hooks
@@ -38,10 +38,10 @@ def start(engine: Engine, model: ModelSpec, register: Register = no_hooks) -> No
 
 def make_snapshots(engine: Engine, model: ModelSpec) -> None:
     engine.clock.advance(3600)
-    engine.store.send_control(0, "make_snapshots", {})
+    engine.store.control.send(0, "make_snapshots", {})
     with engine.worker(model=model) as worker:
         worker.finish()
-        while engine.store.open_run() is not None:
+        while engine.store.runs.open() is not None:
             worker.step()
 
 
@@ -55,7 +55,7 @@ def pack(engine: Engine, model: ModelSpec) -> None:
 
 def begin(engine: Engine, model: ModelSpec) -> bool:
     """Confirm the change to a model."""
-    old = engine.store.tracked_model().model
+    old = engine.store.models.tracked().model
     assert old is not None
     schema = schema_of(model)
     changes = compare(decode_schema(old), schema).destroyed
@@ -86,7 +86,7 @@ def master(engine: Engine, model: ModelSpec, eid: str, etype: str = "a") -> dict
 
 def docs(engine: Engine, eid: str, etype: str = "a") -> list[Doc]:
     """All stored snapshots of an entity, oldest first."""
-    return [decode_doc(row.doc) for row in engine.store.snapshots_of(etype, eid)]
+    return [decode_doc(row.doc) for row in engine.store.snapshots.of(etype, eid)]
 
 
 def tables_with(engine: Engine, text: str) -> set[str]:

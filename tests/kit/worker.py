@@ -9,25 +9,25 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
-from dp3.engine.assembly import Means, WorkerSettings, worker_parts
-from dp3.engine.attempts import Attempts
-from dp3.engine.compaction import PackLimits
-from dp3.engine.history_work import CLEANING, PACKING, HistorySettings
-from dp3.engine.outbox import OutboxDrainer
-from dp3.engine.seat import Seat
-from dp3.engine.snapshots.cleaning import CleaningSettings
-from dp3.engine.snapshots.plans import Limits
-from dp3.engine.snapshots.setup import SnapshotSettings
+from dp3.engine.assembly import Dependencies, WorkerSettings, worker_parts
+from dp3.engine.context import Context
+from dp3.engine.ingest.attempts import Attempts
+from dp3.engine.ingest.micro_batches import MicroBatchLimits
+from dp3.engine.ingest.outbox import OutboxDrainer
+from dp3.engine.jobs.history.packing import PackLimits
+from dp3.engine.jobs.history.work import CLEANING, PACKING, HistorySettings
+from dp3.engine.jobs.snapshots.cleaning import CleaningSettings
+from dp3.engine.jobs.snapshots.plans import Limits
+from dp3.engine.jobs.snapshots.setup import SnapshotSettings
+from dp3.engine.jobs.updates.work import UpdateSettings
 from dp3.engine.statistics import Statistics
-from dp3.engine.updater.work import UpdateSettings
-from dp3.engine.waves import WaveLimits
 from dp3.engine.worker import Worker
 from dp3.hooks.guard import Guard
 from dp3.hooks.pool import DaemonPool
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.hooks.watch import HookWatch
 from dp3.log.port import Lane
-from dp3.store.snapshots import Run
+from dp3.store.ports.runs import Run
 from kit.place import LEASE_TTL_S, NEVER, Cron, Place
 
 HOOK_TIMEOUT_S, HOOK_HANG_S, MOST_TASKS = 10, 60, 100
@@ -68,7 +68,7 @@ class Options:
         bounds = Limits(self.keep_empty, self.max_component)
         period = timedelta(minutes=self.batch_minutes)
         return WorkerSettings(
-            waves=WaveLimits(self.batch_s, threads),
+            waves=MicroBatchLimits(self.batch_s, threads),
             generations=self.generations,
             entities=1_000,
             snapshots=SnapshotSettings(self.runs or NEVER, bounds, threads),
@@ -98,12 +98,12 @@ class SteppedWorker:
         self._place = place
         self._stopping = threading.Event()
         self._drains = options.drains
-        self.lease = place.store.take_lease(options.index, options.processes, "host", 1, LEASE_TTL_S)
-        place.store.heartbeat(self.lease, "working")
+        self.lease = place.store.leases.take(options.index, options.processes, "host", 1, LEASE_TTL_S)
+        place.store.leases.heartbeat(self.lease, "working")
         executor = DaemonPool(options.threads, "hooks") if options.threads else CallingThread()
         self._attempts = Attempts(place.directory / "run" / f"{options.index}.attempt")
         self._outbox = OutboxDrainer(place.log, place.store, self.lease)
-        means = Means(
+        means = Dependencies(
             guard=Guard(HookWatch(HOOK_TIMEOUT_S, HOOK_HANG_S), MOST_TASKS),
             executor=executor,
             io=executor,
@@ -112,9 +112,9 @@ class SteppedWorker:
             refresh_module=lambda name: {},
             statistics=options.statistics or Statistics(),
         )
-        seat = Seat(place.log, place.store, place.clock, self.lease)
+        context = Context(place.log, place.store, place.clock, self.lease)
         model = registrar.model_spec
-        parts = worker_parts(seat, options.settings(), model, registrar.registrations, means)
+        parts = worker_parts(context, options.settings(), model, registrar.registrations, means)
         self._snapshots, self._history = parts.snapshots, parts.history
         self._worker = Worker(parts, self._stopping)
         if self._drains:
@@ -152,12 +152,12 @@ class SteppedWorker:
 
     def go_on_with_run(self) -> bool:
         """One slice of the open run, while nothing is read from the log."""
-        return self._snapshots.step(self._offsets, patient=True)
+        return self._snapshots.step(self._offsets, may_block=True)
 
     @contextmanager
     def without_runs(self) -> Iterator[None]:
         """It leaves snapshot runs alone."""
-        with patch.object(self._worker, "_do_snapshots", lambda patient: False):
+        with patch.object(self._worker, "_do_snapshots", lambda may_block: False):
             yield
 
     def request_upkeep(self, *passes: str) -> None:
@@ -171,7 +171,7 @@ class SteppedWorker:
     # -- what is left, and its end ---------------------------------------------------------------------
     def has_tasks(self) -> bool:
         """Whether there are tasks of hooks that are not in the log yet."""
-        return bool(self._place.store.pending_outbox(self.lease, 0, 1))
+        return bool(self._place.store.outbox.pending(self.lease, 0, 1))
 
     def is_behind(self) -> bool:
         """Whether there is something in the log that it has not read."""
@@ -181,7 +181,7 @@ class SteppedWorker:
     def _offsets(self) -> dict[int, int]:
         """How far it is in each lane."""
         offsets: dict[int, int] = {}
-        for partition, lane, offset in self._place.store.positions():
+        for partition, lane, offset in self._place.store.batches.positions():
             if partition % self.lease.worker_processes == self.lease.index:
                 offsets[lane] = min(offset, offsets.get(lane, offset))
         return offsets
@@ -190,7 +190,7 @@ class SteppedWorker:
         """End in order."""
         self.die()
         self._attempts.close()
-        self._place.store.release_lease(self.lease)
+        self._place.store.leases.release(self.lease)
 
     def die(self) -> None:
         """Nothing is done any more, and nobody says so."""

@@ -8,11 +8,12 @@ from typing import Any
 
 from sample_settings import EIDS, Setting
 
-from dp3.engine.snapshots.doc import decode_doc, expand
+from dp3.engine.jobs.snapshots.doc import decode_doc, expand
 from dp3.log.port import Entry, Lane
 from dp3.model.wire import WirePoint
-from dp3.store.query import EVERYTHING, Where
-from dp3.store.snapshots import Key, Run
+from dp3.store.ports.queries import EVERYTHING, Where
+from dp3.store.ports.runs import Run
+from dp3.store.ports.snapshots import Key
 from kit.engine import RUNS_MODEL, Engine
 from kit.limits import run_edges, run_pages, short_slices, smallest_removals
 from kit.points import START_US, task
@@ -101,18 +102,18 @@ class Application:
 
     def finish_run(self) -> None:
         for _ in range(MOST_STEPS):
-            if self.store.open_run() is None:
+            if self.store.runs.open() is None:
                 return
             for worker in self._workers:
                 worker.go_on_with_run()
         raise AssertionError("the run does not end")
 
     def last_run(self) -> Run:
-        return self.store.last_runs(1)[0]
+        return self.store.runs.last(1)[0]
 
     def last_complete(self) -> int | None:
         """When the newest complete run was."""
-        complete = (run.time for run in self.store.last_runs(1_000) if run.status == "complete")
+        complete = (run.time for run in self.store.runs.last(1_000) if run.status == "complete")
         return next(complete, None)
 
     def go_on_slowly(self, worker: int = 0, pieces: int = 1) -> None:
@@ -128,22 +129,22 @@ class Application:
 
     def begin_cleaning(self, before_us: int) -> None:
         """From now on runs before a moment are to go."""
-        self.store.raise_snapshot_horizon(self._workers[-1].lease, before_us)
+        self.store.cleaning.raise_horizon(self._workers[-1].lease, before_us)
 
     def clean_slowly(self, workers: Iterable[int]) -> None:
         """Go on with cleaning by the smallest slices that there are, each by the worker named."""
         with smallest_removals():
             for index in workers:
-                self.store.clean_snapshots(self._workers[index % len(self._workers)].lease, 1)
+                self.store.cleaning.clean(self._workers[index % len(self._workers)].lease, 1)
 
     def finish_cleaning(self) -> None:
         for worker in self._workers:
-            while self.store.clean_snapshots(worker.lease, 1_000).more:
+            while self.store.cleaning.clean(worker.lease, 1_000).more:
                 pass
 
     def run_times(self) -> list[int]:
         """Of all runs that are shown."""
-        return [run.time for run in self.store.runs_between(FIRST_TIME, LAST_TIME)]
+        return [run.time for run in self.store.runs.between(FIRST_TIME, LAST_TIME)]
 
     def drain(self) -> list[Entry]:
         """Bring the tasks of hooks to the log; returns what came to it."""
@@ -169,11 +170,11 @@ class Application:
     # -- what readers see ----------------------------------------------------------------------------
     def snapshots(self, etype: str, eid: int | str) -> list[tuple[int, Doc]]:
         """(run time, snapshot) of all runs that saw the entity, from the rows that were stored."""
-        rows = self.store.snapshots_of(etype, str(eid))
+        rows = self.store.snapshots.of(etype, str(eid))
         if not rows:
             return []
-        runs = self.store.runs_between(FIRST_TIME, LAST_TIME)
-        covered = self.store.covered(rows[0].entity, [run.id for run in runs])
+        runs = self.store.runs.between(FIRST_TIME, LAST_TIME)
+        covered = self.store.runs.covered(rows[0].entity, [run.id for run in runs])
         seen = [run for run in runs if run.id in covered and run.id >= rows[0].run]
         return [(run.time, expand(decode_doc(_row_at(rows, run)), run.time)) for run in seen]
 
@@ -185,7 +186,7 @@ class Application:
 
     def latest(self, etype: str, where: Where = EVERYTHING) -> dict[str, tuple[int, Doc]]:
         """(run time, snapshot) of all entities for which a condition holds, by id."""
-        found = self.store.find(etype, where, limit=None)
+        found = self.store.queries.find(etype, where, limit=None)
         return {row.eid: (row.run_time, expand(decode_doc(row.doc), row.run_time)) for row in found}
 
     def made_at(self, run_time: int) -> dict[tuple[str, str], Doc]:
@@ -194,7 +195,7 @@ class Application:
         return {ref: doc for ref, (time, doc) in found.items() if time == run_time}
 
     def distinct(self, etype: str, path: str) -> dict[Key, int]:
-        return dict(self.store.distinct(etype, path))
+        return dict(self.store.queries.distinct(etype, path))
 
 
 def _row_at(rows: Sequence[Any], run: Run) -> bytes:

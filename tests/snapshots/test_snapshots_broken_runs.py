@@ -11,7 +11,7 @@ from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.partition import partition_of
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint
-from dp3.store.snapshots import Phase
+from dp3.store.ports.runs import Phase
 from kit.engine import Engine, an_engine
 from kit.faults import broken_linked_work, broken_values
 from kit.limits import Enter, runs_are_retried_at_once, short_slices
@@ -109,7 +109,7 @@ class Two:
         self._until(lambda: self._has_worked(worker), [self.workers[worker]])
 
     def _has_worked(self, worker: int) -> bool:
-        rows = self.cluster.store.worker_runs(self.cluster.last_run().id)
+        rows = self.cluster.store.runs.workers(self.cluster.last_run().id)
         return any(row.worker == worker and row.done == "work" for row in rows)
 
     def _until(self, condition: Callable[[], bool], workers: Sequence[SteppedWorker]) -> None:
@@ -129,12 +129,12 @@ class Two:
         """Nothing is heard of any other worker for a minute, so the run goes on and ends without it."""
         self.cluster.clock.advance(61)
         for other in others:
-            self.cluster.store.heartbeat(other.lease, "working")
-        self._until(lambda: self.cluster.store.open_run() is None, others)
+            self.cluster.store.leases.heartbeat(other.lease, "working")
+        self._until(lambda: self.cluster.store.runs.open() is None, others)
 
     def seen_by(self, run: int, etype: str, eid: str) -> bool:
-        rows = self.cluster.store.snapshots_of(etype, eid)
-        return bool(self.cluster.store.covered(rows[0].entity, [run]))
+        rows = self.cluster.store.snapshots.of(etype, eid)
+        return bool(self.cluster.store.runs.covered(rows[0].entity, [run]))
 
     def latest(self, etype: str, eid: str) -> dict[str, Any]:
         return self.cluster.snapshots(etype, eid)[-1]
@@ -204,9 +204,9 @@ def test_a_worker_that_was_given_up_does_not_go_on_with_the_run_when_it_comes_ba
     two.go_on_with(other)
     run = two.cluster.last_run()
     assert run.status == "partial: no sign of life of worker 0"
-    two.cluster.store.heartbeat(slow.lease, "working")
+    two.cluster.store.leases.heartbeat(slow.lease, "working")
     two.settle()
-    assert run.id not in [row.run for row in two.cluster.store.snapshots_of("host", HOST)]
+    assert run.id not in [row.run for row in two.cluster.store.snapshots.of("host", HOST)]
     two.run()
     assert two.latest("host", HOST)["size"] == 2
 

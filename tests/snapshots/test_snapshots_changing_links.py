@@ -8,8 +8,8 @@ import pytest
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.partition import partition_of
 from dp3.model.spec import ModelSpec
-from dp3.store.query import OneOf
-from dp3.store.snapshots import Phase
+from dp3.store.ports.queries import OneOf
+from dp3.store.ports.runs import Phase
 from kit.engine import Engine, an_engine
 from kit.limits import Enter, run_pages, short_slices
 from kit.specs import a_type, plain_attr
@@ -163,4 +163,4 @@ def test_a_worker_goes_on_after_a_restart_with_the_links_that_it_began_with(some
     some.put("host", done, net={"eid": left})
     some.finish()
     assert [net for _, net in pairs if some.latest("net", net)["p"] != 2] == []
-    assert some.cluster.store.count("net", OneOf("p", (1,))) == 0
+    assert some.cluster.store.queries.count("net", OneOf("p", (1,))) == 0

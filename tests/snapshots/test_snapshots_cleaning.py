@@ -39,7 +39,7 @@ def test_snapshots_older_than_the_limit_go_at_the_times_of_the_schedule(
         with caplog.at_level(logging.INFO, "dp3"):
             settle(worker)
         assert shown_hours(cluster) == [3, 4, 5]
-        runs = cluster.store.last_runs(10)
+        runs = cluster.store.runs.last(10)
         assert [run.time for run in runs] == [START_US + hour * HOUR_US for hour in (5, 4, 3)]
         assert "are removed: 1 runs, 1 snapshots of own entities" in caplog.text
         worker.stop()
@@ -49,7 +49,7 @@ def test_what_was_begun_goes_on_after_a_restart_in_small_slices() -> None:
     with an_engine() as cluster:
         worker = cluster.start()
         live(cluster, worker, hours=4, entities=10)
-        cluster.store.raise_snapshot_horizon(worker.lease, cluster.clock.now_us())
+        cluster.store.cleaning.raise_horizon(worker.lease, cluster.clock.now_us())
         with run_cleaning_rows(7):
             for left in (33, 26, 19, 12, 10):
                 worker.stop()
@@ -60,7 +60,7 @@ def test_what_was_begun_goes_on_after_a_restart_in_small_slices() -> None:
 
 
 def stored_rows(cluster: Engine) -> int:
-    return sum(len(cluster.store.snapshots_of("a", f"a{i}")) for i in range(10))
+    return sum(len(cluster.store.snapshots.of("a", f"a{i}")) for i in range(10))
 
 
 def test_a_busy_worker_removes_some_after_every_sixteenth_batch() -> None:
@@ -69,12 +69,12 @@ def test_a_busy_worker_removes_some_after_every_sixteenth_batch() -> None:
         live(cluster, worker, hours=4)
         worker.stop()
         worker = cluster.start()
-        cluster.store.raise_snapshot_horizon(worker.lease, cluster.clock.now_us())
+        cluster.store.cleaning.raise_horizon(worker.lease, cluster.clock.now_us())
         for i in range(16):
-            assert len(cluster.store.snapshots_of("a", "a0")) == 4
+            assert len(cluster.store.snapshots.of("a", "a0")) == 4
             cluster.put("a", "b", p=i)
             worker.step()
-        assert len(cluster.store.snapshots_of("a", "a0")) == 1
+        assert len(cluster.store.snapshots.of("a", "a0")) == 1
         worker.stop()
 
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dp3.engine.snapshots.doc import Doc, decode_doc, encode_doc, expand
-from dp3.engine.snapshots.fields import RecordPlan, plan_records
-from dp3.engine.snapshots.leftovers import MAX_PARTS
-from dp3.engine.snapshots.records import Settled, open_record, settle
-from dp3.engine.snapshots.terms import Terms
+from dp3.engine.jobs.snapshots.doc import Doc, decode_doc, encode_doc, expand
+from dp3.engine.jobs.snapshots.fields import RecordPlan, plan_records
+from dp3.engine.jobs.snapshots.hook_output import MAX_PARTS
+from dp3.engine.jobs.snapshots.records import Settled, open_record, settle
+from dp3.history.terms import Terms
 from dp3.model.mac import MACAddress
 from kit.specs import a_model, plain_attr
 from kit.values import brief

@@ -11,8 +11,9 @@ from dp3.common.task import DataPointTask
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.log.port import Lane
 from dp3.model.wire import WirePoint, WireTask
-from dp3.store.port import Lease
-from dp3.store.snapshots import Phase, SnapshotBatch
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.runs import Phase
+from dp3.store.ports.snapshots import SnapshotBatch
 from kit.engine import RUNS_MODEL, Engine
 from kit.faults import run_writes
 from kit.limits import Enter, run_pages, runs_are_retried_at_once, short_slices
@@ -116,7 +117,7 @@ def test_workers_that_notice_the_same_moment_begin_one_run(pair: Engine) -> None
     settle(*workers)
     pair.clock.advance(0.7)
     settle(*workers)
-    assert [run.time for run in pair.store.last_runs(9)] == [START_US + 200_000_000]
+    assert [run.time for run in pair.store.runs.last(9)] == [START_US + 200_000_000]
     for worker in workers:
         worker.stop()
 
@@ -125,17 +126,17 @@ def test_a_run_can_not_begin_while_another_is_open(cluster: Engine) -> None:
     worker = cluster.start()
     assert worker.request_run() is not None
     assert worker.request_run() is None
-    message = cluster.store.send_control(0, "make_snapshots", {})
+    message = cluster.store.control.send(0, "make_snapshots", {})
     settle(worker)
-    assert cluster.store.control_result([message]) == {message: {"error": "a snapshot run is under way"}}
+    assert cluster.store.control.results([message]) == {message: {"error": "a snapshot run is under way"}}
     worker.stop()
 
 
 def test_a_control_message_begins_a_run_and_is_told_its_number(cluster: Engine) -> None:
     worker = cluster.start()
-    message = cluster.store.send_control(0, "make_snapshots", {})
+    message = cluster.store.control.send(0, "make_snapshots", {})
     settle(worker)
-    assert cluster.store.control_result([message]) == {message: {"run": cluster.last_run().id}}
+    assert cluster.store.control.results([message]) == {message: {"run": cluster.last_run().id}}
     assert cluster.last_run().status == "complete"
     worker.stop()
 
@@ -186,7 +187,7 @@ def test_a_component_above_the_limit_is_processed_without_records_and_reported(c
     chains(cluster)
     settle(worker)
     run(cluster, worker)
-    assert cluster.store.count("a") == ENTITIES
+    assert cluster.store.queries.count("a") == ENTITIES
     assert all("risk" not in cluster.snapshots("a", f"e{i}")[0] for i in range(ENTITIES))
     assert cluster.last_run().detail["too_large"] == [CHAIN] * (ENTITIES // CHAIN)
     worker.stop()
@@ -223,7 +224,7 @@ def test_a_worker_that_is_not_heard_of_for_a_minute_is_recorded_and_the_run_clos
         workers[0].step()
     assert pair.last_run().phase is Phase.INIT
     pair.clock.advance(61)
-    pair.store.heartbeat(workers[0].lease, "working")
+    pair.store.leases.heartbeat(workers[0].lease, "working")
     settle(workers[0])
     closed = pair.last_run()
     assert closed.status == "partial: no sign of life of worker 1"
@@ -239,12 +240,12 @@ def test_after_a_partial_run_the_next_one_makes_up_for_it(pair: Engine) -> None:
     workers[0].request_run()
     workers[0].step()
     pair.clock.advance(61)
-    pair.store.heartbeat(workers[0].lease, "working")
+    pair.store.leases.heartbeat(workers[0].lease, "working")
     settle(workers[0])
     workers[1] = pair.start(index=1)
     run(pair, *workers)
     assert pair.last_run().status == "complete"
-    assert pair.store.count("a") == ENTITIES
+    assert pair.store.queries.count("a") == ENTITIES
     for worker in workers:
         worker.stop()
 
@@ -322,7 +323,7 @@ def test_a_failing_hook_becomes_a_dead_letter_and_hurts_nobody(cluster: Engine) 
     run(cluster, worker)
     assert cluster.snapshots("a", "e7")[0].get("risk") is None
     assert cluster.snapshots("a", "e8")[0]["risk"] == 1
-    [stored] = cluster.store.dead_letters(0, 10)
+    [stored] = cluster.store.dead_letters.page(0, 10)
     assert (stored.letter.kind, stored.letter.etype, stored.letter.eid) == ("hook", "a", "e7")
     assert "not seven" in stored.letter.reason
     worker.stop()
@@ -343,7 +344,7 @@ def test_of_a_result_with_a_spoilt_task_nothing_is_kept(cluster: Engine) -> None
     worker.stop()
     settle_outbox(cluster)
     assert [task.eid for task in cluster.derived()] == ["finalize"]
-    [stored] = cluster.store.dead_letters(0, 10)
+    [stored] = cluster.store.dead_letters.page(0, 10)
     assert stored.letter.kind == "hook"
 
 
@@ -355,11 +356,11 @@ def test_a_dead_letter_of_a_snapshot_hook_can_be_dropped_but_not_retried(cluster
     cluster.put("a", "e1", p=1)
     settle(worker)
     run(cluster, worker)
-    [stored] = cluster.store.dead_letters(0, 10)
-    retried = cluster.store.send_control(0, "deadletters", {"op": "retry", "ids": [stored.id]})
-    dropped = cluster.store.send_control(0, "deadletters", {"op": "drop", "ids": [stored.id]})
+    [stored] = cluster.store.dead_letters.page(0, 10)
+    retried = cluster.store.control.send(0, "deadletters", {"op": "retry", "ids": [stored.id]})
+    dropped = cluster.store.control.send(0, "deadletters", {"op": "drop", "ids": [stored.id]})
     settle(worker)
-    results = cluster.store.control_result([retried, dropped])
+    results = cluster.store.control.results([retried, dropped])
     assert "runs again in every snapshot run" in results[retried]["results"][str(stored.id)]["reason"]
     assert results[dropped]["results"][str(stored.id)] == {"done": True}
     worker.stop()
@@ -374,8 +375,8 @@ def test_a_hook_that_always_fails_does_not_fill_the_dead_letters(cluster: Engine
         cluster.put("a", f"e{i}", p=i)
     settle(worker)
     run(cluster, worker)
-    assert cluster.store.dead_letter_count() == 100
-    assert cluster.store.counters()["module_error"] == 150
+    assert cluster.store.dead_letters.count() == 100
+    assert cluster.store.counters.all()["module_error"] == 150
     worker.stop()
 
 
@@ -397,8 +398,8 @@ def test_a_dead_letter_is_kept_once_though_the_work_is_done_again(cluster: Engin
     settle(worker)
     run(cluster, worker)
     assert not failures
-    assert cluster.store.dead_letter_count() == 1
-    assert cluster.store.counters()["module_error"] == 1
+    assert cluster.store.dead_letters.count() == 1
+    assert cluster.store.counters.all()["module_error"] == 1
     worker.stop()
 
 
@@ -415,7 +416,7 @@ def test_what_a_hook_leaves_that_can_not_be_stored_is_reported_and_left_out(clus
     settle(worker)
     run(cluster, worker)
     assert cluster.snapshots("a", "e1") == [{"eid": "e1", "p": 1, "risk": 5}]
-    [stored] = cluster.store.dead_letters(0, 10)
+    [stored] = cluster.store.dead_letters.page(0, 10)
     assert stored.letter.reason.startswith("odd: ")
     worker.stop()
 
@@ -522,7 +523,7 @@ def test_ingestion_goes_on_while_a_hook_of_a_run_waits(cluster: Engine) -> None:
     cluster.put("a", "e2", p=2)
     for _ in range(6):
         worker.step()
-    assert cluster.store.profile("a", "e2") is not None
+    assert cluster.store.entities.profile("a", "e2") is not None
     assert cluster.last_run().phase is Phase.WORK
     released.set()
     settle(worker)
@@ -536,5 +537,7 @@ def test_the_log_is_read_again_only_from_where_the_last_run_stopped(cluster: Eng
     settle(worker)
     run(cluster, worker)
     head = cluster.log.head(Lane.MAIN).offset
-    assert {offset for (_, lane), offset in cluster.store.cuts().items() if lane == Lane.MAIN} == {head}
+    assert {offset for (_, lane), offset in cluster.store.runs.watermarks().items() if lane == Lane.MAIN} == {
+        head
+    }
     worker.stop()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from scenario_strategies import Action, conditions, scenarios
 from two_lives import TwoLives
 
-from dp3.store.query import Where
+from dp3.store.ports.queries import Where
 
 pytestmark = pytest.mark.timeout(900)
 

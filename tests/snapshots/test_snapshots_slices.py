@@ -10,8 +10,8 @@ from sample_settings import Setting
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint
-from dp3.store.port import Lease
-from dp3.store.snapshots import SnapshotBatch
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.snapshots import SnapshotBatch
 from kit.faults import run_writes
 from kit.limits import Enter, run_keys, run_rows
 from kit.specs import a_type, plain_attr

@@ -5,12 +5,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dp3.engine.snapshots.chains import chains_of
-from dp3.engine.snapshots.doc import decode_doc, encode_doc, expand
-from dp3.engine.snapshots.values import NO_PROFILE, AttrPlan, Computed, ValuePlan, compute
+from dp3.engine.jobs.snapshots.chains import chains_of
+from dp3.engine.jobs.snapshots.doc import decode_doc, encode_doc, expand
+from dp3.engine.jobs.snapshots.values import NO_PROFILE, AttrPlan, Computed, ValuePlan, compute
 from dp3.history import Observation, Params, Segment, canonical, value_at, values_at
 from dp3.model.wire import CONFIDENCE_UNIT, decode_value, encode_value
-from dp3.store.snapshots import hex_of
+from dp3.store.ports.entities import hex_of
 from kit.specs import a_model, plain_attr, series_attr
 from kit.values import a_profile, a_value_plan, brief, seen
 

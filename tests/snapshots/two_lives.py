@@ -13,7 +13,7 @@ from naive_world import Ref
 from sample_settings import EIDS, setting
 from scenario_strategies import SECOND_US, Action, BusyRun, Clean, Delete, Moment, Put, Restart, Run, Wait
 
-from dp3.store.query import Where
+from dp3.store.ports.queries import Where
 from kit.points import tasks_in
 
 PATHS = {
@@ -96,7 +96,7 @@ class TwoLives:
     def _take_derived(self) -> Counter[Told]:
         came: Counter[Told] = Counter()
         for entry in self.engine.drain():
-            for task in (task for task in tasks_in(entry) if task.chore is None):
+            for task in (task for task in tasks_in(entry) if task.system_task is None):
                 came[told(task)] += 1
                 self.naive.put(task.etype, task.eid, task.points, entry.append_time)
                 self.chronicle.told((task.etype, str(task.eid)), task.points)
