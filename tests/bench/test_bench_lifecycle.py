@@ -9,15 +9,15 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from dp3.bench.ageing import DAYS_US, make_older, segments
 from dp3.bench.application import Application
+from dp3.bench.archive import DAYS_US, make_older, segments
 from dp3.bench.devices import Changed, Part
-from dp3.bench.failure import BenchFailed
+from dp3.bench.driver import Watch
 from dp3.bench.lifecycle import PHASES
 from dp3.bench.lives import Aged, Sessions, Sites, one_of, rounds_of_loads
+from dp3.bench.report import BenchFailed
 from dp3.bench.server import running
 from dp3.bench.state import state_of
-from dp3.bench.watching import Watch
 from dp3.clock import SystemClock
 from dp3.log.port import Append, Lane
 from dp3.log.segments import open_log

@@ -3,8 +3,7 @@
 import pytest
 
 from dp3.bench.application import Application
-from dp3.bench.failure import BenchFailed
-from dp3.bench.runs import expect
+from dp3.bench.report import BenchFailed, expect
 from dp3.bench.server import running
 from dp3.bench.snapshots import history
 

@@ -5,8 +5,18 @@ import random
 import pytest
 
 from dp3.bench.devices import address_of, eid_of, hostname_of, load_of, temperature_of
-from dp3.bench.query import percentiles
-from dp3.bench.questions import ASKERS, LIMIT, attr, equality, in_order, ip_prefix, master, regex, text_prefix
+from dp3.bench.query import (
+    ASKERS,
+    LIMIT,
+    attr,
+    equality,
+    in_order,
+    ip_prefix,
+    master,
+    percentiles,
+    regex,
+    text_prefix,
+)
 
 ENTITIES = 1_000
 

@@ -3,7 +3,7 @@
 import itertools
 import threading
 
-from dp3.bench.stream import Paced
+from dp3.bench.load import Paced
 from dp3.bench.workload import Workload
 
 WORKLOAD = Workload(total=1_000, entities=10, batch=100)

@@ -5,20 +5,42 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dp3.bench.ageing import make_older
 from dp3.bench.application import EVERY_SECOND, Application, Settings
-from dp3.bench.failure import BenchFailed
-from dp3.bench.load import send
-from dp3.bench.rows import main_entries
-from dp3.bench.runs import expect
+from dp3.bench.driver import Watch
+from dp3.bench.floor import main_entries
+from dp3.bench.load import Streamed, send, streaming
+from dp3.bench.report import BenchFailed, Say, expect
 from dp3.bench.server import Server, running
-from dp3.bench.showing import Say
-from dp3.bench.stream import Streamed, streaming
-from dp3.bench.watching import Watch
 from dp3.bench.workload import Workload
 from dp3.clock import SystemClock
 from dp3.log.segments import open_log
 from dp3.model.wire import decode_tasks
+from dp3.sqlite import connect, load_statements, transaction
+
+DAYS_US = 2 * 24 * 3600 * 1_000_000
+"""Even, as append times of the two lanes differ by that."""
+
+
+def segments(data: Path) -> list[Path]:
+    """The segments of the main lane, oldest first."""
+    return sorted((data / "log" / "main").glob("*.seg"))
+
+
+def make_older(data: Path) -> list[Path]:
+    """Move all segments of the main lane two days back but the one that takes entries. The program must be
+    stopped. Returns those."""
+    sql = load_statements("dp3.bench", "ageing.sql")
+    finished = segments(data)[:-1]
+    for path in finished:
+        connection = connect(path, create=False)
+        try:
+            with transaction(connection):
+                connection.execute(sql["age_segment"], {"us": DAYS_US})
+                connection.execute(sql["age_entries"], {"us": DAYS_US})
+        finally:
+            connection.close()
+    return finished
+
 
 RATE = 5_000
 """Data-points a second beside archiving."""

@@ -1,22 +1,23 @@
-"""`dp3 bench ingest`: how fast data-points get in, against the floor measured in the same run."""
+"""`dp3 bench ingest`: how fast data-points get in."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from dp3.bench import floor
-from dp3.bench.failure import BenchFailed
+from dp3.bench.floor import PLAIN
 from dp3.bench.load import Body, Load, send
-from dp3.bench.rows import PLAIN
+from dp3.bench.report import BenchFailed, Say, say, show
 from dp3.bench.server import Server, disk_bytes, median_fdatasync_ms, running, wal_bytes
 from dp3.bench.workload import ETYPE, Workload
 from dp3.clock import SystemClock
 from dp3.log.segments import open_log
+from dp3.sqlite import connect, transaction
 from dp3.store.ports.state import State
 from dp3.store.sqlite import open_state
 
@@ -143,3 +144,81 @@ def _verify(store: State, bodies: list[Body]) -> None:
     ]
     if wrong:
         raise BenchFailed("; ".join(wrong))
+
+
+READ_S = 5.0
+POLL_S = 0.02
+
+
+def reading(total: int, clients: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """Load the program; during the load, read for 5 s in one transaction. Sizes in MiB, times in ms."""
+    bodies = list(Workload(total=total).bodies())
+    say("sending them while somebody reads")
+    with running() as server:
+        loader = server.in_background(lambda: send(server.url, bodies, clients))
+        connection = connect(server.data / "state" / "state.db", synchronous="NORMAL", readonly=True)
+        peak = 0
+        try:
+            with transaction(connection, "DEFERRED"):
+                connection.pragma("schema_version")
+                end = time.monotonic() + READ_S
+                while time.monotonic() < end:
+                    peak = max(peak, wal_bytes(server.data))
+                    time.sleep(POLL_S)
+        finally:
+            connection.close()
+        load = loader.result()
+        server.wait_drained()
+        server.stop()
+    return {"wal_peak_mb": round(peak / 2**20, 1), "append_p95_ms": round(load.percentile_ms(0.95), 1)}
+
+
+Scenario = Literal["main", "ordered", "singles", "zipf", "reader", "all"]
+
+ZIPF_ENTITIES = 1_000_000
+COMPARED_POINTS = 400_000
+"""Both loads of the comparison write so many rows."""
+
+
+def run(scenario: Scenario, total: int, clients: int, as_json: bool) -> None:
+    """Run scenarios and print their figures, as a table or as one JSON object."""
+    show(_figures(scenario, total, clients, say), as_json)
+
+
+def _figures(scenario: Scenario, total: int, clients: int, say: Say) -> dict[str, Any]:
+    """The main load at the top level, the other scenarios below it by name."""
+    figures: dict[str, Any] = {}
+    if scenario in ("main", "all"):
+        figures |= asdict(ingest(Workload(total=total), clients, say))
+    for name, measure in _OTHERS.items():
+        if scenario in (name, "all"):
+            say(f"scenario: {name}")
+            figures[name] = measure(total, clients, say)
+    return figures
+
+
+def _ordered(total: int, clients: int, say: Say) -> dict[str, Any]:
+    return asdict(ingest(Workload(total=total, order="time"), clients, say))
+
+
+def _singles(total: int, clients: int, say: Say) -> dict[str, Any]:
+    result = ingest(Workload(total=min(total, 20_000), batch=1), 8, say)
+    return {"requests_per_s": result.accepted_per_s, **asdict(result)}
+
+
+def _zipf(total: int, clients: int, say: Say) -> dict[str, Any]:
+    """A million entities by Zipf's law against ten thousand, with as many rows."""
+    small = ingest(Workload(total=COMPARED_POINTS), clients, say)
+    large = ingest(Workload(total=COMPARED_POINTS, entities=ZIPF_ENTITIES, zipf=True), clients, say)
+    return {"cost_ratio": round(small.end_to_end_per_s / large.end_to_end_per_s, 2), **asdict(large)}
+
+
+_OTHERS: dict[str, Callable[[int, int, Say], dict[str, Any]]] = {
+    "ordered": _ordered,
+    "singles": _singles,
+    "zipf": _zipf,
+    "reader": reading,
+}
+
+
+__all__ = ["Result", "Scenario", "run"]

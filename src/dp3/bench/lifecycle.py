@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dp3.bench.archive import archive
-from dp3.bench.collecting import collector, weak
+from dp3.bench.lifetimes import collector, updater, weak
 from dp3.bench.packing import compaction
+from dp3.bench.report import Say
 from dp3.bench.retention import retention
-from dp3.bench.showing import Say
-from dp3.bench.updating import updater
 
 INTERVALS = 1_000_000
 ENTITIES = 100_000
@@ -24,46 +23,34 @@ Figures = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
-    """Intervals to pack, and entities of all other phases."""
-
-    intervals: int = INTERVALS
-    entities: int = ENTITIES
-
-
-@dataclass(frozen=True, slots=True)
 class Phase:
-    """`measure` takes how much of it there is to be, of the `size` that is wanted; `headlines` are those of
-    its figures that stand at the top."""
+    """`measure` takes how much of it there is to be: intervals or `of_entity` things of each entity;
+    `headlines` are those of its figures that stand at the top."""
 
     measure: Callable[[int, Say], Figures]
-    size: Callable[[Sizes], int]
     headlines: tuple[str, ...]
-
-
-def _entities(sizes: Sizes) -> int:
-    return sizes.entities
+    of_entity: int = 1
 
 
 PHASES = {
-    "compaction": Phase(
-        compaction, lambda sizes: sizes.intervals, ("compaction_per_s", "second_pass_rows_read")
-    ),
-    "retention": Phase(retention, _entities, ("retention_ratio",)),
-    "collector": Phase(collector, _entities, ("collector_per_s",)),
-    "weak": Phase(weak, _entities, ("weak_per_s",)),
-    "updater": Phase(updater, _entities, ("updater_per_s",)),
-    "archive": Phase(archive, lambda sizes: sizes.entities * POINTS_OF_ENTITY, ("archive_wait_ms",)),
+    "compaction": Phase(compaction, ("compaction_per_s", "second_pass_rows_read"), of_entity=0),
+    "retention": Phase(retention, ("retention_ratio",)),
+    "collector": Phase(collector, ("collector_per_s",)),
+    "weak": Phase(weak, ("weak_per_s",)),
+    "updater": Phase(updater, ("updater_per_s",)),
+    "archive": Phase(archive, ("archive_wait_ms",), of_entity=POINTS_OF_ENTITY),
 }
+"""Packing alone goes by the number of intervals."""
 
 
-def lifecycle(only: Iterable[str], sizes: Sizes, say: Say) -> Figures:
+def lifecycle(only: Iterable[str], intervals: int, entities: int, say: Say) -> Figures:
     """Measure some phases, each with a quarter of its size and with all of it. Raises `BenchFailed`."""
     figures: Figures = {}
     groups: dict[str, Figures] = {}
     rss_mb: dict[str, dict[str, float]] = {}
     for name in only:
-        phase, size = PHASES[name], PHASES[name].size(sizes)
+        phase = PHASES[name]
+        size = phase.of_entity * entities or intervals
         say(f"{name}: a quarter first")
         small = phase.measure(size // SMALL, say)
         groups[name] = phase.measure(size, say)

@@ -41,7 +41,6 @@ class Aged:
         return lambda i: (new if i % self.of else old)(i)
 
 
-@dataclass(frozen=True, slots=True)
 class Sessions:
     """Sessions of which one in `KEPT_OF` goes on."""
 
@@ -55,7 +54,6 @@ class Sessions:
         return of_session
 
 
-@dataclass(frozen=True, slots=True)
 class Sites:
     """Sites, and of each `SITES` the device that they are of."""
 

@@ -1,20 +1,69 @@
-"""The phase of `dp3 bench lifecycle` about packing of history."""
+"""The phase of `dp3 bench lifecycle` about packing of history, and its floor."""
 
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from dp3.bench import packing_floor
 from dp3.bench.application import EVERY_SECOND, Application, Settings, soon
 from dp3.bench.devices import eid_of
-from dp3.bench.failure import BenchFailed
-from dp3.bench.filling import fill_with
+from dp3.bench.driver import Watch, fill_with
 from dp3.bench.lives import rounds_of_loads
-from dp3.bench.runs import expect
+from dp3.bench.report import BenchFailed, Say, expect
 from dp3.bench.server import Server, running
-from dp3.bench.showing import Say
-from dp3.bench.state import state_of
-from dp3.bench.watching import Watch
+from dp3.bench.state import state_file, state_of
 from dp3.bench.workload import ETYPE
+from dp3.common.utils import batched
+from dp3.sqlite import connect, load_statements, transaction
+from dp3.store.sqlite.opening import CACHE_MIB
+
+FLOOR_ROWS = 1_000
+"""Fresh rows in a transaction of the floor, as slices of packing have them, too."""
+
+
+def keep_state(data: Path) -> Path:
+    """Copy the state of a program that is stopped."""
+    before = data / "before-packing.db"
+    source, copy = connect(state_file(data), readonly=True), connect(before)
+    try:
+        with copy.backup("main", source, "main") as backup:
+            backup.step()
+    finally:
+        copy.close()
+        source.close()
+    return before
+
+
+def floor_of(before: Path, data: Path) -> float:
+    """The least that packing must do on the same machine, in one process: fresh rows a second.
+
+    Read the same fresh rows, put the same packed rows in their order, remove the fresh ones, in transactions of
+    a thousand; nothing else: nothing is looked up, sorted, united or encoded, there are no checkpoints. `before` is the state that was to be packed, in `data` it has been."""
+    sql = load_statements("dp3.bench", "packing_floor.sql")
+    after = connect(state_file(data), synchronous="NORMAL", readonly=True)
+    try:
+        packed = after.execute(sql["packed"]).fetchall()
+    finally:
+        after.close()
+    connection = connect(before, synchronous="NORMAL", cache_mib=CACHE_MIB)
+    try:
+        started = time.perf_counter()
+        fresh = [row[:3] for row in connection.execute(sql["fresh"])]
+        share = max(len(packed) * FLOOR_ROWS // len(fresh), 1)
+        for rows in batched(packed, share):
+            with transaction(connection):
+                connection.executemany(sql["put"], rows)
+        for some in batched(fresh, FLOOR_ROWS):
+            with transaction(connection):
+                connection.executemany(sql["remove"], some)
+        for keys in batched(sorted((key,) for _, _, key in fresh), FLOOR_ROWS):
+            with transaction(connection):
+                connection.executemany(sql["remove_incoming"], keys)
+        return len(fresh) / (time.perf_counter() - started)
+    finally:
+        connection.close()
+        before.unlink()
+
 
 INTERVALS_OF_ENTITY = 5
 
@@ -42,7 +91,7 @@ def compaction(intervals: int, say: Say) -> dict[str, Any]:
         sent = fill_with(server, loads, entities, say)
         seen = _seen(server, entities)
         server.stop()
-        before = packing_floor.keep_state(server.data)
+        before = keep_state(server.data)
         say(f"packing {sent:,} intervals")
         server.start(Application(validity=LONG, settings=_packing(soon(datetime.now(UTC)))))
         with state_of(server.data) as state:
@@ -55,13 +104,13 @@ def compaction(intervals: int, say: Say) -> dict[str, Any]:
                 raise BenchFailed(
                     f"{sent - watched:,} of {sent:,} intervals were packed before it was watched"
                 )
-            size = state.history()
-        expect("intervals after packing", size.points, sent)
+            points, rows = state.history()
+        expect("intervals after packing", points, sent)
         expect("what readers see after packing", _seen(server, entities), seen)
         passes = _later_passes(server, watch, sent)
         server.stop()
         say("measuring the floor")
-        floor_per_s = packing_floor.measure(before, server.data)
+        floor_per_s = floor_of(before, server.data)
     per_s = watched / (done - begun)
     return {
         "compaction_per_s": round(per_s),
@@ -71,7 +120,7 @@ def compaction(intervals: int, say: Say) -> dict[str, Any]:
         "entities": entities,
         "packing_s": round(done - begun, 3),
         "worker_cpu_s": cpu_s,
-        "packed_rows": size.rows,
+        "packed_rows": rows,
         **passes,
         "rss_mb": watch.rss_mb,
     }
@@ -82,8 +131,9 @@ def pack_all(server: Server, intervals: int) -> int:
     server.restart(Application(settings=_packing(EVERY_SECOND)))
     with state_of(server.data) as state:
         Watch(server).until("all is packed", lambda: not state.has_fresh())
-        expect("packed intervals", state.history().points, intervals)
-        return state.history().rows
+        points, rows = state.history()
+        expect("packed intervals", points, intervals)
+        return rows
 
 
 def _packing(schedule: Settings) -> dict[str, Settings]:

@@ -6,15 +6,12 @@ from typing import Any
 
 from dp3.bench.application import Application, soon
 from dp3.bench.devices import Devices, eid_of
-from dp3.bench.filling import fill_with
+from dp3.bench.driver import Record, Watch, fill_with, first_of, took_s
 from dp3.bench.lives import Aged, one_of, rounds_of_loads
 from dp3.bench.packing import pack_all
-from dp3.bench.records import Record, first_of, took_s
-from dp3.bench.runs import expect
+from dp3.bench.report import Say, expect
 from dp3.bench.server import Server, running
-from dp3.bench.showing import Say
 from dp3.bench.state import state_of
-from dp3.bench.watching import Watch
 from dp3.bench.workload import ETYPE
 
 INTERVALS = 10
@@ -45,7 +42,7 @@ def retention(entities: int, say: Say) -> dict[str, Any]:
         first = first_of(_done(server))
         expect("intervals removed", first["datapoints_removed"], old)
         with state_of(server.data) as state:
-            expect("intervals left", state.history().points, sent - old)
+            expect("intervals left", state.history()[0], sent - old)
         expect("loads of a device with old ones", _loads(server, 0), [2, 3, 4])
         expect("loads of one without", _loads(server, 1), [0, 1, 2, 3, 4])
         server.stop()

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import psutil
 
 from dp3.bench.application import Application
-from dp3.bench.failure import BenchFailed
+from dp3.bench.report import BenchFailed
 
 T = TypeVar("T")
 

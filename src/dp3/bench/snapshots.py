@@ -2,19 +2,52 @@
 
 import json
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from dp3.bench.application import Application
 from dp3.bench.devices import Changed, Observed, Part, is_linked
-from dp3.bench.filling import fill
-from dp3.bench.runs import RunFigures, expect, run_snapshots
+from dp3.bench.driver import RunFigures, fill, run_snapshots
+from dp3.bench.report import Say, expect
 from dp3.bench.server import Server, running
-from dp3.bench.showing import Say
-from dp3.bench.sizes import snapshot_bytes
 from dp3.bench.workload import ETYPE
+from dp3.sqlite import connect
+
+PAGES = "SELECT name, pgsize FROM dbstat WHERE aggregate = TRUE"
+
+ROWS = "snapshot"
+ALL = (
+    ROWS,
+    "latest",
+    "latest_due",
+    "current",
+    "current_of_entity",
+    "path",
+    "run",
+    "worker_run",
+    "cut",
+    "missing",
+)
+"""Tables and indexes; those that the database makes by itself begin with the names of their tables."""
+
+
+def snapshot_bytes(data: Path) -> tuple[int, int]:
+    """Bytes of the stored rows, and of all that runs write: also the index of current values and records. Read
+    from the state of a program that may be running."""
+    connection = connect(data / "state" / "state.db", readonly=True)
+    try:
+        pages = dict(connection.execute(PAGES))
+    finally:
+        connection.close()
+    return pages[ROWS], sum(size for name, size in pages.items() if _table(name) in ALL)
+
+
+def _table(name: str) -> str:
+    """`sqlite_autoindex_run_1` belongs to `run`."""
+    return name.removeprefix("sqlite_autoindex_").rpartition("_")[0] if name.startswith("sqlite_") else name
+
 
 LONG = "30d"
 """Validity of observations where only what was touched may change."""
@@ -34,21 +67,12 @@ HISTORY_ENTITIES = 10_000
 Figures = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """Devices that are linked, devices without hooks, and the runs whose rows are weighed."""
-
-    linked: int = LINKED
-    entities: int = ENTITIES
-    runs: int = RUNS
-
-
-def snapshots(sizes: Sizes, say: Say) -> Figures:
-    """Measure all three; raises `BenchFailed`."""
+def snapshots(linked_devices: int, entities: int, runs: int, say: Say) -> Figures:
+    """Measure linked devices, then devices without hooks, then the rows of many runs; raises `BenchFailed`."""
     groups = {
-        "linked": linked(sizes.linked, say),
-        "changed": changed(sizes.entities, say),
-        "history": history(min(HISTORY_ENTITIES, sizes.entities), sizes.runs, say),
+        "linked": linked(linked_devices, say),
+        "changed": changed(entities, say),
+        "history": history(min(HISTORY_ENTITIES, entities), runs, say),
     }
     return {
         "linked_entities_per_s": groups["linked"]["entities_per_s"],
@@ -106,21 +130,21 @@ def history(entities: int, runs: int, say: Say) -> Figures:
     with running(Application(validity=LONG)) as server:
         fill(server, Observed(datetime.now(UTC)), entities, say)
         _full_run(server, entities, say)
-        first = snapshot_bytes(server.data)
+        rows, before = snapshot_bytes(server.data)
         say(f"{runs:,} more runs, one device in {CHANGED_OF} changes before each")
         started = time.perf_counter()
         for number in range(runs):
             _changed_run(server, range(number % CHANGED_OF, entities, CHANGED_OF), load=100 + number)
         seconds = time.perf_counter() - started
         _check_series(server, runs)
-        added = snapshot_bytes(server.data).all - first.all
+        added = snapshot_bytes(server.data)[1] - before
         rss_mb = _worker_rss_mb(server)
         server.stop()
     return {
-        "ratio": round(added / (first.rows * runs), 4),
+        "ratio": round(added / (rows * runs), 4),
         "entities": entities,
         "runs": runs,
-        "full_run_bytes": first.rows,
+        "full_run_bytes": rows,
         "added_bytes": added,
         "seconds_per_run": round(seconds / runs, 3),
         "rss_mb": rss_mb,

@@ -3,19 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import apsw
 
 from dp3.history.packed import decode_stretches
 from dp3.sqlite import connect, load_statements
-
-
-class HistorySize(NamedTuple):
-    """Data-points that history stands for, and the rows that hold them."""
-
-    points: int
-    rows: int
 
 
 class StateView:
@@ -47,9 +39,10 @@ class StateView:
         count: int = self._connection.execute(self._sql["entities"], (etype,)).get
         return count
 
-    def history(self) -> HistorySize:
-        """The size of all history."""
-        return HistorySize._make(self._connection.execute(self._sql["datapoints_of_history"]).get)
+    def history(self) -> tuple[int, int]:
+        """Data-points that all history stands for, and the rows that hold them."""
+        points, rows = self._connection.execute(self._sql["datapoints_of_history"]).get
+        return points, rows
 
     def stretches(self) -> int:
         """Read and decode all packed history, as whoever looks at it must; the number of its stretches."""

@@ -9,10 +9,9 @@ import typer
 from dp3.bench import lifecycle as lives
 from dp3.bench import query as queries
 from dp3.bench import snapshots as snapshot_runs
-from dp3.bench.command import Scenario
-from dp3.bench.command import run as run_scenarios
-from dp3.bench.failure import BenchFailed
-from dp3.bench.showing import say, show
+from dp3.bench.ingest import Scenario
+from dp3.bench.ingest import run as run_scenarios
+from dp3.bench.report import BenchFailed, say, show
 from dp3.cli.common import fail
 
 ALL_PHASES = ",".join(lives.PHASES)
@@ -58,8 +57,7 @@ def snapshots(
     as_json: AsJson = False,
 ) -> None:
     """How fast snapshot runs are, and what they cost when one entity in a hundred has changed."""
-    sizes = snapshot_runs.Sizes(linked, entities, runs)
-    _measure(lambda: show(snapshot_runs.snapshots(sizes, say), as_json))
+    _measure(lambda: show(snapshot_runs.snapshots(linked, entities, runs, say), as_json))
 
 
 def query(
@@ -98,8 +96,8 @@ def lifecycle(
 
     Each phase runs with a quarter of its size first, so that its need of memory can be compared.
     """
-    sizes = lives.Sizes(intervals, lives.LARGE if large else entities)
-    _measure(lambda: show(lives.lifecycle(only.split(","), sizes, say), as_json))
+    count = lives.LARGE if large else entities
+    _measure(lambda: show(lives.lifecycle(only.split(","), intervals, count, say), as_json))
 
 
 def _measure(measure: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""What benchmarks print: their progress, and figures as tables or JSON."""
+"""What benchmarks say: their progress, their figures as tables or JSON, and that they mean nothing."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -6,6 +6,17 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+
+class BenchFailed(Exception):
+    """The program did not do what it should have: its figures mean nothing."""
+
+
+def expect(what: str, found: object, expected: object) -> None:
+    """Raise `BenchFailed` if what was found is not what should have been."""
+    if found != expected:
+        raise BenchFailed(f"{what}: {found}, expected {expected}")
+
 
 Say = Callable[[str], None]
 """Tells what is being done."""
