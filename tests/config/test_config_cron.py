@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dp3.config.cron import CronExpression
+from dp3.config.kinds import CronExpression
 
 LIMITS = {
     "second": (0, 59),

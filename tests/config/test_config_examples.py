@@ -5,7 +5,8 @@ from types import ModuleType
 
 import pytest
 
-from dp3.config import cron, hierarchy
+from dp3.config import hierarchy
+from dp3.config import kinds as cron
 
 
 @pytest.mark.parametrize("module", [cron, hierarchy])

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from config_folders import DEVICE, Folder
 
-from dp3.config.cron import CronExpression
 from dp3.config.hierarchy import HierarchicalDict
+from dp3.config.kinds import CronExpression
 from dp3.config.loading import ConfigurationError, load, load_module_config
 from dp3.model.spec import ModelSpec
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from dp3.config.hierarchy import HierarchicalDict
-from dp3.config.platform import PlatformConfig
+from dp3.config.hierarchy import HierarchicalDict, PlatformConfig
 from dp3.model.spec import ModelSpec
 
 ENTITY = {"entity": {"id": "device", "name": "Device", "snapshot": True}, "attribs": {}}

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from dp3.demo import host
+from dp3.demo import watch as host
 from dp3.demo.network import Conversation, Listener, clean_address, points, sockets
 from dp3.demo.points import Interval, Once
 from dp3.demo.processes import Process, Processes, running

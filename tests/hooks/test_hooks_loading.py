@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from dp3.config.hierarchy import HierarchicalDict
-from dp3.config.platform import PlatformConfig
+from dp3.config.hierarchy import HierarchicalDict, PlatformConfig
 from dp3.hooks.loading import LoadedModule, ModuleLoadError, load_modules, unload_modules
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.spec import ModelSpec

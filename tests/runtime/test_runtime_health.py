@@ -13,7 +13,7 @@ from dp3.engine.heartbeat import MOST_REPORTED, STARTING, WORKING, Heartbeat
 from dp3.hooks.table import Hook
 from dp3.hooks.watch import HookWatch
 from dp3.runtime.health import SILENT_LOOKS, WorkerHealth
-from dp3.runtime.paths import DataDir
+from dp3.runtime.resources import DataDir
 from dp3.store.ports.errors import StoreFull
 from dp3.store.ports.leases import Lease, LeaseState
 from dp3.store.ports.state import State

@@ -37,8 +37,9 @@ def keep_state(data: Path) -> Path:
 def floor_of(before: Path, data: Path) -> float:
     """The least that packing must do on the same machine, in one process: fresh rows a second.
 
-    Read the same fresh rows, put the same packed rows in their order, remove the fresh ones, in transactions of
-    a thousand; nothing else: nothing is looked up, sorted, united or encoded, there are no checkpoints. `before` is the state that was to be packed, in `data` it has been."""
+    Read the same fresh rows, put the same packed rows in their order, remove the fresh ones, in transactions
+    of a thousand; nothing else: nothing is looked up, sorted, united or encoded, there are no checkpoints.
+    `before` is the state that was to be packed, in `data` it has been."""
     sql = load_statements("dp3.bench", "packing_floor.sql")
     after = connect(state_file(data), synchronous="NORMAL", readonly=True)
     try:

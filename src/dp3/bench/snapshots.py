@@ -34,8 +34,8 @@ ALL = (
 
 
 def snapshot_bytes(data: Path) -> tuple[int, int]:
-    """Bytes of the stored rows, and of all that runs write: also the index of current values and records. Read
-    from the state of a program that may be running."""
+    """Bytes of the stored rows, and of all that runs write: also the index of current values and records.
+    Read from the state of a program that may be running."""
     connection = connect(data / "state" / "state.db", readonly=True)
     try:
         pages = dict(connection.execute(PAGES))
@@ -68,7 +68,8 @@ Figures = dict[str, Any]
 
 
 def snapshots(linked_devices: int, entities: int, runs: int, say: Say) -> Figures:
-    """Measure linked devices, then devices without hooks, then the rows of many runs; raises `BenchFailed`."""
+    """Measure linked devices, then devices without hooks, then the rows of many runs. Raises
+    `BenchFailed`."""
     groups = {
         "linked": linked(linked_devices, say),
         "changed": changed(entities, say),

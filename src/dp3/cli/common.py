@@ -1,10 +1,13 @@
-"""What commands share: options, and configuration mistakes as messages."""
+"""What commands share: errors, options, and calls of a running platform."""
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from dp3.client import Client, ClientError, Retry
 from dp3.config.loading import Configuration, load
 from dp3.config.problems import ConfigurationError
 
@@ -35,3 +38,30 @@ def load_or_exit(config_dir: Path) -> Configuration:
         return load(config_dir)
     except ConfigurationError as error:
         raise fail(f"The configuration has mistakes:\n{error}") from None
+
+
+DEFAULT_URL = "http://127.0.0.1:5000"
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The API at `url`; each answer is waited for `timeout_s`."""
+
+    url: str
+    timeout_s: float
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The decoded answer; ends the command if there is none."""
+        try:
+            return Client(self.url, timeout_s=self.timeout_s, retry=Retry(total_s=0)).get(path, **query)
+        except (ClientError, ValueError) as error:
+            raise fail(str(error), 1) from None
+
+    def show(self, path: str, **query: Any) -> None:
+        """Print an answer as one line of JSON."""
+        echo_json(self.get(path, **query))
+
+
+def echo_json(value: Any) -> None:
+    """Print a value as one line of JSON."""
+    typer.echo(json.dumps(value, ensure_ascii=False))

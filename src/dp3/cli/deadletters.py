@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dp3.cli.calling import DEFAULT_URL
-from dp3.cli.common import fail
+from dp3.cli.common import DEFAULT_URL, fail
 from dp3.client import Client, ClientError, Retry
 
 PAGE = 100

@@ -15,13 +15,11 @@ from dp3.engine.ingest.cursor import LogBehind
 from dp3.engine.schema.tracking import ModelRefused
 from dp3.hooks.loading import ModuleLoadError
 from dp3.runtime.health import WorkerHealth
-from dp3.runtime.logs import LogFormat, set_up_logging
+from dp3.runtime.logs import LogFormat, log_stacks_on_signal, set_up_logging
 from dp3.runtime.model import note_model
 from dp3.runtime.modules import WorkerIdentity
-from dp3.runtime.paths import DataDir
-from dp3.runtime.resources import open_resources
+from dp3.runtime.resources import DataDir, open_resources
 from dp3.runtime.signals import on_parent_death, on_stop_signal
-from dp3.runtime.stacks import log_stacks_on_signal
 from dp3.runtime.supervisor import AlreadyRunning, Child, Supervisor, python_command, sole_supervisor
 from dp3.sqlite import FormatError
 from dp3.store.ports.errors import LeaseRefused

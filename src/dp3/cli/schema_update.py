@@ -16,8 +16,7 @@ from dp3.engine.schema.update import begin_update, finish_update, require_stoppe
 from dp3.log.port import LogFull
 from dp3.model.schema import compare, decode_schema, encode_schema, schema_of
 from dp3.runtime.model import ModelInUse, model_owned, update_command
-from dp3.runtime.paths import DataDir
-from dp3.runtime.resources import Resources, open_resources
+from dp3.runtime.resources import DataDir, Resources, open_resources
 from dp3.runtime.supervisor import AlreadyRunning, sole_supervisor
 from dp3.sqlite import FormatError
 from dp3.store.ports.errors import LeaseRefused, StoreFull

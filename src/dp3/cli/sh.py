@@ -1,18 +1,131 @@
-"""`dp3 sh`: the HTTP API from the command line. Each topic is a group of commands."""
+"""`dp3 sh`: how a running platform is."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from dp3.cli import telemetry
-from dp3.cli.calling import DEFAULT_URL, Api
+from dp3.cli.common import DEFAULT_URL, Api, echo_json
+
+Context = typer.Context
+Start = Annotated[str | None, typer.Option("--from", "-f", help="Begun at this time or later.")]
+End = Annotated[str | None, typer.Option("--to", "-t", help="Begun at this time or before.")]
+
+
+class Unit(StrEnum):
+    """Units of an age."""
+
+    MINUTES = "minutes"
+    SECONDS = "seconds"
+
+
+class Sort(StrEnum):
+    """Orders of records."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+
+
+class Lines(StrEnum):
+    """How a list is printed: at once, or one element a line."""
+
+    JSON = "json"
+    NDJSON = "ndjson"
+
+
+def _add_telemetry(sh: typer.Typer) -> None:
+    """Register the commands."""
+    group = typer.Typer(help="How a running platform is.", no_args_is_help=True)
+    group.command("sources-validity")(sources_validity)
+    group.command("source-age")(source_age)
+    group.command("entities-per-attr")(entities_per_attr)
+    group.command("attribute-bson-sizes")(attribute_bson_sizes)
+    group.command("snapshot-summary")(snapshot_summary)
+    group.command("rabbitmq-queues")(rabbitmq_queues)
+    group.command("metadata")(metadata)
+    group.command("event-counts")(event_counts)
+    sh.add_typer(group, name="telemetry")
+
+
+def sources_validity(context: Context) -> None:
+    """How far the data-points of each source reach."""
+    _api(context).show("/telemetry/sources_validity")
+
+
+def source_age(
+    context: Context, unit: Annotated[Unit, typer.Option("--unit", "-u", help="Of the age.")] = Unit.MINUTES
+) -> None:
+    """How long ago that was."""
+    _api(context).show("/telemetry/sources_age", unit=unit)
+
+
+def entities_per_attr(context: Context) -> None:
+    """How many entities have data of each attribute."""
+    _api(context).show("/telemetry/entities_per_attr")
+
+
+def attribute_bson_sizes(context: Context) -> None:
+    """Sizes of stored values, as they were last measured."""
+    _api(context).show("/telemetry/attribute_bson_sizes")
+
+
+def snapshot_summary(context: Context) -> None:
+    """How old the snapshots are."""
+    _api(context).show("/telemetry/snapshot_summary")
+
+
+def rabbitmq_queues(context: Context) -> None:
+    """What waits for each worker."""
+    _api(context).show("/telemetry/rabbitmq/queues")
+
+
+def metadata(
+    context: Context,
+    module: Annotated[str | None, typer.Option("--module", "-m", help="Only of this module.")] = None,
+    start: Start = None,
+    end: End = None,
+    skip: Annotated[int, typer.Option("--skip", "-s", min=0, help="Leave out so many.")] = 0,
+    limit: Annotated[int, typer.Option("--limit", "-l", min=0, help="At most so many; 0: all.")] = 0,
+    sort: Annotated[Sort, typer.Option("--sort", "-S", help="Which come first.")] = Sort.NEWEST,
+    form: Annotated[Lines, typer.Option("--format", "-F", help="How to print them.")] = Lines.NDJSON,
+) -> None:
+    """Records of snapshot runs."""
+    span = {"date_from": start, "date_to": end}
+    found = _api(context).get("/telemetry/metadata", module=module, skip=skip, limit=limit, sort=sort, **span)
+    for shown in [found] if form is Lines.JSON else found:
+        echo_json(shown)
+
+
+def event_counts(
+    context: Context,
+    group: Annotated[str, typer.Option("--group", "-g", help="As in event_logging.yml.")],
+    interval: Annotated[str, typer.Option("--interval", "-i", help="One of the group's, such as 5m.")],
+    last: Annotated[bool, typer.Option("--last", help="Only those of the interval before.")] = False,
+    current: Annotated[bool, typer.Option("--current", help="Only those of the current interval.")] = False,
+    both: Annotated[bool, typer.Option("--both", help="Those of both, as without any of these.")] = False,
+) -> None:
+    """How often each event of a group happened."""
+    found = _api(context).get("/telemetry/event_counts", group=group, interval=interval)
+    everything = both or last == current
+    wanted = {
+        "group",
+        "interval",
+        *(["last"] * (everything or last)),
+        *(["current"] * (everything or current)),
+    }
+    echo_json({name: found[name] for name in sorted(wanted)})
+
+
+def _api(context: Context) -> Api:
+    api: Api = context.obj
+    return api
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     group = typer.Typer(help="Ask a running platform over its HTTP API.", no_args_is_help=True)
     group.callback()(_options)
-    telemetry.add_to(group)
+    _add_telemetry(group)
     app.add_typer(group, name="sh")
 
 

@@ -11,6 +11,6 @@ False
 
 from dp3.client.client import Client
 from dp3.client.errors import ClientError, Refused, ServerError, Unavailable
-from dp3.client.retry import Retry
+from dp3.client.transport import Retry
 
 __all__ = ["Client", "ClientError", "Refused", "Retry", "ServerError", "Unavailable"]

@@ -13,8 +13,7 @@ from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 from dp3.client.errors import Refused, ServerError, Unavailable, errors_of
-from dp3.client.retry import Retry
-from dp3.client.transport import Answer, Server
+from dp3.client.transport import Answer, Retry, Server
 
 BUSY = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 PATH_SAFE = "/%:@!$&'()*+,;=~"

@@ -1,8 +1,13 @@
 """The configuration as modules see it."""
 
-from dp3.config.cron import CronExpression
-from dp3.config.hierarchy import HierarchicalDict, MissingConfigError, read_config, read_config_dir
-from dp3.config.platform import PlatformConfig
+from dp3.config.hierarchy import (
+    HierarchicalDict,
+    MissingConfigError,
+    PlatformConfig,
+    read_config,
+    read_config_dir,
+)
+from dp3.config.kinds import CronExpression
 from dp3.model.spec import EntitySpecDict, ModelSpec, entity_type_context
 
 __all__ = [

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationInfo, field_validator
 
-from dp3.config.cron import CronExpression
 from dp3.config.kinds import (
     Age,
     Count,
+    CronExpression,
     Ignored,
     Interval,
     LenientSection,

@@ -4,7 +4,7 @@ import logging
 from functools import cached_property
 from typing import Any
 
-from dp3.config.platform import PlatformConfig
+from dp3.config.hierarchy import PlatformConfig
 from dp3.hooks.flags import SharedFlag
 from dp3.hooks.registrar import CallbackRegistrar
 

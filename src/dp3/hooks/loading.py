@@ -5,7 +5,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from dp3.config.platform import PlatformConfig
+from dp3.config.hierarchy import PlatformConfig
 from dp3.hooks.base_module import BaseModule
 from dp3.hooks.importing import ModuleLoadError, failed, find_modules, import_file, unload_modules
 from dp3.hooks.registrar import CallbackRegistrar

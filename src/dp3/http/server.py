@@ -12,8 +12,7 @@ from dp3.http.services import Services
 from dp3.log.appender import Appender
 from dp3.reads.profiles import ProfileReader
 from dp3.runtime.model import model_kept, note_model
-from dp3.runtime.paths import DataDir
-from dp3.runtime.resources import Resources, event_groups, open_resources
+from dp3.runtime.resources import DataDir, Resources, event_groups, open_resources
 from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
 
 GRACE_S = 15

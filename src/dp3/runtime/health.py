@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dp3.engine.heartbeat import LEASE_TTL_S, STARTING, WORKING
-from dp3.runtime.paths import DataDir
+from dp3.runtime.resources import DataDir
 from dp3.store.ports.leases import LeaseState
 
 LOOK_EVERY_S = 2.0

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from dp3.config.loading import Configuration
 from dp3.engine.schema.tracking import ModelRefused, track_model
-from dp3.runtime.paths import DataDir
+from dp3.runtime.resources import DataDir
 from dp3.store.ports.state import State
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dp3.clock import SystemClock
-from dp3.config.cron import CronExpression
+from dp3.config.kinds import CronExpression
 from dp3.config.loading import Configuration
 from dp3.engine.assembly import Dependencies, WorkerSettings, worker_parts
 from dp3.engine.context import Context
@@ -37,8 +37,7 @@ from dp3.model.task import set_default_model
 from dp3.runtime.lease import held_lease
 from dp3.runtime.model import note_model
 from dp3.runtime.modules import ModuleConfigs, Modules, WorkerIdentity, register_modules, started
-from dp3.runtime.paths import DataDir
-from dp3.runtime.resources import open_resources
+from dp3.runtime.resources import DataDir, open_resources
 from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
 from dp3.store.ports.errors import LeaseLost, LeaseRefused
 
