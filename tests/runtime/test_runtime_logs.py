@@ -13,7 +13,7 @@ from dp3.runtime.logs import JsonFormatter
 BUSY = """\
 import ctypes
 from dp3.runtime.logs import LogFormat, set_up_logging
-from dp3.runtime.stacks import log_stacks_on_signal
+from dp3.runtime.logs import log_stacks_on_signal
 
 def holds_the_interpreter():
     print("holding", flush=True)
