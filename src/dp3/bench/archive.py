@@ -17,7 +17,7 @@ from dp3.bench.stream import Streamed, streaming
 from dp3.bench.watching import Watch
 from dp3.bench.workload import Workload
 from dp3.clock import SystemClock
-from dp3.log.segments import open_log
+from dp3.log.sqlite import open_log
 from dp3.model.wire import decode_tasks
 
 RATE = 5_000

@@ -26,8 +26,7 @@ from dp3.engine.pacing import Nap, Pace
 from dp3.engine.plans import TypePlan
 from dp3.engine.schema.outdated import OutdatedPoints
 from dp3.engine.statistics import Statistics
-from dp3.log.bounds import LaneBounds
-from dp3.log.port import Entry, Lane, Log
+from dp3.log.port import Entry, Lane, LaneBounds, Log
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.errors import StoreFull
 from dp3.store.ports.leases import Lease

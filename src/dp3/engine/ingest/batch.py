@@ -10,8 +10,7 @@ from dp3.engine.ingest.entities import EntityIndex
 from dp3.engine.ingest.links import observed_links, plain_links
 from dp3.engine.ingest.tokens import Tokens
 from dp3.engine.plans import Kind, TypePlan
-from dp3.log.bounds import LaneBounds
-from dp3.log.port import Entry, Lane
+from dp3.log.port import Entry, Lane, LaneBounds
 from dp3.model.wire import WirePoint, WireTask, encode_tasks, encode_value
 from dp3.store.ports.batches import Batch, LinkRow, OutboxRow, Refused, Tombstone
 from dp3.store.ports.dead_letters import DeadLetter

@@ -8,8 +8,7 @@ from dp3.engine.jobs.history.packed_rows import MOST_STRETCHES, packed_with
 from dp3.engine.pacing import SlicePace
 from dp3.engine.statistics import Statistics
 from dp3.history.params import history_params
-from dp3.log.bounds import LaneBounds
-from dp3.log.port import Lane, Log
+from dp3.log.port import Lane, LaneBounds, Log
 from dp3.model.attrspec import AttrSpecObservations
 from dp3.model.spec import ModelSpec
 from dp3.store.ports.entities import ENTITY_SHIFT
