@@ -75,11 +75,13 @@ class Snapshots:
 
     def count(self, etype: str, plan: Plan) -> int:
         """How many match. Raises `QueryTooSlow`."""
-        if plan.check is None:
+        if not self._is_checked(etype, plan):
             return self._state.queries.count(etype, plan.where)
+        total, where = 0, plan.where
+        if plan.markers:
+            total, where = self._state.queries.count(etype, plan.unmarked), plan.marked
         deadline = time.monotonic() + LISTING_S
-        total = 0
-        for _, document in self._matching(etype, plan, (), Window()):
+        for _, document in self._checked(etype, plan, where, (), Window()):
             total += document is not None
             if time.monotonic() > deadline:
                 raise QueryTooSlow(
@@ -93,9 +95,9 @@ class Snapshots:
         rows = len(listing.documents)
         if listing.cursor is None and window.cursor is None and (rows or not window.skip):
             return window.skip + rows
-        if plan.check is not None or searches_texts(plan.where):
+        if (plan.check is not None and not plan.markers) or searches_texts(plan.where):
             return None
-        return self._state.queries.count(etype, plan.where)
+        return self.count(etype, plan)
 
     def latest(self, etype: str, eids: Sequence[str]) -> Listing:
         """Latest snapshots of those entities that have one, in the order of their ids."""
@@ -130,12 +132,25 @@ class Snapshots:
         self, etype: str, plan: Plan, orders: Sequence[Order], window: Window
     ) -> Iterator[tuple[Found, Document | None]]:
         """Rows in order from the window's beginning; each with its document, if it belongs to the result."""
-        if plan.check is None:
-            for row in self._rows(etype, plan.where, orders, window, window.rows):
-                yield row, document_of(row.run_time, row.doc)
+        if self._is_checked(etype, plan):
+            yield from self._checked(etype, plan, plan.where, orders, window)
             return
+        for row in self._rows(etype, plan.where, orders, window, window.rows):
+            yield row, document_of(row.run_time, row.doc)
+
+    def _is_checked(self, etype: str, plan: Plan) -> bool:
+        """Whether documents have to be asked, too."""
+        if plan.check is None:
+            return False
+        return not plan.markers or self._state.queries.any_keys(etype, plan.markers)
+
+    def _checked(
+        self, etype: str, plan: Plan, where: Where, orders: Sequence[Order], window: Window
+    ) -> Iterator[tuple[Found, Document | None]]:
+        """As `_matching`, of what the index finds."""
+        assert plan.check is not None
         skip = window.skip
-        for row in self._rows(etype, plan.where, orders, window._replace(skip=0), FIRST_PAGE):
+        for row in self._rows(etype, where, orders, window._replace(skip=0), FIRST_PAGE):
             matches = plan.check(dated_document(row.run_time, row.doc))
             yield row, document_of(row.run_time, row.doc) if matches and not skip else None
             skip -= matches and skip > 0
