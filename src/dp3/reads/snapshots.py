@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from dp3.reads.profiles import Span
 from dp3.reads.query.documents import Document, dated_document, document_of
+from dp3.reads.query.matching import Check
 from dp3.reads.query.planning import Plan, searches_texts
 from dp3.store.ports.errors import QueryTooSlow
 from dp3.store.ports.queries import Found, Order, Where
@@ -75,13 +76,14 @@ class Snapshots:
 
     def count(self, etype: str, plan: Plan) -> int:
         """How many match. Raises `QueryTooSlow`."""
-        if not self._is_checked(etype, plan):
+        check = self._check(etype, plan)
+        if check is None:
             return self._state.queries.count(etype, plan.where)
         total, where = 0, plan.where
         if plan.markers:
             total, where = self._state.queries.count(etype, plan.unmarked), plan.marked
         deadline = time.monotonic() + LISTING_S
-        for _, document in self._checked(etype, plan, where, (), Window()):
+        for _, document in self._checked(etype, where, check, (), Window()):
             total += document is not None
             if time.monotonic() > deadline:
                 raise QueryTooSlow(
@@ -95,7 +97,7 @@ class Snapshots:
         rows = len(listing.documents)
         if listing.cursor is None and window.cursor is None and (rows or not window.skip):
             return window.skip + rows
-        if (plan.check is not None and not plan.markers) or searches_texts(plan.where):
+        if plan.check is not None or searches_texts(plan.where):
             return None
         return self.count(etype, plan)
 
@@ -132,26 +134,25 @@ class Snapshots:
         self, etype: str, plan: Plan, orders: Sequence[Order], window: Window
     ) -> Iterator[tuple[Found, Document | None]]:
         """Rows in order from the window's beginning; each with its document, if it belongs to the result."""
-        if self._is_checked(etype, plan):
-            yield from self._checked(etype, plan, plan.where, orders, window)
+        if check := self._check(etype, plan):
+            yield from self._checked(etype, plan.where, check, orders, window)
             return
         for row in self._rows(etype, plan.where, orders, window, window.rows):
             yield row, document_of(row.run_time, row.doc)
 
-    def _is_checked(self, etype: str, plan: Plan) -> bool:
-        """Whether documents have to be asked, too."""
-        if plan.check is None:
-            return False
-        return not plan.markers or self._state.queries.any_keys(etype, plan.markers)
+    def _check(self, etype: str, plan: Plan) -> Check | None:
+        """The check that documents have to pass, if one is needed."""
+        if plan.markers and self._state.queries.any_keys(etype, plan.markers):
+            return plan.check_marked
+        return plan.check
 
     def _checked(
-        self, etype: str, plan: Plan, where: Where, orders: Sequence[Order], window: Window
+        self, etype: str, where: Where, check: Check, orders: Sequence[Order], window: Window
     ) -> Iterator[tuple[Found, Document | None]]:
-        """As `_matching`, of what the index finds."""
-        assert plan.check is not None
+        """As `_matching`, by a check of each document."""
         skip = window.skip
         for row in self._rows(etype, where, orders, window._replace(skip=0), FIRST_PAGE):
-            matches = plan.check(dated_document(row.run_time, row.doc))
+            matches = check(dated_document(row.run_time, row.doc))
             yield row, document_of(row.run_time, row.doc) if matches and not skip else None
             skip -= matches and skip > 0
 

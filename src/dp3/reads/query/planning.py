@@ -159,22 +159,23 @@ class Planner:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A question to the store that the index answers. If `check` is given it may find too much: each document
-    has to pass `check` too. With `markers` that is so only if there are keys at one of these paths, and of
-    those entities only that have any."""
+    """A question to the store that the index answers fast. If `check` is given it finds too much: each
+    document has to pass `check` too. With `markers` each document of an entity that has a key at one of these
+    paths, mostly none, has to pass `check_marked`."""
 
     where: Where
     check: Check | None = None
     markers: tuple[str, ...] = ()
+    check_marked: Check | None = None
 
     @property
     def unmarked(self) -> Where:
-        """For these entities the index is exact."""
+        """The question about entities for which the index is exact."""
         return And((self.where, Not(self._any_marker)))
 
     @property
     def marked(self) -> Where:
-        """The documents of these entities have to be checked."""
+        """The question about entities whose documents have to be checked."""
         return And((self.where, self._any_marker))
 
     @property
@@ -187,8 +188,10 @@ def make_plan(planner: Planner, condition: Condition) -> Plan:
     where = planner.where(condition)
     if not _asks_documents(where):
         return Plan(where)
-    markers = tuple(dict.fromkeys(_markers(where))) if _is_indexed(where) else ()
-    return Plan(_bound(where, upper=True), matcher(condition), markers)
+    possible, check = _bound(where, upper=True), matcher(condition)
+    if _is_indexed(where):
+        return Plan(possible, markers=tuple(dict.fromkeys(_markers(where))), check_marked=check)
+    return Plan(possible, check)
 
 
 def _asks_documents(where: Where) -> bool:
