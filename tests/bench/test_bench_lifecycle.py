@@ -20,7 +20,7 @@ from dp3.bench.server import running
 from dp3.bench.state import state_of
 from dp3.clock import SystemClock
 from dp3.log.port import Append, Lane
-from dp3.log.segments import open_log
+from dp3.log.sqlite import open_log
 
 HEADLINE = {"retention": "retention_ratio"}
 

@@ -16,7 +16,7 @@ from dp3.http.datapoints import MAX_KEY
 from dp3.http.dead_letters import MAX_LIMIT
 from dp3.http.intake import BODY_LIMIT_S, SILENCE_LIMIT_S, SLOWEST_BYTES_PER_S
 from dp3.http.validation import MAX_ERRORS
-from dp3.log.idempotency import WINDOW_US
+from dp3.log.port import IDEMPOTENCY_WINDOW_US
 from dp3.reads.raw import SCAN_BYTES
 
 TEXT = page("http-api.md")
@@ -106,7 +106,7 @@ def test_limits_are_answered_as_described(client: httpx.Client) -> None:
         ("took longer than {} s", BODY_LIMIT_S),
         ("1 s for each {} KiB", SLOWEST_BYTES_PER_S / 1024),
         ("(1 to {} visible ASCII characters)", MAX_KEY),
-        ("can be repeated for {} hours", WINDOW_US / 3_600_000_000),
+        ("can be repeated for {} hours", IDEMPOTENCY_WINDOW_US / 3_600_000_000),
         ("at most {} MiB and one second", SCAN_BYTES / 2**20),
         ("(20; up to {}) of them", MAX_LIMIT),
         ("After {} errors", MAX_ERRORS),

@@ -16,6 +16,7 @@ from dp3.engine.jobs.archive import JOB, JOB_TTL_S
 from dp3.engine.jobs.archive_file import ArchiveDamaged
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.log.port import Lane
+from dp3.store.ports.leases import Holder
 from kit.child import start
 from kit.engine import Engine
 from kit.faults import durability, renames
@@ -152,8 +153,8 @@ def test_refused_tasks_are_not_archived_and_forgotten(engine: Engine, tmp_path: 
 
 def test_one_worker_archives_at_a_time(engine: Engine, tmp_path: Path) -> None:
     with_old_data(engine)
-    lease = engine.store.leases.take(1, 2, "host", 1, 15)
-    other = engine.store.leases.take(0, 2, "host", 1, 15)
+    lease = engine.store.leases.take(1, 2, Holder("host", 1), 15)
+    other = engine.store.leases.take(0, 2, Holder("host", 1), 15)
     assert engine.store.leases.take_job(lease, JOB, JOB_TTL_S)
     late = archiver(engine, other, tmp_path / "archive")
     assert late.run() == 0

@@ -7,6 +7,7 @@ from dp3.history.packed import decode_stretches, encode_stretches
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint, encode_value
 from dp3.store.ports.errors import LeaseLost
+from dp3.store.ports.leases import Holder
 from kit.engine import Engine
 from kit.points import SECOND, START_US, config, delete, obs, task
 from kit.worker import PackLimits
@@ -98,7 +99,7 @@ def test_a_worker_that_lost_its_lease_packs_nothing_more(engine: Engine) -> None
         driven.request_upkeep()
         driven.upkeep()
         engine.clock.advance(60)
-        engine.store.leases.take(0, 1, "other", 1, 15)
+        engine.store.leases.take(0, 1, Holder("other", 1), 15)
         with pytest.raises(LeaseLost):
             while driven.upkeep():
                 pass

@@ -15,7 +15,6 @@ from dp3.history.params import history_params
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint, decode_value, encode_value
 from dp3.reads.profiles import Span
-from dp3.store.ports.entities import decode_profile
 from kit.engine import Engine
 from kit.points import SECOND, START_US, delete, task
 from kit.worker import PackLimits
@@ -153,9 +152,9 @@ def shown_current(engine, eid, name, at):
 def snapshot_values(engine, eid):
     """What runs would see at each of the moments."""
     numbers = {name: engine.store.names.attr_id("a", name) for name in SPECS}
-    plan = plan_values(MODEL, "a", numbers)
+    plan = plan_values(MODEL, "a", numbers, engine.store.entities)
     ((key, _),) = engine.store.entities.find([(engine.store.names.etype_id("a"), eid)]).values()
-    profile = decode_profile(engine.store.entities.profiles([key], True)[key])
+    profile = engine.store.entities.decode_profile(engine.store.entities.profiles([key], True)[key])
     chunks = sorted(v for _, _, _, v in profile.chunks)
     return [compute(eid, profile, plan, at).values for at in MOMENTS], chunks
 

@@ -29,7 +29,7 @@ def result(engine: Engine, message: int) -> dict[str, Any] | None:
 
 def progress(engine: Engine, message: int) -> dict[str, Any]:
     (found,) = engine.store.control.progress([message])
-    return found.shown
+    return found.report
 
 
 def on_creation(hook: Any, etype: str = "a") -> Register:

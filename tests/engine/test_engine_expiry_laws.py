@@ -9,7 +9,7 @@ from naive_retention import as_shown, naive_kept, points_in
 from dp3.engine.jobs.history.judging import KeepRule, judge
 from dp3.engine.jobs.history.packed_rows import unite as packed_as_one
 from dp3.history import Observation, Params, Segment, canonical, value_at, values_at
-from dp3.store.ports.retention import RowPlace, StoredRow
+from dp3.store.ports.retention import StoredRow
 
 NOW = 100
 
@@ -66,7 +66,7 @@ def as_rows(rows, aggregate):
     for number, ((v, part), found) in enumerate(rows.items()):
         stretches = packed_as_one(sorted(found)) if aggregate else sorted(found)
         oldest = min(stretch[1] for stretch in stretches)
-        made.append(StoredRow(RowPlace(1, 1, number, part), oldest, v, stretches))
+        made.append(StoredRow((1, 1, number, part), oldest, v, stretches))
     return made
 
 

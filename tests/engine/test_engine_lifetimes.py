@@ -7,7 +7,6 @@ from naive_lives import DAY
 from dp3.log.port import Lane
 from dp3.model.partition import partition_of
 from dp3.model.spec import ModelSpec
-from dp3.store.ports.entities import decode_profile, value_of
 from kit.faults import weak_reads
 from kit.points import plain as value
 from kit.points import task
@@ -210,9 +209,9 @@ def linked(both):
 def profile_for_runs(both):
     """What snapshot runs and periodic hooks read."""
     store = both.engine.store
-    (found,) = store.entities.find([(store.names.etype_id("tag"), "tag0")]).values()
-    profile = decode_profile(store.entities.profiles([found.key], whole=True)[found.key])
-    plain = {attr: value_of(v) for attr, _, v in profile.plain}
+    ((key, _),) = store.entities.find([(store.names.etype_id("tag"), "tag0")]).values()
+    profile = store.entities.decode_profile(store.entities.profiles([key], whole=True)[key])
+    plain = {attr: store.entities.decode_value(v) for attr, _, v in profile.plain}
     observed = {attr: sorted(points) for attr, points in profile.observed}
     return plain, observed
 

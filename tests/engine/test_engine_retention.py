@@ -8,7 +8,8 @@ from dp3.model.spec import ModelSpec
 from dp3.model.system_task import MarkDirty
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint
 from dp3.store.ports.errors import LeaseLost
-from dp3.store.ports.retention import FIRST_TAG, LAST_TAG, Scope
+from dp3.store.ports.leases import Holder
+from dp3.store.ports.retention import FIRST_TAG, LAST_TAG
 from kit.engine import Engine
 from kit.points import SECOND, START_US, seconds, task
 from kit.worker import CLEANING, PACKING, PackLimits
@@ -94,12 +95,12 @@ class App:
         store = self.engine.store
         ((key, _),) = store.entities.find([(store.names.etype_id("a"), eid)]).values()
         return store.retention.scoped(
-            [Scope(key, store.names.attr_id("a", "o"), FIRST_TAG, LAST_TAG)], whole=True
-        ).packed
+            [(key, store.names.attr_id("a", "o"), FIRST_TAG, LAST_TAG)], whole=True
+        )[0]
 
     def counted(self):
         """How many data-points the rows say they stand for."""
-        ((_, points, _),) = self.engine.store.models.attr_rows("a", ["o"], [], "", 10).counts
+        ((_, points, _),) = self.engine.store.models.attr_rows("a", ["o"], [], "", 10)[0]
         return points
 
     def snapshot(self):
@@ -333,7 +334,7 @@ def test_a_worker_that_lost_its_lease_removes_nothing(app):
         driven.request_upkeep(CLEANING)
         driven.upkeep()
         kept.engine.clock.advance(60)
-        kept.engine.store.leases.take(0, 1, "other", 1, 15)
+        kept.engine.store.leases.take(0, 1, Holder("other", 1), 15)
         with pytest.raises(LeaseLost):
             driven.finish()
     assert kept.shown() == [(1, 0, 10)]

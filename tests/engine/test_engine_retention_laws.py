@@ -18,7 +18,7 @@ from dp3.history.params import history_params
 from dp3.model.spec import ModelSpec
 from dp3.model.system_task import MarkDirty
 from dp3.model.wire import WirePoint, encode_value
-from dp3.store.ports.retention import FIRST_TAG, LAST_TAG, Scope
+from dp3.store.ports.retention import FIRST_TAG, LAST_TAG
 from kit.engine import Engine
 from kit.points import SECOND, START_US, task
 from kit.worker import CLEANING, PACKING, PackLimits
@@ -173,11 +173,11 @@ class World:
         """All parts of the history of an attribute."""
         store = self.engine.store
         ((key, _),) = store.entities.find([(store.names.etype_id("a"), eid)]).values()
-        found = store.retention.scoped(
-            [Scope(key, store.names.attr_id("a", attr), FIRST_TAG, LAST_TAG)], whole=True
+        rows, fresh = store.retention.scoped(
+            [(key, store.names.attr_id("a", attr), FIRST_TAG, LAST_TAG)], whole=True
         )
-        packed = [Segment(*stretch, row.v) for row in found.packed for stretch in row.stretches]
-        return [*packed, *(Observation(p.t1, p.t2, p.c, p.v) for p in found.fresh)]
+        packed = [Segment(*segment, row.v) for row in rows for segment in row.segments]
+        return [*packed, *(Observation(p.t1, p.t2, p.c, p.v) for p in fresh)]
 
     def run(self, several, *passes, most=None):
         """Every worker makes passes, of at most so many slices, and ends."""

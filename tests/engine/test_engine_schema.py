@@ -10,10 +10,8 @@ from dp3.hooks.registrar import CallbackRegistrar
 from dp3.log.port import Lane
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint, decode_tasks
-from dp3.store.ports.dead_letters import StoredDeadLetter
 from dp3.store.ports.errors import LeaseRefused
-from dp3.store.ports.models import RemovalState
-from kit.engine import Engine
+from kit.engine import Engine, StoredDeadLetter
 from kit.points import SECOND, derived, plain, seen, task
 from kit.schema import (
     a_schema,
@@ -318,11 +316,11 @@ def test_nobody_starts_until_the_removal_is_finished(engine: Engine) -> None:
 def test_a_confirmed_change_counts_only_for_the_model_that_was_looked_at(engine: Engine) -> None:
     old, new = a_schema(**STAYS, x=plain_attr("string")), a_schema(**STAYS)
     start(engine, old)
-    seen_before = engine.store.models.tracked().model
+    seen_before = engine.store.models.tracked()[0]
     track(engine, a_schema(**STAYS, x=plain_attr("string"), y=plain_attr("int")))
     assert not engine.store.models.track("{}", seen_before)
     assert begin(engine, new)
-    assert not engine.store.models.track("{}", engine.store.models.tracked().model)
+    assert not engine.store.models.track("{}", engine.store.models.tracked()[0])
 
 
 def test_removal_goes_on_from_any_place_where_it_was_interrupted(engine: Engine) -> None:
@@ -332,8 +330,8 @@ def test_removal_goes_on_from_any_place_where_it_was_interrupted(engine: Engine)
     begin(engine, new)
     stages: list[str] = []
 
-    def killed_after_each_piece(state: RemovalState) -> None:
-        stages.append(state.stage)
+    def killed_after_each_piece(stage: str, rows: int) -> None:
+        stages.append(stage)
         raise KeyboardInterrupt
 
     pieces = 0

@@ -10,7 +10,7 @@ import pytest
 from dp3.clock import FakeClock
 from dp3.log.appender import Appender, AppenderBusy, AppenderClosed
 from dp3.log.port import Append, Appended, IdempotencyConflict, Lane, Log, LogFull
-from dp3.log.segments import open_log
+from dp3.log.sqlite import open_log
 
 
 class Gate:

@@ -7,6 +7,7 @@ import pytest
 
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.task import DataPointTask
+from dp3.store.ports.leases import Holder
 from kit.faults import control_sends
 from kit.limits import Enter, pending_messages
 from kit.node import Node, dp
@@ -20,7 +21,7 @@ def test_the_process_is_alive_whatever_its_workers_do(node: Node) -> None:
 
 def test_ready_names_every_worker_that_is_not_working(make_node: MakeNode) -> None:
     node = make_node(worker_processes=2)
-    lease = node.store.leases.take(0, 2, "host", 1, 15)
+    lease = node.store.leases.take(0, 2, Holder("host", 1), 15)
     node.store.leases.heartbeat(lease, "hook test.slow hangs")
     response = node.get("/health/ready")
     assert (response.status_code, response.json()) == (
@@ -30,7 +31,7 @@ def test_ready_names_every_worker_that_is_not_working(make_node: MakeNode) -> No
 
 
 def test_ready_needs_a_heartbeat_of_the_last_15_seconds(node: Node) -> None:
-    lease = node.store.leases.take(0, 1, "host", 1, 15)
+    lease = node.store.leases.take(0, 1, Holder("host", 1), 15)
     node.store.leases.heartbeat(lease, "working")
     node.clock.advance(15)
     assert node.get("/health/ready").json() == {"status": "ready", "reasons": []}
@@ -39,7 +40,7 @@ def test_ready_needs_a_heartbeat_of_the_last_15_seconds(node: Node) -> None:
 
 
 def test_a_heartbeat_from_before_the_clock_was_set_back_tells_nothing(node: Node) -> None:
-    lease = node.store.leases.take(0, 1, "host", 1, 15)
+    lease = node.store.leases.take(0, 1, Holder("host", 1), 15)
     node.store.leases.heartbeat(lease, "working")
     node.clock.advance(-3600)
     reasons = node.get("/health/ready").json()["reasons"]
@@ -168,7 +169,7 @@ def test_an_order_that_is_given_up_is_answered_with_the_reason(
 
     def send_before_a_change(send: Any, *message: Any) -> int:
         id_: int = send(*message)
-        node.store.leases.release(node.store.leases.take(0, 2, "host", 1, 15))
+        node.store.leases.release(node.store.leases.take(0, 2, Holder("host", 1), 15))
         return id_
 
     enter(control_sends(node.store, send_before_a_change))

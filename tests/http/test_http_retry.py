@@ -8,6 +8,7 @@ from dp3.model.task import DataPointTask
 from dp3.model.wire import WirePoint, WireTask, encode_tasks
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.dead_letters import DeadLetter
+from dp3.store.ports.leases import Holder
 from kit.node import Node, dp
 
 MakeNode = Callable[..., Node]
@@ -73,6 +74,6 @@ def test_a_letter_whose_task_no_longer_fits_the_model_stays_and_the_worker_goes_
 
 
 def keep(node: Node, letter: DeadLetter) -> None:
-    lease = node.store.leases.take(0, 1, "host", 1, 15)
+    lease = node.store.leases.take(0, 1, Holder("host", 1), 15)
     node.store.batches.commit(lease, Batch(dead_letters=[letter]))
     node.store.leases.release(lease)

@@ -8,6 +8,7 @@ import pytest
 
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.store.ports.batches import Batch
+from dp3.store.ports.leases import Holder
 from dp3.store.ports.runs import Phase
 from kit.faults import run_reads
 from kit.http_runs import make_run
@@ -457,7 +458,7 @@ def test_a_run_that_was_asked_for_is_done_when_it_is_over(node: Node) -> None:
     run = node.store.runs.begin(1, "model", 1)
     assert run is not None
     node.store.batches.commit(
-        node.store.leases.take(0, 1, "host", 1, 15), Batch(control_done=[(int(id_), {"run": run.id})])
+        node.store.leases.take(0, 1, Holder("host", 1), 15), Batch(control_done=[(int(id_), {"run": run.id})])
     )
     under_way = {"progress": {"run": run.id, "phase": "init"}}
     assert get(node, f"/control/results/{id_}") == {"done": False, "results": [under_way]}

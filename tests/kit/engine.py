@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 from dp3.engine.jobs.snapshots.doc import decode_doc, expand
 from dp3.hooks.registrar import CallbackRegistrar
@@ -14,7 +14,7 @@ from dp3.model.spec import ModelSpec
 from dp3.model.wire import WireTask
 from dp3.reads.profiles import ProfileReader, Span
 from dp3.reads.raw import RawQuery, find_raw
-from dp3.store.ports.dead_letters import StoredDeadLetter
+from dp3.store.ports.dead_letters import DeadLetter
 from dp3.store.ports.runs import Run, WorkerRun
 from kit.place import Place
 from kit.points import MODEL, SECOND, START_US, plain, seconds, task, tasks_in
@@ -33,6 +33,13 @@ STEPPED_RUNS = Options(threads=4, drains=True, limits=PackLimits(slice=2, row=3)
 
 def no_hooks(registrar: CallbackRegistrar) -> None:
     """An application without hooks."""
+
+
+class StoredDeadLetter(NamedTuple):
+    """A dead letter and its id."""
+
+    id: int
+    letter: DeadLetter
 
 
 class Engine(Place):
@@ -133,7 +140,7 @@ class Engine(Place):
         return len(self.raw(etype))
 
     def letters(self) -> list[StoredDeadLetter]:
-        return self.store.dead_letters.page(0, 100)
+        return [StoredDeadLetter(*found) for found in self.store.dead_letters.page(0, 100)]
 
     def last_run(self) -> Run:
         return self.store.runs.last(1)[0]

@@ -8,7 +8,7 @@ from dp3.engine.jobs.snapshots.keys import keys_of, plan_keys
 from dp3.engine.jobs.snapshots.values import compute, plan_values
 from dp3.model.attrspec import AttrSpecReadOnly
 from dp3.reads.as_of import AsOf
-from dp3.store.ports.entities import decode_profile
+from dp3.store.ports.leases import Holder
 from dp3.store.ports.runs import Phase, WorkerRun
 from dp3.store.ports.snapshots import SnapshotBatch, StoredSnapshot
 from kit.node import MODEL, Node
@@ -27,8 +27,8 @@ def make_run(node: Node, changes: Changes | None = None, *, status: str = "compl
     for etype in MODEL:
         count += _add(node, batch, etype, changes or {}, run.time)
     batch.progress = WorkerRun(run.id, 0, Phase.WORK.value, {}, count, len(batch.rows), 0, run.time)
-    batch.cut = [(partition, lane, 0) for partition in range(store.partitions) for lane in (0, 1)]
-    lease = store.leases.take(0, 1, "host", 1, 15)
+    batch.watermarks = [(partition, lane, 0) for partition in range(store.partitions) for lane in (0, 1)]
+    lease = store.leases.take(0, 1, Holder("host", 1), 15)
     store.snapshots.write(lease, batch)
     store.leases.release(lease)
     node.clock.advance(0.5)
@@ -45,12 +45,12 @@ def _add(node: Node, batch: SnapshotBatch, etype: str, changes: Changes, t: int)
         for name, spec in MODEL.attribs(etype).items()
         if not isinstance(spec, AttrSpecReadOnly)
     }
-    values, keys = plan_values(MODEL, etype, numbers), plan_keys(MODEL, etype)
+    values, keys = plan_values(MODEL, etype, numbers, store.entities), plan_keys(MODEL, etype)
     page = store.entities.page(etype, 10_000)
     rows = store.snapshots.latest([key for key, _, _ in page])
     mirrors = AsOf(store, MODEL).mirrors(etype, [eid for _, eid, _ in page], t)
     for key, eid, _ in page:
-        profile = decode_profile(store.entities.profiles([key])[key])
+        profile = store.entities.decode_profile(store.entities.profiles([key])[key])
         doc = compute(values.eid(eid), profile, values, t, mirrors[eid]).doc
         doc = doc._replace(values={**doc.values, **changes.get((etype, eid), {})})
         _put(node, batch, etype, key, rows.get(key), doc, keys)

@@ -9,7 +9,7 @@ import apsw
 
 from dp3.clock import FakeClock
 from dp3.log.port import Append, Lane
-from dp3.log.segments import open_log
+from dp3.log.sqlite import open_log
 from dp3.model.partition import partition_of
 from dp3.model.wire import WireTask, encode_tasks
 from dp3.store.sqlite import open_state

@@ -10,7 +10,7 @@ from dp3.store.ports.batches import Batch, OutboxRow
 from dp3.store.ports.dead_letters import DeadLetter
 from dp3.store.ports.entities import ENTITY_SHIFT, HistoryRow, NewEntity, PlainRow
 from dp3.store.ports.history import PackedRow, history_key, tag_of
-from dp3.store.ports.leases import Lease
+from dp3.store.ports.leases import Holder, Lease
 from dp3.store.ports.state import State
 
 HOST = socket.gethostname()
@@ -18,7 +18,7 @@ TTL_S = 15.0
 
 
 def take_lease(store: State, index: int = 0, of: int = 1) -> Lease:
-    return store.leases.take(index, of, HOST, os.getpid(), TTL_S)
+    return store.leases.take(index, of, Holder(HOST, os.getpid()), TTL_S)
 
 
 def entity_key(number: int, partition: int = 0) -> int:

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cmp_to_key
 from typing import Any
 
+from dp3.store.patterns import compile_pattern
 from dp3.store.ports.batches import Batch, LinkRow
 from dp3.store.ports.entities import ENTITY_SHIFT
 from dp3.store.ports.leases import Lease
-from dp3.store.ports.queries import And, Between, DocMatches, Has, Not, OneOf, Or, Order, TextMatches, Where
+from dp3.store.ports.queries import And, Between, Has, Not, OneOf, Or, Order, TextMatches, Where
 from dp3.store.ports.runs import Phase, WorkerRun
 from dp3.store.ports.snapshots import IndexKey, Key, SnapshotBatch, StoredSnapshot
 from kit.rows import entity_row
@@ -32,7 +33,7 @@ def close(store: Any, run: int, status: str = "complete") -> None:
 def completed(store: Any, lease: Lease, run: int, partitions: Iterable[int] = (0,)) -> None:
     """The last slice of a worker: its partitions are done."""
     cut = [(partition, lane, run * 10) for partition in partitions for lane in (0, 1)]
-    store.snapshots.write(lease, SnapshotBatch(run, cut=cut))
+    store.snapshots.write(lease, SnapshotBatch(run, watermarks=cut))
 
 
 def progress(run: int, worker: int = 0, **values: Any) -> WorkerRun:
@@ -79,24 +80,23 @@ def rank(key: Key) -> tuple[int, Any]:
     return (2, key) if isinstance(key, bytes) else (0, key)
 
 
-def matches(where: Where, keys: Keys, doc: bytes, time: int) -> bool:
+def matches(where: Where, keys: Keys) -> bool:
     match where:
         case And(parts):
-            return all(matches(part, keys, doc, time) for part in parts)
+            return all(matches(part, keys) for part in parts)
         case Or(parts):
-            return any(matches(part, keys, doc, time) for part in parts)
+            return any(matches(part, keys) for part in parts)
         case Not(part):
-            return not matches(part, keys, doc, time)
+            return not matches(part, keys)
         case Has(path):
             return bool(keys.get(path))
         case OneOf(path, wanted):
             return any(rank(key) == rank(one) for key in keys.get(path, ()) for one in wanted)
         case Between():
             return any(_lies_within(where, key) for key in keys.get(where.path, ()))
-        case TextMatches(path, test):
+        case TextMatches(path, pattern, flags):
+            test = compile_pattern(pattern, flags)
             return any(test(key) for key in keys.get(path, ()) if isinstance(key, str))
-        case DocMatches(test):
-            return test(time, doc)
 
 
 def _lies_within(where: Between, key: Key) -> bool:

@@ -55,7 +55,7 @@ def pack(engine: Engine, model: ModelSpec) -> None:
 
 def begin(engine: Engine, model: ModelSpec) -> bool:
     """Confirm the change to a model."""
-    old = engine.store.models.tracked().model
+    old = engine.store.models.tracked()[0]
     assert old is not None
     schema = schema_of(model)
     changes = compare(decode_schema(old), schema).destroyed

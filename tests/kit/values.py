@@ -7,7 +7,8 @@ from dp3.engine.jobs.snapshots.values import ValuePlan, plan_values
 from dp3.history import Observation
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import CONFIDENCE_UNIT, encode_value
-from dp3.store.ports.entities import Profile, hex_of
+from dp3.store.ports.entities import Profile
+from dp3.store.sqlite.entities import Entities
 from kit.specs import Spec, observed_attr, valid
 
 ENTITY = 7
@@ -23,7 +24,7 @@ def numbers_of(model: ModelSpec, etype: str = "a") -> dict[str, int]:
 
 
 def a_value_plan(model: ModelSpec, etype: str = "a") -> ValuePlan:
-    return plan_values(model, etype, numbers_of(model, etype))
+    return plan_values(model, etype, numbers_of(model, etype), Entities)
 
 
 def a_profile(
@@ -34,7 +35,8 @@ def a_profile(
         (attr, [(seen.t1, seen.t2, seen.c, seen.v.hex().upper(), 1) for seen in all_seen])
         for attr, all_seen in (history or {}).items()
     ]
-    return Profile(ENTITY, 0, [(attr, 0, hex_of(v)) for attr, v in (plain or {}).items()], observed)
+    values = [(attr, 0, Entities.encode_value(v)) for attr, v in (plain or {}).items()]
+    return Profile(ENTITY, 0, values, observed)
 
 
 def seen(t1: int, t2: int, v: Any, c: float = 1.0) -> Observation:

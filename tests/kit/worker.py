@@ -27,6 +27,7 @@ from dp3.hooks.pool import DaemonPool
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.hooks.watch import HookWatch
 from dp3.log.port import Lane
+from dp3.store.ports.leases import Holder
 from dp3.store.ports.runs import Run
 from kit.place import LEASE_TTL_S, NEVER, Cron, Place
 
@@ -98,7 +99,7 @@ class SteppedWorker:
         self._place = place
         self._stopping = threading.Event()
         self._drains = options.drains
-        self.lease = place.store.leases.take(options.index, options.processes, "host", 1, LEASE_TTL_S)
+        self.lease = place.store.leases.take(options.index, options.processes, Holder("host", 1), LEASE_TTL_S)
         place.store.leases.heartbeat(self.lease, "working")
         executor = DaemonPool(options.threads, "hooks") if options.threads else CallingThread()
         self._attempts = Attempts(place.directory / "run" / f"{options.index}.attempt")

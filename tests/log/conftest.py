@@ -7,7 +7,7 @@ import pytest
 
 from dp3.clock import FakeClock
 from dp3.log.port import Log
-from dp3.log.segments import open_log
+from dp3.log.sqlite import open_log
 
 OpenLog = Callable[..., Log]
 

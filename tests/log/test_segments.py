@@ -14,7 +14,7 @@ import pytest
 
 from dp3.clock import FakeClock
 from dp3.log.port import Append, Entry, Lane, Log, LogFull, OutboxSlice, Producer
-from dp3.log.segments import open_log
+from dp3.log.sqlite import open_log
 from dp3.sqlite import FormatError
 
 EVERYTHING = 1 << 40
@@ -202,7 +202,7 @@ from pathlib import Path
 import msgspec
 from dp3.clock import SystemClock
 from dp3.log.port import Append, Lane, OutboxSlice, Producer
-from dp3.log.segments import open_log
+from dp3.log.sqlite import open_log
 
 log = open_log(Path(sys.argv[1]), SystemClock(), segment_bytes=3000)
 number = int(sys.argv[2])
@@ -250,7 +250,7 @@ from pathlib import Path
 import msgspec
 from dp3.clock import SystemClock
 from dp3.log.port import Append
-from dp3.log.segments import open_log
+from dp3.log.sqlite import open_log
 
 log = open_log(Path(sys.argv[1]), SystemClock(), segment_bytes=500)
 for number in range(100):

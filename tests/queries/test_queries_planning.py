@@ -10,8 +10,9 @@ from dp3.engine.jobs.snapshots.doc import Doc, decode_doc, encode_doc
 from dp3.engine.jobs.snapshots.keys import ODD, keys_of, plan_keys
 from dp3.reads.query.documents import dated_document
 from dp3.reads.query.matching import matcher
-from dp3.reads.query.planning import Planner, make_plan, searches_texts
-from dp3.store.ports.queries import And, Between, DocMatches, Has, Not, OneOf, Or, TextMatches, Where
+from dp3.reads.query.planning import DocMatches, Planner, make_plan, searches_texts
+from dp3.store.patterns import compile_pattern
+from dp3.store.ports.queries import And, Between, Has, Not, OneOf, Or, TextMatches, Where
 from dp3.store.ports.snapshots import Key
 from kit.filters import MODEL, condition
 
@@ -41,7 +42,8 @@ def holds(where: Where, stored: bytes) -> bool:
                 return any(_equal(key, one) for key in at(path) for one in wanted)
             case Between():
                 return any(_between(where, key) for key in at(where.path))
-            case TextMatches(path, test, prefix):
+            case TextMatches(path, pattern, flags, prefix):
+                test = compile_pattern(pattern, flags)
                 texts = [key for key in at(path) if isinstance(key, str)]
                 return any(key.startswith(prefix) and test(key) for key in texts)
             case DocMatches(test):

@@ -5,6 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dp3.reads.query.regex import Regex
+from dp3.store.patterns import compile_for_lines
 
 ATOMS = ["a", "b", "A", ".", "[^a]", r"\n", r"\W", r"\w", r"\s", r"\x00", "é", r"\Q^\E"]
 ANCHORS = ["^", "$", r"\b", r"\B", r"\A", r"\z", "(?m)", "(?-m)", "(?s)", "(?i)"]
@@ -32,18 +33,18 @@ parts = st.recursive(
 @example(pattern=r"a\nb", flags="", some=["b", "a\nb"])
 def test_what_occurs_in_a_text_is_found_among_the_lines(pattern: str, flags: str, some: list[str]) -> None:
     regex = Regex(pattern, flags)
-    test, in_lines = regex.compile(), regex.compile_for_lines()
+    test, in_lines = regex.compile(), compile_for_lines(*regex.known)
     if in_lines and any(map(test, some)):
         assert in_lines("\n".join(some))
 
 
 @pytest.mark.parametrize("pattern", ["^b", "a$", "[0-9]+-7", r"\bca", "(?i)CAR", "(?:ab|ac)d", "(?P<n>x)"])
 def test_what_occurs_in_no_text_is_not_found_among_the_lines(pattern: str) -> None:
-    in_lines = Regex(pattern).compile_for_lines()
+    in_lines = compile_for_lines(*Regex(pattern).known)
     assert in_lines is not None
     assert not in_lines("\n".join(["ab", "7-66", "scab"]))
 
 
 @pytest.mark.parametrize("pattern", [r"\Ab", r"b\z", "(?-m)^b", "(?i-m:b$)"])
 def test_what_looks_at_the_ends_of_the_whole_has_no_test_for_lines(pattern: str) -> None:
-    assert Regex(pattern).compile_for_lines() is None
+    assert compile_for_lines(*Regex(pattern).known) is None

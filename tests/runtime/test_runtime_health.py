@@ -15,7 +15,7 @@ from dp3.hooks.watch import HookWatch
 from dp3.runtime.health import SILENT_LOOKS, WorkerHealth
 from dp3.runtime.resources import DataDir
 from dp3.store.ports.errors import StoreFull
-from dp3.store.ports.leases import Lease, LeaseState
+from dp3.store.ports.leases import Holder, Lease, LeaseState
 from dp3.store.ports.state import State
 from dp3.store.sqlite import open_state
 from kit.faults import heartbeats
@@ -30,7 +30,7 @@ class Workplace:
         self.data = DataDir(directory)
         self.clock = FakeClock()
         self.store: State = open_state(self.data.state, self.clock)
-        self.lease: Lease = self.store.leases.take(0, 1, "host", PID, 15)
+        self.lease: Lease = self.store.leases.take(0, 1, Holder("host", PID), 15)
         self.health = WorkerHealth(self.store.leases.all, self.data, start_limit_s=600)
 
     def look(self, times: int = 1, age_s: float = 60) -> str:
@@ -104,7 +104,7 @@ def test_a_worker_that_waits_for_its_lease_is_starting(place: Workplace) -> None
 
 
 def test_a_worker_is_judged_by_its_own_lease_only(place: Workplace) -> None:
-    leases = [LeaseState(Lease(1, 2, 5), "host", PID + 1, 0, "sick")]
+    leases = [LeaseState(Lease(1, 2, 5), Holder("host", PID + 1), 0, "sick")]
     health = WorkerHealth(lambda: leases, place.data, 600)
     health.look()
     assert health.complaint(PID, 1) == ""

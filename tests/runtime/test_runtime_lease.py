@@ -12,7 +12,7 @@ from dp3.clock import FakeClock
 from dp3.runtime.lease import held_lease
 from dp3.runtime.modules import WorkerIdentity
 from dp3.store.ports.errors import LeaseRefused
-from dp3.store.ports.leases import Lease
+from dp3.store.ports.leases import Holder, Lease
 from dp3.store.ports.state import State
 from dp3.store.sqlite import open_state
 from kit.limits import Enter, impatient_lease
@@ -42,7 +42,7 @@ def store(tmp_path: Path) -> Iterator[State]:
 @pytest.fixture
 def holder(store: State) -> Lease:
     """The lease of a worker that lives: this process."""
-    return store.leases.take(0, 1, platform.node(), os.getpid(), 15)
+    return store.leases.take(0, 1, Holder(platform.node(), os.getpid()), 15)
 
 
 def test_a_supervised_worker_waits_for_its_predecessor_to_stop(

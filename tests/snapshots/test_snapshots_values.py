@@ -10,7 +10,7 @@ from dp3.engine.jobs.snapshots.doc import decode_doc, encode_doc, expand
 from dp3.engine.jobs.snapshots.values import NO_PROFILE, AttrPlan, Computed, ValuePlan, compute
 from dp3.history import Observation, Params, Segment, canonical, value_at, values_at
 from dp3.model.wire import CONFIDENCE_UNIT, decode_value, encode_value
-from dp3.store.ports.entities import hex_of
+from dp3.store.sqlite.entities import Entities
 from kit.specs import a_model, plain_attr, series_attr
 from kit.values import a_profile, a_value_plan, brief, seen
 
@@ -118,7 +118,7 @@ def test_values_are_in_the_order_of_the_model_after_the_id() -> None:
 def test_timeseries_have_no_current_value() -> None:
     model = a_model({"t": series_attr(), "o": brief("int")})
     profile = a_profile(history={2: [seen(0, 9, 5)]})
-    profile.chunks.append((1, 0, 9, hex_of({"x": [1]})))
+    profile.chunks.append((1, 0, 9, Entities.encode_value({"x": [1]})))
     assert compute("e", profile, a_value_plan(model), 5).values == {"eid": "e", "o": 5}
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.store.ports.batches import Batch
+from dp3.store.ports.batches import Batch, Stream
 from dp3.store.ports.control import ControlMessage, ControlProgress
 from dp3.store.ports.errors import ControlFull
-from dp3.store.ports.leases import Lease
+from dp3.store.ports.leases import Holder, Lease
 from dp3.store.ports.state import State
 from dp3.store.ports.updates import UpdateBatch, UpdateGroup
 from kit.limits import Enter, pending_messages
@@ -20,7 +20,7 @@ A_DAY_S = 24 * 3600
 
 def test_a_message_is_pending_for_its_worker_until_it_is_done(store: State, lease: Lease) -> None:
     id_ = store.control.send(0, "refresh", {"etype": "device"})
-    assert store.control.pending(0) == [ControlMessage(id_, "refresh", {"etype": "device"}, None)]
+    assert store.control.pending(0) == [ControlMessage(id_, "refresh", {"etype": "device"})]
     assert store.control.pending(1) == []
     store.batches.commit(lease, Batch(control_done=[(id_, {"detail": "OK"})]))
     assert store.control.pending(0) == []
@@ -61,7 +61,7 @@ def test_how_far_a_message_is_can_be_told_until_it_is_forgotten(
     id_ = store.control.send(0, "a", {})
     for done in (1, 2):
         progress = ControlProgress(id_, {"done": done}, {"after": done * 10})
-        store.updates.write(lease, UpdateBatch(UpdateGroup("a", 1, 1), 9, control=progress))
+        store.updates.write(lease, UpdateBatch(UpdateGroup("a", 1, 1), Stream.CREATION, control=progress))
     assert store.control.progress([id_, 999]) == [progress]
     store.batches.commit(lease, Batch(control_done=[(id_, {})]))
     assert store.control.progress([id_]) == [progress]
@@ -102,7 +102,7 @@ def test_messages_are_given_up_when_the_number_of_workers_changes(store: State, 
     store.batches.commit(lease, Batch(control_done=[(done, {"n": 1})]))
     waiting = store.control.send(0, "a", {})
     store.leases.release(lease)
-    store.leases.take(1, 2, "host", 1, 15)
+    store.leases.take(1, 2, Holder("host", 1), 15)
     assert store.control.pending(0) == []
     results = store.control.results([done, waiting])
     assert results[done] == {"n": 1}

@@ -8,7 +8,7 @@ import pytest
 from dp3.clock import FakeClock
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.errors import LeaseLost, LeaseRefused
-from dp3.store.ports.leases import Lease, LeaseState
+from dp3.store.ports.leases import Holder, Lease, LeaseState
 from dp3.store.ports.state import State
 from kit.rows import HOST, TTL_S, created, plain_row, take_lease
 
@@ -19,7 +19,7 @@ NO_PROCESS = 2**31 - 1
 def test_a_lease_is_shown_with_its_holder(store: State, clock: FakeClock) -> None:
     lease = take_lease(store, 1, of=2)
     assert (lease.index, lease.worker_processes) == (1, 2)
-    assert store.leases.all() == [LeaseState(lease, HOST, os.getpid(), clock.now_us(), "starting")]
+    assert store.leases.all() == [LeaseState(lease, Holder(HOST, os.getpid()), clock.now_us(), "starting")]
 
 
 def test_workers_with_different_indexes_live_side_by_side(store: State) -> None:
@@ -30,13 +30,13 @@ def test_workers_with_different_indexes_live_side_by_side(store: State) -> None:
 def test_a_second_worker_with_the_index_is_refused_and_told_who_has_it(store: State) -> None:
     take_lease(store, 1, of=2)
     with pytest.raises(LeaseRefused, match=rf"worker 1 of 2 is run by process {os.getpid()} on {HOST}"):
-        store.leases.take(1, 2, ELSEWHERE, 77, TTL_S)
+        store.leases.take(1, 2, Holder(ELSEWHERE, 77), TTL_S)
 
 
 def test_another_number_of_workers_is_refused_while_one_lives(store: State) -> None:
     take_lease(store, 1, of=2)
     with pytest.raises(LeaseRefused, match="stop all workers before starting worker 0 of 3"):
-        store.leases.take(0, 3, ELSEWHERE, 77, TTL_S)
+        store.leases.take(0, 3, Holder(ELSEWHERE, 77), TTL_S)
 
 
 @pytest.mark.parametrize("index", [-1, 2])
@@ -60,7 +60,7 @@ def test_releasing_a_lease_that_is_lost_does_not_harm_the_new_holder(store: Stat
 
 
 def test_a_lease_without_heartbeats_can_be_taken_after_its_time(store: State, clock: FakeClock) -> None:
-    old = store.leases.take(0, 1, ELSEWHERE, 77, TTL_S)
+    old = store.leases.take(0, 1, Holder(ELSEWHERE, 77), TTL_S)
     clock.advance(TTL_S)
     with pytest.raises(LeaseRefused):
         take_lease(store)
@@ -71,7 +71,7 @@ def test_a_lease_without_heartbeats_can_be_taken_after_its_time(store: State, cl
 
 
 def test_a_heartbeat_keeps_a_lease_and_tells_how_the_worker_is(store: State, clock: FakeClock) -> None:
-    lease = store.leases.take(0, 1, ELSEWHERE, 77, TTL_S)
+    lease = store.leases.take(0, 1, Holder(ELSEWHERE, 77), TTL_S)
     clock.advance(TTL_S)
     store.leases.heartbeat(lease, "working")
     clock.advance(TTL_S)
@@ -83,29 +83,29 @@ def test_a_heartbeat_keeps_a_lease_and_tells_how_the_worker_is(store: State, clo
 
 
 def test_a_worker_of_this_host_whose_process_is_gone_is_replaced_at_once(store: State) -> None:
-    old = store.leases.take(0, 1, HOST, NO_PROCESS, TTL_S)
+    old = store.leases.take(0, 1, Holder(HOST, NO_PROCESS), TTL_S)
     assert take_lease(store).epoch > old.epoch
 
 
 def test_whether_a_process_of_another_host_is_gone_cannot_be_told(store: State) -> None:
-    store.leases.take(0, 1, ELSEWHERE, NO_PROCESS, TTL_S)
+    store.leases.take(0, 1, Holder(ELSEWHERE, NO_PROCESS), TTL_S)
     with pytest.raises(LeaseRefused):
         take_lease(store)
 
 
 def test_dead_workers_do_not_hinder_another_number_of_workers(store: State) -> None:
     for index in range(3):
-        store.leases.take(index, 3, HOST, NO_PROCESS, TTL_S)
+        store.leases.take(index, 3, Holder(HOST, NO_PROCESS), TTL_S)
     lease = take_lease(store, 0, of=2)
     assert [state.lease for state in store.leases.all()] == [lease]
 
 
 def test_a_refused_worker_leaves_all_leases_as_they_were(store: State) -> None:
-    store.leases.take(0, 3, HOST, NO_PROCESS, TTL_S)
+    store.leases.take(0, 3, Holder(HOST, NO_PROCESS), TTL_S)
     take_lease(store, 1, of=3)
     before = store.leases.all()
     with pytest.raises(LeaseRefused):
-        store.leases.take(0, 2, ELSEWHERE, 77, TTL_S)
+        store.leases.take(0, 2, Holder(ELSEWHERE, 77), TTL_S)
     assert store.leases.all() == before
 
 
@@ -122,7 +122,7 @@ def test_epochs_increase_over_release_and_reopening(open_state: Callable[..., St
 
 def lose(store: State, lease: Lease, clock: FakeClock) -> None:
     clock.advance(TTL_S + 1)
-    store.leases.take(lease.index, lease.worker_processes, ELSEWHERE, 77, TTL_S)
+    store.leases.take(lease.index, lease.worker_processes, Holder(ELSEWHERE, 77), TTL_S)
 
 
 def test_a_worker_that_lost_its_lease_cannot_commit_anything(

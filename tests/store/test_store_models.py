@@ -8,7 +8,7 @@ import pytest
 from dp3.clock import FakeClock
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.errors import LeaseLost, LeaseRefused
-from dp3.store.ports.history import PackBatch
+from dp3.store.ports.leases import Holder
 from dp3.store.ports.models import Forget, Removal, RemovedAttr
 from dp3.store.ports.state import State
 from kit.rows import HOST, TTL_S, created, packed_row, plain_row, take_lease
@@ -48,7 +48,7 @@ def test_of_many_that_note_a_model_instead_of_the_same_one_succeeds(
         thread.start()
     for thread in threads:
         thread.join()
-    assert noted == [stores[0].models.tracked().model]
+    assert noted == [stores[0].models.tracked()[0]]
 
 
 def test_nobody_notes_a_model_while_data_is_removed(store: State) -> None:
@@ -72,7 +72,7 @@ def test_workers_that_live_are_in_the_way_and_those_that_do_not_lose_their_lease
 ) -> None:
     store = open_state()
     store.models.track("old", None)
-    lease = store.leases.take(0, 1, "elsewhere", 1, TTL_S)
+    lease = store.leases.take(0, 1, Holder("elsewhere", 1), TTL_S)
     for refused in (
         store.models.require_no_worker,
         lambda *a: store.models.begin_removal(removal(), "old", *a),
@@ -132,19 +132,17 @@ def test_rows_of_attributes_are_counted_page_by_page(store: State, limit: int) -
     start: str | None = ""
     rows = []
     while start is not None:
-        page = store.models.attr_rows("device", ["x"], [], start, limit)
-        rows += [(counted.attr, counted.rows) for counted in page.counts]
-        start = page.following
+        counts, start = store.models.attr_rows("device", ["x"], [], start, limit)
+        rows += [(attr, of_attr) for attr, of_attr, _ in counts]
     assert {attr for attr, _ in rows} == {"x"}
     assert sum(count for _, count in rows) == 4
-    assert store.models.attr_rows("device", ["x"], [plain_row(store, 1, "x", 1).v], "", 10).counts == [
+    assert store.models.attr_rows("device", ["x"], [plain_row(store, 1, "x", 1).v], "", 10)[0] == [
         ("x", 2, 2)
     ]
-    store.history.write(
-        lease, PackBatch(rows=[packed_row(store, 5, "x", 1, 4), packed_row(store, 1, "x", 2, 3)])
-    )
-    assert store.models.attr_rows("device", ["x"], [], "", 10).counts == [("x", 11, 5)]
-    assert store.models.attr_rows("device", ["x"], [plain_row(store, 1, "x", 1).v], "", 10).counts == [
+    rows_of_two = [packed_row(store, 5, "x", 1, 4), packed_row(store, 1, "x", 2, 3)]
+    store.history.pack(lease, (0, 0, 0), (0, 0, 0), {}, rows_of_two)
+    assert store.models.attr_rows("device", ["x"], [], "", 10)[0] == [("x", 11, 5)]
+    assert store.models.attr_rows("device", ["x"], [plain_row(store, 1, "x", 1).v], "", 10)[0] == [
         ("x", 6, 3)
     ]
     assert store.models.attr_rows("nothing", ["x"], [], "", 10) == ([], None)

@@ -2,7 +2,6 @@
 
 from dp3.model.wire import encode_value
 from dp3.store.ports.batches import Batch
-from dp3.store.ports.entities import Existing
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
 from kit.rows import created, entity_key, entity_row, history_row, plain_row
@@ -45,17 +44,15 @@ def test_entities_of_different_types_may_have_the_same_id(store: State, lease: L
     new = [entity_row(store, "1", 1, etype="bus"), entity_row(store, "1", 2, etype="line", created=3)]
     store.batches.commit(lease, Batch(created=new))
     assert store.entities.find([(entity.etype, "1") for entity in new]) == {
-        (new[0].etype, "1"): Existing(1, 1),
-        (new[1].etype, "1"): Existing(2, 3),
+        (new[0].etype, "1"): (1, 1),
+        (new[1].etype, "1"): (2, 3),
     }
 
 
 def test_only_entities_that_exist_are_found(store: State, lease: Lease) -> None:
     created(store, lease)
     etype = store.names.etype_id("device")
-    assert store.entities.find([(etype, "d1"), (etype, "d2"), (etype + 1, "d1")]) == {
-        (etype, "d1"): Existing(1, 1)
-    }
+    assert store.entities.find([(etype, "d1"), (etype, "d2"), (etype + 1, "d1")]) == {(etype, "d1"): (1, 1)}
 
 
 def test_the_value_processed_last_stays_if_several_are_written_at_one_moment(

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from dp3.store.patterns import Search, compile_pattern
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.errors import QueryTooSlow
 from dp3.store.ports.leases import Lease
@@ -13,7 +14,6 @@ from dp3.store.ports.queries import (
     EVERYTHING,
     And,
     Between,
-    DocMatches,
     Not,
     OneOf,
     Or,
@@ -77,72 +77,45 @@ def test_negation_holds_for_entities_without_a_key(people: Any) -> None:
     assert eids(people, Not(OneOf("tags", ("a",)))) == ["2", "10"]
 
 
-def test_a_text_is_tested_once_for_each_different_key(people: Any) -> None:
-    tested: list[str] = []
+@pytest.fixture
+def tested(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts in which a pattern is searched, one by one."""
+    found: list[str] = []
 
-    def is_b(text: str) -> bool:
-        tested.append(text)
-        return text == "b"
+    def noting(pattern: str, flags: str) -> Search:
+        search = compile_pattern(pattern, flags)
+        return lambda text: bool(found.append(text)) or search(text)
 
-    assert eids(people, TextMatches("tags", is_b)) == ["1", "2"]
+    monkeypatch.setattr("dp3.store.sqlite.conditions.compile_pattern", noting)
+    return found
+
+
+def test_a_text_is_tested_once_for_each_different_key(people: Any, tested: list[str]) -> None:
+    assert eids(people, TextMatches("tags", "^b$")) == ["1", "2"]
     assert sorted(tested) == ["a", "b"]
 
 
-def test_many_texts_are_tested_together_first(store: Any, lease: Lease) -> None:
+def test_many_texts_are_tested_together_first(store: Any, lease: Lease, tested: list[str]) -> None:
     entities = {n: {"eid": {n}, "name": {f"name-{n:04d}"}} for n in range(1, 2501)}
     with_snapshots(store, lease, a_run(store, 1000), "p", entities)
-    tested: list[str] = []
-
-    def is_1234(text: str) -> bool:
-        tested.append(text)
-        return text == "name-1234"
-
-    where = TextMatches("name", is_1234, in_lines=lambda lines: "name-1234" in lines)
-    assert eids(store, where) == ["1234"]
+    assert eids(store, TextMatches("name", "^name-1234$")) == ["1234"]
     assert len(tested) <= 16
 
 
-def test_a_text_that_many_have_is_tested_once(store: Any, lease: Lease) -> None:
+def test_a_text_that_many_have_is_tested_once(store: Any, lease: Lease, tested: list[str]) -> None:
     entities = {n: {"eid": {n}, "os": {"a" if n < 3 else "b" if n < 2500 else "c"}} for n in range(1, 2600)}
     with_snapshots(store, lease, a_run(store, 1000), "p", entities)
-    tested: list[str] = []
-
-    def is_not_b(text: str) -> bool:
-        tested.append(text)
-        return text != "b"
-
-    assert store.queries.count("p", TextMatches("os", is_not_b)) == 102
-    assert store.queries.count("p", TextMatches("os", is_not_b, in_lines=lambda lines: True)) == 102
-    assert tested == ["a", "b", "c"] * 2
+    assert store.queries.count("p", TextMatches("os", "\\A[^b]")) == 102
+    assert store.queries.count("p", TextMatches("os", "[^b]")) == 102
+    assert tested == ["a", "b", "c", "a", "c"], "that no line matches was found before"
 
 
-def test_texts_may_be_anything(store: Any, lease: Lease) -> None:
+def test_texts_may_be_anything(store: Any, lease: Lease, tested: list[str]) -> None:
     names = ["", "\0", "\n", '"', "\\", "\x1f\x7f", "é", "\uffff", "\U0010ffff", "a\nb", "x" * 1000]
     entities = {n: {"eid": {n}, "name": {name}} for n, name in enumerate(names, 1)}
     with_snapshots(store, lease, a_run(store, 1000), "p", entities)
-    tested: list[str] = []
-    assert eids(store, TextMatches("name", lambda text: bool(tested.append(text)))) == []
+    assert eids(store, TextMatches("name", "\\Anobody has this name")) == []
     assert sorted(tested) == sorted(names)
-
-
-def test_documents_are_tested_for_candidates_only(people: Any) -> None:
-    tested: list[tuple[int, bytes]] = []
-
-    def note(time: int, doc: bytes) -> bool:
-        tested.append((time, doc))
-        return True
-
-    assert eids(people, And((DocMatches(note), OneOf("name", ("bob",))))) == ["2"]
-    assert tested == [(1000, b"2")]
-
-
-def test_an_error_of_a_test_reaches_the_one_who_asked(people: Any) -> None:
-    def broken(time: int, doc: bytes) -> bool:
-        raise ZeroDivisionError("no")
-
-    with pytest.raises(ZeroDivisionError):
-        people.queries.count("p", DocMatches(broken))
-    assert people.queries.count("p") == 4
 
 
 def test_thousands_of_values_can_be_asked_for_at_once(people: Any) -> None:
@@ -279,5 +252,5 @@ def test_a_question_that_takes_too_long_is_stopped(open_state: Any) -> None:
     with pytest.raises(QueryTooSlow, match="ask for fewer entities"):
         store.queries.find("p")
     with pytest.raises(QueryTooSlow, match="took longer than 0 s"):
-        store.queries.count("p", TextMatches("name", lambda text: False))
+        store.queries.count("p", TextMatches("name", "nobody"))
     assert store.queries.distinct("p", "x") == {}, "the connection is as good as new"

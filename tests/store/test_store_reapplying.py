@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dp3.clock import FakeClock
-from dp3.store.ports.batches import Batch, Refused
+from dp3.store.ports.batches import Batch
 from dp3.store.ports.entities import HistoryRow, PlainRow
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
@@ -72,7 +72,7 @@ class NaiveWorker:
             assert isinstance(what, int)
             profile.ttl["base"] = max(what, profile.ttl.get("base", 0))
             batch.ttl.append((profile.key, "base", what))
-        batch.refused.append(Refused(0, moment, 0))
+        batch.refused.append((0, moment, 0))
 
 
 @pytest.fixture(scope="module")

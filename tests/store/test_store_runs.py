@@ -104,11 +104,13 @@ def test_runs_can_be_asked_for_by_the_time_of_their_beginning(store: Any, clock:
 def test_the_last_progress_of_each_worker_is_known(store: Any, lease: Lease) -> None:
     run = a_run(store, 1000)
     for mark in ({"after": 1}, {"after": 2}):
-        store.snapshots.write(lease, SnapshotBatch(run, progress=progress(run, 1, mark=mark, entities=5)))
+        store.snapshots.write(
+            lease, SnapshotBatch(run, progress=progress(run, 1, checkpoint=mark, entities=5))
+        )
     store.snapshots.write(lease, SnapshotBatch(run, progress=progress(run, 0, done="init")))
     assert store.runs.workers(run) == [
         progress(run, 0, done="init"),
-        progress(run, 1, mark={"after": 2}, entities=5),
+        progress(run, 1, checkpoint={"after": 2}, entities=5),
     ]
 
 

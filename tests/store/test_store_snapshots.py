@@ -7,7 +7,7 @@ import apsw
 import pytest
 
 from dp3.store.ports.batches import Batch
-from dp3.store.ports.entities import Profile, decode_profile, hex_of
+from dp3.store.ports.entities import Profile
 from dp3.store.ports.errors import LeaseLost
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.queries import EVERYTHING, Order
@@ -55,7 +55,7 @@ def test_the_same_slice_again_changes_nothing(store: Any, lease: Lease) -> None:
     before = store.outbox.pending(lease, 0, 10**6), store.snapshots.of("device", "d1")
     store.snapshots.write(lease, batch)
     assert (store.outbox.pending(lease, 0, 10**6), store.snapshots.of("device", "d1")) == before
-    assert [pending.row.source for pending in before[0]] == [1, 2, 7]
+    assert [pending[1].source for pending in before[0]] == [1, 2, 7]
     assert store.queries.count("device") == 1
     assert store.queries.distinct("device", "load") == {1: 1, 2: 1}
 
@@ -64,9 +64,9 @@ def test_outbox_rows_that_were_drained_do_not_come_back(store: Any, lease: Lease
     run = a_run(store, 1000)
     store.snapshots.write(lease, SnapshotBatch(run, outbox=[outbox_row(1)]))
     (pending,) = store.outbox.pending(lease, 0, 10**6)
-    store.batches.commit(lease, Batch(outbox_drained=pending.rowid))
+    store.batches.commit(lease, Batch(outbox_drained=pending[0]))
     store.snapshots.write(lease, SnapshotBatch(run, outbox=[outbox_row(1), outbox_row(2)]))
-    assert [row.row.source for row in store.outbox.pending(lease, 0, 10**6)] == [2]
+    assert [row[1].source for row in store.outbox.pending(lease, 0, 10**6)] == [2]
 
 
 def test_a_worker_that_lost_its_lease_writes_nothing(store: Any, lease: Lease) -> None:
@@ -139,9 +139,14 @@ def test_many_entities_and_their_profiles_are_read_at_once(store: Any, lease: Le
     name = store.names.attr_id("device", "name")
     one, two, three = ((row.t1, row.t2, row.c, row.v.hex().upper(), 1) for row in seen)
     rows = sorted([(seen[0].attr, [one, three]), (seen[1].attr, [two])])
-    profiles = {key: decode_profile(found) for key, found in store.entities.profiles([1, 2, 3]).items()}
+    profiles = {
+        key: store.entities.decode_profile(found) for key, found in store.entities.profiles([1, 2, 3]).items()
+    }
     (written,) = {written for _, written, _ in profiles[1].plain}
-    assert profiles == {1: Profile(1, 1, [(name, written, hex_of("x"))], rows), 2: Profile(2, 1)}
+    assert profiles == {
+        1: Profile(1, 1, [(name, written, store.entities.encode_value("x"))], rows),
+        2: Profile(2, 1),
+    }
     assert written == store.entities.profile("device", "d1").plain[0].written
     etype = store.names.etype_id("device")
     assert store.entities.by_key([2, 3, 1]) == {1: (etype, "d1", 1), 2: (etype, "d2", 1)}
@@ -151,9 +156,9 @@ def test_timeseries_and_lifetimes_are_read_if_the_whole_profile_is_wanted(store:
     created(store, lease, "d1", 1, ttl=[(1, "base", 9)])
     chunk = history_row(store, 1, "traffic", 1, offset=1)._replace(c=None)
     store.batches.commit(lease, Batch(history=[chunk]))
-    assert decode_profile(store.entities.profiles([1])[1]) == Profile(1, 1)
+    assert store.entities.decode_profile(store.entities.profiles([1])[1]) == Profile(1, 1)
     chunks = [(chunk.attr, chunk.t1, chunk.t2, chunk.v.hex().upper())]
-    assert decode_profile(store.entities.profiles([1], whole=True)[1]) == Profile(
+    assert store.entities.decode_profile(store.entities.profiles([1], whole=True)[1]) == Profile(
         1, 1, chunks=chunks, ttl={"base": 9}
     )
 

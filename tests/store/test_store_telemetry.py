@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from dp3.clock import FakeClock
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.counters import OTHER_SOURCES, EventGroup, HookSums, SourceSums
-from dp3.store.ports.history import PackBatch
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.sizes import AttributeSize, SizeReport
 from dp3.store.ports.snapshots import SnapshotBatch
@@ -81,12 +80,12 @@ def test_events_are_those_of_the_current_interval_and_the_one_before(
         state.batches.commit(lease, Batch(sources=[source(name, times)]))
         happened.append((clock.now_us(), name, times))
     clock.advance(wait_s)
-    found = state.counters.event_counts("tasks_by_src", span(SHORT))
+    since, current, last = state.counters.event_counts("tasks_by_src", span(SHORT))
     begun = clock.now_us() // span(SHORT) * span(SHORT)
     state.close()
-    assert found.begun == begun
-    assert found.current == counted(happened, begun, begun + span(SHORT))
-    assert found.last == counted(happened, begun - span(SHORT), begun)
+    assert since == begun
+    assert current == counted(happened, begun, begun + span(SHORT))
+    assert last == counted(happened, begun - span(SHORT), begun)
 
 
 def counted(happened: list[tuple[int, str, int]], first: int, end: int) -> dict[str, int]:
@@ -105,13 +104,13 @@ def test_after_the_clock_was_set_back_events_go_to_the_interval_that_is_known(
     clock.advance(-3600)
     state.batches.commit(holder, Batch(sources=[source("x")]))
     clock.advance(3600)
-    assert state.counters.event_counts("tasks_by_src", span(SHORT)).current == {"x": 2}
+    assert state.counters.event_counts("tasks_by_src", span(SHORT))[1] == {"x": 2}
 
 
 def test_only_events_that_are_declared_are_counted(state: State, holder: Lease) -> None:
     state.batches.commit(holder, Batch(counters={"task_processed": 3, "record_created": 2, "batches": 1}))
     for interval in (SHORT, LONG):
-        assert state.counters.event_counts("te", span(interval)).current == {"task_processed": 3}
+        assert state.counters.event_counts("te", span(interval))[1] == {"task_processed": 3}
     assert state.counters.all() == {"task_processed": 3, "record_created": 2, "batches": 1}
 
 
@@ -126,7 +125,7 @@ def test_what_hooks_did_is_summed_up_with_every_kind_of_work(state: State, holde
     write[kind]()
     assert state.counters.hook_sums() == [HOOK._replace(executions=2, duration_ns=1000, created_tasks=4)]
     name = "on_new_plain/mod.f/(a,p)"
-    assert state.counters.event_counts("secondary_hooks", span(LONG)).current == {
+    assert state.counters.event_counts("secondary_hooks", span(LONG))[1] == {
         f"{name}/executions": 2,
         f"{name}/duration_ns": 1000,
         f"{name}/created_tasks": 4,
@@ -137,7 +136,7 @@ def test_hooks_of_one_name_are_counted_together(state: State, holder: Lease) -> 
     """Such as two functions without a name. In events their modules do not matter."""
     state.batches.commit(holder, Batch(hooks=[HOOK, HOOK, HOOK._replace(module="other")]))
     assert [(s.module, s.executions) for s in state.counters.hook_sums()] == [("m", 2), ("other", 1)]
-    counts = state.counters.event_counts("secondary_hooks", span(LONG)).current
+    counts = state.counters.event_counts("secondary_hooks", span(LONG))[1]
     assert counts["on_new_plain/mod.f/(a,p)/executions"] == 3
 
 
@@ -154,7 +153,7 @@ def test_sources_above_the_limit_are_counted_together(state: State, holder: Leas
     )
     state.batches.commit(holder, Batch(sources=[source("a", t2=9), source("c", t2=9)]))
     assert state.counters.sources() == {"a": 9, "b": 5}
-    assert state.counters.event_counts("tasks_by_src", span(SHORT)).current == {
+    assert state.counters.event_counts("tasks_by_src", span(SHORT))[1] == {
         "a": 2,
         "b": 1,
         OTHER_SOURCES: 4,
@@ -165,7 +164,7 @@ def test_names_of_sources_can_be_anything(state: State, holder: Lease) -> None:
     names = ["", "\0", "a\0", "a\0b", "a", '"', "\n", "\\", "é", "🚌", OTHER_SOURCES]
     state.batches.commit(holder, Batch(sources=[source(name, t2=5) for name in names]))
     assert state.counters.sources().keys() == set(names)
-    assert state.counters.event_counts("tasks_by_src", span(SHORT)).current == dict.fromkeys(names, 1)
+    assert state.counters.event_counts("tasks_by_src", span(SHORT))[1] == dict.fromkeys(names, 1)
 
 
 def test_names_of_sources_are_cut(state: State, holder: Lease) -> None:
@@ -176,7 +175,7 @@ def test_names_of_sources_are_cut(state: State, holder: Lease) -> None:
 def test_a_report_goes_with_its_lease(state: State, holder: Lease) -> None:
     state.leases.heartbeat(holder, "working", {"batch_s": 1.5})
     state.leases.heartbeat(holder, "working", {"batch_s": 2.5})
-    assert [(report.worker, report.numbers) for report in state.leases.reports()] == [(0, {"batch_s": 2.5})]
+    assert [(worker, numbers) for worker, _, numbers in state.leases.reports()] == [(0, {"batch_s": 2.5})]
     state.leases.release(holder)
     assert state.leases.reports() == []
 
@@ -192,7 +191,7 @@ def test_attributes_are_counted_and_measured_by_entity(state: State, holder: Lea
         ),
     )
     rows = [packed_row(state, keys[0], "o", 7, 5), packed_row(state, keys[1], "q", 7, 5)]
-    state.history.write(holder, PackBatch(rows=rows))
+    state.history.pack(holder, (0, 0, 0), (0, 0, 0), {}, rows)
     assert state.entities.range_after(0, 2) == (keys[0], keys[1])
     assert state.entities.range_after(keys[1], 2) == (keys[2], keys[2])
     assert state.entities.range_after(keys[2], 2) is None

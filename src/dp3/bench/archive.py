@@ -13,7 +13,7 @@ from dp3.bench.report import BenchFailed, Say, expect
 from dp3.bench.server import Server, running
 from dp3.bench.workload import Workload
 from dp3.clock import SystemClock
-from dp3.log.segments import open_log
+from dp3.log.sqlite import open_log
 from dp3.model.wire import decode_tasks
 from dp3.sqlite import connect, load_statements, transaction
 

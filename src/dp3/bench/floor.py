@@ -71,7 +71,8 @@ def _key(
     identity = (task.etype, str(task.eid))
     if identity not in known:
         wanted = (store.names.etype_id(task.etype), str(task.eid))
-        key = known[identity] = store.entities.find([wanted])[wanted].key
+        key, _ = store.entities.find([wanted])[wanted]
+        known[identity] = key
         current.entities.append(NewEntity(key, *wanted, entry.append_time))
     return known[identity]
 

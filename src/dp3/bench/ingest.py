@@ -16,7 +16,7 @@ from dp3.bench.report import BenchFailed, Say, say, show
 from dp3.bench.server import Server, disk_bytes, median_fdatasync_ms, running, wal_bytes
 from dp3.bench.workload import ETYPE, Workload
 from dp3.clock import SystemClock
-from dp3.log.segments import open_log
+from dp3.log.sqlite import open_log
 from dp3.sqlite import connect, transaction
 from dp3.store.ports.state import State
 from dp3.store.sqlite import open_state

@@ -20,7 +20,6 @@ from dp3.runtime.resources import DataDir, Resources, open_resources
 from dp3.runtime.supervisor import AlreadyRunning, sole_supervisor
 from dp3.sqlite import FormatError
 from dp3.store.ports.errors import LeaseRefused, StoreFull
-from dp3.store.ports.models import RemovalState
 
 _REFUSALS = (AlreadyRunning, FormatError, LeaseRefused, LogFull, ModelInUse, StoreFull)
 
@@ -65,7 +64,7 @@ def _update(config: Configuration, data: DataDir, resources: Resources, *, yes: 
         if dry_run:
             return
         _finish(resources)
-    tracked = store.models.tracked().model
+    tracked, _ = store.models.tracked()
     schema = schema_of(config.model)
     difference = compare({} if tracked is None else decode_schema(tracked), schema)
     for place in difference.added if tracked is not None else ():
@@ -106,5 +105,5 @@ class _Report:
         self._progress = progress
         self._task = progress.add_task("")
 
-    def __call__(self, state: RemovalState) -> None:
-        self._progress.update(self._task, description=f"removing {state.stage}: {state.rows:,} rows so far")
+    def __call__(self, stage: str, rows: int) -> None:
+        self._progress.update(self._task, description=f"removing {stage}: {rows:,} rows so far")

@@ -13,7 +13,7 @@ from dp3.hooks.kinds import HookKind
 from dp3.hooks.table import Hook, HookTable
 from dp3.log.port import Entry, Lane
 from dp3.model.wire import WireTask, decode_tasks, encode_tasks
-from dp3.store.ports.batches import Batch, OutboxRow
+from dp3.store.ports.batches import Batch, OutboxRow, Stream
 from dp3.store.ports.control import ControlMessage
 from dp3.store.ports.dead_letters import DeadLetter
 from dp3.store.ports.runs import Run
@@ -30,7 +30,6 @@ _RUNS_AGAIN: dict[str, str] = {
     "periodic_eid_update": "in its next period",
 }
 
-CONTROL_STREAM = 2
 """The outbox stream of tasks that control messages lead to; its keys are the ids of the messages."""
 
 LONG = frozenset((CREATION_ACTION,))
@@ -98,7 +97,7 @@ class ControlHandler:
             result = {"error": f"unknown action {message.action!r}"}
         work.batch.control_done.append((message.id, result))
         work.batch.outbox.extend(
-            OutboxRow(partition, CONTROL_STREAM, message.id, 0, encode_tasks(tasks))
+            OutboxRow(partition, Stream.CONTROL, message.id, 0, encode_tasks(tasks))
             for partition, tasks in work.tasks.items()
             if tasks
         )
@@ -110,14 +109,14 @@ class ControlHandler:
 
     def _dead_letters(self, message: ControlMessage, work: _Work) -> None:
         for letter_id in message.args["ids"]:
-            stored = self._store.dead_letters.get(letter_id)
-            if stored is None:
+            letter = self._store.dead_letters.get(letter_id)
+            if letter is None:
                 work.results[str(letter_id)] = {"done": False, "reason": "no such dead letter"}
             elif message.args["op"] == "drop":
                 work.batch.dead_letters_removed.append(letter_id)
                 work.results[str(letter_id)] = {"done": True}
             else:
-                work.results[str(letter_id)] = self._retry(letter_id, stored.letter, work)
+                work.results[str(letter_id)] = self._retry(letter_id, letter, work)
 
     def _retry(self, letter_id: int, letter: DeadLetter, work: _Work) -> dict[str, Any]:
         """Try again what failed. The letter goes if it works now."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dp3.clock import Clock
-from dp3.engine.control import CONTROL_STREAM, ControlHandler
+from dp3.engine.control import ControlHandler
 from dp3.engine.ingest.attempts import Attempts
 from dp3.engine.ingest.batch import BatchBuilder, Damaged, Item
 from dp3.engine.ingest.cursor import Cursor, Reading
@@ -26,9 +26,8 @@ from dp3.engine.pacing import Nap, Pace
 from dp3.engine.plans import TypePlan
 from dp3.engine.schema.outdated import OutdatedPoints
 from dp3.engine.statistics import Statistics
-from dp3.log.bounds import LaneBounds
-from dp3.log.port import Entry, Lane, Log
-from dp3.store.ports.batches import Batch
+from dp3.log.port import Entry, Lane, LaneBounds, Log
+from dp3.store.ports.batches import Batch, Stream
 from dp3.store.ports.errors import StoreFull
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
@@ -214,7 +213,7 @@ class Worker:
         if message is None:
             return False
         self._parts.snapshots.settle()
-        if self._parts.attempts.begin(CONTROL_STREAM, message.id - 1, message.id):
+        if self._parts.attempts.begin(Stream.CONTROL, message.id - 1, message.id):
             batch = control.carry_out(message)
         else:
             logger.error("control message %d given up: it ended the worker repeatedly", message.id)

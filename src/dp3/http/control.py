@@ -70,7 +70,7 @@ def control_routes(services: Services) -> APIRouter:
         }
         if not all(message in done or message in pending for message in messages):
             raise refused(404, f"Request {id} doesn't exist; results are kept for 24 h")
-        found = {one.message: {PROGRESS: one.shown} for one in services.store.control.progress(messages)}
+        found = {one.message: {PROGRESS: one.report} for one in services.store.control.progress(messages)}
         found |= {message: _with_status(services, result) for message, result in done.items()}
         answer = [found.get(message) for message in messages]
         through = all(one is not None and PROGRESS not in one for one in answer)

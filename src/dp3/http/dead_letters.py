@@ -14,7 +14,7 @@ from dp3.http.schemas import INVALID, DeadLetterResults, DeadLetters, DeadLetter
 from dp3.http.services import Services
 from dp3.http.waiting import poll
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, WireTask, decode_tasks
-from dp3.store.ports.dead_letters import StoredDeadLetter
+from dp3.store.ports.dead_letters import DeadLetter
 from dp3.store.ports.errors import ControlFull, StoreFull
 from dp3.store.ports.state import State
 
@@ -66,13 +66,13 @@ def _add_reading(router: APIRouter, store: State) -> None:
         filters: Filters, after: Annotated[int, Query(ge=0, lt=1 << 63)] = 0, limit: Limit = 20
     ) -> Response:
         """Dead letters in order of their ids, from the first after `after`."""
-        data = [_render(stored) for stored in store.dead_letters.page(after, limit, filters)]
+        data = [_render(*found) for found in store.dead_letters.page(after, limit, filters)]
         return Json({"count": len(data), "total": store.dead_letters.count(), "data": data})
 
     @router.get("/{id}", response_model=DeadLetterState, responses=NOT_FOUND)
     def one(id: int) -> Response:
         """One dead letter."""
-        return Json(_render(_find(store, id)))
+        return Json(_render(*_find(store, id)))
 
 
 def _add_bulk_orders(router: APIRouter, services: Services) -> None:
@@ -105,14 +105,14 @@ def _add_single_orders(router: APIRouter, services: Services) -> None:
         return await _order(services, "drop", [await run_in_threadpool(_find, services.store, id)])
 
 
-def _find(store: State, letter_id: int) -> StoredDeadLetter:
-    stored = store.dead_letters.get(letter_id) if 0 < letter_id < 1 << 63 else None
-    if stored is None:
-        raise refused(404, f"Dead letter {letter_id} doesn't exist")
-    return stored
+def _find(store: State, id_: int) -> tuple[int, DeadLetter]:
+    found = store.dead_letters.get(id_) if 0 < id_ < 1 << 63 else None
+    if found is None:
+        raise refused(404, f"Dead letter {id_} doesn't exist")
+    return id_, found
 
 
-async def _order(services: Services, op: str, letters: Sequence[StoredDeadLetter]) -> Response:
+async def _order(services: Services, op: str, letters: Sequence[tuple[int, DeadLetter]]) -> Response:
     """Have the workers do it, and answer with what became of each letter."""
     try:
         messages = await run_in_threadpool(_send, services, op, letters)
@@ -125,11 +125,11 @@ async def _order(services: Services, op: str, letters: Sequence[StoredDeadLetter
     return Json({"detail": "Not all done yet", "results": results}, 202)
 
 
-def _send(services: Services, op: str, letters: Sequence[StoredDeadLetter]) -> Sent:
+def _send(services: Services, op: str, letters: Sequence[tuple[int, DeadLetter]]) -> Sent:
     """One message to each worker concerned."""
     by_worker: dict[int, list[int]] = defaultdict(list)
-    for stored in letters:
-        by_worker[stored.letter.partition % services.worker_processes].append(stored.id)
+    for id_, letter in letters:
+        by_worker[letter.partition % services.worker_processes].append(id_)
     return {
         services.store.control.send(worker, "deadletters", {"op": op, "ids": ids}): ids
         for worker, ids in by_worker.items()
@@ -151,11 +151,10 @@ def _results(services: Services, messages: Sent) -> Results:
     return merged
 
 
-def _render(stored: StoredDeadLetter) -> dict[str, Any]:
-    letter = stored.letter
+def _render(id_: int, letter: DeadLetter) -> dict[str, Any]:
     tasks = decode_tasks(letter.task) if letter.task else []
     return {
-        "id": stored.id,
+        "id": id_,
         **letter._asdict(),
         "time": to_datetime(letter.time),
         "task": _render_task(tasks[0]) if tasks else None,

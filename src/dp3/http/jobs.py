@@ -12,7 +12,7 @@ from dp3.http.schemas import INVALID
 from dp3.http.services import Services
 from dp3.store.ports.lifetimes import Collection
 from dp3.store.ports.retention import RetentionPass
-from dp3.store.ports.updates import NamedCycle
+from dp3.store.ports.updates import UpdateCycle
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 """Records of one answer."""
@@ -28,7 +28,7 @@ def job_routes(services: Services) -> APIRouter:
     @router.get("/updates", response_model=Records)
     def updates(limit: Limit = 100) -> Response:
         """The latest cycles of periodic hooks."""
-        return Json([_cycle(found) for found in store.updates.cycles(limit)])
+        return Json([_cycle(*found) for found in store.updates.cycles(limit)])
 
     @router.get("/collections", response_model=Records)
     def collections(limit: Limit = 100) -> Response:
@@ -43,10 +43,9 @@ def job_routes(services: Services) -> APIRouter:
     return router
 
 
-def _cycle(found: NamedCycle) -> dict[str, Any]:
-    cycle = found.cycle
+def _cycle(etype: str, cycle: UpdateCycle) -> dict[str, Any]:
     return {
-        "etype": found.etype,
+        "etype": etype,
         "period_s": cycle.group.period / 1e6,
         "eid_only": cycle.group.kind != WITH_RECORD,
         "worker": cycle.worker,

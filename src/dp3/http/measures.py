@@ -69,10 +69,9 @@ def measure_routes(services: Services) -> APIRouter:
     def event_counts(group: str, interval: str) -> Response:
         """Events of a group in the current interval and the one before."""
         span = _interval(services, group, interval) // timedelta(microseconds=1)
-        counts = store.counters.event_counts(group, span)
-        since = to_datetime(counts.begun)
-        shown = {"current": counts.current, "last": counts.last}
-        return Json({"group": group, "interval": interval, "since": since, **shown})
+        begun, current, last = store.counters.event_counts(group, span)
+        counts = {"since": to_datetime(begun), "current": current, "last": last}
+        return Json({"group": group, "interval": interval, **counts})
 
     @router.get("/rabbitmq/queues", response_model=Queues)
     def queues() -> Response:

@@ -157,8 +157,8 @@ class Metrics(Collector):
             "dp3_entity_cache_lookups", "Entities looked for in the cache", labels=["worker", "result"]
         )
         slow = CounterMetricFamily("dp3_slow_hooks", "Hooks that took too long", labels=["worker"])
-        for report in self._services.store.leases.reports():
-            worker, numbers = str(report.worker), report.numbers
+        for index, _, numbers in self._services.store.leases.reports():
+            worker = str(index)
             for name, metric in durations.items():
                 metric.add_metric([worker], _buckets(name, numbers), numbers[f"{name}_s"])
             packed.add_metric([worker], numbers["packed"])

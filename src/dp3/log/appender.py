@@ -26,7 +26,7 @@ class AppenderClosed(RuntimeError):
     """The appender was closed; nothing was added."""
 
 
-class _Job(NamedTuple):
+class _Waiting(NamedTuple):
     append: Append
     size: int
     loop: asyncio.AbstractEventLoop
@@ -43,7 +43,7 @@ class Appender:
     def __init__(self, log: Log, *, max_waiting: int = MAX_WAITING) -> None:
         self._log = log
         self._max_waiting = max_waiting
-        self._jobs: deque[_Job] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._changed = Condition()
         self._closed = False
         self._failure: tuple[float, str] | None = None
@@ -58,7 +58,7 @@ class Appender:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Appended] = loop.create_future()
         size = sum(len(tasks) for slices in append.entries for tasks in slices.values())
-        self._enqueue(_Job(append, size, loop, future))
+        self._enqueue(_Waiting(append, size, loop, future))
         return await future
 
     def failure(self, within_s: float) -> str | None:
@@ -75,29 +75,29 @@ class Appender:
             self._changed.notify()
         self._thread.join()
 
-    def _enqueue(self, job: _Job) -> None:
+    def _enqueue(self, one: _Waiting) -> None:
         with self._changed:
             if self._closed:
                 raise AppenderClosed("the appender is closed; nothing was added")
-            if len(self._jobs) >= self._max_waiting:
-                raise AppenderBusy(f"{len(self._jobs)} appends are waiting for the disk; try again later")
-            self._jobs.append(job)
+            if len(self._waiting) >= self._max_waiting:
+                raise AppenderBusy(f"{len(self._waiting)} appends are waiting for the disk; try again later")
+            self._waiting.append(one)
             self._changed.notify()
 
     def _work(self) -> None:
         while group := self._next_group():
-            _deliver(group, self._write([job.append for job in group]))
+            _deliver(group, self._write([one.append for one in group]))
 
-    def _next_group(self) -> list[_Job]:
+    def _next_group(self) -> list[_Waiting]:
         """What waits, up to the limits of one commit; empty when closed and drained."""
         with self._changed:
-            self._changed.wait_for(lambda: self._jobs or self._closed)
-            group: list[_Job] = []
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            group: list[_Waiting] = []
             size = 0
-            while self._jobs and len(group) < MAX_GROUP and (not group or size < MAX_GROUP_BYTES):
-                job = self._jobs.popleft()
-                size += job.size
-                group.append(job)
+            while self._waiting and len(group) < MAX_GROUP and (not group or size < MAX_GROUP_BYTES):
+                one = self._waiting.popleft()
+                size += one.size
+                group.append(one)
             return group
 
     def _write(self, appends: Sequence[Append]) -> Sequence[Outcome]:
@@ -117,18 +117,18 @@ class Appender:
         self._failure = (time.monotonic(), f"{type(error).__name__}: {error}")
 
 
-def _deliver(group: Sequence[_Job], outcomes: Sequence[Outcome]) -> None:
+def _deliver(group: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
     """Wake every waiter; an event loop is woken once for all of its waiters."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Appended], Outcome]]] = {}
-    for job, outcome in zip(group, outcomes, strict=True):
-        by_loop.setdefault(job.loop, []).append((job.future, outcome))
-    for loop, settled in by_loop.items():
+    for one, outcome in zip(group, outcomes, strict=True):
+        by_loop.setdefault(one.loop, []).append((one.future, outcome))
+    for loop, results in by_loop.items():
         if not loop.is_closed():
-            loop.call_soon_threadsafe(_settle_all, settled)
+            loop.call_soon_threadsafe(_set_results, results)
 
 
-def _settle_all(settled: Sequence[tuple["asyncio.Future[Appended]", Outcome]]) -> None:
-    for future, outcome in settled:
+def _set_results(results: Sequence[tuple["asyncio.Future[Appended]", Outcome]]) -> None:
+    for future, outcome in results:
         if future.done():
             continue
         if isinstance(outcome, Exception):

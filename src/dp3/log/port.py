@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
+IDEMPOTENCY_WINDOW_US = 24 * 3600 * 1_000_000
+"""How long the key of a request is remembered."""
+
 
 class Lane(IntEnum):
     """DERIVED carries tasks produced by hooks and is read first."""
@@ -76,7 +79,7 @@ class Head(NamedTuple):
     bytes: int
 
 
-class Segment(NamedTuple):
+class LogSegment(NamedTuple):
     """A piece of a lane that gets no further entry: first and last offset, append times of both (µs)."""
 
     first: int
@@ -134,7 +137,7 @@ class Log(Protocol):
         """A cheap token that differs whenever another connection or process has appended since."""
         ...
 
-    def finished(self, lane: Lane, before_us: int) -> list[Segment]:
+    def finished(self, lane: Lane, before_us: int) -> list[LogSegment]:
         """The segments of which every entry was appended before a moment, oldest first."""
         ...
 
@@ -150,3 +153,38 @@ class Log(Protocol):
     def close(self) -> None:
         """Give back files and threads; further calls fail."""
         ...
+
+
+class LaneBounds:
+    """Finds where in both lanes a moment is. For one thread; what was found last is where the next search
+    begins."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._found = dict.fromkeys(Lane, (0, 0))
+
+    def until(self, moment: int) -> tuple[int, int]:
+        """Offsets in the main and the derived lane: everything up to them was appended until the moment (µs),
+        all that follows later."""
+        return self._last(Lane.MAIN, moment), self._last(Lane.DERIVED, moment)
+
+    def _last(self, lane: Lane, moment: int) -> int:
+        found_for, low = self._found[lane]
+        if found_for == moment:
+            return low
+        if found_for > moment:
+            low = 0
+        high = low if self._follows_later(lane, low, moment) else self._log.head(lane).offset
+        while low < high:
+            middle = (low + high) // 2
+            if self._follows_later(lane, middle, moment):
+                high = middle
+            else:
+                low = middle + 1
+        self._found[lane] = (moment, low)
+        return low
+
+    def _follows_later(self, lane: Lane, offset: int, moment: int) -> bool:
+        """Whether what follows an offset, if anything, was appended after the moment."""
+        time = self._log.append_time_after(lane, offset)
+        return time is None or time > moment

@@ -15,7 +15,7 @@ from dp3.reads.query.documents import Document
 from dp3.reads.query.kinds import Comparable
 from dp3.reads.query.matching import Check
 from dp3.reads.snapshots import Listing, Window
-from dp3.store.ports.entities import Profile, decode_profile
+from dp3.store.ports.entities import Profile
 from dp3.store.ports.state import State
 
 PAGE_ENTITIES = 200
@@ -58,9 +58,9 @@ class AsOf:
     def values(self, etype: str, eid: str, at: int) -> Document | None:
         """The values of an entity, None if it does not exist or nothing is known of it at that moment."""
         entity = (self._types[etype].number, eid)
-        keys = [existing.key for existing in self._state.entities.find([entity]).values()]
+        keys = [key for key, _ in self._state.entities.find([entity]).values()]
         for found in self._state.entities.profiles(keys).values():
-            profile = decode_profile(found)
+            profile = self._state.entities.decode_profile(found)
             document = self._document(etype, eid, profile, at, self.mirrors(etype, [eid], at)[eid])
             return document if profile.created <= at or _tells_something(document) else None
         return None
@@ -124,7 +124,8 @@ class AsOf:
             for key, eid, created in page:
                 if key not in profiles:  # deleted since
                     continue
-                document = self._document(etype, eid, decode_profile(profiles[key]), at, mirrors[eid])
+                profile = self._state.entities.decode_profile(profiles[key])
+                document = self._document(etype, eid, profile, at, mirrors[eid])
                 if created <= at or _tells_something(document):
                     yield eid, document
             after = page[-1][1]
@@ -149,7 +150,7 @@ def _plan(state: State, model: ModelSpec, etype: str) -> _Type:
         for place, spec in model.relations.items()
         if spec.mirror_as is not None and spec.relation_to == etype
     }
-    return _Type(state.names.etype_id(etype), plan_values(model, etype, numbers), mirrors)
+    return _Type(state.names.etype_id(etype), plan_values(model, etype, numbers, state.entities), mirrors)
 
 
 def _tells_something(document: Document) -> bool:

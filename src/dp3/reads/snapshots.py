@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from dp3.reads.profiles import Span
 from dp3.reads.query.documents import Document, dated_document, document_of
+from dp3.reads.query.matching import Check
 from dp3.reads.query.planning import Plan, searches_texts
 from dp3.store.ports.errors import QueryTooSlow
 from dp3.store.ports.queries import Found, Order, Where
@@ -75,11 +76,14 @@ class Snapshots:
 
     def count(self, etype: str, plan: Plan) -> int:
         """How many match. Raises `QueryTooSlow`."""
-        if plan.check is None:
+        check = self._check(etype, plan)
+        if check is None:
             return self._state.queries.count(etype, plan.where)
+        total, where = 0, plan.where
+        if plan.markers:
+            total, where = self._state.queries.count(etype, plan.unmarked), plan.marked
         deadline = time.monotonic() + LISTING_S
-        total = 0
-        for _, document in self._matching(etype, plan, (), Window()):
+        for _, document in self._checked(etype, where, check, (), Window()):
             total += document is not None
             if time.monotonic() > deadline:
                 raise QueryTooSlow(
@@ -95,7 +99,7 @@ class Snapshots:
             return window.skip + rows
         if plan.check is not None or searches_texts(plan.where):
             return None
-        return self._state.queries.count(etype, plan.where)
+        return self.count(etype, plan)
 
     def latest(self, etype: str, eids: Sequence[str]) -> Listing:
         """Latest snapshots of those entities that have one, in the order of their ids."""
@@ -130,13 +134,25 @@ class Snapshots:
         self, etype: str, plan: Plan, orders: Sequence[Order], window: Window
     ) -> Iterator[tuple[Found, Document | None]]:
         """Rows in order from the window's beginning; each with its document, if it belongs to the result."""
-        if plan.check is None:
-            for row in self._rows(etype, plan.where, orders, window, window.rows):
-                yield row, document_of(row.run_time, row.doc)
+        if check := self._check(etype, plan):
+            yield from self._checked(etype, plan.where, check, orders, window)
             return
+        for row in self._rows(etype, plan.where, orders, window, window.rows):
+            yield row, document_of(row.run_time, row.doc)
+
+    def _check(self, etype: str, plan: Plan) -> Check | None:
+        """The check that documents have to pass, if one is needed."""
+        if plan.markers and self._state.queries.any_keys(etype, plan.markers):
+            return plan.check_marked
+        return plan.check
+
+    def _checked(
+        self, etype: str, where: Where, check: Check, orders: Sequence[Order], window: Window
+    ) -> Iterator[tuple[Found, Document | None]]:
+        """As `_matching`, by a check of each document."""
         skip = window.skip
-        for row in self._rows(etype, plan.where, orders, window._replace(skip=0), FIRST_PAGE):
-            matches = plan.check(dated_document(row.run_time, row.doc))
+        for row in self._rows(etype, where, orders, window._replace(skip=0), FIRST_PAGE):
+            matches = check(dated_document(row.run_time, row.doc))
             yield row, document_of(row.run_time, row.doc) if matches and not skip else None
             skip -= matches and skip > 0
 

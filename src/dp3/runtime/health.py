@@ -40,7 +40,7 @@ class WorkerHealth:
 
     def look(self) -> None:
         """Take notice of all workers."""
-        self._seen = {state.pid: self._look_at(state) for state in self._leases()}
+        self._seen = {state.holder.process: self._look_at(state) for state in self._leases()}
 
     def complaint(self, pid: int, age_s: float) -> str:
         """Why the worker with this process number, started `age_s` ago, should be replaced; or nothing."""
@@ -53,7 +53,7 @@ class WorkerHealth:
 
     def _look_at(self, state: LeaseState) -> _Seen:
         sign = (state.heartbeat, self._touched(state.lease.index))
-        before = self._seen.get(state.pid)
+        before = self._seen.get(state.holder.process)
         silent = before.silent_looks + 1 if before is not None and before.sign == sign else 0
         return _Seen(state, sign, silent)
 

@@ -12,7 +12,7 @@ from dp3.engine.heartbeat import LEASE_TTL_S
 from dp3.runtime.modules import WorkerIdentity
 from dp3.runtime.signals import STOP_LIMIT_S
 from dp3.store.ports.errors import LeaseRefused
-from dp3.store.ports.leases import Lease
+from dp3.store.ports.leases import Holder, Lease
 from dp3.store.ports.state import State
 
 PATIENCE_S = STOP_LIMIT_S + 5.0
@@ -38,14 +38,14 @@ def held_lease(
 
 
 def _take_lease(store: State, identity: WorkerIdentity, stop: threading.Event, supervised: bool) -> Lease:
-    host = platform.node()
+    holder = Holder(platform.node(), os.getpid())
     start = time.monotonic()
     waiting = False
     while True:
         try:
-            return store.leases.take(identity.index, identity.processes, host, os.getpid(), LEASE_TTL_S)
+            return store.leases.take(identity.index, identity.processes, holder, LEASE_TTL_S)
         except LeaseRefused as refused:
-            if stop.is_set() or time.monotonic() - start >= _patience_s(store, host, supervised):
+            if stop.is_set() or time.monotonic() - start >= _patience_s(store, holder.host, supervised):
                 raise
             if not waiting:
                 logger.warning("%s; waiting for its end", refused)
@@ -56,5 +56,5 @@ def _take_lease(store: State, identity: WorkerIdentity, stop: threading.Event, s
 def _patience_s(store: State, host: str, supervised: bool) -> float:
     if supervised:
         return PATIENCE_S
-    elsewhere = all(state.host != host for state in store.leases.all())
+    elsewhere = all(state.holder.host != host for state in store.leases.all())
     return LEASE_TTL_S + 1 if elsewhere else 0.0  # a holder on another host has to prove that it lives

@@ -10,7 +10,7 @@ from dp3.clock import Clock
 from dp3.config.loading import Configuration
 from dp3.config.sections import EventLoggingSettings
 from dp3.log.port import Log
-from dp3.log.segments import open_log
+from dp3.log.sqlite import open_log
 from dp3.store.ports.counters import EventGroup, EventGroups
 from dp3.store.ports.state import State
 from dp3.store.sqlite import open_state

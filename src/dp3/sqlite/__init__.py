@@ -4,7 +4,6 @@ Readers never wait. Writers of one file queue through one `FairLock`; a `Checkpo
 committed pages from the write-ahead log (WAL) to the database file and bounds the WAL.
 """
 
-from dp3.sqlite.bulk import run_for_rows
 from dp3.sqlite.checkpoint import Checkpointer, wal_size
 from dp3.sqlite.connection import (
     DISK_ERRORS,
@@ -17,7 +16,7 @@ from dp3.sqlite.connection import (
     transaction,
 )
 from dp3.sqlite.lock import FairLock
-from dp3.sqlite.statements import Statements, load_statements, parse_statements
+from dp3.sqlite.statements import Statements, load_statements, parse_statements, run_for_rows
 
 __all__ = [
     "DISK_ERRORS",

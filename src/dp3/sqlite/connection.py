@@ -1,8 +1,8 @@
 """Opening SQLite files the one way we use them."""
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -73,19 +73,32 @@ def connect(
     return connection
 
 
-@contextmanager
+class Transaction:
+    """A block in which everything happens, or nothing."""
+
+    __slots__ = ("_begin", "_connection")
+
+    def __init__(self, connection: apsw.Connection, begin: str) -> None:
+        self._connection = connection
+        self._begin = begin
+
+    def __enter__(self) -> None:
+        self._connection.execute(self._begin)
+
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        try:
+            if failure is None:
+                self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+
 def transaction(
     connection: apsw.Connection, mode: Literal["IMMEDIATE", "DEFERRED"] = "IMMEDIATE"
-) -> Iterator[None]:
+) -> Transaction:
     """Everything in the block happens, or nothing: `IMMEDIATE` to write, `DEFERRED` to read one state."""
-    connection.execute(f"BEGIN {mode}")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    return Transaction(connection, f"BEGIN {mode}")
 
 
 def sync_path(path: Path) -> None:

@@ -4,9 +4,8 @@ import fcntl
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 _HANDED_OVER = -1
 """The owner between being woken and running; no thread has this number."""
@@ -32,27 +31,38 @@ class FairLock:
             os.close(self._gate)
             raise
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Wait for the lock, hold it for the block. Hold it for at most 50 ms."""
-        with self._queue.turn():
+    def held(self) -> Self:
+        """Wait for the lock, hold it for the block (`with lock.held():`). Hold it for at most 50 ms."""
+        return self
+
+    def __enter__(self) -> None:
+        self._queue.wait()
+        try:
             fcntl.flock(self._gate, fcntl.LOCK_EX)
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX)
             finally:
                 fcntl.flock(self._gate, fcntl.LOCK_UN)
-            try:
-                yield
-            finally:
-                fcntl.flock(self._lock, fcntl.LOCK_UN)
+        except BaseException:
+            self._queue.pass_on()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+        finally:
+            self._queue.pass_on()
 
     def close(self) -> None:
         """Give back the files, once nobody in this process holds the lock; it cannot be used again."""
-        with self._queue.turn():
+        self._queue.wait()
+        try:
             for descriptor in (self._gate, self._lock):
                 if descriptor >= 0:
                     os.close(descriptor)
             self._gate = self._lock = -1
+        finally:
+            self._queue.pass_on()
 
 
 class _ThreadQueue:
@@ -63,16 +73,8 @@ class _ThreadQueue:
         self._waiting: deque[threading.Lock] = deque()
         self._owner: int | None = None
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        self._wait()
-        self._owner = threading.get_ident()
-        try:
-            yield
-        finally:
-            self._pass_on()
-
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """Return when it is this thread's turn, which lasts until it calls `pass_on`."""
         with self._mutex:
             if self._owner is None:
                 self._owner = threading.get_ident()
@@ -87,15 +89,17 @@ class _ThreadQueue:
         except BaseException:
             self._give_up(ticket)
             raise
+        self._owner = threading.get_ident()
 
     def _give_up(self, ticket: threading.Lock) -> None:
         with self._mutex:
             if ticket in self._waiting:
                 self._waiting.remove(ticket)
                 return
-        self._pass_on()
+        self.pass_on()
 
-    def _pass_on(self) -> None:
+    def pass_on(self) -> None:
+        """The next thread's turn, if one waits."""
         with self._mutex:
             if self._waiting:
                 self._owner = _HANDED_OVER

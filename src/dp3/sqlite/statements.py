@@ -1,4 +1,4 @@
-"""SQL files: named, described statements.
+"""SQL files of named, described statements, and statements for many rows at once.
 
 -- name: insert_entry
 -- Add one entry at the end of the segment.
@@ -6,12 +6,22 @@ INSERT INTO entry VALUES (?, ?, ?);
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 from importlib.resources import files
+from itertools import chain
+from typing import Any
+
+import apsw
 
 _HEADING = re.compile(r"^--[ \t]*name:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+LARGEST = 512
+"""Rows in one statement. SQLite takes 32 766 parameters."""
+
+ROWS = "{rows}"
 
 
 class Statements(dict[str, str]):
@@ -66,3 +76,30 @@ def _sql(section: str, name: str, where: str) -> str:
     if described == len(lines):
         raise ValueError(f"{where}: {name!r} has no SQL after its description")
     return "\n".join(lines[described:]).strip()
+
+
+def run_for_rows(
+    connection: apsw.Connection, statement: str, rows: Sequence[Sequence[Any]]
+) -> list[tuple[Any, ...]]:
+    """Run a statement in which `{rows}` stands for a list of rows, all of the same length: for some of them
+    after the other; returns what comes of all.
+
+    SQLite works on hundreds of rows in one step, and the interpreter's lock is free meanwhile. With
+    `executemany` there is a step for every row: beside a thread that computes, each waits for the lock.
+    """
+    found: list[tuple[Any, ...]] = []
+    done, size = 0, LARGEST
+    while done < len(rows):
+        while size > len(rows) - done:
+            size //= 2
+        some = rows[done : done + size]
+        found += connection.execute(_for(statement, size, len(some[0])), tuple(chain.from_iterable(some)))
+        done += size
+    return found
+
+
+@lru_cache(maxsize=256)
+def _for(statement: str, rows: int, columns: int) -> str:
+    """The statement for so many rows: few different ones, so that each is prepared once."""
+    row = f"({', '.join('?' * columns)})"
+    return statement.replace(ROWS, ", ".join([row] * rows))

@@ -10,10 +10,9 @@ from dp3.engine.ingest.entities import EntityIndex
 from dp3.engine.ingest.links import observed_links, plain_links
 from dp3.engine.ingest.tokens import Tokens
 from dp3.engine.plans import Kind, TypePlan
-from dp3.log.bounds import LaneBounds
-from dp3.log.port import Entry, Lane
+from dp3.log.port import Entry, Lane, LaneBounds
 from dp3.model.wire import WirePoint, WireTask, encode_tasks, encode_value
-from dp3.store.ports.batches import Batch, LinkRow, OutboxRow, Refused, Tombstone
+from dp3.store.ports.batches import Batch, LinkRow, OutboxRow, Tombstone
 from dp3.store.ports.dead_letters import DeadLetter
 from dp3.store.ports.entities import HistoryRow, NewEntity, PlainRow
 from dp3.store.ports.history import history_key
@@ -139,7 +138,7 @@ class BatchBuilder:
         self._hooks.add(outcome.hooks)
         self.batch.dead_letters.extend(outcome.letters)
         if outcome.refused:
-            self.batch.refused.append(Refused(entry.lane, entry.offset, item.task.first))
+            self.batch.refused.append((entry.lane, entry.offset, item.task.first))
         if outcome.tasks:
             source = (item.partition, entry.lane, entry.offset)
             self._derived.setdefault(source, (entry.append_time, []))[1].extend(outcome.tasks)

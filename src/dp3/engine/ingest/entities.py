@@ -42,7 +42,7 @@ class EntityIndex:
                 young[identity] = key
         if missing:
             found = self._store.entities.find(missing)
-            young.update((identity, existing.key) for identity, existing in found.items())
+            young.update((identity, key) for identity, (key, _) in found.items())
         return len(missing)
 
     def key_of(self, identity: Identity) -> int:

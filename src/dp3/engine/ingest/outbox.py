@@ -9,15 +9,12 @@ from itertools import takewhile
 from dp3.log.port import Log, LogFull, OutboxSlice, Producer
 from dp3.model.partition import partition_of
 from dp3.model.wire import WireTask, decode_tasks, encode_tasks
-from dp3.store.ports.batches import OutboxRow, PendingOutbox
+from dp3.store.ports.batches import OutboxRow, Stream
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
 
 MAX_BYTES = 1 << 20
 RETRY_S = 1.0
-
-SYSTEM_STREAM = 5
-"""The outbox stream of system tasks. They go to the log in entries of their own."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +52,7 @@ class OutboxDrainer:
         self._thread.join(timeout_s)
 
     def take_drained(self) -> int | None:
-        """The row id up to which rows may be removed, if that has grown since the last call."""
+        """The position up to which rows may be removed, if that has grown since the last call."""
         drained = self._drained
         if drained == self._reported:
             return None
@@ -90,7 +87,7 @@ class OutboxDrainer:
         # The derived lane is read first, so it must never know of anything that the state can still forget.
         self._store.batches.make_durable()
         self._log.append_outbox(parts, max(row.after_us for _, row in pending))
-        self._drained = pending[-1].rowid
+        self._drained, _ = pending[-1]
         return True
 
     def _part(self, row: OutboxRow, number: int) -> tuple[OutboxSlice, int]:
@@ -101,13 +98,13 @@ class OutboxDrainer:
             number += task.width
             by_partition[partition_of(task.etype, task.eid, self._store.partitions)].append(task)
         slices = {partition: encode_tasks(tasks) for partition, tasks in by_partition.items()}
-        return OutboxSlice(Producer(row.partition, row.lane), row.source, slices), number
+        return OutboxSlice(Producer(row.partition, row.stream), row.source, slices), number
 
 
-def _one_kind(pending: Sequence[PendingOutbox]) -> Sequence[PendingOutbox]:
+def _one_kind(pending: Sequence[tuple[int, OutboxRow]]) -> Sequence[tuple[int, OutboxRow]]:
     """The first rows that may share an entry: one of system tasks, or all before the next of those.
 
     A worker commits whole entries, and system tasks are heavier than data-points."""
-    if pending and pending[0].row.lane == SYSTEM_STREAM:
+    if pending and pending[0][1].stream == Stream.SYSTEM:
         return pending[:1]
-    return list(takewhile(lambda each: each.row.lane != SYSTEM_STREAM, pending))
+    return list(takewhile(lambda each: each[1].stream != Stream.SYSTEM, pending))

@@ -54,7 +54,7 @@ class SystemTasks:
             task, system_task, identity = item.task, item.task.system_task, self._identity(item.task)
             key = self._entities.key_of(identity)
             if isinstance(system_task, TombstoneDone):
-                builder.batch.swept.append((*identity, system_task.at, item.entry.offset))
+                builder.batch.tombstones_done.append((*identity, system_task.at, item.entry.offset))
             elif isinstance(system_task, Expire) and key and task.etype in self._plans:
                 collects.append((item, self._plans[task.etype], key))
             elif isinstance(system_task, RemoveLinks) and key:
@@ -122,7 +122,7 @@ class SystemTasks:
             for row in page:
                 found = targets_of(row, until)
                 if not newer.issuperset(found):
-                    batch.packed_removed.append((key, attr, *row.place))
+                    batch.packed_removed.append((key, attr, row.tag, row.part))
                 elif found:
                     end = max(t2 for _, t2, _, _ in decode_stretches(row.segments)) + post
                     until.update((stone, max(until[stone], end)) for stone in found)
@@ -130,7 +130,7 @@ class SystemTasks:
                 commit(Batch(packed_removed=batch.packed_removed[:MOST_REMOVALS]))
                 del batch.packed_removed[:MOST_REMOVALS]
             full = len(page) == PAGE
-            after = page[-1].place if page else after
+            after = (page[-1].tag, page[-1].part) if page else after
 
     def _unlink_plain(self, key: int, attr: int, until: dict[Tombstone, int], batch: Batch) -> None:
         row = self._state.lifetimes.plain_value(key, attr)

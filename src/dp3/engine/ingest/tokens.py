@@ -47,7 +47,7 @@ class Tokens:
         for (entity, name), until in self._until.items():
             if entity not in gone:
                 batch.ttl.append((entity, name, until))
-                batch.looks[entity] = min(batch.looks.get(entity, until), until)
+                batch.expiry_checks[entity] = min(batch.expiry_checks.get(entity, until), until)
 
 
 class Verdict(NamedTuple):

@@ -11,8 +11,7 @@ from typing import Any
 from dp3.clock import Clock, to_datetime
 from dp3.engine.jobs.archive_file import ArchiveDamaged, Span, write_archive
 from dp3.engine.jobs.schedule import Ticks
-from dp3.log.idempotency import WINDOW_US
-from dp3.log.port import Entry, Lane, Log, Segment
+from dp3.log.port import IDEMPOTENCY_WINDOW_US, Entry, Lane, Log, LogSegment
 from dp3.model.raw import raw_rows
 from dp3.model.wire import Undecodable, WireTask, decode_slice
 from dp3.store.ports.errors import LeaseLost, StoreFull
@@ -83,7 +82,7 @@ class Archiver:
         within the last 24 hours stays in any case: the log knows by it which requests it took. Raises what
         `write_archive` raises, and `LeaseLost`."""
         removed = 0
-        before_us = self._clock.now_us() - max(self._settings.older_than_us, WINDOW_US)
+        before_us = self._clock.now_us() - max(self._settings.older_than_us, IDEMPOTENCY_WINDOW_US)
         for lane in Lane:
             processed = self._processed(lane)
             for segment in self._log.finished(lane, before_us):
@@ -100,7 +99,7 @@ class Archiver:
         """The offset that all partitions have reached."""
         return min(offset for _, of, offset in self._store.batches.positions() if of == lane)
 
-    def _archive(self, lane: Lane, segment: Segment) -> None:
+    def _archive(self, lane: Lane, segment: LogSegment) -> None:
         if self._settings.directory is None:
             return
         times = (to_datetime(segment.first_us), to_datetime(segment.last_us))
@@ -108,7 +107,7 @@ class Archiver:
         path = write_archive(self._settings.directory, name, self._rows(lane, segment), Span(times))
         logger.info("raw data archived: %s", path)
 
-    def _rows(self, lane: Lane, segment: Segment) -> Iterator[dict[str, Any]]:
+    def _rows(self, lane: Lane, segment: LogSegment) -> Iterator[dict[str, Any]]:
         """All data-points of a segment but those that an allow hook refused. Takes turns with the worker:
         rests for as long as it has worked."""
         after = segment.first - 1

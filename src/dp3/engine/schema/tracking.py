@@ -48,19 +48,19 @@ def track_model(state: State, model: ModelSpec, command: str) -> None:
     schema = schema_of(model)
     text = encode_schema(schema)
     while True:
-        tracked = state.models.tracked()
-        if tracked.removing:
+        tracked, removing = state.models.tracked()
+        if removing:
             raise ModelRefused(
                 "the model is being changed and not all is removed that was confirmed to go; finish it with\n"
                 f"  {command}"
             )
-        if tracked.model == text:
+        if tracked == text:
             return
-        difference = compare({} if tracked.model is None else decode_schema(tracked.model), schema)
+        difference = compare({} if tracked is None else decode_schema(tracked), schema)
         if difference.destroyed:
             raise ModelRefused(_refusal(difference, losses(state, difference.destroyed, COUNT_S), command))
-        if state.models.track(text, tracked.model):
-            _report(tracked.model, difference)
+        if state.models.track(text, tracked):
+            _report(tracked, difference)
             return
 
 
@@ -97,8 +97,9 @@ def _lost(state: State, change: Change, end: float | None) -> Lost:
     while start is not None:
         if end is not None and time.monotonic() > end:
             return Lost(change, entities, rows, more=True)
-        page = state.models.attr_rows(change.etype, [change.attr], sorted(change.values), start, PAGE)
-        rows += sum(counted.rows for counted in page.counts)
-        entities += sum(counted.entities for counted in page.counts)
-        start = page.following
+        counts, start = state.models.attr_rows(
+            change.etype, [change.attr], sorted(change.values), start, PAGE
+        )
+        rows += sum(of_attr for _, of_attr, _ in counts)
+        entities += sum(having for _, _, having in counts)
     return Lost(change, entities, rows)

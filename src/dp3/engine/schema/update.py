@@ -9,7 +9,7 @@ from dp3.engine.schema.forgetting import forget
 from dp3.log.port import Lane, Log
 from dp3.model.schema import Change, Loss
 from dp3.store.ports.leases import Lease
-from dp3.store.ports.models import Removal, RemovalState, RemovedAttr
+from dp3.store.ports.models import Removal, RemovedAttr
 from dp3.store.ports.state import State
 
 EVERYTHING = Lease(0, 1, 0)
@@ -38,11 +38,11 @@ def _removed(change: Change) -> RemovedAttr:
     return RemovedAttr(change.etype, change.attr, tuple(sorted(change.values)), change.loss is Loss.SNAPSHOTS)
 
 
-def finish_update(state: State, report: Callable[[RemovalState], None]) -> None:
+def finish_update(state: State, report: Callable[[str, int], None]) -> None:
     """Remove all that is left of an update, also of one that was interrupted. Raises `StoreFull`."""
     removal = state.models.removal()
     if removal is None:
         return
     functions = forget(removal)
     while (reached := state.models.continue_removal(functions)) is not None:
-        report(reached)
+        report(*reached)

@@ -32,11 +32,12 @@ class In:
 @dataclass(frozen=True, slots=True)
 class Matches:
     """Texts in which a regular expression occurs; ids and addresses are searched in their text form.
-    If `prefix` is not empty every such text begins with it. `in_lines`: see `Regex.compile_for_lines`."""
+    `search` tests a text; `pattern`, `flags` and `prefix` are as the state takes them (`TextMatches`)."""
 
     search: Callable[[str], bool]
+    pattern: str
+    flags: str
     prefix: str
-    in_lines: Callable[[str], bool] | None
 
 
 @dataclass(frozen=True, slots=True)

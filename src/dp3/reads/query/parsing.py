@@ -204,7 +204,7 @@ def _regex(pattern: Any, flags: Any) -> Matches:
 
 def text_test(regex: Regex) -> Matches:
     """The test for a regular expression. Raises `QueryError` if that is wrong."""
-    return Matches(regex.compile(), regex.prefix, regex.compile_for_lines())
+    return Matches(regex.compile(), *regex.known, regex.prefix)
 
 
 def _one_of(place: Place, literals: Sequence[Any]) -> In:

@@ -1,12 +1,13 @@
 """From a condition to a question to the store: what the index knows, and tests of documents for the rest.
 
 The index has a key for each scalar at a place of a declared type, none for null. What it can not answer
-exactly (`#c`, `json`, sizes, whole lists and objects, …) becomes `DocMatches`.
+exactly (`#c`, `json`, sizes, whole lists and objects, …) becomes `DocMatches`, which is for the reader: the
+store gets what holds whatever the documents say.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import assert_never, cast
 
 from dp3.engine.jobs.snapshots.keys import LONG, MAX_TEXT, ODD
 from dp3.reads.query.conditions import (
@@ -33,7 +34,6 @@ from dp3.store.ports.queries import (
     EVERYTHING,
     And,
     Between,
-    DocMatches,
     Has,
     Not,
     OneOf,
@@ -45,6 +45,14 @@ from dp3.store.ports.snapshots import Key
 
 ReadDocument = Callable[[int, bytes], Document]
 """(run time in µs, stored snapshot) → document."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocMatches:
+    """`test` holds for the entity's latest snapshot. It gets the run time (µs) of the row and its stored
+    form. Stands among the parts of a question until `make_plan` takes it out."""
+
+    test: Callable[[int, bytes], bool]
 
 
 NOTHING = Or(())
@@ -98,10 +106,10 @@ class Planner:
             return self._range(place, test)
         return self._in(place, test)
 
-    def _ask(self, place: Place, test: Test) -> DocMatches:
+    def _ask(self, place: Place, test: Test) -> Where:
         """Ask each document."""
         check, read = matcher(At(place, test)), self._read
-        return DocMatches(lambda run_time, doc: check(read(run_time, doc)))
+        return cast("Where", DocMatches(lambda run_time, doc: check(read(run_time, doc))))
 
     def _exists(self, place: Place) -> Where:
         if place.indexed is Indexed.ONE:
@@ -152,18 +160,44 @@ class Planner:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A question to the store that the index answers fast. If `check` is given it finds too much: each
-    document has to pass `check` too."""
+    document has to pass `check` too. With `markers` each document of an entity that has a key at one of these
+    paths, mostly none, has to pass `check_marked`."""
 
     where: Where
     check: Check | None = None
+    markers: tuple[str, ...] = ()
+    check_marked: Check | None = None
+
+    @property
+    def unmarked(self) -> Where:
+        """The question about entities for which the index is exact."""
+        return And((self.where, Not(self._any_marker)))
+
+    @property
+    def marked(self) -> Where:
+        """The question about entities whose documents have to be checked."""
+        return And((self.where, self._any_marker))
+
+    @property
+    def _any_marker(self) -> Where:
+        return Or(tuple(map(Has, self.markers)))
 
 
 def make_plan(planner: Planner, condition: Condition) -> Plan:
     """How to find what meets a condition."""
     where = planner.where(condition)
-    if _is_indexed(where):
+    if not _asks_documents(where):
         return Plan(where)
-    return Plan(_without_documents(where), matcher(condition))
+    possible, check = _bound(where, upper=True), matcher(condition)
+    if _is_indexed(where):
+        return Plan(possible, markers=tuple(dict.fromkeys(_markers(where))), check_marked=check)
+    return Plan(possible, check)
+
+
+def _asks_documents(where: Where) -> bool:
+    if isinstance(where, And | Or):
+        return any(map(_asks_documents, where.parts))
+    return _asks_documents(where.part) if isinstance(where, Not) else isinstance(where, DocMatches)
 
 
 def searches_texts(where: Where) -> bool:
@@ -195,16 +229,28 @@ def _is_odd(place: Place) -> Has:
     return Has(place.attribute + ODD)
 
 
-def _without_documents(where: Where) -> Where:
-    """What holds whenever the question does, and can be answered by the index."""
-    if _is_indexed(where):
-        return where
+def _markers(where: Where) -> Iterator[str]:
+    """The paths without whose keys no document is asked."""
+    if isinstance(where, And) and any(isinstance(part, DocMatches) for part in where.parts):
+        yield from (part.path for part in where.parts if isinstance(part, Has) and _marks_few(part))
+    if isinstance(where, And | Or):
+        for part in where.parts:
+            yield from _markers(part)
+    elif isinstance(where, Not):
+        yield from _markers(where.part)
+
+
+def _bound(where: Where, *, upper: bool) -> Where:
+    """What holds wherever the question does (`upper`), or only there, whatever the documents say."""
     if isinstance(where, And):
-        return And(tuple(map(_without_documents, where.parts)))
+        return And(tuple(_bound(part, upper=upper) for part in where.parts))
     if isinstance(where, Or):
-        parts = tuple(map(_without_documents, where.parts))
-        return EVERYTHING if EVERYTHING in parts else Or(parts)
-    return EVERYTHING
+        return Or(tuple(_bound(part, upper=upper) for part in where.parts))
+    if isinstance(where, Not):
+        return Not(_bound(where.part, upper=not upper))
+    if isinstance(where, DocMatches):
+        return EVERYTHING if upper else NOTHING
+    return where
 
 
 def long_path(path: str) -> str:
@@ -224,7 +270,7 @@ def _between(place: Place, test: Range) -> Between:
 
 
 def _text_matches(place: Place, test: Matches) -> TextMatches:
-    return TextMatches(place.path, test.search, test.prefix, test.in_lines)
+    return TextMatches(place.path, test.pattern, test.flags, test.prefix)
 
 
 def _has(place: Place) -> Where:

@@ -1,12 +1,27 @@
 """Batches: what one transaction of a worker changes. The outbox: tasks of hooks on their way to the log."""
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
 from dp3.store.ports.counters import HookSums, SourceSums
 from dp3.store.ports.dead_letters import DeadLetter
 from dp3.store.ports.entities import HistoryRow, NewEntity, PlainRow
 from dp3.store.ports.leases import Lease
+
+
+class Stream(IntEnum):
+    """Where tasks in the outbox come from: an entry of a lane of the log, or work of the worker itself. Keys
+    grow within a stream of a partition (of a worker: its index stands for the partition), and the log takes
+    each only once."""
+
+    MAIN = 0
+    DERIVED = 1
+    CONTROL = 2
+    SNAPSHOTS = 3
+    UPDATES = 4
+    SYSTEM = 5
+    CREATION = 6
 
 
 class LinkRow(NamedTuple):
@@ -53,22 +68,15 @@ class EndedLink(NamedTuple):
 
 
 class OutboxRow(NamedTuple):
-    """Tasks produced by one source entry in one of its partitions. `source` is the entry's offset, `after_us`
-    its append time, `tasks` `encode_tasks` of all of them (not yet split by target partition)."""
+    """Tasks that go to the log. `source` is their key: that of the entry they come from is its offset.
+    `after_us`: the log entry that they become is later than that (an append time). `tasks` is
+    `encode_tasks` of all of them (not yet split by target partition)."""
 
     partition: int
-    lane: int
+    stream: int
     source: int
     after_us: int
     tasks: bytes
-
-
-class Refused(NamedTuple):
-    """A task that an allow hook refused; `first` is its number in the entry."""
-
-    lane: int
-    offset: int
-    first: int
 
 
 @dataclass(slots=True)
@@ -76,10 +84,12 @@ class Batch:
     """Everything that one transaction changes, in the order of application: deleted entities, new
     entities, then rows. `positions` maps lane to the offset that all partitions of this worker reached.
 
-    `ttl` is (entity, token, until), at most one of each pair; `looks` entity → when to look whether tokens
-    are over, if not looked at before. `plain_removed` is (entity, attr), `history_removed` (entity, attr, key
-    of a history row), `packed_removed` (entity, attr, tag, part of a packed one); `swept` (etype, eid, at of
-    a tombstone, offset in the derived lane after which nobody needs it)."""
+    `ttl` is (entity, token, until), at most one of each pair; `expiry_checks` entity → when to check whether
+    tokens are over, if not before. `plain_removed` is (entity, attr), `history_removed` (entity, attr, key
+    of a history row), `packed_removed` (entity, attr, tag, part of a packed one); `tombstones_done` (etype,
+    eid, at of a tombstone, offset in the derived lane after which nobody needs it). `outbox_drained`: rows of
+    the outbox up to this position are in the log. `refused` is (lane, offset, number in the entry) of tasks
+    that an allow hook refused. `control_done` is (id of a message, result)."""
 
     positions: dict[int, int] = field(default_factory=dict)
     deleted: list[int] = field(default_factory=list)
@@ -88,34 +98,31 @@ class Batch:
     history: list[HistoryRow] = field(default_factory=list)
     links: list[LinkRow] = field(default_factory=list)
     ttl: list[tuple[int, str, int]] = field(default_factory=list)
-    looks: dict[int, int] = field(default_factory=dict)
+    expiry_checks: dict[int, int] = field(default_factory=dict)
     tombstones: list[Tombstone] = field(default_factory=list)
     plain_removed: list[tuple[int, int]] = field(default_factory=list)
     history_removed: list[tuple[int, int, int]] = field(default_factory=list)
     packed_removed: list[tuple[int, int, int, int]] = field(default_factory=list)
     links_ended: list[EndedLink] = field(default_factory=list)
-    swept: list[tuple[int, str, int, int]] = field(default_factory=list)
+    tombstones_done: list[tuple[int, str, int, int]] = field(default_factory=list)
     outbox: list[OutboxRow] = field(default_factory=list)
     outbox_drained: int | None = None
     dead_letters: list[DeadLetter] = field(default_factory=list)
     dead_letters_removed: list[int] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[tuple[int, int, int]] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
     hooks: list[HookSums] = field(default_factory=list)
     sources: list[SourceSums] = field(default_factory=list)
     control_done: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
 
 
-class PendingOutbox(NamedTuple):
-    rowid: int
-    row: OutboxRow
-
-
 class Batches(Protocol):
     """The worker's commits: everything that one micro-batch changes, and how far the log has been applied."""
 
     def commit(self, lease: Lease, batch: Batch) -> None:
-        """Apply a batch in one transaction. Raises `LeaseLost` or `StoreFull`; then nothing has changed."""
+        """Apply a batch in one transaction; called by the worker after each micro-batch. Applied again it
+        changes nothing but counters and dead letters. Raises `LeaseLost` or `StoreFull`; then nothing has
+        changed."""
         ...
 
     def positions(self) -> list[tuple[int, int, int]]:
@@ -123,21 +130,33 @@ class Batches(Protocol):
         ...
 
     def make_durable(self) -> None:
-        """Return when everything committed so far survives power loss. Raises `StoreFull`."""
+        """Return when everything committed so far survives power loss; called before tasks of the outbox go
+        to the log. Raises `StoreFull`."""
         ...
 
     def forget_refused(self, lane: int, until: int) -> None:
-        """Forget refused tasks of entries up to an offset: the log does not have them any more."""
+        """Forget refused tasks of entries up to an offset, after the log has removed these. Raises
+        `StoreFull`."""
         ...
 
     def refused_between(self, lane: int, first: int, last: int) -> set[tuple[int, int]]:
-        """(offset, first) of refused tasks with first ≤ offset ≤ last."""
+        """(offset, number in the entry) of refused tasks with first ≤ offset ≤ last."""
         ...
 
 
 class Outbox(Protocol):
     """Derived tasks that wait for the log."""
 
-    def pending(self, lease: Lease, after_rowid: int, max_bytes: int) -> list[PendingOutbox]:
-        """Outbox rows of this worker's partitions in order, at least one if there is any."""
+    def pending(self, lease: Lease, after: int, max_bytes: int) -> list[tuple[int, OutboxRow]]:
+        """Rows of this worker's partitions with their positions, in order, of those after a position (0 is
+        before all): about `max_bytes` of tasks, at least one row if there is any. They stay until a batch
+        says that they are drained."""
+        ...
+
+
+class Changes(Protocol):
+    """Notice of commits, for parts that wait for something to change."""
+
+    def version(self) -> int:
+        """A cheap token that differs whenever another connection or process has committed since."""
         ...

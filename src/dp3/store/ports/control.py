@@ -5,33 +5,37 @@ from typing import Any, NamedTuple, Protocol
 
 
 class ControlMessage(NamedTuple):
+    """What a worker is asked to do. Ids grow with time."""
+
     id: int
     action: str
     args: dict[str, Any]
-    result: dict[str, Any] | None
 
 
 class ControlProgress(NamedTuple):
-    """How far a worker is with a message that takes long: what the sender is told, and an opaque mark."""
+    """How far a worker is with a message that takes long: the report that the sender gets, and the worker's
+    checkpoint. Both are JSON-friendly and mean nothing to the state."""
 
     message: int
-    shown: dict[str, Any]
-    mark: dict[str, Any]
+    report: dict[str, Any]
+    checkpoint: dict[str, Any]
 
 
 class Control(Protocol):
-    """Messages to workers, and their results."""
+    """Messages to workers, and their results. A result comes with the batch that does what was asked."""
 
     def send(self, worker: int, action: str, args: dict[str, Any]) -> int:
         """Leave a message for a worker; returns its id. Raises `ControlFull` or `StoreFull`."""
         ...
 
-    def pending(self, worker: int) -> list[ControlMessage]: ...
+    def pending(self, worker: int) -> list[ControlMessage]:
+        """What a worker has not done yet, in the order of sending."""
+        ...
 
     def progress(self, ids: Iterable[int]) -> list[ControlProgress]:
         """How far workers are, or were in the end, with those messages that take long and were begun."""
         ...
 
     def results(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
-        """Results of those messages that are done."""
+        """Results of those messages that are done; they can be asked for within 24 hours."""
         ...

@@ -1,4 +1,4 @@
-"""What was counted of the work, committed with the work itself and so counted once, whatever crashes."""
+"""Counters of the work, committed with the work itself and so counted once, whatever crashes."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from dp3.hooks.telemetry import TrackedHook
 
 
 class HookSums(NamedTuple):
-    """What one hook did. `module`, `hook`, `family` and `context` (comma-separated) identify it."""
+    """Sums of one hook. `module`, `hook`, `family` and `context` (comma-separated) identify it."""
 
     module: str
     hook: str
@@ -49,16 +49,8 @@ EVENTS = ("task_processed", "record_created", "record_removed", "module_error", 
 """Counters that are events of the group `te`."""
 
 
-class EventCounts(NamedTuple):
-    """Events since `begun` (µs), the start of the current interval, and those of the interval before."""
-
-    begun: int
-    current: dict[str, int]
-    last: dict[str, int]
-
-
 class Totals(msgspec.Struct, frozen=True):
-    """Everything that was ever counted: counters and data-points of sources, by name, and what hooks did."""
+    """Everything that was ever counted: counters and data-points of sources, by name, and sums of hooks."""
 
     counters: dict[str, int]
     sources: list[tuple[str, int]]
@@ -79,14 +71,14 @@ class Totals(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class EventGroup:
-    """Which events of a group are counted, all if `any`, and over which intervals."""
+    """Settings of a group of events: those that are counted (all if `any`), and over which intervals."""
 
     intervals: tuple[timedelta, ...]
     any: bool = True
     events: frozenset[str] = field(default_factory=frozenset)
 
     def between(self, name: str, earlier: Totals, later: Totals) -> dict[str, int]:
-        """What happened between two moments in this group, which has that name; sorted by event."""
+        """Events between two moments in this group, which has that name: how often each happened, sorted."""
         happened = sorted((later.events(name) - earlier.events(name)).items())
         return {event: n for event, n in happened if self.any or event in self.events}
 
@@ -110,18 +102,19 @@ def _hook_events(sums: HookSums) -> dict[str, int]:
 
 
 class Counters(Protocol):
-    """What was counted of the work, committed with the work itself and so counted once, whatever crashes."""
+    """Counters of the work, committed with the work itself and so counted once, whatever crashes."""
 
     def all(self) -> dict[str, int]:
         """Event counters of all workers, summed."""
         ...
 
     def hook_sums(self) -> list[HookSums]:
-        """What all hooks did since the state was made."""
+        """The sums of all hooks since the state was made."""
         ...
 
-    def event_counts(self, group: str, span: int) -> EventCounts:
-        """Events of a group in the current interval of `span` µs and the one before."""
+    def event_counts(self, group: str, span: int) -> tuple[int, dict[str, int], dict[str, int]]:
+        """(begin, events since, events of the interval before): the start (µs) of the current interval of
+        `span` µs, and how often the events of a group happened since and in the interval before."""
         ...
 
     def sources(self) -> dict[str, int]:

@@ -1,12 +1,12 @@
-"""What failed and was kept."""
+"""Dead letters: what failed and was kept."""
 
 from typing import Any, NamedTuple, Protocol
 
 
 class DeadLetter(NamedTuple):
-    """What failed and why. `kind`: `hook`, `result` (what a hook returned), `task`, `generation` or `entry`.
-    `task` is `encode_tasks([task])`, or empty when the log could not be decoded; `context` JSON-friendly
-    detail such as the attribute."""
+    """A failure and its reason. `kind`: `hook`, `result` (what a hook returned), `task`, `generation` or
+    `entry`. `task` is `encode_tasks([task])`, or empty when the log could not be decoded; `context`
+    JSON-friendly detail such as the attribute."""
 
     time: int
     kind: str
@@ -21,18 +21,20 @@ class DeadLetter(NamedTuple):
     context: dict[str, Any]
 
 
-class StoredDeadLetter(NamedTuple):
-    id: int
-    letter: DeadLetter
-
-
 class DeadLetters(Protocol):
-    """What failed and was kept."""
+    """What failed and was kept, up to a limit; more is only counted. Added and removed by batches."""
 
-    def page(self, after: int, limit: int, filters: dict[str, str] | None = None) -> list[StoredDeadLetter]:
-        """Dead letters with an id > `after`, ascending; `filters` on kind, module, hook, etype, eid."""
+    def page(
+        self, after: int, limit: int, filters: dict[str, str] | None = None
+    ) -> list[tuple[int, DeadLetter]]:
+        """Dead letters with their ids, ascending, of those with an id > `after`; `filters` on kind, module,
+        hook, etype, eid. Raises `ValueError` for other filters."""
         ...
 
-    def get(self, id: int) -> StoredDeadLetter | None: ...
+    def get(self, id: int) -> DeadLetter | None:
+        """One dead letter; None if it was removed."""
+        ...
 
-    def count(self) -> int: ...
+    def count(self) -> int:
+        """How many are kept."""
+        ...

@@ -1,26 +1,25 @@
-"""Entities and their profiles."""
+"""Entities and their profiles.
 
-from collections.abc import Callable, Sequence
+Values leave the state in two forms: the rows of one entity have the encoded value (`encode_value`), profiles
+of many have tokens, which are cheaper.
+"""
+
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from dp3.history.packed import Stretch, decode_stretches
-from dp3.model.wire import decode_value, encode_value
+from dp3.history.packed import Stretch
+from dp3.store.ports.leases import ENTITY_SHIFT as ENTITY_SHIFT
 from dp3.store.ports.leases import Lease
-
-ENTITY_SHIFT = 40
 
 
 class NewEntity(NamedTuple):
+    """An entity that is made at `created` (µs). A key is used once, ever."""
+
     key: int
     etype: int
     eid: str
-    created: int
-
-
-class Existing(NamedTuple):
-    key: int
     created: int
 
 
@@ -47,12 +46,8 @@ class HistoryRow(NamedTuple):
     v: bytes
 
 
-class PackedHistory(NamedTuple):
-    """Data-points of one value of an attribute, several of them in one stretch."""
-
-    attr: int
-    v: bytes
-    stretches: list[Stretch]
+PackedHistory: TypeAlias = tuple[int, bytes, list[Stretch]]
+"""Data-points of one value of an attribute, several of them in one segment: attribute, value, segments."""
 
 
 class ProfileRows(NamedTuple):
@@ -65,90 +60,56 @@ class ProfileRows(NamedTuple):
     packed: list[PackedHistory]
 
 
-Hex: TypeAlias = str
-"""An encoded value as hexadecimal digits, which compare as its bytes do."""
+Token: TypeAlias = str
+"""A value in the form of the state. Tokens of one state are equal if the values are, and compare as encoded
+values do; `Entities.decode_value` tells what they stand for."""
 
 
-Observed: TypeAlias = tuple[int, int, int, Hex, int]
+Observed: TypeAlias = tuple[int, int, int, Token, int]
 """Observations: `t1`, `t2` (µs), sum of confidences (10⁻⁹), value, how many. A plain tuple, because runs read
 very many."""
 
 
-Packed: TypeAlias = tuple[int, Hex, Hex]
-"""Many data-points of one value: number of the attribute, value, encoded stretches."""
-
-
-Stored: TypeAlias = tuple[int, int, Hex]
+StoredPlain: TypeAlias = tuple[int, int, Token]
 """A plain value: number of the attribute, when it was written (µs), value."""
 
 
-StoredChunk: TypeAlias = tuple[int, int, int, Hex]
+StoredChunk: TypeAlias = tuple[int, int, int, Token]
 """One data-point of a timeseries: number of the attribute, `t1`, `t2` (µs), value."""
 
 
-class Profile(msgspec.Struct, array_like=True, frozen=True):
-    """What snapshots of an entity are made of: `observed` by attribute, in any order; `chunks` and `ttl` only
-    if the whole was asked for."""
+class Profile(msgspec.Struct, frozen=True):
+    """An entity as snapshots see it: `observed` by attribute, in any order; `chunks` and `ttl` only if the
+    whole was asked for."""
 
     key: int
     created: int
-    plain: list[Stored] = []
+    plain: list[StoredPlain] = []
     observed: list[tuple[int, list[Observed]]] = []
-    packed: list[Packed] = []
     chunks: list[StoredChunk] = []
     ttl: dict[str, int] = {}
 
 
-Encoded: TypeAlias = str
-"""A profile that is still to be decoded, just before it is used: until then it is one object."""
-
-
-_decode_profile: Callable[[Encoded], Profile] = msgspec.json.Decoder(Profile).decode
-
-
-def decode_profile(encoded: Encoded) -> Profile:
-    """The profile, with all that was packed among the rest."""
-    profile = _decode_profile(encoded)
-    return _unpacked(profile) if profile.packed else profile
-
-
-def _unpacked(profile: Profile) -> Profile:
-    observed, chunks = dict(profile.observed), profile.chunks
-    for attr, v, stretches in profile.packed:
-        rows = observed.setdefault(attr, [])
-        for t1, t2, c_sum, n in decode_stretches(bytes.fromhex(stretches)):
-            if c_sum is None:
-                chunks.append((attr, t1, t2, v))
-            else:
-                rows.append((t1, t2, c_sum, v, n))
-    present = [(attr, rows) for attr, rows in observed.items() if rows]
-    return msgspec.structs.replace(profile, observed=present, packed=[], chunks=chunks)
-
-
-def hex_of(value: Any) -> Hex:
-    """The stored form of a wire value."""
-    return encode_value(value).hex().upper()
-
-
-def value_of(stored: Hex) -> Any:
-    """The inverse of `hex_of`."""
-    return decode_value(bytes.fromhex(stored))
+EncodedProfile: TypeAlias = str | bytes
+"""A profile in the form of the state. Until `Entities.decode_profile`, just before it is used, it is one
+object, which threads can hand to each other; its length tells how large it is."""
 
 
 class Entities(Protocol):
-    """Entities and their profiles."""
+    """Entities and their profiles. Links to entities that were deleted since do not show, wherever profiles
+    are read."""
 
-    def find(self, wanted: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Existing]:
-        """Those of the (etype number, eid text) pairs that exist."""
+    def find(self, wanted: Sequence[tuple[int, str]]) -> dict[tuple[int, str], tuple[int, int]]:
+        """(key, time of creation) of those of the (etype number, eid text) pairs that exist."""
         ...
 
     def last_keys(self) -> dict[int, int]:
-        """The highest entity key ever used in each partition that has any (deleted ones included)."""
+        """The highest entity key ever used in each partition that has any (deleted ones included); asked
+        once, when a worker starts."""
         ...
 
     def profile(self, etype: str, eid: str, attr: str | None = None) -> ProfileRows | None:
-        """Rows of one entity (of one attribute if given), or None if it does not exist. Links to entities
-        that were deleted since do not show, here and wherever profiles are read."""
+        """Rows of one entity (of one attribute if given), or None if it does not exist."""
         ...
 
     def page(self, etype: str, limit: int, after: str | None = None) -> list[tuple[int, str, int]]:
@@ -167,9 +128,21 @@ class Entities(Protocol):
         """key → (type, eid, created) of those that exist."""
         ...
 
-    def profiles(self, keys: Sequence[int], whole: bool = False) -> dict[int, Encoded]:
+    def profiles(self, keys: Sequence[int], whole: bool = False) -> dict[int, EncodedProfile]:
         """The profiles of those of the entities that exist. Holds the interpreter's lock for a moment only:
         other threads can compute meanwhile."""
+        ...
+
+    def decode_profile(self, encoded: EncodedProfile) -> Profile:
+        """A profile of `profiles`, with all that was packed among the rest. Needs no access to the disk."""
+        ...
+
+    def decode_value(self, token: Token) -> Any:
+        """The wire value that a token stands for."""
+        ...
+
+    def encode_value(self, value: Any) -> Token:
+        """The token that a wire value would have if it were stored."""
         ...
 
     def count_between(self, etype: int, after: int, end: int) -> int:
@@ -181,9 +154,10 @@ class Entities(Protocol):
         ...
 
     def range_after(self, after: int, limit: int) -> tuple[int, int] | None:
-        """The first and the last key of the next up to `limit` entities above `after`."""
+        """The first and the last key of the next up to `limit` entities above `after`; None at the end."""
         ...
 
     def collect_garbage(self, lease: Lease, max_rows: int) -> bool:
-        """Remove up to `max_rows` rows of deleted entities; True when there may be more."""
+        """Remove up to `max_rows` rows of deleted entities, for some 30 ms at most; called between
+        micro-batches. True when there may be more. Raises `LeaseLost`, `StoreFull`."""
         ...

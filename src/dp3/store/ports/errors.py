@@ -18,4 +18,4 @@ class ControlFull(Exception):
 
 
 class QueryTooSlow(Exception):
-    """The question took longer than a reader may stay (1 s) and was stopped; a narrower one will do."""
+    """The query took longer than a reader may stay (5 s) and was stopped; a narrower one will do."""

@@ -1,7 +1,6 @@
-"""Packing of history."""
+"""Packing of history: fresh rows become packed ones, many data-points of one value in each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -33,12 +32,16 @@ def tag_of(v: bytes, timeseries: bool) -> int:
 
 
 FreshValues: TypeAlias = dict[Subject, list[tuple[bytes, list[Stretch]]]]
-"""Fresh data-points: of each subject its values (more than one if they share a tag) with what they say."""
+"""Fresh data-points: of each subject its values (more than one if they share a tag) with their segments."""
+
+
+FreshPlace: TypeAlias = tuple[int, int, int]
+"""The place of a fresh row in their order: entity, attribute, key."""
 
 
 class PackedRow(NamedTuple):
     """Some data-points of one value. Rows of one subject differ in `part`; `oldest` is the smallest `t2`,
-    `points` the number of data-points."""
+    `points` the number of data-points, `segments` their packed form."""
 
     entity: int
     attr: int
@@ -51,34 +54,12 @@ class PackedRow(NamedTuple):
 
     @property
     def subject(self) -> Subject:
+        """Whose history it is."""
         return self[:3]
 
 
 PackUntil = Mapping[int, int]
 """Lane → the largest key that is packed."""
-
-
-class PackedUntil(NamedTuple):
-    """Keys: up to `key` everything is packed, up to `begun` it is or is under way; -1 is nothing."""
-
-    key: int
-    begun: int
-
-
-class Place(NamedTuple):
-    """A fresh row."""
-
-    entity: int
-    attr: int
-    key: int
-
-
-class FreshRange(NamedTuple):
-    """Fresh rows of one partition with after < place ≤ last, as far as they are to be packed."""
-
-    after: Place
-    last: Place
-    until: PackUntil
 
 
 class FreshPage(NamedTuple):
@@ -87,22 +68,16 @@ class FreshPage(NamedTuple):
     values: FreshValues
     packable: int
     rows: int
-    last: Place | None
-
-
-@dataclass(slots=True)
-class PackBatch:
-    """A slice of packing: fresh rows that go, and packed rows that are put in their place."""
-
-    fresh: FreshRange | None = None
-    rows: Sequence[PackedRow] = ()
+    last: FreshPlace | None
 
 
 class History(Protocol):
-    """Packing of history."""
+    """Packing of history. A pass of a worker: `begin_packing`, for each own partition `fresh_page`,
+    `last_parts` and `pack` in turns, `end_packing`, `trim_incoming` until there is nothing more."""
 
-    def packed_until(self, lease: Lease) -> dict[int, PackedUntil]:
-        """Lane → how far packing is in own partitions: `key` in all of them, `begun` in any."""
+    def packed_until(self, lease: Lease) -> dict[int, tuple[int, int]]:
+        """Lane → two keys: up to the first everything is packed in all own partitions; up to the second it is
+        or is under way in any. -1 is nothing."""
         ...
 
     def begin_packing(self, lease: Lease, until: PackUntil) -> None:
@@ -116,20 +91,23 @@ class History(Protocol):
         for entities that were made since. Raises `LeaseLost`, `StoreFull`."""
         ...
 
-    def fresh_page(self, after: Place, until: PackUntil, limit: int, max_bytes: int) -> FreshPage:
+    def fresh_page(self, after: FreshPlace, until: PackUntil, limit: int, max_bytes: int) -> FreshPage:
         """The next fresh rows of the partition of `after`, up to `limit`; fewer, but at least one, if those
         with large values have more than `max_bytes` together."""
-        ...
-
-    def trim_incoming(self, lease: Lease, lane: int, limit: int) -> int:
-        """Forget what data-points said that all partitions have packed, the first `limit` of a lane; how many
-        it were. Raises `LeaseLost`, `StoreFull`."""
         ...
 
     def last_parts(self, subjects: Sequence[Subject]) -> dict[Subject, PackedRow]:
         """The packed rows with the largest `part`, as far as there are any."""
         ...
 
-    def write(self, lease: Lease, batch: PackBatch) -> None:
-        """Apply a slice. Raises `LeaseLost`, `StoreFull`."""
+    def pack(
+        self, lease: Lease, after: FreshPlace, last: FreshPlace, until: PackUntil, rows: Sequence[PackedRow]
+    ) -> None:
+        """Put packed rows in the place of the fresh ones of a page: those of the partition with after < place
+        ≤ last, as far as they are to be packed. Raises `LeaseLost`, `StoreFull`."""
+        ...
+
+    def trim_incoming(self, lease: Lease, lane: int, limit: int) -> int:
+        """Forget the contents of data-points that all partitions have packed, the first `limit` of a lane;
+        returns how many it were. Raises `LeaseLost`, `StoreFull`."""
         ...

@@ -14,7 +14,7 @@ class Edge(NamedTuple):
 
 
 class Node(NamedTuple):
-    """`entity` is the key of the entity, 0 if it does not exist."""
+    """An end of links. `entity` is the key of the entity, 0 if it does not exist."""
 
     id: int
     etype: int
@@ -28,11 +28,12 @@ class Links(Protocol):
     def edges(
         self, attrs: Sequence[int], until_after: int, after: tuple[int, int, int], limit: int
     ) -> list[Edge]:
-        """Links through these relations that hold after `until_after`, by (attr, source, target)."""
+        """Links through these relations that hold after `until_after` (µs), in the order of (attr, source,
+        target), of those after such a place."""
         ...
 
     def nodes(self, ids: Sequence[int]) -> dict[int, Node]:
-        """What nodes are, by id. Lets other threads compute meanwhile, as `profiles` does."""
+        """Nodes by id. Lets other threads compute meanwhile, as `Entities.profiles` does."""
         ...
 
     def incoming(

@@ -7,16 +7,9 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 
-class Tracked(NamedTuple):
-    """The model that the state was last run with, None if it never was; and whether data is being removed."""
-
-    model: str | None
-    removing: bool
-
-
 class RemovedAttr(msgspec.Struct, frozen=True):
-    """Of which attribute data is removed: the stored values (all of them, or those that are listed, encoded)
-    unless `history_stays`, and what snapshots show of it."""
+    """An attribute of which data is removed: the stored values (all of them, or those that are listed,
+    encoded) unless `history_stays`, and what snapshots show of it."""
 
     etype: str
     attr: str
@@ -30,7 +23,7 @@ class RemovedAttr(msgspec.Struct, frozen=True):
 
 
 class Removal(msgspec.Struct, frozen=True):
-    """What is to be removed until the state has a new `model`: entity types and data of attributes. `heads`:
+    """Everything that goes before the state has a new `model`: entity types and data of attributes. `heads`:
     lane of the log → last offset that the old model applies to."""
 
     model: str
@@ -50,31 +43,9 @@ class Outdated(NamedTuple):
     offset: int
 
 
-class AttrRows(NamedTuple):
-    """How many rows of which attribute some entities have, and how many of the entities have any."""
-
-    attr: str
-    rows: int
-    entities: int
-
-
-class AttrPage(NamedTuple):
-    """Counts of one page of entities; the next one begins at `following`, None if there are no more."""
-
-    counts: list[AttrRows]
-    following: str | None
-
-
-class RemovalState(NamedTuple):
-    """How far a removal is: what it does, and how many rows it has changed since `begin_removal`."""
-
-    stage: str
-    rows: int
-
-
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Takes what is removed out of stored bytes that the state does not understand. `doc`: (entity type,
+    """Takes removed data out of stored bytes that the state does not understand. `doc`: (entity type,
     snapshot) → snapshot; `task`: (task of a dead letter) → task, None if nothing is left of it."""
 
     doc: Callable[[str, bytes], bytes]
@@ -84,19 +55,22 @@ class Forget:
 class Models(Protocol):
     """The model that the state was last run with, and its changes."""
 
-    def tracked(self) -> Tracked: ...
+    def tracked(self) -> tuple[str | None, bool]:
+        """The model that the state was last run with, None if it never was; and whether data is being
+        removed."""
+        ...
 
     def track(self, model: str, instead_of: str | None) -> bool:
-        """Note the model of this run; False if the state has another one than `instead_of` by now, or is
-        being changed. Raises `StoreFull`."""
+        """Note the model of this run, when a process starts; False if the state has another one than
+        `instead_of` by now, or is being changed. Raises `StoreFull`."""
         ...
 
     def require_no_worker(self, host: str, ttl_s: float) -> None:
-        """Raises `LeaseRefused` while a worker lives (judged as by `take_lease`)."""
+        """Raises `LeaseRefused` while a worker lives, judged from `host` as by `Leases.take`."""
         ...
 
     def begin_removal(self, removal: Removal, instead_of: str, host: str, ttl_s: float) -> bool:
-        """From now on nobody may work until the removal is finished. False as in `track_model`. Raises
+        """From now on nobody may work until the removal is finished. False as in `track`. Raises
         `LeaseRefused` while a worker lives, `StoreFull`."""
         ...
 
@@ -104,18 +78,20 @@ class Models(Protocol):
         """The removal that is under way."""
         ...
 
-    def continue_removal(self, forget: Forget) -> RemovalState | None:
-        """Do a piece of it in one transaction of some ten milliseconds; None when it is finished: names of
-        what was removed are then free for another meaning. Raises `StoreFull`."""
+    def continue_removal(self, forget: Forget) -> tuple[str, int] | None:
+        """Do a piece of it in one transaction of some ten milliseconds; called until it returns None, which
+        is when the removal is finished: names of what was removed are then free for another meaning. Else the
+        stage that it is at, and how many rows it has changed since `begin_removal`. Raises `StoreFull`."""
         ...
 
     def outdated(self) -> list[Outdated]:
-        """What the log still has from before removals."""
+        """Everything that the log still has from before removals."""
         ...
 
     def attr_rows(
         self, etype: str, attrs: Sequence[str], values: Sequence[bytes], start: str, limit: int
-    ) -> AttrPage:
+    ) -> tuple[list[tuple[str, int, int]], str | None]:
         """Counts rows of attributes (with one of some encoded values, if any are given) of `limit` entities
-        of a type, from the id `start` on, in the order of ids as text."""
+        of a type, from the id `start` on, in the order of ids as text: (attribute, rows, entities that have
+        any) of each, and the id with which the next page begins, None if there are no more."""
         ...

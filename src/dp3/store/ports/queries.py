@@ -1,6 +1,6 @@
-"""Questions about the latest snapshots. All raise `QueryTooSlow` instead of reading for over 5 s."""
+"""Queries about the latest snapshots, and the conditions that they are made of."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -9,16 +9,22 @@ from dp3.store.ports.snapshots import Key
 
 @dataclass(frozen=True, slots=True)
 class And:
+    """All of the conditions hold."""
+
     parts: tuple["Where", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
+    """One of the conditions holds."""
+
     parts: tuple["Where", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
+    """The condition does not hold."""
+
     part: "Where"
 
 
@@ -51,25 +57,17 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class TextMatches:
-    """`test` holds for some text key at the path; asked once for each distinct key. If `prefix` is not empty
-    every matching key begins with it. `in_lines` gets many keys joined by line ends: where it fails, `test`
-    fails for all of them and is not asked."""
+    """A regular expression occurs in some text key at the path. `pattern` is in the dialect of RE2, which
+    takes a time linear in the text; `flags` is a part of `ims`, as in Perl. If `prefix` is not empty every
+    matching key begins with it."""
 
     path: str
-    test: Callable[[str], bool]
+    pattern: str
+    flags: str = ""
     prefix: str = ""
-    in_lines: Callable[[str], bool] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DocMatches:
-    """`test` holds for the entity's latest snapshot; asked for each candidate. It gets the run time
-    (µs) of the row and its stored form. Slow: everything that the index can not answer."""
-
-    test: Callable[[int, bytes], bool]
-
-
-Where = And | Or | Not | Has | OneOf | Between | TextMatches | DocMatches
+Where = And | Or | Not | Has | OneOf | Between | TextMatches
 
 
 EVERYTHING = And(())
@@ -94,7 +92,8 @@ class Found(NamedTuple):
 
 
 class Queries(Protocol):
-    """Questions about the latest snapshots. All raise `QueryTooSlow` instead of reading for over 5 s."""
+    """Queries about the latest snapshots. All raise `QueryTooSlow` instead of reading for over 5 s, and
+    `ValueError` for conditions that are nested too deep or have too many values."""
 
     def find(
         self,
@@ -106,10 +105,16 @@ class Queries(Protocol):
         after: str | None = None,
     ) -> list[Found]:
         """Matching entities; `after` is the cursor of the last row of the page before, for the same
-        question. Raises `ValueError` for a cursor of another question."""
+        query. Raises `ValueError` for a cursor of another query."""
         ...
 
-    def count(self, etype: str, where: Where = EVERYTHING) -> int: ...
+    def count(self, etype: str, where: Where = EVERYTHING) -> int:
+        """How many entities match."""
+        ...
+
+    def any_keys(self, etype: str, paths: Sequence[str]) -> bool:
+        """Whether any entity of a type has a key at one of these paths. Cheap: nothing is searched."""
+        ...
 
     def distinct(self, etype: str, path: str) -> Mapping[Key, int]:
         """Key → number of entities (of elements, for lists) at the path."""

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from dp3.history.packed import Stretch
 from dp3.store.ports.batches import EndedLink
+from dp3.store.ports.entities import HistoryRow
 from dp3.store.ports.leases import Lease
 
 AT_ONCE = -1 << 62
@@ -16,82 +17,42 @@ FIRST_TAG, LAST_TAG = 0, (1 << 63) - 1
 """Tags of observations are between them."""
 
 
-class RowPlace(NamedTuple):
-    """Which packed row."""
-
-    entity: int
-    attr: int
-    tag: int
-    part: int
+RowPlace: TypeAlias = tuple[int, int, int, int]
+"""The place of a packed row: entity, attribute, tag, part."""
 
 
-class AgedPlace(NamedTuple):
-    """A place in the order in which rows of an attribute are to be looked at."""
-
-    oldest: int
-    entity: int
-    tag: int
-    part: int
+AgedPlace: TypeAlias = tuple[int, int, int, int]
+"""A place in the order in which rows of an attribute are to be looked at: `oldest`, entity, tag, part."""
 
 
-FIRST_AGED = AgedPlace(-1 << 63, 0, 0, 0)
+FIRST_AGED: AgedPlace = (-1 << 63, 0, 0, 0)
 """Before all rows."""
 
 
-class AgedPage(NamedTuple):
-    """Own rows, by entity and tag, of those up to the place `last` (None: there are no rows)."""
-
-    rows: list[RowPlace]
-    last: AgedPlace | None
-
-
-class Scope(NamedTuple):
-    """Values of an attribute of an entity, with tags from one to another, that are looked at together."""
-
-    entity: int
-    attr: int
-    first_tag: int
-    last_tag: int
+Scope: TypeAlias = tuple[int, int, int, int]
+"""Values of an attribute of an entity that are looked at together: entity, attribute, first and last tag."""
 
 
 class StoredRow(NamedTuple):
-    """A packed row. `v` is empty if it was not asked for."""
+    """A packed row with its segments. `v` is empty if it was not asked for."""
 
     place: RowPlace
     oldest: int
     v: bytes
-    stretches: list[Stretch]
+    segments: list[Stretch]
+
+    @property
+    def entity(self) -> int:
+        """The key of the entity."""
+        return self.place[0]
 
 
-class FreshPoint(NamedTuple):
-    """An observation that is not packed yet."""
-
-    entity: int
-    attr: int
-    t1: int
-    t2: int
-    c: int
-    v: bytes
-
-
-class Scoped(NamedTuple):
-    """All there is of some scopes; `fresh` are those of all values of their attributes."""
-
-    packed: list[StoredRow]
-    fresh: list[FreshPoint]
-
-
-class KeptRow(NamedTuple):
-    """What is left of a packed row, as it is stored."""
-
-    oldest: int
-    points: int
-    segments: bytes
-    place: RowPlace
+KeptRow: TypeAlias = tuple[int, int, bytes, RowPlace]
+"""The rest of a packed row: `oldest`, number of data-points, segments as they are stored, place."""
 
 
 class RetentionPass(NamedTuple):
-    """What a worker did in the pass that it began at `begun`; `done` is 0 as long as it is under way. Packed
+    """Record of the pass that a worker began at `begun`; `done` is 0 as long as it is under way. Packed
     `rows` that were looked at, and data-points (`points`) that were removed."""
 
     worker: int
@@ -116,24 +77,28 @@ class RetentionSlice:
 
 
 class Retention(Protocol):
-    """Removal of old history."""
+    """Removal of old history. A pass of a worker: for each attribute with limits `aged`, then `stored_rows`
+    or `scoped` of what it found, and `write` of what is left of these, in turns."""
 
-    def aged(self, lease: Lease, attr: int, before: int, after: AgedPlace, limit: int) -> AgedPage:
-        """The own ones of the next rows of an attribute, of all workers, with `oldest` < `before`. Looks at
-        `limit` rows; some of them may be a little newer."""
+    def aged(
+        self, lease: Lease, attr: int, before: int, after: AgedPlace, limit: int
+    ) -> tuple[list[RowPlace], AgedPlace | None]:
+        """The own ones of the next rows of an attribute, of all workers, with `oldest` < `before` (µs), by
+        entity and tag; and the place of the last row looked at (None: there are no rows). Looks at `limit`
+        rows; some of them may be a little newer."""
         ...
 
     def stored_rows(self, places: Sequence[RowPlace]) -> list[StoredRow]:
         """Packed rows without their values, as far as they exist."""
         ...
 
-    def scoped(self, scopes: Sequence[Scope], *, whole: bool) -> Scoped:
-        """Everything in some scopes. Unless `whole`, large values are replaced: equal ones by the same."""
+    def scoped(self, scopes: Sequence[Scope], *, whole: bool) -> tuple[list[StoredRow], list[HistoryRow]]:
+        """Everything in some scopes: packed rows, and observations of all values of their attributes that are
+        not packed. Unless `whole`, large values are replaced: equal ones by the same."""
         ...
 
-    def write(self, lease: Lease, slice_: RetentionSlice, stream: int) -> None:
-        """Apply a slice; tasks go to the outbox in this stream of the worker. Raises `LeaseLost`,
-        `StoreFull`."""
+    def write(self, lease: Lease, slice_: RetentionSlice) -> None:
+        """Apply a slice; tasks go to the outbox. Raises `LeaseLost`, `StoreFull`."""
         ...
 
     def last_pass(self, worker: int) -> RetentionPass | None:

@@ -32,13 +32,14 @@ class Run(NamedTuple):
 
 
 class WorkerRun(NamedTuple):
-    """How far one worker is in a run: the phase it has completed ("" if none), where it is in its work
-    (an opaque mark of the engine), counts, and what was missing."""
+    """Progress of one worker in a run: the phase it has completed ("" if none), where it is in its work
+    (JSON-friendly, means nothing to the state), counts of entities, of snapshots `written` and of `failed`
+    ones, and when this was last `updated` (µs)."""
 
     run: int
     worker: int
     done: str
-    mark: dict[str, Any]
+    checkpoint: dict[str, Any]
     entities: int
     written: int
     failed: int
@@ -51,27 +52,31 @@ class Runs(Protocol):
     def begin(self, time: int, fingerprint: str, workers: int) -> Run | None:
         """Open a run, or None while another one is open or if one of this or a later time has been (so of
         workers that fire at the same tick one gets it). Ids grow with time, also in a state that was replaced
-        by an older copy: tasks of hooks go to the log under them."""
+        by an older copy: tasks of hooks go to the log under them. Raises `StoreFull`."""
         ...
 
-    def open(self) -> Run | None: ...
+    def open(self) -> Run | None:
+        """The run that is not closed."""
+        ...
 
     def last(self, limit: int, before: int | None = None) -> list[Run]:
-        """Newest first; those with an id < `before`."""
+        """The newest runs, newest first, of those with an id < `before`."""
         ...
 
     def begun(self, first: int, last: int, skip: int, limit: int, newest_first: bool) -> list[Run]:
         """Runs that began between two moments (µs, both inclusive)."""
         ...
 
-    def workers(self, run: int) -> list[WorkerRun]: ...
+    def workers(self, run: int) -> list[WorkerRun]:
+        """The progress of all workers that have begun with a run, by index."""
+        ...
 
     def advance(
         self, run: int, phase: Phase, status: str, detail: Mapping[str, Any], void: bool = False
     ) -> None:
         """Go to the next phase; to CLOSED with a status. `detail` is added to what the run has. With `void`
         it counts as having completed no partition. Nothing happens if the run is in that or a later phase
-        already."""
+        already. Raises `ValueError` when there is no such run, `StoreFull`."""
         ...
 
     def put_graph(self, lease: Lease, run: int, graph: bytes) -> None:
@@ -85,7 +90,7 @@ class Runs(Protocol):
 
     def watermarks(self) -> dict[tuple[int, int], int]:
         """(partition, lane) → log offset up to which the latest complete work on the partition has seen the
-        data; empty for partitions never worked on. Written by `write_snapshots` with its last slice, but
+        data; empty for partitions never worked on. Written by `Snapshots.write` with its last slice, but
         only before FINALIZE: nobody waited for what came later."""
         ...
 

@@ -32,7 +32,8 @@ class Sizes(Protocol):
     """Sizes of what is stored."""
 
     def attributes_between(self, first: int, last: int) -> dict[tuple[str, str], int]:
-        """(type, attribute) → how many entities with a key from `first` to `last` have data of it."""
+        """(type, attribute) → how many entities with a key from `first` to `last` (both included) have data
+        of it."""
         ...
 
     def between(self, first: int, last: int) -> dict[tuple[str, str], AttributeSize]:

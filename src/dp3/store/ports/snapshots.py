@@ -32,7 +32,8 @@ class SnapshotBatch:
     """A slice of a worker's work in a run. `keys_…`: what to add to and remove from the index of current
     values; `keys_renewed` are entities that have no other keys than those added. `due`: entity → when its
     values change by themselves (None: never). `missing`: entities that have no snapshot in this run although
-    their partition was completed."""
+    their partition was completed. `progress`, and with the last slice `watermarks` (partition, lane, offset
+    of the log that was seen), say how far the worker is."""
 
     run: int
     rows: list[StoredSnapshot] = field(default_factory=list)
@@ -44,13 +45,13 @@ class SnapshotBatch:
     outbox: list[OutboxRow] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     progress: WorkerRun | None = None
-    cut: list[tuple[int, int, int]] = field(default_factory=list)
+    watermarks: list[tuple[int, int, int]] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
     hooks: list[HookSums] = field(default_factory=list)
 
 
 class Cleaned(NamedTuple):
-    """What was removed: runs, and rows of snapshots. `more`: there may be more to be removed."""
+    """Counts of a removal: runs, and rows of snapshots. `more`: there may be more to be removed."""
 
     runs: int = 0
     rows: int = 0
@@ -65,9 +66,10 @@ class Snapshots(Protocol):
     """Stored snapshots and the index of current values."""
 
     def write(self, lease: Lease, batch: SnapshotBatch) -> None:
-        """Apply a slice. The same slice again changes nothing but counters and dead letters: outbox rows need
-        a `source` above those of earlier slices in their partition and lane. What belongs to deleted entities
-        is left out. Raises `LeaseLost`, `StoreFull`."""
+        """Apply a slice; called by a worker after each part of its work. The same slice again changes nothing
+        but counters and dead letters: outbox rows need a `source` above those of earlier slices in their
+        partition and stream. What belongs to deleted entities is left out. Raises `LeaseLost`,
+        `StoreFull`."""
         ...
 
     def due(self, lease: Lease, until: int, after: int, limit: int) -> list[int]:
@@ -80,7 +82,8 @@ class Snapshots(Protocol):
 
     def remove_types(self, keep: Sequence[int]) -> None:
         """Forget which rows are the latest, and the index, of all types but these. Older snapshots stay; from
-        the open run on (the next one if none is) the entities have none, until they get a row again."""
+        the open run on (the next one if none is) the entities have none, until they get a row again. Called
+        when a worker starts. Raises `StoreFull`."""
         ...
 
     def of(self, etype: str, eid: str) -> list[StoredSnapshot]:

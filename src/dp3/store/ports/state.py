@@ -1,8 +1,8 @@
 """The state: a record of ports, one for each noun.
 
 Profiles are changed only by `batches.commit`, one transaction per micro-batch, by the worker that owns the
-partition. Entities have an integer key made by the owner: `partition << 40 | running number`. Times are
-microseconds since the epoch, confidences units of 10⁻⁹, values `encode_value(...)` bytes. All methods are
+partition. Entities have an integer key made by the owner: `partition << ENTITY_SHIFT | running number`. Times
+are microseconds since the epoch, confidences units of 10⁻⁹, values `encode_value(...)` bytes. All methods are
 blocking; reads may come from any thread and see one committed state per call. Everything of one call that
 writes is one transaction.
 """
@@ -10,8 +10,7 @@ writes is one transaction.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dp3.store.ports.batches import Batches, Outbox
-from dp3.store.ports.changes import Changes
+from dp3.store.ports.batches import Batches, Changes, Outbox
 from dp3.store.ports.control import Control
 from dp3.store.ports.counters import Counters
 from dp3.store.ports.dead_letters import DeadLetters

@@ -1,9 +1,10 @@
-"""How far the batches of periodic hooks are."""
+"""Progress with the batches of periodic hooks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from dp3.store.ports.batches import Stream
 from dp3.store.ports.control import ControlProgress
 from dp3.store.ports.counters import HookSums
 from dp3.store.ports.dead_letters import DeadLetter
@@ -11,7 +12,8 @@ from dp3.store.ports.leases import Lease
 
 
 class UpdateGroup(NamedTuple):
-    """Which hooks: their kind, the number of the entity type, and their period (µs)."""
+    """Periodic hooks that are called together: their kind, the number of the entity type, and their period
+    (µs)."""
 
     kind: str
     etype: int
@@ -19,7 +21,7 @@ class UpdateGroup(NamedTuple):
 
 
 class UpdateProgress(NamedTuple):
-    """Where a group is in one partition.
+    """Progress of a group in one partition.
 
     The cycle began at `begun`; its latest batch, number `batch` of `batches`, was due at `tick` and is under
     way while `open`. In this cycle `done` entities were visited, the last one has the key `after`; the batch
@@ -40,7 +42,7 @@ class UpdateProgress(NamedTuple):
 
 
 class UpdateCycle(NamedTuple):
-    """What one worker did in a cycle of a group: entities visited, and batches that were missed before those
+    """Record of one worker in a cycle of a group: entities visited, and batches that were missed before those
     that were done. `finished`: the last batch is through."""
 
     group: UpdateGroup
@@ -54,23 +56,15 @@ class UpdateCycle(NamedTuple):
     finished: bool
 
 
-class NamedCycle(NamedTuple):
-    """A cycle with the name of its entity type."""
-
-    etype: str
-    cycle: UpdateCycle
-
-
 @dataclass(slots=True)
 class UpdateBatch:
     """A slice of a worker's work for a group. `rows` replace what was known of their partitions; `visited`
     and `missed` of `cycles` are added to what is known of them. `tasks` are `encode_tasks` of what hooks
-    returned; they go to the outbox in stream `stream` of the worker, with keys that grow with the clock and
-    are above all that the state remembers of that stream. `control`: how far the message is that asked for
+    returned, for this stream of the outbox. `control`: how far the message is that asked for
     this work, if one did."""
 
     group: UpdateGroup
-    stream: int
+    stream: Stream
     rows: Sequence[UpdateProgress] = ()
     cycles: Sequence[UpdateCycle] = ()
     tasks: Sequence[bytes] = ()
@@ -81,7 +75,7 @@ class UpdateBatch:
 
 
 class Updates(Protocol):
-    """How far the batches of periodic hooks are."""
+    """Progress with the batches of periodic hooks."""
 
     def progress(self, group: UpdateGroup) -> dict[int, UpdateProgress]:
         """Where a group is, by partition; empty for partitions without any batch so far."""
@@ -91,8 +85,8 @@ class Updates(Protocol):
         """Apply a slice. Raises `LeaseLost`, `StoreFull`."""
         ...
 
-    def cycles(self, limit: int) -> list[NamedCycle]:
-        """The cycles that began last, newest first."""
+    def cycles(self, limit: int) -> list[tuple[str, UpdateCycle]]:
+        """The cycles that began last, newest first, each with the name of its entity type."""
         ...
 
     def forget_cycles(self, lease: Lease, keep: int) -> None:

@@ -1,30 +1,28 @@
-"""Applying a batch: the only code that changes profiles."""
+"""Applying a batch: the only code that changes profiles. The outbox, whose rows come with batches."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter, itemgetter
 
 import apsw
 
 from dp3.clock import Clock
 from dp3.sqlite import load_statements, run_for_rows
-from dp3.store.ports.batches import Batch
+from dp3.store.ports.batches import Batch, OutboxRow, Stream
 from dp3.store.ports.entities import ENTITY_SHIFT, HistoryRow
 from dp3.store.ports.history import lane_of
 from dp3.store.ports.leases import Lease
 from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.counters import CounterWriter
 from dp3.store.sqlite.dead_letters import DeadLetterWriter
-from dp3.store.sqlite.json_columns import to_json
-from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.links import LinkWriter
-from dp3.store.sqlite.own import of_worker
+from dp3.store.sqlite.parameters import of_worker, to_json
 
 _ENTITY_AND_ATTR = itemgetter(0, 1)
 _KEY = itemgetter(0)
 
 
 class Batches:
-    """Commits batches, and tells how far they have come.
+    """See `dp3.store.ports.batches.Batches`.
 
     An entity key is used once: creating a key that was ever used does nothing, and rows of an entity that
     does not exist are left out. So a batch that is applied again changes nothing.
@@ -34,35 +32,38 @@ class Batches:
         self,
         writer: Writer,
         readers: Readers,
-        leases: Leases,
         clock: Clock,
         dead_letters: DeadLetterWriter,
         counters: CounterWriter,
+        outbox: "OutboxWriter",
     ) -> None:
         self._writer = writer
         self._readers = readers
-        self._leases = leases
         self._counters = counters
         self._clock = clock
         self._links = LinkWriter()
+        self._outbox = outbox
         self._dead_letters = dead_letters
         self._sql = load_statements("dp3.store.sqlite", "batches.sql")
 
     def commit(self, lease: Lease, batch: Batch) -> None:
-        with self._leases.owned(lease) as connection:
-            self._write_entities(connection, batch)
+        with self._writer.owned(lease) as connection:
+            if batch.deleted or batch.tombstones or batch.created:
+                self._write_entities(connection, batch)
             self._write_rows(connection, batch)
-            self._write_outbox(connection, lease, batch)
+            self._write_removed(connection, batch)
+            if batch.outbox_drained is not None:
+                self._outbox.remove(connection, lease, batch.outbox_drained)
+            if batch.outbox:
+                self._outbox.add_rows(connection, batch.outbox)
             self._write_dead_letters(connection, batch)
             self._write_progress(connection, lease, batch)
 
     def positions(self) -> list[tuple[int, int, int]]:
-        with self._readers.state() as state:
-            return list(state.execute(self._sql["positions"]))
+        return self._readers.rows(self._sql["positions"])
 
     def refused_between(self, lane: int, first: int, last: int) -> set[tuple[int, int]]:
-        with self._readers.state() as state:
-            return set(state.execute(self._sql["refused_between"], (lane, first, last)))
+        return set(self._readers.rows(self._sql["refused_between"], (lane, first, last)))
 
     def forget_refused(self, lane: int, until: int) -> None:
         with self._writer.transaction() as connection:
@@ -75,7 +76,7 @@ class Batches:
         if batch.deleted:
             self._links.note_deletions(connection, batch.deleted, self._clock.now_us())
         deleted = [(key,) for key in sorted(batch.deleted)]
-        for statement in ("delete_entity", "forget_look", "forget_unreferenced"):
+        for statement in ("delete_entity", "forget_expiry_check", "forget_unreferenced"):
             connection.executemany(self._sql[statement], deleted)
         connection.executemany(self._sql["put_tombstone"], batch.tombstones)
         gone = set(batch.deleted)
@@ -87,31 +88,30 @@ class Batches:
         # Sorted by primary key, neighbours share pages; the sort keeps the order of equal keys, so of two
         # values with the same `written` the later one in the batch stays.
         connection.executemany(self._sql["put_plain"], sorted(batch.plain, key=_ENTITY_AND_ATTR))
-        self._write_history(connection, sorted(batch.history, key=_KEY))
+        if batch.history:
+            rows = self._without_packed(connection, sorted(batch.history, key=_KEY))
+            run_for_rows(connection, self._sql["put_incoming"], [(row.key, *row[3:]) for row in rows])
+            fresh = sorted([(*row[1:3], row.key) for row in rows])
+            run_for_rows(connection, self._sql["put_fresh"], fresh)
         connection.executemany(self._sql["put_ttl"], sorted(batch.ttl))
-        connection.executemany(self._sql["put_look"], sorted(batch.looks.items()))
-        self._write_unlinked(connection, batch)
-        self._links.write(connection, batch.links, self._clock.now_us())
+        connection.executemany(self._sql["put_expiry_check"], sorted(batch.expiry_checks.items()))
 
-    def _write_history(self, connection: apsw.Connection, history: list[HistoryRow]) -> None:
-        rows = self._without_packed(connection, history)
-        run_for_rows(connection, self._sql["put_incoming"], [(row.key, *row[3:]) for row in rows])
-        run_for_rows(connection, self._sql["put_fresh"], sorted([(*row[1:3], row.key) for row in rows]))
-
-    def _write_unlinked(self, connection: apsw.Connection, batch: Batch) -> None:
-        """What is left of links to entities that were deleted."""
-        connection.executemany(self._sql["remove_plain"], batch.plain_removed)
-        connection.executemany(self._sql["remove_history"], sorted(batch.history_removed))
-        keys = sorted(key for *_, key in batch.history_removed)
-        connection.executemany(self._sql["remove_incoming"], ((key,) for key in keys))
-        connection.executemany(self._sql["remove_packed"], sorted(batch.packed_removed))
-        self._links.end(connection, batch.links_ended, self._clock.now_us())
-        connection.executemany(self._sql["sweep_done"], batch.swept)
+    def _write_removed(self, connection: apsw.Connection, batch: Batch) -> None:
+        """Remove what mentions deleted entities, then change links."""
+        if batch.history_removed or batch.plain_removed or batch.packed_removed:
+            connection.executemany(self._sql["remove_plain"], batch.plain_removed)
+            connection.executemany(self._sql["remove_history"], sorted(batch.history_removed))
+            keys = sorted(key for *_, key in batch.history_removed)
+            connection.executemany(self._sql["remove_incoming"], ((key,) for key in keys))
+            connection.executemany(self._sql["remove_packed"], sorted(batch.packed_removed))
+        if batch.links_ended:
+            self._links.end(connection, batch.links_ended, self._clock.now_us())
+        connection.executemany(self._sql["tombstone_done"], batch.tombstones_done)
+        if batch.links:
+            self._links.write(connection, batch.links, self._clock.now_us())
 
     def _without_packed(self, connection: apsw.Connection, rows: list[HistoryRow]) -> list[HistoryRow]:
         """Rows that come again after they were packed would not replace themselves any more."""
-        if not rows:
-            return rows
         found = connection.execute(self._sql["packing_begun"], (rows[0].key, rows[-1].key))
         begun = {(partition, lane): (until, last) for partition, lane, until, last in found}
         if not begun:
@@ -121,23 +121,21 @@ class Batches:
         connection.executemany(self._sql["note_late"], noted)
         return left
 
-    def _write_outbox(self, connection: apsw.Connection, lease: Lease, batch: Batch) -> None:
-        if batch.outbox_drained is not None:
-            connection.execute(self._sql["remove_outbox"], of_worker(lease, until=batch.outbox_drained))
-        connection.executemany(self._sql["add_outbox"], batch.outbox)
-
     def _write_dead_letters(self, connection: apsw.Connection, batch: Batch) -> None:
-        removed = ((id_,) for id_ in batch.dead_letters_removed)
-        connection.executemany(self._sql["remove_dead_letter"], removed)
-        self._dead_letters.add(connection, batch.dead_letters)
+        if batch.dead_letters_removed:
+            removed = ((id_,) for id_ in batch.dead_letters_removed)
+            connection.executemany(self._sql["remove_dead_letter"], removed)
+        if batch.dead_letters:
+            self._dead_letters.add(connection, batch.dead_letters)
 
     def _write_progress(self, connection: apsw.Connection, lease: Lease, batch: Batch) -> None:
         connection.executemany(self._sql["add_refused"], batch.refused)
         self._counters.write(connection, batch.counters, batch.hooks, batch.sources)
-        done = ({"id": id_, "result": to_json(result)} for id_, result in batch.control_done)
-        connection.executemany(self._sql["finish_control"], done)
-        reached = (of_worker(lease, lane=lane, offset=offset) for lane, offset in batch.positions.items())
-        connection.executemany(self._sql["advance"], reached)
+        if batch.control_done:
+            done = ({"id": id_, "result": to_json(result)} for id_, result in batch.control_done)
+            connection.executemany(self._sql["finish_control"], done)
+        for lane, offset in batch.positions.items():
+            connection.execute(self._sql["advance"], of_worker(lease, lane=lane, offset=offset))
 
 
 def _not_packed(
@@ -156,3 +154,58 @@ def _not_packed(
             left.append(row)
             late.setdefault(place, row.key)
     return left, late
+
+
+class Outbox:
+    """See `dp3.store.ports.batches.Outbox`."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+        self._sql = load_statements("dp3.store.sqlite", "outbox.sql")
+
+    def pending(self, lease: Lease, after: int, max_bytes: int) -> list[tuple[int, OutboxRow]]:
+        pending: list[tuple[int, OutboxRow]] = []
+        size = 0
+        with self._readers.state() as state:
+            for id_, *columns in state.execute(self._sql["pending"], of_worker(lease, after=after)):
+                row = OutboxRow(*columns)
+                size += len(row.tasks)
+                if pending and size > max_bytes:
+                    break
+                pending.append((id_, row))
+        return pending
+
+
+class OutboxWriter:
+    """Changes the outbox in the caller's transaction."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._sql = load_statements("dp3.store.sqlite", "outbox.sql")
+
+    def remove(self, connection: apsw.Connection, lease: Lease, until: int) -> None:
+        """Remove rows of a worker that are in the log: those up to a position."""
+        connection.execute(self._sql["remove"], of_worker(lease, until=until))
+
+    def add_rows(self, connection: apsw.Connection, rows: Sequence[OutboxRow]) -> None:
+        """Add rows, whatever their keys."""
+        connection.executemany(self._sql["add"], rows)
+
+    def add(self, connection: apsw.Connection, lease: Lease, stream: Stream, tasks: bytes) -> None:
+        """Add tasks (`encode_tasks(...)`) that come from no entry of the log as one row. Its key is the time,
+        or the one after all keys that the state remembers of the stream."""
+        now, producer = self._clock.now_us(), (lease.index, stream)
+        key = connection.execute(self._sql["next_key"], (*producer, now)).get
+        connection.execute(self._sql["add"], (*producer, key, now, tasks))
+
+    def add_new(self, connection: apsw.Connection, rows: Sequence[OutboxRow]) -> None:
+        """Add those rows whose keys are above all that the state remembers of their streams; others were
+        added before."""
+        producers = {row[:2] for row in rows}
+        last = {producer: connection.execute(self._sql["last_key"], producer).get for producer in producers}
+        new = [row for row in rows if last[row[:2]] is None or row.source > last[row[:2]]]
+        self.add_rows(connection, new)
+        keys: dict[tuple[int, int], int] = {}
+        for row in new:
+            keys[row[:2]] = max(row.source, keys.get(row[:2], row.source))
+        connection.executemany(self._sql["put_key"], ((*producer, key) for producer, key in keys.items()))

@@ -2,8 +2,8 @@
 -- A trigger counts it off and notes its rows for removal.
 DELETE FROM entity WHERE key = ?;
 
--- name: forget_look
--- The tokens of a deleted entity are not looked at again.
+-- name: forget_expiry_check
+-- The tokens of a deleted entity are not checked again.
 DELETE FROM lifetime WHERE entity = ?;
 
 -- name: forget_unreferenced
@@ -50,8 +50,8 @@ SELECT ?1, ?2, ?3
 WHERE EXISTS (SELECT 1 FROM entity WHERE key = ?1)
 ON CONFLICT (entity, name) DO UPDATE SET until = excluded.until WHERE excluded.until > ttl.until;
 
--- name: put_look
--- When tokens are to be looked at, if not before; nothing happens for an entity that does not exist.
+-- name: put_expiry_check
+-- When tokens are to be checked, if not before; nothing happens for an entity that does not exist.
 INSERT INTO lifetime (entity, look)
 SELECT ?1, ?2
 WHERE EXISTS (SELECT 1 FROM entity WHERE key = ?1)
@@ -64,7 +64,7 @@ ON CONFLICT (etype, eid) DO UPDATE SET
     at = excluded.at, main = excluded.main, derived = excluded.derived, phase = 0, attr = 0, source = 0
 WHERE excluded.at > tombstone.at;
 
--- name: sweep_done
+-- name: tombstone_done
 -- That all were told stands in the log.
 UPDATE tombstone SET phase = 2, told = ?4 WHERE etype = ?1 AND eid = ?2 AND at = ?3 AND phase = 1;
 
@@ -83,14 +83,6 @@ DELETE FROM fresh WHERE entity = ? AND attr = ? AND key = ?;
 -- name: remove_incoming
 -- What it says.
 DELETE FROM incoming WHERE key = ?;
-
--- name: add_outbox
--- Tasks to go to the log.
-INSERT INTO outbox (partition, lane, source, after_us, tasks) VALUES (?, ?, ?, ?, ?);
-
--- name: remove_outbox
--- What a worker has brought to the log.
-DELETE FROM outbox WHERE id <= :until AND partition % :worker_processes = :worker;
 
 -- name: remove_dead_letter
 -- A dead letter that was retried or dropped.

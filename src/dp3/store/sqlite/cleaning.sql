@@ -26,14 +26,14 @@ DELETE FROM worker_run WHERE run <= ?;
 -- Runs up to one.
 DELETE FROM run WHERE id <= ?;
 
--- name: old_cut
+-- name: old_watermark
 -- A partition of a worker that was completed in a run before one.
 SELECT partition FROM position
 WHERE lane = 0 AND partition % :worker_processes = :worker
     AND EXISTS (SELECT 1 FROM cut WHERE cut.partition = position.partition AND cut.run < :horizon)
 LIMIT 1;
 
--- name: remove_cut
+-- name: remove_watermark
 -- That a partition was completed in some runs before one.
 DELETE FROM cut
 WHERE partition = :partition AND (run, lane) IN (

@@ -3,14 +3,16 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import apsw
 
-from dp3.sqlite import DISK_ERRORS, Checkpointer, FairLock, connect, sync_path, transaction
-from dp3.store.ports.errors import StoreFull
+from dp3.sqlite import DISK_ERRORS, Checkpointer, FairLock, connect, load_statements, sync_path
+from dp3.store.ports.errors import LeaseLost, StoreFull
+from dp3.store.ports.leases import Lease
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +24,15 @@ ROOM_TIMEOUT_S = 5.0
 """How long a commit waits for the write-ahead log to shrink. Readers hold it up for 1 s at most, so a
 longer wait means a foreign reader; then growing is better than standing still."""
 
+Values = Sequence[Any] | Mapping[str, Any]
+"""Parameters of a statement: by place or by name."""
+
 
 class Writer:
-    """The writing connection. Its transactions queue fairly with those of all threads and processes."""
+    """The writing connection. Its transactions queue fairly with those of all threads and processes.
+
+    Begin and commit stand here once more instead of `dp3.sqlite.transaction`: every commit of a worker goes
+    this way."""
 
     def __init__(
         self, path: Path, lock: FairLock, *, cache_mib: int, checkpointer: Checkpointer | None
@@ -33,6 +41,37 @@ class Writer:
         self._lock = lock
         self._checkpointer = checkpointer
         self._connection = connect(path, synchronous="NORMAL", cache_mib=cache_mib)
+        self._sql = load_statements("dp3.store.sqlite", "leases.sql")
+
+    @contextmanager
+    def owned(self, lease: Lease) -> Iterator[apsw.Connection]:
+        """A transaction of the worker that holds a lease, once the write-ahead log has room. Raises
+        `LeaseLost` before the first change, `StoreFull`."""
+        if self._checkpointer is not None:
+            self.wait_for_room()
+        with self.transaction(lease) as connection:
+            yield connection
+
+    @contextmanager
+    def transaction(self, lease: Lease | None = None) -> Iterator[apsw.Connection]:
+        """Everything in the block is committed, or nothing. Raises `StoreFull` when the disk refuses, and
+        `LeaseLost` before the block when a lease is given that is not held any more."""
+        connection = self._connection
+        with self._lock:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                if lease is not None and connection.execute(self._sql["is_held"], (lease.epoch,)).get is None:
+                    raise LeaseLost(self._why_lost(lease))
+                yield connection
+                connection.execute("COMMIT")
+            except DISK_ERRORS as error:
+                raise StoreFull(
+                    f"{self._path}: the disk refused to store ({error}); nothing was written, "
+                    "make room or check the disk, then try again"
+                ) from error
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
 
     def wait_for_room(self) -> None:
         """Back-pressure: wait (bounded) while the write-ahead log is over its limit."""
@@ -41,19 +80,6 @@ class Writer:
                 "%s: the write-ahead log stays above its limit; another program keeps an old state open",
                 self._path,
             )
-
-    @contextmanager
-    def transaction(self) -> Iterator[apsw.Connection]:
-        """Everything in the block is committed, or nothing. Raises `StoreFull` when the disk refuses."""
-        with self._lock.held():
-            try:
-                with transaction(self._connection):
-                    yield self._connection
-            except DISK_ERRORS as error:
-                raise StoreFull(
-                    f"{self._path}: the disk refused to store ({error}); nothing was written, "
-                    "make room or check the disk, then try again"
-                ) from error
 
     def make_durable(self) -> None:
         """Have the write-ahead log, and that there is one, written to the disk. Checkpoints do the same
@@ -65,7 +91,17 @@ class Writer:
             raise StoreFull(f"{self._path}: the disk refused to store ({error}); check the disk") from error
 
     def close(self) -> None:
-        self._connection.close()
+        """Give back the connection; SQLite may empty the write-ahead log when it is the last one."""
+        with self._lock:
+            self._connection.close()
+
+    def _why_lost(self, lease: Lease) -> str:
+        lost = f"worker {lease.index} of {lease.worker_processes} has lost its lease (epoch {lease.epoch})"
+        for epoch, worker, processes, host, pid, *_ in self._connection.execute(self._sql["leases"]):
+            if worker == lease.index or processes != lease.worker_processes:
+                taken_by = f"worker {worker} of {processes}, process {pid} on {host}"
+                return f"{lost} to {taken_by} (epoch {epoch}); nothing was written, stop this process"
+        return f"{lost}: it was released; nothing was written, take a new one"
 
 
 class Readers:
@@ -76,14 +112,32 @@ class Readers:
         self._idle: deque[apsw.Connection] = deque()
         self._closed = False
 
+    def rows(self, sql: str, values: Values = ()) -> list[Any]:
+        """All rows of one statement, as tuples."""
+        connection = self._take()
+        try:
+            return connection.execute(sql, values).fetchall()
+        finally:
+            self._give_back(connection)
+
+    def value(self, sql: str, values: Values = ()) -> Any:
+        """The one row of a statement: a tuple, or its value if that is the only one; None without a row."""
+        connection = self._take()
+        try:
+            return connection.execute(sql, values).get
+        finally:
+            self._give_back(connection)
+
     @contextmanager
     def state(self) -> Iterator[apsw.Connection]:
         """One committed state, the same for all statements of the block."""
         connection = self._take()
         try:
-            with transaction(connection, "DEFERRED"):
-                yield connection
+            connection.execute("BEGIN DEFERRED")
+            yield connection
         finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             self._give_back(connection)
 
     def _take(self) -> apsw.Connection:
@@ -108,7 +162,7 @@ class Readers:
 
 
 class Changes:
-    """A number that differs whenever a commit has happened: a connection that never writes sees them all."""
+    """See `dp3.store.ports.batches.Changes`: a connection that never writes sees all commits."""
 
     def __init__(self, path: Path) -> None:
         self._mutex = threading.Lock()
@@ -120,5 +174,32 @@ class Changes:
             return version
 
     def close(self) -> None:
+        """Give back the connection."""
         with self._mutex:
             self._connection.close()
+
+
+class Connections:
+    """Everything that one process has open of a state file, in the end closed together."""
+
+    def __init__(self, path: Path, lock: FairLock, checkpointer: Checkpointer | None, cache_mib: int) -> None:
+        """Takes over `lock` and `checkpointer`."""
+        self.path = path
+        self.writer = Writer(path, lock, cache_mib=cache_mib, checkpointer=checkpointer)
+        self.readers = Readers(path)
+        self.changes = Changes(path)
+        self._lock = lock
+        self._checkpointer = checkpointer
+        self._closed = False
+
+    def close(self) -> None:
+        """Give back connections, files and the checkpointing thread; calling it again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._checkpointer:
+            self._checkpointer.close()
+        self.readers.close()
+        self.changes.close()
+        self.writer.close()
+        self._lock.close()

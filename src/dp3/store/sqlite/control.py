@@ -10,7 +10,7 @@ from dp3.sqlite import load_statements
 from dp3.store.ports.control import ControlMessage, ControlProgress
 from dp3.store.ports.errors import ControlFull
 from dp3.store.sqlite.connections import Readers, Writer
-from dp3.store.sqlite.json_columns import from_json, to_json
+from dp3.store.sqlite.parameters import from_json, to_json
 
 RESULTS_KEPT_US = 24 * 3_600 * 1_000_000
 """How long the result of a message can be asked for: the sender waits for seconds."""
@@ -20,7 +20,7 @@ MAX_PENDING = 10_000
 
 
 class Control:
-    """See the methods of the same names in `Store`."""
+    """See `dp3.store.ports.control.Control`."""
 
     def __init__(self, writer: Writer, readers: Readers, clock: Clock) -> None:
         self._writer = writer
@@ -45,11 +45,8 @@ class Control:
         connection.execute(self._sql["give_up"], (to_json({"error": reason}),))
 
     def pending(self, worker: int) -> list[ControlMessage]:
-        with self._readers.state() as state:
-            return [
-                ControlMessage(id_, action, from_json(args), None)
-                for id_, action, args in state.execute(self._sql["pending"], (worker,))
-            ]
+        rows = self._readers.rows(self._sql["pending"], (worker,))
+        return [ControlMessage(id_, action, from_json(args)) for id_, action, args in rows]
 
     def results(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
         with self._readers.state() as state:
@@ -59,9 +56,12 @@ class Control:
     def progress(self, ids: Iterable[int]) -> list[ControlProgress]:
         with self._readers.state() as state:
             rows = state.executemany(self._sql["progress"], [(id_,) for id_ in ids])
-            return [ControlProgress(id_, from_json(shown), from_json(mark)) for id_, shown, mark in rows]
+            return [
+                ControlProgress(id_, from_json(report), from_json(checkpoint))
+                for id_, report, checkpoint in rows
+            ]
 
     def note(self, connection: apsw.Connection, progress: ControlProgress) -> None:
         """In the caller's transaction: how far a message is."""
-        values = (progress.message, to_json(progress.shown), to_json(progress.mark))
+        values = (progress.message, to_json(progress.report), to_json(progress.checkpoint))
         connection.execute(self._sql["note_progress"], values)

@@ -13,7 +13,6 @@ from dp3.store.ports.counters import (
     MAX_SOURCE_CHARS,
     MAX_SOURCES,
     OTHER_SOURCES,
-    EventCounts,
     EventGroup,
     EventGroups,
     HookSums,
@@ -42,15 +41,19 @@ class CounterWriter:
         connection: apsw.Connection,
         counters: Mapping[str, int],
         hooks: Sequence[HookSums] = (),
-        sources: Iterable[SourceSums] = (),
+        sources: Sequence[SourceSums] = (),
     ) -> None:
-        """Count what a batch did."""
+        """Count the work of a batch."""
         self._begin_intervals(connection)
         run_for_rows(connection, self._sql["count"], list(counters.items()))
-        run_for_rows(connection, self._sql["add_hook_sums"], hooks)
-        run_for_rows(connection, self._sql["add_source"], self._bounded(connection, sources))
+        if hooks:
+            run_for_rows(connection, self._sql["add_hook_sums"], hooks)
+        if sources:
+            run_for_rows(connection, self._sql["add_source"], self._bounded(connection, sources))
 
     def _begin_intervals(self, connection: apsw.Connection) -> None:
+        if not self._spans:
+            return
         now = self._clock.now_us()
         rows: Iterable[Any] = connection.execute(self._sql["intervals"])
         known: dict[int, int] = dict(rows)
@@ -89,30 +92,26 @@ class Counters:
         self._sql = load_statements("dp3.store.sqlite", "counters.sql")
 
     def all(self) -> dict[str, int]:
-        with self._readers.state() as state:
-            return dict(state.execute(self._sql["counters"]))
+        return dict(self._readers.rows(self._sql["counters"]))
 
     def hook_sums(self) -> list[HookSums]:
-        with self._readers.state() as state:
-            return list(map(HookSums._make, state.execute(self._sql["hook_sums"])))
+        return list(map(HookSums._make, self._readers.rows(self._sql["hook_sums"])))
 
-    def event_counts(self, group: str, span: int) -> EventCounts:
+    def event_counts(self, group: str, span: int) -> tuple[int, dict[str, int], dict[str, int]]:
         now = self._clock.now_us()
-        counts = EventCounts(now - now % span, {}, {})
-        with self._readers.state() as state:
-            row: Any = state.execute(self._sql["interval"], (span,)).fetchone()
+        current = now - now % span
+        row = self._readers.value(self._sql["interval"], (span,))
         if row is None:
-            return counts
+            return current, {}, {}
         begun, *texts = row
         before, totals, latest = map(_totals, texts)
         events = self._groups.get(group, EventGroup(())).between
         since = events(group, totals, latest)
-        if begun == counts.begun - span:
-            return counts._replace(last=since)
-        if begun < counts.begun:
-            return counts
-        return counts._replace(current=since, last=events(group, before, totals))
+        if begun == current - span:
+            return current, {}, since
+        if begun < current:
+            return current, {}, {}
+        return current, since, events(group, before, totals)
 
     def sources(self) -> dict[str, int]:
-        with self._readers.state() as state:
-            return dict(state.execute(self._sql["sources"]))
+        return dict(self._readers.rows(self._sql["sources"]))

@@ -6,9 +6,9 @@ from typing import Any
 import apsw
 
 from dp3.sqlite import load_statements
-from dp3.store.ports.dead_letters import DeadLetter, StoredDeadLetter
+from dp3.store.ports.dead_letters import DeadLetter
 from dp3.store.sqlite.connections import Readers
-from dp3.store.sqlite.json_columns import from_json, to_json
+from dp3.store.sqlite.parameters import from_json, to_json
 
 FILTERS = ("kind", "module", "hook", "etype", "eid")
 
@@ -20,23 +20,26 @@ class DeadLetterWriter:
         self._most = most
         self._sql = load_statements("dp3.store.sqlite", "dead_letters.sql")
 
-    def add(self, connection: apsw.Connection, letters: Sequence[DeadLetter]) -> None:
-        if not letters:
+    def add(self, connection: apsw.Connection, failures: Sequence[DeadLetter]) -> None:
+        """Keep as many as there is room for."""
+        if not failures:
             return
         room = max(0, self._most - connection.execute(self._sql["dead_letter_count"]).get)
-        connection.executemany(self._sql["add_dead_letter"], map(_columns, letters[:room]))
-        if len(letters) > room:
-            connection.execute(self._sql["count_dropped"], (len(letters) - room,))
+        connection.executemany(self._sql["add_dead_letter"], map(_columns, failures[:room]))
+        if len(failures) > room:
+            connection.execute(self._sql["count_dropped"], (len(failures) - room,))
 
 
 class DeadLetters:
-    """See the methods of the same names in `Store`."""
+    """See `dp3.store.ports.dead_letters.DeadLetters`."""
 
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
         self._sql = load_statements("dp3.store.sqlite", "dead_letters.sql")
 
-    def page(self, after: int, limit: int, filters: dict[str, str] | None = None) -> list[StoredDeadLetter]:
+    def page(
+        self, after: int, limit: int, filters: dict[str, str] | None = None
+    ) -> list[tuple[int, DeadLetter]]:
         if unknown := set(filters or ()) - set(FILTERS):
             raise ValueError(f"dead letters can be filtered by {', '.join(FILTERS)}, got {sorted(unknown)}")
         values: dict[str, Any] = {"after": after, "limit": limit}
@@ -44,27 +47,24 @@ class DeadLetters:
         if filters:
             values |= dict.fromkeys(FILTERS) | filters
             statement = "dead_letters"
-        with self._readers.state() as state:
-            return [_stored(row) for row in state.execute(self._sql[statement], values)]
+        return [(row[0], _dead_letter(row)) for row in self._readers.rows(self._sql[statement], values)]
 
-    def get(self, id_: int) -> StoredDeadLetter | None:
-        with self._readers.state() as state:
-            row = state.execute(self._sql["dead_letter"], (id_,)).fetchone()
-        return _stored(row) if row else None
+    def get(self, id: int) -> DeadLetter | None:
+        row = self._readers.value(self._sql["dead_letter"], (id,))
+        return _dead_letter(row) if row else None
 
     def count(self) -> int:
-        with self._readers.state() as state:
-            count: int = state.execute(self._sql["dead_letter_count"]).get
-            return count
+        count: int = self._readers.value(self._sql["dead_letter_count"])
+        return count
 
 
-def _stored(row: tuple[Any, ...]) -> StoredDeadLetter:
-    return StoredDeadLetter(row[0], DeadLetter._make((*row[1:-1], from_json(row[-1]))))
+def _dead_letter(row: tuple[Any, ...]) -> DeadLetter:
+    return DeadLetter._make((*row[1:-1], from_json(row[-1])))
 
 
-def _columns(letter: DeadLetter) -> tuple[Any, ...]:
-    texts = letter._replace(reason=_storable(letter.reason), traceback=_storable(letter.traceback))
-    return *texts[:-1], to_json(letter.context)
+def _columns(failure: DeadLetter) -> tuple[Any, ...]:
+    texts = failure._replace(reason=_storable(failure.reason), traceback=_storable(failure.traceback))
+    return *texts[:-1], to_json(failure.context)
 
 
 def _storable(text: str) -> str:

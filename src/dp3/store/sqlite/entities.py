@@ -1,6 +1,6 @@
 """Reading entities and their profiles."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import apsw
@@ -8,12 +8,12 @@ import msgspec
 
 from dp3.history.packed import decode_stretches
 from dp3.sqlite import load_statements
-from dp3.store.ports.entities import Encoded, Existing, HistoryRow, PackedHistory, PlainRow, ProfileRows
+from dp3.store.ports.entities import EncodedProfile, HistoryRow, PackedHistory, PlainRow, ProfileRows
 from dp3.store.ports.leases import Lease
 from dp3.store.sqlite.connections import Readers
 from dp3.store.sqlite.garbage import Garbage
-from dp3.store.sqlite.gone import GoneLinks
-from dp3.store.sqlite.own import own_ranges
+from dp3.store.sqlite.parameters import listed, own_ranges
+from dp3.store.sqlite.profiles import RemovedLinks, decode_profile, decode_token, encode_token
 from dp3.store.unlinked import packed_without, rows_without
 
 _keys = msgspec.json.Decoder(list[int]).decode
@@ -23,37 +23,34 @@ _entities = msgspec.json.Decoder(list[tuple[int, int, str, int]]).decode
 """Many rows come as one text: in one step, without the interpreter's lock."""
 
 
-def _listed(numbers: Iterable[int]) -> str:
-    return msgspec.json.encode(list(numbers)).decode()
-
-
 class Entities:
-    """See the methods of the same names in `Store`."""
+    """See `dp3.store.ports.entities.Entities`."""
+
+    decode_profile = staticmethod(decode_profile)
+    decode_value = staticmethod(decode_token)
+    encode_value = staticmethod(encode_token)
 
     def __init__(self, readers: Readers, garbage: Garbage, partitions: int) -> None:
         self._readers = readers
         self._garbage = garbage
         self._partitions = partitions
         self._sql = load_statements("dp3.store.sqlite", "entities.sql")
-        self._gone = GoneLinks()
+        self._removed = RemovedLinks(self._sql)
 
-    def find(self, wanted: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Existing]:
+    def find(self, wanted: Sequence[tuple[int, str]]) -> dict[tuple[int, str], tuple[int, int]]:
         with self._readers.state() as state:
             rows = state.executemany(self._sql["find_entity"], wanted)
-            return {(etype, eid): Existing(key, created) for etype, eid, key, created in rows}
+            return {(etype, eid): (key, created) for etype, eid, key, created in rows}
 
     def page(self, etype: str, limit: int, after: str | None = None) -> list[tuple[int, str, int]]:
         first = "" if after is None else f"{after}\0"  # the next text that there can be
-        with self._readers.state() as state:
-            return list(state.execute(self._sql["entities_page"], (etype, first, limit)))
+        return self._readers.rows(self._sql["entities_page"], (etype, first, limit))
 
     def last_keys(self) -> dict[int, int]:
-        with self._readers.state() as state:
-            return dict(state.execute(self._sql["last_keys"]))
+        return dict(self._readers.rows(self._sql["last_keys"]))
 
     def counts(self) -> dict[str, int]:
-        with self._readers.state() as state:
-            return dict(state.execute(self._sql["entity_counts"]))
+        return dict(self._readers.rows(self._sql["entity_counts"]))
 
     def profile(self, etype: str, eid: str, attr: str | None = None) -> ProfileRows | None:
         with self._readers.state() as state:
@@ -63,14 +60,14 @@ class Entities:
             key, created, etype_number = found
             plain, history, packed = self._rows(state, key, etype_number, attr)
             ttl = dict(state.execute(self._sql["ttl"], (key,)))
-            gone = self._gone.of(state, [key])
+            gone = self._removed.of(state, [key])
             if gone:
                 plain, history = rows_without(plain, history, gone[key])
                 packed = packed_without(packed, gone[key])
             return ProfileRows(created, plain, history, ttl, packed)
 
     def own(self, lease: Lease, etypes: Sequence[int], after: int, limit: int) -> list[tuple[int, int, str]]:
-        types = _listed(etypes)
+        types = listed(etypes)
         found: list[tuple[int, int, str]] = []
         with self._readers.state() as state:
             for first, end in own_ranges(lease, self._partitions, after):
@@ -81,34 +78,32 @@ class Entities:
         return found
 
     def by_key(self, keys: Sequence[int]) -> dict[int, tuple[int, str, int]]:
-        with self._readers.state() as state:
-            text: str = state.execute(self._sql["by_key"], (_listed(keys),)).get
+        text: str = self._readers.value(self._sql["by_key"], (listed(keys),))
         return {key: (etype, eid, created) for key, etype, eid, created in _entities(text)}
 
-    def profiles(self, keys: Sequence[int], whole: bool = False) -> dict[int, Encoded]:
-        wanted = {"keys": _listed(keys), "whole": whole}
+    def profiles(self, keys: Sequence[int], whole: bool = False) -> dict[int, EncodedProfile]:
+        wanted = {"keys": listed(keys), "whole": whole}
         with self._readers.state() as state:
             found: Any = state.execute(self._sql["profiles"], wanted).get
             existing, lines = found
-            profiles = dict(zip(_keys(existing), lines.split("\n") if lines else (), strict=True))
-            for key, gone in self._gone.of(state, keys).items():
-                profiles[key] = self._gone.hidden(state, profiles[key], gone)
+            profiles: dict[int, EncodedProfile] = dict(
+                zip(_keys(existing), lines.split("\n") if lines else (), strict=True)
+            )
+            for key, gone in self._removed.of(state, keys).items():
+                profiles[key] = self._removed.hidden(state, profiles[key], gone)
         return profiles
 
     def count_between(self, etype: int, after: int, end: int) -> int:
-        with self._readers.state() as state:
-            count: int = state.execute(self._sql["count_between"], (after, end, etype)).get
-            return count
+        count: int = self._readers.value(self._sql["count_between"], (after, end, etype))
+        return count
 
     def between(self, etype: int, after: int, end: int, limit: int) -> list[tuple[int, str]]:
-        with self._readers.state() as state:
-            text: str = state.execute(self._sql["entities_between"], (after, end, etype, limit)).get
+        text: str = self._readers.value(self._sql["entities_between"], (after, end, etype, limit))
         return _named(text)
 
     def range_after(self, after: int, limit: int) -> tuple[int, int] | None:
-        with self._readers.state() as state:
-            row: Any = state.execute(self._sql["range_after"], (after, limit)).fetchone()
-        return None if row[0] is None else (row[0], row[1])
+        first, last = self._readers.value(self._sql["range_after"], (after, limit))
+        return None if first is None else (first, last)
 
     def collect_garbage(self, lease: Lease, max_rows: int) -> bool:
         return self._garbage.collect(lease, max_rows)
@@ -128,5 +123,5 @@ class Entities:
         return (
             list(map(PlainRow._make, plain)),
             list(map(HistoryRow._make, history)),
-            [PackedHistory(of, v, [*decode_stretches(segments)]) for of, v, segments in packed],
+            [(of, v, [*decode_stretches(segments)]) for of, v, segments in packed],
         )

@@ -79,15 +79,14 @@ SELECT json_group_array(entity.key), group_concat(
             SELECT '[' || attr || ',' || json_group_array(json_array(t1, t2, c, hex(v), 1)) || ']' AS observed
             FROM fresh CROSS JOIN incoming USING (key)
             WHERE entity = wanted.value AND c IS NOT NULL GROUP BY attr))
+    || ',' || CASE WHEN :whole THEN
+        (SELECT json_group_array(json_array(attr, t1, t2, hex(v)))
+            FROM fresh CROSS JOIN incoming USING (key) WHERE entity = wanted.value AND c IS NULL)
+        || ',' || (SELECT json_group_object(name, until) FROM ttl WHERE entity = wanted.value)
+        ELSE '[],{}' END
     || ',' || (
         SELECT json_group_array(json_array(attr, hex(v), hex(segments)))
         FROM packed WHERE entity = wanted.value AND (:whole OR tag >= 0))
-    || CASE WHEN :whole THEN
-        ',' || (
-            SELECT json_group_array(json_array(attr, t1, t2, hex(v)))
-            FROM fresh CROSS JOIN incoming USING (key) WHERE entity = wanted.value AND c IS NULL)
-        || ',' || (SELECT json_group_object(name, until) FROM ttl WHERE entity = wanted.value)
-        ELSE '' END
     || ']', char(10))
 FROM json_each(:keys) AS wanted CROSS JOIN entity ON entity.key = wanted.value;
 
@@ -103,3 +102,19 @@ FROM (SELECT key, eid FROM entity NOT INDEXED WHERE key > ? AND key < ? AND etyp
 -- name: range_after
 -- The range of keys of the next entities.
 SELECT min(key), max(key) FROM (SELECT key FROM entity WHERE key > ? ORDER BY key LIMIT ?);
+
+-- name: any_tombstone
+-- Whether anybody may have links to a deleted entity.
+SELECT EXISTS (SELECT 1 FROM tombstone);
+
+-- name: removed_links
+-- Deleted entities to which some entities (a JSON list) have links that held then, with the attribute.
+SELECT entity.key, link.attr, tombstone.etype, tombstone.eid, tombstone.partition, tombstone.at,
+    tombstone.main, tombstone.derived
+FROM json_each(?) AS wanted CROSS JOIN entity ON entity.key = wanted.value
+CROSS JOIN node AS source ON source.etype = entity.etype AND source.eid = entity.eid
+CROSS JOIN attr ON attr.etype = entity.etype
+CROSS JOIN link ON link.attr = attr.id AND link.source = source.id
+CROSS JOIN node AS target ON target.id = link.target
+CROSS JOIN tombstone ON tombstone.etype = target.etype AND tombstone.eid = target.eid
+WHERE link.entity = entity.key AND link.until > tombstone.at;

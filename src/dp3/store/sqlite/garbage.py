@@ -7,7 +7,8 @@ import apsw
 from dp3.clock import Clock
 from dp3.sqlite import load_statements
 from dp3.store.ports.leases import Lease
-from dp3.store.sqlite.leases import Leases
+from dp3.store.sqlite.connections import Writer
+from dp3.store.sqlite.parameters import of_worker
 
 SLICE_S = 0.03
 """A slice begins no further chunk after this time, so it holds the write lock for less than 50 ms."""
@@ -45,14 +46,14 @@ CHUNK_ENTITIES = 40
 class Garbage:
     """Rows of deleted entities cannot be read any more, so nobody waits for their removal."""
 
-    def __init__(self, leases: Leases, clock: Clock) -> None:
-        self._leases = leases
+    def __init__(self, writer: Writer, clock: Clock) -> None:
+        self._writer = writer
         self._clock = clock
         self._sql = load_statements("dp3.store.sqlite", "garbage.sql")
 
     def collect(self, lease: Lease, max_rows: int) -> bool:
         """Remove up to `max_rows` rows of deleted entities of the worker; True when there may be more."""
-        with self._leases.owned(lease) as connection:
+        with self._writer.owned(lease) as connection:
             removed = self.remove_some(connection, lease, max_rows)
             if removed is not None:
                 return self._remove_ended_links(connection, min(max_rows - removed, CHUNK_ROWS))
@@ -61,12 +62,11 @@ class Garbage:
     def remove_some(self, connection: apsw.Connection, lease: Lease, max_rows: int) -> int | None:
         """Remove rows of deleted entities of the worker in the caller's transaction, for a slice of time.
         How many it were if that was all, else None."""
-        mine = {"worker": lease.index, "worker_processes": lease.worker_processes}
         end = time.monotonic() + SLICE_S
         left = max_rows
         while left > 0 and time.monotonic() < end:
             entities: str = connection.execute(
-                self._sql["next_entities"], mine | {"limit": min(left, CHUNK_ENTITIES)}
+                self._sql["next_entities"], of_worker(lease, limit=min(left, CHUNK_ENTITIES))
             ).get
             if entities == NOBODY:
                 return max_rows - left
@@ -74,7 +74,7 @@ class Garbage:
         return None
 
     def _remove(self, connection: apsw.Connection, entities: str, limit: int) -> int:
-        """Remove up to `limit` rows of entities (JSON); returns how many, counting the marks that they are
+        """Remove up to `limit` rows of entities (JSON); returns how many, counting the notes that they are
         garbage."""
         removed = 0
         for statement in STATEMENTS:

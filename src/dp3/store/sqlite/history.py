@@ -1,4 +1,4 @@
-"""Moving history from fresh rows to packed ones."""
+"""Packing of history: fresh rows become packed ones."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,20 +11,16 @@ from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.entities import ENTITY_SHIFT
 from dp3.store.ports.history import (
     FreshPage,
-    FreshRange,
+    FreshPlace,
     FreshValues,
-    PackBatch,
     PackedRow,
-    PackedUntil,
     PackUntil,
-    Place,
     Subject,
     tag_of,
 )
 from dp3.store.ports.leases import Lease
-from dp3.store.sqlite.connections import Readers
-from dp3.store.sqlite.leases import Leases
-from dp3.store.sqlite.own import of_worker
+from dp3.store.sqlite.connections import Readers, Writer
+from dp3.store.sqlite.parameters import of_worker
 
 _fresh = msgspec.json.Decoder(
     list[tuple[int, int, int, int | None, int | None, int | None, str | None]]
@@ -37,17 +33,16 @@ LARGE = 1_000
 
 
 class History:
-    """See the methods of the same names in `HistoryStore`."""
+    """See `dp3.store.ports.history.History`."""
 
-    def __init__(self, readers: Readers, leases: Leases) -> None:
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
         self._readers = readers
-        self._leases = leases
         self._sql = load_statements("dp3.store.sqlite", "history.sql")
 
-    def packed_until(self, lease: Lease) -> dict[int, PackedUntil]:
-        with self._readers.state() as state:
-            rows = state.execute(self._sql["packed_until"], of_worker(lease))
-            return {lane: PackedUntil(key, begun) for lane, key, begun in rows}
+    def packed_until(self, lease: Lease) -> dict[int, tuple[int, int]]:
+        rows = self._readers.rows(self._sql["packed_until"], of_worker(lease))
+        return {lane: (key, begun) for lane, key, begun in rows}
 
     def begin_packing(self, lease: Lease, until: PackUntil) -> None:
         self._note(lease, "begin_packing", until)
@@ -55,8 +50,8 @@ class History:
     def end_packing(self, lease: Lease, until: PackUntil) -> None:
         self._note(lease, "end_packing", until)
 
-    def fresh_page(self, after: Place, until: PackUntil, limit: int, max_bytes: int) -> FreshPage:
-        end = ((after.entity >> ENTITY_SHIFT) + 1) << ENTITY_SHIFT
+    def fresh_page(self, after: FreshPlace, until: PackUntil, limit: int, max_bytes: int) -> FreshPage:
+        end = ((after[0] >> ENTITY_SHIFT) + 1) << ENTITY_SHIFT
         wanted = {**_bounds(after, until), "end": end, "limit": limit, "large": LARGE}
         with self._readers.state() as state:
             text: str = state.execute(self._sql["fresh_page"], wanted).get
@@ -71,14 +66,16 @@ class History:
             texts = [row[0] for row in run_for_rows(state, self._sql["last_parts"], subjects)]
         return {row.subject: row for text in texts for row in map(_packed_row, _packed(text))}
 
-    def write(self, lease: Lease, batch: PackBatch) -> None:
-        with self._leases.owned(lease) as connection:
-            if batch.fresh is not None:
-                connection.execute(self._sql["remove_fresh"], _range(batch.fresh))
-            run_for_rows(connection, self._sql["put_packed"], batch.rows)
+    def pack(
+        self, lease: Lease, after: FreshPlace, last: FreshPlace, until: PackUntil, rows: Sequence[PackedRow]
+    ) -> None:
+        ends = dict(zip(("last_entity", "last_attr", "last_key"), last, strict=True))
+        with self._writer.owned(lease) as connection:
+            connection.execute(self._sql["remove_fresh"], {**_bounds(after, until), **ends})
+            run_for_rows(connection, self._sql["put_packed"], rows)
 
     def trim_incoming(self, lease: Lease, lane: int, limit: int) -> int:
-        with self._leases.owned(lease) as connection:
+        with self._writer.owned(lease) as connection:
             connection.execute(self._sql["trim_incoming"], {"lane": lane, "limit": limit})
             return connection.changes()
 
@@ -102,24 +99,24 @@ class History:
                 packable += 1
                 _add(fresh, (entity, attr, tag if c is not None else ~tag), v, (t1, t2, c, 1))
             count += 1
-        return FreshPage(fresh, packable, count, Place(*rows[count - 1][:3]) if count else None)
+        return FreshPage(fresh, packable, count, tuple(rows[count - 1][:3]) if count else None)
 
     def _note(self, lease: Lease, statement: str, until: PackUntil) -> None:
-        with self._leases.owned(lease) as connection:
+        with self._writer.owned(lease) as connection:
             lanes = (of_worker(lease, lane=lane, until=key) for lane, key in until.items())
             connection.executemany(self._sql[statement], lanes)
 
 
-def _add(fresh: FreshValues, subject: Subject, v: bytes, stretch: Stretch) -> None:
+def _add(fresh: FreshValues, subject: Subject, v: bytes, segment: Stretch) -> None:
     values = fresh.get(subject)
     if values is None:
-        fresh[subject] = [(v, [stretch])]
+        fresh[subject] = [(v, [segment])]
         return
-    for value, stretches in values:
+    for value, segments in values:
         if value == v:
-            stretches.append(stretch)
+            segments.append(segment)
             return
-    values.append((v, [stretch]))
+    values.append((v, [segment]))
 
 
 def _packed_row(found: tuple[int, int, int, int, int, int, str, str]) -> PackedRow:
@@ -127,10 +124,12 @@ def _packed_row(found: tuple[int, int, int, int, int, int, str, str]) -> PackedR
     return PackedRow(entity, attr, tag, part, oldest, points, bytes.fromhex(v), bytes.fromhex(segments))
 
 
-def _range(fresh: FreshRange) -> dict[str, int]:
-    last = {"last_" + name: value for name, value in fresh.last._asdict().items()}
-    return {**_bounds(fresh.after, fresh.until), **last}
-
-
-def _bounds(after: Place, until: PackUntil) -> dict[str, int]:
-    return {**after._asdict(), "main": until.get(0, -1), "derived": until.get(1, -1)}
+def _bounds(after: FreshPlace, until: PackUntil) -> dict[str, int]:
+    entity, attr, key = after
+    return {
+        "entity": entity,
+        "attr": attr,
+        "key": key,
+        "main": until.get(0, -1),
+        "derived": until.get(1, -1),
+    }

@@ -1,15 +1,44 @@
-"""Changing the index of current values."""
+"""The index of current values: keys as SQLite compares them (numbers, then texts by code point, then bytes),
+and changes of it."""
 
 from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 
 import apsw
-import msgspec
 
 from dp3.sqlite import load_statements, run_for_rows
-from dp3.store.ports.snapshots import IndexKey
-from dp3.store.sqlite.keys import kind_of, storable
+from dp3.store.ports.snapshots import IndexKey, Key
+from dp3.store.sqlite.parameters import listed
+
+INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+
+FIRST_TEXT = ""
+"""Above all numbers."""
+
+FIRST_BYTES = b""
+"""Above all texts."""
+
+
+def storable(key: Key) -> Key:
+    """A key as it is stored and asked for: integers that SQLite does not have become the nearest float."""
+    if type(key) is int and not INT_MIN <= key <= INT_MAX:
+        return float(key) if abs(key) < 2**1023 else (float("inf") if key > 0 else float("-inf"))
+    return key
+
+
+def kind_of(key: Key) -> type:
+    """`float` for all numbers, `str` or `bytes`: keys of different kinds are never equal."""
+    return float if isinstance(key, int | float) else type(key)
+
+
+def prefix_end(prefix: str) -> str | bytes:
+    """The smallest key above all texts that begin with `prefix`."""
+    for length in range(len(prefix), 0, -1):
+        code = ord(prefix[length - 1])
+        if code < 0x10FFFF:
+            return prefix[: length - 1] + chr(0xE000 if code == 0xD7FF else code + 1)
+    return FIRST_BYTES
 
 
 class IndexWriter:
@@ -25,7 +54,7 @@ class IndexWriter:
     def remove_all(self, connection: apsw.Connection, entities: Collection[int]) -> None:
         """Remove all keys of some entities."""
         if entities:
-            connection.execute(self._sql["remove_all_keys"], (_listed(entities),))
+            connection.execute(self._sql["remove_all_keys"], (listed(sorted(entities)),))
 
     def add(self, connection: apsw.Connection, keys: Iterable[IndexKey], first: Collection[int]) -> None:
         """Add keys; those that are there do not matter. `first`: entities that have no keys.
@@ -44,13 +73,9 @@ class IndexWriter:
 
     def _having(self, connection: apsw.Connection, path: int, entities: Collection[int]) -> int:
         """How many of the entities have a key at a path."""
-        wanted = {"entities": _listed(entities), "path": path}
+        wanted = {"entities": listed(sorted(entities)), "path": path}
         counted: int = connection.execute(self._sql["having_path"], wanted).get
         return counted
-
-
-def _listed(entities: Iterable[int]) -> str:
-    return msgspec.json.encode(sorted(entities)).decode()
 
 
 def _by_path(keys: Iterable[IndexKey]) -> Iterator[tuple[int, list[IndexKey]]]:

@@ -1,4 +1,4 @@
-"""What is due, who is referred to, and whom the deletion of others concerns."""
+"""Ends of lifetimes: entities that are due, references to them, and the tombstones of deleted ones."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -6,86 +6,77 @@ from typing import cast
 import apsw
 import msgspec
 
-from dp3.clock import Clock
 from dp3.sqlite import load_statements
-from dp3.store.ports.batches import Tombstone
+from dp3.store.ports.batches import Stream, Tombstone
 from dp3.store.ports.entities import HistoryRow, PlainRow
+from dp3.store.ports.history import PackedRow
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.lifetimes import (
     Candidate,
     Collection,
     CollectionSlice,
-    Due,
-    PackedPlace,
-    PackedValue,
+    DueEntity,
     PendingTombstone,
     Referrer,
     SweepSlice,
-    WeakPage,
 )
-from dp3.store.sqlite.connections import Readers
-from dp3.store.sqlite.leases import Leases
-from dp3.store.sqlite.own import of_worker
-from dp3.store.sqlite.streams import StreamWriter
+from dp3.store.sqlite.batches import OutboxWriter
+from dp3.store.sqlite.connections import Readers, Writer
+from dp3.store.sqlite.parameters import listed, of_worker
 
 RECORDS = 1_000
 """Records of collections that are kept of each worker."""
 
-_due = msgspec.json.Decoder(list[tuple[int, int, str, list[tuple[str, int]]]]).decode
-_candidates = msgspec.json.Decoder(list[tuple[int, int, str, int, int, int]]).decode
+_due = msgspec.json.Decoder(list[DueEntity]).decode
+_candidates = msgspec.json.Decoder(list[Candidate]).decode
 _keys = msgspec.json.Decoder(set[int]).decode
 
 
 class Lifetimes:
-    """See the methods of the same names in `LifetimeStore`."""
+    """See `dp3.store.ports.lifetimes.Lifetimes`."""
 
-    def __init__(self, readers: Readers, leases: Leases, clock: Clock) -> None:
+    def __init__(self, writer: Writer, readers: Readers, outbox: OutboxWriter) -> None:
+        self._writer = writer
         self._readers = readers
-        self._leases = leases
-        self._streams = StreamWriter(clock)
+        self._outbox = outbox
         self._sql = load_statements("dp3.store.sqlite", "lifetimes.sql")
 
     # -- collections -----------------------------------------------------------------------------------
     def last_collection(self, worker: int) -> Collection | None:
-        with self._readers.state() as state:
-            row = state.execute(self._sql["last_collection"], (worker,)).fetchone()
-            return None if row is None else Collection._make(row)
+        row = self._readers.value(self._sql["last_collection"], (worker,))
+        return None if row is None else Collection._make(row)
 
     def collections(self, limit: int) -> list[Collection]:
-        with self._readers.state() as state:
-            return list(map(Collection._make, state.execute(self._sql["collections"], (limit,))))
+        return list(map(Collection._make, self._readers.rows(self._sql["collections"], (limit,))))
 
-    def due_tokens(self, partition: int, moment: int, limit: int) -> list[Due]:
-        with self._readers.state() as state:
-            text: str = state.execute(self._sql["due_tokens"], (partition, moment, limit)).get
-        return list(map(Due._make, _due(text)))
+    def due_tokens(self, partition: int, moment: int, limit: int) -> list[DueEntity]:
+        return _due(self._readers.value(self._sql["due_tokens"], (partition, moment, limit)))
 
-    def weak_entities(self, etypes: Sequence[int], after: int, end: int, moment: int, limit: int) -> WeakPage:
+    def weak_entities(
+        self, etypes: Sequence[int], after: int, end: int, moment: int, limit: int
+    ) -> tuple[int, int, list[Candidate]]:
         with self._readers.state() as state:
             page = state.execute(self._sql["page_of_entities"], (after, end, limit)).fetchone()
             last, looked = cast("tuple[int, int]", page)
-            wanted = {"etypes": _json(etypes), "after": after, "last": last, "moment": moment}
+            wanted = {"etypes": listed(etypes), "after": after, "last": last, "moment": moment}
             text: str = state.execute(self._sql["weak_entities"], wanted).get
-        return WeakPage(last, looked, list(map(Candidate._make, _candidates(text))))
+        return last, looked, _candidates(text)
 
-    def write_collection(self, lease: Lease, slice_: CollectionSlice, stream: int) -> None:
-        with self._leases.owned(lease) as connection:
+    def write_collection(self, lease: Lease, slice_: CollectionSlice) -> None:
+        with self._writer.owned(lease) as connection:
             connection.executemany(self._sql["remove_token"], slice_.tokens_removed)
-            connection.executemany(self._sql["set_look"], sorted(slice_.looks.items()))
+            connection.executemany(self._sql["set_expiry_check"], sorted(slice_.expiry_checks.items()))
             self._write_unreferenced(connection, slice_)
-            self._write_tasks(connection, lease, slice_.tasks, stream)
+            if slice_.tasks:
+                self._outbox.add(connection, lease, Stream.SYSTEM, slice_.tasks)
             connection.execute(self._sql["put_collection"], slice_.record)
             connection.execute(self._sql["forget_collections"], (slice_.record.worker, RECORDS))
 
     def _write_unreferenced(self, connection: apsw.Connection, slice_: CollectionSlice) -> None:
         if slice_.last > slice_.after:
-            kept = _json([row[0] for row in slice_.unreferenced])
+            kept = listed(row[0] for row in slice_.unreferenced)
             connection.execute(self._sql["forget_unreferenced"], (slice_.after, slice_.last, kept))
             connection.executemany(self._sql["note_unreferenced"], slice_.unreferenced)
-
-    def _write_tasks(self, connection: apsw.Connection, lease: Lease, tasks: bytes, stream: int) -> None:
-        if tasks:
-            self._streams.add(connection, lease, stream, tasks)
 
     # -- what system tasks ask -------------------------------------------------------------------------------
     def expired(self, wanted: Sequence[tuple[int, int]]) -> set[int]:
@@ -96,58 +87,46 @@ class Lifetimes:
 
     def _selected(self, statement: str, wanted: Sequence[tuple[int, int]]) -> set[int]:
         """Those of the (entity, moment) that a statement selects."""
-        with self._readers.state() as state:
-            text: str = state.execute(self._sql[statement], (_json(wanted),)).get
-        return _keys(text)
+        return _keys(self._readers.value(self._sql[statement], (listed(wanted),)))
 
     def plain_value(self, entity: int, attr: int) -> PlainRow | None:
-        with self._readers.state() as state:
-            row = state.execute(self._sql["plain_value"], (entity, attr)).fetchone()
-            return None if row is None else PlainRow._make(row)
+        row = self._readers.value(self._sql["plain_value"], (entity, attr))
+        return None if row is None else PlainRow._make(row)
 
     def history_page(self, entity: int, attr: int, after: int, limit: int) -> list[HistoryRow]:
-        with self._readers.state() as state:
-            rows = state.execute(self._sql["history_page"], (entity, attr, after, limit))
-            return list(map(HistoryRow._make, rows))
+        rows = self._readers.rows(self._sql["history_page"], (entity, attr, after, limit))
+        return list(map(HistoryRow._make, rows))
 
-    def packed_page(self, entity: int, attr: int, after: PackedPlace, limit: int) -> list[PackedValue]:
-        with self._readers.state() as state:
-            rows = state.execute(self._sql["packed_page"], (entity, attr, *after, limit))
-            return [PackedValue((tag, part), v, segments) for tag, part, v, segments in rows]
+    def packed_page(self, entity: int, attr: int, after: tuple[int, int], limit: int) -> list[PackedRow]:
+        rows = self._readers.rows(self._sql["packed_page"], (entity, attr, *after, limit))
+        return list(map(PackedRow._make, rows))
 
     def packing_begun(self, entity: int) -> list[int]:
-        with self._readers.state() as state:
-            return [begun for (begun,) in state.execute(self._sql["begun_of"], (entity,))]
+        return [begun for (begun,) in self._readers.rows(self._sql["begun_of"], (entity,))]
 
     # -- tombstones ------------------------------------------------------------------------------------
     def oldest_bounds(self) -> tuple[int, int] | None:
-        with self._readers.state() as state:
-            main, derived = state.execute(self._sql["oldest_bounds"]).get
-            return None if main is None else (main, derived)
+        main, derived = self._readers.value(self._sql["oldest_bounds"])
+        return None if main is None else (main, derived)
 
     def tombstones(self, lease: Lease, limit: int) -> list[PendingTombstone]:
-        with self._readers.state() as state:
-            rows = state.execute(self._sql["graves"], of_worker(lease, limit=limit))
-            return [PendingTombstone(row[0], row[1], Tombstone._make(row[2:8]), *row[8:]) for row in rows]
+        rows = self._readers.rows(self._sql["pending_tombstones"], of_worker(lease, limit=limit))
+        return [PendingTombstone(row[0], row[1], Tombstone._make(row[2:8]), *row[8:]) for row in rows]
 
-    def referrers(self, grave: PendingTombstone, limit: int) -> list[Referrer]:
-        stone = grave.tombstone
-        place = (stone.etype, stone.eid, grave.attr, grave.source, stone.at, limit)
-        with self._readers.state() as state:
-            return list(map(Referrer._make, state.execute(self._sql["referrers"], place)))
+    def referrers(self, pending: PendingTombstone, limit: int) -> list[Referrer]:
+        tombstone = pending.tombstone
+        place = (tombstone.etype, tombstone.eid, pending.attr, pending.source, tombstone.at, limit)
+        return list(map(Referrer._make, self._readers.rows(self._sql["referrers"], place)))
 
-    def write_sweep(self, lease: Lease, slice_: SweepSlice, stream: int) -> None:
-        with self._leases.owned(lease) as connection:
-            connection.executemany(self._sql["move_grave"], slice_.moved)
+    def write_sweep(self, lease: Lease, slice_: SweepSlice) -> None:
+        with self._writer.owned(lease) as connection:
+            connection.executemany(self._sql["move_tombstone"], slice_.moved)
             connection.executemany(self._sql["all_told"], ((id_,) for id_ in slice_.told))
             connection.executemany(self._sql["remove_tombstone"], ((id_,) for id_ in slice_.removed))
-            self._write_tasks(connection, lease, slice_.tasks, stream)
+            if slice_.tasks:
+                self._outbox.add(connection, lease, Stream.SYSTEM, slice_.tasks)
 
     def forget_tombstones(self, lease: Lease, derived: int, limit: int) -> int:
-        with self._leases.owned(lease) as connection:
+        with self._writer.owned(lease) as connection:
             connection.execute(self._sql["forget_tombstones"], of_worker(lease, derived=derived, limit=limit))
             return connection.changes()
-
-
-def _json(values: Sequence[object]) -> str:
-    return msgspec.json.encode(values).decode()

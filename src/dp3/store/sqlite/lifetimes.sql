@@ -21,7 +21,7 @@ WHERE worker = ?1 AND begun IN (
     SELECT begun FROM collection WHERE worker = ?1 ORDER BY begun DESC LIMIT 10 OFFSET ?2);
 
 -- name: due_tokens
--- Entities to look at in a partition, with their tokens, as one text.
+-- Entities of a partition whose tokens are to be checked, with these, as one text.
 SELECT json_group_array(json_array(entity.key, entity.etype, entity.eid, json(
     (SELECT json_group_array(json_array(name, until)) FROM ttl WHERE ttl.entity = entity.key))))
 FROM (
@@ -49,8 +49,8 @@ WHERE weak.key > :after AND weak.key <= :last AND weak.etype IN (SELECT value FR
 -- A token that is over.
 DELETE FROM ttl WHERE entity = ? AND name = ?;
 
--- name: set_look
--- When to look at the tokens of an entity again.
+-- name: set_expiry_check
+-- When to check the tokens of an entity again.
 UPDATE lifetime SET look = ?2 WHERE entity = ?1;
 
 -- name: forget_unreferenced
@@ -87,7 +87,7 @@ WHERE entity = ? AND attr = ? AND key > ? ORDER BY key LIMIT ?;
 
 -- name: packed_page
 -- Some of the packed history of an attribute.
-SELECT tag, part, v, segments FROM packed
+SELECT entity, attr, tag, part, oldest, points, v, segments FROM packed
 WHERE entity = ? AND attr = ? AND (tag, part) > (?, ?) ORDER BY tag, part LIMIT ?;
 
 -- name: begun_of
@@ -98,7 +98,7 @@ SELECT begun FROM packed_until WHERE partition = ? >> 40;
 -- The smallest offsets up to which tombstones hold, null if there are none.
 SELECT min(main), min(derived) FROM tombstone;
 
--- name: graves
+-- name: pending_tombstones
 -- Tombstones of a worker's partitions that are to be swept, and whether anybody ever had links to them.
 SELECT tombstone.id, etype.name, etype, eid, partition, at, main, derived, attr, source, EXISTS (
     SELECT 1 FROM node CROSS JOIN link INDEXED BY link_by_target ON link.target = node.id
@@ -116,7 +116,7 @@ CROSS JOIN attr ON attr.id = link.attr
 WHERE node.etype = ?1 AND node.eid = ?2 AND (link.attr, link.source) > (?3, ?4) AND link.until > ?5
 ORDER BY link.attr, link.source LIMIT ?6;
 
--- name: move_grave
+-- name: move_tombstone
 -- Up to where those who have links were told.
 UPDATE tombstone SET attr = ?2, source = ?3 WHERE id = ?1;
 

@@ -1,4 +1,4 @@
-"""Links between entities: taking them in, and asking for them from both ends."""
+"""Links between entities: written by batches, read from both ends."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
@@ -10,6 +10,7 @@ from dp3.sqlite import load_statements
 from dp3.store.ports.batches import NO_TARGET, EndedLink, LinkRow
 from dp3.store.ports.links import Edge, Node
 from dp3.store.sqlite.connections import Readers
+from dp3.store.sqlite.parameters import listed
 
 _Columns = tuple[int, int, int, int, int, int]
 """attr, source node, target node, source entity, until, written."""
@@ -43,7 +44,7 @@ class LinkWriter:
 
 
 class _LinkChanges:
-    """What the links of one batch change."""
+    """The changes of stored links by one batch."""
 
     def __init__(self, connection: apsw.Connection, sql: Mapping[str, str], now: int) -> None:
         self._connection = connection
@@ -138,7 +139,7 @@ def _longest(links: Iterable[LinkRow]) -> Iterable[LinkRow]:
 
 
 class Links:
-    """See the methods of the same names in `SnapshotStore`."""
+    """See `dp3.store.ports.links.Links`."""
 
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
@@ -159,9 +160,7 @@ class Links:
         return edges
 
     def nodes(self, ids: Sequence[int]) -> dict[int, Node]:
-        wanted = {"ids": msgspec.json.encode(list(ids)).decode()}
-        with self._readers.state() as state:
-            text: str = state.execute(self._sql["nodes"], wanted).get
+        text: str = self._readers.value(self._sql["nodes"], {"ids": listed(ids)})
         return {node.id: node for node in _nodes(text)}
 
     def incoming(

@@ -7,21 +7,23 @@ import apsw
 import msgspec
 
 from dp3.sqlite import load_statements
-from dp3.store.ports.models import AttrPage, AttrRows, Forget, Outdated, Removal, RemovalState, Tracked
+from dp3.store.ports.models import Forget, Outdated, Removal
 from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.garbage import Garbage
 from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.names import Names
-from dp3.store.sqlite.purge import Mark, Purge, following, in_hex, listed
+from dp3.store.sqlite.parameters import listed
+from dp3.store.sqlite.purge import Checkpoint, Purge, following, in_hex
 
-NOW, REMOVAL, MARK = "now", "removal", "mark"
+NOW, REMOVAL, CHECKPOINT = "now", "removal", "mark"
+"""Names under which the state keeps the model, the removal under way, and how far that is."""
 
 _removal = msgspec.json.Decoder(Removal).decode
-_mark = msgspec.json.Decoder(Mark).decode
+_checkpoint = msgspec.json.Decoder(Checkpoint).decode
 
 
 class Models:
-    """See the methods of the same names in `ModelStore`."""
+    """See `dp3.store.ports.models.Models`."""
 
     def __init__(
         self, writer: Writer, readers: Readers, leases: Leases, names: Names, garbage: Garbage
@@ -34,7 +36,7 @@ class Models:
         self._sql = load_statements("dp3.store.sqlite", "models.sql")
         self._purge_sql = load_statements("dp3.store.sqlite", "purge.sql")
 
-    def tracked(self) -> Tracked:
+    def tracked(self) -> tuple[str | None, bool]:
         with self._readers.state() as state:
             return self._tracked(state)
 
@@ -56,7 +58,7 @@ class Models:
             if self._tracked(connection) != (instead_of, False):
                 return False
             self._put(connection, REMOVAL, msgspec.json.encode(removal).decode())
-            self._put_mark(connection, Mark())
+            self._put_checkpoint(connection, Checkpoint())
         self._writer.make_durable()
         return True
 
@@ -64,17 +66,17 @@ class Models:
         with self._readers.state() as state:
             return self._removal(state)
 
-    def continue_removal(self, forget: Forget) -> RemovalState | None:
+    def continue_removal(self, forget: Forget) -> tuple[str, int] | None:
         self._writer.wait_for_room()
         with self._writer.transaction() as connection:
             removal = self._removal(connection)
             if removal is None:
                 return None
-            mark = _mark(connection.execute(self._sql["content"], (MARK,)).get)
-            after = self._purge.step(connection, removal, mark, forget)
+            checkpoint = _checkpoint(connection.execute(self._sql["content"], (CHECKPOINT,)).get)
+            after = self._purge.step(connection, removal, checkpoint, forget)
             if after is not None:
-                self._put_mark(connection, after)
-                return RemovalState(after.stage, after.rows)
+                self._put_checkpoint(connection, after)
+                return after.stage, after.rows
             self._finish(connection, removal)
         self._writer.make_durable()
         self._names.read_again()
@@ -83,34 +85,33 @@ class Models:
     def _finish(self, connection: apsw.Connection, removal: Removal) -> None:
         connection.executemany(self._sql["put_outdated"], _outdated(removal))
         self._put(connection, NOW, removal.model)
-        for name in (REMOVAL, MARK):
+        for name in (REMOVAL, CHECKPOINT):
             connection.execute(self._sql["forget"], (name,))
 
     def outdated(self) -> list[Outdated]:
-        with self._readers.state() as state:
-            return list(map(Outdated._make, state.execute(self._sql["outdated"])))
+        return list(map(Outdated._make, self._readers.rows(self._sql["outdated"])))
 
     def attr_rows(
         self, etype: str, attrs: Sequence[str], values: Sequence[bytes], start: str, limit: int
-    ) -> AttrPage:
+    ) -> tuple[list[tuple[str, int, int]], str | None]:
         with self._readers.state() as state:
             number = state.execute(self._purge_sql["etype_id"], (etype,)).get
             page: list[Any] = state.execute(
                 self._purge_sql["next_entities"], (number, start, limit)
             ).fetchall()
-            names = {"etype": number, "attrs": msgspec.json.encode(attrs).decode()}
-            numbers: list[Any] = state.execute(self._purge_sql["attr_ids"], names).fetchall()
+            names = {"etype": number, "attrs": listed(attrs)}
+            numbers = state.execute(self._purge_sql["attr_ids"], names).fetchall()
             wanted = {
                 "entities": listed(key for key, _ in page),
                 "attrs": listed(one for (one,) in numbers),
                 "values": in_hex(values),
             }
-            counts = list(map(AttrRows._make, state.execute(self._sql["attr_rows"], wanted)))
-        return AttrPage(counts, following(page[-1][1]) if len(page) == limit else None)
+            counts: list[Any] = state.execute(self._sql["attr_rows"], wanted).fetchall()
+        return counts, following(page[-1][1]) if len(page) == limit else None
 
-    def _tracked(self, connection: apsw.Connection) -> Tracked:
-        model = connection.execute(self._sql["content"], (NOW,)).get
-        return Tracked(model, connection.execute(self._sql["content"], (REMOVAL,)).get is not None)
+    def _tracked(self, connection: apsw.Connection) -> tuple[str | None, bool]:
+        model: str | None = connection.execute(self._sql["content"], (NOW,)).get
+        return model, connection.execute(self._sql["content"], (REMOVAL,)).get is not None
 
     def _removal(self, connection: apsw.Connection) -> Removal | None:
         text = connection.execute(self._sql["content"], (REMOVAL,)).get
@@ -119,12 +120,12 @@ class Models:
     def _put(self, connection: apsw.Connection, name: str, content: str) -> None:
         connection.execute(self._sql["put"], (name, content))
 
-    def _put_mark(self, connection: apsw.Connection, mark: Mark) -> None:
-        self._put(connection, MARK, msgspec.json.encode(mark).decode())
+    def _put_checkpoint(self, connection: apsw.Connection, checkpoint: Checkpoint) -> None:
+        self._put(connection, CHECKPOINT, msgspec.json.encode(checkpoint).decode())
 
 
 def _outdated(removal: Removal) -> list[Outdated]:
-    """What the log has from before the removal. History that stays keeps its meaning."""
+    """Everything that the log has from before the removal. History that stays keeps its meaning."""
     places = [(etype, "", b"") for etype in removal.etypes]
     for attr in removal.attrs:
         if not attr.history_stays:

@@ -5,7 +5,8 @@ from dp3.store.sqlite.connections import Readers, Writer
 
 
 class Names:
-    """Numbers are given once and do not change while anybody works, so those seen before are remembered."""
+    """See `dp3.store.ports.names.Names`. Numbers are given once and do not change while anybody works, so
+    those seen before are remembered."""
 
     def __init__(self, writer: Writer, readers: Readers) -> None:
         self._writer = writer
@@ -17,20 +18,16 @@ class Names:
 
     def read_again(self) -> None:
         """Forget what was removed: a name that comes again gets another number."""
-        with self._readers.state() as state:
-            self._etypes = dict(state.execute(self._sql["known_etypes"]))
-            self._attrs = {
-                (etype, attr): number for etype, attr, number in state.execute(self._sql["known_attrs"])
-            }
+        self._etypes = dict(self._readers.rows(self._sql["known_etypes"]))
+        attrs = self._readers.rows(self._sql["known_attrs"])
+        self._attrs = {(etype, attr): number for etype, attr, number in attrs}
 
     def etype_id(self, etype: str) -> int:
-        """The number of an entity type, made when first asked for."""
         if etype not in self._etypes:
             self._etypes[etype] = self._make("etype_id", etype)
         return self._etypes[etype]
 
     def attr_id(self, etype: str, attr: str) -> int:
-        """The number of an attribute, made when first asked for."""
         if (etype, attr) not in self._attrs:
             self._attrs[etype, attr] = self._make("attr_id", self.etype_id(etype), attr)
         return self._attrs[etype, attr]

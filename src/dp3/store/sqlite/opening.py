@@ -1,6 +1,5 @@
 """Opening the state of an application, making it the first time."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -21,9 +20,8 @@ from dp3.sqlite import (
 from dp3.sqlite.connection import MIB
 from dp3.store.ports.counters import NO_EVENTS, EventGroups
 from dp3.store.ports.state import State
-from dp3.store.sqlite.batches import Batches
-from dp3.store.sqlite.cleaning import SnapshotCleaning
-from dp3.store.sqlite.connections import Changes, Readers, Writer
+from dp3.store.sqlite.batches import Batches, Outbox, OutboxWriter
+from dp3.store.sqlite.connections import Connections
 from dp3.store.sqlite.control import Control
 from dp3.store.sqlite.counters import Counters, CounterWriter
 from dp3.store.sqlite.dead_letters import DeadLetters, DeadLetterWriter
@@ -35,12 +33,11 @@ from dp3.store.sqlite.lifetimes import Lifetimes
 from dp3.store.sqlite.links import Links
 from dp3.store.sqlite.models import Models
 from dp3.store.sqlite.names import Names
-from dp3.store.sqlite.outbox import Outbox
 from dp3.store.sqlite.queries import Queries
 from dp3.store.sqlite.retention import Retention
 from dp3.store.sqlite.runs import Runs
 from dp3.store.sqlite.sizes import Sizes
-from dp3.store.sqlite.snapshots import Snapshots
+from dp3.store.sqlite.snapshots import SnapshotCleaning, Snapshots
 from dp3.store.sqlite.updates import Updates
 
 APPLICATION_ID = int.from_bytes(b"DP3s", "big")
@@ -78,7 +75,7 @@ def open_state(
     `partitions` counts when the state is made and is read from it afterwards. `cache_mib` is the page cache
     of the writing connection. `checkpoint`: keep the write-ahead log small from this process, below
     `wal_limit_mib` plus one commit; at least one process of an application (its workers) must do so.
-    `query_limit_s`: how long a question about snapshots may take. `event_groups`: which events are counted.
+    `query_limit_s`: how long a query about snapshots may take. `event_groups`: which events are counted.
 
     Raises `FormatError` when the file is of another program or a newer version.
     """
@@ -91,20 +88,19 @@ def open_state(
         if checkpoint:
             checkpointer = Checkpointer(wal_limit=round(wal_limit_mib * MIB))
             checkpointer.watch(path, lock)
-        return _state(
-            path, lock, checkpointer, found, clock, max_dead_letters, cache_mib, query_limit_s, event_groups
-        )
+        connections = Connections(path, lock, checkpointer, cache_mib)
     except BaseException:
         if checkpointer:
             checkpointer.close()
         lock.close()
         raise
+    return _state(connections, found, clock, max_dead_letters, query_limit_s, event_groups)
 
 
 def _prepare(path: Path, lock: FairLock, partitions: int) -> int:
     """Make the file if it is new, and what an older one lacks; returns the number of partitions."""
     sql = load_statements("dp3.store.sqlite", "schema.sql")
-    with lock.held():
+    with lock:
         connection = connect(path, synchronous="FULL", page_size=PAGE_SIZE)
         try:
             before = check_format(connection, APPLICATION_ID, FORMAT, "the state")
@@ -132,67 +128,40 @@ def _create(connection: apsw.Connection, sql: Statements, partitions: int) -> No
 
 
 def _state(
-    path: Path,
-    lock: FairLock,
-    checkpointer: Checkpointer | None,
+    connections: Connections,
     partitions: int,
     clock: Clock,
     max_dead_letters: int,
-    cache_mib: int,
     query_limit_s: float,
     event_groups: EventGroups,
 ) -> State:
-    writer = Writer(path, lock, cache_mib=cache_mib, checkpointer=checkpointer)
-    readers, changes = Readers(path), Changes(path)
-    names, control = Names(writer, readers), Control(writer, readers, clock)
-    leases = Leases(writer, readers, clock, control)
-    garbage = Garbage(leases, clock)
-    dead_letters, counters = DeadLetterWriter(max_dead_letters), CounterWriter(clock, event_groups)
-    runs = Runs(writer, readers, clock, leases)
-
-    def close() -> None:
-        """Give back connections, files and the checkpointing thread; calling it again does nothing."""
-        if checkpointer:
-            checkpointer.close()
-        readers.close()
-        changes.close()
-        with lock.held():
-            writer.close()
-        lock.close()
-
+    """The ports, with what several of them write in their transactions."""
+    writer, readers = connections.writer, connections.readers
+    names, control, garbage = Names(writer, readers), Control(writer, readers, clock), Garbage(writer, clock)
+    leases, runs = Leases(writer, readers, clock, control), Runs(writer, readers, clock)
+    dead_letters, outbox = DeadLetterWriter(max_dead_letters), OutboxWriter(clock)
+    counters = CounterWriter(clock, event_groups)
     return State(
         partitions=partitions,
         names=names,
         leases=leases,
-        batches=Batches(writer, readers, leases, clock, dead_letters, counters),
+        batches=Batches(writer, readers, clock, dead_letters, counters, outbox),
         outbox=Outbox(readers),
-        changes=changes,
+        changes=connections.changes,
         entities=Entities(readers, garbage, partitions),
         dead_letters=DeadLetters(readers),
         counters=Counters(readers, clock, event_groups),
-        sizes=Sizes(readers, leases, path),
+        sizes=Sizes(writer, readers, connections.path),
         control=control,
         runs=runs,
-        snapshots=Snapshots(writer, readers, leases, runs, dead_letters, counters, partitions),
-        cleaning=SnapshotCleaning(readers, leases),
+        snapshots=Snapshots(writer, readers, runs, dead_letters, counters, outbox, partitions),
+        cleaning=SnapshotCleaning(writer, readers),
         links=Links(readers),
-        updates=Updates(readers, leases, dead_letters, counters, control, clock),
-        lifetimes=Lifetimes(readers, leases, clock),
-        history=History(readers, leases),
-        retention=Retention(readers, leases, counters, clock),
+        updates=Updates(writer, readers, dead_letters, counters, control, outbox),
+        lifetimes=Lifetimes(writer, readers, outbox),
+        history=History(writer, readers),
+        retention=Retention(writer, readers, clock, counters, outbox),
         models=Models(writer, readers, leases, names, garbage),
         queries=Queries(readers, query_limit_s),
-        close=_once(close),
+        close=connections.close,
     )
-
-
-def _once(close: Callable[[], None]) -> Callable[[], None]:
-    closed = False
-
-    def close_once() -> None:
-        nonlocal closed
-        if not closed:
-            closed = True
-            close()
-
-    return close_once

@@ -1,5 +1,27 @@
--- name: pending_outbox
+-- name: pending
 -- Tasks of a worker's partitions that wait for the log, oldest first.
 SELECT id, partition, lane, source, after_us, tasks FROM outbox
 WHERE id > :after AND partition % :worker_processes = :worker
 ORDER BY id;
+
+-- name: next_key
+-- A key for tasks: the given moment, or what is above all keys of the stream so far.
+INSERT INTO outbox_key (partition, lane, source) VALUES (?, ?, ?)
+ON CONFLICT (partition, lane) DO UPDATE SET source = max(source + 1, excluded.source)
+RETURNING source;
+
+-- name: last_key
+-- The last key of tasks in a stream.
+SELECT source FROM outbox_key WHERE partition = ? AND lane = ?;
+
+-- name: put_key
+-- The same, after more.
+INSERT OR REPLACE INTO outbox_key (partition, lane, source) VALUES (?, ?, ?);
+
+-- name: add
+-- Tasks to go to the log.
+INSERT INTO outbox (partition, lane, source, after_us, tasks) VALUES (?, ?, ?, ?, ?);
+
+-- name: remove
+-- Tasks that a worker has brought to the log.
+DELETE FROM outbox WHERE id <= :until AND partition % :worker_processes = :worker;

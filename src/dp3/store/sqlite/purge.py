@@ -1,8 +1,8 @@
-"""Removing what a former model gave a meaning, a piece at a time."""
+"""Removal of data that a former model gave a meaning, a piece at a time."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import apsw
 import msgspec
@@ -11,6 +11,7 @@ from dp3.sqlite import load_statements
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.models import Forget, Removal, RemovedAttr
 from dp3.store.sqlite.garbage import Garbage
+from dp3.store.sqlite.parameters import listed
 
 ENTITIES = 100
 """Entities whose values are looked for at once."""
@@ -27,7 +28,7 @@ ALL_PARTITIONS = Lease(0, 1, 0)
 """Nobody else works: garbage is removed wherever it is."""
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Checkpoint(msgspec.Struct, frozen=True):
     """How far a removal is: the stage, in it the number of the group, in that which entity (id) is next and
     after which snapshot, or the last row (by number), and how many rows it has changed."""
 
@@ -39,144 +40,159 @@ class Mark(msgspec.Struct, frozen=True):
     rows: int = 0
 
 
-class _Group(NamedTuple):
-    """Attributes of one entity type of which the same is removed."""
-
-    etype: str
-    attrs: tuple[str, ...]
-    values: tuple[bytes, ...]
+_Group: TypeAlias = tuple[str, tuple[str, ...], tuple[bytes, ...]]
+"""Attributes of one entity type of which the same is removed: type, attributes, values."""
 
 
 class Purge:
     """One step is one piece, in the caller's transaction. The stages come in the order of `STAGES`; each can
-    be done again from its mark."""
+    be done again from its checkpoint."""
 
     def __init__(self, garbage: Garbage) -> None:
         self._garbage = garbage
         self._sql = load_statements("dp3.store.sqlite", "purge.sql")
-        self._stages: dict[str, Callable[[apsw.Connection, Removal, Mark, Forget], Mark | None]] = {
+        self._stages: dict[
+            str, Callable[[apsw.Connection, Removal, Checkpoint, Forget], Checkpoint | None]
+        ] = {
             "entities": self._entities,
             "garbage": self._collect,
             "values": self._values,
             "snapshots": self._snapshots,
             "links": self._links,
             "index": self._index,
-            "dead letters": self._letters,
+            "dead letters": self._dead_letters,
             "ends of links": self._nodes,
             "types": self._types,
         }
 
-    def step(self, connection: apsw.Connection, removal: Removal, mark: Mark, forget: Forget) -> Mark | None:
-        """Do the next piece. Returns the mark after it; None when all is done, the names are free as well."""
-        after = self._stages[mark.stage](connection, removal, mark, forget)
+    def step(
+        self, connection: apsw.Connection, removal: Removal, checkpoint: Checkpoint, forget: Forget
+    ) -> Checkpoint | None:
+        """Do the next piece. Returns the checkpoint after it; None when all is done: the names are free as
+        well."""
+        after = self._stages[checkpoint.stage](connection, removal, checkpoint, forget)
         if after is not None:
             return after
         stages = list(self._stages)
-        number = stages.index(mark.stage) + 1
+        number = stages.index(checkpoint.stage) + 1
         if number < len(stages):
-            return Mark(stages[number], rows=mark.rows)
+            return Checkpoint(stages[number], rows=checkpoint.rows)
         self._forget_names(connection, removal)
         return None
 
-    def _entities(self, connection: apsw.Connection, removal: Removal, mark: Mark, _: Forget) -> Mark | None:
+    def _entities(
+        self, connection: apsw.Connection, removal: Removal, checkpoint: Checkpoint, _: Forget
+    ) -> Checkpoint | None:
         """Delete the entities of removed types."""
         for etype in removal.etypes:
             removed = self._run(connection, "remove_entities", etype=self._etype(connection, etype))
             if removed:
-                return _changed(mark, removed)
+                return _changed(checkpoint, removed)
         return None
 
-    def _collect(self, connection: apsw.Connection, _: Removal, mark: Mark, __: Forget) -> Mark | None:
+    def _collect(
+        self, connection: apsw.Connection, _: Removal, checkpoint: Checkpoint, __: Forget
+    ) -> Checkpoint | None:
         """Remove the rows of deleted entities, whose attributes nobody asks for any more."""
         removed = self._garbage.remove_some(connection, ALL_PARTITIONS, ROWS)
-        return _changed(mark, ROWS) if removed is None else None
+        return _changed(checkpoint, ROWS) if removed is None else None
 
-    def _values(self, connection: apsw.Connection, removal: Removal, mark: Mark, _: Forget) -> Mark | None:
+    def _values(
+        self, connection: apsw.Connection, removal: Removal, checkpoint: Checkpoint, _: Forget
+    ) -> Checkpoint | None:
         groups = _groups(removal.attrs)
-        if mark.group == len(groups):
+        if checkpoint.group == len(groups):
             return None
-        group = groups[mark.group]
-        etype = self._etype(connection, group.etype)
-        page = self._fetch(connection, "next_entities", etype, mark.start, ENTITIES)
+        name, attrs, values = groups[checkpoint.group]
+        etype = self._etype(connection, name)
+        page = self._fetch(connection, "next_entities", etype, checkpoint.start, ENTITIES)
         if not page:
-            return msgspec.structs.replace(mark, group=mark.group + 1, start="")
+            return msgspec.structs.replace(checkpoint, group=checkpoint.group + 1, start="")
         what = {
             "entities": listed(key for key, _ in page),
-            "attrs": self._ids(connection, "attr_ids", group.etype, group.attrs),
-            "values": in_hex(group.values),
+            "attrs": self._ids(connection, "attr_ids", name, attrs),
+            "values": in_hex(values),
         }
-        removed = [self._run(connection, name, **what) for name in self._named("purge_values_")]
-        after = _changed(mark, sum(removed))
+        removed = [self._run(connection, each, **what) for each in self._named("purge_values_")]
+        after = _changed(checkpoint, sum(removed))
         return after if ROWS in removed else msgspec.structs.replace(after, start=following(page[-1][1]))
 
     def _snapshots(
-        self, connection: apsw.Connection, removal: Removal, mark: Mark, forget: Forget
-    ) -> Mark | None:
+        self, connection: apsw.Connection, removal: Removal, checkpoint: Checkpoint, forget: Forget
+    ) -> Checkpoint | None:
         etypes = sorted({attr.etype for attr in removal.attrs})
-        if mark.group == len(etypes):
+        if checkpoint.group == len(etypes):
             return None
-        etype = etypes[mark.group]
-        number, first = self._etype(connection, etype), mark.start
-        looked_at, run = 0, mark.run
+        etype = etypes[checkpoint.group]
+        number, first = self._etype(connection, etype), checkpoint.start
+        looked_at, run = 0, checkpoint.run
         for entity, eid in self._fetch(connection, "next_entities", number, first, ENTITIES):
             docs = self._fetch(connection, "next_snapshots", entity, run, DOCS - looked_at)
             new = [(forget.doc(etype, doc), entity, at) for at, doc in docs]
             changed = [row for row, (_, doc) in zip(new, docs, strict=True) if row[0] != doc]
             connection.executemany(self._sql["put_snapshot"], changed)
             looked_at += len(docs)
-            mark = _changed(mark, len(changed))
+            checkpoint = _changed(checkpoint, len(changed))
             if looked_at == DOCS:
-                return msgspec.structs.replace(mark, run=docs[-1][0])
-            mark, run = msgspec.structs.replace(mark, start=following(eid), run=0), 0
-        if mark.start == first:
-            return msgspec.structs.replace(mark, group=mark.group + 1, start="")
-        return mark
+                return msgspec.structs.replace(checkpoint, run=docs[-1][0])
+            checkpoint, run = msgspec.structs.replace(checkpoint, start=following(eid), run=0), 0
+        if checkpoint.start == first:
+            return msgspec.structs.replace(checkpoint, group=checkpoint.group + 1, start="")
+        return checkpoint
 
-    def _links(self, connection: apsw.Connection, removal: Removal, mark: Mark, _: Forget) -> Mark | None:
+    def _links(
+        self, connection: apsw.Connection, removal: Removal, checkpoint: Checkpoint, _: Forget
+    ) -> Checkpoint | None:
         """Remove what is kept by attribute only."""
         for ids in self._removed_ids(connection, removal):
             for name in self._named("purge_attr_"):
                 if removed := self._run(connection, name, attrs=ids):
-                    return _changed(mark, removed)
+                    return _changed(checkpoint, removed)
         return None
 
-    def _index(self, connection: apsw.Connection, removal: Removal, mark: Mark, _: Forget) -> Mark | None:
+    def _index(
+        self, connection: apsw.Connection, removal: Removal, checkpoint: Checkpoint, _: Forget
+    ) -> Checkpoint | None:
         """Remove keys of the index. The next run makes it anew for what stays."""
         for etype, attrs in _by_type(removal.attrs):
             paths = self._ids(connection, "path_ids", etype, attrs)
             if removed := self._run(connection, "remove_keys", paths=paths):
-                return _changed(mark, removed)
+                return _changed(checkpoint, removed)
         return None
 
-    def _letters(
-        self, connection: apsw.Connection, removal: Removal, mark: Mark, forget: Forget
-    ) -> Mark | None:
-        page = self._fetch(connection, "next_letters", mark.id, DOCS)
+    def _dead_letters(
+        self, connection: apsw.Connection, removal: Removal, checkpoint: Checkpoint, forget: Forget
+    ) -> Checkpoint | None:
+        page = self._fetch(connection, "next_dead_letters", checkpoint.id, DOCS)
         if not page:
             return None
         for number, etype, task in page:
             left = None if etype in removal.etypes else forget.task(task) if task else task
             if left is None:
-                connection.execute(self._sql["remove_letter"], (number,))
+                connection.execute(self._sql["remove_dead_letter"], (number,))
             elif left != task:
-                connection.execute(self._sql["put_letter"], (left, number))
-        return msgspec.structs.replace(mark, id=page[-1][0])
+                connection.execute(self._sql["put_dead_letter"], (left, number))
+        return msgspec.structs.replace(checkpoint, id=page[-1][0])
 
-    def _nodes(self, connection: apsw.Connection, _: Removal, mark: Mark, __: Forget) -> Mark | None:
-        last = connection.execute(self._sql["next_nodes"], (mark.id, NODES)).get
+    def _nodes(
+        self, connection: apsw.Connection, _: Removal, checkpoint: Checkpoint, __: Forget
+    ) -> Checkpoint | None:
+        last = connection.execute(self._sql["next_nodes"], (checkpoint.id, NODES)).get
         if last is None:
             return None
-        ends = {"after": mark.id, "last": last}
+        ends = {"after": checkpoint.id, "last": last}
         connection.execute(self._sql["remove_lonely_nodes"], ends)
-        return msgspec.structs.replace(_changed(mark, connection.changes()), id=last)
+        return msgspec.structs.replace(_changed(checkpoint, connection.changes()), id=last)
 
-    def _types(self, connection: apsw.Connection, removal: Removal, mark: Mark, _: Forget) -> Mark | None:
+    def _types(
+        self, connection: apsw.Connection, removal: Removal, checkpoint: Checkpoint, _: Forget
+    ) -> Checkpoint | None:
         """Remove what is kept by entity type."""
         for etype in removal.etypes:
             number = self._etype(connection, etype)
             for name in self._named("purge_type_"):
                 if removed := self._run(connection, name, etype=number):
-                    return _changed(mark, removed)
+                    return _changed(checkpoint, removed)
         return None
 
     def _forget_names(self, connection: apsw.Connection, removal: Removal) -> None:
@@ -211,7 +227,7 @@ class Purge:
         self, connection: apsw.Connection, statement: str, etype: str, attrs: Sequence[str] | None
     ) -> str:
         """Numbers as a JSON list."""
-        names = None if attrs is None else msgspec.json.encode(attrs).decode()
+        names = None if attrs is None else listed(attrs)
         values = {"etype": self._etype(connection, etype), "attrs": names}
         found: list[Any] = connection.execute(self._sql[statement], values).fetchall()
         return listed(number for (number,) in found)
@@ -222,18 +238,13 @@ def following(eid: str) -> str:
     return eid + "\0"
 
 
-def listed(numbers: Iterable[int]) -> str:
-    """Numbers as a JSON list."""
-    return msgspec.json.encode(list(numbers)).decode()
-
-
 def in_hex(values: Sequence[bytes]) -> str | None:
     """Encoded values as a JSON list as SQLite writes them; None for no values, which means all."""
-    return msgspec.json.encode([v.hex().upper() for v in values]).decode() if values else None
+    return listed(v.hex().upper() for v in values) if values else None
 
 
-def _changed(mark: Mark, rows: int) -> Mark:
-    return msgspec.structs.replace(mark, rows=mark.rows + rows)
+def _changed(checkpoint: Checkpoint, rows: int) -> Checkpoint:
+    return msgspec.structs.replace(checkpoint, rows=checkpoint.rows + rows)
 
 
 def _by_type(attrs: Iterable[RemovedAttr]) -> list[tuple[str, tuple[str, ...]]]:
@@ -246,7 +257,9 @@ def _etype_of(attr: RemovedAttr) -> str:
 
 
 def _groups(attrs: Iterable[RemovedAttr]) -> list[_Group]:
-    """What is removed of the values of attributes: those of which all goes together, others one by one."""
+    """Attributes whose values are removed: those of which all goes together, others one by one."""
     attrs = list(attrs)
-    together = [_Group(etype, names, ()) for etype, names in _by_type(one for one in attrs if one.whole)]
-    return together + [_Group(one.etype, (one.attr,), one.values) for one in attrs if one.values]
+    together: list[_Group] = [
+        (etype, names, ()) for etype, names in _by_type(one for one in attrs if one.whole)
+    ]
+    return together + [(one.etype, (one.attr,), one.values) for one in attrs if one.values]

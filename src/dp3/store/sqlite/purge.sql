@@ -110,15 +110,15 @@ DELETE FROM current WHERE (path, key, entity) IN (
     SELECT current.path, current.key, current.entity
     FROM json_each(:paths) AS lost CROSS JOIN current NOT INDEXED ON current.path = lost.value LIMIT :limit);
 
--- name: next_letters
+-- name: next_dead_letters
 -- The next dead letters.
 SELECT id, etype, task FROM dead_letter WHERE id > ? ORDER BY id LIMIT ?;
 
--- name: put_letter
+-- name: put_dead_letter
 -- A dead letter without what is removed.
 UPDATE dead_letter SET task = ? WHERE id = ?;
 
--- name: remove_letter
+-- name: remove_dead_letter
 -- A dead letter of which nothing is left.
 DELETE FROM dead_letter WHERE id = ?;
 

@@ -1,34 +1,54 @@
-"""Answering questions about the newest snapshots of a type."""
+"""Answers to queries about the newest snapshots of a type, page by page."""
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
 
 from dp3.sqlite import load_statements
-from dp3.store.ports.queries import EVERYTHING, Found, Order, Where
+from dp3.store.ports.queries import EVERYTHING, And, Found, Not, Or, Order, Where
 from dp3.store.ports.snapshots import Key
-from dp3.store.sqlite.access_paths import AccessPaths
+from dp3.store.sqlite.access_paths import AccessPaths, Place
 from dp3.store.sqlite.conditions import Compiler, Condition
 from dp3.store.sqlite.connections import Readers
-from dp3.store.sqlite.cursors import Place, make_cursor, question_id, read_cursor
-from dp3.store.sqlite.paths import EID, Paths
-from dp3.store.sqlite.sql_builder import TRUE, SqlBuilder, asking
+from dp3.store.sqlite.index import INT_MAX, INT_MIN
+from dp3.store.sqlite.parameters import listed
+from dp3.store.sqlite.sql_builder import EID, TRUE, SqlBuilder, limited
 
 NO_LIMIT = -1
 
 
+class _Cursor(msgspec.Struct, array_like=True):
+    """Where a page ended, in a form that clients hand back; `query` stands for what was asked."""
+
+    query: bytes
+    place: list[Any]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Cursor).decode
+
+
 class Queries:
-    """See the methods of the same names in `SnapshotQueries`."""
+    """See `dp3.store.ports.queries.Queries`."""
 
     def __init__(self, readers: Readers, limit_s: float) -> None:
         self._readers = readers
         self._limit_s = limit_s
         self._sql = load_statements("dp3.store.sqlite", "queries.sql")
-        self._shown = {name: self._sql[name] for name in ("run_time", "document")}
+        answer = {name: self._sql[name] for name in ("run_time", "document")}
+        self._found = self._sql["found"].format(**answer)
+        self._newest = self._sql["newest"].format(**answer, eid_key="{eid_key}")
 
     @contextmanager
-    def _asking(self, etype: str) -> Iterator[tuple[SqlBuilder, Paths]]:
-        with self._readers.state() as state, asking(state, etype, self._limit_s) as question:
-            yield question, Paths(question, self._sql)
+    def _query(self, etype: str) -> Iterator[SqlBuilder]:
+        with self._readers.state() as state:
+            builder = SqlBuilder(state, self._sql, etype, self._limit_s)
+            with limited(builder):
+                yield builder
 
     def find(
         self,
@@ -39,68 +59,110 @@ class Queries:
         limit: int | None = 20,
         after: str | None = None,
     ) -> list[Found]:
-        id_ = question_id(etype, where, order)
-        place = None if after is None else read_cursor(id_, after, len(order) + 2)
+        id_ = _query_id(etype, where, order)
+        place = None if after is None else _read_cursor(id_, after, len(order) + 2)
         wanted = None if limit is None else skip + limit
-        with self._asking(etype) as (question, paths):
-            condition = Compiler(question, self._sql, paths).compile(where)
-            ways = AccessPaths(question, self._sql, paths, condition, order, place)
-            places = _places(question, ways, wanted)[skip:]
-            return list(self._answers(question, id_, places))
+        with self._query(etype) as builder:
+            condition = Compiler(builder).compile(where)
+            paths = AccessPaths(builder, condition, order, place)
+            places = _places(builder, paths, wanted)[skip:]
+            return list(self._answers(builder, id_, places))
 
-    def _answers(self, question: SqlBuilder, id_: bytes, places: Sequence[Place]) -> Iterator[Found]:
+    def _answers(self, builder: SqlBuilder, id_: bytes, places: Sequence[Place]) -> Iterator[Found]:
         """The rows of a page; a place ends with the entity."""
-        found = self._sql["found"].format(**self._shown)
-        rows = question.connection.executemany(found, ((place[-1],) for place in places))
+        rows = builder.connection.executemany(self._found, ((place[-1],) for place in places))
         for place, row in zip(places, rows, strict=True):
-            yield Found._make((*row, make_cursor(id_, place)))
-            if question.is_over():
-                raise question.too_slow()
+            yield Found._make((*row, _make_cursor(id_, place)))
+            if builder.is_over():
+                raise builder.too_slow()
 
     def count(self, etype: str, where: Where = EVERYTHING) -> int:
-        with self._asking(etype) as (question, paths):
-            condition = Compiler(question, self._sql, paths).compile(where)
-            known = paths.sizes(EID).entities if condition.holds == TRUE else condition.counted
-            if known is not None and paths.not_deleted == TRUE:
+        with self._query(etype) as builder:
+            condition = Compiler(builder).compile(where)
+            known = builder.sizes(EID)[1] if condition.holds == TRUE else condition.counted
+            if known is not None and builder.not_deleted == TRUE:
                 return known
-            counted: int = question.rows(self._count(question, paths, condition)).get
+            counted: int = builder.rows(self._count(builder, condition)).get
             return counted
 
-    def _count(self, question: SqlBuilder, paths: Paths, condition: Condition) -> str:
+    def _count(self, builder: SqlBuilder, condition: Condition) -> str:
         if condition.candidates is None:
-            eids = question.parameter(paths.id(EID))
-            holds = f"{condition.holds} AND {paths.not_deleted}"
-            return self._sql["count_walk"].format(path=eids, holds=holds)
-        holds = f"{condition.rest} AND {paths.not_deleted}"
+            holds = f"{condition.holds} AND {builder.not_deleted}"
+            return self._sql["count_scan"].format(path=builder.path(EID), holds=holds)
+        holds = f"{condition.rest} AND {builder.not_deleted}"
         return self._sql["count_among"].format(candidates=condition.entities(), holds=holds)
 
+    def any_keys(self, etype: str, paths: Sequence[str]) -> bool:
+        return bool(self._readers.value(self._sql["any_keys"], (etype, listed(paths))))
+
     def distinct(self, etype: str, path: str) -> dict[Key, int]:
-        with self._asking(etype) as (question, paths):
-            place = question.parameter(paths.id(path))
-            counts = question.rows(self._sql["distinct"].format(path=place, holds=paths.not_deleted))
-            return dict(counts)
+        with self._query(etype) as builder:
+            distinct = self._sql["distinct"].format(path=builder.path(path), holds=builder.not_deleted)
+            return dict(builder.rows(distinct))
 
     def latest(self, etype: str, eids: Sequence[str]) -> dict[str, Found]:
         wanted = ((etype, eid) for eid in dict.fromkeys(eids))
-        id_ = question_id(etype, EVERYTHING, ())
-        with self._asking(etype) as (question, paths):
-            of_eid = self._sql["smallest"].format(path=paths.id(EID))
-            newest = self._sql["newest"].format(**self._shown, eid_key=of_eid)
-            entities = question.connection.executemany(self._sql["entity_key"], wanted).fetchall()
+        id_ = _query_id(etype, EVERYTHING, ())
+        with self._query(etype) as builder:
+            of_eid = self._sql["smallest"].format(path=builder.number(EID))
+            newest = self._newest.format(eid_key=of_eid)
+            entities = builder.connection.executemany(self._sql["entity_key"], wanted).fetchall()
             return {
-                eid: Found(eid, run_time, doc, make_cursor(id_, (eid_key, entity)))
-                for eid, run_time, doc, eid_key, entity in question.connection.executemany(newest, entities)
+                eid: Found(eid, run_time, doc, _make_cursor(id_, (eid_key, entity)))
+                for eid, run_time, doc, eid_key, entity in builder.connection.executemany(newest, entities)
                 if doc is not None
             }
 
 
-def _places(question: SqlBuilder, ways: AccessPaths, wanted: int | None) -> list[Place]:
+def _places(builder: SqlBuilder, paths: AccessPaths, wanted: int | None) -> list[Place]:
     """Where the first `wanted` rows are, in order."""
     places: list[Place] = []
-    for select in ways.selects(wanted):
+    for select in paths.selects(wanted):
         limit = NO_LIMIT if wanted is None else wanted - len(places)
         if limit == 0:
             break
-        rows = question.rows(select.format(limit=limit))
+        rows = builder.rows(select.format(limit=limit))
         places.extend((*row[1:], row[0]) for row in rows)
     return places
+
+
+# -- cursors -------------------------------------------------------------------------------------------
+def _query_id(etype: str, where: Where, order: Sequence[Order]) -> bytes:
+    """The same for the same query, in every process."""
+    shape = repr((etype, _shape(where), [tuple(by) for by in order]))
+    return blake2b(shape.encode("utf-8", "backslashreplace"), digest_size=8).digest()
+
+
+def _shape(where: Where) -> tuple[object, ...]:
+    match where:
+        case And(parts) | Or(parts):
+            return (type(where).__name__, *map(_shape, parts))
+        case Not(part):
+            return ("Not", _shape(part))
+        case _:
+            return (type(where).__name__, *(getattr(where, name) for name in where.__match_args__))
+
+
+def _make_cursor(id_: bytes, place: Place) -> str:
+    """The form in which `find` takes a place to go on after."""
+    return urlsafe_b64encode(_encode(_Cursor(id_, list(place)))).decode()
+
+
+def _read_cursor(id_: bytes, cursor: str, length: int) -> Place:
+    """The place in a cursor; raises ValueError if it is damaged or of another query."""
+    try:
+        read = _decode(urlsafe_b64decode(cursor.encode("ascii")))
+        if not all(map(_is_key, read.place)):
+            raise ValueError("what is no key can be no place")
+    except ValueError:  # of every step
+        raise ValueError(f"{cursor!r} is no cursor; use the one of the last row of a page") from None
+    if read.query != id_ or len(read.place) != length:
+        raise ValueError("the cursor is of another question; repeat type, filters and sort of its page")
+    return tuple(read.place)
+
+
+def _is_key(value: Any) -> bool:
+    """Clients can make up cursors of their own."""
+    if type(value) is int:
+        return INT_MIN <= value <= INT_MAX
+    return value is None or type(value) in (float, str, bytes)

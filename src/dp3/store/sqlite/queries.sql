@@ -52,18 +52,18 @@ SELECT json_group_array(key) FROM current NOT INDEXED WHERE path = ? AND key >= 
     WHERE k.entity = e.entity AND k.path = {path})
 
 -- name: only_smallest
--- Of several keys of the entity at the walked path, this is the smallest.
+-- Of several keys of the entity at the scanned path, this is the smallest.
 NOT EXISTS (
     SELECT 1 FROM current AS k INDEXED BY current_of_entity
     WHERE k.entity = e.entity AND k.path = e.path AND k.key < e.key)
 
 -- name: only_largest
--- Of several keys of the entity at the walked path, this is the largest.
+-- Of several keys of the entity at the scanned path, this is the largest.
 NOT EXISTS (
     SELECT 1 FROM current AS k INDEXED BY current_of_entity
     WHERE k.entity = e.entity AND k.path = e.path AND k.key > e.key)
 
--- name: walk
+-- name: scan
 -- Entities in the order of their keys at a path.
 SELECT e.entity, {columns} FROM current AS e NOT INDEXED
 WHERE e.path = {path} AND {holds} ORDER BY {order} LIMIT {limit};
@@ -72,7 +72,7 @@ WHERE e.path = {path} AND {holds} ORDER BY {order} LIMIT {limit};
 -- Entities out of candidates.
 SELECT e.entity, {columns} FROM ({candidates}) AS e WHERE {holds} ORDER BY {order} LIMIT {limit};
 
--- name: count_walk
+-- name: count_scan
 -- How many entities of all.
 SELECT count(*) FROM current AS e NOT INDEXED WHERE e.path = {path} AND {holds};
 
@@ -110,6 +110,13 @@ SELECT e.eid, {run_time}, {document} FROM (SELECT key AS entity, eid FROM entity
 -- The same, null if there is no row, and the place in the order of eids.
 SELECT e.eid, {run_time}, {document}, {eid_key}, e.entity
 FROM (SELECT key AS entity, eid FROM entity WHERE key = ?) AS e;
+
+-- name: any_keys
+-- Whether a type has keys at one of some paths (a JSON list).
+SELECT EXISTS (
+    SELECT 1 FROM etype CROSS JOIN json_each(?2) AS wanted
+    CROSS JOIN attr ON attr.etype = etype.id AND attr.name = wanted.value CROSS JOIN path ON path.id = attr.id
+    WHERE etype.name = ?1 AND path.keys > 0);
 
 -- name: entity_key
 -- The key of an entity of a type given by name.

@@ -35,7 +35,7 @@ FROM json_each(?) AS wanted CROSS JOIN packed
 
 -- name: scoped_fresh
 -- Observations of attributes of entities (a JSON list) that are not packed.
-SELECT entity, attr, t1, t2, c, v
+SELECT fresh.key, entity, attr, t1, t2, c, v
 FROM json_each(?) AS wanted CROSS JOIN fresh ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1
 CROSS JOIN incoming ON incoming.key = fresh.key
 WHERE c IS NOT NULL;

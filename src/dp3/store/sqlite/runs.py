@@ -1,4 +1,4 @@
-"""Runs of snapshot creation and how far they are."""
+"""Runs of snapshot creation, and progress with them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,8 +11,7 @@ from dp3.store.ports.leases import Lease
 from dp3.store.ports.runs import Phase, Run, WorkerRun
 from dp3.store.ports.snapshots import SnapshotBatch
 from dp3.store.sqlite.connections import Readers, Writer
-from dp3.store.sqlite.json_columns import from_json, to_json
-from dp3.store.sqlite.leases import Leases
+from dp3.store.sqlite.parameters import from_json, to_json
 
 _PHASES = list(Phase)
 _NEWEST = 2**63 - 1
@@ -22,13 +21,12 @@ PART_BYTES = 1 << 20
 
 
 class Runs:
-    """See the methods of the same names in `SnapshotStore`."""
+    """See `dp3.store.ports.runs.Runs`."""
 
-    def __init__(self, writer: Writer, readers: Readers, clock: Clock, leases: Leases) -> None:
+    def __init__(self, writer: Writer, readers: Readers, clock: Clock) -> None:
         self._writer = writer
         self._readers = readers
         self._clock = clock
-        self._leases = leases
         self._sql = load_statements("dp3.store.sqlite", "runs.sql")
 
     def begin(self, time: int, fingerprint: str, workers: int) -> Run | None:
@@ -52,7 +50,7 @@ class Runs:
             values["detail"] = to_json({**known.detail, **detail})
             connection.execute(self._sql["advance_run"], values)
             if void:
-                connection.execute(self._sql["remove_cuts"], (run,))
+                connection.execute(self._sql["remove_watermarks"], (run,))
             if phase is Phase.CLOSED:
                 self._remove_graphs(connection, run)
 
@@ -71,25 +69,22 @@ class Runs:
         return self._runs("runs_between", first, last)
 
     def _runs(self, statement: str, *values: int) -> list[Run]:
-        with self._readers.state() as state:
-            return [_run(row) for row in state.execute(self._sql[statement], values)]
+        return list(map(_run, self._readers.rows(self._sql[statement], values)))
 
     def workers(self, run: int) -> list[WorkerRun]:
-        with self._readers.state() as state:
-            rows = map(WorkerRun._make, state.execute(self._sql["worker_runs"], (run,)))
-            return [row._replace(mark=from_json(str(row.mark))) for row in rows]
+        rows = map(WorkerRun._make, self._readers.rows(self._sql["worker_runs"], (run,)))
+        return [row._replace(checkpoint=from_json(str(row.checkpoint))) for row in rows]
 
     def put_graph(self, lease: Lease, run: int, graph: bytes) -> None:
         for part, start in enumerate(range(0, len(graph), PART_BYTES)):
-            with self._leases.owned(lease) as connection:
+            with self._writer.owned(lease) as connection:
                 row = (run, lease.index, part, graph[start : start + PART_BYTES])
                 connection.execute(self._sql["graph_put_part"], row)
-        with self._leases.owned(lease) as connection:
+        with self._writer.owned(lease) as connection:
             connection.execute(self._sql["graph_complete"], (run, lease.index))
 
     def graph(self, run: int) -> bytes | None:
-        with self._readers.state() as state:
-            parts = [part for (part,) in state.execute(self._sql["graph_parts"], (run,))]
+        parts = [part for (part,) in self._readers.rows(self._sql["graph_parts"], (run,))]
         return b"".join(parts) if parts else None
 
     def _remove_graphs(self, connection: apsw.Connection, run: int) -> None:
@@ -98,9 +93,8 @@ class Runs:
             connection.execute(self._sql[statement], (run,))
 
     def watermarks(self) -> dict[tuple[int, int], int]:
-        with self._readers.state() as state:
-            rows = state.execute(self._sql["cuts"])
-            return {(partition, lane): offset for partition, lane, offset in rows}
+        rows = self._readers.rows(self._sql["watermarks"])
+        return {(partition, lane): offset for partition, lane, offset in rows}
 
     def covered(self, entity: int, runs: Sequence[int]) -> set[int]:
         wanted = ({"entity": entity, "run": run} for run in runs)
@@ -108,12 +102,13 @@ class Runs:
             return {run for (run,) in state.executemany(self._sql["covered"], wanted)}
 
     def write_progress(self, connection: apsw.Connection, batch: SnapshotBatch) -> None:
-        """How far a worker is, in the caller's transaction."""
+        """Progress of a worker, in the caller's transaction."""
         if batch.progress:
-            row = batch.progress._replace(mark=to_json(batch.progress.mark))  # type: ignore[arg-type]
-            connection.execute(self._sql["put_worker_run"], row)
-        cuts = ((partition, batch.run, lane, offset) for partition, lane, offset in batch.cut)
-        connection.executemany(self._sql["put_cut"], cuts)
+            *row, checkpoint = batch.progress[:4]
+            columns = (*row, to_json(checkpoint), *batch.progress[4:])
+            connection.execute(self._sql["put_worker_run"], columns)
+        reached = ((partition, batch.run, lane, offset) for partition, lane, offset in batch.watermarks)
+        connection.executemany(self._sql["put_watermark"], reached)
 
 
 def _run(row: Sequence[Any]) -> Run:

@@ -53,16 +53,16 @@ FROM worker_run WHERE run = ? ORDER BY worker;
 INSERT OR REPLACE INTO worker_run (run, worker, done, mark, entities, written, failed, updated)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
--- name: put_cut
+-- name: put_watermark
 -- A partition is completed in a run, if that still waits for it.
 INSERT OR REPLACE INTO cut (partition, run, lane, offset)
 SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM run WHERE id = ?2 AND phase IN ('init', 'work'));
 
--- name: remove_cuts
+-- name: remove_watermarks
 -- No partition is completed in a run.
 DELETE FROM cut WHERE run = ?;
 
--- name: cuts
+-- name: watermarks
 -- Where the log was in the last run that completed each partition.
 SELECT cut.partition, cut.lane, cut.offset
 FROM position JOIN cut ON cut.partition = position.partition

@@ -1,6 +1,5 @@
-"""Stored snapshots: read, and written a slice of a run at a time."""
+"""Stored snapshots: read, written a slice of a run at a time, and removed when only old runs need them."""
 
-import math
 import time
 from collections.abc import Container, Iterable, Sequence
 from operator import itemgetter
@@ -8,17 +7,16 @@ from operator import itemgetter
 import apsw
 import msgspec
 
-from dp3.sqlite import load_statements, run_for_rows
-from dp3.store.ports.batches import OutboxRow
+from dp3.sqlite import Statements, load_statements, run_for_rows
 from dp3.store.ports.entities import ENTITY_SHIFT
 from dp3.store.ports.leases import Lease
-from dp3.store.ports.snapshots import SnapshotBatch, StoredSnapshot
+from dp3.store.ports.snapshots import Cleaned, SnapshotBatch, StoredSnapshot
+from dp3.store.sqlite.batches import OutboxWriter
 from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.counters import CounterWriter
 from dp3.store.sqlite.dead_letters import DeadLetterWriter
 from dp3.store.sqlite.index import IndexWriter
-from dp3.store.sqlite.leases import Leases
-from dp3.store.sqlite.own import own_ranges
+from dp3.store.sqlite.parameters import listed, of_worker, own_ranges
 from dp3.store.sqlite.runs import Runs
 
 FEW_DUE = 10_000
@@ -29,10 +27,6 @@ _latest = msgspec.json.Decoder(list[tuple[int, int, str]]).decode
 """Many rows come as one text: in one step, without the interpreter's lock."""
 
 
-def _listed(numbers: Iterable[int]) -> str:
-    return msgspec.json.encode(list(numbers)).decode()
-
-
 TYPE_CHUNK = 10
 """Entities of a type without snapshots that are taken out of the index at once."""
 
@@ -40,29 +34,44 @@ REMOVAL_S = 0.015
 """One transaction takes out no more after this time."""
 
 
+SLICE_S = 0.03
+"""A slice begins no further chunk after this time, so it holds the write lock for less than 50 ms."""
+
+CHUNK_ROWS = 200
+"""Rows are scattered; one costs up to some 20 µs to remove."""
+
+CHUNK_RUNS = 50
+"""Runs have a row for every worker, with what it reported."""
+
+KINDS = ("watermark", "missing", "rows")
+"""What there is of partitions, in this order: that a run completed them must not be known any more when what
+is missing in it is forgotten."""
+
+
+_superseded = msgspec.json.Decoder(list[tuple[int, int]]).decode
 _entity = itemgetter(2)
 _existing = msgspec.json.Decoder(list[tuple[int, int]]).decode
 
 
 class Snapshots:
-    """See the methods of the same names in `SnapshotStore`."""
+    """See `dp3.store.ports.snapshots.Snapshots`."""
 
     def __init__(
         self,
         writer: Writer,
         readers: Readers,
-        leases: Leases,
         runs: Runs,
         dead_letters: DeadLetterWriter,
         counters: CounterWriter,
+        outbox: OutboxWriter,
         partitions: int,
     ) -> None:
         self._writer = writer
         self._readers = readers
-        self._leases = leases
         self._runs = runs
         self._dead_letters = dead_letters
         self._counters = counters
+        self._outbox = outbox
         self._partitions = partitions
         self._index = IndexWriter()
         self._sql = load_statements("dp3.store.sqlite", "snapshots.sql")
@@ -71,9 +80,8 @@ class Snapshots:
         with self._readers.state() as state:
             due = state.execute(self._sql["due_bounded"], (until, FEW_DUE + 1)).get
             if due <= FEW_DUE:
-                mine = {"worker": lease.index, "worker_processes": lease.worker_processes}
-                page = {"until": until, "after": after, "limit": limit}
-                return [entity for (entity,) in state.execute(self._sql["due_few"], page | mine)]
+                page = of_worker(lease, until=until, after=after, limit=limit)
+                return [entity for (entity,) in state.execute(self._sql["due_few"], page)]
             entities: list[int] = []
             for first, end in own_ranges(lease, self._partitions, after):
                 if len(entities) < limit:
@@ -82,19 +90,19 @@ class Snapshots:
             return entities
 
     def latest(self, keys: Sequence[int]) -> dict[int, StoredSnapshot]:
-        with self._readers.state() as state:
-            text: str = state.execute(self._sql["latest_rows"], (_listed(keys),)).get
+        text: str = self._readers.value(self._sql["latest_rows"], (listed(keys),))
         return {entity: StoredSnapshot(entity, run, bytes.fromhex(doc)) for entity, run, doc in _latest(text)}
 
     def of(self, etype: str, eid: str) -> list[StoredSnapshot]:
-        with self._readers.state() as state:
-            return list(map(StoredSnapshot._make, state.execute(self._sql["rows_of"], (etype, eid))))
+        return list(map(StoredSnapshot._make, self._readers.rows(self._sql["rows_of"], (etype, eid))))
 
     def write(self, lease: Lease, batch: SnapshotBatch) -> None:
-        with self._leases.owned(lease) as connection:
+        with self._writer.owned(lease) as connection:
             self._write_rows(connection, batch)
-            self._write_outbox(connection, batch.outbox)
-            self._dead_letters.add(connection, batch.dead_letters)
+            if batch.outbox:
+                self._outbox.add_new(connection, batch.outbox)
+            if batch.dead_letters:
+                self._dead_letters.add(connection, batch.dead_letters)
             self._runs.write_progress(connection, batch)
             self._counters.write(connection, batch.counters, batch.hooks)
 
@@ -118,15 +126,13 @@ class Snapshots:
 
     def _write_missing(self, connection: apsw.Connection, entities: Sequence[int], run: int) -> None:
         if entities:
-            wanted = msgspec.json.encode(entities).decode()
-            connection.execute(self._sql["note_last_seen"], (wanted,))
+            connection.execute(self._sql["note_last_seen"], (listed(entities),))
             missing = [(entity, run) for entity in entities]
             run_for_rows(connection, self._sql["add_missing"], missing)
 
     def _alive(self, connection: apsw.Connection, entities: Iterable[int]) -> dict[int, int]:
         """Entities that exist → whether they have no row yet."""
-        wanted = msgspec.json.encode(sorted(entities)).decode()
-        text: str = connection.execute(self._sql["existing"], (wanted,)).get
+        text: str = connection.execute(self._sql["existing"], (listed(sorted(entities)),)).get
         return dict(_existing(text))
 
     def _write_latest(
@@ -143,17 +149,6 @@ class Snapshots:
         run_for_rows(connection, self._sql["put_latest"], rows_only)
         due_only = sorted(entity for entity in due if entity in alive and entity not in runs)
         run_for_rows(connection, self._sql["put_due"], [(entity, due[entity]) for entity in due_only])
-
-    def _write_outbox(self, connection: apsw.Connection, rows: Sequence[OutboxRow]) -> None:
-        lanes = {(row.partition, row.lane) for row in rows}
-        last = {lane: connection.execute(self._sql["last_outbox_key"], lane).get for lane in lanes}
-        new = [row for row in rows if row.source > _or_none(last[row.partition, row.lane])]
-        connection.executemany(self._sql["add_outbox"], new)
-        newest: dict[tuple[int, int], int] = {}
-        for row in new:
-            lane = (row.partition, row.lane)
-            newest[lane] = max(row.source, newest.get(lane, row.source))
-        connection.executemany(self._sql["put_outbox_key"], ((*lane, key) for lane, key in newest.items()))
 
     def remove_types(self, keep: Sequence[int]) -> None:
         removing = True
@@ -176,5 +171,75 @@ class Snapshots:
         return False
 
 
-def _or_none(key: int | None) -> float:
-    return -math.inf if key is None else key
+class SnapshotCleaning:
+    """See `dp3.store.ports.snapshots.SnapshotCleaning`.
+
+    Runs go first, so nobody sees one of which rows are missing. That a row was superseded is noted when the
+    next one is written; only what is to be removed is looked at.
+    """
+
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._sql = load_statements("dp3.store.sqlite", "cleaning.sql")
+
+    def raise_horizon(self, lease: Lease, before: int) -> None:
+        with self._writer.owned(lease) as connection:
+            connection.execute(self._sql["raise_horizon"], {"before": before})
+
+    def horizon(self) -> int | None:
+        found: int | None = self._readers.value(self._sql["horizon_time"])
+        return found
+
+    def clean(self, lease: Lease, max_rows: int) -> Cleaned:
+        cleaned = Cleaned(more=True)
+        with self._writer.owned(lease) as connection:
+            horizon: int | None = connection.execute(self._sql["horizon"]).get
+            if horizon is None:
+                return Cleaned()
+            end = time.monotonic() + SLICE_S
+            chunk = _Chunk(connection, self._sql, lease, horizon)
+            while cleaned.more and cleaned.rows < max_rows and time.monotonic() < end:
+                cleaned = cleaned.and_then(chunk.remove(min(CHUNK_ROWS, max_rows - cleaned.rows)))
+        return cleaned
+
+
+class _Chunk:
+    """Removes a few rows in the caller's transaction."""
+
+    def __init__(self, connection: apsw.Connection, sql: Statements, lease: Lease, horizon: int) -> None:
+        self._connection = connection
+        self._sql = sql
+        self._horizon = horizon
+        self._mine = of_worker(lease, horizon=horizon)
+
+    def remove(self, limit: int) -> Cleaned:
+        """Remove what one statement takes of what is left, about `limit` rows."""
+        if runs := self._remove_runs():
+            return Cleaned(runs=runs, more=True)
+        for kind in KINDS:
+            partition: int | None = self._connection.execute(self._sql[f"old_{kind}"], self._mine).get
+            if partition is not None:
+                some = {"partition": partition, "horizon": self._horizon, "limit": limit}
+                return Cleaned(rows=self._remove_some(kind, some), more=True)
+        return Cleaned()
+
+    def _remove_runs(self) -> int:
+        some = {"horizon": self._horizon, "limit": CHUNK_RUNS}
+        last: int | None = self._connection.execute(self._sql["last_old_run"], some).get
+        if last is None:
+            return 0
+        self._connection.execute(self._sql["remove_worker_runs"], (last,))
+        self._connection.execute(self._sql["remove_runs"], (last,))
+        return self._connection.changes()
+
+    def _remove_some(self, kind: str, some: dict[str, int]) -> int:
+        """Returns how many rows of snapshots were removed."""
+        if kind != "rows":
+            self._connection.execute(self._sql[f"remove_{kind}"], some)
+            return 0
+        text: str = self._connection.execute(self._sql["superseded"], some).get
+        self._connection.execute(self._sql["remove_rows"], (text,))
+        removed = self._connection.changes()
+        self._connection.execute(self._sql["remove_superseded"], (some["partition"], *_superseded(text)[-1]))
+        return removed

@@ -76,18 +76,6 @@ ON CONFLICT (entity) DO UPDATE SET time = excluded.time;
 -- Entities have no snapshot in a run.
 INSERT INTO missing (entity, run) VALUES {rows} ON CONFLICT DO NOTHING;
 
--- name: last_outbox_key
--- The last key of tasks that slices left in a partition's lane.
-SELECT source FROM outbox_key WHERE partition = ? AND lane = ?;
-
--- name: put_outbox_key
--- The same, after more.
-INSERT OR REPLACE INTO outbox_key (partition, lane, source) VALUES (?, ?, ?);
-
--- name: add_outbox
--- Tasks to go to the log.
-INSERT INTO outbox (partition, lane, source, after_us, tasks) VALUES (?, ?, ?, ?, ?);
-
 -- name: some_of_type
 -- Some entities of a type that is in the index.
 SELECT entity FROM current NOT INDEXED WHERE path = ? LIMIT ?;

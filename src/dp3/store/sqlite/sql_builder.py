@@ -1,4 +1,4 @@
-"""One question on one connection: its parameters, its Python functions, and its time limit."""
+"""One query on one connection: its parameters, its Python functions, its paths, and its time limit."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,9 +7,13 @@ from typing import Any
 
 import apsw
 
+from dp3.sqlite import Statements
 from dp3.store.ports.errors import QueryTooSlow
 
 TRUE, FALSE = "1", "0"
+
+EID = "eid"
+"""Every entity with a newest row has exactly one key at this path."""
 
 STEPS = 20_000
 """The limit is looked at every so many steps of SQLite, some 0.5 ms."""
@@ -19,15 +23,22 @@ MAX_PARAMETERS = 30_000
 
 
 class SqlBuilder:
-    """What the SQL of a question refers to: `parameter` and `function` give names to put into it."""
+    """Names for the SQL of a query: of its parameters, its functions, and the paths of its entity type.
+    `sql` is that of `queries.sql`."""
 
-    def __init__(self, connection: apsw.Connection, etype: str, limit_s: float) -> None:
+    def __init__(self, connection: apsw.Connection, sql: Statements, etype: str, limit_s: float) -> None:
         self.connection = connection
+        self.sql = sql
         self.etype = etype
         self._limit_s = limit_s
         self._deadline = time.monotonic() + limit_s
         self._parameters: dict[str, Any] = {}
         self._functions: list[str] = []
+        self._paths: dict[str, int] = {}
+        self._sizes: dict[int, tuple[int, int]] = {}
+        some = connection.execute(sql["any_garbage"]).get
+        self.not_deleted: str = sql["not_deleted"] if some else TRUE
+        """SQL that holds for an entity `e` that is not deleted."""
 
     def parameter(self, value: Any) -> str:
         """The name of a parameter with a value."""
@@ -37,12 +48,30 @@ class SqlBuilder:
         self._parameters[name] = value
         return f":{name}"
 
-    def function(self, test: Callable[..., bool], arguments: int) -> str:
+    def function(self, test: Callable[[Any], bool]) -> str:
         """The name of an SQL function that calls `test`."""
         name = f"test_{len(self._functions)}"
-        self.connection.create_scalar_function(name, test, arguments)
+        self.connection.create_scalar_function(name, test, 1)  # type: ignore[arg-type]
         self._functions.append(name)
         return name
+
+    def path(self, path: str) -> str:
+        """The name of a parameter with the number of a path."""
+        return self.parameter(self.number(path))
+
+    def number(self, path: str) -> int:
+        """The number of a path; 0, which no key has, if there is none."""
+        if path not in self._paths:
+            self._paths[path] = self.connection.execute(self.sql["path"], (self.etype, path)).get or 0
+        return self._paths[path]
+
+    def sizes(self, path: str) -> tuple[int, int]:
+        """How many keys a path has and how many entities have any; deleted ones count until they are removed.
+        Where these are equal no entity has several keys."""
+        number = self.number(path)
+        if number not in self._sizes:
+            self._sizes[number] = self.connection.execute(self.sql["sizes"], (number,)).get or (0, 0)
+        return self._sizes[number]
 
     def rows(self, sql: str) -> apsw.Cursor:
         """Run a statement made of these names."""
@@ -66,14 +95,13 @@ class SqlBuilder:
 
 
 @contextmanager
-def asking(connection: apsw.Connection, etype: str, limit_s: float) -> Iterator[SqlBuilder]:
-    """A question about a type; raises `QueryTooSlow` when it takes longer than `limit_s`."""
-    question = SqlBuilder(connection, etype, limit_s)
-    connection.set_progress_handler(question.is_over, STEPS)
+def limited(builder: SqlBuilder) -> Iterator[None]:
+    """A block in which the statements of a query run; raises `QueryTooSlow` when its time is over."""
+    builder.connection.set_progress_handler(builder.is_over, STEPS)
     try:
-        yield question
+        yield
     except apsw.InterruptError:
-        raise question.too_slow() from None
+        raise builder.too_slow() from None
     finally:
-        connection.set_progress_handler(None)
-        question.close()
+        builder.connection.set_progress_handler(None)
+        builder.close()

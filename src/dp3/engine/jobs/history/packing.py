@@ -8,12 +8,11 @@ from dp3.engine.jobs.history.packed_rows import MOST_STRETCHES, packed_with
 from dp3.engine.pacing import SlicePace
 from dp3.engine.statistics import Statistics
 from dp3.history.params import history_params
-from dp3.log.bounds import LaneBounds
-from dp3.log.port import Lane, Log
+from dp3.log.port import Lane, LaneBounds, Log
 from dp3.model.attrspec import AttrSpecObservations
 from dp3.model.spec import ModelSpec
 from dp3.store.ports.entities import ENTITY_SHIFT
-from dp3.store.ports.history import FreshRange, FreshValues, PackBatch, PackUntil, Place, history_key
+from dp3.store.ports.history import FreshPlace, FreshValues, PackUntil, history_key
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.retention import AT_ONCE
 from dp3.store.ports.state import State
@@ -94,21 +93,18 @@ class Compactor:
         `StoreFull`."""
         packed = self._state.history.packed_until(self._lease)
         until = packable_until(self._state, self._log, self._bounds)
-        again = any(key < packed[lane].begun for lane, key in until.items())
-        if again or all(key <= packed[lane].key for lane, key in until.items()):
+        again = any(key < packed[lane][1] for lane, key in until.items())
+        if again or all(key <= packed[lane][0] for lane, key in until.items()):
             return
         self._state.history.begin_packing(self._lease, until)
-        for partition in self._own_partitions():
-            yield from self._pack(Place(partition << ENTITY_SHIFT, -1, -1), until)
+        for partition in self._lease.partitions(self._state.partitions):
+            yield from self._pack((partition << ENTITY_SHIFT, -1, -1), until)
         self._state.history.end_packing(self._lease, until)
         for lane in until:
             while self._state.history.trim_incoming(self._lease, lane, TRIM_ROWS):
                 yield
 
-    def _own_partitions(self) -> range:
-        return range(self._lease.index, self._state.partitions, self._lease.worker_processes)
-
-    def _pack(self, after: Place, until: PackUntil) -> Iterator[None]:
+    def _pack(self, after: FreshPlace, until: PackUntil) -> Iterator[None]:
         """Pack the rest of a partition."""
         while True:
             started = time.perf_counter()
@@ -117,14 +113,14 @@ class Compactor:
                 return
             self._statistics.packing_read(page.rows)
             if page.values:
-                self._write(page.values, FreshRange(after, page.last, until))
+                self._write(page.values, after, page.last, until)
             self._pace.learn(page.rows, time.perf_counter() - started)
             self._statistics.packed(page.packable)
             after = page.last
             yield
 
-    def _write(self, fresh: FreshValues, range_: FreshRange) -> None:
+    def _write(self, fresh: FreshValues, after: FreshPlace, last: FreshPlace, until: PackUntil) -> None:
         rows = packed_with(fresh, self._state.history.last_parts(list(fresh)), self._united, self._limits.row)
         if self._counted:
             rows = [row._replace(oldest=AT_ONCE) if row.attr in self._counted else row for row in rows]
-        self._state.history.write(self._lease, PackBatch(fresh=range_, rows=rows))
+        self._state.history.pack(self._lease, after, last, until, rows)

@@ -8,7 +8,6 @@ from typing import NamedTuple, TypeVar
 
 from dp3.clock import Clock
 from dp3.engine.ingest.links import observed_links
-from dp3.engine.ingest.outbox import SYSTEM_STREAM
 from dp3.engine.jobs.history.judging import NO_PARAMS, Judged, KeepRule, Verdict, judge
 from dp3.engine.pacing import SlicePace
 from dp3.engine.plans import LinkPlan, TypePlan
@@ -58,9 +57,10 @@ class AttrPlan(NamedTuple):
 
     def scope(self, place: RowPlace) -> Scope:
         """What has to be looked at together with a row."""
+        entity, attr, tag, _ = place
         if self.rule.value_by_value:
-            return Scope(place.entity, place.attr, place.tag, place.tag)
-        return Scope(place.entity, place.attr, FIRST_TAG, LAST_TAG)
+            return (entity, attr, tag, tag)
+        return (entity, attr, FIRST_TAG, LAST_TAG)
 
 
 def limited_attrs(model: ModelSpec, plans: Mapping[str, TypePlan]) -> list[AttrPlan]:
@@ -124,7 +124,7 @@ class _Found:
 
 def _kept(judged: Judged) -> KeptRow:
     points = sum(stretch[3] for stretch in judged.stretches)
-    return KeptRow(judged.oldest, points, encode_stretches(judged.stretches), judged.row.place)
+    return judged.oldest, points, encode_stretches(judged.stretches), judged.row.place
 
 
 class Retention:
@@ -150,15 +150,15 @@ class Retention:
     def _clean(self, plan: AttrPlan, now: int) -> Iterator[None]:
         after, before = FIRST_AGED, plan.rule.limit(now)
         while True:
-            page = self._state.retention.aged(self._lease, plan.attr, before, after, CHUNK)
-            if page.last is None:
+            rows, last = self._state.retention.aged(self._lease, plan.attr, before, after, CHUNK)
+            if last is None:
                 return
-            after = page.last
+            after = last
             yield
             if plan.rule.row_by_row:
-                yield from self._slices(page.rows, lambda places: self._judge_rows(plan, places, now))
+                yield from self._slices(rows, lambda places: self._judge_rows(plan, places, now))
             else:
-                scopes = list(dict.fromkeys(map(plan.scope, page.rows)))
+                scopes = list(dict.fromkeys(map(plan.scope, rows)))
                 yield from self._slices(scopes, lambda some: self._judge_scopes(plan, some, now))
 
     def _slices(self, items: Sequence[T], judge_some: Callable[[Sequence[T]], None]) -> Iterator[None]:
@@ -177,7 +177,7 @@ class Retention:
             verdict = judge([row], (), plan.rule, now)
             found.add(verdict)
             if verdict.noticed:
-                found.noticed.add(row.place.entity)
+                found.noticed.add(row.entity)
         self._apply(plan, found, len(rows))
 
     def _judge_scopes(self, plan: AttrPlan, scopes: Sequence[Scope], now: int) -> None:
@@ -187,21 +187,21 @@ class Retention:
             found.add(verdict)
             looked += len(rows)
             if verdict.noticed:
-                found.noticed.add(scope.entity)
-                found.ended += _ended(plan, scope.entity, verdict, fresh, now)
+                found.noticed.add(scope[0])
+                found.ended += _ended(plan, scope[0], verdict, fresh, now)
         self._apply(plan, found, looked)
 
     def _read(
         self, plan: AttrPlan, scopes: Sequence[Scope]
     ) -> dict[Scope, tuple[list[StoredRow], list[Segment]]]:
         """The packed rows of each scope, and what there is beside them."""
-        found = self._state.retention.scoped(scopes, whole=plan.link is not None)
-        fresh: dict[int, list[Segment]] = {scope.entity: [] for scope in scopes}
-        for point in found.fresh:
-            fresh[point.entity].append(Segment(point.t1, point.t2, point.c, 1, point.v))
+        packed, points = self._state.retention.scoped(scopes, whole=plan.link is not None)
+        fresh: dict[int, list[Segment]] = {entity: [] for entity, *_ in scopes}
+        for point in points:
+            fresh[point.entity].append(Segment(point.t1, point.t2, point.c or 0, 1, point.v))
         read: dict[Scope, tuple[list[StoredRow], list[Segment]]] = {}
-        for row in found.packed:
-            rows, _ = read.setdefault(plan.scope(row.place), ([], fresh[row.place.entity]))
+        for row in packed:
+            rows, _ = read.setdefault(plan.scope(row.place), ([], fresh[row.entity]))
             rows.append(row)
         return read
 
@@ -220,7 +220,7 @@ class Retention:
 
     def _write(self, slice_: RetentionSlice) -> None:
         slice_.record = slice_.record._replace(updated=self._clock.now_us())
-        self._state.retention.write(self._lease, slice_, SYSTEM_STREAM)
+        self._state.retention.write(self._lease, slice_)
 
 
 def _ended(

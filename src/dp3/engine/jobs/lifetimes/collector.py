@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dp3.clock import Clock
-from dp3.engine.ingest.outbox import SYSTEM_STREAM
 from dp3.engine.ingest.tokens import judge
 from dp3.engine.plans import Lifetime, TypePlan
 from dp3.engine.positions import reached_by_all
@@ -81,7 +80,7 @@ class Collector:
         else:
             slice_ = self._look_at_weak(record, partition, moment)
         slice_.record = slice_.record._replace(updated=self._parts.clock.now_us())
-        self._parts.state.lifetimes.write_collection(self._parts.lease, slice_, SYSTEM_STREAM)
+        self._parts.state.lifetimes.write_collection(self._parts.lease, slice_)
         self._record = None if slice_.record.phase == DONE else slice_.record
 
     def _moment(self, offsets: Mapping[int, int]) -> int:
@@ -92,8 +91,7 @@ class Collector:
 
     def _partition(self, after: int) -> int | None:
         """The own partition with the next keys."""
-        lease = self._parts.lease
-        own = range(lease.index, self._parts.state.partitions, lease.worker_processes)
+        own = self._parts.lease.partitions(self._parts.state.partitions)
         return next((p for p in own if after < _end(p) - 1), None)
 
     def _next_phase(self, record: Collection) -> CollectionSlice:
@@ -104,16 +102,16 @@ class Collector:
     def _look_at_tokens(self, record: Collection, partition: int, moment: int) -> CollectionSlice:
         due = self._parts.state.lifetimes.due_tokens(partition, moment, DUE)
         slice_, tasks = CollectionSlice(record), list[WireTask]()
-        for subject in due:
-            plan = self._types.get(subject.etype)
+        for entity, etype, eid, tokens in due:
+            plan = self._types.get(etype)
             if plan is None or plan.life.lifetime is not Lifetime.TTL:
-                slice_.looks[subject.entity] = moment + LATER_US
+                slice_.expiry_checks[entity] = moment + LATER_US
                 continue
-            verdict = judge(subject.tokens, moment)
-            slice_.looks[subject.entity] = verdict.look
-            slice_.tokens_removed += [(subject.entity, name) for name in verdict.tokens_over]
+            verdict = judge(tokens, moment)
+            slice_.expiry_checks[entity] = verdict.look
+            slice_.tokens_removed += [(entity, name) for name in verdict.tokens_over]
             if verdict.over:
-                tasks.append(_collect(plan, subject.eid, moment))
+                tasks.append(_collect(plan, eid, moment))
         slice_.tasks = encode_tasks(tasks) if tasks else b""
         slice_.record = record._replace(
             after=record.after if len(due) == DUE else _end(partition) - 1,
@@ -129,22 +127,23 @@ class Collector:
         after = max(record.after, (partition << ENTITY_SHIFT) - 1)
         # In this order: what everybody has read by now is known when links are looked for.
         reached = reached_by_all(parts.state)
-        page = parts.state.lifetimes.weak_entities(self._weak, after, end, moment, WEAK_PAGE)
-        over = _over(page.candidates, record.begun, reached)
-        heads = {lane: parts.log.head(lane).offset for lane in Lane} if page.candidates else {}
+        last, looked, candidates = parts.state.lifetimes.weak_entities(
+            self._weak, after, end, moment, WEAK_PAGE
+        )
+        over = _over(candidates, record.begun, reached)
+        heads = {lane: parts.log.head(lane).offset for lane in Lane} if candidates else {}
         tasks = [_collect(self._types[found.etype], found.eid, moment) for found in over]
         return CollectionSlice(
             record._replace(
-                after=page.last if page.looked == WEAK_PAGE else end - 1,
-                looked=record.looked + page.looked,
+                after=last if looked == WEAK_PAGE else end - 1,
+                looked=record.looked + looked,
                 unreferenced=record.unreferenced + len(tasks),
             ),
             tasks=encode_tasks(tasks) if tasks else b"",
             after=after,
-            last=page.last,
+            last=last,
             unreferenced=[
-                (found.entity, record.begun, heads[Lane.MAIN], heads[Lane.DERIVED])
-                for found in page.candidates
+                (found.entity, record.begun, heads[Lane.MAIN], heads[Lane.DERIVED]) for found in candidates
             ],
         )
 

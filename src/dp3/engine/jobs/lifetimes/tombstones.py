@@ -1,6 +1,5 @@
 """Tells those who have links to a deleted entity, through the log, that it is gone."""
 
-from dp3.engine.ingest.outbox import SYSTEM_STREAM
 from dp3.engine.positions import reached_by_all
 from dp3.log.port import Lane
 from dp3.model.system_task import RemoveLinks, TombstoneDone
@@ -43,7 +42,7 @@ class Sweeper:
         if not (slice_.moved or slice_.told or slice_.removed):
             return self._forget(reached[Lane.DERIVED])
         slice_.tasks = encode_tasks(tasks) if tasks else b""
-        self._state.lifetimes.write_sweep(self._lease, slice_, SYSTEM_STREAM)
+        self._state.lifetimes.write_sweep(self._lease, slice_)
         return True
 
     def _sweep(self, grave: PendingTombstone, slice_: SweepSlice, tasks: list[WireTask]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import msgspec
 
 from dp3.history import Params
-from dp3.store.ports.entities import Hex, Observed
+from dp3.store.ports.entities import Observed, Token
 
 
 class Chain(msgspec.Struct, order=True, gc=False):
@@ -19,7 +19,7 @@ class Chain(msgspec.Struct, order=True, gc=False):
 
     t1: int
     t2: int
-    v: Hex
+    v: Token
     c_sum: int
     n: int
     moment: int = 0
@@ -35,7 +35,7 @@ def chains_of(rows: Iterable[Observed], params: Params) -> list[Chain]:
 def _joined(rows: Iterable[Observed], reach: int, separate: bool) -> list[Chain]:
     """`rows` are sorted. `separate`: another value that starts in a gap keeps its neighbours apart."""
     chains: list[Chain] = []
-    last: dict[Hex, Chain] = {}
+    last: dict[Token, Chain] = {}
     moment, start = 0, None
     for t1, t2, c, v, n in rows:
         chain = last.get(v)

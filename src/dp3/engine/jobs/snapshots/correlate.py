@@ -20,7 +20,7 @@ from dp3.engine.jobs.snapshots.values import Computed, compute
 from dp3.hooks.outcome import HookError
 from dp3.hooks.table import Hook
 from dp3.model.wire import WireTask
-from dp3.store.ports.entities import Profile, hex_of
+from dp3.store.ports.entities import Profile
 
 logger = logging.getLogger(__name__)
 
@@ -243,7 +243,7 @@ def _with_points(member: Member, tasks: Sequence[WireTask], time: int) -> Profil
     plain, observed = list(profile.plain), {attr: list(rows) for attr, rows in profile.observed}
     for task in tasks:
         for point in task.points:
-            number, value = numbers[point.attr], hex_of(point.v)
+            number, value = numbers[point.attr], member.plan.values.encode(point.v)
             if point.t1 is None or point.t2 is None:
                 plain.append((number, time, value))
             elif point.c is not None:

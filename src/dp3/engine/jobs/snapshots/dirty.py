@@ -111,7 +111,7 @@ class DirtySearch:
         self._now = now_us
         self._elsewhere = elsewhere
         self._cut = cut
-        self._own = range(lease.index, state.partitions, lease.worker_processes)
+        self._own = lease.partitions(state.partitions)
         self._ids = plans.ids()
         self._done: dict[tuple[int, int], int] = {}
         self.keys: set[int] = set()
@@ -191,8 +191,8 @@ class DirtySearch:
         if plan is None:
             return False
         partition = partition_of(plan.etype, eid, self._state.partitions)
-        return partition % self._lease.worker_processes == self._lease.index
+        return self._lease.owns(partition)
 
     def _look_up(self, identities: Iterable[Identity]) -> None:
         for page in batched(identities, PAGE):
-            self.keys.update(existing.key for existing in self._state.entities.find(page).values())
+            self.keys.update(key for key, _ in self._state.entities.find(page).values())

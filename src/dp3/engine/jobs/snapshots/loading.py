@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from dp3.engine.jobs.snapshots.correlate import Member
 from dp3.engine.jobs.snapshots.plans import SnapshotPlans, SnapshotType
 from dp3.engine.jobs.snapshots.values import NO_MIRRORS, NO_PROFILE, compute, eid_order
-from dp3.store.ports.entities import Encoded, Profile, decode_profile
+from dp3.store.ports.entities import EncodedProfile, Profile
 from dp3.store.ports.snapshots import StoredSnapshot
 from dp3.store.ports.state import State
 
@@ -22,7 +22,7 @@ Entity: TypeAlias = tuple[int, int, str]
 
 Mirrors: TypeAlias = Mapping[str, list[Any]]
 
-Profiles: TypeAlias = Mapping[int, Encoded]
+Profiles: TypeAlias = Mapping[int, EncodedProfile]
 
 
 class Linked(NamedTuple):
@@ -72,7 +72,7 @@ class Loader:
         """The newest rows of entities (keys)."""
         return self._state.snapshots.latest(entities)
 
-    def profiles(self, entities: Sequence[Entity]) -> Future[dict[int, Encoded]]:
+    def profiles(self, entities: Sequence[Entity]) -> Future[dict[int, EncodedProfile]]:
         """Begin to read the profiles of entities; key 0 is one that does not exist."""
         keys = [key for key, _, _ in entities if key]
         return self._reader.submit(self._state.entities.profiles, keys, self._plans.whole)
@@ -102,7 +102,7 @@ class Loader:
             if plan is None or (key and key not in profiles):
                 continue
             try:
-                profile = decode_profile(profiles[key]) if key else NO_PROFILE
+                profile = self._state.entities.decode_profile(profiles[key]) if key else NO_PROFILE
                 of_entity = mirrors.get((etype, eid), NO_MIRRORS)
                 loaded.members[entity] = self._member(key, plan, eid, profile, of_entity)
             except Exception:

@@ -1,7 +1,7 @@
 """Master records and timeseries as snapshot hooks get them: typed. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from dp3.clock import to_datetime
@@ -11,41 +11,43 @@ from dp3.history.params import history_params
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecTimeseries, AttrSpecType
 from dp3.model.codec import PRIMITIVE_CODECS, Converter
 from dp3.model.task import HASH
-from dp3.model.wire import decode_value
-from dp3.store.ports.entities import Observed, Profile, StoredChunk, value_of
+from dp3.store.ports.entities import Entities, Observed, Profile, StoredChunk, Token
 
 Document = dict[str, Any]
 
 _MISFITS = (ValueError, TypeError, KeyError, AttributeError)
 
 
-def chunk_reader(spec: AttrSpecTimeseries) -> Converter:
-    """Wire value of a timeseries → `{series: [typed values]}`."""
+def chunk_reader(spec: AttrSpecTimeseries, entities: Entities) -> Callable[[Token], Any]:
+    """Value of a timeseries → `{series: [typed values]}`."""
+    decode = entities.decode_value
     series = {name: str(one.data_type) for name, one in spec.series.items()}
     readers = {name: PRIMITIVE_CODECS[data_type].from_wire for name, data_type in series.items()}
 
-    def read(value: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    def read(token: Token) -> dict[str, list[Any]]:
+        value: Mapping[str, list[Any]] = decode(token)
         return {name: [convert(item) for item in value[name]] for name, convert in readers.items()}
 
     return read
 
 
-def chunks(rows: Iterable[StoredChunk], read: Converter) -> list[Document]:
+def chunks(rows: Iterable[StoredChunk], read: Callable[[Token], Any]) -> list[Document]:
     """The history of a timeseries attribute: `{"t1", "t2", "v": {series: […]}}`, by time."""
-    return [_interval(t1, t2, read(value_of(v))) for _, t1, t2, v in sorted(rows)]
+    return [_interval(t1, t2, read(v)) for _, t1, t2, v in sorted(rows)]
 
 
 class MasterReader:
     """Makes master documents of one entity type: `attrs` are its attributes by their numbers in the state."""
 
-    def __init__(self, plan: RecordPlan, attrs: Mapping[int, AttrSpecType]) -> None:
+    def __init__(self, plan: RecordPlan, attrs: Mapping[int, AttrSpecType], entities: Entities) -> None:
         self._etype = plan.etype
         self._eid = _lenient(plan.fields["eid"].read)
         self._attrs = attrs
+        self._decode = entities.decode_value
         self._read: dict[int, Converter] = {}
         for number, spec in attrs.items():
             if isinstance(spec, AttrSpecTimeseries):
-                self._read[number] = chunk_reader(spec)
+                self._read[number] = chunk_reader(spec, entities)
             else:
                 self._read[number] = _single(plan, spec)
 
@@ -67,21 +69,23 @@ class MasterReader:
         for number, spec in self._attrs.items():
             if number in plain and isinstance(spec, AttrSpecPlain):
                 written, v = plain[number]
-                value = self._read[number](value_of(v))
+                value = self._read[number](self._decode(v))
                 document[spec.id] = {"v": value, "ts_last_update": to_datetime(written)}
             elif number in observed and isinstance(spec, AttrSpecObservations):
-                document[spec.id] = _intervals(spec, observed[number], self._read[number])
+                document[spec.id] = self._intervals(spec, observed[number], self._read[number])
             elif number in timeseries and isinstance(spec, AttrSpecTimeseries):
                 document[spec.id] = chunks(timeseries[number], self._read[number])
         return document
 
-
-def _intervals(spec: AttrSpecObservations, rows: Iterable[Observed], read: Converter) -> list[Document]:
-    parts = [Segment(t1, t2, c, n, bytes.fromhex(v)) for t1, t2, c, v, n in rows]
-    return [
-        _interval(part.t1, part.t2, read(decode_value(part.v))) | {"c": mean_confidence(part)}
-        for part in canonical(parts, history_params(spec))
-    ]
+    def _intervals(
+        self, spec: AttrSpecObservations, rows: Iterable[Observed], read: Converter
+    ) -> list[Document]:
+        # Segments compare by bytes; those of tokens compare as tokens do.
+        parts = [Segment(t1, t2, c, n, v.encode()) for t1, t2, c, v, n in rows]
+        return [
+            _interval(part.t1, part.t2, read(self._decode(part.v.decode()))) | {"c": mean_confidence(part)}
+            for part in canonical(parts, history_params(spec))
+        ]
 
 
 def _interval(t1: int, t2: int, v: Any) -> Document:

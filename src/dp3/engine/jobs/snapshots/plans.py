@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,9 +16,9 @@ from dp3.hooks.kinds import HookKind
 from dp3.hooks.registration import HookRegistration, Place
 from dp3.hooks.table import Hook, Lookup
 from dp3.model.attrspec import AttrSpecClassic, AttrSpecReadOnly, AttrSpecTimeseries
-from dp3.model.codec import Converter
 from dp3.model.entityspec import EntitySpec
 from dp3.model.spec import ModelSpec
+from dp3.store.ports.entities import Token
 from dp3.store.ports.state import State
 
 CORRELATIONS: frozenset[HookKind] = frozenset(("correlation", "correlation_with_master_record"))
@@ -80,10 +80,10 @@ def _of_kind(registrations: Iterable[HookRegistration], kind: HookKind) -> tuple
 
 
 class TimeseriesPlan(NamedTuple):
-    """A timeseries attribute with hooks; `read` takes wire values to `{series: [typed values]}`."""
+    """A timeseries attribute with hooks; `read` takes values to `{series: [typed values]}`."""
 
     name: str
-    read: Converter
+    read: Callable[[Token], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ def _plan_type(model: ModelSpec, store: State, hooks: SnapshotHooks, etype: str)
         etype=etype,
         id=store.names.etype_id(etype),
         spec=model.entities[etype],
-        values=plan_values(model, etype, numbers),
+        values=plan_values(model, etype, numbers, store.entities),
         records=records,
         keys=plan_keys(model, etype),
         stored=model.entities[etype].snapshot,
@@ -198,11 +198,13 @@ def _plan_type(model: ModelSpec, store: State, hooks: SnapshotHooks, etype: str)
         },
         numbers=numbers,
         timeseries={
-            numbers[name]: TimeseriesPlan(name, chunk_reader(spec))
+            numbers[name]: TimeseriesPlan(name, chunk_reader(spec, store.entities))
             for name, spec in attributes.items()
             if isinstance(spec, AttrSpecTimeseries) and hooks.timeseries[etype, name]
         },
-        master=MasterReader(records, {number: attributes[name] for name, number in numbers.items()}),
+        master=MasterReader(
+            records, {number: attributes[name] for name, number in numbers.items()}, store.entities
+        ),
     )
 
 

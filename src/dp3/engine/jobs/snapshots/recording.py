@@ -17,14 +17,13 @@ from dp3.engine.jobs.snapshots.plans import SnapshotPlans
 from dp3.engine.jobs.snapshots.writing import Writing
 from dp3.engine.jobs.waiting import Wait, finished
 from dp3.model.wire import WireTask, encode_tasks
-from dp3.store.ports.batches import OutboxRow
+from dp3.store.ports.batches import OutboxRow, Stream
 from dp3.store.ports.dead_letters import DeadLetter
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.runs import Phase, Run, WorkerRun
 from dp3.store.ports.snapshots import Key, SnapshotBatch, StoredSnapshot
 from dp3.store.ports.state import State
 
-SNAPSHOT_STREAM = 3
 """The outbox stream of tasks that snapshot hooks return."""
 
 KEY_SHIFT = 24
@@ -69,7 +68,7 @@ class Mark(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, progress: WorkerRun) -> "Mark":
         """The mark of a worker's progress."""
-        return msgspec.convert(progress.mark, cls, strict=False)
+        return msgspec.convert(progress.checkpoint, cls, strict=False)
 
     def stored(self) -> dict[str, Any]:
         """As it is kept."""
@@ -218,8 +217,7 @@ class Recorder:
         """The worker has done its part of a phase; with `cut`, the partitions have been completed."""
         self._progress = self._progress._replace(done=phase.value)
         if cut is not None:
-            own = range(self._lease.index, self._state.partitions, self._lease.worker_processes)
-            self._slice.cut = cut.rows(own)
+            self._slice.watermarks = cut.rows(self._lease.partitions(self._state.partitions))
         self._commit_marked()
         self._writing.finish()
 
@@ -237,7 +235,7 @@ class Recorder:
         self._slice.hooks = effects.hooks.rows()
         self._add_outbox(effects.tasks)
         self._slice.progress = self._progress = self._counts.added_to(self._progress)._replace(
-            mark=self.mark.stored(), updated=self._clock.now_us()
+            checkpoint=self.mark.stored(), updated=self._clock.now_us()
         )
         self._counts = _Counts()
         self._commit()
@@ -246,7 +244,7 @@ class Recorder:
         for part in batched(tasks, MOST_TASKS):
             self.mark = msgspec.structs.replace(self.mark, outbox=self.mark.outbox + 1)
             key = self._run.id << KEY_SHIFT | self.mark.outbox
-            row = OutboxRow(self._lease.index, SNAPSHOT_STREAM, key, self._run.time, encode_tasks(part))
+            row = OutboxRow(self._lease.index, Stream.SNAPSHOTS, key, self._run.time, encode_tasks(part))
             self._slice.outbox.append(row)
 
     def _commit(self) -> None:

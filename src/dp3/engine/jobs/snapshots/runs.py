@@ -97,7 +97,7 @@ class Runs:
         if lost:
             logger.warning("snapshot run %d goes on without workers %s", run.id, sorted(lost))
             detail["missing"] = sorted(missing | lost)
-        detail |= _merged(row.mark.get("report", {}) for row in rows.values())
+        detail |= _merged(row.checkpoint.get("report", {}) for row in rows.values())
         if run.phase is Phase.FINALIZE:
             self._close(run, detail)
         else:

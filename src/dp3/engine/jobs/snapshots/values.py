@@ -1,6 +1,6 @@
 """Current values of an entity at the moment of a run, from the rows of its profile. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from dp3.history.params import history_params
 from dp3.history.terms import Terms
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecReadOnly
 from dp3.model.spec import ModelSpec
-from dp3.store.ports.entities import Hex, Profile, value_of
+from dp3.store.ports.entities import Entities, Profile, Token
 
 NO_MIRRORS: Mapping[str, list[Any]] = {}
 
@@ -31,11 +31,14 @@ class AttrPlan(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ValuePlan:
-    """What `compute` needs to know of an entity type: attributes in the order of the model."""
+    """What `compute` needs to know of an entity type: attributes in the order of the model. `decode` and
+    `encode`: the tokens of the state to wire values and back."""
 
     etype: str
     int_eid: bool
     attrs: tuple[AttrPlan, ...]
+    decode: Callable[[Token], Any]
+    encode: Callable[[Any], Token]
 
     def eid(self, text: str) -> int | str:
         """The wire id of an entity from its text in the state; one from before ids became integers stays as
@@ -67,8 +70,9 @@ class Computed(NamedTuple):
         return Doc(self.values, self.terms)
 
 
-def plan_values(model: ModelSpec, etype: str, numbers: Mapping[str, int]) -> ValuePlan:
-    """The plan of an entity type; `numbers` are those of its attributes in the state (mirrors not needed).
+def plan_values(model: ModelSpec, etype: str, numbers: Mapping[str, int], entities: Entities) -> ValuePlan:
+    """The plan of an entity type; `numbers` are those of its attributes in the state (mirrors not needed),
+    `entities` have its tokens.
 
     Raises `KeyError` for an unknown type and for an attribute without a number.
     """
@@ -80,7 +84,8 @@ def plan_values(model: ModelSpec, etype: str, numbers: Mapping[str, int]) -> Val
             attrs.append(AttrPlan(name, numbers[name], history_params(spec)))
         elif isinstance(spec, AttrSpecPlain):
             attrs.append(AttrPlan(name, numbers[name], None))
-    return ValuePlan(etype, str(model.entities[etype].id_data_type) == "int", tuple(attrs))
+    int_eid = str(model.entities[etype].id_data_type) == "int"
+    return ValuePlan(etype, int_eid, tuple(attrs), entities.decode_value, entities.encode_value)
 
 
 def compute(
@@ -93,6 +98,7 @@ def compute(
     """
     plain = {attr: v for attr, _, v in profile.plain}
     observed = dict(profile.observed)
+    value_of = plan.decode
     values: dict[str, Any] = {"eid": eid}
     terms: dict[str, Terms | list[Terms]] = {}
     changes = []
@@ -122,7 +128,7 @@ def compute(
 def _standings(chains: Iterable[Chain], t: int, params: Params) -> tuple[list[Chain], int | None]:
     """The winner of each value, and when the first of them changes; values in the order of their first
     appearance, be it long over or yet to come."""
-    by_value: dict[Hex, list[Chain]] = {}
+    by_value: dict[Token, list[Chain]] = {}
     for chain in sorted(chains):
         by_value.setdefault(chain.v, []).append(chain)
     standings = [standing(of_value, t, params) for of_value in by_value.values()]

@@ -330,12 +330,10 @@ class Work:
                 yield entities
 
     def _own_partitions(self) -> range:
-        lease = self._parts.lease
-        return range(lease.index, self._parts.state.partitions, lease.worker_processes)
+        return self._parts.lease.partitions(self._parts.state.partitions)
 
     def _is_own(self, entity: int) -> bool:
-        lease = self._parts.lease
-        return (entity >> ENTITY_SHIFT) % lease.worker_processes == lease.index
+        return self._parts.lease.owns_entity(entity)
 
 
 def _free_ones(entities: Collection[int], units: Iterable[Unit]) -> Iterator[int]:

@@ -21,11 +21,11 @@ from dp3.engine.jobs.updates.visiting import Visitor
 from dp3.engine.jobs.waiting import Wait, finished
 from dp3.hooks.outcome import HookError
 from dp3.hooks.pool import DaemonPool
+from dp3.store.ports.batches import Stream
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
 from dp3.store.ports.updates import UpdateBatch, UpdateCycle, UpdateProgress
 
-UPDATE_STREAM = 4
 """The outbox stream of tasks that periodic hooks return."""
 
 CAREFUL_TRIES = 3
@@ -60,7 +60,7 @@ class GroupBatch:
     def __init__(self, parts: UpdateParts, group: HookGroup) -> None:
         self._parts = parts
         self._group = group
-        self._visitor = Visitor(group, parts.caller)
+        self._visitor = Visitor(group, parts.caller, parts.state.entities)
         self._crew = Crew(DaemonPool(parts.threads, "updates"), parts.threads)
         self._size = PageSize()
         self._slices = Slices(parts.state, parts.clock, parts.lease)
@@ -73,8 +73,7 @@ class GroupBatch:
         return [rows[partition] for partition in self._partitions() if partition in rows]
 
     def _partitions(self) -> range:
-        lease = self._parts.lease
-        return range(lease.index, self._parts.state.partitions, lease.worker_processes)
+        return self._parts.lease.partitions(self._parts.state.partitions)
 
     def steps(self, tick: int) -> Wait:
         """Begin the batch that is due at `tick` (µs) where none is under way, and visit all entities that are
@@ -176,7 +175,7 @@ class GroupBatch:
         """Commit where the batch is, with what hooks did."""
         batch = UpdateBatch(
             group=self._group.id,
-            stream=UPDATE_STREAM,
+            stream=Stream.UPDATES,
             rows=rows,
             cycles=self._cycles(rows, visited or Counter(), missed),
             counters={"update_batches_missed": missed} if missed else {},

@@ -24,12 +24,12 @@ from dp3.hooks.table import Hook, HookTable
 from dp3.model.spec import ModelSpec
 from dp3.model.task import task_from_wire
 from dp3.model.wire import WireTask
+from dp3.store.ports.batches import Stream
 from dp3.store.ports.control import ControlMessage, ControlProgress
 from dp3.store.ports.updates import UpdateBatch
 
 ACTION = "refresh_on_entity_creation"
 
-CREATION_STREAM = 6
 """The outbox stream of tasks that creation hooks return when they are called again."""
 
 FIRST_PLACE = -1
@@ -138,7 +138,7 @@ class _Refresh:
         """Visit all entities that are left. `resumes`: the first message since the process began."""
         stored = yield from self._read(self._parts.state.control.progress, [self._message])
         if stored:
-            self._mark = msgspec.convert(stored[0].mark, _Mark, strict=False)
+            self._mark = msgspec.convert(stored[0].checkpoint, _Mark, strict=False)
             if resumes:
                 yield from self._begin_again()
         else:
@@ -152,7 +152,7 @@ class _Refresh:
     def _begin(self) -> Wait:
         last = yield from self._read(self._parts.state.entities.last_keys)
         mine = self._parts.lease
-        until = {p: key for p, key in last.items() if p % mine.worker_processes == mine.index}
+        until = {p: key for p, key in last.items() if mine.owns(p)}
         yield from self._write(msgspec.structs.replace(self._mark, until=until))
 
     def _begin_again(self) -> Wait:
@@ -214,5 +214,5 @@ class _Refresh:
         """Commit how far the work is, with what hooks did."""
         self._mark = mark
         progress = ControlProgress(self._message, mark.shown(), mark.stored())
-        batch = UpdateBatch(self._group.id, CREATION_STREAM, control=progress)
+        batch = UpdateBatch(self._group.id, Stream.CREATION, control=progress)
         return self._slices.commit(batch, effects or Effects())

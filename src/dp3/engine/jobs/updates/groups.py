@@ -80,7 +80,7 @@ def _group(
         etype=etype,
         hooks=tuple(hooks),
         batches=batches,
-        values=plan_values(model, etype, numbers),
+        values=plan_values(model, etype, numbers, store.entities),
         read_eid=records.fields["eid"].read,
-        master=MasterReader(records, attrs) if kind == WITH_RECORD else None,
+        master=MasterReader(records, attrs, store.entities) if kind == WITH_RECORD else None,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dp3.engine.jobs.updates.cycle import end_key, visited
-from dp3.store.ports.entities import Encoded
+from dp3.store.ports.entities import EncodedProfile
 from dp3.store.ports.state import State
 from dp3.store.ports.updates import UpdateGroup, UpdateProgress
 
@@ -16,7 +16,7 @@ class Subject(NamedTuple):
 
     key: int
     eid: str
-    profile: Encoded = ""
+    profile: EncodedProfile = ""
 
 
 @dataclass(slots=True)

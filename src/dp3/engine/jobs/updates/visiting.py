@@ -9,15 +9,16 @@ from dp3.engine.jobs.updates.groups import HookGroup
 from dp3.engine.jobs.updates.reading import Subject
 from dp3.hooks.outcome import hook_failed
 from dp3.hooks.table import Hook
-from dp3.store.ports.entities import decode_profile
+from dp3.store.ports.entities import Entities
 
 
 class Visitor:
     """May be used by several threads at once."""
 
-    def __init__(self, group: HookGroup, caller: HookCaller) -> None:
+    def __init__(self, group: HookGroup, caller: HookCaller, entities: Entities) -> None:
         self._group = group
         self._caller = caller
+        self._entities = entities
 
     def visit(self, subject: Subject) -> Effects:
         """Call all hooks in the order of registration; one that fails does not keep the others from it."""
@@ -37,6 +38,6 @@ class Visitor:
             for hook in self._group.hooks:
                 yield hook, (typed,)
             return
-        profile = decode_profile(subject.profile)
+        profile = self._entities.decode_profile(subject.profile)
         for hook in self._group.hooks:
             yield hook, (typed, master.document(eid, profile))

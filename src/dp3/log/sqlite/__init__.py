@@ -4,14 +4,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dp3.clock import Clock
-from dp3.log.appending import RequestAppender, append_outbox
-from dp3.log.idempotency import WINDOW_US, RecentKeys
-from dp3.log.lane_reader import LaneReader
-from dp3.log.lane_version import LaneVersion
-from dp3.log.lane_writer import LaneWriter, Rotation
-from dp3.log.port import Append, Appended, Entry, Head, IdempotencyConflict, Lane, Log, OutboxSlice, Segment
-from dp3.log.segment_pool import SegmentPool
-from dp3.sqlite import Checkpointer, bytes_in, sync_path
+from dp3.log.port import (
+    IDEMPOTENCY_WINDOW_US,
+    Append,
+    Appended,
+    Entry,
+    Head,
+    IdempotencyConflict,
+    Lane,
+    Log,
+    LogSegment,
+    OutboxSlice,
+)
+from dp3.log.sqlite.appending import RecentKeys, append_outbox, append_requests
+from dp3.log.sqlite.reading import LaneReader, LaneVersion
+from dp3.log.sqlite.segments import SegmentFiles
+from dp3.log.sqlite.writing import LaneWriter, Rotation
+from dp3.sqlite import Checkpointer, bytes_in
 
 
 def open_log(
@@ -32,17 +41,15 @@ class _LaneFiles:
     def __init__(
         self, lane: Lane, directory: Path, clock: Clock, rotation: Rotation, checkpointer: Checkpointer
     ) -> None:
-        _make_directory(directory)
-        self.directory = directory
-        self.pool = SegmentPool(directory)
-        self.reader = LaneReader(lane, self.pool)
-        self.version = LaneVersion(self.reader, self.pool)
-        self.writer = LaneWriter(self.pool, self.reader, clock, rotation, checkpointer)
+        self.files = SegmentFiles(directory)
+        self.reader = LaneReader(lane, self.files)
+        self.version = LaneVersion(self.reader, self.files)
+        self.writer = LaneWriter(self.files, self.reader, clock, rotation, checkpointer)
 
     def close(self) -> None:
         self.version.close()
         self.writer.close()
-        self.pool.close()
+        self.files.close()
 
 
 class SegmentLog:
@@ -60,21 +67,23 @@ class SegmentLog:
             self.close()
             raise
         main = self._lanes[Lane.MAIN]
-        self._recent = RecentKeys(main.reader, main.pool)
+        self._recent = RecentKeys(main.reader, main.files)
 
     def append(self, appends: Sequence[Append]) -> list[Appended | IdempotencyConflict]:
         """See `Log.append`."""
         lane = self._lane(Lane.MAIN)
         if any(append.idempotency for append in appends):
-            self._recent.load(self._clock.now_us() - WINDOW_US)
+            self._recent.load(self._clock.now_us() - IDEMPOTENCY_WINDOW_US)
         with lane.writer.transaction() as (connection, tail):
-            return RequestAppender(connection, tail, self._clock.now_us(), self._recent).append(appends)
+            now = self._clock.now_us()
+            return append_requests(connection, lane.files.sql, tail, now, appends, self._recent)
 
     def append_outbox(self, parts: Sequence[OutboxSlice], after_us: int) -> Appended | None:
         """See `Log.append_outbox`. The tasks of all parts become one entry, so their numbers (`first`)
         must differ among all parts of a call."""
-        with self._lane(Lane.DERIVED).writer.transaction() as (connection, tail):
-            return append_outbox(connection, tail, self._clock.now_us(), parts, after_us)
+        lane = self._lane(Lane.DERIVED)
+        with lane.writer.transaction() as (connection, tail):
+            return append_outbox(connection, lane.files.sql, tail, self._clock.now_us(), parts, after_us)
 
     def read(self, lane: Lane, after: int, max_bytes: int) -> list[Entry]:
         """See `Log.read`."""
@@ -100,17 +109,17 @@ class SegmentLog:
         """See `Log.version`."""
         return self._lane(Lane.MAIN).version.get() + self._lane(Lane.DERIVED).version.get()
 
-    def finished(self, lane: Lane, before_us: int) -> list[Segment]:
+    def finished(self, lane: Lane, before_us: int) -> list[LogSegment]:
         """See `Log.finished`."""
         return self._lane(lane).reader.finished(before_us)
 
     def remove_before(self, lane: Lane, offset: int) -> int:
         """See `Log.remove_before`."""
-        return self._lane(lane).writer.remove_before(offset, self._clock.now_us() - WINDOW_US)
+        return self._lane(lane).writer.remove_before(offset, self._clock.now_us() - IDEMPOTENCY_WINDOW_US)
 
     def disk_bytes(self, lane: Lane) -> int:
         """See `Log.disk_bytes`."""
-        return bytes_in(self._lane(lane).directory.iterdir())
+        return bytes_in(self._lane(lane).files.directory.iterdir())
 
     def close(self) -> None:
         """See `Log.close`. Closing twice is allowed."""
@@ -124,12 +133,3 @@ class SegmentLog:
             return self._lanes[lane]
         except KeyError:
             raise RuntimeError("the log is closed") from None
-
-
-def _make_directory(path: Path) -> None:
-    """Make a directory and those above it, so that they survive power loss."""
-    if path.is_dir():
-        return
-    _make_directory(path.parent)
-    path.mkdir(exist_ok=True)
-    sync_path(path.parent)

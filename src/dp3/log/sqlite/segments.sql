@@ -1,7 +1,7 @@
 -- Statements of the log's segment files.
 
 -- name: schema
--- A segment is one stretch of a lane. `segment` has one row: the state of the lane before the first entry,
+-- A segment is a part of a lane. `segment` has one row: the state of the lane before the first entry,
 -- when the file was made (µs), and whether it is finished (`sealed`), which is its last change.
 -- `entry.total` is the running total of the bytes of all bodies of the lane, removed ones included.
 -- `producer` is used in the DERIVED lane: the last outbox key taken from each producer.
@@ -47,6 +47,10 @@ SELECT sealed, created, base_total,
        coalesce(last.offset, first - 1), coalesce(last.append_time, base_time), coalesce(last.total, base_total)
 FROM segment
 LEFT JOIN (SELECT offset, append_time, total FROM entry ORDER BY offset DESC LIMIT 1) AS last;
+
+-- name: end
+-- Whether the segment is finished, and its last offset; if it has no entry, that of the lane before it.
+SELECT sealed, coalesce((SELECT max(offset) FROM entry), first - 1) FROM segment;
 
 -- name: insert_entry
 -- Add one entry at the end.

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import apsw
 
 from dp3.clock import Clock
-from dp3.log.lane_reader import LaneReader
 from dp3.log.port import LogFull
-from dp3.log.segment import LANE_START, Tail, make_segment, open_segment, sql, tail_of
-from dp3.log.segment_pool import SegmentPool
+from dp3.log.sqlite.reading import LaneReader
+from dp3.log.sqlite.segments import LANE_START, SegmentFiles, Tail
 from dp3.sqlite import DISK_ERRORS, Checkpointer, FairLock, transaction, wal_size
 
 logger = logging.getLogger(__name__)
@@ -36,19 +35,19 @@ class LaneWriter:
 
     def __init__(
         self,
-        pool: SegmentPool,
+        files: SegmentFiles,
         reader: LaneReader,
         clock: Clock,
         rotation: Rotation,
         checkpointer: Checkpointer,
     ) -> None:
         """Makes the first segment if there is none. Raises `LogFull`."""
-        self._pool = pool
+        self._files = files
         self._reader = reader
         self._clock = clock
         self._rotation = rotation
         self._checkpointer = checkpointer
-        self._lock = FairLock(pool.directory / "lock")
+        self._lock = FairLock(files.directory / "lock")
         self._first = 0
         self._connection: apsw.Connection | None = None
         try:
@@ -61,12 +60,19 @@ class LaneWriter:
     def transaction(self) -> Iterator[tuple[apsw.Connection, Tail]]:
         """A durable transaction on the segment at the end, and where the lane ends before it.
 
-        Raises `LogFull` when the disk refuses; then nothing has changed."""
-        self._wait_for_checkpoint()
-        with self._held():
-            connection, tail = self._end()
-            with transaction(connection):
-                yield connection, tail
+        Raises `LogFull` when the disk refuses; then nothing has changed, and the next transaction begins with
+        a new connection."""
+        if self._first and not self._checkpointer.wait_below(self._files.path(self._first)):
+            logger.warning(
+                "%s: somebody reads an old state; its write-ahead log grows", self._files.path(self._first)
+            )
+        with self._lock:
+            try:
+                connection, tail = self._end()
+                with transaction(connection):
+                    yield connection, tail
+            except REFUSALS as error:
+                raise self._refused(error) from error
 
     def remove_before(self, offset: int, before_us: int) -> int:
         """Delete the segments whose last entry is below `offset` and was appended before `before_us`."""
@@ -74,7 +80,7 @@ class LaneWriter:
 
     def close(self) -> None:
         """Give back the lock and the connection."""
-        with self._lock.held():
+        with self._lock:
             self._let_go()
         self._lock.close()
 
@@ -85,83 +91,67 @@ class LaneWriter:
             tail = self._reader.tail(first)
             if tail.offset >= offset or tail.append_time >= before_us:
                 break
-            self._remove(first)
+            self._checkpointer.unwatch(self._files.path(first))
+            self._files.remove(first)
             removed += 1
         self._reader.rescan()
         return removed
 
-    @contextmanager
-    def _held(self) -> Iterator[None]:
-        """Hold the lane's lock. After a refusal the next one begins with a new connection."""
-        with self._lock.held():
-            try:
-                yield
-            except REFUSALS as error:
-                self._let_go()
-                raise LogFull(
-                    f"{self._pool.directory}: the disk refused an append ({error}); nothing was added; "
-                    "free some space"
-                ) from error
+    def _refused(self, error: Exception) -> LogFull:
+        self._let_go()
+        return LogFull(
+            f"{self._files.directory}: the disk refused an append ({error}); nothing was added; "
+            "free some space"
+        )
 
     def _make_first(self) -> None:
-        with self._held():
-            for leftover in self._pool.leftovers():
-                leftover.unlink(missing_ok=True)
-            self._reader.rescan()
-            if not self._reader.newest():
-                make_segment(self._pool.path(1), LANE_START, (), self._clock.now_us()).close()
+        with self._lock:
+            try:
+                self._files.remove_orphans()
                 self._reader.rescan()
+                if not self._reader.newest():
+                    self._files.make(LANE_START, (), self._clock.now_us()).close()
+                    self._reader.rescan()
+            except REFUSALS as error:
+                raise self._refused(error) from error
 
     def _end(self) -> tuple[apsw.Connection, Tail]:
         """The segment that takes the next entry. The lock is held, so nobody else seals or makes one."""
         connection = self._connection or self._open_newest()
-        tail = tail_of(connection)
+        tail = self._files.tail(connection)
         while tail.sealed:
             connection, tail = self._advance(connection, tail)
         if self._rotation.is_due(tail, self._clock.now_us()):
             with transaction(connection):
-                connection.execute(sql()["seal"])
+                connection.execute(self._files.sql["seal"])
             connection, tail = self._advance(connection, tail)
         return connection, tail
 
     def _open_newest(self) -> apsw.Connection:
         *older, newest = self._reader.segments()
         for first in older:
-            if wal_size(self._pool.path(first)):
-                self._checkpointer.retire(self._pool.path(first))
-        return self._settle(newest, open_segment(self._pool.path(newest)))
+            if wal_size(self._files.path(first)):
+                self._checkpointer.retire(self._files.path(first))
+        return self._go_on(newest, self._files.open(newest))
 
     def _advance(self, sealed: apsw.Connection, tail: Tail) -> tuple[apsw.Connection, Tail]:
         """Go on to the segment after a sealed one; make it if nobody has, whoever sealed may have died."""
-        keys = list(sealed.execute(sql()["producer_keys"]))
+        keys = list(sealed.execute(self._files.sql["producer_keys"]))
         first = tail.offset + 1
-        following = make_segment(self._pool.path(first), tail, keys, self._clock.now_us())
+        following = self._files.make(tail, keys, self._clock.now_us())
         finished = self._first
         self._let_go()
-        self._pool.forget(finished)
-        self._settle(first, following)
-        self._checkpointer.retire(self._pool.path(finished))
-        return following, tail_of(following)
+        self._files.forget(finished)
+        self._go_on(first, following)
+        self._checkpointer.retire(self._files.path(finished))
+        return following, self._files.tail(following)
 
-    def _settle(self, first: int, connection: apsw.Connection) -> apsw.Connection:
+    def _go_on(self, first: int, connection: apsw.Connection) -> apsw.Connection:
         self._first, self._connection = first, connection
-        self._checkpointer.watch(self._pool.path(first), self._lock)
+        self._checkpointer.watch(self._files.path(first), self._lock)
         return connection
 
     def _let_go(self) -> None:
         if self._connection is not None:
             self._connection.close(True)
         self._connection = None
-
-    def _wait_for_checkpoint(self) -> None:
-        if self._first and not self._checkpointer.wait_below(self._pool.path(self._first)):
-            logger.warning(
-                "%s: somebody reads an old state; its write-ahead log grows", self._pool.path(self._first)
-            )
-
-    def _remove(self, first: int) -> None:
-        path = self._pool.path(first)
-        self._checkpointer.unwatch(path)
-        self._pool.forget(first)
-        for file in (path, *self._pool.companions(path)):
-            file.unlink(missing_ok=True)

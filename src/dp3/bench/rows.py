@@ -1,0 +1,89 @@
+"""The rows that the program wrote for a load, put together again from its log and its state."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from dp3.log.port import Entry, Lane, Log
+from dp3.model.wire import WireTask, decode_tasks, encode_value
+from dp3.store.ports.entities import HistoryRow, NewEntity, PlainRow
+from dp3.store.ports.history import history_key
+from dp3.store.ports.state import State
+
+READ_BYTES = 8 << 20
+PLAIN = frozenset(("hostname", "owner", "risk"))
+
+
+@dataclass(slots=True)
+class Transaction:
+    """Rows of one transaction, sorted by primary key when it is complete."""
+
+    entities: list[NewEntity] = field(default_factory=list)
+    plain: dict[tuple[int, int], PlainRow] = field(default_factory=dict)
+    history: list[HistoryRow] = field(default_factory=list)
+    incoming: list[tuple[Any, ...]] = field(default_factory=list)
+    fresh: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def sort(self) -> None:
+        self.entities.sort()
+        self.plain = dict(sorted(self.plain.items()))
+        self.incoming = sorted((row.key, *row[3:]) for row in self.history)
+        self.fresh = sorted((row.entity, row.attr, row.key) for row in self.history)
+
+
+def transactions(log: Log, store: State, points: int) -> Iterator[Transaction]:
+    """All rows in the order of the log, `points` data-points in each transaction."""
+    known: dict[tuple[str, str], int] = {}
+    attrs: dict[tuple[str, str], int] = {}
+    current, size = Transaction(), 0
+    for entry in main_entries(log):
+        for tasks in entry.slices.values():
+            for task in decode_tasks(tasks):
+                _add(current, entry, task, _key(current, entry, task, store, known), store, attrs)
+                size += task.width
+        if size >= points:
+            current.sort()
+            yield current
+            current, size = Transaction(), 0
+    current.sort()
+    yield current
+
+
+def main_entries(log: Log) -> Iterator[Entry]:
+    """All entries of the main lane in their order."""
+    after = 0
+    while entries := log.read(Lane.MAIN, after, READ_BYTES):
+        yield from entries
+        after = entries[-1].offset
+
+
+def _key(
+    current: Transaction, entry: Entry, task: WireTask, store: State, known: dict[tuple[str, str], int]
+) -> int:
+    identity = (task.etype, str(task.eid))
+    if identity not in known:
+        wanted = (store.names.etype_id(task.etype), str(task.eid))
+        key, _ = store.entities.find([wanted])[wanted]
+        known[identity] = key
+        current.entities.append(NewEntity(key, *wanted, entry.append_time))
+    return known[identity]
+
+
+def _add(
+    current: Transaction,
+    entry: Entry,
+    task: WireTask,
+    key: int,
+    store: State,
+    attrs: dict[tuple[str, str], int],
+) -> None:
+    row_key = history_key(entry.lane, entry.offset, task.first)
+    for number, point in enumerate(task.points, row_key):
+        name = (task.etype, point.attr)
+        attr = attrs[name] = attrs.get(name) or store.names.attr_id(*name)
+        v = encode_value(point.v)
+        if point.attr in PLAIN or point.t1 is None or point.t2 is None:
+            current.plain[key, attr] = PlainRow(key, attr, entry.append_time, v)
+        else:
+            c = None if point.attr == "traffic" else point.c
+            current.history.append(HistoryRow(number, key, attr, point.t1, point.t2, c, v))

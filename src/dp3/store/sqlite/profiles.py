@@ -1,0 +1,129 @@
+"""The form in which profiles leave the file: a line of JSON, with values as hexadecimal digits.
+
+SQLite makes a page of them in one step, which takes the interpreter's lock for a moment only; a profile is
+decoded in one step when it is used.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import apsw
+import msgspec
+
+from dp3.history.packed import decode_stretches
+from dp3.model.wire import decode_value, encode_value
+from dp3.sqlite import Statements
+from dp3.store.ports.batches import Tombstone
+from dp3.store.ports.entities import (
+    EncodedProfile,
+    HistoryRow,
+    Observed,
+    PackedHistory,
+    PlainRow,
+    Profile,
+    StoredChunk,
+    StoredPlain,
+    Token,
+)
+from dp3.store.sqlite.parameters import listed
+from dp3.store.unlinked import Gone, packed_without, rows_without
+
+_Packed: TypeAlias = tuple[int, Token, str]
+"""Number of the attribute, value, segments in hexadecimal digits."""
+
+_Line: TypeAlias = tuple[
+    int,
+    int,
+    list[StoredPlain],
+    list[tuple[int, list[Observed]]],
+    list[StoredChunk],
+    dict[str, int],
+    list[_Packed],
+]
+"""The fields of a `Profile`, then what is packed."""
+
+_decode: Callable[[EncodedProfile], _Line] = msgspec.json.Decoder(_Line).decode
+
+
+def decode_profile(encoded: EncodedProfile) -> Profile:
+    """See `Entities.decode_profile`."""
+    key, created, plain, observed, chunks, ttl, packed = _decode(encoded)
+    if packed:
+        observed, chunks = _unpacked(observed, chunks, packed)
+    return Profile(key, created, plain, observed, chunks, ttl)
+
+
+def decode_token(token: Token) -> Any:
+    """See `Entities.decode_value`."""
+    return decode_value(bytes.fromhex(token))
+
+
+def encode_token(value: Any) -> Token:
+    """See `Entities.encode_value`."""
+    return encode_value(value).hex().upper()
+
+
+def _unpacked(
+    observed: list[tuple[int, list[Observed]]], chunks: list[StoredChunk], packed: Iterable[_Packed]
+) -> tuple[list[tuple[int, list[Observed]]], list[StoredChunk]]:
+    rows_of = dict(observed)
+    for attr, v, segments in packed:
+        rows = rows_of.setdefault(attr, [])
+        for t1, t2, c_sum, n in decode_stretches(bytes.fromhex(segments)):
+            if c_sum is None:
+                chunks.append((attr, t1, t2, v))
+            else:
+                rows.append((t1, t2, c_sum, v, n))
+    return [(attr, rows) for attr, rows in rows_of.items() if rows], chunks
+
+
+class RemovedLinks:
+    """Links to deleted entities that are still stored, which readers must not see. `sql` is that of
+    `entities.sql`; asks in a reader's transaction."""
+
+    def __init__(self, sql: Statements) -> None:
+        self._sql = sql
+
+    def of(self, state: apsw.Connection, keys: Sequence[int]) -> Mapping[int, Gone]:
+        """Those of entities, by key; mostly there are none of anybody, and nothing else is looked up."""
+        found: dict[int, dict[int, list[Tombstone]]] = {}
+        if state.execute(self._sql["any_tombstone"]).get:
+            for key, attr, *tombstone in state.execute(self._sql["removed_links"], (listed(keys),)):
+                found.setdefault(key, {}).setdefault(attr, []).append(Tombstone._make(tombstone))
+        return found
+
+    def hidden(self, state: apsw.Connection, encoded: EncodedProfile, gone: Gone) -> EncodedProfile:
+        """A profile without them."""
+        profile = decode_profile(encoded)
+        places = [(profile.key, attr) for attr in gone]
+        history = map(HistoryRow._make, state.executemany(self._sql["history_of_attr"], places))
+        packed = [
+            (attr, v, [*decode_stretches(segments)])
+            for attr, v, segments in state.executemany(self._sql["packed_of_attr"], places)
+        ]
+        return _encode(_without(profile, history, packed, gone))
+
+
+def _without(
+    profile: Profile, history: Iterable[HistoryRow], packed: Iterable[PackedHistory], gone: Gone
+) -> Profile:
+    """`history` and `packed` have all rows of the attributes that are concerned."""
+    rows = (PlainRow(profile.key, attr, at, bytes.fromhex(v)) for attr, at, v in profile.plain)
+    plain, left = rows_without(rows, history, gone)
+    observed = {attr: points for attr, points in profile.observed if attr not in gone}
+    for row in left:
+        if row.c is not None:
+            observed.setdefault(row.attr, []).append((row.t1, row.t2, row.c, row.v.hex().upper(), 1))
+    for attr, v, segments in packed_without(packed, gone):
+        token = v.hex().upper()
+        observed.setdefault(attr, []).extend((t1, t2, c or 0, token, n) for t1, t2, c, n in segments)
+    return msgspec.structs.replace(
+        profile,
+        plain=[(row.attr, row.written, row.v.hex().upper()) for row in plain],
+        observed=list(observed.items()),
+    )
+
+
+def _encode(profile: Profile) -> str:
+    line: _Line = (*msgspec.structs.astuple(profile), [])
+    return msgspec.json.encode(line).decode()
