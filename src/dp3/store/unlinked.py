@@ -102,9 +102,9 @@ def profile_without(
     for row in left:
         if row.c is not None:
             observed.setdefault(row.attr, []).append((row.t1, row.t2, row.c, row.v.hex().upper(), 1))
-    for attr, v, stretches in packed_without(packed, gone):
+    for attr, v, segments in packed_without(packed, gone):
         v_hex = v.hex().upper()
-        observed.setdefault(attr, []).extend((t1, t2, c or 0, v_hex, n) for t1, t2, c, n in stretches)
+        observed.setdefault(attr, []).extend((t1, t2, c or 0, v_hex, n) for t1, t2, c, n in segments)
     return msgspec.structs.replace(
         profile,
         plain=[(row.attr, row.written, row.v.hex().upper()) for row in plain],

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from dp3.history.packed import Stretch, decode_stretches
+from dp3.history.packed import PackedSegment, decode_segments
+from dp3.history.segments import SegmentRow
 from dp3.model.wire import decode_value, encode_value
 from dp3.store.ports.leases import Lease
 
@@ -48,11 +49,11 @@ class HistoryRow(NamedTuple):
 
 
 class PackedHistory(NamedTuple):
-    """Data-points of one value of an attribute, several of them in one stretch."""
+    """Data-points of one value of an attribute, several of them in one segment."""
 
     attr: int
     v: bytes
-    stretches: list[Stretch]
+    segments: list[PackedSegment]
 
 
 class ProfileRows(NamedTuple):
@@ -69,13 +70,8 @@ Hex: TypeAlias = str
 """An encoded value as hexadecimal digits, which compare as its bytes do."""
 
 
-Observed: TypeAlias = tuple[int, int, int, Hex, int]
-"""Observations: `t1`, `t2` (µs), sum of confidences (10⁻⁹), value, how many. A plain tuple, because runs read
-very many."""
-
-
 Packed: TypeAlias = tuple[int, Hex, Hex]
-"""Many data-points of one value: number of the attribute, value, encoded stretches."""
+"""Many data-points of one value: number of the attribute, value, encoded segments."""
 
 
 Stored: TypeAlias = tuple[int, int, Hex]
@@ -93,7 +89,7 @@ class Profile(msgspec.Struct, array_like=True, frozen=True):
     key: int
     created: int
     plain: list[Stored] = []
-    observed: list[tuple[int, list[Observed]]] = []
+    observed: list[tuple[int, list[SegmentRow[Hex]]]] = []
     packed: list[Packed] = []
     chunks: list[StoredChunk] = []
     ttl: dict[str, int] = {}
@@ -114,9 +110,9 @@ def decode_profile(encoded: Encoded) -> Profile:
 
 def _unpacked(profile: Profile) -> Profile:
     observed, chunks = dict(profile.observed), profile.chunks
-    for attr, v, stretches in profile.packed:
+    for attr, v, segments in profile.packed:
         rows = observed.setdefault(attr, [])
-        for t1, t2, c_sum, n in decode_stretches(bytes.fromhex(stretches)):
+        for t1, t2, c_sum, n in decode_segments(bytes.fromhex(segments)):
             if c_sum is None:
                 chunks.append((attr, t1, t2, v))
             else:

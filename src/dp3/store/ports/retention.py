@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from dp3.history.packed import Stretch
+from dp3.history.packed import PackedSegment
 from dp3.store.ports.batches import EndedLink
 from dp3.store.ports.leases import Lease
 
@@ -60,7 +60,7 @@ class StoredRow(NamedTuple):
     place: RowPlace
     oldest: int
     v: bytes
-    stretches: list[Stretch]
+    segments: list[PackedSegment]
 
 
 class FreshPoint(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from dp3.history.packed import decode_stretches
+from dp3.history.packed import decode_segments
 from dp3.sqlite import load_statements
 from dp3.store.ports.entities import Encoded, Existing, HistoryRow, PackedHistory, PlainRow, ProfileRows
 from dp3.store.ports.leases import Lease
@@ -128,5 +128,5 @@ class Entities:
         return (
             list(map(PlainRow._make, plain)),
             list(map(HistoryRow._make, history)),
-            [PackedHistory(of, v, [*decode_stretches(segments)]) for of, v, segments in packed],
+            [PackedHistory(of, v, [*decode_segments(segments)]) for of, v, segments in packed],
         )

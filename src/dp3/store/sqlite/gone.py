@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import apsw
 import msgspec
 
-from dp3.history.packed import decode_stretches
+from dp3.history.packed import decode_segments
 from dp3.sqlite import load_statements
 from dp3.store.ports.batches import Tombstone
 from dp3.store.ports.entities import Encoded, HistoryRow, PackedHistory, decode_profile
@@ -34,7 +34,7 @@ class GoneLinks:
         places = [(profile.key, attr) for attr in gone]
         history = map(HistoryRow._make, state.executemany(self._of_entity["history_of_attr"], places))
         packed = [
-            PackedHistory(attr, v, [*decode_stretches(segments)])
+            PackedHistory(attr, v, [*decode_segments(segments)])
             for attr, v, segments in state.executemany(self._of_entity["packed_of_attr"], places)
         ]
         return msgspec.json.encode(profile_without(profile, history, packed, gone)).decode()

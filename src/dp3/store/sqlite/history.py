@@ -6,7 +6,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from dp3.history.packed import Stretch
+from dp3.history.packed import PackedSegment
 from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.entities import ENTITY_SHIFT
 from dp3.store.ports.history import (
@@ -110,16 +110,16 @@ class History:
             connection.executemany(self._sql[statement], lanes)
 
 
-def _add(fresh: FreshValues, subject: Subject, v: bytes, stretch: Stretch) -> None:
+def _add(fresh: FreshValues, subject: Subject, v: bytes, segment: PackedSegment) -> None:
     values = fresh.get(subject)
     if values is None:
-        fresh[subject] = [(v, [stretch])]
+        fresh[subject] = [(v, [segment])]
         return
-    for value, stretches in values:
+    for value, segments in values:
         if value == v:
-            stretches.append(stretch)
+            segments.append(segment)
             return
-    values.append((v, [stretch]))
+    values.append((v, [segment]))
 
 
 def _packed_row(found: tuple[int, int, int, int, int, int, str, str]) -> PackedRow:

@@ -6,13 +6,12 @@ from typing import Any
 
 from dp3.clock import to_datetime
 from dp3.engine.jobs.snapshots.fields import RecordPlan, copied
-from dp3.history import Segment, canonical, mean_confidence
-from dp3.history.params import history_params
+from dp3.history import history_params, mean_confidence, segments_of
+from dp3.history.segments import SegmentRow
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecTimeseries, AttrSpecType
 from dp3.model.codec import PRIMITIVE_CODECS, Converter
 from dp3.model.task import HASH
-from dp3.model.wire import decode_value
-from dp3.store.ports.entities import Observed, Profile, StoredChunk, value_of
+from dp3.store.ports.entities import Hex, Profile, StoredChunk, value_of
 
 Document = dict[str, Any]
 
@@ -76,11 +75,12 @@ class MasterReader:
         return document
 
 
-def _intervals(spec: AttrSpecObservations, rows: Iterable[Observed], read: Converter) -> list[Document]:
-    parts = [Segment(t1, t2, c, n, bytes.fromhex(v)) for t1, t2, c, v, n in rows]
+def _intervals(
+    spec: AttrSpecObservations, rows: Iterable[SegmentRow[Hex]], read: Converter
+) -> list[Document]:
     return [
-        _interval(part.t1, part.t2, read(decode_value(part.v))) | {"c": mean_confidence(part)}
-        for part in canonical(parts, history_params(spec))
+        _interval(segment.t1, segment.t2, read(value_of(segment.v))) | {"c": mean_confidence(segment)}
+        for segment in segments_of(rows, history_params(spec))
     ]
 
 
