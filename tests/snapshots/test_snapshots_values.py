@@ -5,12 +5,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dp3.engine.jobs.snapshots.chains import chains_of
 from dp3.engine.jobs.snapshots.doc import decode_doc, encode_doc, expand
 from dp3.engine.jobs.snapshots.values import NO_PROFILE, AttrPlan, Computed, ValuePlan, compute
-from dp3.history import Observation, Params, Segment, canonical, value_at, values_at
+from dp3.history import Params, segments_of
 from dp3.model.wire import CONFIDENCE_UNIT, decode_value, encode_value
 from dp3.store.ports.entities import hex_of
+from kit.history import Observation, Segment, canonical, value_at, values_at
 from kit.specs import a_model, plain_attr, series_attr
 from kit.values import a_profile, a_value_plan, brief, seen
 
@@ -50,7 +50,7 @@ def by_history(history: list[Observation], how: Params, t: int) -> dict[str, Any
 @given(histories, params)
 def test_one_pass_gives_the_canonical_form(history: list[Observation], how: Params) -> None:
     [(_, rows)] = a_profile(history={1: history}).observed
-    segments = [Segment(c.t1, c.t2, c.c_sum, c.n, bytes.fromhex(c.v)) for c in sorted(chains_of(rows, how))]
+    segments = [Segment(s.t1, s.t2, s.c_sum, s.n, bytes.fromhex(s.v)) for s in segments_of(rows, how)]
     assert segments == canonical(history, how)
 
 

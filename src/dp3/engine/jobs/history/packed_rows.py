@@ -60,8 +60,8 @@ def _row(
 
 
 def _added(fresh: list[PackedSegment], packed: list[PackedSegment], united: bool) -> list[PackedSegment]:
-    """All of them in the order of time. Only packed ones at the end can change: fresh data-points mostly begin
-    after them."""
+    """All of them in the order of time. Of packed ones only the last can change: fresh data-points mostly
+    begin after them."""
     first = min([segment[0] for segment in fresh])
     stay = len(packed)
     while stay and packed[stay - 1][1] >= first:
