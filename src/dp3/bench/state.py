@@ -51,9 +51,9 @@ class StateView:
         """The size of all history."""
         return HistorySize._make(self._connection.execute(self._sql["datapoints_of_history"]).get)
 
-    def stretches(self) -> int:
-        """Read and decode all packed history, as whoever looks at it must; the number of its stretches."""
-        rows = self._connection.execute(self._sql["stretches"])
+    def segments(self) -> int:
+        """Read and decode all packed history, as whoever looks at it must; the number of its segments."""
+        rows = self._connection.execute(self._sql["segments"])
         return sum(sum(1 for _ in decode_segments(segments)) for _, _, _, segments in rows)
 
     def _is(self, statement: str) -> bool:

@@ -32,7 +32,7 @@ class Verdict(NamedTuple):
 
 
 def judge(rows: Sequence[StoredRow], fresh: Iterable[SegmentRow[bytes]], rule: KeepRule, now: int) -> Verdict:
-    """What becomes of packed rows at a moment (µs): those of one attribute, and of all values that matter for
+    """What becomes of packed rows at `now` (µs): those of one attribute, and of all values that matter for
     each other. `fresh` is the rest of their history."""
     packed = [(t1, t2, c or 0, row.v, n) for row in rows for t1, t2, c, n in row.segments]
     judgement = Judgement(packed, [*fresh], rule, now)
