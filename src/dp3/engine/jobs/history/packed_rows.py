@@ -38,7 +38,8 @@ def packed_with(
                 if len(segments) > 1:
                     segments = _in_order(segments, subject[1] in united)
             for at in range(0, len(segments), most):
-                row = _row(subject, part, v, segments[at : at + most], noted)
+                some = segments if len(segments) <= most else segments[at : at + most]
+                row = _row(subject, part, v, some, noted)
                 rows.append(row)
                 part += 1
     return rows
@@ -48,11 +49,11 @@ def _row(
     subject: Subject, part: int, v: bytes, segments: list[PackedSegment], noted: int | None
 ) -> PackedRow:
     """`noted`: before which nothing of the row goes, if that was found out before."""
-    if len(segments) == 1:
-        ((_, oldest, _, points),) = segments
-    else:
-        oldest = min([segment[1] for segment in segments])
-        points = sum([segment[3] for segment in segments])
+    oldest, points = segments[0][1], 0
+    for _, t2, _, n in segments:
+        points += n
+        if t2 < oldest:
+            oldest = t2
     entity, attr, tag = subject
     return PackedRow(
         entity, attr, tag, part, oldest if noted is None else noted, points, v, encode_segments(segments)

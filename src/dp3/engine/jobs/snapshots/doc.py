@@ -61,8 +61,9 @@ def decode_doc(data: bytes) -> Doc:
     terms: dict[str, Terms | list[Terms]] = {
         name: single for name, single in zip(stored.names, stored.single, strict=True) if single is not None
     }
-    values = dict(zip(stored.names, stored.values, strict=True))
-    return Doc(values, terms | stored.several, stored.literals)
+    if stored.several:
+        terms |= stored.several
+    return Doc(dict(zip(stored.names, stored.values, strict=True)), terms, stored.literals)
 
 
 def expand(doc: Doc, t: int) -> dict[str, Any]:
@@ -73,10 +74,10 @@ def expand(doc: Doc, t: int) -> dict[str, Any]:
     snapshot: dict[str, Any] = {}
     for name, value in values.items():
         snapshot[name] = value
-        if name in terms:
-            of = terms[name]
+        of = terms.get(name)
+        if of is not None:
             snapshot[name + CONFIDENCE] = (
-                confidence(of, t) if isinstance(of, Terms) else [confidence(one, t) for one in of]
+                [confidence(one, t) for one in of] if isinstance(of, list) else confidence(of, t)
             )
         elif literals and (key := name + CONFIDENCE) in literals:
             snapshot[key] = literals[key]
