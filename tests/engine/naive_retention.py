@@ -1,30 +1,30 @@
-"""What is kept of a history, told by data-points (or stretches that are stored as one) only and without any
+"""What is kept of a history, told by data-points (or segments that are stored as one) only and without any
 thought of how long that takes."""
 
 from collections import Counter
 
-from dp3.history import Segment, canonical, unite
+from kit.history import Segment, canonical, unite
 
 
 def in_order(s):
     return s.t1, s.t2, s.v, s.c_sum, s.n
 
 
-def as_shown(point):
+def as_segment(point):
     return point if isinstance(point, Segment) else Segment(point.t1, point.t2, point.c, 1, point.v)
 
 
-def points_in(points, stretches, params):
-    """The data-points that make up some of the stretches."""
+def points_in(points, segments, params):
+    """The data-points that make up some of the segments."""
     if not params.aggregate:
-        left = Counter(stretches)
-        return [p for p in points if left[as_shown(p)] > 0 and not left.subtract([as_shown(p)])]
-    return [p for p in points if any(s.v == p.v and s.t1 <= p.t1 and p.t2 <= s.t2 for s in stretches)]
+        left = Counter(segments)
+        return [p for p in points if left[as_segment(p)] > 0 and not left.subtract([as_segment(p)])]
+    return [p for p in points if any(s.v == p.v and s.t1 <= p.t1 and p.t2 <= s.t2 for s in segments)]
 
 
-def look_the_same(points, stretches, params):
-    """Whether those stretches would be seen as they are if there was nothing else."""
-    return canonical(points_in(points, stretches, params), params) == sorted(stretches, key=in_order)
+def look_the_same(points, segments, params):
+    """Whether those segments would be seen as they are if there was nothing else."""
+    return canonical(points_in(points, segments, params), params) == sorted(segments, key=in_order)
 
 
 def young(points, params, limit):

@@ -3,7 +3,7 @@
 import pytest
 
 from dp3.engine.statistics import Statistics
-from dp3.history.packed import decode_stretches, encode_stretches
+from dp3.history.packed import decode_segments, encode_segments
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint, encode_value
 from dp3.store.ports.errors import LeaseLost
@@ -107,7 +107,7 @@ def test_a_worker_that_lost_its_lease_packs_nothing_more(engine: Engine) -> None
 
 
 @pytest.mark.parametrize(
-    "stretches",
+    "segments",
     [
         [],
         [(0, 0, 0, 1)],
@@ -115,8 +115,8 @@ def test_a_worker_that_lost_its_lease_packs_nothing_more(engine: Engine) -> None
         [(-5, 7, 1, 1)],
     ],
 )
-def test_stretches_are_stored_without_loss(stretches: list[tuple[int, int, int | None, int]]) -> None:
-    assert list(decode_stretches(encode_stretches(stretches))) == stretches
+def test_segments_are_stored_without_loss(segments: list[tuple[int, int, int | None, int]]) -> None:
+    assert list(decode_segments(encode_segments(segments))) == segments
 
 
 def test_what_comes_again_for_an_entity_made_later_is_packed_by_the_next_pass(engine: Engine) -> None:

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from dp3.clock import to_datetime, to_us
 from dp3.engine.jobs.snapshots.values import compute, plan_values
-from dp3.history import Observation, canonical, mean_confidence, value_at, values_at
-from dp3.history.params import history_params
+from dp3.history import history_params
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint, decode_value, encode_value
 from dp3.reads.profiles import Span
 from kit.engine import Engine
+from kit.history import Observation, canonical, mean_confidence, value_at, values_at
 from kit.points import SECOND, START_US, delete, task
 from kit.worker import PackLimits
 

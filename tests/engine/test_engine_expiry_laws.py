@@ -4,12 +4,13 @@ from collections import Counter
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from naive_retention import as_shown, naive_kept, points_in
+from naive_retention import as_segment, naive_kept, points_in
 
-from dp3.engine.jobs.history.judging import KeepRule, judge
-from dp3.engine.jobs.history.packed_rows import unite as packed_as_one
-from dp3.history import Observation, Params, Segment, canonical, value_at, values_at
+from dp3.engine.jobs.history import judging
+from dp3.history import Params, unite
+from dp3.history.retention import KeepRule
 from dp3.store.ports.retention import StoredRow
+from kit.history import Observation, Segment, canonical, value_at, values_at
 
 NOW = 100
 
@@ -61,18 +62,28 @@ def stored(rows, aggregate):
 
 
 def as_rows(rows, aggregate):
-    """Stretches by value and part."""
+    """Segments by value and part."""
     made = []
     for number, ((v, part), found) in enumerate(rows.items()):
-        stretches = packed_as_one(sorted(found)) if aggregate else sorted(found)
-        oldest = min(stretch[1] for stretch in stretches)
-        made.append(StoredRow((1, 1, number, part), oldest, v, stretches))
+        segments = packed_as_one(found) if aggregate else sorted(found)
+        oldest = min(segment[1] for segment in segments)
+        made.append(StoredRow((1, 1, number, part), oldest, v, segments))
     return made
 
 
+def packed_as_one(found):
+    return [(s.t1, s.t2, s.c_sum, s.n) for s in unite((t1, t2, c, b"", n) for t1, t2, c, n in found)]
+
+
+def judge(rows, fresh, rule, now):
+    """With segments of the model."""
+    verdict = judging.judge(rows, [(s.t1, s.t2, s.c_sum, s.v, s.n) for s in fresh], rule, now)
+    return verdict._replace(gone=[Segment(s.t1, s.t2, s.c_sum, s.n, s.v) for s in verdict.gone])
+
+
 def left_of(verdict, fresh):
-    packed = [Segment(t1, t2, c, n, j.row.v) for j in verdict.rows for t1, t2, c, n in j.stretches]
-    return [*packed, *map(as_shown, fresh)]
+    packed = [Segment(t1, t2, c, n, j.row.v) for j in verdict.rows for t1, t2, c, n in j.segments]
+    return [*packed, *map(as_segment, fresh)]
 
 
 def current(parts, rule):
@@ -94,7 +105,7 @@ def seen(v, *times):
 def test_what_is_left_is_shown_as_before_and_is_all_that_the_rule_keeps(history, rule):
     rows, fresh = history
     everything = [*(p for found in rows.values() for p in found), *fresh]
-    verdict = judge(stored(rows, rule.params.aggregate), map(as_shown, fresh), rule, NOW)
+    verdict = judge(stored(rows, rule.params.aggregate), map(as_segment, fresh), rule, NOW)
     before, after = (canonical(parts, rule.params) for parts in (everything, left_of(verdict, fresh)))
     wanted = naive_kept(everything, rule, rule.limit(NOW))
     assert Counter(after) + Counter(verdict.gone) == Counter(before)
@@ -111,13 +122,13 @@ def test_what_is_left_is_shown_as_before_and_is_all_that_the_rule_keeps(history,
 def test_nothing_is_looked_at_again_before_anything_can_go(history, rule):
     """As long as nothing comes: until the first row is due there is nothing to remove, and then there is."""
     rows, fresh = history
-    verdict = judge(stored(rows, rule.params.aggregate), map(as_shown, fresh), rule, NOW)
-    left = [judged for judged in verdict.rows if judged.stretches]
+    verdict = judge(stored(rows, rule.params.aggregate), map(as_segment, fresh), rule, NOW)
+    left = [judged for judged in verdict.rows if judged.segments]
     if rule.max_age is None or not left:
         return
-    again = [StoredRow(j.row.place, j.oldest, j.row.v, j.stretches) for j in left]
+    again = [StoredRow(j.row.place, j.oldest, j.row.v, j.segments) for j in left]
     due = min(row.oldest for row in again)
-    last = judge(again, map(as_shown, fresh), rule, due + rule.max_age)
+    last = judge(again, map(as_segment, fresh), rule, due + rule.max_age)
     assert not last.gone
     if not fresh:
         assert due >= rule.limit(NOW)
@@ -129,7 +140,7 @@ def test_nothing_is_looked_at_again_before_anything_can_go(history, rule):
 def test_judging_twice_is_judging_once(history, rule):
     rows, _ = history
     once = judge(stored(rows, rule.params.aggregate), (), rule, NOW)
-    again = [StoredRow(j.row.place, j.oldest, j.row.v, j.stretches) for j in once.rows if j.stretches]
+    again = [StoredRow(j.row.place, j.oldest, j.row.v, j.segments) for j in once.rows if j.segments]
     twice = judge(again, (), rule, NOW)
     assert not twice.gone
     assert [judged.oldest for judged in twice.rows] == [row.oldest for row in again]
@@ -139,23 +150,23 @@ def test_judging_twice_is_judging_once(history, rule):
 @given(histories(), rules)
 @settings(max_examples=1_000, deadline=None)
 def test_old_parts_of_what_stays_become_few_and_no_other_part_changes(history, rule):
-    """One of each stretch, if it does not depend on other values what is joined. Otherwise these may cut it,
+    """One of each segment, if it does not depend on other values what is joined. Otherwise these may cut it,
     but not more often than there are others, and parts that are not old."""
     rows, fresh = history
     packed = stored(rows, rule.params.aggregate)
-    verdict = judge(packed, map(as_shown, fresh), rule, NOW)
+    verdict = judge(packed, map(as_segment, fresh), rule, NOW)
     limit = rule.limit(NOW)
-    before = Counter((row.v, stretch) for row in packed for stretch in row.stretches)
-    after = Counter((judged.row.v, stretch) for judged in verdict.rows for stretch in judged.stretches)
+    before = Counter((row.v, segment) for row in packed for segment in row.segments)
+    after = Counter((judged.row.v, segment) for judged in verdict.rows for segment in judged.segments)
     assert all((v, (t1, t2, c, n)) in before or t2 < limit for v, (t1, t2, c, n) in after)
     shown = canonical(left_of(verdict, fresh), rule.params)
     if not rule.params.aggregate:
         assert after <= before
         return
     inside = [
-        next(at for at, s in enumerate(shown) if s.v == v and s.t1 <= stretch[0] and stretch[1] <= s.t2)
-        for v, stretch in after.elements()
-        if stretch[1] < limit
+        next(at for at, s in enumerate(shown) if s.v == v and s.t1 <= segment[0] and segment[1] <= s.t2)
+        for v, segment in after.elements()
+        if segment[1] < limit
     ]
     if rule.params.multi_value or not rule.params.pre + rule.params.post:
         assert max(Counter(inside).values(), default=1) == 1
@@ -171,7 +182,7 @@ def life_of(one):
 @given(st.one_of(life_of(points), life_of(crowded)), params)
 @settings(max_examples=1_500, deadline=None)
 def test_nobody_sees_what_was_joined_unless_data_comes_that_begins_before_the_limit(life, params):
-    """The model joins nothing. Rows hold two stretches; some of what comes lies on what is there already."""
+    """The model joins nothing. Rows hold two segments; some of what comes lies on what is there already."""
     rule, rows, sent, limit = KeepRule(params, max_age=NOW), {}, [], 0
     for found, passed in life:
         for p in found:
@@ -183,4 +194,4 @@ def test_nobody_sees_what_was_joined_unless_data_comes_that_begins_before_the_li
         wanted = naive_kept(sent, rule, limit)
         assert canonical(left_of(verdict, ()), params) == wanted
         sent = points_in(sent, wanted, params)
-        rows = {(j.row.v, j.row.place.part): j.stretches for j in verdict.rows if j.stretches}
+        rows = {(j.row.v, j.row.place.part): j.segments for j in verdict.rows if j.segments}

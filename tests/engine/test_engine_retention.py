@@ -40,9 +40,9 @@ def seen(v, first, last, c=CONFIDENCE_UNIT):
     return WirePoint("o", v, START_US + first * SECOND, START_US + last * SECOND, c)
 
 
-def seconds_of(stretch):
-    """When a stored stretch begins and ends."""
-    return (stretch[0] - START_US) // SECOND, (stretch[1] - START_US) // SECOND
+def seconds_of(segment):
+    """When a stored segment begins and ends."""
+    return (segment[0] - START_US) // SECOND, (segment[1] - START_US) // SECOND
 
 
 def chunk(v, first, last):
@@ -243,8 +243,8 @@ def test_what_is_stored_of_a_value_that_never_ends_is_what_came_in_twice_the_tim
         stored = kept.stored()
         assert kept.shown() == [(1, 0, now - 49)]
         assert kept.confidence() == pytest.approx(sum(p.c for p in sent) / len(sent) / CONFIDENCE_UNIT)
-        assert sum(n for row in stored for *_, n in row.stretches) == kept.counted() == len(sent)
-        assert sum(len(row.stretches) for row in stored) <= 1 + 2_500 // 50
+        assert sum(n for row in stored for *_, n in row.segments) == kept.counted() == len(sent)
+        assert sum(len(row.segments) for row in stored) <= 1 + 2_500 // 50
         assert len(stored) <= 1 + 2_500 // 50 // LITTLE.row + 1
     assert kept.engine.store.counters.all().get("history_removed", 0) == 0
 
@@ -253,12 +253,12 @@ def test_what_is_joined_is_where_the_first_of_it_was_and_rows_without_anything_g
     kept = app(max_age="1000s", post_validity="60s")
     kept.take(*every(50, 0, 450))
     kept.clean(-500)
-    assert [len(row.stretches) for row in kept.stored()] == [3, 3, 3]
+    assert [len(row.segments) for row in kept.stored()] == [3, 3, 3]
     kept.take(seen(1, 445, 2_000), pack=False)
     kept.clean(352)
     (first, last) = kept.stored()
-    assert [(seconds_of(stretch), stretch[3]) for stretch in first.stretches] == [((0, 351), 8)]
-    assert [seconds_of(stretch) for stretch in last.stretches] == [(400, 401)]
+    assert [(seconds_of(segment), segment[3]) for segment in first.segments] == [((0, 351), 8)]
+    assert [seconds_of(segment) for segment in last.segments] == [(400, 401)]
 
 
 @pytest.mark.parametrize("row", [3, 64])
@@ -372,7 +372,7 @@ def test_a_pass_that_was_interrupted_or_missed_is_made_up_for(app):
 
 
 # -- number ----------------------------------------------------------------------------------------------
-def test_the_stretches_that_ended_last_are_kept(app):
+def test_the_segments_that_ended_last_are_kept(app):
     kept = app(max_items=2)
     kept.take(seen(1, 0, 100), seen(2, 10, 20), seen(3, 30, 40))
     assert kept.shown() == [(1, 0, 100), (2, 10, 20), (3, 30, 40)]
@@ -391,7 +391,7 @@ def test_only_what_was_packed_since_is_counted(app):
     assert kept.shown("x1") == [(2, 20, 30), (3, 40, 50)]
 
 
-def test_of_several_values_the_newest_stretches_of_all_are_kept(app):
+def test_of_several_values_the_newest_segments_of_all_are_kept(app):
     kept = app(max_items=3, multi_value=True)
     kept.take(*(seen(n % 2, 10 * n, 10 * n + 5) for n in range(8)))
     kept.clean(0)

@@ -7,19 +7,19 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_retention import as_shown, in_order, naive_kept, points_in
+from naive_retention import as_segment, in_order, naive_kept, points_in
 
 from dp3.clock import to_datetime, to_us
-from dp3.engine.jobs.history.judging import KeepRule
 from dp3.engine.jobs.history.retention import limited_attrs
 from dp3.engine.plans import TypePlan
-from dp3.history import Observation, Segment, canonical, mean_confidence, unite, value_at, values_at
-from dp3.history.params import history_params
+from dp3.history import history_params
+from dp3.history.retention import KeepRule
 from dp3.model.spec import ModelSpec
 from dp3.model.system_task import MarkDirty
 from dp3.model.wire import WirePoint, encode_value
 from dp3.store.ports.retention import FIRST_TAG, LAST_TAG
 from kit.engine import Engine
+from kit.history import Observation, Segment, canonical, mean_confidence, unite, value_at, values_at
 from kit.points import SECOND, START_US, task
 from kit.worker import CLEANING, PACKING, PackLimits
 
@@ -165,7 +165,7 @@ class World:
         parts = self.stored(eid, attr)
         assert canonical(parts, params) == canonical(points, params)
         for part in parts:
-            inside = points_in([p for p in points if p.v == part.v], [as_shown(part)], params)
+            inside = points_in([p for p in points if p.v == part.v], [as_segment(part)], params)
             assert part.t2 < self._limit or len(unite(inside)) == 1
         self._points[eid, attr] = parts
 
@@ -243,11 +243,11 @@ class World:
     def _chunks(self, points, times):
         """Those that are left: of equal ones the longest."""
         left = []
-        for p in sorted(points, key=lambda p: (p.t2, in_order(as_shown(p))), reverse=True):
+        for p in sorted(points, key=lambda p: (p.t2, in_order(as_segment(p))), reverse=True):
             ((first, cpu),) = [(p.t1, value) for value in range(3) if _encoded(p.t1, value) == p.v]
             if times[first, cpu]:
                 times[first, cpu] -= 1
-                left.append(as_shown(p))
+                left.append(as_segment(p))
         return sorted(left, key=in_order)
 
     def _noticed(self):

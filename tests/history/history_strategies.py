@@ -3,8 +3,9 @@
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from dp3.history import Observation, Params
+from dp3.history import Params
 from dp3.model.wire import CONFIDENCE_UNIT
+from kit.history import Observation
 
 thorough = settings(max_examples=300, deadline=None)
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 
-from dp3.history import Observation, Params, Segment
+from dp3.history import Params
 from dp3.model.wire import CONFIDENCE_UNIT
+from kit.history import Observation, Segment
 
 
 def order(segment: Segment) -> tuple[int, int, bytes, int, int]:

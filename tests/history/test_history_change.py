@@ -5,8 +5,10 @@ import pytest
 from history_strategies import any_params, histories, thorough
 from hypothesis import given
 from hypothesis import strategies as st
+from product import canonical, next_change, value_at, values_at
 
-from dp3.history import Observation, Params, Segment, canonical, next_change, value_at, values_at
+from dp3.history import Params
+from kit.history import Observation, Segment
 
 UNIT = 1_000_000_000
 DAY_US = 86_400_000_000

@@ -5,8 +5,10 @@ import pytest
 from history_strategies import any_params, histories, thorough
 from hypothesis import given
 from hypothesis import strategies as st
+from product import canonical, mean_confidence, unite
 
-from dp3.history import Observation, Params, Segment, canonical, mean_confidence, overlapping, unite
+from dp3.history import Params, overlapping
+from kit.history import Observation, Segment
 
 UNIT = 1_000_000_000
 SINGLE = Params()

@@ -7,18 +7,10 @@ import pytest
 from history_strategies import any_params, histories, thorough
 from hypothesis import given
 from hypothesis import strategies as st
+from product import canonical, confidence_at, validity, value_at, values_at, winner_at
 
-from dp3.history import (
-    Observation,
-    Params,
-    Segment,
-    canonical,
-    confidence_at,
-    validity,
-    value_at,
-    values_at,
-    winner_at,
-)
+from dp3.history import Params
+from kit.history import Observation, Segment
 
 UNIT = 1_000_000_000
 moments = st.integers(-10, 55)

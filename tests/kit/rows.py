@@ -4,7 +4,7 @@ import os
 import socket
 from typing import Any
 
-from dp3.history.packed import encode_stretches
+from dp3.history.packed import encode_segments
 from dp3.model.wire import encode_value
 from dp3.store.ports.batches import Batch, OutboxRow
 from dp3.store.ports.dead_letters import DeadLetter
@@ -42,9 +42,9 @@ def history_row(
 
 
 def packed_row(store: State, key: int, attr: str, v: Any, points: int) -> PackedRow:
-    """So many data-points of one value in one stretch."""
+    """So many data-points of one value in one segment."""
     value = encode_value(v)
-    segments = encode_stretches([(10, 20, points, points)])
+    segments = encode_segments([(10, 20, points, points)])
     return PackedRow(
         key, store.names.attr_id("device", attr), tag_of(value, False), 0, 20, points, value, segments
     )

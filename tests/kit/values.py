@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from dp3.engine.jobs.snapshots.values import ValuePlan, plan_values
-from dp3.history import Observation
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import CONFIDENCE_UNIT, encode_value
 from dp3.store.ports.entities import Profile
 from dp3.store.sqlite.entities import Entities
+from kit.history import Observation
 from kit.specs import Spec, observed_attr, valid
 
 ENTITY = 7

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 from naive_world import Doc, Profile, Ref, World, links_in
 
 from dp3.clock import to_datetime
-from dp3.history import Observation, Params, Segment, canonical
-from dp3.history.params import history_params
+from dp3.history import Params, history_params
 from dp3.hooks.kinds import HookKind
 from dp3.hooks.registration import HookRegistration
 from dp3.model.attrspec import AttrSpecClassic, AttrSpecObservations, AttrSpecReadOnly
 from dp3.model.spec import ModelSpec
 from dp3.model.task import task_to_wire
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, WireTask, decode_value, encode_value
+from kit.history import Observation, Segment, canonical
 
 Told = tuple[str, str, bytes]
 """Entity type and id of a derived task, and its encoded data-points."""

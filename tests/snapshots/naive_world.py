@@ -5,8 +5,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from dp3.history import Observation
-from dp3.history.params import history_params
+from dp3.history import history_params
 from dp3.model.attrspec import (
     AttrSpecClassic,
     AttrSpecObservations,
@@ -16,6 +15,7 @@ from dp3.model.attrspec import (
 )
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint, decode_value, encode_value
+from kit.history import Observation
 
 Ref = tuple[str, str]
 """Entity type, entity id as text."""

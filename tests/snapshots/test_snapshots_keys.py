@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dp3.engine.jobs.snapshots.doc import Doc, decode_doc, encode_doc
 from dp3.engine.jobs.snapshots.keys import MAX_PATHS, MAX_TEXT, KeyPlan, PathKey, key_of, keys_of, plan_keys
-from dp3.history.terms import Terms
+from dp3.history.confidence import Terms
 from kit.specs import a_model, plain_attr
 from kit.values import brief
 

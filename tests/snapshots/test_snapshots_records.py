@@ -14,7 +14,7 @@ from dp3.engine.jobs.snapshots.doc import Doc, decode_doc, encode_doc, expand
 from dp3.engine.jobs.snapshots.fields import RecordPlan, plan_records
 from dp3.engine.jobs.snapshots.hook_output import MAX_PARTS
 from dp3.engine.jobs.snapshots.records import Settled, open_record, settle
-from dp3.history.terms import Terms
+from dp3.history.confidence import Terms
 from dp3.model.mac import MACAddress
 from kit.specs import a_model, plain_attr
 from kit.values import brief

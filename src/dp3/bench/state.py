@@ -6,7 +6,7 @@ from pathlib import Path
 
 import apsw
 
-from dp3.history.packed import decode_stretches
+from dp3.history.packed import decode_segments
 from dp3.sqlite import connect, load_statements
 
 
@@ -44,10 +44,10 @@ class StateView:
         points, rows = self._connection.execute(self._sql["datapoints_of_history"]).get
         return points, rows
 
-    def stretches(self) -> int:
-        """Read and decode all packed history, as whoever looks at it must; the number of its stretches."""
-        rows = self._connection.execute(self._sql["stretches"])
-        return sum(sum(1 for _ in decode_stretches(segments)) for _, _, _, segments in rows)
+    def segments(self) -> int:
+        """Read and decode all packed history, as whoever looks at it must; the number of its segments."""
+        rows = self._connection.execute(self._sql["segments"])
+        return sum(sum(1 for _ in decode_segments(segments)) for _, _, _, segments in rows)
 
     def _is(self, statement: str) -> bool:
         return bool(self._connection.execute(self._sql[statement]).get)

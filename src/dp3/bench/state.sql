@@ -24,6 +24,6 @@ SELECT entities FROM etype WHERE name = ?;
 -- Whether rows of deleted entities are still to be removed.
 SELECT EXISTS (SELECT 1 FROM garbage);
 
--- name: stretches
+-- name: segments
 -- All packed history, in its order.
 SELECT entity, attr, v, segments FROM packed;

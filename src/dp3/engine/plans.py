@@ -6,6 +6,7 @@ from datetime import timedelta
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
+from dp3.clock import duration_us
 from dp3.hooks.table import HookTable
 from dp3.model.attrspec import (
     AttrSpecClassic,
@@ -98,7 +99,7 @@ def make_plans(model: ModelSpec, store: State, hooks: HookTable) -> dict[str, Ty
 def _link_plan(spec: AttrSpecClassic, store: State) -> LinkPlan:
     target = store.names.etype_id(spec.relation_to)
     if isinstance(spec, AttrSpecObservations):
-        return LinkPlan(target, _us(spec.history_params.post_validity))
+        return LinkPlan(target, duration_us(spec.history_params.post_validity))
     return LinkPlan(target)
 
 
@@ -107,10 +108,12 @@ def _life_plan(etype: str, model: ModelSpec, store: State) -> LifePlan:
     if not isinstance(lifetime, TimeToLiveLifetime):
         return LifePlan(Lifetime(lifetime.type))
     keeps = {
-        store.names.attr_id(etype, name): _us(_kept_for(spec, lifetime.mirror_data))
+        store.names.attr_id(etype, name): duration_us(_kept_for(spec, lifetime.mirror_data))
         for name, spec in model.entity_attributes[etype].items()
     }
-    return LifePlan(Lifetime.TTL, _us(lifetime.on_create), {attr: us for attr, us in keeps.items() if us})
+    return LifePlan(
+        Lifetime.TTL, duration_us(lifetime.on_create), {attr: us for attr, us in keeps.items() if us}
+    )
 
 
 def _kept_for(spec: AttrSpecType, mirror_data: bool) -> timedelta:
@@ -121,7 +124,3 @@ def _kept_for(spec: AttrSpecType, mirror_data: bool) -> timedelta:
     if mirror_data and isinstance(spec, AttrSpecTimeseries):
         return max(longest, spec.timeseries_params.max_age or timedelta(0))
     return longest
-
-
-def _us(duration: timedelta) -> int:
-    return duration // timedelta(microseconds=1)

@@ -1,38 +1,37 @@
 """Pure algebra of what was observed when: no database, no clock, no floats before the last step.
 
-Times are integer microseconds, confidences integer multiples of 10⁻⁹, values the bytes of
-`encode_value` (compared, never looked into). Everything follows from the *set* of data-points, never
-from the order or the batches in which they came:
+Times are integer microseconds, confidences integer multiples of 10⁻⁹, values opaque tokens (compared, never
+looked into). Everything follows from the *set* of data-points, never from the order or the batches in which
+they came:
 
-    observations ──canonical──► segments ──value_at / values_at──► current value and confidence
-                                         ──next_change───────────► when to look again
-                                         ──overlapping───────────► history of a stretch of time
-    chunks ──points_between──► points of a timeseries
+    rows ──segments_of──► segments ──winner_at, winners_at───────► the current value, or values
+     (segments.py)             ──winner_until, winners_until──► and when to look again    (winner.py)
+                               ──confidence_at, confidence────► how sure that is          (confidence.py)
+                               ──Judgement────────────────────► what of it is kept        (retention.py)
+    chunks ──points_between──► points of a timeseries                                     (timeseries.py)
+
+`packed.py` is how united segments of one value are stored.
 """
 
-from dp3.history.change import next_change
-from dp3.history.confidence import confidence_at, mean_confidence, validity
-from dp3.history.segments import Observation, Params, Segment, bridge, canonical, overlapping, unite
+from dp3.history.confidence import confidence_at, mean_confidence
+from dp3.history.segments import Params, Segment, history_params, overlapping, segments_of, unite
 from dp3.history.timeseries import Chunk, Point, points_between
-from dp3.history.values import Current, value_at, values_at, winner_at
+from dp3.history.winner import winner_at, winner_until, winners_at, winners_until
 
 __all__ = [
     "Chunk",
-    "Current",
-    "Observation",
     "Params",
     "Point",
     "Segment",
-    "bridge",
-    "canonical",
     "confidence_at",
+    "history_params",
     "mean_confidence",
-    "next_change",
     "overlapping",
     "points_between",
+    "segments_of",
     "unite",
-    "validity",
-    "value_at",
-    "values_at",
     "winner_at",
+    "winner_until",
+    "winners_at",
+    "winners_until",
 ]

@@ -1,36 +1,28 @@
-"""From observations to the canonical list of segments.
+"""Segments: what an attribute's history looks like once observations that belong together are joined.
 
-*Uniting* depends on the segments of one value alone, so it can be done in any portions and its result
-can be stored. *Bridging* also depends on what other values did meanwhile; it is computed when history is
-read and never stored, so that a value that arrives late in a gap simply keeps its neighbours apart.
+Two rules join them. *Uniting*: observations of one value that touch or overlap are one, whatever other values
+do meanwhile. It depends on that value alone, so it can be done in any portions and its result is stored (see
+`dp3.history.packed`). *Bridging*: united neighbours of one value become one across a gap that their validity
+spans. It also depends on other values, so it is done whenever history is read and never stored: a value
+that arrives late in a gap simply keeps its neighbours apart.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from operator import itemgetter
-from typing import NamedTuple
+from typing import Generic, TypeAlias, TypeVar
 
+import msgspec
 
-class Observation(NamedTuple):
-    """One data-point: the value `v` from `t1` to `t2` (µs, both inclusive) with confidence `c` (10⁻⁹)."""
+from dp3.clock import duration_us
+from dp3.model.attrspec import AttrSpecObservations
 
-    t1: int
-    t2: int
-    c: int
-    v: bytes
+V = TypeVar("V", bytes, str)
+"""A value: opaque, only compared. `bytes` of `encode_value`, or hexadecimal digits of them where these are at
+hand already; both compare alike."""
 
-
-class Segment(NamedTuple):
-    """A stretch from `t1` to `t2` (µs, both inclusive) in which `n` observations said `v`.
-
-    `c_sum` is the sum of their confidences (10⁻⁹), so the mean is exact however they were grouped.
-    """
-
-    t1: int
-    t2: int
-    c_sum: int
-    n: int
-    v: bytes
+SegmentRow: TypeAlias = tuple[int, int, int, V, int]
+"""A segment, or a single observation, as the state gives it: `t1`, `t2` (µs, both inclusive), sum of
+confidences (10⁻⁹), value, number of observations. A plain tuple, because there are very many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,89 +45,95 @@ class Params:
             )
 
 
-# Also the order of ties: of two segments with equal confidence at a moment, the later in this order wins.
-_canonical_order = itemgetter(0, 1, 4, 2, 3)
+def history_params(spec: AttrSpecObservations) -> Params:
+    """The parameters that the model gives an attribute."""
+    configured = spec.history_params
+    return Params(
+        pre=duration_us(configured.pre_validity),
+        post=duration_us(configured.post_validity),
+        multi_value=spec.multi_value,
+        aggregate=configured.aggregate,
+    )
 
 
-def canonical(parts: Iterable[Observation | Segment], params: Params) -> list[Segment]:
-    """What readers see of a history: sorted by (t1, t2, v, c_sum, n), equal neighbours shown as one.
+class Segment(msgspec.Struct, Generic[V], order=True, gc=False):
+    """`n` observations that say `v` from `t1` to `t2` (µs, both inclusive).
 
-    A pure function of the multiset of observations; any of them may already be united into segments.
-    With `aggregate` off there is one segment per part.
-
-    >>> canonical([Observation(0, 10, 8, b"A"), Observation(15, 20, 6, b"A")], Params(post=5))
-    [Segment(t1=0, t2=20, c_sum=14, n=2, v=b'A')]
+    `c_sum` is the sum of their confidences (10⁻⁹), so the mean is exact however they were grouped. `last_t1`
+    is where the last of the united segments in it begins. Segments compare in canonical order, by (t1, t2, v,
+    c_sum, n); of two with equal confidence at some time, the later in this order wins. Only `segments_of`
+    changes them, while it makes them.
     """
-    if not params.aggregate:
-        return _sorted_segments(parts)
-    return bridge(unite(parts), params)
-
-
-def unite(parts: Iterable[Observation | Segment]) -> list[Segment]:
-    """Join what touches or overlaps with the same value, whatever other values do meanwhile.
-
-    Works in portions: `unite([*unite(a), *b]) == unite([*a, *b])`.
-    """
-    return _joined(_sorted_segments(parts), reach=0, others_separate=False)
-
-
-def bridge(united: Sequence[Segment], params: Params) -> list[Segment]:
-    """Join neighbours of the same value across gaps that their validity spans.
-
-    `united` is the result of `unite`. A and the next segment B of its value become one if
-    `A.t2 + post ≥ B.t1 − pre` and, unless the attribute is multi-valued, no segment of another value
-    starts strictly between `A.t1` and `B.t1`. The condition is about the segments as given, pair by pair;
-    not to be applied to its own result.
-    """
-    return _joined(united, reach=params.pre + params.post, others_separate=not params.multi_value)
-
-
-def overlapping(segments: Iterable[Segment], t_from: int, t_to: int) -> list[Segment]:
-    """Those segments that share at least one moment with `t_from` … `t_to` (µs, both inclusive)."""
-    return [segment for segment in segments if segment.t2 >= t_from and segment.t1 <= t_to]
-
-
-def _sorted_segments(parts: Iterable[Observation | Segment]) -> list[Segment]:
-    return sorted(map(_as_segment, parts), key=_canonical_order)
-
-
-def _as_segment(part: Observation | Segment) -> Segment:
-    if isinstance(part, Segment):
-        return part
-    t1, t2, c, v = part
-    return Segment(t1, t2, c, 1, v)
-
-
-@dataclass(slots=True)
-class _Chain:
-    """Segments of one value that are becoming one; `moment` numbers the start of the last of them."""
 
     t1: int
     t2: int
+    v: V
     c_sum: int
     n: int
-    moment: int
+    last_t1: int
+
+    @property
+    def row(self) -> SegmentRow[V]:
+        """The segment as a plain tuple."""
+        return self.t1, self.t2, self.c_sum, self.v, self.n
 
 
-def _joined(segments: Sequence[Segment], reach: int, others_separate: bool) -> list[Segment]:
-    """Join each segment to the previous one of its value if the gap is at most `reach`.
+def segments_of(rows: Iterable[SegmentRow[V]], params: Params) -> list[Segment[V]]:
+    """The history of one attribute as readers see it, in canonical order.
 
-    `segments` are in canonical order. Distinct start times are numbered; between two neighbours of one
-    value another value starts if and only if their numbers differ by more than one.
+    A pure function of the multiset of observations: neither their order nor which of them are already united
+    matters. With `aggregate` off every row is a segment of its own.
+
+    >>> segments_of([(0, 10, 8, "A", 1), (15, 20, 6, "A", 1)], Params(post=5))
+    [Segment(t1=0, t2=20, v='A', c_sum=14, n=2, last_t1=15)]
     """
-    chains: list[tuple[bytes, _Chain]] = []
-    last: dict[bytes, _Chain] = {}
-    moment, previous_t1 = 0, None
-    for t1, t2, c_sum, n, v in segments:
-        if t1 != previous_t1:
-            moment, previous_t1 = moment + 1, t1
-        chain = last.get(v)
-        if chain is None or t1 - chain.t2 > reach or (others_separate and moment - chain.moment > 1):
-            chain = last[v] = _Chain(t1, t2, c_sum, n, moment)
-            chains.append((v, chain))
-            continue
-        chain.t2 = max(chain.t2, t2)
-        chain.c_sum += c_sum
-        chain.n += n
-        chain.moment = moment
-    return _sorted_segments(Segment(chain.t1, chain.t2, chain.c_sum, chain.n, v) for v, chain in chains)
+    if not params.aggregate:
+        return sorted([Segment(t1, t2, v, c_sum, n, t1) for t1, t2, c_sum, v, n in rows])
+    return _joined(rows, params.pre + params.post, others_separate=not params.multi_value)
+
+
+def unite(rows: Iterable[SegmentRow[V]]) -> list[Segment[V]]:
+    """United but not bridged, in canonical order.
+
+    Works in portions: with the rows of `unite(a)` beside `b` the result is that of `a` and `b` together.
+    """
+    return _joined(rows, 0, others_separate=False)
+
+
+def _joined(rows: Iterable[SegmentRow[V]], reach: int, others_separate: bool) -> list[Segment[V]]:
+    """Unite, and bridge gaps of up to `reach`; with `others_separate` only those in which no other value
+    begins.
+
+    Both in one pass. In the order of `t1`, whether a row continues a united segment depends on earlier rows
+    only, so the starts of united segments, which decide on bridging, become known in their order. Another
+    value begins strictly between two neighbours exactly if the latest start before that of the second is
+    later than that of the first.
+    """
+    segments: list[Segment[V]] = []
+    last: dict[V, Segment[V]] = {}
+    start = before = -1 << 63
+    tied = False
+    for t1, t2, c_sum, v, n in sorted(rows):
+        segment = last.get(v)
+        if segment is None or t1 > segment.t2:
+            if t1 != start:
+                before, start = start, t1
+            else:
+                tied = True
+            if segment is None or t1 - segment.t2 > reach or (others_separate and before > segment.last_t1):
+                last[v] = segment = Segment(t1, t2, v, c_sum, n, t1)
+                segments.append(segment)
+                continue
+            segment.last_t1 = t1
+        if t2 > segment.t2:
+            segment.t2 = t2
+        segment.c_sum += c_sum
+        segment.n += n
+    if tied:
+        segments.sort()
+    return segments
+
+
+def overlapping(segments: Iterable[Segment[V]], t_from: int, t_to: int) -> list[Segment[V]]:
+    """Those segments that share at least one µs with `t_from` … `t_to` (both inclusive)."""
+    return [segment for segment in segments if segment.t2 >= t_from and segment.t1 <= t_to]

@@ -26,7 +26,7 @@ class Chunk(NamedTuple):
 
 
 class Point(NamedTuple):
-    """One moment or interval of a timeseries (µs, both inclusive) with the values of the user's series."""
+    """A time or an interval of a timeseries (µs, both inclusive) with the values of the user's series."""
 
     t1: int
     t2: int

@@ -1,28 +1,28 @@
-"""What readers see of a profile: master records and single attributes, from rows, in canonical form.
+"""Master records and single attributes of a profile, from its rows.
 
 Values are wire values and times aware UTC date-times, so an answer can be rendered without its model.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
-from dp3.clock import FIRST_US, LAST_US, Clock, to_datetime
+from dp3.clock import FIRST_US, LAST_US, Clock, duration_us, to_datetime
 from dp3.history import (
     Chunk,
     Params,
     Segment,
-    canonical,
     confidence_at,
+    history_params,
     mean_confidence,
     overlapping,
     points_between,
-    value_at,
-    values_at,
+    segments_of,
+    winner_at,
+    winners_at,
 )
-from dp3.history.params import history_params
+from dp3.history.segments import SegmentRow
 from dp3.model.attrspec import (
     AttrSpecObservations,
     AttrSpecPlain,
@@ -36,6 +36,7 @@ from dp3.store.ports.entities import PlainRow, ProfileRows
 from dp3.store.ports.state import State
 
 Document = dict[str, Any]
+Row: TypeAlias = SegmentRow[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +109,22 @@ class ProfileReader:
         if rows is None:
             return answer
         if isinstance(spec, AttrSpecTimeseries):
-            answer["history"] = _points(spec, _parts(rows), span, at)
+            answer["history"] = _points(spec, _of_one_attr(rows), span, at)
         elif isinstance(spec, AttrSpecObservations):
-            answer |= self._observed(spec, _parts(rows), span, at)
+            answer |= self._observed(spec, _of_one_attr(rows), span, at)
         elif plain := known_at(rows.plain, at):
             answer["current_value"] = decode_value(plain[0].v)
         return answer
 
     def _observed(
-        self, spec: AttrSpecObservations, parts: Iterable[Segment], span: Span, at: int | None
+        self, spec: AttrSpecObservations, rows: Iterable[Row], span: Span, at: int | None
     ) -> Document:
-        moment = self._clock.now_us() if at is None else at
+        t = self._clock.now_us() if at is None else at
         params = history_params(spec)
-        segments = canonical(parts, params)
-        shown = overlapping(segments, *span.bounds(moment)) if at is None else _valid(segments, at, params)
+        segments = segments_of(rows, params)
+        shown = overlapping(segments, *span.bounds(t)) if at is None else _valid(segments, at, params)
         return {
-            "current_value": _current(segments, moment, params),
+            "current_value": _current(segments, t, params),
             "history": [_interval(segment) for segment in shown],
         }
 
@@ -133,48 +134,41 @@ def known_at(rows: Sequence[PlainRow], at: int | None) -> Sequence[PlainRow]:
     return rows if at is None else [row for row in rows if row.written <= at]
 
 
-def _by_attr(rows: ProfileRows) -> dict[int, list[Segment]]:
-    grouped: dict[int, list[Segment]] = defaultdict(list)
-    for attr, part in _parts_of_attrs(rows):
-        grouped[attr].append(part)
+def _by_attr(rows: ProfileRows) -> dict[int, list[Row]]:
+    """The history by the numbers of attributes; each data-point of a timeseries by itself, without any
+    confidence."""
+    grouped: dict[int, list[Row]] = defaultdict(list)
+    for _, _, attr, t1, t2, c, v in rows.history:
+        grouped[attr].append((t1, t2, c or 0, v, 1))
+    for attr, v, segments in rows.packed:
+        grouped[attr] += [(t1, t2, c_sum or 0, v, n) for t1, t2, c_sum, n in segments]
     return grouped
 
 
-def _parts(rows: ProfileRows) -> list[Segment]:
-    return [part for _, part in _parts_of_attrs(rows)]
-
-
-def _parts_of_attrs(rows: ProfileRows) -> Iterator[tuple[int, Segment]]:
-    """The history with the numbers of attributes; each data-point of a timeseries by itself, without any
-    confidence."""
-    for row in rows.history:
-        yield row.attr, Segment(row.t1, row.t2, row.c or 0, 1, row.v)
-    for attr, v, stretches in rows.packed:
-        for t1, t2, c_sum, n in stretches:
-            yield attr, Segment(t1, t2, c_sum or 0, n, v)
+def _of_one_attr(rows: ProfileRows) -> list[Row]:
+    """The history, if there are rows of no other attribute."""
+    return next(iter(_by_attr(rows).values()), [])
 
 
 def _plain(row: PlainRow) -> Document:
     return {"v": decode_value(row.v), "ts_last_update": to_datetime(row.written)}
 
 
-def _whole_history(
-    spec: AttrSpecType, parts: Iterable[Segment], span: Span, at: int | None
-) -> list[Document]:
+def _whole_history(spec: AttrSpecType, rows: Iterable[Row], span: Span, at: int | None) -> list[Document]:
     if isinstance(spec, AttrSpecTimeseries):
-        return _points(spec, parts, span, at)
+        return _points(spec, rows, span, at)
     if isinstance(spec, AttrSpecObservations):
         params = history_params(spec)
-        segments = canonical(parts, params)
+        segments = segments_of(rows, params)
         return [_interval(s) for s in (segments if at is None else _valid(segments, at, params))]
     return []
 
 
-def _valid(segments: Iterable[Segment], at: int, params: Params) -> list[Segment]:
+def _valid(segments: Iterable[Segment[bytes]], at: int, params: Params) -> list[Segment[bytes]]:
     return [segment for segment in segments if confidence_at(segment, at, params)[0]]
 
 
-def _interval(segment: Segment) -> Document:
+def _interval(segment: Segment[bytes]) -> Document:
     return {
         "t1": to_datetime(segment.t1),
         "t2": to_datetime(segment.t2),
@@ -183,17 +177,17 @@ def _interval(segment: Segment) -> Document:
     }
 
 
-def _current(segments: list[Segment], now: int, params: Params) -> Any:
+def _current(segments: list[Segment[bytes]], t: int, params: Params) -> Any:
     if params.multi_value:
-        return [decode_value(current.v) for current in values_at(segments, now, params)] or None
-    current = value_at(segments, now, params)
-    return None if current is None else decode_value(current.v)
+        return [decode_value(winner.v) for winner in winners_at(segments, t, params)] or None
+    winner = winner_at(segments, t, params)
+    return None if winner is None else decode_value(winner.v)
 
 
-def _points(spec: AttrSpecTimeseries, parts: Iterable[Segment], span: Span, at: int | None) -> list[Document]:
-    chunks = (Chunk(part.t1, decode_value(part.v)) for part in parts)
+def _points(spec: AttrSpecTimeseries, rows: Iterable[Row], span: Span, at: int | None) -> list[Document]:
+    chunks = (Chunk(t1, decode_value(v)) for t1, _, _, v, _ in rows)
     time_step = spec.timeseries_params.time_step
-    step = None if time_step is None else time_step // timedelta(microseconds=1)
+    step = None if time_step is None else duration_us(time_step)
     points = points_between(
         chunks, spec.timeseries_type, step, *(span if at is None else Span(at, at)).bounds()
     )

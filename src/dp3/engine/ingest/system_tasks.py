@@ -7,7 +7,7 @@ from dp3.engine.ingest.batch import BatchBuilder, Item
 from dp3.engine.ingest.entities import EntityIndex, Identity
 from dp3.engine.ingest.links import FOREVER
 from dp3.engine.plans import Lifetime, TypePlan
-from dp3.history.packed import decode_stretches
+from dp3.history.packed import decode_segments
 from dp3.log.port import Lane, Log
 from dp3.model.system_task import Expire, RemoveLinks, TombstoneDone
 from dp3.model.wire import WireTask
@@ -124,7 +124,7 @@ class SystemTasks:
                 if not newer.issuperset(found):
                     batch.packed_removed.append((key, attr, row.tag, row.part))
                 elif found:
-                    end = max(t2 for _, t2, _, _ in decode_stretches(row.segments)) + post
+                    end = max(t2 for _, t2, _, _ in decode_segments(row.segments)) + post
                     until.update((stone, max(until[stone], end)) for stone in found)
             while len(batch.packed_removed) > MOST_REMOVALS:
                 commit(Batch(packed_removed=batch.packed_removed[:MOST_REMOVALS]))

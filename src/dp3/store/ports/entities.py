@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from dp3.history.packed import Stretch
+from dp3.history.packed import PackedSegment
+from dp3.history.segments import SegmentRow
 from dp3.store.ports.leases import ENTITY_SHIFT as ENTITY_SHIFT
 from dp3.store.ports.leases import Lease
 
@@ -46,7 +47,7 @@ class HistoryRow(NamedTuple):
     v: bytes
 
 
-PackedHistory: TypeAlias = tuple[int, bytes, list[Stretch]]
+PackedHistory: TypeAlias = tuple[int, bytes, list[PackedSegment]]
 """Data-points of one value of an attribute, several of them in one segment: attribute, value, segments."""
 
 
@@ -65,11 +66,6 @@ Token: TypeAlias = str
 values do; `Entities.decode_value` tells what they stand for."""
 
 
-Observed: TypeAlias = tuple[int, int, int, Token, int]
-"""Observations: `t1`, `t2` (µs), sum of confidences (10⁻⁹), value, how many. A plain tuple, because runs read
-very many."""
-
-
 StoredPlain: TypeAlias = tuple[int, int, Token]
 """A plain value: number of the attribute, when it was written (µs), value."""
 
@@ -85,7 +81,7 @@ class Profile(msgspec.Struct, frozen=True):
     key: int
     created: int
     plain: list[StoredPlain] = []
-    observed: list[tuple[int, list[Observed]]] = []
+    observed: list[tuple[int, list[SegmentRow[Token]]]] = []
     chunks: list[StoredChunk] = []
     ttl: dict[str, int] = {}
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple, Protocol, TypeAlias
 
-from dp3.history.packed import Stretch
+from dp3.history.packed import PackedSegment
 from dp3.store.ports.leases import Lease
 
 
@@ -31,7 +31,7 @@ def tag_of(v: bytes, timeseries: bool) -> int:
     return ~tag if timeseries else tag
 
 
-FreshValues: TypeAlias = dict[Subject, list[tuple[bytes, list[Stretch]]]]
+FreshValues: TypeAlias = dict[Subject, list[tuple[bytes, list[PackedSegment]]]]
 """Fresh data-points: of each subject its values (more than one if they share a tag) with their segments."""
 
 

@@ -1,13 +1,12 @@
 """Counting: what happened, which hooks ran, who sent; in the transaction of the work itself."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 import apsw
 import msgspec
 
-from dp3.clock import Clock
+from dp3.clock import Clock, duration_us
 from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.counters import (
     MAX_SOURCE_CHARS,
@@ -31,7 +30,7 @@ class CounterWriter:
 
     def __init__(self, clock: Clock, groups: EventGroups) -> None:
         self._clock = clock
-        self._spans = {_us(interval) for group in groups.values() for interval in group.intervals}
+        self._spans = {duration_us(interval) for group in groups.values() for interval in group.intervals}
         self._known: set[str] = set()
         self._loaded = False
         self._sql = load_statements("dp3.store.sqlite", "counters.sql")
@@ -76,10 +75,6 @@ class CounterWriter:
                 return SourceSums(OTHER_SOURCES, source.points, None)
             self._known.add(name)
         return source._replace(name=name)
-
-
-def _us(interval: timedelta) -> int:
-    return interval // timedelta(microseconds=1)
 
 
 class Counters:

@@ -6,7 +6,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from dp3.history.packed import decode_stretches
+from dp3.history.packed import decode_segments
 from dp3.sqlite import load_statements
 from dp3.store.ports.entities import EncodedProfile, HistoryRow, PackedHistory, PlainRow, ProfileRows
 from dp3.store.ports.leases import Lease
@@ -123,5 +123,5 @@ class Entities:
         return (
             list(map(PlainRow._make, plain)),
             list(map(HistoryRow._make, history)),
-            [(of, v, [*decode_stretches(segments)]) for of, v, segments in packed],
+            [(of, v, [*decode_segments(segments)]) for of, v, segments in packed],
         )

@@ -6,7 +6,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from dp3.history.packed import Stretch
+from dp3.history.packed import PackedSegment
 from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.entities import ENTITY_SHIFT
 from dp3.store.ports.history import (
@@ -107,7 +107,7 @@ class History:
             connection.executemany(self._sql[statement], lanes)
 
 
-def _add(fresh: FreshValues, subject: Subject, v: bytes, segment: Stretch) -> None:
+def _add(fresh: FreshValues, subject: Subject, v: bytes, segment: PackedSegment) -> None:
     values = fresh.get(subject)
     if values is None:
         fresh[subject] = [(v, [segment])]

@@ -10,14 +10,14 @@ from typing import Any, TypeAlias
 import apsw
 import msgspec
 
-from dp3.history.packed import decode_stretches
+from dp3.history.packed import decode_segments
+from dp3.history.segments import SegmentRow
 from dp3.model.wire import decode_value, encode_value
 from dp3.sqlite import Statements
 from dp3.store.ports.batches import Tombstone
 from dp3.store.ports.entities import (
     EncodedProfile,
     HistoryRow,
-    Observed,
     PackedHistory,
     PlainRow,
     Profile,
@@ -35,7 +35,7 @@ _Line: TypeAlias = tuple[
     int,
     int,
     list[StoredPlain],
-    list[tuple[int, list[Observed]]],
+    list[tuple[int, list[SegmentRow[Token]]]],
     list[StoredChunk],
     dict[str, int],
     list[_Packed],
@@ -64,12 +64,12 @@ def encode_token(value: Any) -> Token:
 
 
 def _unpacked(
-    observed: list[tuple[int, list[Observed]]], chunks: list[StoredChunk], packed: Iterable[_Packed]
-) -> tuple[list[tuple[int, list[Observed]]], list[StoredChunk]]:
+    observed: list[tuple[int, list[SegmentRow[Token]]]], chunks: list[StoredChunk], packed: Iterable[_Packed]
+) -> tuple[list[tuple[int, list[SegmentRow[Token]]]], list[StoredChunk]]:
     rows_of = dict(observed)
     for attr, v, segments in packed:
         rows = rows_of.setdefault(attr, [])
-        for t1, t2, c_sum, n in decode_stretches(bytes.fromhex(segments)):
+        for t1, t2, c_sum, n in decode_segments(bytes.fromhex(segments)):
             if c_sum is None:
                 chunks.append((attr, t1, t2, v))
             else:
@@ -98,7 +98,7 @@ class RemovedLinks:
         places = [(profile.key, attr) for attr in gone]
         history = map(HistoryRow._make, state.executemany(self._sql["history_of_attr"], places))
         packed = [
-            (attr, v, [*decode_stretches(segments)])
+            (attr, v, [*decode_segments(segments)])
             for attr, v, segments in state.executemany(self._sql["packed_of_attr"], places)
         ]
         return _encode(_without(profile, history, packed, gone))

@@ -8,7 +8,7 @@ import apsw
 import msgspec
 
 from dp3.clock import Clock
-from dp3.history.packed import decode_stretches
+from dp3.history.packed import decode_segments
 from dp3.sqlite import load_statements
 from dp3.store.ports.batches import Stream
 from dp3.store.ports.entities import HistoryRow
@@ -77,7 +77,7 @@ class Retention:
     ) -> list[StoredRow]:
         """Row by row: large values are in memory one at a time."""
         return [
-            StoredRow((entity, attr, tag, part), oldest, value(v), [*decode_stretches(segments)])
+            StoredRow((entity, attr, tag, part), oldest, value(v), [*decode_segments(segments)])
             for entity, attr, tag, part, oldest, v, segments in state.execute(
                 self._sql[statement], (listed(wanted),)
             )

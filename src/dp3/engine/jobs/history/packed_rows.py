@@ -1,16 +1,17 @@
 """Adds data-points to packed rows. Pure.
 
-Lossless: data-points that touch or overlap and say the same become one stretch, which readers would do
+Lossless: data-points that touch or overlap and say the same become one segment, which readers would do
 anyway; other than that all stay as they are.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Mapping
 from operator import itemgetter
 
-from dp3.history.packed import Stretch, decode_stretches, encode_stretches
+from dp3.history.packed import PackedSegment, decode_segments, encode_segments
+from dp3.history.segments import unite
 from dp3.store.ports.history import FreshValues, PackedRow, Subject
 
-MOST_STRETCHES = 64
+MOST_SEGMENTS = 64
 """In one row: about a kilobyte. A row is written anew for each slice that brings something for its value."""
 
 
@@ -18,63 +19,63 @@ def packed_with(
     fresh: FreshValues,
     last: Mapping[Subject, PackedRow],
     united: Container[int],
-    most: int = MOST_STRETCHES,
+    most: int = MOST_SEGMENTS,
 ) -> list[PackedRow]:
     """The packed rows that are new or change when fresh data-points are added; `last` are the last rows of
-    the subjects so far. Stretches of attributes that are `united` become one where they touch; a row has at
+    the subjects so far. Segments of attributes that are `united` become one where they touch; a row has at
     most `most`."""
     rows: list[PackedRow] = []
     for subject, values in fresh.items():
         row = last.get(subject)
-        for v, stretches in values:
-            part, noted = 0, None
-            if row is not None:
-                same = row.v == v
-                part = row.part if same else row.part + 1
-                if same:
-                    noted = min(row.oldest, min([stretch[1] for stretch in stretches]))
-                    stretches = [*decode_stretches(row.segments), *stretches]
-            if len(stretches) > 1:
-                stretches = _in_order(stretches, subject[1] in united)
-            for at in range(0, len(stretches), most):
-                row = _row(subject, part, v, stretches[at : at + most], noted)
+        for v, segments in values:
+            noted = None
+            if row is not None and row.v == v:
+                part = row.part
+                noted = min(row.oldest, min([segment[1] for segment in segments]))
+                segments = _added(segments, [*decode_segments(row.segments)], subject[1] in united)
+            else:
+                part = 0 if row is None else row.part + 1
+                if len(segments) > 1:
+                    segments = _in_order(segments, subject[1] in united)
+            for at in range(0, len(segments), most):
+                some = segments if len(segments) <= most else segments[at : at + most]
+                row = _row(subject, part, v, some, noted)
                 rows.append(row)
                 part += 1
     return rows
 
 
-def _row(subject: Subject, part: int, v: bytes, stretches: list[Stretch], noted: int | None) -> PackedRow:
+def _row(
+    subject: Subject, part: int, v: bytes, segments: list[PackedSegment], noted: int | None
+) -> PackedRow:
     """`noted`: before which nothing of the row goes, if that was found out before."""
-    if len(stretches) == 1:
-        ((_, oldest, _, points),) = stretches
-    else:
-        oldest = min([stretch[1] for stretch in stretches])
-        points = sum([stretch[3] for stretch in stretches])
+    oldest, points = segments[0][1], 0
+    for _, t2, _, n in segments:
+        points += n
+        if t2 < oldest:
+            oldest = t2
     entity, attr, tag = subject
     return PackedRow(
-        entity, attr, tag, part, oldest if noted is None else noted, points, v, encode_stretches(stretches)
+        entity, attr, tag, part, oldest if noted is None else noted, points, v, encode_segments(segments)
     )
 
 
-def _in_order(stretches: list[Stretch], united: bool) -> list[Stretch]:
-    stretches = sorted(stretches, key=_times)
-    return unite(stretches) if united else stretches
+def _added(fresh: list[PackedSegment], packed: list[PackedSegment], united: bool) -> list[PackedSegment]:
+    """All of them in the order of time. Of packed ones only the last can change: fresh data-points mostly
+    begin after them."""
+    first = min([segment[0] for segment in fresh])
+    stay = len(packed)
+    while stay and packed[stay - 1][1] >= first:
+        stay -= 1
+    return packed[:stay] + _in_order(packed[stay:] + fresh, united)
+
+
+def _in_order(segments: list[PackedSegment], united: bool) -> list[PackedSegment]:
+    """Those of one value; data-points of timeseries are never united."""
+    if not united or len(segments) == 1 or segments[0][2] is None:
+        return sorted(segments, key=_times)
+    rows = [(t1, t2, c_sum or 0, b"", n) for t1, t2, c_sum, n in segments]
+    return [(segment.t1, segment.t2, segment.c_sum, segment.n) for segment in unite(rows)]
 
 
 _times = itemgetter(0, 1)
-
-
-def unite(stretches: Iterable[Stretch]) -> list[Stretch]:
-    """Join those of one value that touch or overlap; in the order of `t1`."""
-    united: list[Stretch] = []
-    end = None
-    for stretch in stretches:
-        t1, t2, c_sum, n = stretch
-        if end is None or t1 > end or c_sum is None:
-            united.append(stretch)
-            end = t2
-            continue
-        before = united[-1]
-        end = max(end, t2)
-        united[-1] = (before[0], end, (before[2] or 0) + c_sum, before[3] + n)
-    return united

@@ -4,10 +4,10 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from dp3.engine.jobs.history.packed_rows import MOST_STRETCHES, packed_with
+from dp3.engine.jobs.history.packed_rows import MOST_SEGMENTS, packed_with
 from dp3.engine.pacing import SlicePace
 from dp3.engine.statistics import Statistics
-from dp3.history.params import history_params
+from dp3.history import history_params
 from dp3.log.port import Lane, LaneBounds, Log
 from dp3.model.attrspec import AttrSpecObservations
 from dp3.model.spec import ModelSpec
@@ -28,10 +28,10 @@ TRIM_ROWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class PackLimits:
-    """`slice`: fresh rows that are packed in one transaction, at most; `row`: stretches in a packed row."""
+    """`slice`: fresh rows that are packed in one transaction, at most; `row`: segments in a packed row."""
 
     slice: int = 8_000
-    row: int = MOST_STRETCHES
+    row: int = MOST_SEGMENTS
 
 
 def packable_until(state: State, log: Log, bounds: LaneBounds) -> dict[int, int]:
@@ -53,7 +53,7 @@ def packable_until(state: State, log: Log, bounds: LaneBounds) -> dict[int, int]
 
 
 def united_attrs(model: ModelSpec, state: State) -> frozenset[int]:
-    """The numbers of the attributes whose stretches become one where they touch."""
+    """The numbers of the attributes whose segments become one where they touch."""
     return frozenset(
         state.names.attr_id(etype, name)
         for etype, specs in model.entity_attributes.items()

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple, TypeVar
 
-from dp3.clock import Clock
+from dp3.clock import Clock, duration_us
 from dp3.engine.ingest.links import observed_links
-from dp3.engine.jobs.history.judging import NO_PARAMS, Judged, KeepRule, Verdict, judge
+from dp3.engine.jobs.history.judging import Judged, Verdict, judge
 from dp3.engine.pacing import SlicePace
 from dp3.engine.plans import LinkPlan, TypePlan
-from dp3.history import Segment
-from dp3.history.packed import encode_stretches
-from dp3.history.params import history_params
+from dp3.history import history_params
+from dp3.history.packed import encode_segments
+from dp3.history.retention import NO_PARAMS, KeepRule
+from dp3.history.segments import SegmentRow
 from dp3.model.attrspec import (
     AttrSpecObservations,
     AttrSpecTimeseries,
@@ -84,11 +85,15 @@ def counted_attrs(limited: Iterable[AttrPlan]) -> frozenset[int]:
 
 def _rule(spec: AttrSpecType, linked: bool) -> KeepRule | None:
     if isinstance(spec, AttrSpecTimeseries):
-        return KeepRule(NO_PARAMS, _us(spec.timeseries_params.max_age))
+        return KeepRule(NO_PARAMS, _limit(spec.timeseries_params.max_age))
     if isinstance(spec, AttrSpecObservations):
         kept = spec.history_params
-        return KeepRule(history_params(spec), _us(_max_age(kept)), kept.max_items, linked)
+        return KeepRule(history_params(spec), _limit(_max_age(kept)), kept.max_items, linked)
     return None
+
+
+def _limit(age: timedelta | None) -> int | None:
+    return None if age is None else duration_us(age)
 
 
 def _max_age(kept: ObservationsHistoryParams) -> timedelta | None:
@@ -97,10 +102,6 @@ def _max_age(kept: ObservationsHistoryParams) -> timedelta | None:
     if kept.expire_time is not None:
         ages.append(max(kept.expire_time, kept.post_validity))
     return min(ages, default=None)
-
-
-def _us(duration: timedelta | None) -> int | None:
-    return None if duration is None else duration // timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
@@ -114,17 +115,17 @@ class _Found:
     points: int = 0
 
     def add(self, verdict: Verdict) -> None:
-        self.points += sum(stretch.n for stretch in verdict.gone)
+        self.points += sum(segment.n for segment in verdict.gone)
         for judged in verdict.rows:
-            if not judged.stretches:
+            if not judged.segments:
                 self.removed.append(judged.row.place)
             elif judged.changed or judged.oldest != judged.row.oldest:
                 self.kept.append(_kept(judged))
 
 
 def _kept(judged: Judged) -> KeptRow:
-    points = sum(stretch[3] for stretch in judged.stretches)
-    return judged.oldest, points, encode_stretches(judged.stretches), judged.row.place
+    points = sum(n for _, _, _, n in judged.segments)
+    return judged.oldest, points, encode_segments(judged.segments), judged.row.place
 
 
 class Retention:
@@ -193,13 +194,13 @@ class Retention:
 
     def _read(
         self, plan: AttrPlan, scopes: Sequence[Scope]
-    ) -> dict[Scope, tuple[list[StoredRow], list[Segment]]]:
+    ) -> dict[Scope, tuple[list[StoredRow], list[SegmentRow[bytes]]]]:
         """The packed rows of each scope, and what there is beside them."""
         packed, points = self._state.retention.scoped(scopes, whole=plan.link is not None)
-        fresh: dict[int, list[Segment]] = {entity: [] for entity, *_ in scopes}
+        fresh: dict[int, list[SegmentRow[bytes]]] = {entity: [] for entity, *_ in scopes}
         for point in points:
-            fresh[point.entity].append(Segment(point.t1, point.t2, point.c or 0, 1, point.v))
-        read: dict[Scope, tuple[list[StoredRow], list[Segment]]] = {}
+            fresh[point.entity].append((point.t1, point.t2, point.c or 0, point.v, 1))
+        read: dict[Scope, tuple[list[StoredRow], list[SegmentRow[bytes]]]] = {}
         for row in packed:
             rows, _ = read.setdefault(plan.scope(row.place), ([], fresh[row.entity]))
             rows.append(row)
@@ -224,15 +225,15 @@ class Retention:
 
 
 def _ended(
-    plan: AttrPlan, entity: int, verdict: Verdict, fresh: Iterable[Segment], now: int
+    plan: AttrPlan, entity: int, verdict: Verdict, fresh: Iterable[SegmentRow[bytes]], now: int
 ) -> list[EndedLink]:
     """Links that held by what is gone: until when they hold by what is left."""
     if plan.link is None:
         return []
-    gone = ((stretch.t2, stretch.v) for stretch in verdict.gone if stretch.t2 + plan.link.post > now)
+    gone = ((segment.t2, segment.v) for segment in verdict.gone if segment.t2 + plan.link.post > now)
     until = {target: now for target, _ in _links(plan.link, entity, gone)}
-    packed = ((stretch[1], judged.row.v) for judged in verdict.rows for stretch in judged.stretches)
-    left = [*packed, *((part.t2, part.v) for part in fresh)]
+    packed = ((t2, judged.row.v) for judged in verdict.rows for _, t2, _, _ in judged.segments)
+    left = [*packed, *((t2, v) for _, t2, _, v, _ in fresh)]
     for target, end in _links(plan.link, entity, left) if until else ():
         if target in until:
             until[target] = max(until[target], end)

@@ -1,7 +1,7 @@
 """The stored form of a snapshot: self-contained, and the same bytes if and only if nothing has changed.
 
 Confidences (`attr#c`) fall with time although nothing happens; so their terms are stored, and the numbers
-are made for the moment of each run. Those that a hook has set are stored as they are (`literals`).
+are made for the time of each run. Those that a hook has set are stored as they are (`literals`).
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dp3.history.terms import Terms, confidence
+from dp3.history.confidence import Terms, confidence
 
 CONFIDENCE = "#c"
 """What follows the name of an attribute in the name of its confidence."""
@@ -61,8 +61,9 @@ def decode_doc(data: bytes) -> Doc:
     terms: dict[str, Terms | list[Terms]] = {
         name: single for name, single in zip(stored.names, stored.single, strict=True) if single is not None
     }
-    values = dict(zip(stored.names, stored.values, strict=True))
-    return Doc(values, terms | stored.several, stored.literals)
+    if stored.several:
+        terms |= stored.several
+    return Doc(dict(zip(stored.names, stored.values, strict=True)), terms, stored.literals)
 
 
 def expand(doc: Doc, t: int) -> dict[str, Any]:
@@ -73,8 +74,11 @@ def expand(doc: Doc, t: int) -> dict[str, Any]:
     snapshot: dict[str, Any] = {}
     for name, value in values.items():
         snapshot[name] = value
-        if name in terms:
-            snapshot[name + CONFIDENCE] = confidence(terms[name], t)
+        of = terms.get(name)
+        if of is not None:
+            snapshot[name + CONFIDENCE] = (
+                [confidence(one, t) for one in of] if isinstance(of, list) else confidence(of, t)
+            )
         elif literals and (key := name + CONFIDENCE) in literals:
             snapshot[key] = literals[key]
     for key in sorted(literals.keys() - snapshot.keys()) if literals else ():

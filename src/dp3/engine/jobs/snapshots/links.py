@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from dp3.engine.jobs.snapshots.doc import Doc
-from dp3.history.terms import Terms
+from dp3.history.confidence import Terms
 
 Link: TypeAlias = dict[str, Any]
 """`{"eid": …}`, with `data` where the type has it and `record` while hooks run."""

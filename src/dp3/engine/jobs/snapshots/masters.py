@@ -6,12 +6,12 @@ from typing import Any
 
 from dp3.clock import to_datetime
 from dp3.engine.jobs.snapshots.fields import RecordPlan, copied
-from dp3.history import Segment, canonical, mean_confidence
-from dp3.history.params import history_params
+from dp3.history import history_params, mean_confidence, segments_of
+from dp3.history.segments import SegmentRow
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecTimeseries, AttrSpecType
 from dp3.model.codec import PRIMITIVE_CODECS, Converter
 from dp3.model.task import HASH
-from dp3.store.ports.entities import Entities, Observed, Profile, StoredChunk, Token
+from dp3.store.ports.entities import Entities, Profile, StoredChunk, Token
 
 Document = dict[str, Any]
 
@@ -78,13 +78,11 @@ class MasterReader:
         return document
 
     def _intervals(
-        self, spec: AttrSpecObservations, rows: Iterable[Observed], read: Converter
+        self, spec: AttrSpecObservations, rows: Iterable[SegmentRow[Token]], read: Converter
     ) -> list[Document]:
-        # Segments compare by bytes; those of tokens compare as tokens do.
-        parts = [Segment(t1, t2, c, n, v.encode()) for t1, t2, c, v, n in rows]
         return [
-            _interval(part.t1, part.t2, read(self._decode(part.v.decode()))) | {"c": mean_confidence(part)}
-            for part in canonical(parts, history_params(spec))
+            _interval(segment.t1, segment.t2, read(self._decode(segment.v))) | {"c": mean_confidence(segment)}
+            for segment in segments_of(rows, history_params(spec))
         ]
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from dp3.engine.jobs.snapshots.doc import CONFIDENCE, Doc, expand
 from dp3.engine.jobs.snapshots.fields import Field, RecordPlan, copied
 from dp3.engine.jobs.snapshots.hook_output import wire_value
-from dp3.history.terms import Terms
+from dp3.history.confidence import Terms
 from dp3.hooks.outcome import bounded_repr
 from dp3.model.codec import Converter
 from dp3.model.text import checked_text

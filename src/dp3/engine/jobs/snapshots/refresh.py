@@ -8,7 +8,7 @@ from dp3.engine.jobs.snapshots.calling import HookCaller
 from dp3.engine.jobs.snapshots.doc import Doc
 from dp3.engine.jobs.snapshots.plans import Refreshed, SnapshotHooks, SnapshotPlans
 from dp3.engine.jobs.snapshots.recording import Effects
-from dp3.history.terms import Terms
+from dp3.history.confidence import Terms
 from dp3.hooks.flags import SharedFlag
 from dp3.hooks.outcome import hook_failed
 from dp3.hooks.table import Hook

@@ -1,15 +1,12 @@
-"""Current values of an entity at the moment of a run, from the rows of its profile. Pure."""
+"""Current values of an entity at the time of a run, from the rows of its profile. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from dp3.engine.jobs.snapshots.chains import Chain, chains_of
 from dp3.engine.jobs.snapshots.doc import Doc
-from dp3.engine.jobs.snapshots.winners import standing
-from dp3.history import Params
-from dp3.history.params import history_params
-from dp3.history.terms import Terms
+from dp3.history import Params, history_params, segments_of, winner_until, winners_until
+from dp3.history.confidence import Terms, terms_of
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecReadOnly
 from dp3.model.spec import ModelSpec
 from dp3.store.ports.entities import Entities, Profile, Token
@@ -57,7 +54,7 @@ def eid_order(eid: int | str) -> tuple[bool, int | str]:
 
 
 class Computed(NamedTuple):
-    """Values and terms as in `Doc`. `next_change`: the earliest moment (µs) after the run at which time alone
+    """Values and terms as in `Doc`. `next_change`: the earliest time (µs) after the run at which time alone
     changes a value or makes other terms decide its confidence; None for never."""
 
     values: dict[str, Any]
@@ -109,32 +106,17 @@ def compute(
             if number in plain:
                 values[name] = value_of(plain[number])
         elif number in observed:
-            chains = chains_of(observed[number], params)
+            segments = segments_of(observed[number], params)
             if params.multi_value:
-                winners, change = _standings(chains, t, params)
+                winners, change = winners_until(segments, t, params)
                 if winners:
                     values[name] = [value_of(winner.v) for winner in winners]
-                    terms[name] = [_terms(winner, params) for winner in winners]
+                    terms[name] = [terms_of(winner, params) for winner in winners]
             else:
-                winner, change = standing(chains, t, params)
+                winner, change = winner_until(segments, t, params)
                 if winner is not None:
                     values[name] = value_of(winner.v)
-                    terms[name] = _terms(winner, params)
+                    terms[name] = terms_of(winner, params)
             if change is not None:
                 changes.append(change)
     return Computed(values, terms, min(changes, default=None))
-
-
-def _standings(chains: Iterable[Chain], t: int, params: Params) -> tuple[list[Chain], int | None]:
-    """The winner of each value, and when the first of them changes; values in the order of their first
-    appearance, be it long over or yet to come."""
-    by_value: dict[Token, list[Chain]] = {}
-    for chain in sorted(chains):
-        by_value.setdefault(chain.v, []).append(chain)
-    standings = [standing(of_value, t, params) for of_value in by_value.values()]
-    winners = [winner for winner, _ in standings if winner is not None]
-    return winners, min((change for _, change in standings if change is not None), default=None)
-
-
-def _terms(chain: Chain, params: Params) -> Terms:
-    return Terms(chain.c_sum, chain.n, chain.t1, chain.t2, params.pre, params.post)

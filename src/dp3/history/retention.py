@@ -1,0 +1,249 @@
+"""Which of the history of an attribute goes, by its age or its number. Pure.
+
+What goes is always a whole segment as readers see it: united, and joined across gaps. What stays is seen as
+before. So a segment stays as long as a part of it is not packed, and one of another value that keeps two
+apart stays as long as they do. Parts of one that stays become one part when they are older than what goes by
+age: else what never ends would have ever more of them.
+
+A *part* is a row of the state; packed parts may go, fresh ones stay until they are packed. Segments are
+referred to by number, parts by their place.
+"""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple, TypeAlias
+
+from dp3.history.confidence import confidence_at
+from dp3.history.segments import Params, Segment, SegmentRow, segments_of, unite
+
+NO_LIMIT = (-1 << 62) + 1
+"""Earlier than any time, as a limit; later than what the state notes for rows to be looked at in any case."""
+
+NO_PARAMS = Params(aggregate=False)
+"""How the data-points of a timeseries are looked at: each by itself."""
+
+Part: TypeAlias = SegmentRow[bytes]
+
+
+class KeepRule(NamedTuple):
+    """What is kept of an attribute: what ended in the last `max_age` µs, and that many segments that ended
+    last. None is no limit. `linked`: the values are links, which end with them."""
+
+    params: Params
+    max_age: int | None = None
+    max_items: int | None = None
+    linked: bool = False
+
+    def limit(self, now: int) -> int:
+        """What ended before it (µs) goes."""
+        return NO_LIMIT if self.max_age is None else now - self.max_age
+
+    @property
+    def row_by_row(self) -> bool:
+        """Whether a packed row can be judged without any other."""
+        alone = not self.params.aggregate and not self.params.multi_value
+        return alone and self.max_items is None and not self._ends_links
+
+    @property
+    def value_by_value(self) -> bool:
+        """Whether a value can be judged without the others."""
+        return self.max_items is None and not depends_on_others(self.params) and not self._ends_links
+
+    @property
+    def _ends_links(self) -> bool:
+        """Whether a link may go that holds: then it matters whether others of the same target stay."""
+        holds = self.max_items is not None or (self.max_age or 0) < self.params.post
+        return self.linked and holds
+
+
+def depends_on_others(params: Params) -> bool:
+    """Whether it depends on other values what of one value is joined."""
+    return params.aggregate and not params.multi_value and params.pre + params.post > 0
+
+
+class Judgement:
+    """What becomes of the packed parts of a history at `now` (µs): of one attribute, and of all values that
+    matter for each other. `fresh` is the rest of the history.
+
+    `gone` are the segments that readers do not see any more."""
+
+    def __init__(self, packed: Sequence[Part], fresh: Sequence[Part], rule: KeepRule, now: int) -> None:
+        self._packed = packed
+        self._params = rule.params
+        self._limit = rule.limit(now)
+        self._now = now
+        self._seen = _Seen(packed, fresh, rule.params)
+        self._kept = self._young()
+        if rule.max_items is not None:
+            self._kept = self._newest(rule.max_items)
+        self.gone = [one for number, one in enumerate(self._seen.segments) if number not in self._kept]
+
+    def staying(self) -> list[list[int]]:
+        """The places of packed parts that stay, in the order of the first of each: several become one."""
+        joined = self._old_parts()
+        inside = {place for places in joined for place in places}
+        alone = (
+            [place]
+            for place, number in enumerate(self._seen.of_packed)
+            if number in self._kept and place not in inside
+        )
+        return sorted([*joined, *alone])
+
+    def checks(self) -> list[int]:
+        """For each packed part when its expiry is to be checked again (µs), if it stays: after the end of its
+        segment, or after that of the first one that it may keep apart from another."""
+        ends = {number: self._seen.segments[number].t2 for number in self._kept}
+        following = min((end for end in ends.values() if end >= self._limit), default=self._limit)
+        checks = {
+            number: end if end >= self._limit or number in self._seen.unpacked else following
+            for number, end in ends.items()
+        }
+        return [checks.get(number, self._limit) for number in self._seen.of_packed]
+
+    def changes_values(self) -> bool:
+        """Whether another value may hold now, or several ones in another order, which is that of their first
+        appearance."""
+        if any(map(self._holds, self.gone)):
+            return True
+        if not self.gone or not self._params.multi_value:
+            return False
+        kept = (self._seen.segments[number] for number in self._kept)
+        holding = {segment.v for segment in kept if self._holds(segment)}
+        return any(segment.v in holding for segment in self.gone)
+
+    def _holds(self, segment: Segment[bytes]) -> bool:
+        return confidence_at(segment, self._now, self._params)[0] > 0
+
+    # -- by age --------------------------------------------------------------------------------------------
+    def _young(self) -> set[int]:
+        """What has not ended before the limit, is not packed, or keeps such apart."""
+        segments = self._seen.segments
+        kept = {number for number, segment in enumerate(segments) if segment.t2 >= self._limit}
+        kept |= self._seen.unpacked
+        while len(kept) < len(segments) and (pairs := self._seen.joined_without_the_rest(kept)):
+            for earlier, later in pairs:
+                kept |= self._seen.between(earlier, later)
+        return kept
+
+    # -- by number -----------------------------------------------------------------------------------------
+    def _newest(self, most: int) -> set[int]:
+        """So many of those kept that ended last; fewer if others would be seen as one. All, as long as one
+        that would go is not packed."""
+        segments = self._seen.segments
+        order = sorted(self._kept, key=lambda number: _by_end(segments[number]), reverse=True)
+        newest = set(order[:most])
+        while len(newest) < len(self._kept) and (pairs := self._seen.joined_without_the_rest(newest)):
+            newest = set(order[: min(order.index(earlier) for earlier, _ in pairs)])
+        return newest if self._seen.unpacked <= newest else self._kept
+
+    # -- old parts of what stays ---------------------------------------------------------------------------
+    def _old_parts(self) -> list[list[int]]:
+        """Which packed parts, in the order of time, become one: those of a segment that stays which ended
+        before the limit. No data-point that begins later can be seen to be in between."""
+        if not self._params.aggregate:
+            return []
+        number = self._seen.of_packed
+        old = [
+            place
+            for place, (_, t2, *_) in enumerate(self._packed)
+            if t2 < self._limit and number[place] in self._kept
+        ]
+        if len({number[place] for place in old}) == len(old):
+            return []
+        group = self._groups(old) if depends_on_others(self._params) else number
+        groups: Mapping[int, list[int]] = defaultdict(list)
+        for place in sorted(old, key=lambda place: self._packed[place]):
+            groups[group[place]].append(place)
+        return [places for places in groups.values() if len(places) > 1]
+
+    def _groups(self, old: Iterable[int]) -> Mapping[int, int]:
+        """Old part → number of its group, where it matters when other values begin: they keep apart.
+
+        The starts in a segment follow each other, but other segments may have the same ones. So a start goes
+        with all that begins at it, or for none; and the one after a segment stays, which may keep it apart
+        from a later one of its value."""
+        united = [(part, number) for part, number in self._seen.united if number in self._kept]
+        found = _Finder([part for part, _ in united])
+        holder = {place: found.number(self._packed[place]) for place in old}
+        stay = _starts_that_stay(united, set(holder.values()))
+        groups, last = list[int](), dict[int, int]()
+        for at, (part, number) in enumerate(united):
+            last[number] = at if part.t1 in stay else last[number]
+            groups.append(last[number])
+        return {place: groups[at] for place, at in holder.items()}
+
+
+class _Seen:
+    """The segments that readers see, by number. Of which one each packed part is; which ones have fresh
+    parts; and, where that matters, what they are joined of: (united, number of the segment)."""
+
+    def __init__(self, packed: Sequence[Part], fresh: Sequence[Part], params: Params) -> None:
+        rows = [*packed, *fresh]
+        self._params = params
+        self.united: list[tuple[Segment[bytes], int]] = []
+        if not params.aggregate:
+            self.segments = [Segment(t1, t2, v, c_sum, n, t1) for t1, t2, c_sum, v, n in rows]
+            self.of_packed: Sequence[int] = range(len(packed))
+            self.unpacked = frozenset(range(len(packed), len(rows)))
+            return
+        self.segments = segments_of(rows, params)
+        found = _Finder(self.segments)
+        self.of_packed = [found.number(part) for part in packed]
+        self.unpacked = frozenset([found.number(part) for part in fresh])
+        if depends_on_others(params):
+            self.united = [(part, found.number(part.row)) for part in unite(rows)]
+
+    def joined_without_the_rest(self, kept: Collection[int]) -> list[tuple[int, int]]:
+        """Neighbours among some segments that would be seen as one if there was nothing else."""
+        if not depends_on_others(self._params):
+            return []
+        alone = segments_of([part.row for part, number in self.united if number in kept], self._params)
+        if len(alone) == len(kept):
+            return []
+        found, before = _Finder(alone), dict[int, int]()
+        pairs = []
+        for number in sorted(kept):
+            one = found.number(self.segments[number].row)
+            if one in before:
+                pairs.append((before[one], number))
+            before[one] = number
+        return pairs
+
+    def between(self, earlier: int, later: int) -> set[int]:
+        """What begins in the gap between two of one value, or in the last part before it."""
+        begin, end = self.segments[earlier].last_t1, self.segments[later].t1
+        return {number for part, number in self.united if begin < part.t1 < end}
+
+
+class _Finder:
+    """Finds the segment that a part belongs to. Those of one value do not overlap."""
+
+    def __init__(self, segments: Iterable[Segment[bytes]]) -> None:
+        self._starts: Mapping[bytes, list[int]] = defaultdict(list)
+        self._numbers: Mapping[bytes, list[int]] = defaultdict(list)
+        for number, segment in enumerate(segments):
+            self._starts[segment.v].append(segment.t1)
+            self._numbers[segment.v].append(number)
+
+    def number(self, part: Part) -> int:
+        t1, _, _, v, _ = part
+        return self._numbers[v][bisect_right(self._starts[v], t1) - 1]
+
+
+def _starts_that_stay(united: Sequence[tuple[Segment[bytes], int]], old: Collection[int]) -> set[int]:
+    """Those at which something begins that can not be joined to what is before it in its segment: that are
+    not both among the old ones. And those after the last of a segment."""
+    stay, before = set[int](), dict[int, int]()
+    for at, (part, number) in enumerate(united):
+        if at not in old or before.get(number) not in old:
+            stay.add(part.t1)
+        before[number] = at
+    ends = {united[at][0].t1 for at in before.values()}
+    starts = sorted({part.t1 for part, _ in united})
+    return stay | {following for start, following in pairwise(starts) if start in ends}
+
+
+def _by_end(segment: Segment[bytes]) -> tuple[int, int, bytes, int, int]:
+    return segment.t2, segment.t1, segment.v, segment.c_sum, segment.n
