@@ -12,6 +12,7 @@ import msgspec
 
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecReadOnly, AttrSpecTimeseries, AttrSpecType
 from dp3.model.composite import category_values
+from dp3.model.primitives import PRIMITIVE_TYPES
 from dp3.model.spec import ModelSpec
 from dp3.model.type_text import DictOf, LinkTo, ListOf, OneOf, Primitive, TypeExpr, parse_type
 
@@ -207,15 +208,11 @@ def _lost_parts(etype: str, attr: str, old: AttrSchema, new: AttrSchema) -> Iter
         yield Change(etype, attr, what, Loss.SNAPSHOTS)
 
 
-_WIDER = {("int", "int64"), ("tag", "binary"), ("binary", "tag")}
-"""Primitive types whose values are, unchanged, values of another one."""
-
-
 def _fits(old: TypeExpr, new: TypeExpr, *, whole: bool = True) -> bool:
     """Whether stored values of one type are values of the other with the same meaning. The words of a
     category are compared elsewhere if it is the `whole` type."""
     if isinstance(old, Primitive) and isinstance(new, Primitive):
-        return old == new or (old.name, new.name) in _WIDER
+        return old == new or new.name in PRIMITIVE_TYPES[old.name].fits
     if isinstance(old, ListOf) and isinstance(new, ListOf):
         return old.kind == new.kind and _fits(old.elem, new.elem, whole=False)
     if isinstance(old, LinkTo) and isinstance(new, LinkTo):

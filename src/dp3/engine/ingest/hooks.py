@@ -8,9 +8,9 @@ from dp3.engine.ingest.batch import Item, Outcome
 from dp3.hooks.guard import Guard
 from dp3.hooks.outcome import HookError, HookOutcome, hook_failed
 from dp3.hooks.table import Hook, HookTable
-from dp3.model.attrspec import AttrType
-from dp3.model.datapoint import DataPointBase, point_from_wire
-from dp3.model.datatype import AnyEidT
+from dp3.model.attrspec import AttrType, point_from_wire
+from dp3.model.datapoint import DataPointBase
+from dp3.model.entityspec import AnyEidT
 from dp3.model.spec import ModelSpec
 from dp3.model.task import DataPointTask, task_from_wire, task_to_wire
 from dp3.model.wire import WirePoint, WireTask, encode_tasks

@@ -9,8 +9,7 @@ from dp3.engine.ingest.links import FOREVER
 from dp3.engine.plans import Lifetime, TypePlan
 from dp3.history.packed import decode_stretches
 from dp3.log.port import Lane, Log
-from dp3.model.system_task import Expire, RemoveLinks, TombstoneDone
-from dp3.model.wire import WireTask
+from dp3.model.wire import Expire, RemoveLinks, TombstoneDone, WireTask
 from dp3.store.ports.batches import Batch, EndedLink, Tombstone
 from dp3.store.ports.entities import HistoryRow
 from dp3.store.ports.state import State

@@ -13,8 +13,7 @@ from dp3.engine.jobs.archive_file import ArchiveDamaged, Span, write_archive
 from dp3.engine.jobs.schedule import Ticks
 from dp3.log.idempotency import WINDOW_US
 from dp3.log.port import Entry, Lane, Log, Segment
-from dp3.model.raw import raw_rows
-from dp3.model.wire import Undecodable, WireTask, decode_slice
+from dp3.model.wire import Undecodable, WireTask, decode_slice, raw_rows
 from dp3.store.ports.errors import LeaseLost, StoreFull
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State

@@ -22,8 +22,7 @@ from dp3.model.attrspec import (
     ObservationsHistoryParams,
 )
 from dp3.model.spec import ModelSpec
-from dp3.model.system_task import MarkDirty
-from dp3.model.wire import WireTask, decode_value, encode_tasks
+from dp3.model.wire import MarkDirty, WireTask, decode_value, encode_tasks
 from dp3.store.ports.batches import EndedLink
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.retention import (

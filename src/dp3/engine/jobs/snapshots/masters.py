@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dp3.clock import to_datetime
-from dp3.engine.jobs.snapshots.fields import RecordPlan, copied
+from dp3.engine.jobs.snapshots.fields import RecordPlan
 from dp3.history import Segment, canonical, mean_confidence
 from dp3.history.params import history_params
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecTimeseries, AttrSpecType
-from dp3.model.codec import PRIMITIVE_CODECS, Converter
+from dp3.model.canonical import copied
+from dp3.model.primitives import PRIMITIVE_TYPES, Converter
 from dp3.model.task import HASH
 from dp3.model.wire import decode_value
 from dp3.store.ports.entities import Observed, Profile, StoredChunk, value_of
@@ -22,7 +23,7 @@ _MISFITS = (ValueError, TypeError, KeyError, AttributeError)
 def chunk_reader(spec: AttrSpecTimeseries) -> Converter:
     """Wire value of a timeseries → `{series: [typed values]}`."""
     series = {name: str(one.data_type) for name, one in spec.series.items()}
-    readers = {name: PRIMITIVE_CODECS[data_type].from_wire for name, data_type in series.items()}
+    readers = {name: PRIMITIVE_TYPES[data_type].codec.from_wire for name, data_type in series.items()}
 
     def read(value: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         return {name: [convert(item) for item in value[name]] for name, convert in readers.items()}

@@ -16,8 +16,8 @@ from dp3.hooks.kinds import HookKind
 from dp3.hooks.registration import HookRegistration, Place
 from dp3.hooks.table import Hook, Lookup
 from dp3.model.attrspec import AttrSpecClassic, AttrSpecReadOnly, AttrSpecTimeseries
-from dp3.model.codec import Converter
 from dp3.model.entityspec import EntitySpec
+from dp3.model.primitives import Converter
 from dp3.model.spec import ModelSpec
 from dp3.store.ports.state import State
 

@@ -11,7 +11,7 @@ from dp3.hooks.kinds import HookKind
 from dp3.hooks.registration import HookRegistration
 from dp3.hooks.table import Hook
 from dp3.model.attrspec import AttrSpecReadOnly
-from dp3.model.codec import Converter
+from dp3.model.primitives import Converter
 from dp3.model.spec import ModelSpec
 from dp3.store.ports.state import State
 from dp3.store.ports.updates import UpdateGroup
