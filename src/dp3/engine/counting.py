@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from dp3.hooks.outcome import AllowOutcome, HookOutcome
+from dp3.hooks.outcome import HookOutcome
 from dp3.hooks.table import Hook
 from dp3.model.wire import WirePoint
 from dp3.store.ports.counters import HookSums, SourceSums
@@ -17,11 +17,12 @@ class HookTally:
 
     _sums: dict[Hook, list[int]] = field(default_factory=dict, init=False)
 
-    def count(self, hook: Hook, outcome: HookOutcome | AllowOutcome, failed: bool, created: int = 0) -> None:
+    def count(self, hook: Hook, outcome: HookOutcome, failed: bool, created: int = 0) -> None:
         """One call of a hook, whether it failed, and how many of its tasks were kept."""
-        allowed = outcome.allowed if isinstance(outcome, AllowOutcome) else None
-        more = [1, int(failed), outcome.duration_ns, created, int(allowed is True), int(allowed is False)]
-        self._add(hook, more)
+        allowed = outcome.allowed
+        self._add(
+            hook, [1, int(failed), outcome.duration_ns, created, int(allowed is True), int(allowed is False)]
+        )
 
     def add(self, other: "HookTally") -> None:
         """Add what another one has counted."""
