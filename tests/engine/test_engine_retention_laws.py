@@ -16,8 +16,7 @@ from dp3.engine.plans import TypePlan
 from dp3.history import Observation, Segment, canonical, mean_confidence, unite, value_at, values_at
 from dp3.history.params import history_params
 from dp3.model.spec import ModelSpec
-from dp3.model.system_task import MarkDirty
-from dp3.model.wire import WirePoint, encode_value
+from dp3.model.wire import MarkDirty, WirePoint, encode_value
 from dp3.store.ports.retention import FIRST_TAG, LAST_TAG, Scope
 from kit.engine import Engine
 from kit.points import SECOND, START_US, task

@@ -1,15 +1,14 @@
 """What other processes ask a worker to do: messages in the control table of the state."""
 
-import itertools
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dp3.engine.ingest.batch import Item, Outcome
-from dp3.engine.ingest.hooks import TaskHooks
+from dp3.engine.ingest.hooks import Outcome, TaskHooks
+from dp3.engine.ingest.reader import Item
 from dp3.engine.jobs.updates.creation import ACTION as CREATION_ACTION
-from dp3.hooks.kinds import HookKind
+from dp3.hooks.kinds import HOOK_SPECS, RUNS_AGAIN
 from dp3.hooks.table import Hook, HookTable
 from dp3.log.port import Entry, Lane
 from dp3.model.wire import WireTask, decode_tasks, encode_tasks
@@ -18,17 +17,6 @@ from dp3.store.ports.control import ControlMessage
 from dp3.store.ports.dead_letters import DeadLetter
 from dp3.store.ports.runs import Run
 from dp3.store.ports.state import State
-
-SNAPSHOT_KINDS: frozenset[HookKind] = frozenset(
-    ("timeseries", "correlation", "correlation_with_master_record", "snapshot_init", "snapshot_finalize")
-)
-"""Hooks that no task leads to."""
-
-_RUNS_AGAIN: dict[str, str] = {
-    **dict.fromkeys(SNAPSHOT_KINDS, "in every snapshot run"),
-    "periodic_update": "in its next period",
-    "periodic_eid_update": "in its next period",
-}
 
 CONTROL_STREAM = 2
 """The outbox stream of tasks that control messages lead to; its keys are the ids of the messages."""
@@ -121,7 +109,8 @@ class ControlHandler:
 
     def _retry(self, letter_id: int, letter: DeadLetter, work: _Work) -> dict[str, Any]:
         """Try again what failed. The letter goes if it works now."""
-        if again := _RUNS_AGAIN.get(letter.context.get("kind", "")):
+        spec = HOOK_SPECS.get(letter.context.get("kind", ""))
+        if spec is not None and (again := RUNS_AGAIN.get(spec.stage)):
             return {"done": False, "reason": f"the hook runs again {again}; drop the dead letter"}
         if letter.context.get("outdated"):
             return {"done": False, "reason": f"{letter.reason}; send it again as it is to be now"}
@@ -130,7 +119,7 @@ class ControlHandler:
         (task,) = decode_tasks(letter.task)
         tasks = work.tasks.setdefault(letter.partition, [])
         if letter.kind in ("hook", "result"):
-            hook = self._find_hook(letter)
+            hook = self._hooks.find(letter.module, letter.hook, letter.context.get("kind", ""))
             if hook is None:
                 return {"done": False, "reason": f"no hook {letter.module}.{letter.hook} is registered now"}
             outcome = self._call(hook, letter, task)
@@ -138,20 +127,14 @@ class ControlHandler:
             if outcome.unreadable:
                 return {"done": False, "reason": outcome.unreadable}
             if outcome.errors:
-                return {"done": False, "reason": outcome.letters[0].reason}
+                return {"done": False, "reason": outcome.dead_letters[0].reason}
             tasks.extend(outcome.tasks)
-            work.batch.dead_letters.extend(outcome.letters)
+            work.batch.dead_letters.extend(outcome.dead_letters)
         else:
             task.generation = 0
             tasks.append(task)
         work.batch.dead_letters_removed.append(letter_id)
         return {"done": True}
-
-    def _find_hook(self, letter: DeadLetter) -> Hook | None:
-        wanted = (letter.module, letter.hook, letter.context.get("kind"))
-        places = (self._hooks.allow, self._hooks.creation, self._hooks.new_attr)
-        candidates = itertools.chain(self._hooks.task_start, *itertools.chain(*(p.values() for p in places)))
-        return next((hook for hook in candidates if (hook.module, hook.name, hook.kind) == wanted), None)
 
     def _call(self, hook: Hook, letter: DeadLetter, task: WireTask) -> Outcome:
         """What failed when it was refreshed in a snapshot run stands nowhere in the log."""

@@ -1,19 +1,15 @@
-"""Counting what hooks and sources do, to be committed with the work itself."""
+"""Counters of hooks, to be committed with the work itself."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dp3.hooks.outcome import HookOutcome
 from dp3.hooks.table import Hook
-from dp3.model.wire import WirePoint
-from dp3.store.ports.counters import HookSums, SourceSums
-
-_NO_T2 = -(1 << 63)
+from dp3.store.ports.counters import HookSums
 
 
 @dataclass(slots=True)
 class HookTally:
-    """Sums of what hooks did. For one thread at a time."""
+    """Sums over calls of hooks. For one thread at a time."""
 
     _sums: dict[Hook, list[int]] = field(default_factory=dict, init=False)
 
@@ -39,17 +35,3 @@ class HookTally:
             HookSums(hook.module, hook.name, hook.family, ",".join(hook.context), *sums)
             for hook, sums in self._sums.items()
         ]
-
-
-def sums_by_source(points: Iterable[WirePoint]) -> list[SourceSums]:
-    """How many data-points each source sent, and how far they reach; those without a source do not count."""
-    counts: dict[str, int] = {}
-    latest: dict[str, int] = {}
-    for point in points:
-        source = point.src
-        if source is not None:
-            counts[source] = counts.get(source, 0) + 1
-            t2 = point.t2
-            if t2 is not None and t2 > latest.get(source, _NO_T2):
-                latest[source] = t2
-    return [SourceSums(source, n, latest.get(source)) for source, n in counts.items()]

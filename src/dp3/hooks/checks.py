@@ -104,8 +104,8 @@ def _known(name: object, names: Container[str]) -> bool:
 
 
 def new_attr_hook_type(model: ModelSpec, etype: str, attr: str, given: str | None = None) -> str:
-    """`on_new_plain`, `on_new_observation` or `on_new_ts_chunk`, as fits the attribute; `given` is another name
-    only by mistake."""
+    """`on_new_plain`, `on_new_observation` or `on_new_ts_chunk`, as fits the attribute; `given` is another
+    name only by mistake."""
     expected = ATTR_TYPE_TO_ON_NEW_HOOK[model.attributes[etype, attr].t]
     if given not in (None, expected):
         raise RegistrationError(

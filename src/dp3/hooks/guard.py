@@ -12,8 +12,8 @@ from dp3.hooks.watch import Entity, HookWatch
 from dp3.model.task import DataPointTask
 
 _FAILURES = BaseException
-"""Failures of the hook: neither a library's `sys.exit()` nor a `CancelledError` that escapes from its event loop
-may end the worker. Signals never raise here, the process has its own handlers."""
+"""Failures of the hook: neither a library's `sys.exit()` nor a `CancelledError` that escapes from its event
+loop may end the worker. Signals never raise here, the process has its own handlers."""
 
 
 class Guard:
@@ -32,8 +32,8 @@ class Guard:
     def run(self, hook: Hook, entity: Entity, *args: Any) -> HookOutcome:
         """Call a hook; its kind says what its result is. `entity` is (entity type, eid), for reports only.
 
-        When it raises, also in the middle of a generator, or when its result is not all tasks, nothing of it is
-        kept, so that calling it again adds nothing twice. An allow hook that fails allows."""
+        When it raises, also in the middle of a generator, or when its result is not all tasks, nothing of it
+        is kept, so that calling it again adds nothing twice. An allow hook that fails allows."""
         returns = hook.spec.returns
         tasks: Sequence[DataPointTask] = ()
         error = None

@@ -1,7 +1,7 @@
 """The kinds of hooks: one table says everything that the platform knows of a kind.
 
-A new kind is one row of `HOOK_SPECS`, a method of the registrar, and the call where its hooks run. Registration,
-look-up, counters, the order in snapshot runs and the retry of dead letters read the table.
+A new kind is one row of `HOOK_SPECS`, a method of the registrar, and the call where its hooks run.
+Registration, look-up, counters, the order in snapshot runs and the retry of dead letters read the table.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -46,9 +46,9 @@ class HookSpec:
     `takes`: names of the positional arguments of a call, None if hooks choose their own. `place`: hooks are
     registered, and looked up, for nothing, an entity type, an attribute or a timeseries. `returns`: what
     becomes of the result. `family`: the name in counters, if it is another than that of the kind and does not
-    depend on the attribute. `distinct`: no two registrations of the kind agree in all of these fields; `again`
-    is the message if they do, of their `name` and the registration `r`. `ordered`: the hook has a place in the
-    order of a snapshot run.
+    depend on the attribute. `distinct`: no two registrations of the kind agree in all of these fields;
+    `again` is the message if they do, of their `name` and the registration `r`. `ordered`: the hook has a
+    place in the order of a snapshot run.
     """
 
     stage: Stage
@@ -166,7 +166,7 @@ TASK_HOOK_TYPE = "on_task_start"
 """The one hook type (also the family in counters) of task hooks."""
 
 
-# -- to a type checker; an eid has exactly the type that its entity type configures, so it is `Any` here -----------
+# -- hooks to a type checker; an eid has the type that its entity type configures, so it is `Any` here -----
 Tasks = Iterable[DataPointTask] | None
 """The result of most hooks: any iterable of tasks (bounded), or nothing."""
 

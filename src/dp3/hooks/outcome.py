@@ -27,8 +27,8 @@ class HookError(msgspec.Struct, frozen=True):
 
 
 class HookOutcome(msgspec.Struct, frozen=True):
-    """The result of one call: tasks, none if there is an `error`, or of an allow hook the decision; how long it
-    took. An allow hook that fails allows."""
+    """The result of one call: tasks, none if there is an `error`, or of an allow hook the decision; how long
+    it took. An allow hook that fails allows."""
 
     tasks: Sequence[DataPointTask]
     error: HookError | None

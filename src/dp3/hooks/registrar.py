@@ -358,8 +358,8 @@ class CallbackRegistrar:
         *,
         fields: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
-        """Add a hook for an entity type or attribute, as its kind has one; `fields` checks and returns what else
-        belongs to the registration."""
+        """Add a hook for an entity type or attribute, as its kind has one; `fields` checks and returns what
+        else belongs to the registration."""
         names = ("entity", "attr") if HOOK_SPECS[kind].stage == "ingestion" else ("entity_type", "attr_type")
         with self._registering(kind, hook):
             checks.check_place(self.model_spec, kind, etype, attr)

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import NamedTuple, TypeVar
 
 from dp3.clock import Clock
-from dp3.engine.ingest.links import observed_links
 from dp3.engine.ingest.outbox import SYSTEM_STREAM
 from dp3.engine.jobs.history.judging import NO_PARAMS, Judged, KeepRule, Verdict, judge
 from dp3.engine.pacing import SlicePace
@@ -241,5 +240,5 @@ def _ended(
 def _links(link: LinkPlan, entity: int, seen: Iterable[tuple[int, bytes]]) -> Iterator[tuple[str, int]]:
     """The targets of values, and until when they are linked."""
     for t2, v in seen:
-        for row in observed_links(link, entity, 0, 0, t2, decode_value(v)):
+        for row in link.observed(entity, 0, 0, t2, decode_value(v)):
             yield row.target_eid, row.until

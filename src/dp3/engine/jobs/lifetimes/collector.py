@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from dp3.clock import Clock
 from dp3.engine.ingest.outbox import SYSTEM_STREAM
-from dp3.engine.ingest.tokens import judge
-from dp3.engine.plans import Lifetime, TypePlan
+from dp3.engine.plans import Lifetime, TypePlan, judge
 from dp3.engine.positions import reached_by_all
 from dp3.log.port import Lane, Log
 from dp3.model.wire import Expire, WireTask, encode_tasks
