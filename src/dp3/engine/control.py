@@ -1,4 +1,4 @@
-"""What other processes ask a worker to do: messages in the control table of the state."""
+"""Messages of other processes to a worker, in the control table of the state."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -22,14 +22,14 @@ CONTROL_STREAM = 2
 """The outbox stream of tasks that control messages lead to; its keys are the ids of the messages."""
 
 LONG = frozenset((CREATION_ACTION,))
-"""What others do, in slices."""
+"""Actions that others carry out, in slices."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class _Work:
-    """What one message leads to."""
+    """Everything that one message leads to."""
 
     batch: Batch = field(default_factory=Batch)
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -97,32 +97,35 @@ class ControlHandler:
         return {"error": "a snapshot run is under way"} if run is None else {"run": run.id}
 
     def _dead_letters(self, message: ControlMessage, work: _Work) -> None:
-        for letter_id in message.args["ids"]:
-            stored = self._store.dead_letters.get(letter_id)
+        for number in message.args["ids"]:
+            stored = self._store.dead_letters.get(number)
             if stored is None:
-                work.results[str(letter_id)] = {"done": False, "reason": "no such dead letter"}
+                work.results[str(number)] = {"done": False, "reason": "no such dead letter"}
             elif message.args["op"] == "drop":
-                work.batch.dead_letters_removed.append(letter_id)
-                work.results[str(letter_id)] = {"done": True}
+                work.batch.dead_letters_removed.append(number)
+                work.results[str(number)] = {"done": True}
             else:
-                work.results[str(letter_id)] = self._retry(letter_id, stored.letter, work)
+                work.results[str(number)] = self._retry(number, stored.letter, work)
 
-    def _retry(self, letter_id: int, letter: DeadLetter, work: _Work) -> dict[str, Any]:
-        """Try again what failed. The letter goes if it works now."""
-        spec = HOOK_SPECS.get(letter.context.get("kind", ""))
+    def _retry(self, number: int, dead_letter: DeadLetter, work: _Work) -> dict[str, Any]:
+        """Try again what failed. The dead letter goes if it works now."""
+        spec = HOOK_SPECS.get(dead_letter.context.get("kind", ""))
         if spec is not None and (again := RUNS_AGAIN.get(spec.stage)):
             return {"done": False, "reason": f"the hook runs again {again}; drop the dead letter"}
-        if letter.context.get("outdated"):
-            return {"done": False, "reason": f"{letter.reason}; send it again as it is to be now"}
-        if not letter.task:
+        if dead_letter.context.get("outdated"):
+            return {"done": False, "reason": f"{dead_letter.reason}; send it again as it is to be now"}
+        if not dead_letter.task:
             return {"done": False, "reason": "there is no task to try again: its bytes can not be decoded"}
-        (task,) = decode_tasks(letter.task)
-        tasks = work.tasks.setdefault(letter.partition, [])
-        if letter.kind in ("hook", "result"):
-            hook = self._hooks.find(letter.module, letter.hook, letter.context.get("kind", ""))
+        (task,) = decode_tasks(dead_letter.task)
+        tasks = work.tasks.setdefault(dead_letter.partition, [])
+        if dead_letter.kind in ("hook", "result"):
+            hook = self._hooks.find(dead_letter.module, dead_letter.hook, dead_letter.context.get("kind", ""))
             if hook is None:
-                return {"done": False, "reason": f"no hook {letter.module}.{letter.hook} is registered now"}
-            outcome = self._call(hook, letter, task)
+                return {
+                    "done": False,
+                    "reason": f"no hook {dead_letter.module}.{dead_letter.hook} is registered now",
+                }
+            outcome = self._call(hook, dead_letter, task)
             work.batch.hooks += outcome.hooks.rows()
             if outcome.unreadable:
                 return {"done": False, "reason": outcome.unreadable}
@@ -133,11 +136,11 @@ class ControlHandler:
         else:
             task.generation = 0
             tasks.append(task)
-        work.batch.dead_letters_removed.append(letter_id)
+        work.batch.dead_letters_removed.append(number)
         return {"done": True}
 
-    def _call(self, hook: Hook, letter: DeadLetter, task: WireTask) -> Outcome:
-        """What failed when it was refreshed in a snapshot run stands nowhere in the log."""
-        context: Mapping[str, Any] = letter.context
+    def _call(self, hook: Hook, dead_letter: DeadLetter, task: WireTask) -> Outcome:
+        """A hook that failed when it was refreshed in a snapshot run has no entry in the log."""
+        context: Mapping[str, Any] = dead_letter.context
         entry = Entry(Lane(context.get("lane", Lane.MAIN)), context.get("offset", 0), 0, {})
-        return self._task_hooks.call_again(hook, Item(entry, letter.partition, task), context)
+        return self._task_hooks.call_again(hook, Item(entry, dead_letter.partition, task), context)

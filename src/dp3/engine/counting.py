@@ -11,7 +11,7 @@ from dp3.store.ports.counters import HookSums
 class HookTally:
     """Sums over calls of hooks. For one thread at a time."""
 
-    _sums: dict[Hook, list[int]] = field(default_factory=dict, init=False)
+    sums: dict[Hook, list[int]] = field(default_factory=dict, init=False)
 
     def count(self, hook: Hook, outcome: HookOutcome, failed: bool, created: int = 0) -> None:
         """One call of a hook, whether it failed, and how many of its tasks were kept."""
@@ -22,16 +22,16 @@ class HookTally:
 
     def add(self, other: "HookTally") -> None:
         """Add what another one has counted."""
-        for hook, sums in other._sums.items():
+        for hook, sums in other.sums.items():
             self._add(hook, sums)
 
     def _add(self, hook: Hook, more: list[int]) -> None:
-        sums = self._sums.get(hook)
-        self._sums[hook] = more if sums is None else [a + b for a, b in zip(sums, more, strict=True)]
+        sums = self.sums.get(hook)
+        self.sums[hook] = more if sums is None else [a + b for a, b in zip(sums, more, strict=True)]
 
     def rows(self) -> list[HookSums]:
         """The sums as they are stored."""
         return [
             HookSums(hook.module, hook.name, hook.family, ",".join(hook.context), *sums)
-            for hook, sums in self._sums.items()
+            for hook, sums in self.sums.items()
         ]

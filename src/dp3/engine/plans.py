@@ -69,7 +69,7 @@ class Lifetime(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LifePlan:
-    """How long entities of a type live: with tokens, for `on_create` µs, and as long as their data keeps
+    """The life of entities of a type: with tokens, for `on_create` µs, and as long as their data keeps
     them: `keeps` has the µs of each attribute (by number) that does so."""
 
     lifetime: Lifetime = Lifetime.IMMORTAL
@@ -131,7 +131,8 @@ def _life_plan(etype: str, model: ModelSpec, names: Names) -> LifePlan:
 
 
 def _kept_for(spec: AttrSpecType, mirror_data: bool) -> timedelta:
-    """How long data of an attribute keeps its entity: as it says, or as long as the data itself is kept."""
+    """The time for which data of an attribute keeps its entity: as it says, or while the data itself is
+    kept."""
     longest = spec.ttl or timedelta(0)
     if mirror_data and isinstance(spec, AttrSpecObservations):
         return max(longest, spec.history_params.max_age or timedelta(0))

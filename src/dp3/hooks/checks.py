@@ -59,7 +59,7 @@ def check_plain_callable(kind: HookKind, hook: object, expected: str) -> None:
 
 
 def _signature(hook: Any) -> inspect.Signature | None:
-    """How the callable is really called (not what it wraps); None when it does not tell, as some of C."""
+    """The signature of the callable itself (not of what it wraps); None if it has none, as some of C."""
     try:
         return inspect.signature(hook, follow_wrapped=False)
     except (ValueError, TypeError):

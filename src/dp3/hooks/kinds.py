@@ -62,7 +62,7 @@ class HookSpec:
 
     @property
     def takes_record(self) -> bool:
-        """Whether hooks are given the master record."""
+        """True if hooks are given the master record."""
         return self.takes is not None and "master_record" in self.takes
 
 

@@ -1,4 +1,4 @@
-"""Where modules register their hooks."""
+"""The registrar, through which modules register their hooks."""
 
 import logging
 import warnings

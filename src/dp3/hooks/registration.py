@@ -59,7 +59,7 @@ class HookRegistration:
 
     @property
     def orders(self) -> bool:
-        """Whether the hook has a place in the order of a snapshot run: correlation and refreshed hooks."""
+        """True if the hook has a place in the order of a snapshot run: correlation and refreshed hooks."""
         return self.spec.ordered or self.refresh is not None
 
     @property

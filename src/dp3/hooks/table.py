@@ -76,7 +76,7 @@ class HookTable(dict[str, Lookup]):
             lookup[registration.place] = (*lookup[registration.place], Hook.of(registration))
 
     def touches(self, etype: str) -> bool:
-        """Whether any hook may run for a task of this entity type."""
+        """True if any hook may run for a task of this entity type."""
         return any(
             hook.entity in (None, etype)
             for kind, lookup in self.items()

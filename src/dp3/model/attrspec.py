@@ -85,7 +85,8 @@ Validity = Annotated[NonNegativeDuration, BeforeValidator(_none_as_zero)]
 
 
 class ObservationsHistoryParams(BaseModel):
-    """How observations are kept and extended; without `expire_time` (or with `inf`) they do not expire."""
+    """Settings for the keeping and extending of observations; without `expire_time` (or with `inf`) they do
+    not expire."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -98,7 +99,7 @@ class ObservationsHistoryParams(BaseModel):
 
 
 class TimeseriesTSParams(BaseModel):
-    """How timeseries are kept; `time_step` is the distance of the rows of a regular one."""
+    """Settings for the keeping of timeseries; `time_step` is the distance of the rows of a regular one."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -123,7 +124,7 @@ class TimeseriesSeries(BaseModel):
 
 
 class AttrSpecGeneric(BaseModel):
-    """What all attributes have.
+    """Base of all attributes.
 
     `accept` takes a JSON-decoded value to its wire form, or raises `Reject` when it is not obviously fine.
     `to_wire` and `from_wire` convert typed values, which are what `dp_model` (the pydantic class of the
@@ -148,7 +149,7 @@ class AttrSpecGeneric(BaseModel):
 
     @property
     def codec(self) -> Codec:
-        """How values are validated and converted."""
+        """The conversions of values."""
         raise NotImplementedError
 
     @cached_property
@@ -179,19 +180,19 @@ class AttrSpecGeneric(BaseModel):
 
 
 class AttrSpecClassic(AttrSpecGeneric):
-    """What plain and observations attributes have."""
+    """Base of plain and observations attributes."""
 
     data_type: DataType
     editable: bool = False
 
     @property
     def codec(self) -> Codec:
-        """How values are validated and converted."""
+        """The conversions of values."""
         return self.data_type.codec
 
     @property
     def is_iterable(self) -> bool:
-        """Whether values are lists."""
+        """True if values are lists."""
         return self.data_type.iterable
 
     @cached_property
@@ -201,7 +202,7 @@ class AttrSpecClassic(AttrSpecGeneric):
 
     @property
     def is_relation(self) -> bool:
-        """Whether values are links or lists of links."""
+        """True if values are links or lists of links."""
         return self.element_type.is_link
 
     @property
@@ -211,7 +212,7 @@ class AttrSpecClassic(AttrSpecGeneric):
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether the relation has a mirror attribute on its target."""
+        """True if the relation has a mirror attribute on its target."""
         return self.element_type.mirror_link
 
     @property

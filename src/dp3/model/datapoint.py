@@ -90,5 +90,5 @@ def to_json_friendly(v: Any) -> Any:
 
 
 def is_list_ordered(to_check: Sequence[Any]) -> bool:
-    """Whether no item is smaller than the one before it."""
+    """True if no item is smaller than the one before it."""
     return all(a <= b for a, b in pairwise(to_check))

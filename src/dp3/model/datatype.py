@@ -25,7 +25,7 @@ ReadOnly = Annotated[Any, BeforeValidator(_refuse)]
 
 
 def is_primitive_element_type(text: str) -> bool:
-    """Whether the text names a primitive data type."""
+    """True if the text names a primitive data type."""
     return text in primitive_data_types
 
 
@@ -44,7 +44,7 @@ class DataType(TypeText):
 
     @property
     def data_type(self) -> Any:
-        """What pydantic validates values with."""
+        """The annotation that pydantic validates values with."""
         return self.codec.annotation
 
     @property
@@ -54,12 +54,12 @@ class DataType(TypeText):
 
     @property
     def iterable(self) -> bool:
-        """Whether values are lists (arrays and sets)."""
+        """True if values are lists (arrays and sets)."""
         return isinstance(self.expr, ListOf)
 
     @property
     def hashable(self) -> bool:
-        """Whether values can be dictionary keys."""
+        """True if values can be dictionary keys."""
         kind = self.expr.type if isinstance(self.expr, OneOf) else self.expr
         return isinstance(kind, Primitive) and not PRIMITIVE_TYPES[kind.name].free
 
@@ -72,7 +72,7 @@ class DataType(TypeText):
 
     @property
     def is_link(self) -> bool:
-        """Whether values are links (not lists of them)."""
+        """True if values are links (not lists of them)."""
         return isinstance(self.expr, LinkTo)
 
     @property
@@ -82,7 +82,7 @@ class DataType(TypeText):
 
     @property
     def mirror_link(self) -> bool:
-        """Whether the link makes a mirror attribute on its target."""
+        """True if the link makes a mirror attribute on its target."""
         return self.mirror_as is not None
 
     @property
@@ -95,7 +95,7 @@ class DataType(TypeText):
         return self._link().etype
 
     def link_has_data(self) -> bool:
-        """Whether links carry data; `ValueError` if the type is not a link."""
+        """True if links carry data; `ValueError` if the type is not a link."""
         return self._link().data is not None
 
     def _link(self) -> LinkTo:

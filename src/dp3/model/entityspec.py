@@ -43,7 +43,7 @@ class EidDataType(TypeText):
 
     @property
     def codec(self) -> Codec:
-        """How ids are validated and converted."""
+        """The conversions of ids."""
         return EID_CODECS[self.root]
 
 

@@ -38,7 +38,7 @@ from dp3.model.mac import MACAddress
 Converter = Callable[[Any], Any]
 
 IndexValue: TypeAlias = int | float | str | bytes
-"""What the index of current values holds of one value: as it compares."""
+"""The form of one value in the index of current values, which compares as the value does."""
 
 Family: TypeAlias = Literal["bool", "number", "text", "address", "time", "free"]
 """Types of one family compare with each other; `free` values are of any family."""
@@ -83,7 +83,7 @@ class PrimitiveType:
 
     @property
     def free(self) -> bool:
-        """Whether values may be containers."""
+        """True if values may be containers."""
         return self.family == "free"
 
 

@@ -107,7 +107,7 @@ class ModelSpec:
 
 
 def _source(spec: Any) -> Any:
-    """What was configured, also when the result of an earlier model is given."""
+    """The configuration itself, also when the result of an earlier model is given."""
     return spec.source if isinstance(spec, EntitySpecDict) else spec
 
 

@@ -34,10 +34,10 @@ def HASH(key: str) -> int:
 
 
 class Task(Protocol):
-    """What can be routed to the owner of an entity."""
+    """A thing that can be routed to the owner of an entity."""
 
     def routing_key(self) -> str:
-        """What tasks that must stay in order have in common."""
+        """The text that tasks which must stay in order have in common."""
         ...
 
     def hashed_routing_key(self) -> int:

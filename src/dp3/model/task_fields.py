@@ -23,7 +23,7 @@ _NO_MODEL = (
 
 @dataclass(frozen=True, slots=True)
 class TaskContext:
-    """What tasks are validated with."""
+    """The context in which tasks are validated."""
 
     model_spec: ModelSpec
     allow_empty: bool = False

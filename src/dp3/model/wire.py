@@ -85,7 +85,7 @@ class WireTask(msgspec.Struct, array_like=True, gc=False, omit_defaults=True):
 
     @property
     def width(self) -> int:
-        """How many numbers of its log entry the task takes."""
+        """The count of numbers of its log entry that the task takes."""
         return len(self.points) or 1
 
 

@@ -58,7 +58,7 @@ class Tokens:
             self._until[entity, name] = min(max(known, until), LAST_US)
 
     def put_into(self, batch: Batch, gone: Set[int]) -> None:
-        """What is to be stored, but nothing of entities that are `gone`."""
+        """Add the tokens to a batch, but none of entities that are `gone`."""
         for (entity, name), until in self._until.items():
             if entity not in gone:
                 batch.ttl.append((entity, name, until))
@@ -251,12 +251,13 @@ class BatchBuilder:
         for name, count in counts.items():
             if count:
                 self.batch.counters[name] = self.batch.counters.get(name, 0) + count
-        self.batch.hooks = self._hooks.rows()
+        if self._hooks.sums:
+            self.batch.hooks = self._hooks.rows()
         self.batch.sources = _sums_by_source(self._points)
 
 
 def _sums_by_source(points: Iterable[WirePoint]) -> list[SourceSums]:
-    """How many data-points each source sent, and how far they reach; those without a source do not count."""
+    """Numbers of data-points by source, and how far they reach; those without a source do not count."""
     counts: dict[str, int] = {}
     latest: dict[str, int] = {}
     for point in points:

@@ -152,7 +152,7 @@ class SystemTasks:
             batch.plain.append(left)
 
     def _post(self, etype: str, attr: str) -> int:
-        """How long (µs) an observation holds after its end; for ever if the model does not say."""
+        """The time (µs) for which an observation holds after its end; for ever if the model does not say."""
         plan = self._plans.get(etype)
         number, _ = plan.attrs.get(attr, (0, None)) if plan else (0, None)
         return plan.links[number].post if plan and number in plan.links else FOREVER
