@@ -3,6 +3,7 @@
 from typing import Any
 
 from dp3.hooks.guard import Guard
+from dp3.hooks.kinds import HOOK_KINDS, HOOK_SPECS
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.hooks.table import HookTable, HookTelemetry
 from dp3.hooks.watch import HookWatch
@@ -34,6 +35,12 @@ def test_hooks_are_found_by_place_in_the_order_of_registration(registrar: Callba
     assert [hook.kind for hook in table["allow_entity_creation"]["site"]] == ["allow_entity_creation"]
     assert [hook.kind for hook in table["on_entity_creation"]["country"]] == ["on_entity_creation"]
     assert list(table["on_new_attr"]) == [("site", "name")]
+
+
+def test_every_kind_has_a_row_and_what_failed_in_ingestion_can_be_called_again() -> None:
+    assert tuple(HOOK_SPECS) == HOOK_KINDS
+    of_tasks = [spec for spec in HOOK_SPECS.values() if spec.stage == "ingestion"]
+    assert all(set(spec.takes or ()) <= {"eid", "task", "dp"} for spec in of_tasks)
 
 
 def test_places_without_hooks_are_empty_and_stay_so(registrar: CallbackRegistrar) -> None:
