@@ -1,24 +1,22 @@
 """Counters of hooks, to be committed with the work itself."""
 
-from dataclasses import dataclass, field
-
 from dp3.hooks.outcome import HookOutcome
 from dp3.hooks.table import Hook
 from dp3.store.ports.counters import HookSums
 
 
-@dataclass(slots=True)
 class HookTally:
     """Sums over calls of hooks. For one thread at a time."""
 
-    sums: dict[Hook, list[int]] = field(default_factory=dict, init=False)
+    __slots__ = ("sums",)
+
+    def __init__(self) -> None:
+        self.sums: dict[Hook, list[int]] = {}
 
     def count(self, hook: Hook, outcome: HookOutcome, failed: bool, created: int = 0) -> None:
         """One call of a hook, whether it failed, and how many of its tasks were kept."""
         allowed = outcome.allowed
-        self._add(
-            hook, [1, int(failed), outcome.duration_ns, created, int(allowed is True), int(allowed is False)]
-        )
+        self._add(hook, [1, failed, outcome.duration_ns, created, allowed is True, allowed is False])
 
     def add(self, other: "HookTally") -> None:
         """Add what another one has counted."""
@@ -32,6 +30,6 @@ class HookTally:
     def rows(self) -> list[HookSums]:
         """The sums as they are stored."""
         return [
-            HookSums(hook.module, hook.name, hook.family, ",".join(hook.context), *sums)
+            HookSums(hook.module, hook.name, hook.family, ",".join(hook.context), *map(int, sums))
             for hook, sums in self.sums.items()
         ]

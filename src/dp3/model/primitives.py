@@ -20,16 +20,17 @@ from dp3.clock import to_us
 from dp3.model.canonical import (
     INT64_MAX,
     INT64_MIN,
-    TEXT_FORMS,
     canonical_ipv4,
     canonical_ipv6,
     canonical_mac,
     canonical_time,
     checked_text,
     copied,
+    ipv6_to_text,
     json_value,
     parse_json_container,
     time_from_text,
+    time_to_text,
 )
 from dp3.model.durations import AwareDatetime
 from dp3.model.errors import Reject
@@ -214,9 +215,10 @@ def _plain(annotation: Any, accept: Converter) -> Codec:
     return Codec(annotation, accept, accept, identity)
 
 
-def _textual(cls: type, canonical: Callable[[str], str], read: Converter, annotation: Any) -> Codec:
+def _textual(
+    cls: type, canonical: Callable[[str], str], write: Converter, read: Converter, annotation: Any
+) -> Codec:
     """The codec of a class whose values are text on the wire."""
-    write = TEXT_FORMS[cls]
 
     def to_wire(value: Any) -> Any:
         if isinstance(value, cls):
@@ -250,10 +252,10 @@ _TEXT = _plain(Text, _accept_str)
 _INT32 = _plain(Int32, _int_acceptor(INT32_MIN, INT32_MAX))
 _INT64 = _plain(Int64, _int_acceptor(INT64_MIN, INT64_MAX))
 _FLOAT = _plain(FiniteFloat, _accept_float)
-_IPV4 = _textual(IPv4Address, canonical_ipv4, IPv4Address, IPv4Address)
-_IPV6 = _textual(IPv6Address, canonical_ipv6, IPv6Address, IPv6)
-_MAC = _textual(MACAddress, canonical_mac, MACAddress, MACAddress)
-_TIME = _textual(datetime, canonical_time, time_from_text, AwareDatetime)
+_IPV4 = _textual(IPv4Address, canonical_ipv4, str, IPv4Address, IPv4Address)
+_IPV6 = _textual(IPv6Address, canonical_ipv6, ipv6_to_text, IPv6Address, IPv6)
+_MAC = _textual(MACAddress, canonical_mac, str, MACAddress, MACAddress)
+_TIME = _textual(datetime, canonical_time, time_to_text, time_from_text, AwareDatetime)
 _FREE = _plain(Special, _accept_free)
 _JSON = _plain(Json, _accept_json)
 _ipv4_to_hook, _ipv6_to_hook = _of_text_only("ipv4", IPv4Address), _of_text_only("ipv6", IPv6Address)
