@@ -24,9 +24,15 @@ from dp3.model.attrspec import (
     TimeseriesTSParams,
     timeseries_types,
 )
-from dp3.model.context import entity_context
-from dp3.model.datatype import DataType, EidDataType
-from dp3.model.entityspec import EntitySpec, ImmortalLifetime, TimeToLiveLifetime, WeakLifetime
+from dp3.model.datatype import DataType
+from dp3.model.entityspec import (
+    EidDataType,
+    EntitySpec,
+    ImmortalLifetime,
+    TimeToLiveLifetime,
+    WeakLifetime,
+    entity_context,
+)
 from dp3.model.type_text import COMPOSITES, PRIMITIVES
 
 TEXT = page("configuration.md")

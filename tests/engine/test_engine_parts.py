@@ -3,14 +3,19 @@
 import pytest
 
 from dp3.engine.ingest.attempts import DEATHS, Attempts
-from dp3.engine.ingest.cursor import Cursor
 from dp3.engine.ingest.entities import EntityIndex
+from dp3.engine.ingest.reader import Reader
 from dp3.engine.pacing import LARGEST, SMALLEST, Nap, Pace
 from dp3.log.port import Lane
 from kit.place import PARTITIONS
 from kit.points import derived, obs, plain, task
 
 MAIN = Lane.MAIN
+
+
+def a_reader(engine):
+    state = engine.store
+    return Reader(engine.log, state.batches, state.models, 0, 1)
 
 
 @pytest.fixture
@@ -72,7 +77,7 @@ def test_an_unreadable_note_is_taken_as_none(tmp_path):
 
 def test_the_index_of_entities_is_bounded(engine):
     engine.work()
-    index = EntityIndex(engine.store, 10)
+    index = EntityIndex(engine.store.entities, 10)
     for number in range(100):
         index.load([(1, f"e{number}")])
         index.create((1, f"e{number}"), 0)
@@ -82,7 +87,7 @@ def test_the_index_of_entities_is_bounded(engine):
 def test_an_entity_dropped_from_the_index_is_found_in_the_state(engine):
     engine.send(*(task(f"e{n}", plain("p", n)) for n in range(30)))
     engine.work()
-    index, etype = EntityIndex(engine.store, 4), engine.store.names.etype_id("a")
+    index, etype = EntityIndex(engine.store.entities, 4), engine.store.names.etype_id("a")
     index.load([(etype, "e0")])
     key = index.key_of((etype, "e0"))
     for number in range(1, 30):
@@ -92,7 +97,7 @@ def test_an_entity_dropped_from_the_index_is_found_in_the_state(engine):
 
 
 def test_a_key_of_a_deleted_entity_is_never_given_again(engine):
-    index = EntityIndex(engine.store, 10)
+    index = EntityIndex(engine.store.entities, 10)
     index.load([(1, "q")])
     first = index.create((1, "q"), 3)
     index.delete((1, "q"))
@@ -100,25 +105,25 @@ def test_a_key_of_a_deleted_entity_is_never_given_again(engine):
     assert index.create((1, "q"), 3) == first + 1
 
 
-def test_a_cursor_leaves_out_slices_that_were_applied_before(engine):
+def test_a_reader_leaves_out_slices_that_were_applied_before(engine):
     for number in range(16):
         engine.send(task(f"e{number}", obs(number)))
     engine.work(index=0, processes=2)
-    cursor = Cursor(engine.log, engine.store, 0, 1)
-    reading = cursor.read(1 << 20)
+    reader = a_reader(engine)
+    reading = reader.read(1 << 20)
     assert reading is not None
     assert (reading.lane, reading.after) == (MAIN, 0)
-    partitions = {partition for entry in reading.entries for partition, _ in cursor.own_slices(entry)}
+    partitions = {item.partition for item in reader.decode(reading.entries).items}
     assert partitions <= set(range(1, PARTITIONS, 2))
 
 
-def test_a_cursor_reads_what_is_new_and_then_nothing(engine):
+def test_a_reader_reads_what_is_new_and_then_nothing(engine):
     engine.send(task("q", plain("p", 1)))
-    cursor = Cursor(engine.log, engine.store, 0, 1)
-    reading = cursor.read(1 << 20)
+    reader = a_reader(engine)
+    reading = reader.read(1 << 20)
     assert reading is not None and reading.lane == MAIN
-    cursor.advance(MAIN, reading.last)
-    assert cursor.read(1 << 20) is None
+    reader.advance(MAIN, reading.last)
+    assert reader.read(1 << 20) is None
     assert reading.last == engine.log.head(MAIN).offset
 
 
@@ -130,10 +135,10 @@ def test_derived_entries_found_at_the_start_are_read_in_their_place_among_the_ot
         engine.send(task("q", plain("p", number)))
         engine.work(deriving)
     engine.go_back()
-    cursor, read = Cursor(engine.log, engine.store, 0, 1), []
-    while reading := cursor.read(1 << 20):
+    reader, read = a_reader(engine), []
+    while reading := reader.read(1 << 20):
         read += [(entry.append_time, entry.lane) for entry in reading.entries]
-        cursor.advance(reading.lane, reading.last)
+        reader.advance(reading.lane, reading.last)
     assert read == sorted(read)
     assert [lane for _, lane in read] == [MAIN, Lane.DERIVED] * 3
 

@@ -5,8 +5,7 @@ import pytest
 from dp3.clock import to_datetime
 from dp3.engine.jobs.snapshots.doc import decode_doc
 from dp3.model.spec import ModelSpec
-from dp3.model.system_task import MarkDirty
-from dp3.model.wire import CONFIDENCE_UNIT, WirePoint
+from dp3.model.wire import CONFIDENCE_UNIT, MarkDirty, WirePoint
 from dp3.store.ports.errors import LeaseLost
 from dp3.store.ports.leases import Holder
 from dp3.store.ports.retention import FIRST_TAG, LAST_TAG

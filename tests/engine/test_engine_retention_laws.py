@@ -15,8 +15,7 @@ from dp3.engine.plans import TypePlan
 from dp3.history import history_params
 from dp3.history.retention import KeepRule
 from dp3.model.spec import ModelSpec
-from dp3.model.system_task import MarkDirty
-from dp3.model.wire import WirePoint, encode_value
+from dp3.model.wire import MarkDirty, WirePoint, encode_value
 from dp3.store.ports.retention import FIRST_TAG, LAST_TAG
 from kit.engine import Engine
 from kit.history import Observation, Segment, canonical, mean_confidence, unite, value_at, values_at

@@ -1,6 +1,6 @@
 """The order of snapshot hooks as people read it."""
 
-from dp3.hooks.drawing import order_as_mermaid, order_as_text
+from dp3.hooks.graph import order_as_mermaid, order_as_text
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.spec import ModelSpec
 

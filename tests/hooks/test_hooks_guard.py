@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dp3.hooks.guard import Guard
+from dp3.hooks.kinds import HookKind
 from dp3.hooks.outcome import MAX_TRACEBACK_BYTES, HookOutcome
 from dp3.hooks.table import Hook
 from dp3.hooks.watch import MOST_SLOW_CALLS, HookWatch
@@ -18,8 +19,8 @@ from dp3.model.task import DataPointTask
 ENTITY = ("site", 7)
 
 
-def a_hook(call: Callable[..., Any]) -> Hook:
-    return Hook(call, "sample", "sample.hook", "on_entity_creation", "on_entity_creation", "site")
+def a_hook(call: Callable[..., Any], kind: HookKind = "on_entity_creation") -> Hook:
+    return Hook(call, "sample", "sample.hook", kind, kind, "site")
 
 
 @pytest.fixture
@@ -177,18 +178,18 @@ def test_traceback_and_reason_are_bounded_and_keep_the_cause(guard: Guard) -> No
     ("answer", "allowed"), [(True, True), (1, True), (False, False), (None, False), ("", False)]
 )
 def test_allow_hook_decides_by_truth(guard: Guard, answer: Any, allowed: bool) -> None:
-    assert guard.allows(a_hook(lambda: answer), ENTITY).allowed is allowed
+    assert guard.run(a_hook(lambda: answer, "allow_entity_creation"), ENTITY).allowed is allowed
 
 
 def test_failing_allow_hook_allows_and_is_reported(guard: Guard) -> None:
-    outcome = guard.allows(a_hook(lambda: 1 / 0), ENTITY)
+    outcome = guard.run(a_hook(lambda: 1 / 0, "allow_entity_creation"), ENTITY)
     assert outcome.allowed
     assert outcome.error is not None and outcome.error.reason == "ZeroDivisionError: division by zero"
 
 
 def test_result_of_a_task_hook_is_ignored_and_its_failure_reported(guard: Guard) -> None:
-    assert guard.notify(a_hook(lambda: 5), ENTITY).error is None
-    assert guard.notify(a_hook(lambda: 1 / 0), ENTITY).error is not None
+    assert guard.run(a_hook(lambda: 5, "task"), ENTITY).error is None
+    assert guard.run(a_hook(lambda: 1 / 0, "task"), ENTITY).error is not None
 
 
 def test_watch_sees_a_hook_only_while_it_runs() -> None:
@@ -209,18 +210,18 @@ def test_watch_sees_a_hook_only_while_it_runs() -> None:
     assert watch.running(time.monotonic_ns()) == []
 
 
-@pytest.mark.parametrize("method", ["run", "notify", "allows"])
-def test_watch_forgets_a_hook_that_failed(method: str) -> None:
+@pytest.mark.parametrize("kind", ["on_entity_creation", "task", "allow_entity_creation"])
+def test_watch_forgets_a_hook_that_failed(kind: HookKind) -> None:
     watch = HookWatch()
-    getattr(Guard(watch), method)(a_hook(lambda: 1 / 0), ENTITY)
+    Guard(watch).run(a_hook(lambda: 1 / 0, kind), ENTITY)
     assert watch.running(time.monotonic_ns()) == []
 
 
-@pytest.mark.parametrize("method", ["run", "notify", "allows"])
-def test_a_call_that_took_longer_than_the_limit_is_remembered_with_its_entity(method: str) -> None:
+@pytest.mark.parametrize("kind", ["on_entity_creation", "task", "allow_entity_creation"])
+def test_a_call_that_took_longer_than_the_limit_is_remembered_with_its_entity(kind: HookKind) -> None:
     watch = HookWatch(hook_timeout_s=0)
-    getattr(Guard(watch), method)(a_hook(lambda: None), ENTITY)
-    getattr(Guard(watch), method)(a_hook(lambda: 1 / 0), ("", ""))
+    Guard(watch).run(a_hook(lambda: None, kind), ENTITY)
+    Guard(watch).run(a_hook(lambda: 1 / 0, kind), ("", ""))
     calls = watch.take_slow()
     assert [(call.hook.name, call.entity) for call in calls] == [
         ("sample.hook", "site/7"),

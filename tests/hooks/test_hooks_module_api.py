@@ -72,7 +72,7 @@ def test_module_skeleton(
     assert isinstance(module.refresh, SharedFlag) and not module.refresh.isset()
     assert repr(module.refresh) == "SharedFlag('Refresh MyAwesomeModule', False)"
     assert isinstance(module.log, logging.Logger) and module.log.name == "MyAwesomeModule"
-    (hook,) = HookTable(registrar.registrations).creation["test_entity_type"]
+    (hook,) = HookTable(registrar.registrations)["on_entity_creation"]["test_entity_type"]
     trigger = DataPointTask(model_spec=model, etype="test_entity_type", eid="e", delete=True)
     outcome = Guard(HookWatch()).run(hook, ("test_entity_type", "e"), "e", trigger)
     assert outcome.error is None
@@ -126,9 +126,9 @@ def test_task_hook_example(
         print(task.etype)  # noqa: T201
 
     registrar.register_task_hook("on_task_start", task_hook)
-    (hook,) = HookTable(registrar.registrations).task_start
+    (hook,) = HookTable(registrar.registrations)["task"][()]
     task = DataPointTask(model_spec=model, etype="site", eid=1, delete=True)
-    assert Guard(HookWatch()).notify(hook, ("site", 1), task).error is None
+    assert Guard(HookWatch()).run(hook, ("site", 1), task).error is None
     assert capsys.readouterr().out == "site\n"
 
 
@@ -137,9 +137,9 @@ def test_allow_entity_creation_example(registrar: CallbackRegistrar, model: Mode
         return eid.startswith("1")
 
     registrar.register_allow_entity_creation_hook(entity_creation, "test_entity_type")
-    (hook,) = HookTable(registrar.registrations).allow["test_entity_type"]
+    (hook,) = HookTable(registrar.registrations)["allow_entity_creation"]["test_entity_type"]
     guard = Guard(HookWatch())
-    assert [guard.allows(hook, ("test_entity_type", e), e, None).allowed for e in ("1x", "2x")] == [
+    assert [guard.run(hook, ("test_entity_type", e), e, None).allowed for e in ("1x", "2x")] == [
         True,
         False,
     ]
@@ -154,7 +154,7 @@ def test_attribute_hook_examples(registrar: CallbackRegistrar) -> None:
     registrar.register_on_new_attr_hook(
         refreshed_attr_hook, "test_entity_type", "test_attr_type", refresh=SharedFlag(), may_change=[]
     )
-    assert len(HookTable(registrar.registrations).new_attr["test_entity_type", "test_attr_type"]) == 2
+    assert len(HookTable(registrar.registrations)["on_new_attr"]["test_entity_type", "test_attr_type"]) == 2
 
 
 def test_timeseries_example(registrar: CallbackRegistrar) -> None:

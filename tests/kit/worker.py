@@ -12,7 +12,6 @@ from unittest.mock import patch
 from dp3.engine.assembly import Dependencies, WorkerSettings, worker_parts
 from dp3.engine.context import Context
 from dp3.engine.ingest.attempts import Attempts
-from dp3.engine.ingest.micro_batches import MicroBatchLimits
 from dp3.engine.ingest.outbox import OutboxDrainer
 from dp3.engine.jobs.history.packing import PackLimits
 from dp3.engine.jobs.history.work import CLEANING, PACKING, HistorySettings
@@ -69,7 +68,8 @@ class Options:
         bounds = Limits(self.keep_empty, self.max_component)
         period = timedelta(minutes=self.batch_minutes)
         return WorkerSettings(
-            waves=MicroBatchLimits(self.batch_s, threads),
+            batch_s=self.batch_s,
+            threads=threads,
             generations=self.generations,
             entities=1_000,
             snapshots=SnapshotSettings(self.runs or NEVER, bounds, threads),
@@ -111,9 +111,9 @@ class SteppedWorker:
             attempts=self._attempts,
             outbox=self._outbox,
             refresh_module=lambda name: {},
-            statistics=options.statistics or Statistics(),
         )
-        context = Context(place.log, place.store, place.clock, self.lease)
+        statistics = options.statistics or Statistics()
+        context = Context(place.log, place.store, place.clock, self.lease, statistics)
         model = registrar.model_spec
         parts = worker_parts(context, options.settings(), model, registrar.registrations, means)
         self._snapshots, self._history = parts.snapshots, parts.history

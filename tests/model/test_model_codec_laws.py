@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from model_builders import a_type, validated
 from pydantic import ValidationError
 
-from dp3.model.codec import PRIMITIVE_CODECS
 from dp3.model.errors import Reject
+from dp3.model.primitives import PRIMITIVE_TYPES
 from dp3.model.type_text import PRIMITIVES
 from dp3.model.wire import decode_value, encode_value
 
@@ -146,4 +146,4 @@ def test_fast_path_takes_every_usual_value(text: str, values: st.SearchStrategy[
 
 
 def test_every_primitive_type_has_a_codec() -> None:
-    assert tuple(PRIMITIVE_CODECS) == PRIMITIVES
+    assert tuple(PRIMITIVE_TYPES) == PRIMITIVES

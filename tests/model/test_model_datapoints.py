@@ -11,14 +11,13 @@ from model_builders import a_model, a_plain, a_timeseries, an_observation_attr
 from pydantic import ValidationError
 
 from dp3.clock import to_datetime, to_us
+from dp3.model.attrspec import point_from_wire, point_to_wire
 from dp3.model.datapoint import (
     DataPointBase,
     DataPointObservationsBase,
     DataPointPlainBase,
     DataPointTimeseriesBase,
     is_list_ordered,
-    point_from_wire,
-    point_to_wire,
     to_json_friendly,
 )
 from dp3.model.wire import WirePoint

@@ -20,9 +20,14 @@ from dp3.model.attrspec import (
     ObservationsHistoryParams,
     timeseries_types,
 )
-from dp3.model.context import entity_context
 from dp3.model.datatype import DataType
-from dp3.model.entityspec import EntitySpec, ImmortalLifetime, TimeToLiveLifetime, WeakLifetime
+from dp3.model.entityspec import (
+    EntitySpec,
+    ImmortalLifetime,
+    TimeToLiveLifetime,
+    WeakLifetime,
+    entity_context,
+)
 from dp3.model.errors import ModelSpecError, Reject
 from dp3.model.mac import MACAddress
 from dp3.model.spec import ModelSpec, entity_type_context

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from model_builders import LINKABLE, a_type
 from pydantic import BaseModel
 
-from dp3.model.context import entity_context, get_entity_context
-from dp3.model.datatype import DataType, EidDataType, is_primitive_element_type
+from dp3.model.datatype import DataType, is_primitive_element_type
+from dp3.model.entityspec import EidDataType, entity_context, get_entity_context
 from dp3.model.type_text import (
     COMPOSITES,
     PRIMITIVES,

@@ -8,7 +8,7 @@ import typer
 from dp3.cli.common import ConfigDir, fail
 from dp3.config.loading import load
 from dp3.config.problems import ConfigurationError
-from dp3.hooks.drawing import order_as_mermaid, order_as_text
+from dp3.hooks.graph import order_as_mermaid, order_as_text
 from dp3.hooks.loading import ModuleLoadError
 from dp3.model.task import set_default_model
 from dp3.runtime.modules import WorkerIdentity, register_modules

@@ -11,7 +11,7 @@ import typer
 from dp3.cli.common import CONFIGURATION_ERROR, ConfigDir, DataDirOption, Verbose, fail, load_or_exit
 from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
-from dp3.engine.ingest.cursor import LogBehind
+from dp3.engine.ingest.reader import LogBehind
 from dp3.engine.schema.tracking import ModelRefused
 from dp3.hooks.loading import ModuleLoadError
 from dp3.runtime.health import WorkerHealth

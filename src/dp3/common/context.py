@@ -1,5 +1,5 @@
 """The entities that an attribute specification built on its own refers to."""
 
-from dp3.model.context import entity_context, get_entity_context
+from dp3.model.entityspec import entity_context, get_entity_context
 
 __all__ = ["entity_context", "get_entity_context"]

@@ -1,5 +1,5 @@
 """Counters of hooks."""
 
-from dp3.hooks.telemetry import HookTelemetry, TrackedHook
+from dp3.hooks.table import HookTelemetry, TrackedHook
 
 __all__ = ["HookTelemetry", "TrackedHook"]

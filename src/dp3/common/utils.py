@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from itertools import islice
 from typing import Any, TypeVar
 
-from dp3.hooks.names import get_func_name, get_stable_func_name
+from dp3.hooks.registration import get_func_name, get_stable_func_name
 from dp3.model.durations import parse_time_duration
 
 __all__ = [

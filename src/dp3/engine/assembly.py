@@ -1,8 +1,9 @@
 """Puts a worker together."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from dp3.engine.context import Context
@@ -10,16 +11,16 @@ from dp3.engine.control import ControlHandler
 from dp3.engine.ingest.attempts import Attempts
 from dp3.engine.ingest.entities import EntityIndex
 from dp3.engine.ingest.hooks import TaskHooks
-from dp3.engine.ingest.micro_batches import MicroBatches, MicroBatchLimits
+from dp3.engine.ingest.micro_batches import MicroBatches
 from dp3.engine.ingest.outbox import OutboxDrainer
-from dp3.engine.ingest.system_tasks import SystemTasks
+from dp3.engine.ingest.reader import Reader
+from dp3.engine.ingest.step import Ingest
 from dp3.engine.jobs.history.work import HistorySettings, make_history_work
 from dp3.engine.jobs.lifetimes.work import make_lifetime_work
 from dp3.engine.jobs.snapshots.cleaning import CleaningSettings, SnapshotCleaning
 from dp3.engine.jobs.snapshots.setup import SnapshotSettings, make_snapshot_work
 from dp3.engine.jobs.updates.work import UpdateSettings, make_update_work
 from dp3.engine.plans import make_plans
-from dp3.engine.statistics import Statistics
 from dp3.engine.worker import WorkerParts
 from dp3.hooks.guard import Guard
 from dp3.hooks.registration import HookRegistration
@@ -35,7 +36,8 @@ class WorkerSettings:
     """What of a worker is configured. `entities`: how many are remembered; `generations`: of tasks that hooks
     return for tasks of hooks."""
 
-    waves: MicroBatchLimits
+    batch_s: float
+    threads: int
     generations: int
     entities: int
     snapshots: SnapshotSettings
@@ -56,7 +58,6 @@ class Dependencies:
     attempts: Attempts
     outbox: OutboxDrainer
     refresh_module: Callable[[str], dict[str, Any]]
-    statistics: Statistics = field(default_factory=Statistics)
 
 
 def worker_parts(
@@ -70,19 +71,34 @@ def worker_parts(
     log, store, clock, lease = context.log, context.store, context.clock, context.lease
     table, guard, executor = HookTable(registrations), means.guard, means.executor
     task_hooks = TaskHooks(table, guard, model, settings.generations, clock)
-    plans, entities = make_plans(model, store, table), EntityIndex(store, settings.entities)
+    plans = make_plans(model, store.names, table)
+    entities = EntityIndex(store.entities, settings.entities)
+    reader = Reader(log, store.batches, store.models, lease.index, lease.worker_processes)
+    micro_batches = MicroBatches(task_hooks, plans, entities, executor, settings.batch_s, settings.threads)
+
+    def make_ingest(deleted: Callable[[], None], stop: threading.Event) -> Ingest:
+        return Ingest(
+            context,
+            reader,
+            plans,
+            entities,
+            micro_batches,
+            means.attempts,
+            means.outbox,
+            settings.batch_s,
+            deleted,
+            stop,
+        )
+
     snapshots = make_snapshot_work(
         context, model, registrations, guard, executor, means.io, settings.snapshots
     )
     refresh = means.refresh_module
     return WorkerParts(
-        log=log,
         store=store,
-        clock=clock,
         lease=lease,
-        plans=plans,
-        entities=entities,
-        hooks=MicroBatches(task_hooks, plans, entities, executor, settings.waves),
+        reader=reader,
+        make_ingest=make_ingest,
         attempts=means.attempts,
         outbox=means.outbox,
         control=ControlHandler(store, lease.index, table, task_hooks, snapshots.request, refresh),
@@ -90,8 +106,5 @@ def worker_parts(
         cleaning=SnapshotCleaning(store, clock, lease, settings.cleaning),
         updates=make_update_work(context, model, registrations, guard, settings.updates),
         lifetimes=make_lifetime_work(context, plans, settings.collection),
-        system_tasks=SystemTasks(store, log, entities, plans),
-        history=make_history_work(context, model, plans, settings.history, means.statistics),
-        batch_limit_s=settings.waves.batch_s,
-        statistics=means.statistics,
+        history=make_history_work(context, model, plans, settings.history, context.statistics),
     )

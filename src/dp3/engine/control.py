@@ -1,15 +1,14 @@
-"""What other processes ask a worker to do: messages in the control table of the state."""
+"""Messages of other processes to a worker, in the control table of the state."""
 
-import itertools
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dp3.engine.ingest.batch import Item, Outcome
-from dp3.engine.ingest.hooks import TaskHooks
+from dp3.engine.ingest.hooks import Outcome, TaskHooks
+from dp3.engine.ingest.reader import Item
 from dp3.engine.jobs.updates.creation import ACTION as CREATION_ACTION
-from dp3.hooks.kinds import HookKind
+from dp3.hooks.kinds import HOOK_SPECS, RUNS_AGAIN
 from dp3.hooks.table import Hook, HookTable
 from dp3.log.port import Entry, Lane
 from dp3.model.wire import WireTask, decode_tasks, encode_tasks
@@ -19,28 +18,15 @@ from dp3.store.ports.dead_letters import DeadLetter
 from dp3.store.ports.runs import Run
 from dp3.store.ports.state import State
 
-SNAPSHOT_KINDS: frozenset[HookKind] = frozenset(
-    ("timeseries", "correlation", "correlation_with_master_record", "snapshot_init", "snapshot_finalize")
-)
-"""Hooks that no task leads to."""
-
-_RUNS_AGAIN: dict[str, str] = {
-    **dict.fromkeys(SNAPSHOT_KINDS, "in every snapshot run"),
-    "periodic_update": "in its next period",
-    "periodic_eid_update": "in its next period",
-}
-
-"""The outbox stream of tasks that control messages lead to; its keys are the ids of the messages."""
-
 LONG = frozenset((CREATION_ACTION,))
-"""What others do, in slices."""
+"""Actions that others carry out, in slices."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class _Work:
-    """What one message leads to."""
+    """Everything that one message leads to."""
 
     batch: Batch = field(default_factory=Batch)
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -108,52 +94,50 @@ class ControlHandler:
         return {"error": "a snapshot run is under way"} if run is None else {"run": run.id}
 
     def _dead_letters(self, message: ControlMessage, work: _Work) -> None:
-        for letter_id in message.args["ids"]:
-            letter = self._store.dead_letters.get(letter_id)
-            if letter is None:
-                work.results[str(letter_id)] = {"done": False, "reason": "no such dead letter"}
+        for number in message.args["ids"]:
+            dead_letter = self._store.dead_letters.get(number)
+            if dead_letter is None:
+                work.results[str(number)] = {"done": False, "reason": "no such dead letter"}
             elif message.args["op"] == "drop":
-                work.batch.dead_letters_removed.append(letter_id)
-                work.results[str(letter_id)] = {"done": True}
+                work.batch.dead_letters_removed.append(number)
+                work.results[str(number)] = {"done": True}
             else:
-                work.results[str(letter_id)] = self._retry(letter_id, letter, work)
+                work.results[str(number)] = self._retry(number, dead_letter, work)
 
-    def _retry(self, letter_id: int, letter: DeadLetter, work: _Work) -> dict[str, Any]:
-        """Try again what failed. The letter goes if it works now."""
-        if again := _RUNS_AGAIN.get(letter.context.get("kind", "")):
+    def _retry(self, number: int, dead_letter: DeadLetter, work: _Work) -> dict[str, Any]:
+        """Try again what failed. The dead letter goes if it works now."""
+        spec = HOOK_SPECS.get(dead_letter.context.get("kind", ""))
+        if spec is not None and (again := RUNS_AGAIN.get(spec.stage)):
             return {"done": False, "reason": f"the hook runs again {again}; drop the dead letter"}
-        if letter.context.get("outdated"):
-            return {"done": False, "reason": f"{letter.reason}; send it again as it is to be now"}
-        if not letter.task:
+        if dead_letter.context.get("outdated"):
+            return {"done": False, "reason": f"{dead_letter.reason}; send it again as it is to be now"}
+        if not dead_letter.task:
             return {"done": False, "reason": "there is no task to try again: its bytes can not be decoded"}
-        (task,) = decode_tasks(letter.task)
-        tasks = work.tasks.setdefault(letter.partition, [])
-        if letter.kind in ("hook", "result"):
-            hook = self._find_hook(letter)
+        (task,) = decode_tasks(dead_letter.task)
+        tasks = work.tasks.setdefault(dead_letter.partition, [])
+        if dead_letter.kind in ("hook", "result"):
+            hook = self._hooks.find(dead_letter.module, dead_letter.hook, dead_letter.context.get("kind", ""))
             if hook is None:
-                return {"done": False, "reason": f"no hook {letter.module}.{letter.hook} is registered now"}
-            outcome = self._call(hook, letter, task)
+                return {
+                    "done": False,
+                    "reason": f"no hook {dead_letter.module}.{dead_letter.hook} is registered now",
+                }
+            outcome = self._call(hook, dead_letter, task)
             work.batch.hooks += outcome.hooks.rows()
             if outcome.unreadable:
                 return {"done": False, "reason": outcome.unreadable}
             if outcome.errors:
-                return {"done": False, "reason": outcome.letters[0].reason}
+                return {"done": False, "reason": outcome.dead_letters[0].reason}
             tasks.extend(outcome.tasks)
-            work.batch.dead_letters.extend(outcome.letters)
+            work.batch.dead_letters.extend(outcome.dead_letters)
         else:
             task.generation = 0
             tasks.append(task)
-        work.batch.dead_letters_removed.append(letter_id)
+        work.batch.dead_letters_removed.append(number)
         return {"done": True}
 
-    def _find_hook(self, letter: DeadLetter) -> Hook | None:
-        wanted = (letter.module, letter.hook, letter.context.get("kind"))
-        places = (self._hooks.allow, self._hooks.creation, self._hooks.new_attr)
-        candidates = itertools.chain(self._hooks.task_start, *itertools.chain(*(p.values() for p in places)))
-        return next((hook for hook in candidates if (hook.module, hook.name, hook.kind) == wanted), None)
-
-    def _call(self, hook: Hook, letter: DeadLetter, task: WireTask) -> Outcome:
-        """What failed when it was refreshed in a snapshot run stands nowhere in the log."""
-        context: Mapping[str, Any] = letter.context
+    def _call(self, hook: Hook, dead_letter: DeadLetter, task: WireTask) -> Outcome:
+        """A hook that failed when it was refreshed in a snapshot run has no entry in the log."""
+        context: Mapping[str, Any] = dead_letter.context
         entry = Entry(Lane(context.get("lane", Lane.MAIN)), context.get("offset", 0), 0, {})
-        return self._task_hooks.call_again(hook, Item(entry, letter.partition, task), context)
+        return self._task_hooks.call_again(hook, Item(entry, dead_letter.partition, task), context)

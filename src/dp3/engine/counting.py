@@ -1,54 +1,35 @@
-"""Counting what hooks and sources do, to be committed with the work itself."""
+"""Counters of hooks, to be committed with the work itself."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-
-from dp3.hooks.outcome import AllowOutcome, HookOutcome
+from dp3.hooks.outcome import HookOutcome
 from dp3.hooks.table import Hook
-from dp3.model.wire import WirePoint
-from dp3.store.ports.counters import HookSums, SourceSums
-
-_NO_T2 = -(1 << 63)
+from dp3.store.ports.counters import HookSums
 
 
-@dataclass(slots=True)
 class HookTally:
-    """Sums of what hooks did. For one thread at a time."""
+    """Sums over calls of hooks. For one thread at a time."""
 
-    _sums: dict[Hook, list[int]] = field(default_factory=dict, init=False)
+    __slots__ = ("sums",)
 
-    def count(self, hook: Hook, outcome: HookOutcome | AllowOutcome, failed: bool, created: int = 0) -> None:
+    def __init__(self) -> None:
+        self.sums: dict[Hook, list[int]] = {}
+
+    def count(self, hook: Hook, outcome: HookOutcome, failed: bool, created: int = 0) -> None:
         """One call of a hook, whether it failed, and how many of its tasks were kept."""
-        allowed = outcome.allowed if isinstance(outcome, AllowOutcome) else None
-        more = [1, int(failed), outcome.duration_ns, created, int(allowed is True), int(allowed is False)]
-        self._add(hook, more)
+        allowed = outcome.allowed
+        self._add(hook, [1, failed, outcome.duration_ns, created, allowed is True, allowed is False])
 
     def add(self, other: "HookTally") -> None:
         """Add what another one has counted."""
-        for hook, sums in other._sums.items():
+        for hook, sums in other.sums.items():
             self._add(hook, sums)
 
     def _add(self, hook: Hook, more: list[int]) -> None:
-        sums = self._sums.get(hook)
-        self._sums[hook] = more if sums is None else [a + b for a, b in zip(sums, more, strict=True)]
+        sums = self.sums.get(hook)
+        self.sums[hook] = more if sums is None else [a + b for a, b in zip(sums, more, strict=True)]
 
     def rows(self) -> list[HookSums]:
         """The sums as they are stored."""
         return [
-            HookSums(hook.module, hook.name, hook.family, ",".join(hook.context), *sums)
-            for hook, sums in self._sums.items()
+            HookSums(hook.module, hook.name, hook.family, ",".join(hook.context), *map(int, sums))
+            for hook, sums in self.sums.items()
         ]
-
-
-def sums_by_source(points: Iterable[WirePoint]) -> list[SourceSums]:
-    """How many data-points each source sent, and how far they reach; those without a source do not count."""
-    counts: dict[str, int] = {}
-    latest: dict[str, int] = {}
-    for point in points:
-        source = point.src
-        if source is not None:
-            counts[source] = counts.get(source, 0) + 1
-            t2 = point.t2
-            if t2 is not None and t2 > latest.get(source, _NO_T2):
-                latest[source] = t2
-    return [SourceSums(source, n, latest.get(source)) for source, n in counts.items()]

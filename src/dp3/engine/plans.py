@@ -1,10 +1,15 @@
-"""What the worker needs to know of the model, looked up once at start-up."""
+"""Plans of entity types: the part of the model that a worker needs for every task, looked up once at
+start-up.
 
-from collections.abc import Mapping
+Plans also say what follows from a value: the links that it stands for, and when a life is over. Pure but for
+`make_plans`.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import IntEnum, StrEnum
-from typing import NamedTuple
+from enum import StrEnum
+from typing import Any, NamedTuple
 
 from dp3.clock import duration_us
 from dp3.hooks.table import HookTable
@@ -17,22 +22,12 @@ from dp3.model.attrspec import (
 )
 from dp3.model.entityspec import TimeToLiveLifetime
 from dp3.model.spec import ModelSpec
-from dp3.store.ports.state import State
+from dp3.store.ports.batches import NO_TARGET, LinkRow
+from dp3.store.ports.lifetimes import NOT_BEFORE_NEXT
+from dp3.store.ports.names import Names
 
-
-class Kind(IntEnum):
-    """How a data-point of an attribute is kept."""
-
-    PLAIN = 0
-    OBSERVATIONS = 1
-    TIMESERIES = 2
-
-
-_KINDS = {
-    AttrType.PLAIN: Kind.PLAIN,
-    AttrType.OBSERVATIONS: Kind.OBSERVATIONS,
-    AttrType.TIMESERIES: Kind.TIMESERIES,
-}
+FOREVER = 1 << 62
+"""Until when a plain relation holds."""
 
 
 class LinkPlan(NamedTuple):
@@ -42,9 +37,31 @@ class LinkPlan(NamedTuple):
     target: int
     post: int = 0
 
+    def plain(self, source: int, attr: int, written: int, value: Any) -> list[LinkRow]:
+        """The links of a plain relation, of which `value` is a link or a list of links. They are all there
+        are: one without a target says that there are none."""
+        rows = [
+            LinkRow(source, attr, self.target, eid, FOREVER, written, replaces=True)
+            for eid in _targets(value)
+        ]
+        return rows or [LinkRow(source, attr, *NO_TARGET, FOREVER, written, replaces=True)]
+
+    def observed(self, source: int, attr: int, written: int, t2: int, value: Any) -> list[LinkRow]:
+        """The links that one observation says hold until its validity ends; `t2` in µs."""
+        until = t2 + self.post
+        return [
+            LinkRow(source, attr, self.target, eid, until, written, replaces=False) for eid in _targets(value)
+        ]
+
+
+def _targets(value: Any) -> Iterable[str]:
+    """Ids of the targets, each once. A value that an older model accepted may be no link."""
+    links = value if isinstance(value, list) else (value,)
+    return dict.fromkeys(str(link["eid"]) for link in links if isinstance(link, dict) and "eid" in link)
+
 
 class Lifetime(StrEnum):
-    """What ends the life of entities, beside deletion by others."""
+    """The end of the life of entities, beside deletion by others."""
 
     IMMORTAL = "immortal"
     TTL = "ttl"
@@ -53,7 +70,7 @@ class Lifetime(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LifePlan:
-    """How long entities of a type live: with tokens, for `on_create` µs, and as long as their data keeps
+    """The life of entities of a type: with tokens, for `on_create` µs, and as long as their data keeps
     them: `keeps` has the µs of each attribute (by number) that does so."""
 
     lifetime: Lifetime = Lifetime.IMMORTAL
@@ -63,52 +80,52 @@ class LifePlan:
 
 @dataclass(frozen=True, slots=True)
 class TypePlan:
-    """One entity type: its number in the state, its attributes by name as (number, kind), whether any hook
+    """One entity type: its number in the state, its attributes by name as (number, type), whether any hook
     wants to see its tasks, which attributes (by number) are relations, and how long its entities live."""
 
     etype: str
     id: int
-    attrs: dict[str, tuple[int, Kind]]
+    attrs: dict[str, tuple[int, AttrType]]
     hooked: bool
     links: Mapping[int, LinkPlan] = field(default_factory=dict)
     life: LifePlan = LifePlan()
 
 
-def make_plans(model: ModelSpec, store: State, hooks: HookTable) -> dict[str, TypePlan]:
+def make_plans(model: ModelSpec, names: Names, hooks: HookTable) -> dict[str, TypePlan]:
     """Plans of all entity types of the model, by type."""
     return {
         etype: TypePlan(
             etype=etype,
-            id=store.names.etype_id(etype),
+            id=names.etype_id(etype),
             attrs={
-                name: (store.names.attr_id(etype, name), _KINDS[spec.t])
+                name: (names.attr_id(etype, name), spec.t)
                 for name, spec in model.entity_attributes[etype].items()
             },
             hooked=hooks.touches(etype),
             links={
-                store.names.attr_id(etype, name): _link_plan(spec, store)
+                names.attr_id(etype, name): _link_plan(spec, names)
                 for (owner, name), spec in model.relations.items()
                 if owner == etype
             },
-            life=_life_plan(etype, model, store),
+            life=_life_plan(etype, model, names),
         )
         for etype in model.entities
     }
 
 
-def _link_plan(spec: AttrSpecClassic, store: State) -> LinkPlan:
-    target = store.names.etype_id(spec.relation_to)
+def _link_plan(spec: AttrSpecClassic, names: Names) -> LinkPlan:
+    target = names.etype_id(spec.relation_to)
     if isinstance(spec, AttrSpecObservations):
         return LinkPlan(target, duration_us(spec.history_params.post_validity))
     return LinkPlan(target)
 
 
-def _life_plan(etype: str, model: ModelSpec, store: State) -> LifePlan:
+def _life_plan(etype: str, model: ModelSpec, names: Names) -> LifePlan:
     lifetime = model.entity(etype).lifetime
     if not isinstance(lifetime, TimeToLiveLifetime):
         return LifePlan(Lifetime(lifetime.type))
     keeps = {
-        store.names.attr_id(etype, name): duration_us(_kept_for(spec, lifetime.mirror_data))
+        names.attr_id(etype, name): duration_us(_kept_for(spec, lifetime.mirror_data))
         for name, spec in model.entity_attributes[etype].items()
     }
     return LifePlan(
@@ -117,10 +134,33 @@ def _life_plan(etype: str, model: ModelSpec, store: State) -> LifePlan:
 
 
 def _kept_for(spec: AttrSpecType, mirror_data: bool) -> timedelta:
-    """How long data of an attribute keeps its entity: as it says, or as long as the data itself is kept."""
+    """The time for which data of an attribute keeps its entity: as it says, or while the data itself is
+    kept."""
     longest = spec.ttl or timedelta(0)
     if mirror_data and isinstance(spec, AttrSpecObservations):
         return max(longest, spec.history_params.max_age or timedelta(0))
     if mirror_data and isinstance(spec, AttrSpecTimeseries):
         return max(longest, spec.timeseries_params.max_age or timedelta(0))
     return longest
+
+
+# -- ends of lifetimes -------------------------------------------------------------------------------------
+class Verdict(NamedTuple):
+    """The fate of an entity: whether its life is over, or else which tokens are; when to check again."""
+
+    over: bool
+    tokens_over: list[str]
+    look: int
+
+
+def judge(tokens: Iterable[tuple[str, int]], moment: int) -> Verdict:
+    """The verdict on an entity with these tokens (name, until) at a moment (µs).
+
+    >>> judge([("base", 5), ("data", 9)], 7)
+    Verdict(over=False, tokens_over=['base'], look=9)
+    """
+    left = {name: until for name, until in tokens if until >= moment}
+    past = [name for name, until in tokens if until < moment]
+    if left:
+        return Verdict(False, past, min(left.values()))
+    return Verdict(bool(past), [], NOT_BEFORE_NEXT)

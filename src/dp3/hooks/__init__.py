@@ -1,1 +1,1 @@
-"""What application modules plug in: registrations, their order, guarded calls, the modules themselves."""
+"""Plug-ins of applications: registrations of hooks, their order, guarded calls, the modules themselves."""

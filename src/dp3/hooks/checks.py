@@ -1,7 +1,7 @@
-"""What must hold of the arguments of a registration; each function raises or returns what it checked."""
+"""Checks of the arguments of a registration; each function raises, or returns what it checked."""
 
 import inspect
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import timedelta, tzinfo
 from types import MappingProxyType
 from typing import Any
@@ -11,15 +11,17 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from dp3.hooks.errors import RegistrationError, UnknownNameError, suggestion
-from dp3.hooks.kinds import ATTR_TYPE_TO_ON_NEW_HOOK, PARAMETERS, WITHOUT_RESULT, HookKind
-from dp3.model.attrspec import AttrSpecTimeseries
+from dp3.hooks.flags import SharedFlag
+from dp3.hooks.kinds import ATTR_TYPE_TO_ON_NEW_HOOK, HOOK_SPECS, HookKind
+from dp3.hooks.registration import Path, Place
+from dp3.model.attrspec import AttrSpecClassic, AttrSpecTimeseries
 from dp3.model.durations import ParsedTimedelta
 from dp3.model.spec import ModelSpec
 
 
 def check_callable(kind: HookKind, hook: object) -> None:
     """A hook of this kind: a plain callable that takes the arguments it will be called with."""
-    parameters = PARAMETERS[kind]
+    parameters = HOOK_SPECS[kind].takes or ()
     shown = f"({', '.join(parameters)})"
     check_plain_callable(kind, hook, f"a function {shown}")
     signature = _signature(hook)
@@ -52,12 +54,12 @@ def check_plain_callable(kind: HookKind, hook: object, expected: str) -> None:
         raise RegistrationError(f"Expected {expected}, got {hook!r}, which is not callable.")
     if inspect.iscoroutinefunction(hook) or inspect.isasyncgenfunction(hook):
         raise RegistrationError(f"Expected {expected}, got an async function; hooks are plain functions.")
-    if kind in WITHOUT_RESULT and inspect.isgeneratorfunction(hook):
+    if HOOK_SPECS[kind].returns != "tasks" and inspect.isgeneratorfunction(hook):
         raise RegistrationError(f"Expected {expected}, got a generator function, which would never run.")
 
 
 def _signature(hook: Any) -> inspect.Signature | None:
-    """How the callable is really called (not what it wraps); None when it does not tell, as some of C."""
+    """The signature of the callable itself (not of what it wraps); None if it has none, as some of C."""
     try:
         return inspect.signature(hook, follow_wrapped=False)
     except (ValueError, TypeError):
@@ -72,14 +74,23 @@ def _binds(signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[st
     return True
 
 
-def check_entity(model: ModelSpec, entity: str) -> None:
-    """A configured entity type."""
-    if not _known(entity, model.entities):
-        raise UnknownNameError(f"Entity '{entity}' does not exist.{suggestion(entity, model.entities)}")
+def check_place(model: ModelSpec, kind: HookKind, etype: str, attr: str) -> None:
+    """A configured entity type, attribute or timeseries, as hooks of the kind belong to."""
+    place = HOOK_SPECS[kind].place
+    if place == "etype" and not _known(etype, model.entities):
+        raise UnknownNameError(f"Entity '{etype}' does not exist.{suggestion(etype, model.entities)}")
+    if place == "attr":
+        message = f"Cannot register hook for attribute {etype}/{attr}, are you sure it exists?"
+        _check_attribute(model, etype, attr, message)
+    if place == "timeseries":
+        _check_attribute(model, etype, attr, f"Attribute '{attr}' of entity '{etype}' does not exist.")
+        spec = model.attributes[etype, attr]
+        if not isinstance(spec, AttrSpecTimeseries):
+            raise RegistrationError(f"'{etype}.{attr}' is not a timeseries, but '{spec.type}'")
 
 
-def check_attribute(model: ModelSpec, entity: str, attr: str, message: str) -> None:
-    """A configured attribute; `message` is what to say otherwise, before the hint."""
+def _check_attribute(model: ModelSpec, entity: str, attr: str, message: str) -> None:
+    """`message` is said, before a hint, if there is no such attribute."""
     if not _known(entity, model.entities):
         raise UnknownNameError(f"{message} No entity type '{entity}'.{suggestion(entity, model.entities)}")
     attributes = model.entity_attributes.get(entity, {})
@@ -92,17 +103,15 @@ def _known(name: object, names: Container[str]) -> bool:
     return isinstance(name, str) and name in names
 
 
-def new_attr_hook_type(model: ModelSpec, entity: str, attr: str) -> str:
-    """`on_new_plain`, `on_new_observation` or `on_new_ts_chunk`, as fits the attribute."""
-    return ATTR_TYPE_TO_ON_NEW_HOOK[model.attributes[entity, attr].t]
-
-
-def check_timeseries(model: ModelSpec, entity: str, attr: str) -> None:
-    """A configured timeseries attribute."""
-    check_attribute(model, entity, attr, f"Attribute '{attr}' of entity '{entity}' does not exist.")
-    spec = model.attributes[entity, attr]
-    if not isinstance(spec, AttrSpecTimeseries):
-        raise RegistrationError(f"'{entity}.{attr}' is not a timeseries, but '{spec.type}'")
+def new_attr_hook_type(model: ModelSpec, etype: str, attr: str, given: str | None = None) -> str:
+    """`on_new_plain`, `on_new_observation` or `on_new_ts_chunk`, as fits the attribute; `given` is another
+    name only by mistake."""
+    expected = ATTR_TYPE_TO_ON_NEW_HOOK[model.attributes[etype, attr].t]
+    if given not in (None, expected):
+        raise RegistrationError(
+            f"Hook type '{given}' doesn't exist for {etype}/{attr}. Expected: {expected}."
+        )
+    return expected
 
 
 def check_hook_id(hook_id: object) -> None:
@@ -155,3 +164,99 @@ def check_misfire_grace_time(seconds: object) -> None:
         raise RegistrationError(
             f"misfire_grace_time must be a positive number of whole seconds or None, got {seconds!r}."
         )
+
+
+# -- paths of attributes over links -------------------------------------------------------------------------
+def order_fields(model: ModelSpec, etype: str, depends_on: object, may_change: object) -> dict[str, Any]:
+    """The fields of a `HookRegistration` that place a hook in the order of a snapshot run."""
+    sources, reads, read_over = _resolve(model, etype, "depends_on", depends_on)
+    results, writes, written_over = _resolve(model, etype, "may_change", may_change)
+    return {
+        "depends_on": sources,
+        "may_change": results,
+        "reads": reads,
+        "writes": writes,
+        "links": tuple(dict.fromkeys((*read_over, *written_over))),
+    }
+
+
+def refresh_fields(
+    model: ModelSpec, etype: str, depends_on: object, refresh: SharedFlag | None, may_change: object
+) -> dict[str, Any]:
+    """The same for an ingestion hook that is refreshed; without `refresh` there are none."""
+    if refresh is None:
+        return {}
+    if not isinstance(refresh, SharedFlag):
+        raise RegistrationError(f"refresh must be a SharedFlag such as self.refresh, got {refresh!r}.")
+    if may_change is None:
+        raise RegistrationError("'may_change' must be specified if 'refresh' is specified")
+    return {"refresh": refresh, **order_fields(model, etype, depends_on, may_change)}
+
+
+def _resolve(
+    model: ModelSpec, etype: str, argument: str, paths: object
+) -> tuple[tuple[Path, ...], tuple[Place, ...], tuple[Place, ...]]:
+    """Follow each path from `etype` through the model. Returns the paths, the places where they end, and the
+    links and mirrors that they pass.
+
+    A step before the last must be a link (plain, observations, array or set) or a mirror; the last may be
+    any attribute that has a current value. `argument` names the list in messages. Raises
+    `RegistrationError` for a list of another shape and for a path that leads nowhere.
+    """
+    checked = tuple(_as_path(argument, path) for path in _as_list(argument, paths))
+    walked = [_walk(model, etype, path) for path in checked]
+    links = dict.fromkeys(place for places in walked for place in places[:-1])
+    return checked, tuple(dict.fromkeys(places[-1] for places in walked)), tuple(links)
+
+
+def _as_list(argument: str, paths: object) -> Iterable[object]:
+    if isinstance(paths, Iterable) and not isinstance(paths, str | bytes):
+        return paths
+    raise RegistrationError(f"{argument} must be a list of paths such as [['link', 'attr']], got {paths!r}.")
+
+
+def _as_path(argument: str, path: object) -> Path:
+    if isinstance(path, str):
+        raise RegistrationError(
+            f"{argument} must be a list of paths: write [[{path!r}]] instead of [{path!r}]."
+        )
+    steps = tuple(path) if isinstance(path, Sequence) else ()
+    if not steps or not all(isinstance(step, str) for step in steps):
+        raise RegistrationError(
+            f"Each path of {argument} must be a non-empty list of attribute names, got {path!r}."
+        )
+    return steps
+
+
+def _walk(model: ModelSpec, etype: str, path: Path) -> list[Place]:
+    """The places that the path touches, in its order."""
+    places: list[Place] = []
+    here = etype
+    for step in path:
+        if places:
+            here = _far_end(model, etype, path, places[-1])
+        spec = model.attributes.get((here, step))
+        if spec is None:
+            near = suggestion(step, model.entity_attributes.get(here, ()))
+            raise _invalid(etype, path, step, f"'{here}' has no such attribute.{near}")
+        if isinstance(spec, AttrSpecTimeseries):
+            why = (
+                f"'{here}.{step}' is a timeseries, which has no current value; use register_timeseries_hook."
+            )
+            raise _invalid(etype, path, step, why)
+        places.append((here, step))
+    return places
+
+
+def _far_end(model: ModelSpec, etype: str, path: Path, place: Place) -> str:
+    """The entity type at the other end of a link or mirror."""
+    spec = model.attributes[place]
+    if isinstance(spec, AttrSpecClassic) and spec.is_relation:
+        return spec.relation_to
+    raise _invalid(
+        etype, path, place[1], f"'{place[0]}.{place[1]}' is not a link, so the path must end there."
+    )
+
+
+def _invalid(etype: str, path: Path, step: str, why: str) -> RegistrationError:
+    return RegistrationError(f"Invalid path '{'->'.join([etype, *path])}', failed on '{step}': {why}")

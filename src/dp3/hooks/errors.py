@@ -1,4 +1,4 @@
-"""What goes wrong when hooks are registered.
+"""Errors of the registration of hooks.
 
 ValueError
 └── RegistrationError        a hook, its place or its arguments are not acceptable

@@ -25,7 +25,7 @@ class SharedFlag:
         self.set(False)
 
     def isset(self) -> bool:
-        """Whether the flag is raised."""
+        """True while the flag is raised."""
         return self._raised is not None
 
     @property

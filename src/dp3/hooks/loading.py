@@ -1,16 +1,32 @@
 """Finds, imports and constructs the application's modules."""
 
+import importlib
+import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from dp3.config.hierarchy import PlatformConfig
 from dp3.hooks.base_module import BaseModule
-from dp3.hooks.importing import ModuleLoadError, failed, find_modules, import_file, unload_modules
+from dp3.hooks.errors import suggestion
 from dp3.hooks.registrar import CallbackRegistrar
 
-__all__ = ["LoadedModule", "ModuleLoadError", "load_modules", "module_classes", "unload_modules"]
+
+class ModuleLoadError(Exception):
+    """An application module can not be found, imported or constructed. `module` is its name; `file` and
+    `line` say where in the application's code it went wrong, as far as known."""
+
+    def __init__(
+        self, message: str, *, module: str | None = None, file: Path | None = None, line: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.module = module
+        self.file = file
+        self.line = line
 
 
 class LoadedModule(NamedTuple):
@@ -18,12 +34,6 @@ class LoadedModule(NamedTuple):
 
     name: str
     instance: BaseModule
-
-
-class _Found(NamedTuple):
-    name: str
-    file: Path
-    classes: list[type[BaseModule]]
 
 
 def load_modules(
@@ -41,18 +51,20 @@ def load_modules(
     imported then.
     """
     try:
-        found = [
-            _Found(name, file, module_classes(name, import_file(name, file, directory)))
-            for name, file in find_modules(list(names), directory).items()
-        ]
-        platform_config = make_platform_config()
-        return [
-            LoadedModule(
-                module.name, _construct(cls, module, directory, platform_config, config_tree, registrar)
-            )
-            for module in found
-            for cls in module.classes
-        ]
+        files = _find(list(names), directory)
+        classes = {name: module_classes(name, _import(name, file, directory)) for name, file in files.items()}
+        platform_config, sections = make_platform_config(), config_tree.get("modules", None) or {}
+        loaded = []
+        for name, file in files.items():
+            view = registrar.for_module(name)
+            for cls in classes[name]:
+                try:
+                    instance = cls(platform_config, sections.get(name, None) or {}, view)
+                except (Exception, SystemExit) as error:
+                    what = f"Class {cls.__name__} of module '{name}' can not be constructed"
+                    raise _failed(what, name, file, directory, error) from error
+                loaded.append(LoadedModule(name, instance))
+        return loaded
     except ModuleLoadError:
         unload_modules(directory)
         raise
@@ -79,17 +91,103 @@ def _is_own(cls: type, name: str) -> bool:
     return defined_here and issubclass(cls, BaseModule)
 
 
-def _construct(
-    cls: type[BaseModule],
-    module: _Found,
-    directory: Path,
-    platform_config: PlatformConfig,
-    config_tree: Mapping[str, Any],
-    registrar: CallbackRegistrar,
-) -> BaseModule:
-    module_config = (config_tree.get("modules", None) or {}).get(module.name, None) or {}
+# -- importing ---------------------------------------------------------------------------------------------
+def _find(names: list[str], directory: Path) -> dict[str, Path]:
+    """The file of each named module: `<name>.py`, or `__init__.py` of the package `<name>`.
+
+    Raises `ModuleLoadError` when the directory can not be read, a name is not there or is there twice.
+    """
+    available = _available(directory) if names else {}
+    missing = sorted(set(names) - set(available))
+    if missing:
+        near = "".join(suggestion(name, available) for name in missing)
+        raise ModuleLoadError(
+            "Some of desired modules are not available (not in modules folder), "
+            f"specifically: {{{', '.join(map(repr, missing))}}} in {directory}.{near}",
+            module=missing[0],
+        )
+    for name in names:
+        if names.count(name) > 1:
+            raise ModuleLoadError(
+                f"Module '{name}' is enabled more than once; remove the repetition.", module=name
+            )
+    return {name: available[name] for name in names}
+
+
+def _available(directory: Path) -> dict[str, Path]:
     try:
-        return cls(platform_config, module_config, registrar.for_module(module.name))
+        entries = sorted(directory.iterdir())
+    except OSError as error:
+        raise ModuleLoadError(f"Cannot read the modules folder {directory}: {error.strerror}.") from error
+    files = {path.stem: path for path in entries if path.suffix == ".py" and path.stem != "__init__"}
+    packages = {path.name: path / "__init__.py" for path in entries if (path / "__init__.py").is_file()}
+    return files | packages
+
+
+def _import(name: str, file: Path, directory: Path) -> ModuleType:
+    """Import one module under its plain name. The directory becomes, and stays, the first entry of the import
+    path, so that modules can import their siblings, also late. Raises `ModuleLoadError`."""
+    if str(directory) not in sys.path:
+        sys.path.insert(0, str(directory))
+    importlib.invalidate_caches()
+    known = sys.modules.get(name)
+    if known is not None:
+        return _same_file(name, known, file)
+    spec = spec_from_file_location(name, file)
+    if spec is None:
+        raise ModuleLoadError(f"Module '{name}' can not be imported from {file}.", module=name, file=file)
+    try:
+        return _execute(spec)
     except (Exception, SystemExit) as error:
-        what = f"Class {cls.__name__} of module '{module.name}' can not be constructed"
-        raise failed(what, module.name, module.file, directory, error) from error
+        raise _failed(f"Module '{name}' can not be imported", name, file, directory, error) from error
+
+
+def _same_file(name: str, known: ModuleType, file: Path) -> ModuleType:
+    """A sibling has imported it already; anything else of that name would be mistaken for it."""
+    other = getattr(known, "__file__", None) or "the interpreter"
+    if Path(other) == file:
+        return known
+    raise ModuleLoadError(
+        f"Module '{name}' ({file}) has the name of a module already imported from {other}; rename it.",
+        module=name,
+        file=file,
+    )
+
+
+def _execute(spec: ModuleSpec) -> ModuleType:
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        if spec.loader is not None:
+            spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[spec.name]
+        raise
+    return module
+
+
+def _failed(what: str, name: str, file: Path, directory: Path, error: BaseException) -> ModuleLoadError:
+    """An error that names the last line of the application's own code that the exception passed."""
+    place, line = _place(directory, error) or (file, None)
+    cause = "".join(traceback.format_exception_only(type(error), error)).strip()
+    where = f"{place}:{line}" if line else str(place)
+    return ModuleLoadError(f"{what}: {where}: {cause}", module=name, file=place, line=line)
+
+
+def _place(directory: Path, error: BaseException) -> tuple[Path, int | None] | None:
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_relative_to(directory):
+        return Path(error.filename), error.lineno
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(directory)]
+    return (Path(own[-1].filename), own[-1].lineno) if own else None
+
+
+def unload_modules(directory: Path) -> None:
+    """Forget everything that was imported from the directory, and take it off the import path: for tests and
+    for programs that load more than one application."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and Path(file).is_relative_to(directory):
+            del sys.modules[name]
+    sys.path[:] = [entry for entry in sys.path if entry != str(directory)]
+    importlib.invalidate_caches()

@@ -1,4 +1,4 @@
-"""Where modules register their hooks."""
+"""The registrar, through which modules register their hooks."""
 
 import logging
 import warnings
@@ -6,21 +6,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from datetime import timedelta, tzinfo
+from itertools import count
 from types import MappingProxyType
 from typing import Any, Self
 
 from dp3.hooks import checks
-from dp3.hooks.errors import RegistrationError
+from dp3.hooks.errors import CycleError, RegistrationError
 from dp3.hooks.flags import SharedFlag
-from dp3.hooks.kinds import ENTITY_HOOK_TYPES, TASK_HOOK_TYPES, HookKind
-from dp3.hooks.names import get_func_name
-from dp3.hooks.paths import order_fields, refresh_fields
-from dp3.hooks.record import Record
-from dp3.hooks.registration import HookRegistration
-from dp3.hooks.signatures import (
+from dp3.hooks.graph import order
+from dp3.hooks.kinds import (
+    HOOK_SPECS,
+    TASK_HOOK_TYPE,
     AllowHook,
     CorrelationHook,
     CreationHook,
+    HookKind,
     MasterCorrelationHook,
     NewAttrHook,
     PeriodicEidHook,
@@ -29,10 +29,55 @@ from dp3.hooks.signatures import (
     TaskHook,
     TimeseriesHook,
 )
+from dp3.hooks.registration import HookRegistration, get_func_name, get_stable_func_name
 from dp3.model.spec import ModelSpec
 
 CronField = int | str | None
 Paths = Sequence[Sequence[str]]
+
+
+class _Record:
+    """The registrations of all modules, in the order in which they were made.
+
+    It grows by whole registrations only; everything else is derived from them, so that a refused one
+    leaves nothing behind."""
+
+    def __init__(self) -> None:
+        self.registrations: tuple[HookRegistration, ...] = ()
+        self.sealed = False
+
+    def check_open(self) -> None:
+        """Raises `RegistrationError` when it is too late."""
+        if self.sealed:
+            raise RegistrationError(
+                "Registration is closed: the engine has taken the hooks. Register in the module's __init__."
+            )
+
+    def add(self, registration: HookRegistration) -> None:
+        """Take it, unless it repeats another one or the order of hooks would become impossible."""
+        self._refuse_again(registration)
+        grown = (*self.registrations, registration)
+        if registration.orders:
+            try:
+                order(grown)
+            except CycleError as error:
+                raise CycleError(
+                    f"Hook {registration.correlation_id} introduces a circular dependency. Cycle: {error}"
+                ) from None
+        self.registrations = grown
+
+    def _refuse_again(self, new: HookRegistration) -> None:
+        distinct = new.spec.distinct
+        for old in self.registrations if distinct else ():
+            if old.kind == new.kind and all(getattr(old, of) == getattr(new, of) for of in distinct):
+                raise RegistrationError(new.spec.again.format(name=get_func_name(new.hook), r=new))
+
+    def name_for(self, hook: Callable[..., Any]) -> str:
+        """The hook's name; different callables of one name (closures, lambdas) are numbered `name#2`, ...."""
+        stable = get_stable_func_name(hook)
+        taken = {registration.name: registration.hook for registration in self.registrations}
+        candidates = (stable if number == 1 else f"{stable}#{number}" for number in count(1))
+        return next(name for name in candidates if name not in taken or taken[name] == hook)
 
 
 class CallbackRegistrar:
@@ -56,7 +101,7 @@ class CallbackRegistrar:
         self.model_spec = model_spec
         self.log = log or logging.getLogger(type(self).__name__)
         self._update_batch_period = update_batch_period
-        self._record = Record()
+        self._record = _Record()
         self._module = ""
 
     @property
@@ -77,7 +122,7 @@ class CallbackRegistrar:
 
     def seal(self) -> None:
         """Refuse all further registrations: from now on nobody would see them."""
-        self._record.seal()
+        self._record.sealed = True
 
     # -- scheduler -----------------------------------------------------------------------------------
     def scheduler_register(
@@ -143,7 +188,7 @@ class CallbackRegistrar:
     ) -> int:
         args, kwargs = checks.check_scheduled(func, func_args, func_kwargs)
         checks.check_misfire_grace_time(misfire_grace_time)
-        job_id = len(self._record.matching(kind="scheduler")) + 1
+        job_id = 1 + sum(one.kind == "scheduler" for one in self.registrations)
         extra = {
             "func_args": args,
             "func_kwargs": kwargs,
@@ -159,15 +204,13 @@ class CallbackRegistrar:
         """Call `hook(task)` when the processing of a task starts; `hook_type` is `on_task_start`. The result
         is ignored."""
         with self._registering("task", hook):
-            if hook_type not in TASK_HOOK_TYPES:
-                raise RegistrationError(f"Hook type '{hook_type}' doesn't exist. Expected: on_task_start.")
-            checks.check_callable("task", hook)
-            self._refuse_again(hook, "", kind="task", hook_type=hook_type)
-            self._add("task", hook, hook_type=hook_type)
+            if hook_type != TASK_HOOK_TYPE:
+                raise RegistrationError(f"Hook type '{hook_type}' doesn't exist. Expected: {TASK_HOOK_TYPE}.")
+        self._register("task", hook, fields=lambda: {"hook_type": hook_type})
 
     def register_allow_entity_creation_hook(self, hook: AllowHook, entity: str) -> None:
         """Call `hook(eid, task)` before an entity of type `entity` is created; a false result prevents it."""
-        self._register_entity_hook("allow_entity_creation", hook, entity)
+        self._register("allow_entity_creation", hook, entity)
 
     def register_on_entity_creation_hook(
         self,
@@ -182,7 +225,12 @@ class CallbackRegistrar:
         snapshot run after the flag was raised. `may_change` then lists the attributes that it may change,
         as paths from `entity`.
         """
-        self._register_entity_hook("on_entity_creation", hook, entity, refresh, may_change)
+        self._register(
+            "on_entity_creation",
+            hook,
+            entity,
+            fields=lambda: checks.refresh_fields(self.model_spec, entity, [], refresh, may_change),
+        )
 
     def register_on_new_attr_hook(
         self,
@@ -194,79 +242,47 @@ class CallbackRegistrar:
     ) -> None:
         """Call `hook(eid, dp)` for every incoming data-point of an attribute; it may return tasks.
         `refresh` and `may_change` as in `register_on_entity_creation_hook`."""
-        with self._registering("on_new_attr", hook):
-            message = f"Cannot register hook for attribute {entity}/{attr}, are you sure it exists?"
-            checks.check_attribute(self.model_spec, entity, attr, message)
-            self._add_new_attr(hook, entity, attr, refresh, may_change)
+        self._register(
+            "on_new_attr",
+            hook,
+            entity,
+            attr,
+            fields=lambda: {
+                "hook_type": checks.new_attr_hook_type(self.model_spec, entity, attr),
+                **checks.refresh_fields(self.model_spec, entity, [[attr]], refresh, may_change),
+            },
+        )
 
     def register_entity_hook(self, hook_type: str, hook: CreationHook | AllowHook, entity: str) -> None:
         """Deprecated: use `register_allow_entity_creation_hook` or `register_on_entity_creation_hook`."""
         self._warn("register_entity_hook", f"register_{hook_type}_hook")
-        kind = next((kind for kind in ENTITY_HOOK_TYPES if kind == hook_type), None)
+        kinds: tuple[HookKind, ...] = ("allow_entity_creation", "on_entity_creation")
+        kind = next((kind for kind in kinds if kind == hook_type), None)
         if kind is None:
             with self._registering("on_entity_creation", hook):
-                expected = " or ".join(ENTITY_HOOK_TYPES)
+                expected = " or ".join(kinds)
                 raise RegistrationError(f"Hook type '{hook_type}' doesn't exist. Expected: {expected}.")
-        self._register_entity_hook(kind, hook, entity, deprecated=True)
+        self._register(kind, hook, entity, fields=lambda: {"deprecated": True})
 
     def register_attr_hook(self, hook_type: str, hook: NewAttrHook, entity: str, attr: str) -> None:
         """Deprecated: use `register_on_new_attr_hook`. `hook_type` must fit the attribute's type."""
         self._warn("register_attr_hook", "register_on_new_attr_hook")
-        with self._registering("on_new_attr", hook):
-            message = f"Cannot register hook for attribute {entity}/{attr}, are you sure it exists?"
-            checks.check_attribute(self.model_spec, entity, attr, message)
-            expected = checks.new_attr_hook_type(self.model_spec, entity, attr)
-            if hook_type != expected:
-                raise RegistrationError(
-                    f"Hook type '{hook_type}' doesn't exist for {entity}/{attr}. Expected: {expected}."
-                )
-            self._add_new_attr(hook, entity, attr, deprecated=True)
-
-    def _register_entity_hook(
-        self,
-        kind: HookKind,
-        hook: Callable[..., Any],
-        entity: str,
-        refresh: SharedFlag | None = None,
-        may_change: Paths | None = None,
-        deprecated: bool = False,
-    ) -> None:
-        with self._registering(kind, hook):
-            checks.check_entity(self.model_spec, entity)
-            checks.check_callable(kind, hook)
-            self._refuse_again(hook, f" for entity '{entity}'", kind=kind, entity=entity)
-            refreshed = refresh_fields(self.model_spec, entity, [], refresh, may_change)
-            self._add(kind, hook, entity=entity, deprecated=deprecated, **refreshed)
-
-    def _add_new_attr(
-        self,
-        hook: Callable[..., Any],
-        entity: str,
-        attr: str,
-        refresh: SharedFlag | None = None,
-        may_change: Paths | None = None,
-        deprecated: bool = False,
-    ) -> None:
-        checks.check_callable("on_new_attr", hook)
-        place = f" for attribute '{entity}/{attr}'"
-        self._refuse_again(hook, place, kind="on_new_attr", entity=entity, attr=attr)
-        hook_type = checks.new_attr_hook_type(self.model_spec, entity, attr)
-        fields = {"entity": entity, "attr": attr, "hook_type": hook_type, "deprecated": deprecated}
-        refreshed = refresh_fields(self.model_spec, entity, [[attr]], refresh, may_change)
-        self._add("on_new_attr", hook, **fields, **refreshed)
+        self._register(
+            "on_new_attr",
+            hook,
+            entity,
+            attr,
+            fields=lambda: {
+                "hook_type": checks.new_attr_hook_type(self.model_spec, entity, attr, hook_type),
+                "deprecated": True,
+            },
+        )
 
     # -- snapshots -----------------------------------------------------------------------------------
     def register_timeseries_hook(self, hook: TimeseriesHook, entity_type: str, attr_type: str) -> None:
         """Call `hook(entity_type, attr_type, history)` before snapshots are made, with the data-points of a
         timeseries attribute; it may return tasks."""
-        with self._registering("timeseries", hook):
-            checks.check_timeseries(self.model_spec, entity_type, attr_type)
-            checks.check_callable("timeseries", hook)
-            place = {"entity_type": entity_type, "attr_type": attr_type}
-            self._refuse_again(
-                hook, f" for attribute '{entity_type}/{attr_type}'", kind="timeseries", **place
-            )
-            self._add("timeseries", hook, **place)
+        self._register("timeseries", hook, entity_type, attr_type)
 
     def register_correlation_hook(
         self, hook: CorrelationHook, entity_type: str, depends_on: Paths, may_change: Paths
@@ -278,41 +294,31 @@ class CallbackRegistrar:
         attribute; hooks run after those that may change what they depend on. Raises `ValueError` for a
         path that leads nowhere and when hooks would wait for each other.
         """
-        self._register_correlation("correlation", hook, entity_type, depends_on, may_change)
+        self._register(
+            "correlation",
+            hook,
+            entity_type,
+            fields=lambda: checks.order_fields(self.model_spec, entity_type, depends_on, may_change),
+        )
 
     def register_correlation_hook_with_master_record(
         self, hook: MasterCorrelationHook, entity_type: str, depends_on: Paths, may_change: Paths
     ) -> None:
         """Like `register_correlation_hook`, calling `hook(entity_type, values, master_record)`."""
-        kind: HookKind = "correlation_with_master_record"
-        self._register_correlation(kind, hook, entity_type, depends_on, may_change)
+        self._register(
+            "correlation_with_master_record",
+            hook,
+            entity_type,
+            fields=lambda: checks.order_fields(self.model_spec, entity_type, depends_on, may_change),
+        )
 
     def register_snapshot_init_hook(self, hook: RunHook) -> None:
         """Call `hook()` in every worker before each snapshot run; it may return tasks."""
-        self._register_run_hook("snapshot_init", "Snapshot init hook", hook)
+        self._register("snapshot_init", hook)
 
     def register_snapshot_finalize_hook(self, hook: RunHook) -> None:
         """Call `hook()` in every worker after each snapshot run; it may return tasks."""
-        self._register_run_hook("snapshot_finalize", "Snapshot finalize hook", hook)
-
-    def _register_correlation(
-        self, kind: HookKind, hook: Callable[..., Any], entity_type: str, depends_on: Paths, may_change: Paths
-    ) -> None:
-        with self._registering(kind, hook):
-            checks.check_entity(self.model_spec, entity_type)
-            checks.check_callable(kind, hook)
-            resolved = order_fields(self.model_spec, entity_type, depends_on, may_change)
-            place = {key: resolved[key] for key in ("depends_on", "may_change")}
-            for same in self._record.matching(kind=kind, hook=hook, entity_type=entity_type, **place):
-                raise RegistrationError(f"Hook id '{same.correlation_id}' already present in the vertices.")
-            self._add(kind, hook, entity_type=entity_type, **resolved)
-
-    def _register_run_hook(self, kind: HookKind, called: str, hook: Callable[..., Any]) -> None:
-        with self._registering(kind, hook):
-            checks.check_callable(kind, hook)
-            if self._record.matching(kind=kind, hook=hook):
-                raise RegistrationError(f"{called} '{get_func_name(hook)}' is already registered.")
-            self._add(kind, hook)
+        self._register("snapshot_finalize", hook)
 
     # -- periodic updates ----------------------------------------------------------------------------
     def register_periodic_update_hook(
@@ -332,21 +338,35 @@ class CallbackRegistrar:
     def _register_periodic(
         self, kind: HookKind, hook: Callable[..., Any], hook_id: str, entity_type: str, period: object
     ) -> None:
-        with self._registering(kind, hook):
-            checks.check_entity(self.model_spec, entity_type)
-            checks.check_callable(kind, hook)
+        def fields() -> dict[str, Any]:
             checks.check_hook_id(hook_id)
-            what = f"the period of {self._described(kind, hook)}"
-            place = {
-                "entity_type": entity_type,
+            of = f"the period of {self._described(kind, hook)}"
+            return {
                 "hook_id": hook_id,
-                "period": checks.parse_period(period, self._update_batch_period, what),
+                "period": checks.parse_period(period, self._update_batch_period, of),
             }
-            if self._record.matching(kind=kind, **place):
-                raise RegistrationError(f"Hook ID {hook_id} already registered for {entity_type}.")
-            self._add(kind, hook, **place)
+
+        self._register(kind, hook, entity_type, fields=fields)
 
     # -- common --------------------------------------------------------------------------------------
+    def _register(
+        self,
+        kind: HookKind,
+        hook: Callable[..., Any],
+        etype: str = "",
+        attr: str = "",
+        *,
+        fields: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
+        """Add a hook for an entity type or attribute, as its kind has one; `fields` checks and returns what
+        else belongs to the registration."""
+        names = ("entity", "attr") if HOOK_SPECS[kind].stage == "ingestion" else ("entity_type", "attr_type")
+        with self._registering(kind, hook):
+            checks.check_place(self.model_spec, kind, etype, attr)
+            checks.check_callable(kind, hook)
+            place = {name: given for name, given in zip(names, (etype, attr), strict=True) if given}
+            self._add(kind, hook, **place, **fields())
+
     @contextmanager
     def _registering(self, kind: HookKind, hook: object) -> Iterator[None]:
         """Adds to every message which hook of which module it is about."""
@@ -359,10 +379,6 @@ class CallbackRegistrar:
     def _described(self, kind: HookKind, hook: Any) -> str:
         module = f"module '{self._module}', " if self._module else ""
         return f"{module}{kind} hook '{get_func_name(hook)}'"
-
-    def _refuse_again(self, hook: Callable[..., Any], place: str, **fields: object) -> None:
-        if self._record.matching(hook=hook, **fields):
-            raise RegistrationError(f"Hook '{get_func_name(hook)}' is already registered{place}.")
 
     def _add(self, kind: HookKind, hook: Callable[..., Any], **fields: Any) -> None:
         name = self._record.name_for(hook)

@@ -1,13 +1,16 @@
-"""What is remembered of one registered hook."""
+"""A registered hook, and how callables are named in messages, counters and dead letters."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from dp3.hooks.flags import SharedFlag
-from dp3.hooks.kinds import HookKind
+from dp3.hooks.kinds import HOOK_SPECS, HookKind, HookSpec
+
+_STABLE = (str, bytes, int, float, bool, type(None))
 
 Path = tuple[str, ...]
 """Names of attributes from an entity type over links to an attribute."""
@@ -50,9 +53,21 @@ class HookRegistration:
     links: tuple[Place, ...] = ()
 
     @property
+    def spec(self) -> HookSpec:
+        """The row of its kind."""
+        return HOOK_SPECS[self.kind]
+
+    @property
     def orders(self) -> bool:
-        """Whether the hook has a place in the order of a snapshot run: correlation and refreshed hooks."""
-        return self.kind in ("correlation", "correlation_with_master_record") or self.refresh is not None
+        """True if the hook has a place in the order of a snapshot run: correlation and refreshed hooks."""
+        return self.spec.ordered or self.refresh is not None
+
+    @property
+    def place(self) -> Hashable:
+        """The key by which hooks of the kind are looked up: nothing, entity type, or attribute."""
+        if self.spec.place == "":
+            return ()
+        return self.etype if self.spec.place == "etype" else (self.etype, self.attr or self.attr_type)
 
     @property
     def etype(self) -> str | None:
@@ -67,3 +82,42 @@ class HookRegistration:
 
 def _shown(paths: tuple[Path, ...] | None) -> str:
     return f"[{', '.join('->'.join(path) for path in paths or ())}]"
+
+
+def get_func_name(func: Callable[..., Any]) -> str:
+    """`module.qualname` of a function, method or callable object; partials show their arguments.
+
+    >>> import json
+    >>> get_func_name(partial(json.dumps, indent=2))
+    'partial(json.dumps, indent=2)'
+    """
+    return _name(func, repr)
+
+
+def get_stable_func_name(func: Callable[..., Any]) -> str:
+    """Like `get_func_name`, the same in every process: arguments of a partial whose `repr` may contain an
+    address are replaced by their type.
+
+    >>> import json
+    >>> get_stable_func_name(partial(json.dumps, object(), indent=2))
+    'partial(json.dumps, object, indent=2)'
+    """
+    return _name(func, _stable_repr)
+
+
+def _name(func: Callable[..., Any], show: Callable[[Any], str]) -> str:
+    if isinstance(func, partial):
+        positional = [show(arg) for arg in func.args]
+        keywords = [f"{key}={show(value)}" for key, value in func.keywords.items()]
+        return f"partial({', '.join([_name(func.func, show), *positional, *keywords])})"
+    named = func if hasattr(func, "__qualname__") else type(func)
+    module = getattr(named, "__module__", None)
+    return f"{module}.{named.__qualname__}" if module else named.__qualname__
+
+
+def _stable_repr(value: Any) -> str:
+    if isinstance(value, _STABLE):
+        return repr(value)
+    if callable(value) and hasattr(value, "__qualname__"):
+        return get_stable_func_name(value)
+    return type(value).__qualname__

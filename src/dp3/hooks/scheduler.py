@@ -11,9 +11,8 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from dp3.hooks import checks
-from dp3.hooks.names import get_func_name
 from dp3.hooks.pool import DaemonPool
-from dp3.hooks.registration import HookRegistration
+from dp3.hooks.registration import HookRegistration, get_func_name
 
 POOL_THREADS = 10
 

@@ -1,19 +1,22 @@
-"""Which hooks run for what, looked up once."""
+"""Hooks ready to be called, looked up by kind and place, and their counters."""
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
 
-from dp3.hooks.kinds import HookKind
-from dp3.hooks.registration import HookRegistration, Place
+from dp3.hooks.kinds import HOOK_KINDS, HOOK_SPECS, HookKind, HookSpec
+from dp3.hooks.outcome import HookOutcome
+from dp3.hooks.registration import HookRegistration
 
-Key = TypeVar("Key", bound=Hashable)
+_UNQUOTED = "._-(),[]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hook:
     """A hook ready to be called. (`module`, `kind`, `name`, `entity`, `attr`) identify it across restarts of
-    the same application; `family` and `context` are its names in counters."""
+    the same application; `family` and `context` are its names in counters; `spec` is the row of its kind."""
 
     call: Callable[..., Any]
     module: str
@@ -23,6 +26,10 @@ class Hook:
     entity: str | None = None
     attr: str | None = None
     context: tuple[str, ...] = ()
+    spec: HookSpec = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "spec", HOOK_SPECS[self.kind])
 
     @classmethod
     def of(cls, registration: HookRegistration) -> "Hook":
@@ -32,7 +39,7 @@ class Hook:
             module=registration.module,
             name=registration.name,
             kind=registration.kind,
-            family=registration.hook_type or _FAMILIES.get(registration.kind, registration.kind),
+            family=registration.hook_type or registration.spec.family or registration.kind,
             entity=registration.etype,
             attr=registration.attr or registration.attr_type,
             context=_context(registration),
@@ -40,7 +47,7 @@ class Hook:
 
 
 def _context(registration: HookRegistration) -> tuple[str, ...]:
-    """What tells the places of one callable apart: entity type, attribute, id and period."""
+    """The places of one callable are told apart by entity type, attribute, id and period."""
     attr = registration.attr or registration.attr_type
     parts = [part for part in (registration.etype, attr, registration.hook_id) if part is not None]
     if registration.period is not None:
@@ -48,47 +55,90 @@ def _context(registration: HookRegistration) -> tuple[str, ...]:
     return tuple(parts)
 
 
-_FAMILIES: dict[HookKind, str] = {
-    "timeseries": "snapshot_timeseries",
-    "correlation": "snapshot_correlation",
-    "correlation_with_master_record": "snapshot_correlation",
-    "snapshot_init": "snapshot_run_init",
-    "snapshot_finalize": "snapshot_run_finalize",
-}
-
-
-class Lookup(dict[Key, tuple[Hook, ...]]):
+class Lookup(dict[Any, tuple[Hook, ...]]):
     """Hooks by place; a place without hooks has an empty tuple, and asking for it adds nothing."""
 
-    def __missing__(self, key: Key) -> tuple[Hook, ...]:
+    def __missing__(self, key: Hashable) -> tuple[Hook, ...]:
         return ()
 
 
-class HookTable:
-    """The hooks of the ingestion by place, each in the order of registration.
+class HookTable(dict[str, Lookup]):
+    """Hooks by kind, then by place, each in the order of registration.
 
-    `task_start`: for every task; `allow[etype]`, `creation[etype]`: for a new entity;
-    `new_attr[etype, attr]`: for every data-point of an attribute.
+    The place is that of the kind: `table["on_new_attr"][etype, attr]`, `table["on_entity_creation"][etype]`,
+    `table["task"][()]`.
     """
 
     def __init__(self, registrations: Iterable[HookRegistration]) -> None:
-        self.allow: Lookup[str] = Lookup()
-        self.creation: Lookup[str] = Lookup()
-        self.new_attr: Lookup[Place] = Lookup()
-        task_start: list[Hook] = []
+        super().__init__({kind: Lookup() for kind in HOOK_KINDS})
         for registration in registrations:
-            hook, entity, attr = Hook.of(registration), registration.entity, registration.attr
-            if registration.kind == "task":
-                task_start.append(hook)
-            elif registration.kind == "allow_entity_creation" and entity is not None:
-                self.allow[entity] = (*self.allow[entity], hook)
-            elif registration.kind == "on_entity_creation" and entity is not None:
-                self.creation[entity] = (*self.creation[entity], hook)
-            elif registration.kind == "on_new_attr" and entity is not None and attr is not None:
-                self.new_attr[entity, attr] = (*self.new_attr[entity, attr], hook)
-        self.task_start = tuple(task_start)
-        self._etypes = frozenset((*self.allow, *self.creation, *(etype for etype, _ in self.new_attr)))
+            lookup = self[registration.kind]
+            lookup[registration.place] = (*lookup[registration.place], Hook.of(registration))
 
     def touches(self, etype: str) -> bool:
-        """Whether any hook may run for a task of this entity type."""
-        return bool(self.task_start) or etype in self._etypes
+        """True if any hook may run for a task of this entity type."""
+        return any(
+            hook.entity in (None, etype)
+            for kind, lookup in self.items()
+            if HOOK_SPECS[kind].stage == "ingestion"
+            for hooks in lookup.values()
+            for hook in hooks
+        )
+
+    def find(self, module: str, name: str, kind: str) -> Hook | None:
+        """The hook of these names, None if there is none now."""
+        for known, lookup in self.items():
+            for hooks in lookup.values() if known == kind else ():
+                for hook in hooks:
+                    if (hook.module, hook.name) == (module, name):
+                        return hook
+        return None
+
+
+class TrackedHook:
+    """The names of one hook's counters: `<family>/<callable>/(<context,…>)/<metric>`, percent-encoded."""
+
+    __slots__ = ("allowed", "created_tasks", "denied", "duration_ns", "executions", "failures")
+
+    def __init__(self, family: str, name: str, context: tuple[str, ...] = ()) -> None:
+        parts = (family, name, f"({','.join(context)})")
+        prefix = "/".join(quote(part, safe=_UNQUOTED) for part in parts)
+        self.executions = f"{prefix}/executions"
+        self.failures = f"{prefix}/failures"
+        self.duration_ns = f"{prefix}/duration_ns"
+        self.created_tasks = f"{prefix}/created_tasks"
+        self.allowed = f"{prefix}/decisions_allowed"
+        self.denied = f"{prefix}/decisions_denied"
+
+    @classmethod
+    def of(cls, hook: Hook) -> "TrackedHook":
+        """The counters of a hook."""
+        return cls(hook.family, hook.name, hook.context)
+
+
+class HookTelemetry:
+    """Adds up what hooks did until somebody takes the sums. For one thread."""
+
+    def __init__(self) -> None:
+        self._tracked: dict[Hook, TrackedHook] = {}
+        self._sums: Counter[str] = Counter()
+
+    def add(self, hook: Hook, outcome: HookOutcome) -> None:
+        """Count one call of a hook."""
+        tracked = self._tracked.get(hook)
+        if tracked is None:
+            tracked = self._tracked[hook] = TrackedHook.of(hook)
+        sums = self._sums
+        sums[tracked.executions] += 1
+        sums[tracked.duration_ns] += outcome.duration_ns
+        if outcome.error is not None:
+            sums[tracked.failures] += 1
+        if outcome.allowed is not None:
+            sums[tracked.allowed if outcome.allowed else tracked.denied] += 1
+        elif outcome.tasks:
+            sums[tracked.created_tasks] += len(outcome.tasks)
+
+    def take(self) -> dict[str, int]:
+        """The sums since the last call, by name of counter."""
+        taken, self._sums = dict(self._sums), Counter()
+        return taken

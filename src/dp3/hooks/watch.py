@@ -1,4 +1,4 @@
-"""Which hooks are running right now, for a watchdog."""
+"""The table of hooks that are running right now, for a watchdog."""
 
 import itertools
 import sys

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from dp3.model.json_text import encode_json
+from dp3.model.canonical import encode_json
 
 RETRY_AFTER_S = 1
 

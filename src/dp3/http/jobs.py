@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from dp3.clock import to_datetime
-from dp3.engine.jobs.updates.groups import WITH_RECORD
+from dp3.hooks.kinds import HOOK_SPECS
 from dp3.http.answers import Json
 from dp3.http.schemas import INVALID
 from dp3.http.services import Services
@@ -47,7 +47,7 @@ def _cycle(etype: str, cycle: UpdateCycle) -> dict[str, Any]:
     return {
         "etype": etype,
         "period_s": cycle.group.period / 1e6,
-        "eid_only": cycle.group.kind != WITH_RECORD,
+        "eid_only": not HOOK_SPECS[cycle.group.kind].takes_record,
         "worker": cycle.worker,
         "begun": to_datetime(cycle.begun),
         "updated": to_datetime(cycle.updated),

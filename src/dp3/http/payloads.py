@@ -8,9 +8,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from dp3.clock import to_datetime, to_us
 from dp3.http.answers import invalid, invalid_value, parse_json, pydantic_errors
 from dp3.http.targets import Entity, EntityAttr
-from dp3.model.codec import Text
-from dp3.model.datapoint import point_to_wire
+from dp3.model.attrspec import point_to_wire
 from dp3.model.durations import AwareDatetime
+from dp3.model.primitives import Text
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WireTask
 

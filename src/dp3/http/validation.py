@@ -7,8 +7,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from dp3.http.answers import Error, invalid, parse_json, pydantic_errors
 from dp3.http.writing import Groups
-from dp3.model.attrspec import AttrSpecType
-from dp3.model.datapoint import point_to_wire
+from dp3.model.attrspec import AttrSpecType, point_to_wire
 from dp3.model.durations import AwareDatetime
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint

@@ -1,28 +1,37 @@
-"""Attributes of entity types."""
+"""Attributes of entity types, and the way of their data-points into and out of wire form."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import Flag
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, create_model, field_validator
 
-from dp3.model.codec import Codec, Converter
-from dp3.model.context import get_entity_context
+from dp3.clock import to_datetime, to_us
+from dp3.model.canonical import checked_text
+from dp3.model.composite import construct
 from dp3.model.datapoint import (
     DataPointBase,
     DataPointObservationsBase,
     DataPointPlainBase,
     DataPointTimeseriesBase,
-    make_data_point_class,
 )
 from dp3.model.datatype import DataType, ReadOnly
-from dp3.model.durations import NonNegativeDuration, PositiveDuration
-from dp3.model.entityspec import EntitySpec
+from dp3.model.durations import NonNegativeDuration, PositiveDuration, aware
+from dp3.model.entityspec import EntitySpec, get_entity_context
 from dp3.model.errors import did_you_mean, shown
-from dp3.model.timeseries import IMPLICIT_SERIES, SERIES_DATA_TYPES, SeriesCodec, compile_series
+from dp3.model.primitives import Codec, Converter
+from dp3.model.timeseries import (
+    IMPLICIT_SERIES,
+    SERIES_DATA_TYPES,
+    TimesCheck,
+    compile_series,
+    typed_times_check,
+    wire_times_check,
+)
 from dp3.model.type_text import ID_REGEX
+from dp3.model.wire import CONFIDENCE_UNIT, WirePoint
 
 timeseries_types: Mapping[str, Mapping[str, Any]] = {
     timeseries_type: {
@@ -76,7 +85,8 @@ Validity = Annotated[NonNegativeDuration, BeforeValidator(_none_as_zero)]
 
 
 class ObservationsHistoryParams(BaseModel):
-    """How observations are kept and extended; without `expire_time` (or with `inf`) they do not expire."""
+    """Settings for the keeping and extending of observations; without `expire_time` (or with `inf`) they do
+    not expire."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -89,7 +99,7 @@ class ObservationsHistoryParams(BaseModel):
 
 
 class TimeseriesTSParams(BaseModel):
-    """How timeseries are kept; `time_step` is the distance of the rows of a regular one."""
+    """Settings for the keeping of timeseries; `time_step` is the distance of the rows of a regular one."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -114,7 +124,7 @@ class TimeseriesSeries(BaseModel):
 
 
 class AttrSpecGeneric(BaseModel):
-    """What all attributes have.
+    """Base of all attributes.
 
     `accept` takes a JSON-decoded value to its wire form, or raises `Reject` when it is not obviously fine.
     `to_wire` and `from_wire` convert typed values, which are what `dp_model` (the pydantic class of the
@@ -139,7 +149,7 @@ class AttrSpecGeneric(BaseModel):
 
     @property
     def codec(self) -> Codec:
-        """How values are validated and converted."""
+        """The conversions of values."""
         raise NotImplementedError
 
     @cached_property
@@ -163,26 +173,26 @@ class AttrSpecGeneric(BaseModel):
         entity: EntitySpec = get_entity_context()["self"]
         name = f"{self.dp_prefix}_{self.id}"
         eid = entity.id_data_type.codec.annotation
-        return make_data_point_class(name, self.dp_base, self, eid, self._value_annotation())
+        return _data_point_class(name, self.dp_base, self, eid, self._value_annotation())
 
     def _value_annotation(self) -> Any:
         return self.codec.annotation
 
 
 class AttrSpecClassic(AttrSpecGeneric):
-    """What plain and observations attributes have."""
+    """Base of plain and observations attributes."""
 
     data_type: DataType
     editable: bool = False
 
     @property
     def codec(self) -> Codec:
-        """How values are validated and converted."""
+        """The conversions of values."""
         return self.data_type.codec
 
     @property
     def is_iterable(self) -> bool:
-        """Whether values are lists."""
+        """True if values are lists."""
         return self.data_type.iterable
 
     @cached_property
@@ -192,7 +202,7 @@ class AttrSpecClassic(AttrSpecGeneric):
 
     @property
     def is_relation(self) -> bool:
-        """Whether values are links or lists of links."""
+        """True if values are links or lists of links."""
         return self.element_type.is_link
 
     @property
@@ -202,7 +212,7 @@ class AttrSpecClassic(AttrSpecGeneric):
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether the relation has a mirror attribute on its target."""
+        """True if the relation has a mirror attribute on its target."""
         return self.element_type.mirror_link
 
     @property
@@ -291,26 +301,24 @@ class AttrSpecTimeseries(AttrSpecGeneric):
         return params
 
     @cached_property
-    def series_codec(self) -> SeriesCodec:
-        """The compiled form of values and times."""
-        series = {name: str(spec.data_type) for name, spec in self.series.items()}
-        step = self.timeseries_params.time_step or timedelta(0)
-        return compile_series(series, self.timeseries_type, step // timedelta(microseconds=1))
+    def codec(self) -> Codec:
+        """The conversions of values."""
+        return compile_series({name: str(spec.data_type) for name, spec in self.series.items()})
+
+    @cached_property
+    def accept_times(self) -> TimesCheck:
+        """(t1, t2 or None in µs, wire value) → t2; `Reject` if the times do not fit the value."""
+        return wire_times_check(self.timeseries_type, self.step_us)
+
+    @cached_property
+    def check_times(self) -> TimesCheck:
+        """The same for a typed value; raises `AssertionError` with the reason."""
+        return typed_times_check(self.timeseries_type, self.step_us)
 
     @property
-    def codec(self) -> Codec:
-        """How values are validated and converted."""
-        return self.series_codec.codec
-
-    @cached_property
-    def accept_times(self) -> Callable[[int, int | None, Any], int]:
-        """(t1, t2 or None in µs, wire value) → t2; `Reject` if the times do not fit the value."""
-        return self.series_codec.accept_times
-
-    @cached_property
-    def check_times(self) -> Callable[[int, int | None, Any], int]:
-        """The same for a typed value; raises `AssertionError` with the reason."""
-        return self.series_codec.check_times
+    def step_us(self) -> int:
+        """The distance of rows in µs, 0 if none is configured."""
+        return (self.timeseries_params.time_step or timedelta(0)) // timedelta(microseconds=1)
 
 
 AttrSpecType = AttrSpecPlain | AttrSpecReadOnly | AttrSpecObservations | AttrSpecTimeseries
@@ -337,3 +345,80 @@ def spec_class(spec: Mapping[str, Any]) -> type[AttrSpecPlain | AttrSpecObservat
     if "type" not in spec:
         raise ValueError(f"Missing mandatory attribute `type`, expected one of {', '.join(_ATTR_TYPES)}")
     return _SPEC_CLASSES[AttrType.from_str(spec["type"])]
+
+
+# -- data-points and their wire form -----------------------------------------------------------------------
+def _data_point_class(
+    name: str, base: type[DataPointBase], spec: AttrSpecGeneric, eid: Any, v: Any
+) -> type[DataPointBase]:
+    """`eid` and `v` are the annotations to validate with."""
+    made = create_model(name, __base__=base, eid=(eid, ...), v=(v, ...))
+    made.attr_spec = spec
+    return made
+
+
+def point_to_wire(dp: DataPointBase) -> WirePoint:
+    """The wire form of a data-point made by an attribute's class.
+
+    Raises `ValueError` if the object was changed so that a value no longer fits its attribute.
+    """
+    spec = type(dp).attr_spec
+    if spec is None:
+        raise ValueError(f"{type(dp).__name__} belongs to no attribute: use the attribute's `dp_model`")
+    try:
+        return _to_wire(dp, spec)
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        reason = str(error) or f"v is {shown(dp.v)}"
+        raise ValueError(f"Data-point no longer fits '{dp.etype}.{spec.id}': {reason}") from error
+
+
+def _to_wire(dp: DataPointBase, spec: AttrSpecGeneric) -> WirePoint:
+    v = spec.to_wire(dp.v)
+    c = confidence_to_wire(dp.c)
+    src = _checked_source(dp.src)
+    if isinstance(dp, DataPointPlainBase):
+        return WirePoint(spec.id, v, None, None, c, src)
+    if dp.t1 is None or dp.t2 is None or dp.t2 < dp.t1:
+        raise ValueError(f"expected t1 and t2 in this order, got {dp.t1} and {dp.t2}")
+    t1, t2 = to_us(aware(dp.t1)), to_us(aware(dp.t2))
+    if isinstance(spec, AttrSpecTimeseries):
+        spec.accept_times(t1, t2, v)
+    elif c is None:
+        raise ValueError(f"expected a confidence c from 0 to 1, got {shown(dp.c)}")
+    return WirePoint(spec.id, v, t1, t2, c, src)
+
+
+def _checked_source(src: Any) -> str | None:
+    if src is None:
+        return None
+    if not isinstance(src, str):
+        raise ValueError(f"expected text or None as src, got {shown(src)}")
+    return checked_text(src)
+
+
+def confidence_to_wire(c: Any) -> int | None:
+    """A confidence 0…1 in units of 10⁻⁹; None for anything else (only observations have one)."""
+    if isinstance(c, int | float) and 0 <= c <= 1:
+        return round(c * CONFIDENCE_UNIT)
+    return None
+
+
+def point_from_wire(spec: AttrSpecGeneric, etype: str, eid: Any, point: WirePoint) -> DataPointBase:
+    """The data-point object of a wire point; `eid` is typed. Nothing is validated again.
+
+    `t2` of None is `t1`; `c` of None is 1.0 for observations.
+    """
+    t1 = None if point.t1 is None else to_datetime(point.t1)
+    t2 = t1 if point.t2 is None or point.t2 == point.t1 else to_datetime(point.t2)
+    c = point.c / CONFIDENCE_UNIT if point.c is not None else spec.default_c
+    values = {
+        "etype": etype,
+        "eid": eid,
+        "attr": spec.id,
+        "src": point.src,
+        "v": spec.from_wire(point.v),
+        "c": c,
+        "t1": t1,
+        "t2": t2,
+    }
+    return construct(spec.dp_model, values, values.keys())

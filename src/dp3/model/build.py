@@ -13,10 +13,8 @@ from dp3.model.attrspec import (
     TimeseriesTSParams,
     spec_class,
 )
-from dp3.model.context import entity_context
-from dp3.model.entityspec import EntitySpec, WeakLifetime
-from dp3.model.errors import SpecError, did_you_mean, shown
-from dp3.model.spec_errors import spec_errors
+from dp3.model.entityspec import EntitySpec, WeakLifetime, entity_context
+from dp3.model.errors import SpecError, did_you_mean, shown, spec_errors
 
 Path = tuple[str, ...]
 T = TypeVar("T", bound=BaseModel)

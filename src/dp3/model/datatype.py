@@ -1,44 +1,19 @@
-"""Data types as attributes have them."""
+"""Data types of attributes: parsed, compiled, and what can be asked of them."""
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Any, NoReturn
 
-from pydantic import BeforeValidator, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic import BeforeValidator
 
-from dp3.model.codec import EID_CODECS, PRIMITIVE_CODECS, Codec
-from dp3.model.composite import Link, LinkTarget, compile_type
-from dp3.model.context import linkable_entities
-from dp3.model.errors import did_you_mean, shown
-from dp3.model.mac import MACAddress
-from dp3.model.type_text import LinkTo, ListOf, OneOf, Primitive, TypeExpr, parse_type
+from dp3.model.composite import compile_type
+from dp3.model.entityspec import EntitySpec, linkable_entities
+from dp3.model.primitives import PRIMITIVE_TYPES, Codec
+from dp3.model.type_text import LinkTo, ListOf, OneOf, Primitive, TypeExpr, TypeText, parse_type
 
-__all__ = [
-    "AnyEidT",
-    "DataType",
-    "EidDataType",
-    "Link",
-    "ReadOnly",
-    "eid_data_types",
-    "is_primitive_element_type",
-    "primitive_data_types",
-]
-
-AnyEidT = str | int | IPv4Address | IPv6Address | MACAddress
-"""Entity ids at run time: exactly the type that the entity specification names."""
-
-primitive_data_types: Mapping[str, Any] = {name: codec.annotation for name, codec in PRIMITIVE_CODECS.items()}
-"""Name of each primitive data type → what pydantic validates its values with."""
-
-eid_data_types: Mapping[str, Any] = {
-    "string": str,
-    "int": int,
-    "ipv4": IPv4Address,
-    "ipv6": IPv6Address,
-    "mac": MACAddress,
+primitive_data_types: Mapping[str, Any] = {
+    name: row.codec.annotation for name, row in PRIMITIVE_TYPES.items()
 }
-"""Name of each type of entity ids → its Python class."""
+"""Name of each primitive data type → what pydantic validates its values with."""
 
 
 def _refuse(value: Any) -> NoReturn:
@@ -50,84 +25,18 @@ ReadOnly = Annotated[Any, BeforeValidator(_refuse)]
 
 
 def is_primitive_element_type(text: str) -> bool:
-    """Whether the text names a primitive data type."""
+    """True if the text names a primitive data type."""
     return text in primitive_data_types
 
 
-class _TextType:
-    """A type that is written as text, usable as a pydantic field."""
-
-    root: str
-
-    def __init__(self, root: str) -> None:
-        raise NotImplementedError
-
-    def __str__(self) -> str:
-        return self.root
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.root!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, type(self)) and self.root == other.root
-
-    def __hash__(self) -> int:
-        return hash(self.root)
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._validate,
-            json_schema_input_schema=core_schema.str_schema(),
-            serialization=core_schema.to_string_ser_schema(),
-        )
-
-    @classmethod
-    def _validate(cls, value: Any) -> Any:
-        if isinstance(value, cls):
-            return value
-        if isinstance(value, str):
-            return cls(value)
-        raise ValueError(f"Input should be the text of a data type, got {shown(value)}")
-
-
-class EidDataType(_TextType):
-    """The type of an entity's ids: `string`, `int`, `ipv4`, `ipv6` or `mac`; else `ValueError`."""
-
-    def __init__(self, root: str) -> None:
-        if root not in EID_CODECS:
-            near = did_you_mean(root, EID_CODECS)
-            raise ValueError(f"Data type '{root}' is not supported for ids: use {_listing()}{near}")
-        self.root = root
-
-    @property
-    def data_type(self) -> Any:
-        """The Python class of the ids."""
-        return eid_data_types[self.root]
-
-    @property
-    def type_info(self) -> str:
-        """The text that schema tracking compares."""
-        return self.root
-
-    @property
-    def codec(self) -> Codec:
-        """How ids are validated and converted."""
-        return EID_CODECS[self.root]
-
-
-def _listing() -> str:
-    return ", ".join(EID_CODECS)
-
-
-class DataType(_TextType):
+class DataType(TypeText):
     """The data type of an attribute, parsed from its text and compiled.
 
     Link targets are looked up in `entities`, by default in those of the enclosing `entity_context`.
     Raises `ValueError` if the text is not a known type or a link target is not defined.
     """
 
-    def __init__(self, root: str, entities: Mapping[str, LinkTarget] | None = None) -> None:
+    def __init__(self, root: str, entities: Mapping[str, EntitySpec] | None = None) -> None:
         self.root = root
         self.expr: TypeExpr = parse_type(root)
         self._entities = linkable_entities() if entities is None else entities
@@ -135,7 +44,7 @@ class DataType(_TextType):
 
     @property
     def data_type(self) -> Any:
-        """What pydantic validates values with."""
+        """The annotation that pydantic validates values with."""
         return self.codec.annotation
 
     @property
@@ -145,14 +54,14 @@ class DataType(_TextType):
 
     @property
     def iterable(self) -> bool:
-        """Whether values are lists (arrays and sets)."""
+        """True if values are lists (arrays and sets)."""
         return isinstance(self.expr, ListOf)
 
     @property
     def hashable(self) -> bool:
-        """Whether values can be dictionary keys."""
+        """True if values can be dictionary keys."""
         kind = self.expr.type if isinstance(self.expr, OneOf) else self.expr
-        return isinstance(kind, Primitive) and kind.name not in ("special", "json")
+        return isinstance(kind, Primitive) and not PRIMITIVE_TYPES[kind.name].free
 
     @property
     def elem_type(self) -> "DataType | None":
@@ -163,7 +72,7 @@ class DataType(_TextType):
 
     @property
     def is_link(self) -> bool:
-        """Whether values are links (not lists of them)."""
+        """True if values are links (not lists of them)."""
         return isinstance(self.expr, LinkTo)
 
     @property
@@ -173,7 +82,7 @@ class DataType(_TextType):
 
     @property
     def mirror_link(self) -> bool:
-        """Whether the link makes a mirror attribute on its target."""
+        """True if the link makes a mirror attribute on its target."""
         return self.mirror_as is not None
 
     @property
@@ -186,7 +95,7 @@ class DataType(_TextType):
         return self._link().etype
 
     def link_has_data(self) -> bool:
-        """Whether links carry data; `ValueError` if the type is not a link."""
+        """True if links carry data; `ValueError` if the type is not a link."""
         return self._link().data is not None
 
     def _link(self) -> LinkTo:

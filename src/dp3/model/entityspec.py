@@ -1,17 +1,54 @@
-"""Entity types."""
+"""Entity types, their ids, and the context in which links to them are resolved."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cached_property
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from dp3.model.codec import Converter
-from dp3.model.datatype import AnyEidT, EidDataType
 from dp3.model.durations import NonNegativeDuration
-from dp3.model.errors import shown
+from dp3.model.errors import did_you_mean, shown
 from dp3.model.mac import MACAddress
-from dp3.model.type_text import ID_REGEX
+from dp3.model.primitives import EID_CODECS, PRIMITIVE_TYPES, Codec, Converter
+from dp3.model.type_text import ID_REGEX, TypeText
+
+AnyEidT = str | int | IPv4Address | IPv6Address | MACAddress
+"""Entity ids at run time: exactly the type that the entity specification names."""
+
+eid_data_types: Mapping[str, Any] = {name: PRIMITIVE_TYPES[name].cls for name in EID_CODECS}
+"""Name of each type of entity ids → its Python class."""
+
+
+class EidDataType(TypeText):
+    """The type of an entity's ids: `string`, `int`, `ipv4`, `ipv6` or `mac`; else `ValueError`."""
+
+    def __init__(self, root: str) -> None:
+        if root not in EID_CODECS:
+            near = did_you_mean(root, EID_CODECS)
+            raise ValueError(f"Data type '{root}' is not supported for ids: use {_listing()}{near}")
+        self.root = root
+
+    @property
+    def data_type(self) -> Any:
+        """The Python class of the ids."""
+        return eid_data_types[self.root]
+
+    @property
+    def type_info(self) -> str:
+        """The text that schema tracking compares."""
+        return self.root
+
+    @property
+    def codec(self) -> Codec:
+        """The conversions of ids."""
+        return EID_CODECS[self.root]
+
+
+def _listing() -> str:
+    return ", ".join(EID_CODECS)
 
 
 class _Lifetime(BaseModel):
@@ -103,3 +140,33 @@ class EntitySpec(BaseModel):
 
 def _checked(eid: AnyEidT, adapter: TypeAdapter[AnyEidT]) -> AnyEidT:
     return eid if isinstance(eid, IPv4Address | MACAddress) else adapter.validate_python(eid)
+
+
+_Context = tuple["EntitySpec | None", Mapping[str, "EntitySpec"]]
+"""The entity type whose attributes are being built, and all of them."""
+
+_current: ContextVar[_Context] = ContextVar("dp3_entity_context")
+
+
+@contextmanager
+def entity_context(self_spec: EntitySpec | None, entities: Mapping[str, EntitySpec]) -> Iterator[None]:
+    """Let data types and attribute specifications built inside link to `entities`."""
+    token = _current.set((self_spec, entities))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def get_entity_context() -> dict[str, Any]:
+    """The innermost `entity_context` as `{"self": …, "entities": …}`; `ValueError` outside of one."""
+    context = _current.get(None)
+    if context is None:
+        raise ValueError("Missing entity context: build the specification inside `with entity_context(…)`")
+    return {"self": context[0], "entities": context[1]}
+
+
+def linkable_entities() -> Mapping[str, EntitySpec]:
+    """The entity types of the innermost context; none outside of one."""
+    context = _current.get(None)
+    return {} if context is None else context[1]

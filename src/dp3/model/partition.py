@@ -1,4 +1,4 @@
-"""Which partition an entity belongs to."""
+"""The partition that an entity belongs to."""
 
 from zlib import crc32
 

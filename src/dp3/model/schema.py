@@ -1,4 +1,4 @@
-"""What a model says about the meaning of stored data, and which changes leave data without meaning. Pure.
+"""The meaning that a model gives to stored data, and the changes that leave data without meaning. Pure.
 
 Settings that only say how data is read or how long it is kept (validity, lifetimes, names) are no part of it.
 """
@@ -12,6 +12,7 @@ import msgspec
 
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecReadOnly, AttrSpecTimeseries, AttrSpecType
 from dp3.model.composite import category_values
+from dp3.model.primitives import PRIMITIVE_TYPES
 from dp3.model.spec import ModelSpec
 from dp3.model.type_text import DictOf, LinkTo, ListOf, OneOf, Primitive, TypeExpr, parse_type
 
@@ -61,7 +62,7 @@ def encode_schema(schema: Schema) -> str:
 
 
 def schema_of(model: ModelSpec) -> Schema:
-    """What a model says about stored data."""
+    """The meaning that a model gives to stored data."""
     sources = {
         (spec.relation_to, spec.mirror_as): f"{etype}.{attr}"
         for (etype, attr), spec in model.relations.items()
@@ -100,15 +101,15 @@ def _without_mirror(expr: TypeExpr) -> TypeExpr:
 
 
 class Loss(Enum):
-    """What of an attribute, or of an entity type, loses its meaning."""
+    """The part of an attribute, or of an entity type, that loses its meaning."""
 
     ALL = "all"
     VALUES = "values"
     """Some of its values."""
     SNAPSHOTS = "snapshots"
-    """What snapshots show of it; its history stays."""
+    """Its values in snapshots; its history stays."""
     MIRROR = "mirror"
-    """What snapshots show of it; it has no data of its own."""
+    """Its values in snapshots; it has no data of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class Difference:
 
 
 def compare(old: Schema, new: Schema) -> Difference:
-    """What changes from one schema to another, in the order of names."""
+    """The difference between two schemas, in the order of names."""
     added: list[str] = []
     destroyed: list[Change] = []
     for etype in sorted(old.keys() | new.keys()):
@@ -184,7 +185,7 @@ def _other_meaning(old: AttrSchema, new: AttrSchema | None) -> str:
 
 
 def _other_target(attr: AttrSchema, old: Schema, new: Schema) -> str:
-    """Whether links that look the same lead to entities with other ids."""
+    """A reason if links that look the same lead to entities with other ids, else an empty text."""
     expr = parse_type(attr.data_type) if attr.data_type else None
     target = expr.elem if isinstance(expr, ListOf) else expr
     if not isinstance(target, LinkTo) or target.etype not in old or target.etype not in new:
@@ -194,7 +195,7 @@ def _other_target(attr: AttrSchema, old: Schema, new: Schema) -> str:
 
 
 def _lost_parts(etype: str, attr: str, old: AttrSchema, new: AttrSchema) -> Iterator[Change]:
-    """What is lost though the rest of the attribute keeps its meaning."""
+    """The losses of an attribute the rest of which keeps its meaning."""
     before, now = (parse_type(schema.data_type) if schema.data_type else None for schema in (old, new))
     if isinstance(before, OneOf) and isinstance(now, OneOf):
         values, left = category_values(before), set(category_values(now).values())
@@ -207,15 +208,11 @@ def _lost_parts(etype: str, attr: str, old: AttrSchema, new: AttrSchema) -> Iter
         yield Change(etype, attr, what, Loss.SNAPSHOTS)
 
 
-_WIDER = {("int", "int64"), ("tag", "binary"), ("binary", "tag")}
-"""Primitive types whose values are, unchanged, values of another one."""
-
-
 def _fits(old: TypeExpr, new: TypeExpr, *, whole: bool = True) -> bool:
-    """Whether stored values of one type are values of the other with the same meaning. The words of a
+    """True if stored values of one type are values of the other with the same meaning. The words of a
     category are compared elsewhere if it is the `whole` type."""
     if isinstance(old, Primitive) and isinstance(new, Primitive):
-        return old == new or (old.name, new.name) in _WIDER
+        return old == new or new.name in PRIMITIVE_TYPES[old.name].fits
     if isinstance(old, ListOf) and isinstance(new, ListOf):
         return old.kind == new.kind and _fits(old.elem, new.elem, whole=False)
     if isinstance(old, LinkTo) and isinstance(new, LinkTo):

@@ -7,9 +7,7 @@ from typing import Any
 
 from dp3.model.attrspec import AttrSpecClassic, AttrSpecReadOnly, AttrSpecType
 from dp3.model.build import Builder
-from dp3.model.context import entity_context
-from dp3.model.datatype import AnyEidT
-from dp3.model.entityspec import EntitySpec
+from dp3.model.entityspec import AnyEidT, EntitySpec, entity_context
 from dp3.model.errors import ModelSpecError, SpecError
 
 
@@ -109,7 +107,7 @@ class ModelSpec:
 
 
 def _source(spec: Any) -> Any:
-    """What was configured, also when the result of an earlier model is given."""
+    """The configuration itself, also when the result of an earlier model is given."""
     return spec.source if isinstance(spec, EntitySpecDict) else spec
 
 

@@ -3,21 +3,18 @@
 import json
 from datetime import datetime
 from hashlib import md5
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from pydantic import TypeAdapter
 
 from dp3.clock import to_datetime, to_us
-from dp3.model.datapoint import DataPointBase, point_from_wire, point_to_wire
-from dp3.model.datatype import AnyEidT
-from dp3.model.default_model import set_default_model, task_context
-from dp3.model.json_value import json_value
-from dp3.model.task_fields import validate_task
-from dp3.model.text import checked_text
+from dp3.model.attrspec import point_from_wire, point_to_wire
+from dp3.model.canonical import checked_text, json_value
+from dp3.model.datapoint import DataPointBase
+from dp3.model.entityspec import AnyEidT
+from dp3.model.spec import ModelSpec
+from dp3.model.task_fields import set_default_model, task_context, validate_task
 from dp3.model.wire import WirePoint, WireTask
-
-if TYPE_CHECKING:
-    from dp3.model.spec import ModelSpec
 
 __all__ = [
     "HASH",
@@ -37,10 +34,10 @@ def HASH(key: str) -> int:
 
 
 class Task(Protocol):
-    """What can be routed to the owner of an entity."""
+    """A thing that can be routed to the owner of an entity."""
 
     def routing_key(self) -> str:
-        """What tasks that must stay in order have in common."""
+        """The text that tasks which must stay in order have in common."""
         ...
 
     def hashed_routing_key(self) -> int:
@@ -73,7 +70,7 @@ class DataPointTask:
     tags: list[Any]
     ttl_tokens: dict[str, datetime] | None
     delete: bool
-    model_spec: "ModelSpec"
+    model_spec: ModelSpec
 
     def __init__(self, **data: Any) -> None:
         fields, self.model_spec = validate_task(data)
@@ -162,7 +159,7 @@ def _iso(moment: datetime) -> str:
 _message_object = TypeAdapter(dict[str, Any])
 
 
-def parse_data_point_task(task: str | bytes, model_spec: "ModelSpec") -> DataPointTask:
+def parse_data_point_task(task: str | bytes, model_spec: ModelSpec) -> DataPointTask:
     """The task of which `task` is the `as_message()`; everything is validated again."""
     return DataPointTask(**_message_object.validate_json(task) | {"model_spec": model_spec})
 
@@ -183,7 +180,7 @@ def task_to_wire(task: DataPointTask, generation: int = 0) -> WireTask:
     )
 
 
-def task_from_wire(wire: WireTask, model_spec: "ModelSpec") -> DataPointTask:
+def task_from_wire(wire: WireTask, model_spec: ModelSpec) -> DataPointTask:
     """The task of a wire task, trusted to be valid; data-point objects are made when first looked at.
 
     Raises `KeyError` if the model does not know the entity type.

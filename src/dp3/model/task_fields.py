@@ -1,24 +1,72 @@
-"""Validation of the arguments of a task."""
+"""The arguments of a task, and the model that they are validated with."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
-from dp3.model.codec import Text
+from dp3.model.canonical import json_value
 from dp3.model.datapoint import DataPointBase
-from dp3.model.default_model import TaskContext, current_task_context
 from dp3.model.durations import AwareDatetime
 from dp3.model.errors import did_you_mean, shown
-from dp3.model.json_value import json_value
-
-if TYPE_CHECKING:
-    from dp3.model.spec import ModelSpec
+from dp3.model.primitives import Text
+from dp3.model.spec import ModelSpec
 
 _NO_MODEL = (
     "Missing `model_spec` in context: pass `model_spec=…`, build the task inside "
     "`with task_context(model_spec):`, or call `set_default_model(model_spec)` once at start"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskContext:
+    """The context in which tasks are validated."""
+
+    model_spec: ModelSpec
+    allow_empty: bool = False
+
+
+class _ProcessDefault:
+    """The model of this process.
+
+    The one piece of process state of the package: tasks may be built anywhere, also in threads that a module
+    started itself, which inherit no context variables.
+    """
+
+    __slots__ = ("context",)
+
+    def __init__(self) -> None:
+        self.context: TaskContext | None = None
+
+
+_process_default = _ProcessDefault()
+_current: ContextVar[TaskContext] = ContextVar("dp3_task_context")
+
+
+def set_default_model(model_spec: ModelSpec | None) -> None:
+    """Make `model_spec` the model of every task built in this process without another (None: no model).
+
+    Called once, by the program that starts the platform; see `task_context` for a limited scope.
+    """
+    _process_default.context = None if model_spec is None else TaskContext(model_spec)
+
+
+@contextmanager
+def task_context(model_spec: ModelSpec, *, allow_empty_data_point_task: bool = False) -> Iterator[None]:
+    """Build tasks inside with `model_spec`; the flag permits tasks that contain nothing."""
+    token = _current.set(TaskContext(model_spec, allow_empty_data_point_task))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current_task_context() -> TaskContext | None:
+    """The innermost `task_context`, else the process's default, else None."""
+    return _current.get(_process_default.context)
 
 
 def _context(info: ValidationInfo) -> TaskContext:
@@ -49,7 +97,7 @@ def _data_point(value: Any, info: ValidationInfo) -> Any:
     return dp
 
 
-def _as_object(value: Any, model: "ModelSpec") -> DataPointBase:
+def _as_object(value: Any, model: ModelSpec) -> DataPointBase:
     if isinstance(value, DataPointBase):
         cls = _dp_model(model, value.etype, value.attr)
         return value if isinstance(value, cls) else cls.model_validate(_as_input(value))
@@ -66,7 +114,7 @@ def _as_input(dp: DataPointBase) -> dict[str, Any]:
     return dict(dp) | {"v": json_value(dp.v)}
 
 
-def _dp_model(model: "ModelSpec", etype: Any, attr: Any) -> type[DataPointBase]:
+def _dp_model(model: ModelSpec, etype: Any, attr: Any) -> type[DataPointBase]:
     attribs = model.entity_attributes.get(etype, {}) if isinstance(etype, str) else {}
     if not isinstance(attr, str) or attr not in attribs:
         raise ValueError(f"Attribute '{attr}' not found in entity '{etype}'{did_you_mean(attr, attribs)}")
@@ -104,7 +152,7 @@ class TaskFields(BaseModel):
         return self
 
 
-def validate_task(data: Mapping[str, Any]) -> "tuple[TaskFields, ModelSpec]":
+def validate_task(data: Mapping[str, Any]) -> tuple[TaskFields, ModelSpec]:
     """The typed arguments and the model they were validated with; raises pydantic's `ValidationError`."""
     context = _chosen_context(data.get("model_spec"))
     fields = TaskFields.model_validate(data, context=context)
@@ -112,7 +160,7 @@ def validate_task(data: Mapping[str, Any]) -> "tuple[TaskFields, ModelSpec]":
     return fields, context.model_spec
 
 
-def _chosen_context(model_spec: "ModelSpec | None") -> TaskContext | None:
+def _chosen_context(model_spec: ModelSpec | None) -> TaskContext | None:
     current = current_task_context()
     if model_spec is None:
         return current

@@ -1,7 +1,6 @@
 """Values of timeseries attributes: one list per series, and the rules for their times."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from typing import Annotated, Any
@@ -9,11 +8,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from dp3.clock import to_datetime, to_us
-from dp3.model.codec import PRIMITIVE_CODECS, Codec, Converter
-from dp3.model.composite import list_of, model_with_fields
-from dp3.model.construct import construct
+from dp3.model.canonical import time_from_text, time_to_text
+from dp3.model.composite import construct, list_of, model_with_fields
 from dp3.model.errors import Reject
-from dp3.model.text import time_from_text, time_to_text
+from dp3.model.primitives import PRIMITIVE_TYPES, Codec, Converter
 
 IMPLICIT_SERIES: Mapping[str, tuple[str, ...]] = {
     "regular": (),
@@ -23,7 +21,7 @@ IMPLICIT_SERIES: Mapping[str, tuple[str, ...]] = {
 """Timeseries type → the series that say when its rows are, which every such attribute has; all others are
 the user's."""
 
-SERIES_DATA_TYPES = ("int", "int64", "float", "time")
+SERIES_DATA_TYPES = tuple(name for name, row in PRIMITIVE_TYPES.items() if row.series)
 
 _MAX_US = to_us(datetime.max)
 
@@ -34,29 +32,23 @@ class SeriesValues(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
-    """The first and last times of each row of a chunk (the same for `irregular`), µs; `rows` counts them."""
+TimesCheck = Callable[[int, int | None, Any], int]
+"""(t1, t2 or None, values) → t2, all µs; raises if the times do not fit the values."""
 
-    rows: int
-    first: Sequence[int] = ()
-    last: Sequence[int] = ()
-
-
-TimesRule = Callable[[int, int | None, Times], int]
-"""(t1, t2 or None, times of the rows) → t2, all µs; raises `AssertionError` with the documented text."""
+_Rule = Callable[[int, int | None, int, Sequence[int], Sequence[int]], int]
+"""(t1, t2 or None, number of rows, first and last time of each row) → t2, all µs; raises `AssertionError`
+with the documented text. The rows of `irregular` have one time, those of `regular` none."""
 
 
-def times_rule(timeseries_type: str, step_us: int) -> TimesRule:
-    """The rule for the times of a timeseries type; `step_us` matters for `regular` only."""
+def _rule(timeseries_type: str, step_us: int) -> _Rule:
     if timeseries_type == "regular":
         return _regular(step_us)
     return _irregular if timeseries_type == "irregular" else _intervals
 
 
-def _regular(step_us: int) -> TimesRule:
-    def check(t1: int, t2: int | None, times: Times) -> int:
-        end = t1 + times.rows * step_us
+def _regular(step_us: int) -> _Rule:
+    def check(t1: int, t2: int | None, rows: int, _first: Sequence[int], _last: Sequence[int]) -> int:
+        end = t1 + rows * step_us
         if end > _MAX_US:
             raise AssertionError("'t1' + values_len*time_step lies after the year 9999")
         if t2 is not None and t2 != end:
@@ -66,29 +58,31 @@ def _regular(step_us: int) -> TimesRule:
     return check
 
 
-def _irregular(t1: int, t2: int | None, times: Times) -> int:
-    end = _check_ends(t1, t2, times, "time", "time")
-    if not all(a <= b for a, b in pairwise(times.first)):
+def _irregular(t1: int, t2: int | None, rows: int, times: Sequence[int], _: Sequence[int]) -> int:
+    end = _check_ends(t1, t2, times, times, ("time", "time"))
+    if not all(a <= b for a, b in pairwise(times)):
         raise AssertionError("'time' series is not ordered")
     return end
 
 
-def _intervals(t1: int, t2: int | None, times: Times) -> int:
-    end = _check_ends(t1, t2, times, "time_first", "time_last")
-    for i, (first, last) in enumerate(zip(times.first, times.last, strict=True)):
-        if first > last:
+def _intervals(t1: int, t2: int | None, rows: int, first: Sequence[int], last: Sequence[int]) -> int:
+    end = _check_ends(t1, t2, first, last, ("time_first", "time_last"))
+    for i, (begin, until) in enumerate(zip(first, last, strict=True)):
+        if begin > until:
             raise AssertionError(f"'time_first' is above 'time_last' at index {i}")
     return end
 
 
-def _check_ends(t1: int, t2: int | None, times: Times, first: str, last: str) -> int:
+def _check_ends(
+    t1: int, t2: int | None, first: Sequence[int], last: Sequence[int], names: tuple[str, str]
+) -> int:
     end = t1 if t2 is None else t2
-    if not times.rows:
-        raise AssertionError(f"'{first}' series is empty")
-    if t1 > times.first[0]:
-        raise AssertionError(f"'t1' is above first item in '{first}' series ({_show(times.first[0])})")
-    if times.last[-1] > end:
-        raise AssertionError(f"'t2' is below last item in '{last}' series ({_show(times.last[-1])})")
+    if not first:
+        raise AssertionError(f"'{names[0]}' series is empty")
+    if t1 > first[0]:
+        raise AssertionError(f"'t1' is above first item in '{names[0]}' series ({_show(first[0])})")
+    if last[-1] > end:
+        raise AssertionError(f"'t2' is below last item in '{names[1]}' series ({_show(last[-1])})")
     return end
 
 
@@ -96,29 +90,17 @@ def _show(us: int) -> str:
     return time_to_text(to_datetime(us))
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesCodec:
-    """The compiled form of a timeseries attribute: the codec of `v` and the rules for times."""
-
-    codec: Codec
-    accept_times: Callable[[int, int | None, Any], int]
-    check_times: Callable[[int, int | None, Any], int]
-
-
-def compile_series(series: Mapping[str, str], timeseries_type: str, step_us: int) -> SeriesCodec:
-    """Compile a timeseries attribute; `series` maps all series, implicit ones included, to data types."""
-    parts = {name: PRIMITIVE_CODECS[data_type] for name, data_type in series.items()}
+def compile_series(series: Mapping[str, str]) -> Codec:
+    """The codec of `v`; `series` maps all series, implicit ones included, to data types."""
+    parts = {name: PRIMITIVE_TYPES[data_type].codec for name, data_type in series.items()}
     fields: dict[str, Any] = {name: (list_of(part.annotation), ...) for name, part in parts.items()}
     model = model_with_fields("SeriesValues", SeriesValues, fields)
-    codec = Codec(
+    return Codec(
         Annotated[model, AfterValidator(_equal_lengths)],
         _acceptor(parts),
         _writer(model, parts),
         _reader(model, parts),
     )
-    rule = times_rule(timeseries_type, step_us)
-    names = IMPLICIT_SERIES[timeseries_type]
-    return SeriesCodec(codec, _wire_times_checker(rule, names), _typed_times_checker(rule, names))
 
 
 def _equal_lengths(value: BaseModel) -> BaseModel:
@@ -182,27 +164,29 @@ def _rows(lists: Any) -> int:
     return len(next(iter(lists.values()), ()))
 
 
-def _wire_times_checker(rule: TimesRule, names: Sequence[str]) -> Callable[[int, int | None, Any], int]:
+def wire_times_check(timeseries_type: str, step_us: int) -> TimesCheck:
+    """The check of times beside a wire value, raises `Reject`; `step_us` matters for `regular` only."""
+    rule, names = _rule(timeseries_type, step_us), IMPLICIT_SERIES[timeseries_type]
+
     def accept_times(t1: int, t2: int | None, wire: Any) -> int:
         if t2 is not None and t2 < t1:
             raise Reject("'t2' is before 't1'")
-        columns = [[to_us(time_from_text(v)) for v in wire[name]] for name in names]
+        columns = [[to_us(time_from_text(v)) for v in wire[name]] for name in names] or [[]]
         try:
-            return rule(t1, t2, _times(_rows(wire), columns))
+            return rule(t1, t2, _rows(wire), columns[0], columns[-1])
         except AssertionError as error:
             raise Reject(str(error)) from None
 
     return accept_times
 
 
-def _typed_times_checker(rule: TimesRule, names: Sequence[str]) -> Callable[[int, int | None, Any], int]:
+def typed_times_check(timeseries_type: str, step_us: int) -> TimesCheck:
+    """The check of times beside a typed value, raises `AssertionError` with the documented text."""
+    rule, names = _rule(timeseries_type, step_us), IMPLICIT_SERIES[timeseries_type]
+
     def check_times(t1: int, t2: int | None, value: BaseModel) -> int:
         lists = value.__dict__
-        columns = [[to_us(v) for v in lists[name]] for name in names]
-        return rule(t1, t2, _times(_rows(lists), columns))
+        columns = [[to_us(v) for v in lists[name]] for name in names] or [[]]
+        return rule(t1, t2, _rows(lists), columns[0], columns[-1])
 
     return check_times
-
-
-def _times(rows: int, columns: Sequence[Sequence[int]]) -> Times:
-    return Times(rows, columns[0], columns[-1]) if columns else Times(rows)

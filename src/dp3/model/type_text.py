@@ -3,25 +3,16 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from dp3.model.errors import did_you_mean, shown
+from dp3.model.primitives import PRIMITIVE_TYPES
 
 ID_REGEX = r"^[a-zA-Z_][a-zA-Z0-9_-]*$"
-PRIMITIVES = (
-    "tag",
-    "binary",
-    "string",
-    "int",
-    "int64",
-    "float",
-    "ipv4",
-    "ipv6",
-    "mac",
-    "time",
-    "special",
-    "json",
-)
+PRIMITIVES = tuple(PRIMITIVE_TYPES)
 COMPOSITES = ("array", "set", "dict", "category", "link")
 
 _token = re.compile(r"\s*([\w-]+|[<>,;:=?])\s*").match
@@ -234,3 +225,40 @@ class _Parser:
 
 def _one_of(names: Sequence[str]) -> str:
     return f"; known are {', '.join(names)}"
+
+
+class TypeText:
+    """A data type that is configured as text: a pydantic field."""
+
+    root: str
+
+    def __init__(self, root: str) -> None:
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.root
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.root!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and self.root == other.root
+
+    def __hash__(self) -> int:
+        return hash(self.root)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls._validate,
+            json_schema_input_schema=core_schema.str_schema(),
+            serialization=core_schema.to_string_ser_schema(),
+        )
+
+    @classmethod
+    def _validate(cls, value: Any) -> Any:
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, str):
+            return cls(value)
+        raise ValueError(f"Input should be the text of a data type, got {shown(value)}")

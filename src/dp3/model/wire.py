@@ -7,12 +7,49 @@ only if they are not zero), sets are sorted lists without duplicates, links are 
 Two typed values are equal if and only if `encode_value` gives the same bytes.
 """
 
+from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
-from dp3.model.system_task import SystemTask
+from dp3.clock import to_datetime
+
+
+class Expire(msgspec.Struct, array_like=True, frozen=True, tag="collect"):
+    """Delete the entity if it has existed since `moment` (µs) and, unless it is weak, all its tokens were
+    over then."""
+
+    moment: int
+
+
+class RemoveLinks(msgspec.Struct, array_like=True, frozen=True, tag="unlink"):
+    """Forget the links through `attr` to `target` (an eid as text) of type `etype`, deleted at `at` (µs).
+
+    Only those that are older: written until `at`, by entries up to the offset `main` or `derived` of their
+    lane."""
+
+    attr: str
+    etype: str
+    target: str
+    at: int
+    main: int
+    derived: int
+
+
+class TombstoneDone(msgspec.Struct, array_like=True, frozen=True, tag="swept"):
+    """All who linked to the entity when it was deleted at `at` (µs) have been told to forget that."""
+
+    at: int
+
+
+class MarkDirty(msgspec.Struct, array_like=True, frozen=True, tag="noticed"):
+    """Nothing is to be done, but values of the entity have become others without data: its history was
+    cleaned. That this is in the log makes the next run of snapshots look at it."""
+
+
+SystemTask = Expire | RemoveLinks | TombstoneDone | MarkDirty
+"""A step that the platform itself takes for an entity. It travels as tasks do, but no hook gets to see it."""
 
 
 class WirePoint(msgspec.Struct, array_like=True, gc=False):
@@ -48,7 +85,7 @@ class WireTask(msgspec.Struct, array_like=True, gc=False, omit_defaults=True):
 
     @property
     def width(self) -> int:
-        """How many numbers of its log entry the task takes."""
+        """The count of numbers of its log entry that the task takes."""
         return len(self.points) or 1
 
 
@@ -73,3 +110,22 @@ def decode_slice(tasks: bytes) -> list[WireTask]:
         digest = blake2b(tasks, digest_size=8).hexdigest()
         what = f"damaged slice of {len(tasks)} bytes (BLAKE2b {digest}): {type(error).__name__}: {error}"
         raise Undecodable(what) from None
+
+
+def raw_row(task: WireTask, point: WirePoint) -> dict[str, Any]:
+    """One data-point as data-points are sent to the API; what it does not have is None."""
+    return {
+        "attr": point.attr,
+        "src": point.src,
+        "v": point.v,
+        "c": None if point.c is None else point.c / CONFIDENCE_UNIT,
+        "t1": None if point.t1 is None else to_datetime(point.t1),
+        "t2": None if point.t2 is None else to_datetime(point.t2),
+        "type": task.etype,
+        "id": task.eid,
+    }
+
+
+def raw_rows(task: WireTask) -> Iterator[dict[str, Any]]:
+    """All data-points of a task, in their order."""
+    return (raw_row(task, point) for point in task.points)

@@ -9,8 +9,7 @@ from typing import Any
 
 from dp3.log.port import Entry, Lane, Log
 from dp3.model.partition import partition_of
-from dp3.model.raw import raw_row
-from dp3.model.wire import Undecodable, WireTask, decode_slice
+from dp3.model.wire import Undecodable, WireTask, decode_slice, raw_row
 from dp3.store.ports.state import State
 
 READ_BYTES = 1 << 20

@@ -18,7 +18,6 @@ from dp3.engine.assembly import Dependencies, WorkerSettings, worker_parts
 from dp3.engine.context import Context
 from dp3.engine.heartbeat import Heartbeat
 from dp3.engine.ingest.attempts import Attempts
-from dp3.engine.ingest.micro_batches import MicroBatchLimits
 from dp3.engine.ingest.outbox import OutboxDrainer
 from dp3.engine.jobs.archive import Archiver, ArchiveSettings
 from dp3.engine.jobs.history.work import HistorySettings
@@ -125,7 +124,7 @@ def _take_seat(
     heartbeat = Heartbeat(store, lease, watch, sign, stop.set, statistics.numbers)
     heartbeat.start()
     stack.callback(heartbeat.stop)
-    return _Held(Context(resources.log, store, clock, lease), watch, statistics, heartbeat)
+    return _Held(Context(resources.log, store, clock, lease, statistics), watch, statistics, heartbeat)
 
 
 def _start(
@@ -205,7 +204,8 @@ def _update_settings(config: Configuration) -> UpdateSettings:
 def _settings(config: Configuration) -> WorkerSettings:
     core, history = config.processing_core, config.history_manager
     return WorkerSettings(
-        waves=MicroBatchLimits(core.batch_time_limit.total_seconds(), core.worker_threads),
+        batch_s=core.batch_time_limit.total_seconds(),
+        threads=core.worker_threads,
         generations=core.max_generations,
         entities=core.entity_cache_size,
         snapshots=_snapshot_settings(config),
@@ -229,7 +229,6 @@ def _means(
         attempts=attempts,
         outbox=outbox,
         refresh_module=ModuleConfigs(config.path, modules).refresh,
-        statistics=held.statistics,
     )
 
 

@@ -26,7 +26,7 @@ class _Note(msgspec.Struct):
 class Attempts:
     """The attempt note of one worker.
 
-    Asked in this order for every batch: `single(...)` says whether to take one entry only; `begin(...)`
+    Called in this order for every batch: `single(...)` says whether to take one entry only; `begin(...)`
     notes it and says whether it may run (False: the entry has killed the worker too often).
     """
 
@@ -49,7 +49,7 @@ class Attempts:
         return previous
 
     def single(self, lane: int, after: int) -> bool:
-        """Whether the batch that starts after this offset has to be run entry by entry."""
+        """True if the batch that starts after this offset has to be run entry by entry."""
         suspect = self._suspect
         return suspect is not None and suspect.single and suspect.lane == lane and after < suspect.until
 

@@ -1,53 +1,67 @@
-"""What a batch of tasks changes: from log entries to the rows of one transaction."""
+"""The effects of a micro-batch of tasks: the rows of one transaction."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Set
 from itertools import chain
-from typing import NamedTuple
 
-from dp3.engine.counting import HookTally, sums_by_source
+from dp3.clock import LAST_US
+from dp3.engine.counting import HookTally
 from dp3.engine.ingest.entities import EntityIndex
-from dp3.engine.ingest.links import observed_links, plain_links
-from dp3.engine.ingest.tokens import Tokens
-from dp3.engine.plans import Kind, TypePlan
+from dp3.engine.ingest.hooks import Outcome
+from dp3.engine.ingest.reader import Damaged, Item
+from dp3.engine.plans import LifePlan, Lifetime, TypePlan
 from dp3.log.port import Entry, Lane, LaneBounds
+from dp3.model.attrspec import AttrType
 from dp3.model.wire import WirePoint, WireTask, encode_tasks, encode_value
 from dp3.store.ports.batches import Batch, LinkRow, OutboxRow, Tombstone
+from dp3.store.ports.counters import SourceSums
 from dp3.store.ports.dead_letters import DeadLetter
 from dp3.store.ports.entities import HistoryRow, NewEntity, PlainRow
 from dp3.store.ports.history import history_key
 
+PLAIN, OBSERVATIONS = AttrType.PLAIN, AttrType.OBSERVATIONS
 
-class Item(NamedTuple):
-    """One task and where in the log it stands."""
-
-    entry: Entry
-    partition: int
-    task: WireTask
+BASE, DATA = "base", "data"
+"""The names of the tokens that the platform gives: at creation, and for data."""
 
 
-class Damaged(NamedTuple):
-    """Bytes of the log that can not be decoded: in which entry and partition, and why."""
-
-    entry: Entry
-    partition: int
-    reason: str
+_NO_T2 = -(1 << 63)
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What the hooks made of one task: whether an allow hook refused it, derived tasks, and what failed.
-    `unreadable` says why the task could not be shown to them."""
+class Tokens:
+    """The tokens that a batch gives; of several with one name the latest counts."""
 
-    refused: bool = False
-    unreadable: str = ""
-    tasks: list[WireTask] = field(default_factory=list)
-    letters: list[DeadLetter] = field(default_factory=list)
-    errors: int = 0
-    hooks: HookTally = field(default_factory=HookTally)
+    def __init__(self) -> None:
+        self._until: dict[tuple[int, str], int] = {}
 
+    def created(self, life: LifePlan, entity: int, now: int) -> None:
+        """An entity was made at `now` (µs)."""
+        if life.lifetime is Lifetime.TTL:
+            self.extend(entity, {BASE: now + life.on_create})
 
-_NO_HOOKS = Outcome()
+    def kept_by(self, plan: TypePlan, entity: int, now: int, points: Iterable[WirePoint]) -> None:
+        """Data-points keep their entity: plain ones from now on, others from their end on."""
+        keeps, until = plan.life.keeps, 0
+        for point in points:
+            attr, kind = plan.attrs.get(point.attr, (0, None))
+            if attr in keeps:
+                start = now if kind is PLAIN else point.t2
+                if start is not None:
+                    until = max(until, start + keeps[attr])
+        if until:
+            self.extend(entity, {DATA: until})
+
+    def extend(self, entity: int, tokens: Mapping[str, int]) -> None:
+        """Give tokens."""
+        for name, until in tokens.items():
+            known = self._until.get((entity, name), until)
+            self._until[entity, name] = min(max(known, until), LAST_US)
+
+    def put_into(self, batch: Batch, gone: Set[int]) -> None:
+        """Add the tokens to a batch, but none of entities that are `gone`."""
+        for (entity, name), until in self._until.items():
+            if entity not in gone:
+                batch.ttl.append((entity, name, until))
+                batch.expiry_checks[entity] = min(batch.expiry_checks.get(entity, until), until)
 
 
 class BatchBuilder:
@@ -85,13 +99,15 @@ class BatchBuilder:
             if plan is None:
                 self.reject(item, f"entity type {item.task.etype!r} is not in the model")
                 continue
-            outcome = outcomes.get(index, _NO_HOOKS)
-            if outcome.unreadable:
-                self.reject(item, outcome.unreadable)
-                continue
-            self._note(item, outcome)
-            if not outcome.refused:
+            outcome = outcomes.get(index)
+            if outcome is None:
                 self._apply(item, plan)
+            elif outcome.unreadable:
+                self.reject(item, outcome.unreadable)
+            else:
+                self._note(item, outcome)
+                if not outcome.refused:
+                    self._apply(item, plan)
 
     def reject(self, item: Item, reason: str, kind: str = "task", *, outdated: bool = False) -> None:
         """Keep a task that can not be applied as a dead letter; an outdated one can not be tried again."""
@@ -136,7 +152,7 @@ class BatchBuilder:
         entry = item.entry
         self._errors += outcome.errors
         self._hooks.add(outcome.hooks)
-        self.batch.dead_letters.extend(outcome.letters)
+        self.batch.dead_letters.extend(outcome.dead_letters)
         if outcome.refused:
             self.batch.refused.append((entry.lane, entry.offset, item.task.first))
         if outcome.tasks:
@@ -169,17 +185,17 @@ class BatchBuilder:
         self._points += task.points
         for number, point in enumerate(task.points, row_key):
             attr, kind = attrs.get(point.attr, (0, None))
-            if kind is Kind.PLAIN:
+            if kind is PLAIN:
                 plain[key, attr] = PlainRow(key, attr, written, encode_value(point.v))
                 if attr in links:
-                    self._plain_links[key, attr] = plain_links(links[attr], key, attr, written, point.v)
+                    self._plain_links[key, attr] = links[attr].plain(key, attr, written, point.v)
             elif kind is None or point.t1 is None or point.t2 is None:
                 self._reject_point(item, number - row_key)
             else:
-                c = point.c if kind is Kind.OBSERVATIONS else None
+                c = point.c if kind is OBSERVATIONS else None
                 history.append(HistoryRow(number, key, attr, point.t1, point.t2, c, encode_value(point.v)))
                 if attr in links:
-                    self.batch.links += observed_links(links[attr], key, attr, written, point.t2, point.v)
+                    self.batch.links += links[attr].observed(key, attr, written, point.t2, point.v)
 
     def _reject_point(self, item: Item, index: int) -> None:
         """A data-point that fitted the model when it was accepted but no longer does."""
@@ -196,8 +212,8 @@ class BatchBuilder:
         identity = (plan.id, str(item.task.eid))
         self._entities.delete(identity)
         self._gone.add(key)
-        stone = Tombstone(*identity, item.partition, at, *self._bounds.until(at))
-        self.batch.tombstones.append(stone)
+        bounds = self._bounds.until(at)
+        self.batch.tombstones.append(Tombstone(*identity, item.partition, at, *bounds))
         if key in self._created:
             del self._created[key]
         else:
@@ -234,5 +250,20 @@ class BatchBuilder:
         for name, count in counts.items():
             if count:
                 self.batch.counters[name] = self.batch.counters.get(name, 0) + count
-        self.batch.hooks = self._hooks.rows()
-        self.batch.sources = sums_by_source(self._points)
+        if self._hooks.sums:
+            self.batch.hooks = self._hooks.rows()
+        self.batch.sources = _sums_by_source(self._points)
+
+
+def _sums_by_source(points: Iterable[WirePoint]) -> list[SourceSums]:
+    """Numbers of data-points by source, and how far they reach; those without a source do not count."""
+    counts: dict[str, int] = {}
+    latest: dict[str, int] = {}
+    for point in points:
+        source = point.src
+        if source is not None:
+            counts[source] = counts.get(source, 0) + 1
+            t2 = point.t2
+            if t2 is not None and t2 > latest.get(source, _NO_T2):
+                latest[source] = t2
+    return [SourceSums(source, n, latest.get(source)) for source, n in counts.items()]

@@ -1,9 +1,8 @@
-"""Which entities exist, and under which key: a bounded cache in front of the state."""
+"""Keys of the entities that exist: a bounded cache in front of the state."""
 
 from collections.abc import Iterable
 
-from dp3.store.ports.entities import ENTITY_SHIFT
-from dp3.store.ports.state import State
+from dp3.store.ports.entities import ENTITY_SHIFT, Entities
 
 Identity = tuple[int, str]
 """Number of the entity type, entity id as text."""
@@ -19,12 +18,12 @@ class EntityIndex:
     one and the old one is dropped; what is used again moves to the young one.
     """
 
-    def __init__(self, store: State, capacity: int) -> None:
-        self._store = store
+    def __init__(self, entities: Entities, capacity: int) -> None:
+        self._entities = entities
         self._half = max(capacity // 2, 1)
         self._young: dict[Identity, int] = {}
         self._old: dict[Identity, int] = {}
-        self._last = store.entities.last_keys()
+        self._last = entities.last_keys()
 
     def load(self, wanted: Iterable[Identity]) -> int:
         """Make `key_of` able to answer for all of these, with one query for those not cached; returns how
@@ -41,7 +40,7 @@ class EntityIndex:
                     key = _ABSENT
                 young[identity] = key
         if missing:
-            found = self._store.entities.find(missing)
+            found = self._entities.find(missing)
             young.update((identity, key) for identity, (key, _) in found.items())
         return len(missing)
 

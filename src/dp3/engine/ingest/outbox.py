@@ -27,9 +27,11 @@ class OutboxDrainer:
     outbox by the worker's next commit (`take_drained`).
     """
 
-    def __init__(self, log: Log, store: State, lease: Lease) -> None:
+    def __init__(self, log: Log, state: State, lease: Lease) -> None:
         self._log = log
-        self._store = store
+        self._outbox = state.outbox
+        self._batches = state.batches
+        self._partitions = state.partitions
         self._lease = lease
         self._drained = 0
         self._reported = 0
@@ -77,7 +79,7 @@ class OutboxDrainer:
 
     def drain_some(self) -> bool:
         """Bring some rows to the log; False when there are none. Called by the thread."""
-        pending = _one_kind(self._store.outbox.pending(self._lease, self._drained, MAX_BYTES))
+        pending = _one_kind(self._outbox.pending(self._lease, self._drained, MAX_BYTES))
         if not pending:
             return False
         parts, number = [], 0
@@ -85,7 +87,7 @@ class OutboxDrainer:
             part, number = self._part(row, number)
             parts.append(part)
         # The derived lane is read first, so it must never know of anything that the state can still forget.
-        self._store.batches.make_durable()
+        self._batches.make_durable()
         self._log.append_outbox(parts, max(row.after_us for _, row in pending))
         self._drained, _ = pending[-1]
         return True
@@ -96,7 +98,7 @@ class OutboxDrainer:
         for task in decode_tasks(row.tasks):
             task.first = number
             number += task.width
-            by_partition[partition_of(task.etype, task.eid, self._store.partitions)].append(task)
+            by_partition[partition_of(task.etype, task.eid, self._partitions)].append(task)
         slices = {partition: encode_tasks(tasks) for partition, tasks in by_partition.items()}
         return OutboxSlice(Producer(row.partition, row.stream), row.source, slices), number
 

@@ -1,19 +1,19 @@
-"""Chores that were read from the log become changes of the state."""
+"""System tasks: ends of lifetimes and of links, read from the log, become changes of the state."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from dp3.engine.ingest.batch import BatchBuilder, Item
+from dp3.engine.ingest.batch import BatchBuilder
 from dp3.engine.ingest.entities import EntityIndex, Identity
-from dp3.engine.ingest.links import FOREVER
-from dp3.engine.plans import Lifetime, TypePlan
+from dp3.engine.ingest.reader import Item
+from dp3.engine.plans import FOREVER, Lifetime, TypePlan
 from dp3.history.packed import decode_segments
 from dp3.log.port import Lane, Log
-from dp3.model.system_task import Expire, RemoveLinks, TombstoneDone
-from dp3.model.wire import WireTask
+from dp3.model.wire import Expire, RemoveLinks, TombstoneDone, WireTask
 from dp3.store.ports.batches import Batch, EndedLink, Tombstone
 from dp3.store.ports.entities import HistoryRow
-from dp3.store.ports.state import State
+from dp3.store.ports.lifetimes import Lifetimes
+from dp3.store.ports.names import Names
 from dp3.store.unlinked import is_older, plain_without, targets_of
 
 MOST_REMOVALS = 1_000
@@ -27,27 +27,35 @@ FIRST_PACKED = (-1 << 63, -1)
 
 Commit = Callable[[Batch], None]
 
-Job = tuple[Item, TypePlan, int]
-"""An item, the plan of its entity type, the key of its entity."""
+Candidate = tuple[Item, TypePlan, int]
+"""A system task that may end a life, the plan of the entity type, the key of the entity."""
 
 Place = tuple[str, str, int]
 """Entity type and attribute by name, the key of an entity."""
 
 
 class SystemTasks:
-    """Applies system tasks. Applying one again changes nothing, so that one with many removals may be committed
-    in parts. Links are removed also where the model does not know the attribute now."""
+    """Applies system tasks. Applying one again changes nothing, so that one with many removals may be
+    committed in parts. Links are removed also where the model does not know the attribute now."""
 
-    def __init__(self, state: State, log: Log, entities: EntityIndex, plans: Mapping[str, TypePlan]) -> None:
-        self._state = state
+    def __init__(
+        self,
+        names: Names,
+        lifetimes: Lifetimes,
+        log: Log,
+        entities: EntityIndex,
+        plans: Mapping[str, TypePlan],
+    ) -> None:
+        self._names = names
+        self._lifetimes = lifetimes
         self._log = log
         self._entities = entities
         self._plans = plans
 
     def add(self, builder: BatchBuilder, main: int, commit: Commit) -> None:
-        """Add the effects of a batch's system tasks to it; what does not fit is committed before it. The worker
-        has read the main lane up to the offset `main`."""
-        collects: list[Job] = []
+        """Add the effects of a batch's system tasks to it; what does not fit is committed before it. The
+        worker has read the main lane up to the offset `main`."""
+        expired: list[Candidate] = []
         unlinks: dict[Place, list[Tombstone]] = defaultdict(list)
         self._entities.load(self._identity(item.task) for item in builder.system_tasks)
         for item in builder.system_tasks:
@@ -56,57 +64,57 @@ class SystemTasks:
             if isinstance(system_task, TombstoneDone):
                 builder.batch.tombstones_done.append((*identity, system_task.at, item.entry.offset))
             elif isinstance(system_task, Expire) and key and task.etype in self._plans:
-                collects.append((item, self._plans[task.etype], key))
+                expired.append((item, self._plans[task.etype], key))
             elif isinstance(system_task, RemoveLinks) and key:
-                unlinks[task.etype, system_task.attr, key].append(self._stone(system_task))
-        self._collect(collects, builder, self._log.append_time_after(Lane.MAIN, main))
-        for place, stones in unlinks.items():
-            self._unlink(place, stones, builder.batch, commit)
+                unlinks[task.etype, system_task.attr, key].append(self._tombstone(system_task))
+        self._expire(expired, builder, self._log.append_time_after(Lane.MAIN, main))
+        for place, tombstones in unlinks.items():
+            self._unlink(place, tombstones, builder.batch, commit)
 
     def _identity(self, task: WireTask) -> Identity:
-        return self._state.names.etype_id(task.etype), str(task.eid)
+        return self._names.etype_id(task.etype), str(task.eid)
 
-    def _stone(self, system_task: RemoveLinks) -> Tombstone:
-        etype = self._state.names.etype_id(system_task.etype)
+    def _tombstone(self, system_task: RemoveLinks) -> Tombstone:
+        etype = self._names.etype_id(system_task.etype)
         return Tombstone(etype, system_task.target, 0, system_task.at, system_task.main, system_task.derived)
 
     # -- ends of lifetimes -----------------------------------------------------------------------------
-    def _collect(self, jobs: Sequence[Job], builder: BatchBuilder, unread: int | None) -> None:
+    def _expire(self, candidates: Sequence[Candidate], builder: BatchBuilder, unread: int | None) -> None:
         """Delete those whose life is over still. That nothing referred to weak ones was found for good: who
         reads this again must come to the same. What is `unread` (append time) will make them anew, though it
         may be older than the system task; so links to them that are as new stay."""
         ttl, weak = (
-            [(key, _moment(item)) for item, plan, key in jobs if plan.life.lifetime is lifetime]
+            [(key, _moment(item)) for item, plan, key in candidates if plan.life.lifetime is lifetime]
             for lifetime in (Lifetime.TTL, Lifetime.WEAK)
         )
-        over = self._state.lifetimes.expired(ttl) if ttl else set()
-        over |= self._state.lifetimes.created_until(weak) if weak else set()
-        for item, plan, key in jobs:
+        over = self._lifetimes.expired(ttl) if ttl else set()
+        over |= self._lifetimes.created_until(weak) if weak else set()
+        for item, plan, key in candidates:
             if key in over:
                 over.remove(key)
                 sent = item.entry.append_time
                 builder.delete(item, plan, key, sent if unread is None else min(sent, unread - 1))
 
     # -- links to deleted entities ---------------------------------------------------------------------
-    def _unlink(self, place: Place, stones: Iterable[Tombstone], batch: Batch, commit: Commit) -> None:
+    def _unlink(self, place: Place, tombstones: Iterable[Tombstone], batch: Batch, commit: Commit) -> None:
         """Remove what mentions the targets and is older than their deletion; what is newer says until when
         they are linked."""
         etype, name, key = place
-        attr, post = self._state.names.attr_id(etype, name), self._post(etype, name)
-        until = {stone: stone.at for stone in stones}
+        attr, post = self._names.attr_id(etype, name), self._post(etype, name)
+        until = {tombstone: tombstone.at for tombstone in tombstones}
         self._unlink_plain(key, attr, until, batch)
         for page in self._pages(key, attr):
             for row in page:
                 found = targets_of(row, until)
                 until.update((s, max(until[s], row.t2 + post)) for s in found if not is_older(row.key, s))
-                if any(is_older(row.key, stone) for stone in found):
+                if any(is_older(row.key, tombstone) for tombstone in found):
                     batch.history_removed.append((row.entity, row.attr, row.key))
             while len(batch.history_removed) > MOST_REMOVALS:
                 commit(Batch(history_removed=batch.history_removed[:MOST_REMOVALS]))
                 del batch.history_removed[:MOST_REMOVALS]
         self._unlink_packed(key, attr, until, post, batch, commit)
         batch.links_ended += [
-            EndedLink(key, attr, stone.etype, stone.eid, end) for stone, end in until.items()
+            EndedLink(key, attr, tombstone.etype, tombstone.eid, end) for tombstone, end in until.items()
         ]
 
     def _unlink_packed(
@@ -114,18 +122,18 @@ class SystemTasks:
     ) -> None:
         """Packing waits for links that have to go. So nothing packed is newer than the deletion; or, if
         packing is past it because entries are read again, nothing that is older."""
-        begun = self._state.lifetimes.packing_begun(key)
-        newer = {stone for stone in until if not all(is_older(place, stone) for place in begun)}
+        begun = self._lifetimes.packing_begun(key)
+        newer = {tombstone for tombstone in until if not all(is_older(place, tombstone) for place in begun)}
         after, full = FIRST_PACKED, True
         while full:
-            page = self._state.lifetimes.packed_page(key, attr, after, PAGE)
+            page = self._lifetimes.packed_page(key, attr, after, PAGE)
             for row in page:
                 found = targets_of(row, until)
                 if not newer.issuperset(found):
                     batch.packed_removed.append((key, attr, row.tag, row.part))
                 elif found:
                     end = max(t2 for _, t2, _, _ in decode_segments(row.segments)) + post
-                    until.update((stone, max(until[stone], end)) for stone in found)
+                    until.update((tombstone, max(until[tombstone], end)) for tombstone in found)
             while len(batch.packed_removed) > MOST_REMOVALS:
                 commit(Batch(packed_removed=batch.packed_removed[:MOST_REMOVALS]))
                 del batch.packed_removed[:MOST_REMOVALS]
@@ -133,10 +141,10 @@ class SystemTasks:
             after = (page[-1].tag, page[-1].part) if page else after
 
     def _unlink_plain(self, key: int, attr: int, until: dict[Tombstone, int], batch: Batch) -> None:
-        row = self._state.lifetimes.plain_value(key, attr)
+        row = self._lifetimes.plain_value(key, attr)
         if row is None:
             return
-        until.update((stone, FOREVER) for stone in until if row.written > stone.at)
+        until.update((tombstone, FOREVER) for tombstone in until if row.written > tombstone.at)
         left = plain_without(row, until)
         if left is None:
             batch.plain_removed.append((key, attr))
@@ -144,7 +152,7 @@ class SystemTasks:
             batch.plain.append(left)
 
     def _post(self, etype: str, attr: str) -> int:
-        """How long (µs) an observation holds after its end; for ever if the model does not say."""
+        """The time (µs) for which an observation holds after its end; for ever if the model does not say."""
         plan = self._plans.get(etype)
         number, _ = plan.attrs.get(attr, (0, None)) if plan else (0, None)
         return plan.links[number].post if plan and number in plan.links else FOREVER
@@ -152,7 +160,7 @@ class SystemTasks:
     def _pages(self, key: int, attr: int) -> Iterator[list[HistoryRow]]:
         after, full = -1, True
         while full:
-            page = self._state.lifetimes.history_page(key, attr, after, PAGE)
+            page = self._lifetimes.history_page(key, attr, after, PAGE)
             yield page
             full = len(page) == PAGE
             after = page[-1].key if page else after

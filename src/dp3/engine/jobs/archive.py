@@ -12,8 +12,7 @@ from dp3.clock import Clock, to_datetime
 from dp3.engine.jobs.archive_file import ArchiveDamaged, Span, write_archive
 from dp3.engine.jobs.schedule import Ticks
 from dp3.log.port import IDEMPOTENCY_WINDOW_US, Entry, Lane, Log, LogSegment
-from dp3.model.raw import raw_rows
-from dp3.model.wire import Undecodable, WireTask, decode_slice
+from dp3.model.wire import Undecodable, WireTask, decode_slice, raw_rows
 from dp3.store.ports.errors import LeaseLost, StoreFull
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State

@@ -4,7 +4,7 @@ from typing import Any
 
 from dp3.clock import to_datetime
 from dp3.engine.jobs.snapshots.doc import decode_doc, expand
-from dp3.model.text import time_to_text
+from dp3.model.canonical import time_to_text
 from dp3.reads.query.places import TIME_CREATED
 
 Document = dict[str, Any]

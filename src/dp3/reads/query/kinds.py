@@ -6,14 +6,12 @@ and a value. Ranks are in MongoDB's order of types.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from dp3.engine.jobs.snapshots.keys import key_of
-from dp3.model.codec import PRIMITIVE_CODECS
-from dp3.model.json_value import INT64_MAX, INT64_MIN, json_value
+from dp3.model.canonical import INT64_MAX, INT64_MIN, json_value
+from dp3.model.primitives import PRIMITIVE_TYPES, Family, PrimitiveType
 
 Comparable = tuple[int, Any]
 
@@ -84,33 +82,37 @@ def _part(name: str, value: Any) -> tuple[int, str, Any]:
     return rank, name, comparable
 
 
+_RANKS: Mapping[Family, int] = {
+    "bool": BOOL,
+    "text": TEXT,
+    "number": NUMBER,
+    "address": ADDRESS,
+    "time": TIME,
+}
+
+
 def kinds_by_type() -> Mapping[str, Kind]:
     """Name of each primitive data type → the kind of its values."""
-    return {
-        "tag": Kind(BOOL),
-        "binary": Kind(BOOL),
-        "string": Kind(TEXT),
-        "int": Kind(NUMBER),
-        "int64": Kind(NUMBER),
-        "float": Kind(NUMBER),
-        "ipv4": Kind(ADDRESS, _reader("ipv4"), partial(key_of, "ipv4")),
-        "ipv6": Kind(ADDRESS, _reader("ipv6"), partial(key_of, "ipv6")),
-        "mac": Kind(ADDRESS, _reader("mac"), partial(key_of, "mac")),
-        "time": Kind(TIME, _reader("time"), partial(key_of, "time")),
-        "json": ANY,
-        "special": ANY,
-    }
+    return {name: _kind(row) for name, row in PRIMITIVE_TYPES.items()}
 
 
-def _reader(data_type: str) -> Callable[[Any], Any]:
-    codec = PRIMITIVE_CODECS[data_type]
-    validate = TypeAdapter(codec.annotation).validate_python
+def _kind(row: PrimitiveType) -> Kind:
+    """Addresses and times are text in documents and compare as their keys do, all others as they are."""
+    if row.family == "free":
+        return ANY
+    if row.family in ("address", "time"):
+        return Kind(_RANKS[row.family], _reader(row), row.to_index)
+    return Kind(_RANKS[row.family])
+
+
+def _reader(row: PrimitiveType) -> Callable[[Any], Any]:
+    validate, to_wire = TypeAdapter(row.codec.annotation).validate_python, row.codec.to_wire
 
     def read(value: Any) -> Any:
-        if data_type != "time" and type(value) is not str:
+        if row.family == "address" and type(value) is not str:
             raise ValueError("an address is a text")
         try:
-            return codec.to_wire(validate(value))
+            return to_wire(validate(value))
         except ValidationError as error:
             raise ValueError(str(error)) from None
 

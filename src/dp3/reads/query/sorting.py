@@ -4,13 +4,12 @@ import re
 from collections.abc import Sequence
 
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain
+from dp3.model.primitives import PRIMITIVE_TYPES
 from dp3.model.spec import ModelSpec
 from dp3.model.type_text import Primitive
 from dp3.store.ports.queries import Order
 
 _format = re.compile(r"([a-zA-Z_][a-zA-Z0-9_-]*)(?::(1|-1))?").fullmatch
-
-_UNSORTABLE = ("json", "special")
 
 MAX_ORDERS = 32
 """Attributes to sort by."""
@@ -50,5 +49,5 @@ def _check(model: ModelSpec, etype: str, i: int, attr: str) -> None:
     if isinstance(spec, AttrSpecObservations) and spec.multi_value:
         raise SortError(f"{refused}multi_value observations attributes are not supported for sorting")
     expr = spec.data_type.expr
-    if not isinstance(expr, Primitive) or expr.name in _UNSORTABLE:
+    if not isinstance(expr, Primitive) or PRIMITIVE_TYPES[expr.name].free:
         raise SortError(f"{refused}data type '{spec.data_type}' is not supported for sorting")

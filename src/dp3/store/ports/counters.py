@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from dp3.hooks.telemetry import TrackedHook
+from dp3.hooks.table import TrackedHook
 
 
 class HookSums(NamedTuple):

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import NamedTuple, TypeVar
 
 from dp3.clock import Clock, duration_us
-from dp3.engine.ingest.links import observed_links
 from dp3.engine.jobs.history.judging import Judged, Verdict, judge
 from dp3.engine.pacing import SlicePace
 from dp3.engine.plans import LinkPlan, TypePlan
@@ -22,8 +21,7 @@ from dp3.model.attrspec import (
     ObservationsHistoryParams,
 )
 from dp3.model.spec import ModelSpec
-from dp3.model.system_task import MarkDirty
-from dp3.model.wire import WireTask, decode_value, encode_tasks
+from dp3.model.wire import MarkDirty, WireTask, decode_value, encode_tasks
 from dp3.store.ports.batches import EndedLink
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.retention import (
@@ -243,5 +241,5 @@ def _ended(
 def _links(link: LinkPlan, entity: int, seen: Iterable[tuple[int, bytes]]) -> Iterator[tuple[str, int]]:
     """The targets of values, and until when they are linked."""
     for t2, v in seen:
-        for row in observed_links(link, entity, 0, 0, t2, decode_value(v)):
+        for row in link.observed(entity, 0, 0, t2, decode_value(v)):
             yield row.target_eid, row.until

@@ -4,12 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dp3.clock import Clock
-from dp3.engine.ingest.tokens import judge
-from dp3.engine.plans import Lifetime, TypePlan
+from dp3.engine.plans import Lifetime, TypePlan, judge
 from dp3.engine.positions import reached_by_all
 from dp3.log.port import Lane, Log
-from dp3.model.system_task import Expire
-from dp3.model.wire import WireTask, encode_tasks
+from dp3.model.wire import Expire, WireTask, encode_tasks
 from dp3.store.ports.entities import ENTITY_SHIFT
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.lifetimes import Candidate, Collection, CollectionSlice

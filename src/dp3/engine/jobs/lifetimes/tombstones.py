@@ -2,8 +2,7 @@
 
 from dp3.engine.positions import reached_by_all
 from dp3.log.port import Lane
-from dp3.model.system_task import RemoveLinks, TombstoneDone
-from dp3.model.wire import WireTask, encode_tasks
+from dp3.model.wire import RemoveLinks, TombstoneDone, WireTask, encode_tasks
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.lifetimes import PendingTombstone, SweepSlice
 from dp3.store.ports.state import State

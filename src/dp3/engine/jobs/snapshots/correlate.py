@@ -12,7 +12,7 @@ from dp3.engine.jobs.snapshots.calling import HookCaller
 from dp3.engine.jobs.snapshots.doc import Doc
 from dp3.engine.jobs.snapshots.links import links_in, without_missing
 from dp3.engine.jobs.snapshots.masters import chunks
-from dp3.engine.jobs.snapshots.plans import CORRELATIONS, SnapshotHooks, SnapshotPlans, SnapshotType
+from dp3.engine.jobs.snapshots.plans import SnapshotHooks, SnapshotPlans, SnapshotType
 from dp3.engine.jobs.snapshots.recording import Effects, Made
 from dp3.engine.jobs.snapshots.records import Record, open_record, settle
 from dp3.engine.jobs.snapshots.refresh import Division, Refresher, Subject
@@ -130,7 +130,7 @@ class Correlator:
             by_type.setdefault(one.member.plan.etype, []).append(one)
         for hook in self._division.ordered:
             members = by_type.get(hook.entity or "", ())
-            if hook.kind not in CORRELATIONS:
+            if not hook.spec.ordered:
                 self._refresh(hook, members, again, result.effects)
             elif unit.linked or hook.entity not in self._division.bare:
                 for one in members:
@@ -179,7 +179,7 @@ class Correlator:
 
     def _call(self, hook: Hook, one: _Open, effects: Effects) -> None:
         args: tuple[Any, ...] = (one.member.plan.etype, one.record.values)
-        if hook.kind == "correlation_with_master_record":
+        if hook.spec.takes_record:
             args = (*args, self._master(one))
         self._caller.call(hook, one.entity, one.member.eid, effects, *args)
 

@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from dp3.model.attrspec import AttrSpecClassic, AttrSpecObservations
-from dp3.model.codec import PRIMITIVE_CODECS, Converter, identity
 from dp3.model.datatype import DataType
 from dp3.model.entityspec import EntitySpec
 from dp3.model.errors import Reject
+from dp3.model.primitives import PRIMITIVE_TYPES, Converter, identity
 from dp3.model.spec import ModelSpec
 from dp3.model.type_text import DictOf, LinkTo, ListOf, OneOf, Primitive, TypeExpr
-
-FREE = ("json", "special")
-"""Primitive types whose values may be containers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +44,6 @@ def plan_records(model: ModelSpec, etype: str) -> RecordPlan:
     return RecordPlan(etype, fields, readers)
 
 
-def copied(value: Any) -> Any:
-    """A copy of a wire value, so that hooks may change it in place."""
-    if type(value) is dict:
-        return {key: copied(item) for key, item in value.items()}
-    if type(value) is list:
-        return [copied(item) for item in value]
-    return value
-
-
 def reader(data_type: DataType, entities: Mapping[str, EntitySpec]) -> Converter:
     """Wire value of a type → what hooks see."""
     return _reader(data_type.expr, entities)
@@ -79,31 +67,18 @@ def _each(convert: Converter) -> Converter:
 
 def _reader(expr: TypeExpr, entities: Mapping[str, EntitySpec]) -> Converter:
     if isinstance(expr, Primitive):
-        return copied if expr.name in FREE else _strict(expr.name, PRIMITIVE_CODECS[expr.name].from_wire)
+        return PRIMITIVE_TYPES[expr.name].to_hook
     if isinstance(expr, ListOf):
         return _each(_reader(expr.elem, entities))
     if isinstance(expr, OneOf):
-        return PRIMITIVE_CODECS[expr.type.name].from_wire
+        return PRIMITIVE_TYPES[expr.type.name].codec.from_wire
     if isinstance(expr, LinkTo):
         return _link_reader(expr, entities)
     return _dict_reader(expr, entities)
 
 
 def _eid_reader(entity: EntitySpec) -> Converter:
-    return _strict(str(entity.id_data_type), entity.eid_from_wire)
-
-
-def _strict(kind: str, read: Converter) -> Converter:
-    """Refuses numbers for addresses, which their classes would take."""
-    if kind not in ("ipv4", "ipv6"):
-        return read
-
-    def read_text(wire: Any) -> Any:
-        if type(wire) is str:
-            return read(wire)
-        raise Reject(f"expected text of {kind}, got {type(wire).__name__}")
-
-    return read_text
+    return PRIMITIVE_TYPES[str(entity.id_data_type)].to_hook
 
 
 def _link_reader(expr: LinkTo, entities: Mapping[str, EntitySpec]) -> Converter:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dp3.model.json_value import MAX_DEPTH, json_value
+from dp3.model.canonical import MAX_DEPTH, json_value
 
 MAX_PARTS = 100_000
 """Elements that one value may have in all its containers; one that occurs twice counts twice."""

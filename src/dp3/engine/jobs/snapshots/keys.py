@@ -22,16 +22,13 @@ paths under that of the value. Every entity has a key under `eid`, long ids have
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
-from ipaddress import IPv4Address, IPv6Address
 from typing import Any, TypeAlias, TypeVar
 
-from dp3.clock import to_us
 from dp3.engine.jobs.snapshots.doc import Doc
 from dp3.model.attrspec import AttrSpecClassic, AttrSpecObservations
 from dp3.model.entityspec import EntitySpec
-from dp3.model.mac import MACAddress
+from dp3.model.primitives import PRIMITIVE_TYPES
 from dp3.model.spec import ModelSpec
 from dp3.model.type_text import DictOf, LinkTo, ListOf, OneOf, Primitive, TypeExpr
 from dp3.store.ports.snapshots import Key
@@ -51,8 +48,8 @@ KeysOf: TypeAlias = Callable[[Any], Sequence[PathKey]]
 
 @dataclass(frozen=True, slots=True)
 class KeyPlan:
-    """`kinds`: path → name of the primitive type of all values there, for `key_of`; paths inside of json
-    are not among them."""
+    """`kinds`: path → name of the primitive type of all values there; paths inside of json are not among
+    them."""
 
     etype: str
     attrs: Mapping[str, KeysOf]
@@ -89,12 +86,6 @@ def _typed_keys(name: str, value: Any, keys: KeysOf) -> Sequence[PathKey]:
         return [*free_keys(name, value), (name + ODD, 1)]
 
 
-def key_of(kind: str, wire: Any) -> Key:
-    """The key of a wire value of a primitive type, a kind of `KeyPlan`. Raises `ValueError` or `TypeError` if
-    it is none of that type, `KeyError` for a type without keys of its own (`json`, `special`)."""
-    return _KEYS[kind](wire)
-
-
 def free_keys(path: str, value: Any) -> list[PathKey]:
     """Keys of a value of which nothing is known."""
     keys: list[PathKey] = []
@@ -126,54 +117,10 @@ def _free_key(path: str, scalar: Any) -> PathKey:
     return path, int(scalar) if isinstance(scalar, bool) else scalar
 
 
-def _bool(wire: bool) -> Key:
-    return int(_checked(wire, bool))
-
-
-def _number(wire: float) -> Key:
-    return _checked(wire, float) if isinstance(wire, float) else _checked(wire, int)
-
-
-def _text(wire: str) -> Key:
-    return _checked(wire, str)
-
-
-def _time(wire: str) -> Key:
-    return to_us(datetime.fromisoformat(wire))
-
-
-def _ipv4(wire: str) -> Key:
-    return IPv4Address(_checked(wire, str)).packed
-
-
-def _ipv6(wire: str) -> Key:
-    address = IPv6Address(_checked(wire, str))
-    return address.packed + (f"%{address.scope_id}".encode() if address.scope_id else b"")
-
-
-def _mac(wire: str) -> Key:
-    return MACAddress(_checked(wire, str)).packed
-
-
-def _checked(wire: T, kind: type[T]) -> T:
+def _checked(wire: Any, kind: type[T]) -> T:
     if type(wire) is kind:
         return wire
     raise TypeError(f"expected {kind.__name__}, got {type(wire).__name__}")
-
-
-_KEYS: Mapping[str, Callable[[Any], Key]] = {
-    "tag": _bool,
-    "binary": _bool,
-    "string": _text,
-    "int": _number,
-    "int64": _number,
-    "float": _number,
-    "ipv4": _ipv4,
-    "ipv6": _ipv6,
-    "mac": _mac,
-    "time": _time,
-}
-"""Primitive type → its keys; `json` and `special` have no single one."""
 
 
 class _Planner:
@@ -195,12 +142,13 @@ class _Planner:
         return self._link(path, expr)
 
     def primitive(self, path: str, kind: str) -> KeysOf:
-        if kind not in _KEYS:
+        row = PRIMITIVE_TYPES[kind]
+        convert = row.to_index
+        if convert is None:
             return partial(free_keys, path)
         self.kinds[path] = kind
-        if kind == "string":
+        if row.family == "text":
             return partial(_text_keys, path)
-        convert = _KEYS[kind]
         return lambda wire: [(path, convert(wire))]
 
     def _link(self, path: str, expr: LinkTo) -> KeysOf:

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from dp3.clock import to_datetime
-from dp3.engine.jobs.snapshots.fields import RecordPlan, copied
+from dp3.engine.jobs.snapshots.fields import RecordPlan
 from dp3.history import history_params, mean_confidence, segments_of
 from dp3.history.segments import SegmentRow
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecTimeseries, AttrSpecType
-from dp3.model.codec import PRIMITIVE_CODECS, Converter
+from dp3.model.canonical import copied
+from dp3.model.primitives import PRIMITIVE_TYPES, Converter
 from dp3.model.task import HASH
 from dp3.store.ports.entities import Entities, Profile, StoredChunk, Token
 
@@ -22,7 +23,7 @@ def chunk_reader(spec: AttrSpecTimeseries, entities: Entities) -> Callable[[Toke
     """Value of a timeseries → `{series: [typed values]}`."""
     decode = entities.decode_value
     series = {name: str(one.data_type) for name, one in spec.series.items()}
-    readers = {name: PRIMITIVE_CODECS[data_type].from_wire for name, data_type in series.items()}
+    readers = {name: PRIMITIVE_TYPES[data_type].codec.from_wire for name, data_type in series.items()}
 
     def read(token: Token) -> dict[str, list[Any]]:
         value: Mapping[str, list[Any]] = decode(token)

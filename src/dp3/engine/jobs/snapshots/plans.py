@@ -12,16 +12,13 @@ from dp3.engine.jobs.snapshots.masters import MasterReader, chunk_reader
 from dp3.engine.jobs.snapshots.values import ValuePlan, plan_values
 from dp3.hooks.flags import SharedFlag
 from dp3.hooks.graph import order
-from dp3.hooks.kinds import HookKind
 from dp3.hooks.registration import HookRegistration, Place
-from dp3.hooks.table import Hook, Lookup
+from dp3.hooks.table import Hook, HookTable, Lookup
 from dp3.model.attrspec import AttrSpecClassic, AttrSpecReadOnly, AttrSpecTimeseries
 from dp3.model.entityspec import EntitySpec
 from dp3.model.spec import ModelSpec
 from dp3.store.ports.entities import Token
 from dp3.store.ports.state import State
-
-CORRELATIONS: frozenset[HookKind] = frozenset(("correlation", "correlation_with_master_record"))
 
 
 class Refreshed(NamedTuple):
@@ -46,7 +43,7 @@ class SnapshotHooks:
     def __init__(self, registrations: Iterable[HookRegistration]) -> None:
         registrations = tuple(registrations)
         self._in_order = [(one, Hook.of(one)) for one in order(registrations)]
-        correlations = [one for one, _ in self._in_order if one.kind in CORRELATIONS]
+        correlations = [one for one, _ in self._in_order if one.spec.ordered]
         self.ordered: tuple[Hook, ...] = self.ordered_with(())
         self.refreshed = tuple(
             Refreshed(one.correlation_id, hook, one.refresh)
@@ -54,16 +51,11 @@ class SnapshotHooks:
             if one.refresh is not None
         )
         self.links: frozenset[Place] = frozenset(place for one in correlations for place in one.links)
-        self.timeseries: Lookup[Place] = Lookup()
-        for one in registrations:
-            if one.kind == "timeseries" and one.entity_type is not None and one.attr_type is not None:
-                place = (one.entity_type, one.attr_type)
-                self.timeseries[place] = (*self.timeseries[place], Hook.of(one))
-        self.whole = bool(self.timeseries) or any(
-            hook.kind == "correlation_with_master_record" for hook in self.ordered
-        )
-        self.init = _of_kind(registrations, "snapshot_init")
-        self.finalize = _of_kind(registrations, "snapshot_finalize")
+        table = HookTable(registrations)
+        self.timeseries: Lookup = table["timeseries"]
+        self.whole = bool(self.timeseries) or any(hook.spec.takes_record for hook in self.ordered)
+        self.init = table["snapshot_init"][()]
+        self.finalize = table["snapshot_finalize"][()]
         correlated = {hook.entity for hook in self.ordered if hook.entity is not None}
         self.etypes: frozenset[str] = frozenset(correlated | {etype for etype, _ in self.timeseries})
         self.names = [one.correlation_id for one in correlations] + [
@@ -72,11 +64,7 @@ class SnapshotHooks:
 
     def ordered_with(self, refreshed: Collection[Hook]) -> tuple[Hook, ...]:
         """Correlation hooks and these refreshed ones, each after all that change what it reads."""
-        return tuple(hook for one, hook in self._in_order if one.kind in CORRELATIONS or hook in refreshed)
-
-
-def _of_kind(registrations: Iterable[HookRegistration], kind: HookKind) -> tuple[Hook, ...]:
-    return tuple(Hook.of(one) for one in registrations if one.kind == kind)
+        return tuple(hook for one, hook in self._in_order if one.spec.ordered or hook in refreshed)
 
 
 class TimeseriesPlan(NamedTuple):

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from dp3.engine.jobs.snapshots.doc import CONFIDENCE, Doc, expand
-from dp3.engine.jobs.snapshots.fields import Field, RecordPlan, copied
+from dp3.engine.jobs.snapshots.fields import Field, RecordPlan
 from dp3.engine.jobs.snapshots.hook_output import wire_value
 from dp3.history.confidence import Terms
 from dp3.hooks.outcome import bounded_repr
-from dp3.model.codec import Converter
-from dp3.model.text import checked_text
+from dp3.model.canonical import checked_text, copied
+from dp3.model.primitives import Converter
 from dp3.model.wire import encode_value
 
 RESERVED = frozenset({"_time_created"})

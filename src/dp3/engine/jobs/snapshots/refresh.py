@@ -13,8 +13,7 @@ from dp3.hooks.flags import SharedFlag
 from dp3.hooks.outcome import hook_failed
 from dp3.hooks.table import Hook
 from dp3.hooks.watch import Entity
-from dp3.model.attrspec import AttrSpecReadOnly
-from dp3.model.datapoint import point_from_wire
+from dp3.model.attrspec import AttrSpecReadOnly, point_from_wire
 from dp3.model.spec import ModelSpec
 from dp3.model.task import task_from_wire
 from dp3.model.wire import WirePoint, WireTask

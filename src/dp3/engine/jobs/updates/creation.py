@@ -79,7 +79,7 @@ class CreationRefresh:
     ) -> None:
         self._parts = parts
         self._model = model
-        self._hooks: Mapping[str, tuple[Hook, ...]] = HookTable(registrations).creation
+        self._hooks: Mapping[str, tuple[Hook, ...]] = HookTable(registrations)["on_entity_creation"]
         self._crew = Crew(DaemonPool(parts.threads, "refresh"), parts.threads)
         self._seen: int | None = None
         self._not_before = 0

@@ -7,16 +7,14 @@ from datetime import timedelta
 from dp3.engine.jobs.snapshots.fields import plan_records
 from dp3.engine.jobs.snapshots.masters import MasterReader
 from dp3.engine.jobs.snapshots.values import ValuePlan, plan_values
-from dp3.hooks.kinds import HookKind
+from dp3.hooks.kinds import HOOK_SPECS, HookKind
 from dp3.hooks.registration import HookRegistration
 from dp3.hooks.table import Hook
 from dp3.model.attrspec import AttrSpecReadOnly
-from dp3.model.codec import Converter
+from dp3.model.primitives import Converter
 from dp3.model.spec import ModelSpec
 from dp3.store.ports.state import State
 from dp3.store.ports.updates import UpdateGroup
-
-WITH_RECORD: HookKind = "periodic_update"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,5 +80,5 @@ def _group(
         batches=batches,
         values=plan_values(model, etype, numbers, store.entities),
         read_eid=records.fields["eid"].read,
-        master=MasterReader(records, attrs, store.entities) if kind == WITH_RECORD else None,
+        master=MasterReader(records, attrs, store.entities) if HOOK_SPECS[kind].takes_record else None,
     )

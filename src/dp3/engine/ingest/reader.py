@@ -1,0 +1,227 @@
+"""Reads the log for one worker: the entries that come next, and of their tasks its own ones that count."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from dp3.log.port import Entry, Lane, Log
+from dp3.model.wire import Undecodable, WirePoint, WireTask, decode_slice, encode_value
+from dp3.store.ports.batches import Batches
+from dp3.store.ports.models import Models, Outdated
+
+OUTDATED = "it was sent before the meaning of {} was changed by `dp3 schema-update`"
+
+_Ends = Mapping[bytes, Mapping[int, int]]
+"""Encoded value (empty: all) → lane → last offset."""
+
+
+class LogBehind(Exception):
+    """The log ends before what has been applied: part of it is lost, new entries would be taken for old."""
+
+
+class Item(NamedTuple):
+    """One task and its place in the log."""
+
+    entry: Entry
+    partition: int
+    task: WireTask
+
+
+class Damaged(NamedTuple):
+    """Bytes of the log that can not be decoded: entry, partition and the reason."""
+
+    entry: Entry
+    partition: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Consecutive entries of one lane; `after` is the position before them."""
+
+    lane: Lane
+    after: int
+    entries: list[Entry]
+
+    @property
+    def last(self) -> int:
+        return self.entries[-1].offset
+
+
+@dataclass(slots=True)
+class Decoded:
+    """Tasks of `entries` in log order; tasks that do not count, each with the reason; damaged bytes."""
+
+    entries: Sequence[Entry]
+    items: list[Item] = field(default_factory=list)
+    outdated: list[tuple[Item, str]] = field(default_factory=list)
+    damaged: list[Damaged] = field(default_factory=list)
+
+    def cut(self, item: Item) -> None:
+        """Leave the entry of an item, and all that follow, for the next time."""
+        until = item.entry.offset
+        self.entries = [entry for entry in self.entries if entry.offset < until]
+        self.items = [each for each in self.items if each.entry.offset < until]
+        self.outdated = [each for each in self.outdated if each[0].entry.offset < until]
+        self.damaged = [each for each in self.damaged if each.entry.offset < until]
+
+
+class OutdatedPoints:
+    """Recognises data-points from before a change of the model: they do not count where it gave another
+    meaning."""
+
+    def __init__(self, rows: Iterable[Outdated]) -> None:
+        places: dict[str, dict[str, dict[bytes, dict[int, int]]]] = {}
+        self._last: dict[int, int] = defaultdict(int)
+        for etype, attr, v, lane, offset in rows:
+            places.setdefault(etype, {}).setdefault(attr, {}).setdefault(v, {})[lane] = offset
+            self._last[lane] = max(self._last[lane], offset)
+        self._places = places
+
+    def separate(self, found: Decoded) -> None:
+        """Take what is outdated out of the items. A repeated reading does it alike, so it numbers data-points
+        alike."""
+        items = found.items
+        if items and items[0].entry.offset <= self._last[items[0].entry.lane]:
+            found.items = []
+            for item in items:
+                self._separate(item, found)
+
+    def _separate(self, item: Item, found: Decoded) -> None:
+        task = item.task
+        places = self._places.get(task.etype, {})
+        if _is_before(item, b"", places.get("", {})):
+            if task.system_task is None:
+                found.outdated.append((item, OUTDATED.format(task.etype)))
+            return
+        old: list[WirePoint] = []
+        left: list[WirePoint] = []
+        for point in task.points:
+            (old if _is_old(item, point, places.get(point.attr, {})) else left).append(point)
+        if not old:
+            found.items.append(item)
+            return
+        names = ", ".join(dict.fromkeys(f"{task.etype}.{point.attr}" for point in old))
+        alone = msgspec.structs.replace(task, points=old, ttl_tokens=None, delete=False)
+        found.outdated.append((item._replace(task=alone), OUTDATED.format(names)))
+        if left or task.ttl_tokens or task.delete:
+            found.items.append(item._replace(task=msgspec.structs.replace(task, points=left)))
+
+
+class Reader:
+    """Reads the partitions p ≡ index (mod processes), the derived lane first.
+
+    Derived entries that are there at the start may have been read before the state fell back to an older
+    moment. Up to them both lanes are read in the order of append times: a derived entry that went first could
+    create an entity in place of its own cause, and creation hooks would take effect again.
+
+    After a change of `worker_processes` the partitions of one worker may have reached different positions:
+    reading starts at the lowest, and slices that were applied before are left out.
+    """
+
+    def __init__(self, log: Log, batches: Batches, models: Models, index: int, processes: int) -> None:
+        self._log = log
+        self._outdated = OutdatedPoints(models.outdated())
+        self._reached: dict[Lane, dict[int, int]] = {lane: {} for lane in Lane}
+        for partition, lane, offset in batches.positions():
+            if partition % processes == index:
+                self._reached[Lane(lane)][partition] = offset
+        self._after = {lane: min(reached.values()) for lane, reached in self._reached.items()}
+        for lane, reached in self._reached.items():
+            _require_log(lane, log.head(lane).offset, max(reached.values()))
+        self._derived_before = log.head(Lane.DERIVED).offset
+
+    def offsets(self) -> dict[int, int]:
+        """The positions in all lanes."""
+        return {int(lane): offset for lane, offset in self._after.items()}
+
+    # -- entries ---------------------------------------------------------------------------------------
+    def read(self, max_bytes: int) -> Reading | None:
+        """The next entries, or None when there are none."""
+        if self._after[Lane.DERIVED] < self._derived_before:
+            return self._read_by_time(max_bytes)
+        return self._read_lane(Lane.DERIVED, max_bytes) or self._read_lane(Lane.MAIN, max_bytes)
+
+    def _read_by_time(self, max_bytes: int) -> Reading | None:
+        times = {lane: self._log.append_time_after(lane, self._after[lane]) for lane in Lane}
+        waiting = sorted((time, lane) for lane, time in times.items() if time is not None)
+        if not waiting:
+            return None
+        until = waiting[1][0] if len(waiting) > 1 else None
+        return self._read_lane(waiting[0][1], max_bytes, until)
+
+    def _read_lane(self, lane: Lane, max_bytes: int, until: int | None = None) -> Reading | None:
+        """The next entries of a lane, as far as they were appended before the time `until`."""
+        after = self._after[lane]
+        entries = self._log.read(lane, after, max_bytes)
+        if until is not None:
+            entries = [entry for entry in entries if entry.append_time < until]
+        return Reading(lane, after, entries) if entries else None
+
+    def advance(self, lane: Lane, offset: int) -> None:
+        """Everything of the lane up to `offset` has been committed."""
+        self._after[lane] = offset
+        reached = self._reached[lane]
+        if min(reached.values()) < offset:
+            for partition, old in reached.items():
+                reached[partition] = max(old, offset)
+
+    # -- tasks -----------------------------------------------------------------------------------------
+    def decode(self, entries: Sequence[Entry]) -> Decoded:
+        """The tasks of those slices that the worker owns and has not applied, as far as all are system tasks
+        or none is. The owner of partition 0 reports damaged bodies."""
+        found = Decoded(entries)
+        for entry in entries:
+            reached = self._reached[entry.lane]
+            if entry.damage and reached.get(0, entry.offset) < entry.offset:
+                found.damaged.append(Damaged(entry, 0, entry.damage))
+            for partition in entry.slices:
+                if reached.get(partition, entry.offset) < entry.offset:
+                    self._decode_slice(entry, partition, found)
+        if (other := _other_kind(found.items)) is not None:
+            found.cut(other)
+        self._outdated.separate(found)
+        return found
+
+    @staticmethod
+    def _decode_slice(entry: Entry, partition: int, found: Decoded) -> None:
+        try:
+            found.items.extend(
+                [Item(entry, partition, task) for task in decode_slice(entry.slices[partition])]
+            )
+        except Undecodable as error:
+            found.damaged.append(Damaged(entry, partition, str(error)))
+
+
+def _other_kind(items: Iterable[Item]) -> Item | None:
+    """The first item that is a system task while those before it are none, or the reverse: the effect of a
+    system task depends on what was committed before. All tasks of an entry are of one kind."""
+    entry: Entry | None = None
+    first: bool | None = None
+    for item in items:
+        if item.entry is not entry:
+            entry, is_system = item.entry, item.task.system_task is not None
+            if first is None:
+                first = is_system
+            elif is_system is not first:
+                return item
+    return None
+
+
+def _require_log(lane: Lane, end: int, reached: int) -> None:
+    if end < reached:
+        raise LogBehind(
+            f"the log's {lane.name.lower()} lane ends at entry {end}, but the state has applied entry "
+            f"{reached}: log files are missing or damaged; restore log and state from the same moment"
+        )
+
+
+def _is_old(item: Item, point: WirePoint, ends: _Ends) -> bool:
+    return bool(ends) and (_is_before(item, b"", ends) or _is_before(item, encode_value(point.v), ends))
+
+
+def _is_before(item: Item, v: bytes, ends: _Ends) -> bool:
+    return item.entry.offset <= ends.get(v, {}).get(item.entry.lane, 0)

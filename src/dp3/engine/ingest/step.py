@@ -1,0 +1,150 @@
+"""One micro-batch: entries of the log become one transaction of the state."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from dp3.engine.context import Context
+from dp3.engine.ingest.attempts import Attempts
+from dp3.engine.ingest.batch import BatchBuilder
+from dp3.engine.ingest.entities import EntityIndex
+from dp3.engine.ingest.micro_batches import MicroBatches
+from dp3.engine.ingest.outbox import OutboxDrainer
+from dp3.engine.ingest.reader import Decoded, Reader, Reading
+from dp3.engine.ingest.system_tasks import SystemTasks
+from dp3.engine.pacing import Pace
+from dp3.engine.plans import TypePlan
+from dp3.log.port import Lane, LaneBounds
+from dp3.store.ports.batches import Batch
+from dp3.store.ports.errors import StoreFull
+
+FULL_DISK_WAIT_S = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class Stopped(Exception):
+    """The worker was told to stop while it waited; what it held is read from the log again."""
+
+
+class Ingest:
+    """Takes in what is next in the log, a micro-batch at a time. All methods are called by the worker's
+    thread.
+
+    The worker calls `read`; if there is something, it finishes what it writes elsewhere and calls `process`.
+    `deleted` is called after a commit that deleted entities: there are rows to be removed.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        reader: Reader,
+        plans: Mapping[str, TypePlan],
+        entities: EntityIndex,
+        hooks: MicroBatches,
+        attempts: Attempts,
+        outbox: OutboxDrainer,
+        batch_limit_s: float,
+        deleted: Callable[[], None],
+        stop: threading.Event,
+    ) -> None:
+        state = context.store
+        self._batches = state.batches
+        self._clock = context.clock
+        self._lease = context.lease
+        self._statistics = context.statistics
+        self._reader = reader
+        self._plans = plans
+        self._entities = entities
+        self._hooks = hooks
+        self._attempts = attempts
+        self._outbox = outbox
+        self._deleted = deleted
+        self._stop = stop
+        self._system_tasks = SystemTasks(state.names, state.lifetimes, context.log, entities, plans)
+        self._bounds = LaneBounds(context.log)
+        self._pace = Pace(batch_limit_s)
+
+    def read(self) -> Reading | None:
+        """The next entries, or None when there are none."""
+        reading = self._reader.read(self._pace.bytes)
+        if reading is not None and self._attempts.single(reading.lane, reading.after):
+            return Reading(reading.lane, reading.after, reading.entries[:1])
+        return reading
+
+    def process(self, reading: Reading) -> None:
+        """Run hooks for as many of the entries as time permits, and commit what follows. Raises `LeaseLost`,
+        `Stopped`."""
+        started = time.perf_counter()
+        builder = BatchBuilder(self._plans, self._entities, self._bounds, self._clock.now_us())
+        if self._attempts.begin(reading.lane, reading.after, reading.entries[-1].offset):
+            found = self._reader.decode(reading.entries)
+            self._fill(builder, found)
+        else:
+            found = self._reader.decode(reading.entries[:1])
+            self._give_up(builder, found)
+        self._set_aside(builder, found)
+        batch = builder.finish()
+        last = found.entries[-1].offset
+        batch.positions = {int(reading.lane): last}
+        processed = time.perf_counter()
+        self.commit(batch)
+        self._reader.advance(reading.lane, last)
+        committed = time.perf_counter()
+        self._pace.learn(
+            sum(entry.size for entry in found.entries), processed - started, committed - processed
+        )
+        self._statistics.batch(committed - started)
+
+    def _fill(self, builder: BatchBuilder, found: Decoded) -> None:
+        """Put tasks into the batch until its time is over; what is left is cut off."""
+        items, plans = found.items, self._plans
+        misses = self._entities.load(
+            [(plan.id, str(item.task.eid)) for item in items if (plan := plans.get(item.task.etype))]
+        )
+        self._statistics.looked_up(len(items), misses)
+        if not self._hooks.any:
+            builder.add(items, {})
+        else:
+            outcomes, done = self._hooks.process(items)
+            if done < len(items):
+                found.cut(items[done])
+            builder.add(found.items, outcomes)
+        if builder.system_tasks:
+            self._system_tasks.add(builder, self._reader.offsets()[Lane.MAIN], self.commit)
+
+    @staticmethod
+    def _give_up(builder: BatchBuilder, found: Decoded) -> None:
+        """Put no task of an entry that must not run again into the batch."""
+        for item in found.items:
+            builder.reject(item, "its log entry ended the worker process repeatedly", kind="entry")
+        entry = found.entries[0]
+        logger.error("entry %s/%d set aside: it ended the worker repeatedly", entry.lane.name, entry.offset)
+
+    @staticmethod
+    def _set_aside(builder: BatchBuilder, found: Decoded) -> None:
+        """Keep dead letters of what does not count and of what is damaged."""
+        for item, reason in found.outdated:
+            builder.reject(item, reason, outdated=True)
+        for damage in found.damaged:
+            entry = damage.entry
+            builder.damaged(damage)
+            logger.error("entry %s/%d: %s", entry.lane.name, entry.offset, damage.reason)
+
+    def commit(self, batch: Batch) -> None:
+        """Commit, waiting for room as long as the disk is full. Raises `LeaseLost`, `Stopped`."""
+        if batch.outbox_drained is None:
+            batch.outbox_drained = self._outbox.take_drained()
+        while True:
+            try:
+                self._batches.commit(self._lease, batch)
+                break
+            except StoreFull as error:
+                logger.error("the state can not be written, waiting: %s", error)
+            if self._stop.wait(FULL_DISK_WAIT_S):
+                raise Stopped
+        if batch.outbox:
+            self._outbox.wake()
+        if batch.deleted:
+            self._deleted()
