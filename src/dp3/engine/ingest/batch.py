@@ -84,7 +84,7 @@ class BatchBuilder:
         self._derived: dict[tuple[int, Lane, int], tuple[int, list[WireTask]]] = {}
         self._tasks = 0
         self._points: list[WirePoint] = []
-        self._hooks = HookTally()
+        self._hooks: HookTally | None = None
         self._errors = 0
         self._unprocessed = 0
 
@@ -151,7 +151,10 @@ class BatchBuilder:
     def _note(self, item: Item, outcome: Outcome) -> None:
         entry = item.entry
         self._errors += outcome.errors
-        self._hooks.add(outcome.hooks)
+        if self._hooks is None:
+            self._hooks = outcome.hooks
+        else:
+            self._hooks.add(outcome.hooks)
         self.batch.dead_letters.extend(outcome.dead_letters)
         if outcome.refused:
             self.batch.refused.append((entry.lane, entry.offset, item.task.first))
@@ -250,7 +253,7 @@ class BatchBuilder:
         for name, count in counts.items():
             if count:
                 self.batch.counters[name] = self.batch.counters.get(name, 0) + count
-        if self._hooks.sums:
+        if self._hooks is not None:
             self.batch.hooks = self._hooks.rows()
         self.batch.sources = _sums_by_source(self._points)
 
