@@ -183,6 +183,6 @@ def test_large_values_are_packed_one_by_one(engine: Engine) -> None:
     assert (engine.count("fresh"), engine.count("packed")) == (3, 1)
     pack(engine, model=texts, limits=PackLimits(slice=100))
     assert (engine.count("fresh"), engine.count("packed")) == (0, 4)
-    assert sorted(row.v for row in engine.store.entities.profile("a", "e1").packed) == [
+    assert sorted(v for _, v, _ in engine.store.entities.profile("a", "e1").packed) == [
         encode_value(x.v) for x in sent
     ]

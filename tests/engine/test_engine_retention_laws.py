@@ -176,7 +176,7 @@ class World:
         rows, fresh = store.retention.scoped(
             [(key, store.names.attr_id("a", attr), FIRST_TAG, LAST_TAG)], whole=True
         )
-        packed = [Segment(*segment, row.v) for row in rows for segment in row.segments]
+        packed = [Segment(*segment, row.v) for row in rows for segment in row.stretches]
         return [*packed, *(Observation(p.t1, p.t2, p.c, p.v) for p in fresh)]
 
     def run(self, several, *passes, most=None):

@@ -39,7 +39,7 @@ class StoredRow(NamedTuple):
     place: RowPlace
     oldest: int
     v: bytes
-    segments: list[Stretch]
+    stretches: list[Stretch]
 
     @property
     def entity(self) -> int:

@@ -60,7 +60,7 @@ class Judged(NamedTuple):
     @property
     def changed(self) -> bool:
         """Whether anything is gone, or joined to what is here."""
-        return self.stretches != self.row.segments
+        return self.stretches != self.row.stretches
 
 
 class Verdict(NamedTuple):
@@ -75,7 +75,7 @@ class Verdict(NamedTuple):
 def judge(rows: Sequence[StoredRow], fresh: Iterable[Segment], rule: KeepRule, now: int) -> Verdict:
     """What becomes of packed rows at a moment (µs): those of one attribute, and of all values that matter for
     each other. `fresh` is the rest of their history."""
-    packed = [Segment(t1, t2, c or 0, n, row.v) for row in rows for t1, t2, c, n in row.segments]
+    packed = [Segment(t1, t2, c or 0, n, row.v) for row in rows for t1, t2, c, n in row.stretches]
     shown = show(packed, list(fresh), rule.params)
     limit = rule.limit(now)
     kept = _young(shown, limit, rule.params)
@@ -91,7 +91,7 @@ def _left(
     rows: Iterable[StoredRow], shown: Shown, kept: Collection[int], joined: Iterable[Sequence[int]]
 ) -> list[Stretch | None]:
     """What becomes of each packed part. What is joined is where the first of it was."""
-    parts = [stretch for row in rows for stretch in row.segments]
+    parts = [stretch for row in rows for stretch in row.stretches]
     left = [part if number in kept else None for part, number in zip(parts, shown.of_packed, strict=True)]
     for places in joined:
         some = [parts[at] for at in places]
@@ -111,7 +111,7 @@ def _by_row(
 ) -> list[Judged]:
     judged, first = [], 0
     for row in rows:
-        end = first + len(row.segments)
+        end = first + len(row.stretches)
         some = [(part, ends[shown.of_packed[at]]) for at in range(first, end) if (part := left[at])]
         judged.append(Judged(row, [part for part, _ in some], min([e for _, e in some], default=row.oldest)))
         first = end
