@@ -356,6 +356,6 @@ def test_one_transaction_removes_a_bounded_number_of_rows_of_one_entity(engine: 
     start(engine, old)
     begin(engine, new)
     done = [0]
-    finish(engine, lambda state: done.append(state.rows))
+    finish(engine, lambda stage, rows: done.append(rows))
     assert max(after - before for before, after in pairwise(done)) <= 2_000, "of each table half of it"
     assert engine.tables()["fresh"] == []

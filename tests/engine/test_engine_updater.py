@@ -293,9 +293,9 @@ def test_time_without_a_worker_is_reported_and_not_made_up_for(
         assert len(visits.seen) == pytest.approx(20, abs=PARTITIONS)
     assert "4 batches" in caplog.text
     assert engine.store.counters.all()["update_batches_missed"] == 4
-    (found,) = engine.store.updates.cycles(10)
-    assert (found.etype, found.cycle.missed, found.cycle.batch, found.cycle.batches) == ("a", 4, 2, 12)
-    assert found.cycle.visited == len(visits.seen)
+    ((etype, cycle),) = engine.store.updates.cycles(10)
+    assert (etype, cycle.missed, cycle.batch, cycle.batches) == ("a", 4, 2, 12)
+    assert cycle.visited == len(visits.seen)
 
 
 def test_batches_of_a_slow_hook_do_not_overlap_but_take_twice_the_period(
@@ -347,8 +347,8 @@ def test_hooks_are_not_called_again_because_the_disk_is_full(engine: Engine) -> 
         engine.clock.advance(2)
         worker.finish()
     assert visits.take() == eids(0, 20)
-    (row, *_) = engine.store.updates.cycles(1)
-    assert row.cycle.visited == 20
+    ((_, cycle), *_) = engine.store.updates.cycles(1)
+    assert cycle.visited == 20
 
 
 def test_a_batch_that_can_not_be_read_is_gone_on_with_by_the_next_one(
@@ -395,8 +395,8 @@ def test_an_entity_whose_hook_ends_the_worker_again_and_again_is_left_out(engine
     (letter,) = [stored.letter for stored in engine.letters()]
     assert (letter.etype, letter.eid, letter.kind) == ("a", "e3", "hook")
     assert set(seen) - {"e3"} == set(eids(0, 30)) - {"e3"}
-    (found,) = engine.store.updates.cycles(10)
-    assert found.cycle.finished
+    ((_, cycle),) = engine.store.updates.cycles(10)
+    assert cycle.finished
 
 
 def test_a_slow_group_does_not_hold_up_the_others(engine: Engine) -> None:
@@ -434,6 +434,6 @@ def test_records_of_cycles_are_kept_for_the_latest_ones(engine: Engine) -> None:
     with engine.worker(visits.register) as worker:
         for _ in range(26):
             tick(engine, worker)
-    cycles = [found.cycle for found in engine.store.updates.cycles(100)]
+    cycles = [cycle for _, cycle in engine.store.updates.cycles(100)]
     assert len(cycles) < 3 + 12
     assert all(cycle.finished and cycle.visited == 10 and cycle.missed == 0 for cycle in cycles)

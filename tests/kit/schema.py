@@ -63,7 +63,7 @@ def begin(engine: Engine, model: ModelSpec) -> bool:
     return begin_update(engine.log, engine.store, old, encode_schema(schema), changes)
 
 
-def finish(engine: Engine, progress: Callable[[Any], object] = lambda state: None) -> None:
+def finish(engine: Engine, progress: Callable[[str, int], object] = lambda stage, rows: None) -> None:
     """Remove everything that is to go; `progress` is called after each piece."""
     finish_update(engine.store, progress)
 

@@ -1,0 +1,1 @@
+"""The log: its port, the form of its entries, group commit, and the engine on SQLite."""

@@ -62,7 +62,7 @@ class Appender:
         return await future
 
     def failure(self, within_s: float) -> str | None:
-        """Why the latest group could not be written, if that was less than `within_s` ago."""
+        """The reason why the latest group could not be written, if that was less than `within_s` ago."""
         failure = self._failure
         if failure is None or time.monotonic() - failure[0] > within_s:
             return None
@@ -89,7 +89,7 @@ class Appender:
             _deliver(group, self._write([one.append for one in group]))
 
     def _next_group(self) -> list[_Waiting]:
-        """What waits, up to the limits of one commit; empty when closed and drained."""
+        """Appends that wait, up to the limits of one commit; empty when closed and drained."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             group: list[_Waiting] = []

@@ -47,7 +47,7 @@ def frame(slices: Mapping[int, bytes]) -> bytes:
 
 
 def unframe(body: bytes) -> Slices:
-    """What `frame` was given. Raises ValueError when `body` is not of this form."""
+    """The inverse of `frame`. Raises ValueError when `body` is not of this form."""
     try:
         (count,) = _COUNT.unpack_from(body)
         start = _COUNT.size + count * _SLICE.size

@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import NamedTuple, Protocol
 
 IDEMPOTENCY_WINDOW_US = 24 * 3600 * 1_000_000
-"""How long the key of a request is remembered."""
+"""The key of a request is remembered so long."""
 
 
 class Lane(IntEnum):
@@ -51,7 +51,7 @@ class Append:
 
 
 class Appended(NamedTuple):
-    """Where the last entry went. `repeated`: the idempotency key was known, this is the first append."""
+    """Place of the last entry. `repeated`: the idempotency key was known, this is the first append."""
 
     offset: int
     append_time: int
@@ -185,6 +185,6 @@ class LaneBounds:
         return low
 
     def _follows_later(self, lane: Lane, offset: int, moment: int) -> bool:
-        """Whether what follows an offset, if anything, was appended after the moment."""
+        """True if what follows an offset, if anything, was appended after the moment."""
         time = self._log.append_time_after(lane, offset)
         return time is None or time > moment

@@ -1,4 +1,4 @@
-"""What every part that keeps SQLite files shares: connections, a fair writers' lock, checkpoints, SQL files.
+"""Tools of every part that keeps SQLite files: connections, a fair lock of writers, checkpoints, SQL files.
 
 Readers never wait. Writers of one file queue through one `FairLock`; a `Checkpointer` thread moves
 committed pages from the write-ahead log (WAL) to the database file and bounds the WAL.

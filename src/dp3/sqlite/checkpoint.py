@@ -16,7 +16,7 @@ RETRY_S = 0.02
 """Pause between attempts while a writer waits; also the shortest time between two rounds."""
 
 TRUNCATE_BUSY_MS = 10
-"""How long emptying a WAL may wait for a reader; writers stand still meanwhile."""
+"""Emptying a WAL may wait so long for a reader; writers stand still meanwhile."""
 
 TRUNCATE_REST_PAGES = 256
 """Writers stand still while the last pages are moved and synced: 2 MB take a few milliseconds."""

@@ -9,7 +9,7 @@ from typing import Literal
 import apsw
 
 DISK_ERRORS = (apsw.FullError, apsw.IOError)
-"""What SQLite raises when the disk is full or fails; the transaction has not happened."""
+"""Errors of SQLite when the disk is full or fails; the transaction has not happened."""
 
 BUSY_TIMEOUT_MS = 10_000
 """Writers queue in a FairLock, so this only covers recovery after a crash and checkpoints."""
@@ -111,7 +111,7 @@ def sync_path(path: Path) -> None:
 
 
 def bytes_in(files: Iterable[Path]) -> int:
-    """How many bytes files take; those that go meanwhile do not count."""
+    """Number of bytes that files take; those that go meanwhile do not count."""
     total = 0
     for file in files:
         with suppress(FileNotFoundError):

@@ -1,0 +1,1 @@
+"""The state: its ports, their engine on SQLite, and what all engines share."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 Search = Callable[[str], bool]
-"""Whether the pattern occurs in a text."""
+"""A test of a text: the pattern occurs in it."""
 
 MAX_MEMORY = 2 << 20
 """Bytes that the engine may use for one compiled pattern."""

@@ -16,7 +16,7 @@ Gone = Mapping[int, Sequence[Tombstone]]
 
 
 def mentions(value: Any, targets: Container[str]) -> bool:
-    """Whether a link, or one of a list of links, leads to one of the targets (eids as text).
+    """True if a link, or one of a list of links, leads to one of the targets (eids as text).
 
     >>> mentions([{"eid": 7}], {"7"})
     True
@@ -52,7 +52,7 @@ def plain_without(row: PlainRow, tombstones: Iterable[Tombstone]) -> PlainRow | 
 
 
 def is_older(key: int, tombstone: Tombstone) -> bool:
-    """Whether a history row was sent before a deletion."""
+    """True if a history row was sent before a deletion."""
     lane = lane_of(key)
     return key < history_key(lane, (tombstone.main, tombstone.derived)[lane] + 1, 0)
 
@@ -64,7 +64,7 @@ def targets_of(row: HistoryRow | PackedRow, tombstones: Iterable[Tombstone]) -> 
 
 
 def is_gone(row: HistoryRow, tombstones: Sequence[Tombstone]) -> bool:
-    """Whether a row mentions an entity that was deleted since it was sent."""
+    """True if a row mentions an entity that was deleted since it was sent."""
     older = [tombstone for tombstone in tombstones if is_older(row.key, tombstone)]
     return bool(older and targets_of(row, older))
 

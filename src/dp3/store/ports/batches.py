@@ -11,7 +11,7 @@ from dp3.store.ports.leases import Lease
 
 
 class Stream(IntEnum):
-    """Where tasks in the outbox come from: an entry of a lane of the log, or work of the worker itself. Keys
+    """Origin of tasks in the outbox: an entry of a lane of the log, or work of the worker itself. Keys
     grow within a stream of a partition (of a worker: its index stands for the partition), and the log takes
     each only once."""
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 
 class ControlMessage(NamedTuple):
-    """What a worker is asked to do. Ids grow with time."""
+    """A request to a worker. Ids grow with time."""
 
     id: int
     action: str
@@ -13,7 +13,7 @@ class ControlMessage(NamedTuple):
 
 
 class ControlProgress(NamedTuple):
-    """How far a worker is with a message that takes long: the report that the sender gets, and the worker's
+    """Progress of a worker with a message that takes long: the report that the sender gets, and the worker's
     checkpoint. Both are JSON-friendly and mean nothing to the state."""
 
     message: int
@@ -29,11 +29,11 @@ class Control(Protocol):
         ...
 
     def pending(self, worker: int) -> list[ControlMessage]:
-        """What a worker has not done yet, in the order of sending."""
+        """Messages that a worker has not done yet, in the order of sending."""
         ...
 
     def progress(self, ids: Iterable[int]) -> list[ControlProgress]:
-        """How far workers are, or were in the end, with those messages that take long and were begun."""
+        """The latest progress, or that in the end, of those messages that take long and were begun."""
         ...
 
     def results(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:

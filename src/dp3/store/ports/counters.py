@@ -57,7 +57,7 @@ class Totals(msgspec.Struct, frozen=True):
     hooks: list[HookSums]
 
     def events(self, group: str) -> Counter[str]:
-        """How often the events of a group happened. Hooks of different modules may have one name."""
+        """Numbers of the events of a group. Hooks of different modules may have one name."""
         if group == "te":
             return Counter({event: self.counters[event] for event in EVENTS if event in self.counters})
         if group == "tasks_by_src":

@@ -22,7 +22,7 @@ class DeadLetter(NamedTuple):
 
 
 class DeadLetters(Protocol):
-    """What failed and was kept, up to a limit; more is only counted. Added and removed by batches."""
+    """Failures that were kept, up to a limit; more are only counted. Added and removed by batches."""
 
     def page(
         self, after: int, limit: int, filters: dict[str, str] | None = None
@@ -36,5 +36,5 @@ class DeadLetters(Protocol):
         ...
 
     def count(self) -> int:
-        """How many are kept."""
+        """Number of those that are kept."""
         ...

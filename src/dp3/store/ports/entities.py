@@ -142,7 +142,7 @@ class Entities(Protocol):
         ...
 
     def count_between(self, etype: int, after: int, end: int) -> int:
-        """How many entities of a type have keys between two (both excluded)."""
+        """Number of entities of a type with keys between two (both excluded)."""
         ...
 
     def between(self, etype: int, after: int, end: int, limit: int) -> list[tuple[int, str]]:

@@ -20,16 +20,16 @@ class Lease(NamedTuple):
         return range(self.index, count, self.worker_processes)
 
     def owns(self, partition: int) -> bool:
-        """Whether a partition is an own one."""
+        """True for an own partition."""
         return partition % self.worker_processes == self.index
 
     def owns_entity(self, key: int) -> bool:
-        """Whether the entity with this key is of an own partition."""
+        """True if the entity with this key is of an own partition."""
         return (key >> ENTITY_SHIFT) % self.worker_processes == self.index
 
 
 class Holder(NamedTuple):
-    """Who asks for a lease: a process (the number that its host gave it) on a host, by name."""
+    """A process that asks for a lease: the host, by name, and the number that it gave the process."""
 
     host: str
     process: int
@@ -46,7 +46,7 @@ class LeaseState(NamedTuple):
 
 
 class Leases(Protocol):
-    """Who owns which partitions, and what workers report of themselves. Changes raise `StoreFull` when the
+    """Ownership of partitions, and reports of workers. Changes raise `StoreFull` when the
     disk refuses."""
 
     def take(self, index: int, worker_processes: int, holder: Holder, ttl_s: float) -> Lease:

@@ -109,11 +109,11 @@ class Queries(Protocol):
         ...
 
     def count(self, etype: str, where: Where = EVERYTHING) -> int:
-        """How many entities match."""
+        """Number of entities that match."""
         ...
 
     def any_keys(self, etype: str, paths: Sequence[str]) -> bool:
-        """Whether any entity of a type has a key at one of these paths. Cheap: nothing is searched."""
+        """True if any entity of a type has a key at one of these paths. Cheap: nothing is searched."""
         ...
 
     def distinct(self, etype: str, path: str) -> Mapping[Key, int]:

@@ -78,7 +78,7 @@ class Updates(Protocol):
     """Progress with the batches of periodic hooks."""
 
     def progress(self, group: UpdateGroup) -> dict[int, UpdateProgress]:
-        """Where a group is, by partition; empty for partitions without any batch so far."""
+        """Progress of a group by partition; nothing for partitions without any batch so far."""
         ...
 
     def write(self, lease: Lease, batch: UpdateBatch) -> None:

@@ -28,7 +28,7 @@ MAX_ALTERNATIVES = 400
 """So many SELECTs become one; SQLite takes 500."""
 
 MAX_DEPTH = 100
-"""How deep conditions may be nested. SQLite takes 1000 levels of its own."""
+"""Conditions may be nested so deep. SQLite takes 1000 levels of its own."""
 
 
 @dataclass(frozen=True, slots=True)

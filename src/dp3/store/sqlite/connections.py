@@ -18,10 +18,10 @@ logger = logging.getLogger(__name__)
 
 READER_CACHE_MIB = 4
 IDLE_READERS = 16
-"""How many connections are kept for the next reader; more threads at once open more for a while."""
+"""Connections that are kept for the next reader; more threads at once open more for a while."""
 
 ROOM_TIMEOUT_S = 5.0
-"""How long a commit waits for the write-ahead log to shrink. Readers hold it up for 1 s at most, so a
+"""A commit waits so long for the write-ahead log to shrink. Readers hold it up for 1 s at most, so a
 longer wait means a foreign reader; then growing is better than standing still."""
 
 Values = Sequence[Any] | Mapping[str, Any]

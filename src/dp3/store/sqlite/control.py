@@ -13,7 +13,7 @@ from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.parameters import from_json, to_json
 
 RESULTS_KEPT_US = 24 * 3_600 * 1_000_000
-"""How long the result of a message can be asked for: the sender waits for seconds."""
+"""The result of a message can be asked for so long; the sender waits for seconds."""
 
 MAX_PENDING = 10_000
 """So many messages may wait for workers; each wait of a sender ends after seconds, its message stays."""

@@ -72,7 +72,7 @@ class IndexWriter:
         run_for_rows(connection, self._sql["count_keys"], counts)
 
     def _having(self, connection: apsw.Connection, path: int, entities: Collection[int]) -> int:
-        """How many of the entities have a key at a path."""
+        """Number of those of the entities that have a key at a path."""
         wanted = {"entities": listed(sorted(entities)), "path": path}
         counted: int = connection.execute(self._sql["having_path"], wanted).get
         return counted

@@ -131,7 +131,7 @@ class Leases:
 
 
 def _started_at(process: int) -> float | None:
-    """When a process started, in seconds since the epoch; None if that cannot be told."""
+    """Start of a process, in seconds since the epoch; None if that cannot be told."""
     try:
         return psutil.Process(process).create_time()
     except psutil.Error:
@@ -139,7 +139,7 @@ def _started_at(process: int) -> float | None:
 
 
 def _is_gone(process: int, started: float | None) -> bool:
-    """Whether the process that had this number and start time has ended (waiting for its parent counts)."""
+    """The process that had this number and start time has ended (waiting for its parent counts)."""
     try:
         found = psutil.Process(process)
         if found.status() == psutil.STATUS_ZOMBIE:

@@ -29,7 +29,7 @@ ALL_PARTITIONS = Lease(0, 1, 0)
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """How far a removal is: the stage, in it the number of the group, in that which entity (id) is next and
+    """Progress of a removal: the stage, in it the number of the group, in that which entity (id) is next and
     after which snapshot, or the last row (by number), and how many rows it has changed."""
 
     stage: str = "entities"
@@ -196,7 +196,7 @@ class Purge:
         return None
 
     def _forget_names(self, connection: apsw.Connection, removal: Removal) -> None:
-        """What comes again under one of the names gets another number."""
+        """Names that come again get another number."""
         for ids in self._removed_ids(connection, removal):
             for statement in ("forget_paths", "forget_names"):
                 connection.execute(self._sql[statement], (ids,))

@@ -22,7 +22,7 @@ NO_LIMIT = -1
 
 
 class _Cursor(msgspec.Struct, array_like=True):
-    """Where a page ended, in a form that clients hand back; `query` stands for what was asked."""
+    """The end of a page, in a form that clients hand back; `query` stands for what was asked."""
 
     query: bytes
     place: list[Any]
@@ -115,7 +115,7 @@ class Queries:
 
 
 def _places(builder: SqlBuilder, paths: AccessPaths, wanted: int | None) -> list[Place]:
-    """Where the first `wanted` rows are, in order."""
+    """The places of the first `wanted` rows, in order."""
     places: list[Place] = []
     for select in paths.selects(wanted):
         limit = NO_LIMIT if wanted is None else wanted - len(places)

@@ -44,8 +44,8 @@ CHUNK_RUNS = 50
 """Runs have a row for every worker, with what it reported."""
 
 KINDS = ("watermark", "missing", "rows")
-"""What there is of partitions, in this order: that a run completed them must not be known any more when what
-is missing in it is forgotten."""
+"""Records of partitions, removed in this order: that a run completed them must not be known any more when
+what is missing in it is forgotten."""
 
 
 _superseded = msgspec.json.Decoder(list[tuple[int, int]]).decode

@@ -66,7 +66,7 @@ class SqlBuilder:
         return self._paths[path]
 
     def sizes(self, path: str) -> tuple[int, int]:
-        """How many keys a path has and how many entities have any; deleted ones count until they are removed.
+        """(keys at a path, entities that have any); deleted ones count until they are removed.
         Where these are equal no entity has several keys."""
         number = self.number(path)
         if number not in self._sizes:
@@ -78,7 +78,7 @@ class SqlBuilder:
         return self.connection.execute(sql, self._parameters)
 
     def is_over(self) -> bool:
-        """Whether the time for it has passed."""
+        """True when the time for it has passed."""
         return time.monotonic() > self._deadline
 
     def too_slow(self) -> QueryTooSlow:
