@@ -19,8 +19,9 @@ from dp3.engine.ingest.system_tasks import SystemTasks
 from dp3.engine.ingest.unpacking import of_one_kind, unpack
 from dp3.engine.jobs.history.work import HistoryWork
 from dp3.engine.jobs.lifetimes.work import LifetimeWork
-from dp3.engine.jobs.snapshots.cleaning import SnapshotCleaning
-from dp3.engine.jobs.snapshots.phases import SnapshotWork
+from dp3.engine.jobs.snapshots.job import SnapshotJob
+from dp3.engine.jobs.snapshots.writing import BackgroundIo
+from dp3.engine.jobs.stepped import Stepped
 from dp3.engine.jobs.updates.work import UpdateWork
 from dp3.engine.pacing import Nap, Pace
 from dp3.engine.plans import TypePlan
@@ -58,8 +59,11 @@ class WorkerParts:
     attempts: Attempts
     outbox: OutboxDrainer
     control: ControlHandler
-    snapshots: SnapshotWork
-    cleaning: SnapshotCleaning
+    cursor: Cursor
+    io: BackgroundIo
+    snapshots: SnapshotJob
+    runs: Stepped
+    cleaning: Stepped
     updates: UpdateWork
     lifetimes: LifetimeWork
     system_tasks: SystemTasks
@@ -78,7 +82,7 @@ class Worker:
     def __init__(self, parts: WorkerParts, stop: threading.Event) -> None:
         self._parts = parts
         self._stop = stop
-        self._cursor = Cursor(parts.log, parts.store, parts.lease.index, parts.lease.worker_processes)
+        self._cursor = parts.cursor
         self._outdated = OutdatedPoints(parts.store.models.outdated())
         self._bounds = LaneBounds(parts.log)
         self._pace = Pace(parts.batch_limit_s)
@@ -125,7 +129,7 @@ class Worker:
         return reading
 
     def _process(self, reading: Reading) -> None:
-        self._parts.snapshots.settle()
+        self._parts.io.flush()
         started = time.perf_counter()
         parts = self._parts
         builder = BatchBuilder(parts.plans, parts.entities, self._bounds, parts.clock.now_us())
@@ -213,7 +217,7 @@ class Worker:
         message = control.next()
         if message is None:
             return False
-        self._parts.snapshots.settle()
+        self._parts.io.flush()
         if self._parts.attempts.begin(CONTROL_STREAM, message.id - 1, message.id):
             batch = control.carry_out(message)
         else:
@@ -223,7 +227,7 @@ class Worker:
         return True
 
     def _do_snapshots(self, may_block: bool) -> bool:
-        busy = self._parts.snapshots.step(self._cursor.offsets, may_block)
+        busy = self._parts.runs.step(may_block)
         if busy:
             self._parts.outbox.wake()
         return busy

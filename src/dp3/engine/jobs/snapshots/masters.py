@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dp3.clock import to_datetime
-from dp3.engine.jobs.snapshots.fields import RecordPlan, copied
+from dp3.engine.jobs.snapshots.records import RecordPlan, copied
 from dp3.history import Segment, canonical, mean_confidence
 from dp3.history.params import history_params
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecTimeseries, AttrSpecType

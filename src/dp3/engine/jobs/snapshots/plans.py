@@ -1,14 +1,15 @@
-"""What snapshots need to know of the model and its hooks, looked up once at start-up."""
+"""Plans of snapshot runs: the model and its hooks, looked up once at start-up."""
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from dp3.engine.jobs.snapshots.fields import RecordPlan, plan_records
+from dp3.config.sections import SnapshotsSettings
 from dp3.engine.jobs.snapshots.keys import KeyPlan, plan_keys
 from dp3.engine.jobs.snapshots.masters import MasterReader, chunk_reader
+from dp3.engine.jobs.snapshots.records import RecordPlan, plan_records
 from dp3.engine.jobs.snapshots.values import ValuePlan, plan_values
 from dp3.hooks.flags import SharedFlag
 from dp3.hooks.graph import order
@@ -17,9 +18,8 @@ from dp3.hooks.registration import HookRegistration, Place
 from dp3.hooks.table import Hook, Lookup
 from dp3.model.attrspec import AttrSpecClassic, AttrSpecReadOnly, AttrSpecTimeseries
 from dp3.model.codec import Converter
-from dp3.model.entityspec import EntitySpec
 from dp3.model.spec import ModelSpec
-from dp3.store.ports.state import State
+from dp3.store.ports.names import Names
 
 CORRELATIONS: frozenset[HookKind] = frozenset(("correlation", "correlation_with_master_record"))
 
@@ -79,23 +79,16 @@ def _of_kind(registrations: Iterable[HookRegistration], kind: HookKind) -> tuple
     return tuple(Hook.of(one) for one in registrations if one.kind == kind)
 
 
-class TimeseriesPlan(NamedTuple):
-    """A timeseries attribute with hooks; `read` takes wire values to `{series: [typed values]}`."""
-
-    name: str
-    read: Converter
-
-
 @dataclass(frozen=True, slots=True)
 class SnapshotType:
-    """One entity type. `stored`: it has snapshots; `hooked`: hooks run for it; `attached`: its links and
+    """An entity type. `stored`: it has snapshots; `hooked`: hooks run for it; `attached`: its links and
     mirrors that get the record of their target, each with the target's type; `mirrors`: numbers of relations
     → names of the mirror attributes that show them; `numbers`: those of attributes by name; `timeseries`:
-    those timeseries that have hooks, by number."""
+    those timeseries that have hooks, by number: their names, and what takes wire values to
+    `{series: [typed values]}`."""
 
     etype: str
     id: int
-    spec: EntitySpec
     values: ValuePlan
     records: RecordPlan
     keys: KeyPlan
@@ -104,61 +97,38 @@ class SnapshotType:
     attached: Mapping[str, str]
     mirrors: Mapping[int, str]
     numbers: Mapping[str, int]
-    timeseries: Mapping[int, TimeseriesPlan]
+    timeseries: Mapping[int, tuple[str, Converter]]
     master: MasterReader
 
 
-@dataclass(frozen=True, slots=True)
 class SnapshotPlans:
-    """All types by number. `links`: numbers of the relations that make components; `free`: stored types
-    without hooks, `hooked`: those with hooks, `mirrored`: relations shown by mirrors (all numbers).
-    `whole`: some hooks see timeseries or master records.
-    `fingerprint` changes with the model and the hooks."""
+    """Everything that runs need to know of the model, its hooks and the settings, looked up once at start-up.
 
-    types: Mapping[int, SnapshotType]
-    links: Sequence[int]
-    free: Sequence[int]
-    hooked: Sequence[int]
-    mirrored: Sequence[int]
-    whole: bool
-    keep_empty: bool
-    max_component: int
-    fingerprint: str
+    `types`: all types by number. `links`: relations that make components; `mirrored`: those shown by mirrors;
+    `free`: stored types without hooks, `hooked`: those with hooks (all numbers). `fingerprint` changes with
+    the model, the hooks and the settings: what runs with another one have stored is not comparable.
+    """
 
-    def ids(self) -> dict[str, int]:
-        """Numbers of the types by name."""
-        return {plan.etype: number for number, plan in self.types.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """`keep_empty` of `snapshots.yml`, and how many entities a component may have to be processed as one."""
-
-    keep_empty: bool = True
-    max_component: int = 100_000
-
-
-def make_snapshot_plans(
-    model: ModelSpec, store: State, hooks: SnapshotHooks, limits: Limits = Limits()
-) -> SnapshotPlans:
-    """Plans of all entity types of the model."""
-    types = {}
-    for etype in model.entities:
-        plan = _plan_type(model, store, hooks, etype)
-        types[plan.id] = plan
-    used = [place for place in model.relations if _is_used(model, place, hooks)]
-    mirrored = [place for place, spec in model.relations.items() if spec.is_mirrored]
-    return SnapshotPlans(
-        types=types,
-        links=[store.names.attr_id(*place) for place in used],
-        free=[number for number, plan in types.items() if plan.stored and not plan.hooked],
-        hooked=[number for number, plan in types.items() if plan.stored and plan.hooked],
-        mirrored=[store.names.attr_id(*place) for place in mirrored],
-        whole=hooks.whole,
-        keep_empty=limits.keep_empty,
-        max_component=limits.max_component,
-        fingerprint=_fingerprint(model, hooks, limits),
-    )
+    def __init__(
+        self,
+        model: ModelSpec,
+        names: Names,
+        registrations: Iterable[HookRegistration],
+        settings: SnapshotsSettings,
+    ) -> None:
+        self.model = model
+        self.hooks = hooks = SnapshotHooks(registrations)
+        self.keep_empty = settings.keep_empty
+        self.max_component = settings.max_component
+        plans = [_plan_type(model, names, hooks, etype) for etype in model.entities]
+        self.types: Mapping[int, SnapshotType] = {plan.id: plan for plan in plans}
+        self.ids: Mapping[str, int] = {plan.etype: plan.id for plan in plans}
+        self.free = [plan.id for plan in plans if plan.stored and not plan.hooked]
+        self.hooked = [plan.id for plan in plans if plan.stored and plan.hooked]
+        relations = model.relations.items()
+        self.links = [names.attr_id(*place) for place, _ in relations if _is_used(model, place, hooks)]
+        self.mirrored = [names.attr_id(*place) for place, spec in relations if spec.is_mirrored]
+        self.fingerprint = _fingerprint(model, hooks, settings)
 
 
 def _is_used(model: ModelSpec, place: Place, hooks: SnapshotHooks) -> bool:
@@ -169,18 +139,17 @@ def _is_used(model: ModelSpec, place: Place, hooks: SnapshotHooks) -> bool:
     )
 
 
-def _plan_type(model: ModelSpec, store: State, hooks: SnapshotHooks, etype: str) -> SnapshotType:
+def _plan_type(model: ModelSpec, names: Names, hooks: SnapshotHooks, etype: str) -> SnapshotType:
     attributes = model.entity_attributes[etype]
     numbers = {
-        name: store.names.attr_id(etype, name)
+        name: names.attr_id(etype, name)
         for name, spec in attributes.items()
         if not isinstance(spec, AttrSpecReadOnly)
     }
     records = plan_records(model, etype)
     return SnapshotType(
         etype=etype,
-        id=store.names.etype_id(etype),
-        spec=model.entities[etype],
+        id=names.etype_id(etype),
         values=plan_values(model, etype, numbers),
         records=records,
         keys=plan_keys(model, etype),
@@ -192,13 +161,13 @@ def _plan_type(model: ModelSpec, store: State, hooks: SnapshotHooks, etype: str)
             if isinstance(spec, AttrSpecClassic) and (etype, name) in hooks.links
         },
         mirrors={
-            store.names.attr_id(*place): spec.mirror_as
+            names.attr_id(*place): spec.mirror_as
             for place, spec in model.relations.items()
             if spec.mirror_as is not None and spec.relation_to == etype
         },
         numbers=numbers,
         timeseries={
-            numbers[name]: TimeseriesPlan(name, chunk_reader(spec))
+            numbers[name]: (name, chunk_reader(spec))
             for name, spec in attributes.items()
             if isinstance(spec, AttrSpecTimeseries) and hooks.timeseries[etype, name]
         },
@@ -206,7 +175,7 @@ def _plan_type(model: ModelSpec, store: State, hooks: SnapshotHooks, etype: str)
     )
 
 
-def _fingerprint(model: ModelSpec, hooks: SnapshotHooks, limits: Limits) -> str:
+def _fingerprint(model: ModelSpec, hooks: SnapshotHooks, settings: SnapshotsSettings) -> str:
     described: list[Any] = [{etype: spec.source for etype, spec in model.items()}, hooks.names]
-    described.append([limits.keep_empty, limits.max_component])
+    described.append([settings.keep_empty, settings.max_component])
     return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()[:16]
