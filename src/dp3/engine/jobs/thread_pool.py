@@ -105,7 +105,7 @@ class HookThreads:
 
 
 def _is_small(queue: deque[G]) -> bool:
-    """Whether there is a next unit and the worker's thread may process it."""
+    """True if there is a next unit and the worker's thread may process it."""
     return bool(queue) and sum(map(len, queue[0])) <= LARGE_UNIT
 
 

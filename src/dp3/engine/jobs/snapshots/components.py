@@ -77,14 +77,14 @@ class Components:
         return len(self.firsts)
 
     def __contains__(self, entity: object) -> bool:
-        """Whether the entity (key) belongs to one of them."""
+        """True if the entity (key) belongs to one of them."""
         if not isinstance(entity, int):
             return False
         index = bisect_left(self.members, entity)
         return index < len(self.members) and self.members[index] == entity
 
     def is_newer(self, entity: int) -> bool:
-        """Whether an entity (key) came later, so that it is not known whom it is linked with."""
+        """True if an entity (key) came later, so that it is not known whom it is linked with."""
         partition = entity >> ENTITY_SHIFT
         return partition < len(self.newest) and entity > self.newest[partition]
 

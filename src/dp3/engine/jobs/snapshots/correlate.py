@@ -217,7 +217,7 @@ def links_in(value: Any) -> Iterator[Link]:
 
 
 def without_missing(doc: Doc, targets: Mapping[str, str], exists: Exists) -> Doc:
-    """What is left of links to entities that do not exist, with `keep_empty: false`.
+    """A snapshot without links to entities that do not exist, with `keep_empty: false`.
 
     `targets` names the relations to look at, each with the entity type that it links to. A single link goes
     with its confidence, and so do such values of a multi-valued relation. An array or set stays as it is if
@@ -245,7 +245,7 @@ def without_missing(doc: Doc, targets: Mapping[str, str], exists: Exists) -> Doc
 
 
 def _is_missing(value: Any, etype: str, exists: Exists) -> bool:
-    """Whether a link, or every link of a list, leads nowhere."""
+    """True if a link, or every link of a list, leads nowhere."""
     links = list(links_in(value))
     return bool(links) and not any(exists(etype, link["eid"]) for link in links)
 

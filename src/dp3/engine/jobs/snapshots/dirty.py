@@ -40,7 +40,7 @@ _decode = msgspec.msgpack.Decoder(list[_TaskSubject]).decode
 
 
 def _subjects_in(tasks: bytes) -> list[_TaskSubject]:
-    """What the tasks of a slice are about; a damaged slice has changed nothing."""
+    """Entities that the tasks of a slice are about; a damaged slice has changed nothing."""
     try:
         return _decode(tasks)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -119,7 +119,7 @@ class DirtySearch:
             yield
 
     def _is_gap(self, lane: Lane, after: int, first: Entry) -> bool:
-        """Whether entries between `after` and `first` were removed from the log."""
+        """True if entries between `after` and `first` were removed from the log."""
         if first.offset == after + 1:
             return False
         return self._log.bytes_until(lane, first.offset - 1) != self._log.bytes_until(lane, after)

@@ -20,8 +20,8 @@ from dp3.store.ports.leases import Lease, Leases
 from dp3.store.ports.runs import Phase, Run, Runs, WorkerRun
 
 LOOK_US = 1_000_000
-"""How often to look for others that are waited for, and, while there is work, whether they wait for this
-worker, however little happens in the state."""
+"""The worker looks so often for others that are waited for, and, while it works, whether they still wait for
+it, however little happens in the state."""
 
 MOST_FAILURES = 3
 """So many failures in a row end this worker's part of a phase."""
@@ -107,8 +107,8 @@ class SnapshotJob:
         self._ticks.passed(self._clock.now_us())  # no moment counts while a run is open
 
     def _is_over(self, run: Run) -> bool:
-        """Whether the others have gone on without this worker, because it gave no sign of life or the run was
-        cut short: then it must not go on with the phase."""
+        """True if others went on without this worker, because it gave no sign of life, or cut the run short.
+        Asked after each piece: the phase must not be gone on with then."""
         now = self._clock.now_us()
         if abs(now - self._looked_at) < LOOK_US:
             return False
@@ -234,7 +234,7 @@ class RunCoordinator:
         return "it was begun more than a day ago" if age_us > OLDEST_US else ""
 
     def progress(self, run: Run) -> WorkerRun:
-        """How far this worker is in a run."""
+        """The progress of this worker in a run."""
         index = self._lease.index
         found = (row for row in self._runs.workers(run.id) if row.worker == index)
         return next(found, WorkerRun(run.id, index, "", {}, 0, 0, 0, 0))
@@ -279,12 +279,12 @@ class RunCoordinator:
 
 
 def has_completed(row: WorkerRun | None, phase: Phase) -> bool:
-    """Whether a worker has done its part of a phase."""
+    """True if a worker has done its part of a phase."""
     return row is not None and row.done != "" and _ORDER.index(Phase(row.done)) >= _ORDER.index(phase)
 
 
 def _merged(reports: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """What the workers report about their work, as one: counts add up, lists follow each other."""
+    """The reports of the workers about their work, as one: counts add up, lists follow each other."""
     merged: dict[str, Any] = {}
     for report in reports:
         for name, value in report.items():

@@ -51,7 +51,7 @@ KeysOf: TypeAlias = Callable[[Any], Sequence[PathKey]]
 
 @dataclass(frozen=True, slots=True)
 class KeyPlan:
-    """How to make the keys of an entity type. `kinds`: path → name of the primitive type of all values there,
+    """The way to the keys of an entity type. `kinds`: path → name of the primitive type of all values there,
     for `key_of`; paths inside of json are not among them."""
 
     attrs: Mapping[str, KeysOf]

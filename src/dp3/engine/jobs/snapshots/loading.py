@@ -66,7 +66,7 @@ class Loader:
         self._at = at
         self._whole = plans.hooks.whole
         self.page = FIRST_PAGE
-        """How many entities to read at once."""
+        """So many entities are to be read at once."""
 
     def profiles(self, entities: Sequence[Entity]) -> Future[dict[int, Encoded]]:
         """Begin to read the profiles of entities; key 0 is one that does not exist."""

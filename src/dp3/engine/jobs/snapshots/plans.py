@@ -132,7 +132,7 @@ class SnapshotPlans:
 
 
 def _is_used(model: ModelSpec, place: Place, hooks: SnapshotHooks) -> bool:
-    """Whether a path of a hook follows the relation, in whichever direction."""
+    """True if a path of a hook follows the relation, in whichever direction."""
     spec = model.relations[place]
     return place in hooks.links or (
         spec.mirror_as is not None and (spec.relation_to, spec.mirror_as) in hooks.links

@@ -31,7 +31,7 @@ _RECORD = frozenset({"record"})
 _ABSENT = object()
 
 _MISFITS = (ValueError, TypeError, KeyError, AttributeError)
-"""What converting a value of another type than expected can raise."""
+"""Errors that converting a value of another type than expected can raise."""
 
 MAX_PARTS = 100_000
 """Elements that one value may have in all its containers; one that occurs twice counts twice."""
@@ -146,7 +146,7 @@ def _typed(read: Converter, wire: Any) -> Any:
 
 
 def _is_untouched(value: Any, wire: Any) -> bool:
-    """Whether a list or a single link is evidently what it was; others have to be looked at closely."""
+    """True if a list or a single link is evidently what it was; others have to be looked at closely."""
     if type(value) is list and type(wire) is list:
         return len(value) == len(wire) and all(map(_is_same_scalar, value, wire))
     if type(value) is dict and type(wire) is dict and "record" not in wire:
@@ -174,7 +174,7 @@ def _closed_value(name: Any, value: Any, record: Record, field: Field | None) ->
 
 
 def _is_same(wire: Any, before: Any, relation: bool) -> bool:
-    """Whether a value is what it was; data that looks like a record counts as one in both."""
+    """True if a value is what it was; data that looks like a record counts as one in both."""
     encoded = encode_value(wire)
     return encoded == encode_value(before) or (
         isinstance(before, dict | list) and encoded == encode_value(wire_value(before, relation=relation))

@@ -22,7 +22,7 @@ from dp3.model.task import task_from_wire
 from dp3.model.wire import WirePoint, WireTask
 
 _MISFITS = (ValueError, TypeError, KeyError, AttributeError)
-"""What values that an older model accepted can raise."""
+"""Errors that values raise which an older model accepted."""
 
 
 class Flags:
