@@ -101,7 +101,7 @@ class NewSnapshot(NamedTuple):
 
 class Checkpoint(msgspec.Struct, frozen=True):
     """The place that a worker's work has reached, as it is kept with the run: the stage, the last entity key
-    done in it, the running number of outbox keys, the log offsets that the work has seen, what it reports, and
+    done in it, the running number of outbox keys, the log offsets that the work has seen, its report, and
     which hooks of the ingestion take part."""
 
     stage: int = 0
