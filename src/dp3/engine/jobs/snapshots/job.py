@@ -86,6 +86,7 @@ class SnapshotJob:
         self.wake_at = self._ticks.next if run is None else min(self._ticks.next, now + LOOK_US)
         if run is None:
             return None
+        self._io.abandon()  # what is left of work that failed: the checkpoint may still be under way
         progress = self._runs.progress(run)
         if has_completed(progress, run.phase):
             run = self._runs.advance(run, progress)
@@ -93,7 +94,6 @@ class SnapshotJob:
 
     def _go_on(self, run: Run, progress: WorkerRun, failures: int) -> Work:
         """Do this worker's part of phase after phase, until others are waited for or the run is over."""
-        self._io.abandon()
         writer = RunWriter(self._context, self._plans, self._io, run, progress)
         following: Run | None = run
         while following is not None:
