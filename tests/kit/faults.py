@@ -69,11 +69,11 @@ def renames(replacement: Replacement) -> Fault:
 @contextmanager
 def broken_linked_work(lease: Lease) -> Iterator[None]:
     """The worker with this lease fails at linked entities."""
-    work = import_module("dp3.engine.jobs.snapshots.work").Work
+    work = import_module("dp3.engine.jobs.snapshots.work").RunWork
     do_linked = work._do_linked
 
     def broken(self: Any, *args: Any) -> Any:
-        if self._parts.lease == lease:
+        if self._lease == lease:
             raise RuntimeError("broken")
         return do_linked(self, *args)
 

@@ -13,6 +13,7 @@ from unittest.mock import patch
 Limit = AbstractContextManager[Any]
 Enter = Callable[[Limit], Any]
 
+JOBS = "dp3.engine.jobs.job"
 RUNS = "dp3.engine.jobs.snapshots"
 LIFETIMES = "dp3.engine.jobs.lifetimes"
 UPDATES = "dp3.engine.jobs.updates"
@@ -27,11 +28,11 @@ def constants(module: str, **values: Any) -> Limit:
 # -- snapshot runs -----------------------------------------------------------------------------------------
 def short_slices() -> Limit:
     """Every slice of a run is the smallest that there is."""
-    return constants(f"{RUNS}.phases", SLICE_S=0.0)
+    return constants(JOBS, SLICE_S=0.0)
 
 
 def runs_are_retried_at_once() -> Limit:
-    return constants(f"{RUNS}.phases", RETRY_US=0)
+    return constants(JOBS, RETRY_US=0)
 
 
 def run_pages(first: int, largest: int) -> Limit:
@@ -41,17 +42,17 @@ def run_pages(first: int, largest: int) -> Limit:
 
 def run_edges(count: int) -> Limit:
     """A run reads so many links at once."""
-    return constants(f"{RUNS}.work", EDGES=count)
+    return constants(f"{RUNS}.components", EDGES=count)
 
 
 def run_rows(count: int) -> Limit:
     """A run writes at most so many rows in one transaction."""
-    return constants(f"{RUNS}.recording", MOST_ROWS=count)
+    return constants(f"{RUNS}.writing", MOST_ROWS=count)
 
 
 def run_keys(count: int) -> Limit:
     """A run writes at most so many keys of the index in one transaction."""
-    return constants(f"{RUNS}.recording", MOST_KEYS=count)
+    return constants(f"{RUNS}.writing", MOST_KEYS=count)
 
 
 def run_cleaning_rows(count: int) -> Limit:

@@ -9,15 +9,14 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
+from dp3.config.kinds import CronExpression
+from dp3.config.sections import SnapshotCleaningSettings, SnapshotsSettings
 from dp3.engine.assembly import Dependencies, WorkerSettings, worker_parts
 from dp3.engine.context import Context
 from dp3.engine.ingest.attempts import Attempts
 from dp3.engine.ingest.outbox import OutboxDrainer
 from dp3.engine.jobs.history.packing import PackLimits
 from dp3.engine.jobs.history.work import CLEANING, PACKING, HistorySettings
-from dp3.engine.jobs.snapshots.cleaning import CleaningSettings
-from dp3.engine.jobs.snapshots.plans import Limits
-from dp3.engine.jobs.snapshots.setup import SnapshotSettings
 from dp3.engine.jobs.updates.work import UpdateSettings
 from dp3.engine.statistics import Statistics
 from dp3.engine.worker import Worker
@@ -65,15 +64,23 @@ class Options:
     def settings(self) -> WorkerSettings:
         """The settings that the program would read from configuration files."""
         threads = max(self.threads, 1)
-        bounds = Limits(self.keep_empty, self.max_component)
+        snapshots = SnapshotsSettings(
+            creation_rate=CronExpression(**self.runs or NEVER),
+            keep_empty=self.keep_empty,
+            max_component=self.max_component,
+        )
+        cleaning = SnapshotCleaningSettings(
+            schedule=CronExpression(**self.run_cleaning or NEVER),
+            older_than=timedelta(microseconds=self.runs_older_than_us),
+        )
         period = timedelta(minutes=self.batch_minutes)
         return WorkerSettings(
             batch_s=self.batch_s,
             threads=threads,
             generations=self.generations,
             entities=1_000,
-            snapshots=SnapshotSettings(self.runs or NEVER, bounds, threads),
-            cleaning=CleaningSettings(self.run_cleaning or NEVER, self.runs_older_than_us),
+            snapshots=snapshots,
+            cleaning=cleaning,
             updates=UpdateSettings(self.updates or NEVER, period, self.update_cleaning or NEVER, 3, threads),
             collection=self.collection or NEVER,
             history=HistorySettings(NEVER, self.cleaning or NEVER, self.limits),
@@ -116,7 +123,7 @@ class SteppedWorker:
         context = Context(place.log, place.store, place.clock, self.lease, statistics)
         model = registrar.model_spec
         parts = worker_parts(context, options.settings(), model, registrar.registrations, means)
-        self._snapshots, self._history = parts.snapshots, parts.history
+        self._snapshots, self._runs, self._history = parts.snapshots, parts.runs, parts.history
         self._worker = Worker(parts, self._stopping)
         if self._drains:
             self._outbox.start()
@@ -153,7 +160,7 @@ class SteppedWorker:
 
     def go_on_with_run(self) -> bool:
         """One slice of the open run, while nothing is read from the log."""
-        return self._snapshots.step(self._offsets, may_block=True)
+        return self._runs.step(may_block=True)
 
     @contextmanager
     def without_runs(self) -> Iterator[None]:

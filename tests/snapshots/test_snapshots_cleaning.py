@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from kit.engine import Engine, an_engine
-from kit.limits import run_cleaning_rows
+from kit.limits import run_cleaning_rows, short_slices
 from kit.points import START_US
 from kit.worker import SteppedWorker, settle
 
@@ -50,7 +50,7 @@ def test_what_was_begun_goes_on_after_a_restart_in_small_slices() -> None:
         worker = cluster.start()
         live(cluster, worker, hours=4, entities=10)
         cluster.store.cleaning.raise_horizon(worker.lease, cluster.clock.now_us())
-        with run_cleaning_rows(7):
+        with run_cleaning_rows(7), short_slices():
             for left in (33, 26, 19, 12, 10):
                 worker.stop()
                 worker = cluster.start()

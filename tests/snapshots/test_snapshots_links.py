@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from dp3.engine.jobs.snapshots.correlate import links_in, without_missing
 from dp3.engine.jobs.snapshots.doc import Doc
-from dp3.engine.jobs.snapshots.links import links_in, without_missing
 from dp3.history.confidence import Terms
 
 HERE, GONE = {"eid": 1}, {"eid": 2}

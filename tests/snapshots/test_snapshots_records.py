@@ -11,9 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dp3.engine.jobs.snapshots.doc import Doc, decode_doc, encode_doc, expand
-from dp3.engine.jobs.snapshots.fields import RecordPlan, plan_records
-from dp3.engine.jobs.snapshots.hook_output import MAX_PARTS
-from dp3.engine.jobs.snapshots.records import Settled, open_record, settle
+from dp3.engine.jobs.snapshots.records import (
+    MAX_PARTS,
+    ClosedRecord,
+    RecordPlan,
+    close_record,
+    open_record,
+    plan_records,
+)
 from dp3.history.confidence import Terms
 from dp3.model.mac import MACAddress
 from kit.specs import a_model, plain_attr
@@ -63,12 +68,12 @@ DOC = Doc(
 Hook = Callable[[dict[str, Any]], object]
 
 
-def after(*hooks: Hook, doc: Doc = DOC, plan: RecordPlan = PLAN) -> Settled:
+def after(*hooks: Hook, doc: Doc = DOC, plan: RecordPlan = PLAN) -> ClosedRecord:
     """The snapshot after these hooks."""
     record = open_record(doc, plan, NOW)
     for hook in hooks:
         hook(record.values)
-    return settle(record, plan)
+    return close_record(record, plan)
 
 
 def setting(**values: Any) -> Hook:
@@ -83,11 +88,11 @@ def with_values(**values: Any) -> dict[str, Any]:
     return {**DOC.values, **values}
 
 
-def assert_stored(settled: Settled, **changed: Any) -> None:
+def assert_stored(closed: ClosedRecord, **changed: Any) -> None:
     """Nothing but these values is different, and nothing was refused."""
-    assert settled.problems == {}
-    assert settled.doc == DOC._replace(values=with_values(**changed))
-    assert decode_doc(encode_doc(settled.doc)) == settled.doc
+    assert closed.problems == {}
+    assert closed.doc == DOC._replace(values=with_values(**changed))
+    assert decode_doc(encode_doc(closed.doc)) == closed.doc
 
 
 # -- what hooks get ----------------------------------------------------------------------------------
@@ -118,14 +123,14 @@ def test_ids_are_typed() -> None:
     plan = plan_records(a_model({}, id_data_type="mac"), "a")
     record = open_record(Doc({"eid": "00:01:02:03:04:05"}, {}), plan, NOW)
     assert record.values == {"eid": MACAddress("00:01:02:03:04:05")}
-    assert settle(record, plan) == (record.doc, {})
+    assert close_record(record, plan) == (record.doc, {})
 
 
 def test_a_value_that_does_not_fit_the_model_any_more_is_given_as_it_is() -> None:
     values = {"eid": "e", "ip": 5, "d": 5, "l": {"eid": 1, "data": 1}, "lm": "text", "removed": {"k": [1]}}
     record = open_record(Doc(values, {}), PLAN, NOW)
     assert record.values == values
-    assert settle(record, PLAN) == (Doc(values, {}), {})
+    assert close_record(record, PLAN) == (Doc(values, {}), {})
 
 
 # -- what nobody changed -----------------------------------------------------------------------------
@@ -179,18 +184,18 @@ def test_records_are_stripped_wherever_a_hook_left_a_link() -> None:
 
 
 def test_a_copied_record_is_stored_without_those_of_its_links() -> None:
-    settled = after(attaching, lambda record: record.update(peer=record["l"]["record"]))
-    assert_stored(settled, peer={"eid": 1, "back": {"eid": "e"}})
+    closed = after(attaching, lambda record: record.update(peer=record["l"]["record"]))
+    assert_stored(closed, peer={"eid": 1, "back": {"eid": "e"}})
 
 
 def test_a_record_replaced_by_anything_is_stripped_from_a_relation() -> None:
-    settled = after(attaching, lambda record: record["l"].update(record=None))
-    assert_stored(settled)
+    closed = after(attaching, lambda record: record["l"].update(record=None))
+    assert_stored(closed)
 
 
 def test_data_that_looks_like_a_record_stays_where_it_was() -> None:
-    settled = after(lambda record: record["j"]["n"].append(2))
-    assert settled.doc.values["j"]["n"] == [1, 2]
+    closed = after(lambda record: record["j"]["n"].append(2))
+    assert closed.doc.values["j"]["n"] == [1, 2]
     assert after().doc.values["j"] == DOC.values["j"]
 
 
@@ -203,23 +208,23 @@ def test_links_can_be_replaced_by_anything(value: Any) -> None:
 
 
 def test_a_changed_confidence_is_stored_literally() -> None:
-    settled = after(setting(**{"o#c": 0.25, "m#c": [1.0, 0.75]}))
-    assert settled.problems == {}
-    assert settled.doc.values == DOC.values
-    assert settled.doc.literals == {"o#c": 0.25, "m#c": [1.0, 0.75]}
-    assert settled.doc.terms == {"l": FULL, "lm": [HALF, FULL]}
-    assert expand(settled.doc, 1_000)["o#c"] == 0.25
+    closed = after(setting(**{"o#c": 0.25, "m#c": [1.0, 0.75]}))
+    assert closed.problems == {}
+    assert closed.doc.values == DOC.values
+    assert closed.doc.literals == {"o#c": 0.25, "m#c": [1.0, 0.75]}
+    assert closed.doc.terms == {"l": FULL, "lm": [HALF, FULL]}
+    assert expand(closed.doc, 1_000)["o#c"] == 0.25
 
 
 def test_a_confidence_changed_in_place_is_stored_literally() -> None:
-    settled = after(lambda record: record["m#c"].append(0.1))
-    assert settled.doc.literals == {"m#c": [1.0, 0.5, 0.1]}
+    closed = after(lambda record: record["m#c"].append(0.1))
+    assert closed.doc.literals == {"m#c": [1.0, 0.5, 0.1]}
 
 
 def test_a_deleted_confidence_is_gone() -> None:
-    settled = after(deleting("o#c", "m#c"))
-    assert settled.doc == Doc(DOC.values, {"l": FULL, "lm": [HALF, FULL]})
-    assert not {"o#c", "m#c"} & expand(settled.doc, NOW).keys()
+    closed = after(deleting("o#c", "m#c"))
+    assert closed.doc == Doc(DOC.values, {"l": FULL, "lm": [HALF, FULL]})
+    assert not {"o#c", "m#c"} & expand(closed.doc, NOW).keys()
 
 
 def test_a_changed_value_keeps_the_terms_of_its_confidence() -> None:
@@ -227,16 +232,16 @@ def test_a_changed_value_keeps_the_terms_of_its_confidence() -> None:
 
 
 def test_a_deleted_value_leaves_its_confidence_as_it_was() -> None:
-    settled = after(deleting("o"))
-    assert "o" not in settled.doc.values
-    assert "o" not in settled.doc.terms
-    assert settled.doc.literals == {"o#c": 0.5}
+    closed = after(deleting("o"))
+    assert "o" not in closed.doc.values
+    assert "o" not in closed.doc.terms
+    assert closed.doc.literals == {"o#c": 0.5}
 
 
 def test_confidences_of_other_values_are_literals() -> None:
-    settled = after(setting(**{"score": 5, "score#c": 0.5, "p#c": 1}))
-    assert settled.doc.literals == {"score#c": 0.5, "p#c": 1}
-    assert settled.doc.values == with_values(score=5)
+    closed = after(setting(**{"score": 5, "score#c": 0.5, "p#c": 1}))
+    assert closed.doc.literals == {"score#c": 0.5, "p#c": 1}
+    assert closed.doc.values == with_values(score=5)
 
 
 # -- new and changed values --------------------------------------------------------------------------
@@ -264,8 +269,8 @@ def test_values_are_in_the_order_of_the_model_then_of_their_names() -> None:
 
 
 def test_changed_values_of_attributes_become_canonical() -> None:
-    settled = after(setting(f=3, set=["b", "a", "b"], d={"at": "2020-01-01 01:00:00+01:00", "o": None}))
-    assert_stored(settled, f=3.0)
+    closed = after(setting(f=3, set=["b", "a", "b"], d={"at": "2020-01-01 01:00:00+01:00", "o": None}))
+    assert_stored(closed, f=3.0)
 
 
 def test_values_of_another_type_than_the_attribute_are_kept() -> None:
@@ -278,9 +283,9 @@ def test_numbers_that_are_equal_but_of_another_type_are_changes() -> None:
 
 
 def test_deleted_values_are_gone() -> None:
-    settled = after(deleting("p", "m", "m#c"))
-    assert settled.doc.values.keys() == DOC.values.keys() - {"p", "m"}
-    assert settled.problems == {}
+    closed = after(deleting("p", "m", "m#c"))
+    assert closed.doc.values.keys() == DOC.values.keys() - {"p", "m"}
+    assert closed.problems == {}
 
 
 # -- what cannot be stored ---------------------------------------------------------------------------
@@ -334,17 +339,17 @@ def a_bomb() -> list[Any]:
 )
 @pytest.mark.parametrize("name", ["p", "l", "extra"])
 def test_what_cannot_be_stored_is_left_out_and_hurts_nothing_else(name: str, value: Any, reason: str) -> None:
-    settled = after(attaching, setting(**{name: value}, other="kept"))
-    assert settled.problems.keys() == {name}
-    assert reason in settled.problems[name]
-    assert name not in settled.doc.values
-    assert settled.doc.values == {k: v for k, v in with_values(other="kept").items() if k != name}
+    closed = after(attaching, setting(**{name: value}, other="kept"))
+    assert closed.problems.keys() == {name}
+    assert reason in closed.problems[name]
+    assert name not in closed.doc.values
+    assert closed.doc.values == {k: v for k, v in with_values(other="kept").items() if k != name}
 
 
 def test_a_record_that_holds_itself_is_left_out() -> None:
-    settled = after(lambda record: record.update(me=record))
-    assert settled.problems.keys() == {"me"}
-    assert settled.doc == DOC
+    closed = after(lambda record: record.update(me=record))
+    assert closed.problems.keys() == {"me"}
+    assert closed.doc == DOC
 
 
 @pytest.mark.parametrize("name", [5, None, "", "\ud800", "_time_created", ("a", "b")])
@@ -352,16 +357,16 @@ def test_values_with_impossible_names_are_left_out(name: Any) -> None:
     def hook(record: dict[Any, Any]) -> None:
         record[name] = 1
 
-    settled = after(hook)
-    assert len(settled.problems) == 1
-    assert settled.doc == DOC
+    closed = after(hook)
+    assert len(closed.problems) == 1
+    assert closed.doc == DOC
 
 
 @pytest.mark.parametrize("hook", [setting(eid="other"), setting(eid=object()), deleting("eid")])
 def test_hooks_cannot_change_the_id(hook: Hook) -> None:
-    settled = after(hook)
-    assert settled.problems.keys() == {"eid"}
-    assert settled.doc == DOC
+    closed = after(hook)
+    assert closed.problems.keys() == {"eid"}
+    assert closed.doc == DOC
 
 
 # -- laws --------------------------------------------------------------------------------------------
@@ -385,11 +390,11 @@ anything = st.recursive(
 def test_whatever_hooks_do_the_result_can_be_stored_and_shown(
     changes: dict[str, Any], deletions: set[str]
 ) -> None:
-    settled = after(attaching, setting(**changes), lambda record: [record.pop(n, None) for n in deletions])
-    assert settled.problems.keys() <= {"eid"}
-    assert decode_doc(encode_doc(settled.doc)) == settled.doc
+    closed = after(attaching, setting(**changes), lambda record: [record.pop(n, None) for n in deletions])
+    assert closed.problems.keys() <= {"eid"}
+    assert decode_doc(encode_doc(closed.doc)) == closed.doc
     expected = (expand(DOC, NOW).keys() | changes.keys()) - deletions | {"eid"}
-    assert expand(settled.doc, NOW).keys() == expected
+    assert expand(closed.doc, NOW).keys() == expected
 
 
 @few

@@ -1,24 +1,29 @@
 """Puts a worker together."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from dp3.config.sections import SnapshotCleaningSettings, SnapshotsSettings
 from dp3.engine.context import Context
 from dp3.engine.control import ControlHandler
 from dp3.engine.ingest.attempts import Attempts
+from dp3.engine.ingest.cursor import Cursor
 from dp3.engine.ingest.entities import EntityIndex
 from dp3.engine.ingest.hooks import TaskHooks
-from dp3.engine.ingest.micro_batches import MicroBatches
 from dp3.engine.ingest.outbox import OutboxDrainer
-from dp3.engine.ingest.reader import Reader
-from dp3.engine.ingest.step import Ingest
 from dp3.engine.jobs.history.work import HistorySettings, make_history_work
+from dp3.engine.jobs.hook_effects import HookCaller
 from dp3.engine.jobs.lifetimes.work import make_lifetime_work
-from dp3.engine.jobs.snapshots.cleaning import CleaningSettings, SnapshotCleaning
-from dp3.engine.jobs.snapshots.setup import SnapshotSettings, make_snapshot_work
+from dp3.engine.jobs.schedule import ticks_of
+from dp3.engine.jobs.snapshots.cleaning import SnapshotCleaningJob
+from dp3.engine.jobs.snapshots.job import SnapshotJob
+from dp3.engine.jobs.snapshots.plans import SnapshotPlans
+from dp3.engine.jobs.snapshots.writing import BackgroundIo
+from dp3.engine.jobs.stepped import Stepped
+from dp3.engine.jobs.thread_pool import HookThreads
 from dp3.engine.jobs.updates.work import UpdateSettings, make_update_work
 from dp3.engine.plans import make_plans
 from dp3.engine.worker import WorkerParts
@@ -40,8 +45,8 @@ class WorkerSettings:
     threads: int
     generations: int
     entities: int
-    snapshots: SnapshotSettings
-    cleaning: CleaningSettings
+    snapshots: SnapshotsSettings
+    cleaning: SnapshotCleaningSettings
     updates: UpdateSettings
     collection: Cron
     history: HistorySettings
@@ -71,27 +76,24 @@ def worker_parts(
     log, store, clock, lease = context.log, context.store, context.clock, context.lease
     table, guard, executor = HookTable(registrations), means.guard, means.executor
     task_hooks = TaskHooks(table, guard, model, settings.generations, clock)
-    plans = make_plans(model, store.names, table)
-    entities = EntityIndex(store.entities, settings.entities)
-    reader = Reader(log, store.batches, store.models, lease.index, lease.worker_processes)
-    micro_batches = MicroBatches(task_hooks, plans, entities, executor, settings.batch_s, settings.threads)
-
-    def make_ingest(deleted: Callable[[], None], stop: threading.Event) -> Ingest:
-        return Ingest(
-            context,
-            reader,
-            plans,
-            entities,
-            micro_batches,
-            means.attempts,
-            means.outbox,
-            settings.batch_s,
-            deleted,
-            stop,
-        )
-
-    snapshots = make_snapshot_work(
-        context, model, registrations, guard, executor, means.io, settings.snapshots
+    plans, entities = make_plans(model, store, table), EntityIndex(store, settings.entities)
+    cursor = Cursor(log, store, lease.index, lease.worker_processes)
+    snapshot_plans = SnapshotPlans(model, store.names, registrations, settings.snapshots)
+    io = BackgroundIo(store.snapshots, lease, means.io)
+    snapshots = SnapshotJob(
+        context,
+        snapshot_plans,
+        HookCaller(guard, clock, store.partitions),
+        HookThreads(executor, settings.waves.threads),
+        io,
+        ticks_of(settings.snapshots.creation_rate, clock.now_us()),
+        cursor.offsets,
+    )
+    cleaning = SnapshotCleaningJob(
+        store.cleaning,
+        lease,
+        ticks_of(settings.cleaning.schedule, clock.now_us()),
+        settings.cleaning.older_than // timedelta(microseconds=1),
     )
     refresh = means.refresh_module
     return WorkerParts(
@@ -102,8 +104,11 @@ def worker_parts(
         attempts=means.attempts,
         outbox=means.outbox,
         control=ControlHandler(store, lease.index, table, task_hooks, snapshots.request, refresh),
+        cursor=cursor,
+        io=io,
         snapshots=snapshots,
-        cleaning=SnapshotCleaning(store, clock, lease, settings.cleaning),
+        runs=Stepped([snapshots], clock, store.changes),
+        cleaning=Stepped([cleaning], clock, store.changes),
         updates=make_update_work(context, model, registrations, guard, settings.updates),
         lifetimes=make_lifetime_work(context, plans, settings.collection),
         history=make_history_work(context, model, plans, settings.history, context.statistics),

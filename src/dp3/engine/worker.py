@@ -13,8 +13,9 @@ from dp3.engine.ingest.reader import Reader
 from dp3.engine.ingest.step import FULL_DISK_WAIT_S, Ingest, Stopped
 from dp3.engine.jobs.history.work import HistoryWork
 from dp3.engine.jobs.lifetimes.work import LifetimeWork
-from dp3.engine.jobs.snapshots.cleaning import SnapshotCleaning
-from dp3.engine.jobs.snapshots.phases import SnapshotWork
+from dp3.engine.jobs.snapshots.job import SnapshotJob
+from dp3.engine.jobs.snapshots.writing import BackgroundIo
+from dp3.engine.jobs.stepped import Stepped
 from dp3.engine.jobs.updates.work import UpdateWork
 from dp3.engine.pacing import Nap
 from dp3.store.ports.batches import Batch, Stream
@@ -42,8 +43,11 @@ class WorkerParts:
     attempts: Attempts
     outbox: OutboxDrainer
     control: ControlHandler
-    snapshots: SnapshotWork
-    cleaning: SnapshotCleaning
+    cursor: Cursor
+    io: BackgroundIo
+    snapshots: SnapshotJob
+    runs: Stepped
+    cleaning: Stepped
     updates: UpdateWork
     lifetimes: LifetimeWork
     history: HistoryWork

@@ -22,9 +22,6 @@ from dp3.engine.ingest.outbox import OutboxDrainer
 from dp3.engine.jobs.archive import Archiver, ArchiveSettings
 from dp3.engine.jobs.history.work import HistorySettings
 from dp3.engine.jobs.sizes import SizeMeasurer
-from dp3.engine.jobs.snapshots.cleaning import CleaningSettings
-from dp3.engine.jobs.snapshots.plans import Limits
-from dp3.engine.jobs.snapshots.setup import SnapshotSettings
 from dp3.engine.jobs.updates.work import UpdateSettings
 from dp3.engine.statistics import Statistics
 from dp3.engine.worker import Worker
@@ -176,20 +173,6 @@ def _cron(schedule: CronExpression) -> dict[str, Any]:
     return schedule.fields() | {"timezone": schedule.timezone}
 
 
-def _snapshot_settings(config: Configuration) -> SnapshotSettings:
-    settings = config.snapshots
-    return SnapshotSettings(
-        cron=_cron(settings.creation_rate),
-        limits=Limits(settings.keep_empty, settings.max_component),
-        threads=config.processing_core.worker_threads,
-    )
-
-
-def _cleaning_settings(config: Configuration) -> CleaningSettings:
-    settings = config.history_manager.snapshot_cleaning
-    return CleaningSettings(_cron(settings.schedule), settings.older_than // timedelta(microseconds=1))
-
-
 def _update_settings(config: Configuration) -> UpdateSettings:
     settings = config.updater
     return UpdateSettings(
@@ -208,8 +191,8 @@ def _settings(config: Configuration) -> WorkerSettings:
         threads=core.worker_threads,
         generations=core.max_generations,
         entities=core.entity_cache_size,
-        snapshots=_snapshot_settings(config),
-        cleaning=_cleaning_settings(config),
+        snapshots=config.snapshots,
+        cleaning=history.snapshot_cleaning,
         updates=_update_settings(config),
         collection=_cron(config.garbage_collector.collection_rate),
         history=HistorySettings(

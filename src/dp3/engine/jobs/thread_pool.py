@@ -1,13 +1,12 @@
-"""Who processes units: the worker's own thread, or as many others as it takes."""
+"""Calls hooks for many entities: in the worker's own thread, or in as many others as it takes."""
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
-from typing import Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Sequence, Sized
+from concurrent.futures import Executor, Future
+from typing import Protocol, Self, TypeVar
 
-from dp3.engine.jobs.snapshots.correlate import Unit, UnitResult
-from dp3.engine.jobs.waiting import Wait
+from dp3.engine.jobs.job import Work
 
 LARGE_UNIT = 250
 """A unit with more entities would take the worker's thread for too long."""
@@ -20,30 +19,22 @@ LEAST_BUSY = 0.3
 """Hooks wait for something if threads computed for a smaller share of the time. That is looked at when a
 piece took very long, and for every sample of so much time."""
 
-Process: TypeAlias = Callable[[Unit], UnitResult]
-
 
 class Sum(Protocol):
-    """What processing returns; it begins empty."""
+    """Results of processing, which begin empty."""
 
     def add(self, other: Self) -> None:
-        """Add that of other units."""
+        """Add those of other units."""
         ...
 
 
 U = TypeVar("U")
+G = TypeVar("G", bound=Sequence[Sized])
 R = TypeVar("R", bound=Sum)
 
 
-class _Served(NamedTuple, Generic[R]):
-    """What a thread of the pool made, and for how long it computed."""
-
-    result: R
-    busy_s: float
-
-
-class Crew:
-    """Processes units, in pieces.
+class HookThreads:
+    """Processes units of entities, in pieces.
 
     Nothing is known of hooks at first, so units are processed by threads of a pool: by one, then by another
     one whenever they were waited for in vain, at most `threads`. Hooks that only compute do not get faster
@@ -54,12 +45,21 @@ class Crew:
     def __init__(self, executor: Executor, threads: int) -> None:
         self._executor = executor
         self._most = threads
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin again with knowing nothing of the hooks. Called before other hooks, or the same in another
+        run: they may wait for something now."""
         self._used = 1
         self._waiting = True
         self._wall_s = self._busy_s = 0.0
 
-    def process(self, units: Iterable[Unit], process: Process, result: UnitResult) -> Wait:
-        """Call `process` for all units and add to `result` what it returned."""
+    def submit(self, function: Callable[..., U], *args: object) -> Future[U]:
+        """Call a function in a thread of the pool."""
+        return self._executor.submit(function, *args)
+
+    def process(self, units: Iterable[G], process: Callable[[G], R], result: R) -> Work:
+        """Call `process` for all units, groups of entities each, and add to `result` what it returned."""
         queue = deque(units)
         while not self._waiting and _is_small(queue):
             wall_s, busy_s = time.perf_counter(), time.thread_time()
@@ -69,7 +69,7 @@ class Crew:
             yield None
         yield from self.spread(queue, process, result)
 
-    def spread(self, units: Iterable[U], process: Callable[[U], R], result: R) -> Wait:
+    def spread(self, units: Iterable[U], process: Callable[[U], R], result: R) -> Work:
         """The same, but never in the calling thread: that can do other things however long hooks take. Units
         are whatever is processed."""
         queue = deque(units)
@@ -84,7 +84,7 @@ class Crew:
             self._waiting = self._busy_s < LEAST_BUSY * self._wall_s
             self._wall_s = self._busy_s = 0.0
 
-    def _spread(self, queue: deque[U], process: Callable[[U], R], result: R) -> Wait:
+    def _spread(self, queue: deque[U], process: Callable[[U], R], result: R) -> Work:
         started = time.perf_counter()
         number = self._used if self._waiting else 1
         workers = [self._executor.submit(_serve, queue, process, type(result)) for _ in range(number)]
@@ -98,24 +98,24 @@ class Crew:
                     workers.append(self._executor.submit(_serve, queue, process, type(result)))
         self._used = len(workers) if in_vain else max(1, self._used // 2)
         served = [worker.result() for worker in workers]
-        for one in served:
-            result.add(one.result)
-        busy_s = sum(one.busy_s for one in served)
+        for made, _ in served:
+            result.add(made)
+        busy_s = sum(busy_s for _, busy_s in served)
         self._waiting = busy_s < LEAST_BUSY * (time.perf_counter() - started)
 
 
-def _is_small(queue: deque[Unit]) -> bool:
-    """Whether there is a next unit and the worker's thread may process it."""
-    return bool(queue) and sum(map(len, queue[0].groups)) <= LARGE_UNIT
+def _is_small(queue: deque[G]) -> bool:
+    """True if there is a next unit and the worker's thread may process it."""
+    return bool(queue) and sum(map(len, queue[0])) <= LARGE_UNIT
 
 
-def _serve(queue: deque[U], process: Callable[[U], R], empty: Callable[[], R]) -> _Served[R]:
-    """Take units from the queue until it is empty."""
+def _serve(queue: deque[U], process: Callable[[U], R], empty: Callable[[], R]) -> tuple[R, float]:
+    """Take units from the queue until it is empty; returns the results, and for how long this computed."""
     result = empty()
     started_s = time.thread_time()
     while True:
         try:
             unit = queue.popleft()
         except IndexError:
-            return _Served(result, time.thread_time() - started_s)
+            return result, time.thread_time() - started_s
         result.add(process(unit))

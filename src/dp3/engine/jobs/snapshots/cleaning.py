@@ -1,89 +1,60 @@
 """Removes snapshots that are older than they have to be."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
-from dp3.clock import Clock, to_datetime
+from dp3.clock import to_datetime
+from dp3.engine.jobs.job import Work
 from dp3.engine.jobs.schedule import Ticks
-from dp3.store.ports.errors import StoreFull
 from dp3.store.ports.leases import Lease
-from dp3.store.ports.snapshots import Cleaned
-from dp3.store.ports.state import State
+from dp3.store.ports.snapshots import Cleaned, SnapshotCleaning
 
 ROWS = 2_000
-"""Rows removed in one slice."""
-
-EVERY = 16
-"""At least one slice is removed for so many batches, however busy the worker is."""
-
-RETRY_US = 1_000_000
-"""Time between attempts while the disk is full."""
+"""Rows removed in one piece."""
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class CleaningSettings:
-    """`cron`: arguments of a cron trigger; runs longer than `older_than_us` ago go."""
+class SnapshotCleaningJob:
+    """The cleaning as one worker sees it: at the moments of `ticks` it removes rows of its own entities that
+    only runs longer than `older_than_us` ago show.
 
-    cron: Mapping[str, Any]
-    older_than_us: int
-
-
-class SnapshotCleaning:
-    """The cleaning as one worker sees it; it removes rows of its own entities.
-
-    What is to be removed stands in the state, so a worker that is started again goes on with it.
+    What is to be removed stands in the state, so a worker that is started again goes on with it at once.
     """
 
-    def __init__(self, state: State, clock: Clock, lease: Lease, settings: CleaningSettings) -> None:
-        self._state = state
-        self._clock = clock
+    name = "removal of old snapshots"
+    watches = False
+    every = 16
+    """At least one slice is removed for so many batches, however busy the worker is."""
+
+    def __init__(self, cleaning: SnapshotCleaning, lease: Lease, ticks: Ticks, older_than_us: int) -> None:
+        self._cleaning = cleaning
         self._lease = lease
-        self._settings = settings
-        self._ticks = Ticks(settings.cron, clock.now_us())
-        self._under_way = True
+        self._ticks = ticks
+        self._older_than_us = older_than_us
         self._before: int | None = None
-        self._calls = 0
-        self._total = Cleaned()
-        self._not_before = 0
+        self.wake_at = 0
 
-    def step(self, may_block: bool) -> bool:
-        """Remove a slice if it is time; returns whether there was anything to do. Called by the worker's
-        thread; not `may_block` after a batch."""
-        now = self._clock.now_us()
+    def begin(self, now: int, failures: int) -> Work:
+        """Remove what is too old. The horizon is raised at the moments of the schedule only, also if that has
+        to be tried again."""
         if self._ticks.due(now) is not None:
-            self._before, self._under_way = now - self._settings.older_than_us, True
-        self._calls += 1
-        if not self._under_way or now < self._not_before or not (may_block or self._calls % EVERY == 0):
-            return False
-        try:
-            self._go_on()
-        except StoreFull as error:
-            logger.error("old snapshots can not be removed, waiting: %s", error)
-            self._not_before = now + RETRY_US
-            return False
-        return True
+            self._before = now - self._older_than_us
+        self.wake_at = self._ticks.next
+        return self._clean()
 
-    def _go_on(self) -> None:
+    def _clean(self) -> Work:
         if self._before is not None:
-            self._state.cleaning.raise_horizon(self._lease, self._before)
+            self._cleaning.raise_horizon(self._lease, self._before)
             self._before = None
-        self._clean()
-
-    def _clean(self) -> None:
-        self._total = self._total.and_then(self._state.cleaning.clean(self._lease, ROWS))
-        if self._total.more:
-            return
-        self._under_way = False
-        horizon = self._state.cleaning.horizon()
-        if horizon is not None and (self._total.runs or self._total.rows):
+        total = Cleaned(more=True)
+        while total.more:
+            total = total.and_then(self._cleaning.clean(self._lease, ROWS))
+            yield None
+        horizon = self._cleaning.horizon() if total.runs or total.rows else None
+        if horizon is not None:
             logger.info(
                 "snapshots before %s are removed: %d runs, %d snapshots of own entities",
                 to_datetime(horizon),
-                self._total.runs,
-                self._total.rows,
+                total.runs,
+                total.rows,
             )
-        self._total = Cleaned()

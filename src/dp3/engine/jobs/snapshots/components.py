@@ -1,14 +1,31 @@
-"""Which entities are linked with each other, directly or by others. Pure: integers in, integers out."""
+"""Components: entities that are linked with each other, directly or by others.
+
+When the work of a run begins, the first worker that needs them has a `ComponentSearch` read the links and
+build them from integers; all workers take those.
+"""
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Generator, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
+from dp3.common.utils import batched
+from dp3.engine.jobs.job import finished
+from dp3.engine.jobs.snapshots.plans import SnapshotPlans
+from dp3.engine.jobs.snapshots.writing import BackgroundIo
+from dp3.engine.jobs.thread_pool import HookThreads
 from dp3.store.ports.entities import ENTITY_SHIFT
+from dp3.store.ports.leases import Lease
 from dp3.store.ports.links import Edge, Node
+from dp3.store.ports.runs import Run
+from dp3.store.ports.state import State
+
+EDGES = 1_000
+"""Links that are read at once."""
 
 
 class Forest:
@@ -60,14 +77,14 @@ class Components:
         return len(self.firsts)
 
     def __contains__(self, entity: object) -> bool:
-        """Whether the entity (key) belongs to one of them."""
+        """True if the entity (key) belongs to one of them."""
         if not isinstance(entity, int):
             return False
         index = bisect_left(self.members, entity)
         return index < len(self.members) and self.members[index] == entity
 
     def is_newer(self, entity: int) -> bool:
-        """Whether an entity (key) came later, so that it is not known whom it is linked with."""
+        """True if an entity (key) came later, so that it is not known whom it is linked with."""
         partition = entity >> ENTITY_SHIFT
         return partition < len(self.newest) and entity > self.newest[partition]
 
@@ -79,24 +96,18 @@ class Components:
     def encode(self) -> bytes:
         """For other workers of the same installation: numbers are in the byte order of the machine."""
         arrays = [array_.tobytes() for array_ in (self.nodes, self.starts, self.firsts, self.members)]
-        return _encode(_Encoded(arrays, self.too_large, self.newest.tobytes()))
-
-
-class _Encoded(msgspec.Struct, array_like=True):
-    arrays: list[bytes]
-    too_large: tuple[tuple[int, int], ...]
-    newest: bytes
+        return _encode((arrays, self.too_large, self.newest.tobytes()))
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Encoded).decode
+_decode = msgspec.msgpack.Decoder(tuple[list[bytes], tuple[tuple[int, int], ...], bytes]).decode
 
 
 def decode_components(data: bytes) -> Components:
     """The inverse of `Components.encode`."""
-    encoded = _decode(data)
-    nodes, starts, firsts, members = (array("q", numbers) for numbers in encoded.arrays)
-    return Components(nodes, starts, firsts, members, encoded.too_large, array("q", encoded.newest))
+    arrays, too_large, newest = _decode(data)
+    nodes, starts, firsts, members = (array("q", numbers) for numbers in arrays)
+    return Components(nodes, starts, firsts, members, too_large, array("q", newest))
 
 
 class ComponentBuilder:
@@ -164,3 +175,49 @@ class ComponentBuilder:
             firsts.append(first)
         members = array("q", sorted(self._entities[node] for node in nodes if node in self._entities))
         return Components(nodes, starts, firsts, members, too_large, self._newest)
+
+
+class ComponentSearch:
+    """Finds the components of runs. Links may change while a run is under way, but all workers, also those
+    that are started again, divide the work by the same components: those that the first worker has found."""
+
+    def __init__(
+        self, state: State, lease: Lease, plans: SnapshotPlans, threads: HookThreads, io: BackgroundIo
+    ) -> None:
+        self._state = state
+        self._lease = lease
+        self._plans = plans
+        self._threads = threads
+        self._io = io
+
+    def of(self, run: Run) -> Generator[Future[Any] | None, None, Components]:
+        """The components of a run, found now if nobody has."""
+        if not self._plans.links:
+            return Components()
+        graph = self._state.runs.graph(run.id)
+        if graph is None:
+            found = yield from self._find(run.time)
+            encoded = found.encode()
+            kept = self._io.read(self._state.runs.put_graph, self._lease, run.id, encoded)
+            yield from finished(kept)
+            kept.result()
+            graph = self._state.runs.graph(run.id) or encoded
+        return decode_components(graph)
+
+    def _find(self, at: int) -> Generator[Future[Any] | None, None, Components]:
+        state, plans = self._state, self._plans
+        wanted = frozenset(number for number, plan in plans.types.items() if plan.hooked)
+        last = state.entities.last_keys()
+        newest = [last.get(partition, 0) for partition in range(state.partitions)]
+        builder = ComponentBuilder(wanted if plans.keep_empty else None, plans.max_component, newest)
+        after = (0, 0, 0)
+        while edges := state.links.edges(plans.links, at, after, EDGES):
+            builder.link(edges)
+            after = (edges[-1].attr, edges[-1].source, edges[-1].target)
+            yield None
+        for ids in batched(builder.node_ids(), EDGES):
+            builder.describe(state.links.nodes(ids).values())
+            yield None
+        built = self._threads.submit(builder.build)
+        yield from finished(built)
+        return built.result()

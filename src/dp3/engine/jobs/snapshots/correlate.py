@@ -1,22 +1,22 @@
 """Makes the snapshots of entities that are linked with each other, with the hooks that run over them."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from dp3.engine.jobs.snapshots.calling import HookCaller
+from dp3.engine.jobs.hook_effects import Effects, HookCaller
 from dp3.engine.jobs.snapshots.doc import Doc
-from dp3.engine.jobs.snapshots.links import links_in, without_missing
+from dp3.engine.jobs.snapshots.loading import Member
 from dp3.engine.jobs.snapshots.masters import chunks
-from dp3.engine.jobs.snapshots.plans import SnapshotHooks, SnapshotPlans, SnapshotType
-from dp3.engine.jobs.snapshots.recording import Effects, Made
-from dp3.engine.jobs.snapshots.records import Record, open_record, settle
-from dp3.engine.jobs.snapshots.refresh import Division, Refresher, Subject
-from dp3.engine.jobs.snapshots.values import Computed, compute
+from dp3.engine.jobs.snapshots.plans import SnapshotPlans
+from dp3.engine.jobs.snapshots.records import Record, close_record, open_record
+from dp3.engine.jobs.snapshots.refresh import Division, Refresher
+from dp3.engine.jobs.snapshots.values import compute
+from dp3.engine.jobs.snapshots.writing import NewSnapshot
+from dp3.history.confidence import Terms
 from dp3.hooks.outcome import HookError
 from dp3.hooks.table import Hook
 from dp3.model.wire import WireTask
@@ -24,220 +24,233 @@ from dp3.store.ports.entities import Profile
 
 logger = logging.getLogger(__name__)
 
+Unit: TypeAlias = Sequence[Sequence[Member]]
+"""Groups of entities that are processed at once. Those of a linked group see each other by their records; the
+groups have nothing to do with each other."""
 
-class Member(NamedTuple):
-    """An entity as it is loaded: `entity` is its key, 0 if it does not exist; `eid` is in wire form. Values
-    that timeseries hooks contribute to are not `computed` yet; only what hooks see has its `profile`."""
+Records: TypeAlias = dict[tuple[str, Any], dict[str, Any]]
+"""The values that hooks see and change, by entity (type, typed eid)."""
 
-    entity: int
-    plan: SnapshotType
-    eid: int | str
-    profile: Profile
-    mirrors: Mapping[str, list[Any]]
-    computed: Computed | None
+Link: TypeAlias = dict[str, Any]
+"""`{"eid": …}`, with `data` where the type has it and `record` while hooks run."""
 
-
-class Unit(NamedTuple):
-    """Entities that are processed at once. `linked`: those of a group see each other by their records; the
-    groups have nothing to do with each other."""
-
-    groups: Sequence[Sequence[Member]]
-    linked: bool
-
-    @property
-    def members(self) -> Iterator[Member]:
-        """Those of all groups."""
-        return chain.from_iterable(self.groups)
+Exists: TypeAlias = Callable[[str, Any], bool]
+"""(entity type, eid as in the link) → whether the entity exists."""
 
 
 @dataclass(slots=True)
 class UnitResult:
     """Snapshots, the keys of entities that get none, and those of entities that could not be processed."""
 
-    made: list[Made] = field(default_factory=list)
+    snapshots: list[NewSnapshot] = field(default_factory=list)
     without: list[int] = field(default_factory=list)
     failed: list[int] = field(default_factory=list)
     effects: Effects = field(default_factory=Effects)
 
     def add(self, other: "UnitResult") -> None:
         """Add those of other units."""
-        self.made += other.made
+        self.snapshots += other.snapshots
         self.without += other.without
         self.failed += other.failed
         self.effects.add(other.effects)
 
 
-class _Open(NamedTuple):
-    """A member while hooks run; `profile` has the results of timeseries hooks in it."""
+class OpenMember(NamedTuple):
+    """A member while hooks run; `profile` has the results of timeseries hooks in it. For refreshed hooks:
+    `records` of its group (empty if it is not linked), and the plain values (in wire form) that they gave
+    it, `derived`."""
 
     member: Member
     profile: Profile
     record: Record
+    records: Records
+    derived: dict[str, Any]
 
     @property
     def entity(self) -> tuple[str, Any]:
         return self.member.plan.etype, self.record.before["eid"]
 
 
-_Entity: TypeAlias = tuple[str, Any]
-
-_Records: TypeAlias = Mapping[_Entity, dict[str, Any]]
-"""Values by entity."""
-
-
-@dataclass(slots=True)
-class _Again:
-    """What refreshed hooks need, by entity: the plain values (in wire form) that they gave it, and the
-    records of those that it is linked with."""
-
-    derived: dict[_Entity, dict[str, Any]] = field(default_factory=dict)
-    records: dict[_Entity, _Records] = field(default_factory=dict)
-
-
 class Correlator:
-    """Processes units at the moment `time` (µs). May be used by several threads, each with its own units."""
+    """Processes units at the moment `time` (µs) of a run. May be used by several threads, each with its own
+    units."""
 
-    def __init__(
-        self,
-        hooks: SnapshotHooks,
-        plans: SnapshotPlans,
-        caller: HookCaller,
-        refresher: Refresher,
-        division: Division,
-        time: int,
-    ) -> None:
-        self._hooks = hooks
+    def __init__(self, plans: SnapshotPlans, caller: HookCaller, division: Division, time: int) -> None:
         self._plans = plans
         self._caller = caller
-        self._refresher = refresher
-        self._division = division
+        self._refresher = Refresher(plans.model, caller)
+        self.division = division
         self._time = time
 
-    def process(self, unit: Unit) -> UnitResult:
+    def process(self, unit: Unit, linked: bool) -> UnitResult:
         """Compute values, run hooks, and take what they made of the values."""
         result = UnitResult()
-        opened: list[_Open] = []
-        again = _Again()
-        for group in unit.groups:
-            found = list(self._opened(group, unit.linked, result))
-            if unit.linked:
-                records = _attach_all(found)
-                if self._division.refreshes:
-                    again.records |= dict.fromkeys((one.entity for one in found), records)
+        opened: list[OpenMember] = []
+        for group in unit:
+            found = list(self._opened(group, linked, result))
+            if linked:
+                _attach_all(found)
             opened += found
-        by_type: dict[str, list[_Open]] = {}
+        by_type: dict[str, list[OpenMember]] = {}
         for one in opened:
             by_type.setdefault(one.member.plan.etype, []).append(one)
-        for hook in self._division.ordered:
+        for hook in self.division.ordered:
             members = by_type.get(hook.entity or "", ())
             if not hook.spec.ordered:
-                self._refresh(hook, members, again, result.effects)
-            elif unit.linked or hook.entity not in self._division.bare:
+                self._refresh(hook, members, result.effects)
+            elif linked or hook.entity not in self.division.bare:
                 for one in members:
                     self._call(hook, one, result.effects)
         for one in opened:
-            self._close(one, unit.linked, result)
+            self._close(one, linked, result)
         return result
 
-    def _opened(self, group: Sequence[Member], linked: bool, result: UnitResult) -> Iterator[_Open]:
+    def _opened(self, group: Sequence[Member], linked: bool, result: UnitResult) -> Iterator[OpenMember]:
         missing = {(member.plan.etype, member.eid) for member in group if not member.entity}
+        records: Records = {}
         for member in group:
             if not (member.entity or self._plans.keep_empty):
                 continue
             try:
-                yield self._open(member, linked, missing, result.effects)
+                profile, doc = self._computed(member, linked, result.effects)
+                if linked and not self._plans.keep_empty:
+                    doc = without_missing(doc, member.plan.attached, lambda *target: target not in missing)
+                record = open_record(doc, member.plan.records, self._time)
+                yield OpenMember(member, profile, record, records, {})
             except Exception:
                 logger.exception("no snapshot of %s/%s in this run", member.plan.etype, member.eid)
                 if member.entity:
                     result.failed.append(member.entity)
 
-    def _open(self, member: Member, linked: bool, missing: set[tuple[str, Any]], effects: Effects) -> _Open:
-        """`missing` are members that do not exist; of others that are linked to it is not known."""
+    def _computed(self, member: Member, linked: bool, effects: Effects) -> tuple[Profile, Doc]:
+        """The profile with the results of timeseries hooks in it, and the values."""
         plan, profile, computed = member.plan, member.profile, member.computed
         if computed is None:
             if linked or plan.stored:
                 profile = self._after_timeseries(member, effects)
             computed = compute(member.eid, profile, plan.values, self._time, member.mirrors)
-        doc = computed.doc
-        if linked and not self._plans.keep_empty:
-            doc = without_missing(doc, plan.attached, lambda etype, eid: (etype, eid) not in missing)
-        record = open_record(doc, plan.records, self._time)
-        return _Open(member, profile, record)
+        return profile, computed.doc
 
     def _after_timeseries(self, member: Member, effects: Effects) -> Profile:
         """The profile with what timeseries hooks return for this entity in it."""
         plan, profile = member.plan, member.profile
         entity = (plan.etype, plan.records.fields["eid"].read(member.eid))
         tasks: list[WireTask] = []
-        for number, attr in plan.timeseries.items():
+        for number, (attr, read) in plan.timeseries.items():
             rows = [row for row in profile.chunks if row[0] == number]
-            for hook in self._hooks.timeseries[plan.etype, attr.name] if rows else ():
-                history = chunks(rows, attr.read)
-                tasks += self._caller.call(hook, entity, member.eid, effects, plan.etype, attr.name, history)
+            for hook in self._plans.hooks.timeseries[plan.etype, attr] if rows else ():
+                history = chunks(rows, read)
+                tasks += self._caller.call(hook, entity, member.eid, effects, plan.etype, attr, history)
         own = [task for task in tasks if (task.etype, task.eid) == (plan.etype, member.eid)]
         return _with_points(member, own, self._time)
 
-    def _call(self, hook: Hook, one: _Open, effects: Effects) -> None:
+    def _call(self, hook: Hook, one: OpenMember, effects: Effects) -> None:
         args: tuple[Any, ...] = (one.member.plan.etype, one.record.values)
         if hook.spec.takes_record:
             args = (*args, self._master(one))
         self._caller.call(hook, one.entity, one.member.eid, effects, *args)
 
-    def _refresh(self, hook: Hook, members: Iterable[_Open], again: _Again, effects: Effects) -> None:
+    def _refresh(self, hook: Hook, members: Iterable[OpenMember], effects: Effects) -> None:
         """Call a hook of the ingestion again. The plain values that it returns for an entity show in this
         run."""
         for one in members:
             if not one.member.entity:
                 continue
-            plan, derived = one.member.plan, again.derived.setdefault(one.entity, {})
-            subject = Subject(one.entity, one.member.eid, one.record.doc, derived)
-            for attr in self._refresher.call(hook, subject, effects):
-                one.record.values[attr] = plan.records.fields[attr].read(derived[attr])
-                if attr in plan.attached and one.entity in again.records:
-                    _attach(one, attr, again.records[one.entity])
+            plan = one.member.plan
+            for attr in self._refresher.call(hook, plan.etype, one.record, one.derived, effects):
+                one.record.values[attr] = plan.records.fields[attr].read(one.derived[attr])
+                if attr in plan.attached and one.records:
+                    _attach(one, attr)
 
-    def _master(self, one: _Open) -> dict[str, Any]:
+    def _master(self, one: OpenMember) -> dict[str, Any]:
         member = one.member
         return member.plan.master.document(member.eid, one.profile) if member.entity else {}
 
-    def _close(self, one: _Open, linked: bool, result: UnitResult) -> None:
+    def _close(self, one: OpenMember, linked: bool, result: UnitResult) -> None:
         member = one.member
-        settled = settle(one.record, member.plan.records)
-        for name, problem in settled.problems.items():
+        closed = close_record(one.record, member.plan.records)
+        for name, problem in closed.problems.items():
             error = HookError("result", f"{name}: {problem}")
             self._caller.fail(None, member.plan.etype, member.eid, result.effects, error)
         if not (member.entity and member.plan.stored):
             return
-        if linked and not self._plans.keep_empty and _is_empty(settled.doc):
+        if linked and not self._plans.keep_empty and _is_empty(closed.doc):
             result.without.append(member.entity)
         else:
-            result.made.append(self._made(member, settled.doc, linked))
+            result.snapshots.append(self._snapshot(member, closed.doc, linked))
 
-    def _made(self, member: Member, doc: Doc, linked: bool) -> Made:
+    def _snapshot(self, member: Member, doc: Doc, linked: bool) -> NewSnapshot:
         """An entity without hooks of its own is looked at again once it is not with others that have some; if
         it is alone, being refreshed, when it changes."""
         if member.plan.hooked:
-            return Made(member.entity, member.plan.id, doc, None, always=True)
+            return NewSnapshot(member.entity, member.plan.id, doc, None, always=True)
         alone = None if linked else member.computed
-        return Made(member.entity, member.plan.id, doc, self._time if alone is None else alone.next_change)
+        due = self._time if alone is None else alone.next_change
+        return NewSnapshot(member.entity, member.plan.id, doc, due)
 
 
-def _attach_all(opened: Sequence[_Open]) -> _Records:
+# -- links inside values, wherever they may be: single, in lists, in lists of lists ------------------------
+def _attach_all(group: Sequence[OpenMember]) -> None:
     """Give every link that hooks follow the record of its target: the very dictionary of that entity."""
-    records = {one.entity: one.record.values for one in opened}
-    for one in opened:
+    for one in group:
+        one.records[one.entity] = one.record.values
+    for one in group:
         for attr in one.member.plan.attached:
-            _attach(one, attr, records)
-    return records
+            _attach(one, attr)
 
 
-def _attach(one: _Open, attr: str, records: _Records) -> None:
+def _attach(one: OpenMember, attr: str) -> None:
     etype = one.member.plan.attached[attr]
     for link in links_in(one.record.values.get(attr)):
-        target = records.get((etype, link["eid"]))
+        target = one.records.get((etype, link["eid"]))
         link["record"] = {"eid": link["eid"]} if target is None else target
 
 
+def links_in(value: Any) -> Iterator[Link]:
+    """All links of a relation's or mirror's value, in order; what has another shape is passed over."""
+    if isinstance(value, dict):
+        if "eid" in value:
+            yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from links_in(item)
+
+
+def without_missing(doc: Doc, targets: Mapping[str, str], exists: Exists) -> Doc:
+    """A snapshot without links to entities that do not exist, with `keep_empty: false`.
+
+    `targets` names the relations to look at, each with the entity type that it links to. A single link goes
+    with its confidence, and so do such values of a multi-valued relation. An array or set stays as it is if
+    one of its targets exists or if it is empty. An attribute with nothing left has no value.
+    """
+    values, terms = dict(doc.values), dict(doc.terms)
+    for attr, etype in targets.items():
+        if attr not in values:
+            continue
+        several = terms.get(attr)
+        if several is None or isinstance(several, Terms):
+            if _is_missing(values[attr], etype, exists):
+                del values[attr]
+                terms.pop(attr, None)
+            continue
+        kept = [
+            pair
+            for pair in zip(values[attr], several, strict=True)
+            if not _is_missing(pair[0], etype, exists)
+        ]
+        values[attr], terms[attr] = [value for value, _ in kept], [of_value for _, of_value in kept]
+        if not kept:
+            del values[attr], terms[attr]
+    return Doc(values, terms, doc.literals)
+
+
+def _is_missing(value: Any, etype: str, exists: Exists) -> bool:
+    """True if a link, or every link of a list, leads nowhere."""
+    links = list(links_in(value))
+    return bool(links) and not any(exists(etype, link["eid"]) for link in links)
+
+
+# -- values ----------------------------------------------------------------------------------------------
 def _with_points(member: Member, tasks: Sequence[WireTask], time: int) -> Profile:
     profile, numbers = member.profile, member.plan.numbers
     plain, observed = list(profile.plain), {attr: list(rows) for attr, rows in profile.observed}

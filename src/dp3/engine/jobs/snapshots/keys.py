@@ -48,10 +48,9 @@ KeysOf: TypeAlias = Callable[[Any], Sequence[PathKey]]
 
 @dataclass(frozen=True, slots=True)
 class KeyPlan:
-    """`kinds`: path → name of the primitive type of all values there; paths inside of json are not among
-    them."""
+    """The way to the keys of an entity type. `kinds`: path → name of the primitive type of all values there;
+    paths inside of json are not among them."""
 
-    etype: str
     attrs: Mapping[str, KeysOf]
     kinds: Mapping[str, str]
 
@@ -66,7 +65,7 @@ def plan_keys(model: ModelSpec, etype: str) -> KeyPlan:
             keys = planner.keys(name, spec.data_type.expr)
             several = isinstance(spec, AttrSpecObservations) and spec.multi_value
             attrs[name] = _each(keys) if several else keys
-    return KeyPlan(etype, attrs, planner.kinds)
+    return KeyPlan(attrs, planner.kinds)
 
 
 def keys_of(plan: KeyPlan, doc: Doc) -> set[PathKey]:

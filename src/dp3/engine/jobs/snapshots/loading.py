@@ -1,16 +1,15 @@
-"""Reads what snapshots are made of: entities with their profiles, mirrors and newest rows."""
+"""Reads what snapshots are made of: entities with their profiles, mirrors and current values."""
 
 import logging
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from dp3.engine.jobs.snapshots.correlate import Member
 from dp3.engine.jobs.snapshots.plans import SnapshotPlans, SnapshotType
-from dp3.engine.jobs.snapshots.values import NO_MIRRORS, NO_PROFILE, compute, eid_order
-from dp3.store.ports.entities import EncodedProfile, Profile
-from dp3.store.ports.snapshots import StoredSnapshot
-from dp3.store.ports.state import State
+from dp3.engine.jobs.snapshots.values import NO_MIRRORS, NO_PROFILE, Computed, compute, eid_order
+from dp3.engine.jobs.snapshots.writing import BackgroundIo
+from dp3.store.ports.entities import EncodedProfile, Entities, Profile
+from dp3.store.ports.links import Links
 
 FIRST_PAGE, LARGEST_PAGE = 100, 400
 
@@ -24,25 +23,22 @@ Mirrors: TypeAlias = Mapping[str, list[Any]]
 
 Profiles: TypeAlias = Mapping[int, EncodedProfile]
 
-
-class Linked(NamedTuple):
-    """The entities that nodes stand for, by the ids of the nodes, and the profiles of those that exist."""
-
-    entities: dict[int, Entity]
-    profiles: Profiles
-
-
-class Loaded(NamedTuple):
-    """Members, and those whose values could not be computed."""
-
-    members: dict[Entity, Member]
-    failed: list[Entity]
-
-
 Page = TypeVar("Page")
 Found = TypeVar("Found")
 
 logger = logging.getLogger(__name__)
+
+
+class Member(NamedTuple):
+    """An entity as it is loaded: `entity` is its key, 0 if it does not exist; `eid` is in wire form. Values
+    that timeseries hooks contribute to are not `computed` yet; only what hooks see has its `profile`."""
+
+    entity: int
+    plan: SnapshotType
+    eid: int | str
+    profile: Profile
+    mirrors: Mirrors
+    computed: Computed | None
 
 
 def ahead(pages: Iterable[Page], fetch: Callable[[Page], Found]) -> Iterator[tuple[Page, Found]]:
@@ -58,63 +54,67 @@ def ahead(pages: Iterable[Page], fetch: Callable[[Page], Found]) -> Iterator[tup
 
 
 class Loader:
-    """Reads for the moment `at` (µs); profiles in a thread of `reader`."""
+    """Reads for the moment `at` (µs); profiles in the background."""
 
-    def __init__(self, state: State, plans: SnapshotPlans, reader: Executor, at: int) -> None:
-        self._state = state
+    def __init__(
+        self, entities: Entities, links: Links, plans: SnapshotPlans, io: BackgroundIo, at: int
+    ) -> None:
+        self._entities = entities
+        self._links = links
         self._plans = plans
-        self._reader = reader
+        self._io = io
         self._at = at
+        self._whole = plans.hooks.whole
         self.page = FIRST_PAGE
-        """How many entities to read at once."""
-
-    def latest(self, entities: Sequence[int]) -> dict[int, StoredSnapshot]:
-        """The newest rows of entities (keys)."""
-        return self._state.snapshots.latest(entities)
+        """So many entities are to be read at once."""
 
     def profiles(self, entities: Sequence[Entity]) -> Future[dict[int, EncodedProfile]]:
         """Begin to read the profiles of entities; key 0 is one that does not exist."""
         keys = [key for key, _, _ in entities if key]
-        return self._reader.submit(self._state.entities.profiles, keys, self._plans.whole)
+        return self._io.read(self._entities.profiles, keys, self._whole)
 
-    def linked(self, ids: Sequence[int], known: Container[int]) -> Future[Linked]:
-        """Begin to read what nodes of links are, and the profiles of those that exist. Entities (keys) that
-        were not `known` when the graph was made do not."""
-        return self._reader.submit(self._read_linked, ids, known)
+    def linked(self, ids: Sequence[int], known: Container[int]) -> Future[tuple[dict[int, Entity], Profiles]]:
+        """Begin to read the entities that nodes of links stand for, by the ids of the nodes, and the profiles
+        of those that exist. Entities (keys) that were not `known` when the graph was made do not."""
+        return self._io.read(self._read_linked, ids, known)
 
-    def _read_linked(self, ids: Sequence[int], known: Container[int]) -> Linked:
+    def _read_linked(self, ids: Sequence[int], known: Container[int]) -> tuple[dict[int, Entity], Profiles]:
         entities = {
             node.id: (node.entity if node.entity in known else 0, node.etype, node.eid)
-            for node in self._state.links.nodes(ids).values()
+            for node in self._links.nodes(ids).values()
         }
         keys = [key for key, _, _ in entities.values() if key]
-        return Linked(entities, self._state.entities.profiles(keys, self._plans.whole))
+        return entities, self._entities.profiles(keys, self._whole)
 
-    def members(self, entities: Collection[Entity], profiles: Profiles) -> Loaded:
-        """Entities of known types, with their values; those deleted meanwhile are left out."""
+    def members(
+        self, entities: Collection[Entity], profiles: Profiles
+    ) -> tuple[dict[Entity, Member], list[Entity]]:
+        """Entities of known types, with their values; those deleted meanwhile are left out. The second ones
+        are those whose values could not be computed."""
         types = self._plans.types
         self._learn(len(entities), sum(map(len, profiles.values())))
         mirrors = self._mirrors(entities)
-        loaded = Loaded({}, [])
+        members: dict[Entity, Member] = {}
+        failed = []
         for entity in entities:
             key, etype, eid = entity
             plan = types.get(etype)
             if plan is None or (key and key not in profiles):
                 continue
             try:
-                profile = self._state.entities.decode_profile(profiles[key]) if key else NO_PROFILE
+                profile = self._entities.decode_profile(profiles[key]) if key else NO_PROFILE
                 of_entity = mirrors.get((etype, eid), NO_MIRRORS)
-                loaded.members[entity] = self._member(key, plan, eid, profile, of_entity)
+                members[entity] = self._member(key, plan, eid, profile, of_entity)
             except Exception:
                 logger.exception("no snapshot of %s/%s in this run", plan.etype, eid)
                 if key:
-                    loaded.failed.append(entity)
-        return loaded
+                    failed.append(entity)
+        return members, failed
 
     def _member(self, key: int, plan: SnapshotType, text: str, profile: Profile, mirrors: Mirrors) -> Member:
         eid = plan.values.eid(text)
         computed = None if plan.timeseries else compute(eid, profile, plan.values, self._at, mirrors)
-        return Member(key, plan, eid, profile if self._plans.whole else NO_PROFILE, mirrors, computed)
+        return Member(key, plan, eid, profile if self._whole else NO_PROFILE, mirrors, computed)
 
     def _learn(self, entities: int, size: int) -> None:
         """Adapt the page: entities with long histories are read in smaller ones."""
@@ -128,7 +128,7 @@ class Loader:
         if not targets:
             return {}
         attrs = sorted({attr for etype, _ in targets for attr in types[etype].mirrors})
-        found = self._state.links.incoming(targets, attrs, self._at)
+        found = self._links.incoming(targets, attrs, self._at)
         return {target: self._mirrors_of(target[0], sources) for target, sources in found.items()}
 
     def _mirrors_of(self, etype: int, sources: Sequence[tuple[int, int, str]]) -> Mirrors:

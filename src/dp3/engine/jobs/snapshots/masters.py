@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from dp3.clock import to_datetime
-from dp3.engine.jobs.snapshots.fields import RecordPlan
+from dp3.engine.jobs.snapshots.records import RecordPlan
 from dp3.history import history_params, mean_confidence, segments_of
 from dp3.history.segments import SegmentRow
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecTimeseries, AttrSpecType

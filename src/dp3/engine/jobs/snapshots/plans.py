@@ -1,23 +1,23 @@
-"""What snapshots need to know of the model and its hooks, looked up once at start-up."""
+"""Plans of snapshot runs: the model and its hooks, looked up once at start-up."""
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from dp3.engine.jobs.snapshots.fields import RecordPlan, plan_records
+from dp3.config.sections import SnapshotsSettings
 from dp3.engine.jobs.snapshots.keys import KeyPlan, plan_keys
 from dp3.engine.jobs.snapshots.masters import MasterReader, chunk_reader
+from dp3.engine.jobs.snapshots.records import RecordPlan, plan_records
 from dp3.engine.jobs.snapshots.values import ValuePlan, plan_values
 from dp3.hooks.flags import SharedFlag
 from dp3.hooks.graph import order
 from dp3.hooks.registration import HookRegistration, Place
 from dp3.hooks.table import Hook, HookTable, Lookup
 from dp3.model.attrspec import AttrSpecClassic, AttrSpecReadOnly, AttrSpecTimeseries
-from dp3.model.entityspec import EntitySpec
+from dp3.model.primitives import Converter
 from dp3.model.spec import ModelSpec
-from dp3.store.ports.entities import Token
 from dp3.store.ports.state import State
 
 
@@ -67,23 +67,16 @@ class SnapshotHooks:
         return tuple(hook for one, hook in self._in_order if one.spec.ordered or hook in refreshed)
 
 
-class TimeseriesPlan(NamedTuple):
-    """A timeseries attribute with hooks; `read` takes values to `{series: [typed values]}`."""
-
-    name: str
-    read: Callable[[Token], Any]
-
-
 @dataclass(frozen=True, slots=True)
 class SnapshotType:
-    """One entity type. `stored`: it has snapshots; `hooked`: hooks run for it; `attached`: its links and
+    """An entity type. `stored`: it has snapshots; `hooked`: hooks run for it; `attached`: its links and
     mirrors that get the record of their target, each with the target's type; `mirrors`: numbers of relations
     → names of the mirror attributes that show them; `numbers`: those of attributes by name; `timeseries`:
-    those timeseries that have hooks, by number."""
+    those timeseries that have hooks, by number: their names, and what takes wire values to
+    `{series: [typed values]}`."""
 
     etype: str
     id: int
-    spec: EntitySpec
     values: ValuePlan
     records: RecordPlan
     keys: KeyPlan
@@ -92,65 +85,42 @@ class SnapshotType:
     attached: Mapping[str, str]
     mirrors: Mapping[int, str]
     numbers: Mapping[str, int]
-    timeseries: Mapping[int, TimeseriesPlan]
+    timeseries: Mapping[int, tuple[str, Converter]]
     master: MasterReader
 
 
-@dataclass(frozen=True, slots=True)
 class SnapshotPlans:
-    """All types by number. `links`: numbers of the relations that make components; `free`: stored types
-    without hooks, `hooked`: those with hooks, `mirrored`: relations shown by mirrors (all numbers).
-    `whole`: some hooks see timeseries or master records.
-    `fingerprint` changes with the model and the hooks."""
+    """Everything that runs need to know of the model, its hooks and the settings, looked up once at start-up.
 
-    types: Mapping[int, SnapshotType]
-    links: Sequence[int]
-    free: Sequence[int]
-    hooked: Sequence[int]
-    mirrored: Sequence[int]
-    whole: bool
-    keep_empty: bool
-    max_component: int
-    fingerprint: str
+    `types`: all types by number. `links`: relations that make components; `mirrored`: those shown by mirrors;
+    `free`: stored types without hooks, `hooked`: those with hooks (all numbers). `fingerprint` changes with
+    the model, the hooks and the settings: what runs with another one have stored is not comparable.
+    """
 
-    def ids(self) -> dict[str, int]:
-        """Numbers of the types by name."""
-        return {plan.etype: number for number, plan in self.types.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """`keep_empty` of `snapshots.yml`, and how many entities a component may have to be processed as one."""
-
-    keep_empty: bool = True
-    max_component: int = 100_000
-
-
-def make_snapshot_plans(
-    model: ModelSpec, store: State, hooks: SnapshotHooks, limits: Limits = Limits()
-) -> SnapshotPlans:
-    """Plans of all entity types of the model."""
-    types = {}
-    for etype in model.entities:
-        plan = _plan_type(model, store, hooks, etype)
-        types[plan.id] = plan
-    used = [place for place in model.relations if _is_used(model, place, hooks)]
-    mirrored = [place for place, spec in model.relations.items() if spec.is_mirrored]
-    return SnapshotPlans(
-        types=types,
-        links=[store.names.attr_id(*place) for place in used],
-        free=[number for number, plan in types.items() if plan.stored and not plan.hooked],
-        hooked=[number for number, plan in types.items() if plan.stored and plan.hooked],
-        mirrored=[store.names.attr_id(*place) for place in mirrored],
-        whole=hooks.whole,
-        keep_empty=limits.keep_empty,
-        max_component=limits.max_component,
-        fingerprint=_fingerprint(model, hooks, limits),
-    )
+    def __init__(
+        self,
+        model: ModelSpec,
+        store: State,
+        registrations: Iterable[HookRegistration],
+        settings: SnapshotsSettings,
+    ) -> None:
+        self.model = model
+        self.hooks = hooks = SnapshotHooks(registrations)
+        self.keep_empty = settings.keep_empty
+        self.max_component = settings.max_component
+        plans = [_plan_type(model, store, hooks, etype) for etype in model.entities]
+        self.types: Mapping[int, SnapshotType] = {plan.id: plan for plan in plans}
+        self.ids: Mapping[str, int] = {plan.etype: plan.id for plan in plans}
+        self.free = [plan.id for plan in plans if plan.stored and not plan.hooked]
+        self.hooked = [plan.id for plan in plans if plan.stored and plan.hooked]
+        relations = model.relations.items()
+        self.links = [store.names.attr_id(*place) for place, _ in relations if _is_used(model, place, hooks)]
+        self.mirrored = [store.names.attr_id(*place) for place, spec in relations if spec.is_mirrored]
+        self.fingerprint = _fingerprint(model, hooks, settings)
 
 
 def _is_used(model: ModelSpec, place: Place, hooks: SnapshotHooks) -> bool:
-    """Whether a path of a hook follows the relation, in whichever direction."""
+    """True if a path of a hook follows the relation, in whichever direction."""
     spec = model.relations[place]
     return place in hooks.links or (
         spec.mirror_as is not None and (spec.relation_to, spec.mirror_as) in hooks.links
@@ -168,7 +138,6 @@ def _plan_type(model: ModelSpec, store: State, hooks: SnapshotHooks, etype: str)
     return SnapshotType(
         etype=etype,
         id=store.names.etype_id(etype),
-        spec=model.entities[etype],
         values=plan_values(model, etype, numbers, store.entities),
         records=records,
         keys=plan_keys(model, etype),
@@ -186,7 +155,7 @@ def _plan_type(model: ModelSpec, store: State, hooks: SnapshotHooks, etype: str)
         },
         numbers=numbers,
         timeseries={
-            numbers[name]: TimeseriesPlan(name, chunk_reader(spec, store.entities))
+            numbers[name]: (name, chunk_reader(spec, store.entities))
             for name, spec in attributes.items()
             if isinstance(spec, AttrSpecTimeseries) and hooks.timeseries[etype, name]
         },
@@ -196,7 +165,7 @@ def _plan_type(model: ModelSpec, store: State, hooks: SnapshotHooks, etype: str)
     )
 
 
-def _fingerprint(model: ModelSpec, hooks: SnapshotHooks, limits: Limits) -> str:
+def _fingerprint(model: ModelSpec, hooks: SnapshotHooks, settings: SnapshotsSettings) -> str:
     described: list[Any] = [{etype: spec.source for etype, spec in model.items()}, hooks.names]
-    described.append([limits.keep_empty, limits.max_component])
+    described.append([settings.keep_empty, settings.max_component])
     return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()[:16]

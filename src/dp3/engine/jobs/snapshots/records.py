@@ -1,15 +1,22 @@
-"""Snapshots as correlation hooks get them, and what is stored of what hooks made of them."""
+"""Records: the values of entities as correlation hooks get them, and what is kept of what hooks made of them.
 
-from collections.abc import Mapping
+`open_record` is called for each entity before the first hook, `close_record` after the last one.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dp3.engine.jobs.snapshots.doc import CONFIDENCE, Doc, expand
-from dp3.engine.jobs.snapshots.fields import Field, RecordPlan
-from dp3.engine.jobs.snapshots.hook_output import wire_value
 from dp3.history.confidence import Terms
 from dp3.hooks.outcome import bounded_repr
-from dp3.model.canonical import checked_text, copied
-from dp3.model.primitives import Converter
+from dp3.model.attrspec import AttrSpecClassic, AttrSpecObservations
+from dp3.model.canonical import MAX_DEPTH, checked_text, copied, json_value
+from dp3.model.entityspec import EntitySpec
+from dp3.model.errors import Reject
+from dp3.model.primitives import PRIMITIVE_TYPES, Converter, identity
+from dp3.model.spec import ModelSpec
+from dp3.model.type_text import DictOf, LinkTo, ListOf, OneOf, Primitive, TypeExpr
 from dp3.model.wire import encode_value
 
 RESERVED = frozenset({"_time_created"})
@@ -20,12 +27,49 @@ _RECORD = frozenset({"record"})
 _ABSENT = object()
 
 _MISFITS = (ValueError, TypeError, KeyError, AttributeError)
-"""What converting a value of another type than expected can raise."""
+"""Errors that converting a value of another type than expected can raise."""
+
+MAX_PARTS = 100_000
+"""Elements that one value may have in all its containers; one that occurs twice counts twice."""
+
+_COPIED = (dict, list, tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """`read` takes a wire value to a fresh value for hooks (any exception if it is of another type),
+    `accept` a JSON value to the canonical wire value, or raises `Reject`."""
+
+    read: Converter
+    accept: Converter
+    relation: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPlan:
+    """The fields of an entity type in the order of the model, first `eid`. `readers`: those whose values are
+    not simply in wire form."""
+
+    etype: str
+    fields: Mapping[str, Field]
+    readers: Mapping[str, Converter]
+
+
+def plan_records(model: ModelSpec, etype: str) -> RecordPlan:
+    """The plan of an entity type; raises `KeyError` if the model does not have it."""
+    entity = model.entities[etype]
+    fields = {"eid": Field(_eid_reader(entity), entity.accept_eid, relation=False)}
+    for name, spec in model.entity_attributes[etype].items():
+        if isinstance(spec, AttrSpecClassic):
+            fields[name] = _field(spec, model.entities)
+    readers = {name: field.read for name, field in fields.items() if field.read is not identity}
+    return RecordPlan(etype, fields, readers)
 
 
 class Record(NamedTuple):
-    """`values` is the dictionary that hooks get and change. `before` holds the values that it had, so that
-    what is still the same object is known to be unchanged, unless it can be changed in place."""
+    """An entity while hooks run. `values` is the dictionary that hooks get and change. `before` holds the
+    values that it had, so that what is still the same object is known to be unchanged, unless it can be
+    changed in place; `wires` are those in wire form."""
 
     doc: Doc
     values: dict[str, Any]
@@ -33,8 +77,8 @@ class Record(NamedTuple):
     wires: Mapping[str, Any]
 
 
-class Settled(NamedTuple):
-    """The snapshot after all hooks. `problems`: name → why what a hook left there is not in it."""
+class ClosedRecord(NamedTuple):
+    """A snapshot after all hooks. `problems`: name → why what a hook left there is not in it."""
 
     doc: Doc
     problems: dict[str, str]
@@ -55,8 +99,8 @@ def open_record(doc: Doc, plan: RecordPlan, t: int) -> Record:
     return Record(doc, values, dict(values), wires)
 
 
-def settle(record: Record, plan: RecordPlan) -> Settled:
-    """What is to be stored: unchanged values as they were, changed ones in wire form without `record`s.
+def close_record(record: Record, plan: RecordPlan) -> ClosedRecord:
+    """The snapshot to be stored: unchanged values as they were, changed ones in wire form without `record`s.
 
     Confidences that are still what their terms say keep their terms, others become literals. A value that
     cannot be stored is left out and reported; nothing else suffers.
@@ -73,12 +117,12 @@ def settle(record: Record, plan: RecordPlan) -> Settled:
         try:
             if name in before and _is_untouched(value, record.wires[name]):
                 continue
-            changed[name] = _settled_value(name, value, record, plan.fields.get(name))
+            changed[name] = _closed_value(name, value, record, plan.fields.get(name))
         except Exception as error:  # whatever a foreign object does when it is looked at
             changed[name] = _ABSENT
             problems[name if isinstance(name, str) else bounded_repr(name)] = _reason(error)
     if not changed and len(values) == len(before):
-        return Settled(record.doc, problems)
+        return ClosedRecord(record.doc, problems)
     wires = {
         name: changed[name] if name in changed else record.wires[name]
         for name in values
@@ -87,7 +131,7 @@ def settle(record: Record, plan: RecordPlan) -> Settled:
     if wires.get("eid") != record.doc.values["eid"]:
         problems.setdefault("eid", "the id of an entity cannot be changed")
     wires["eid"] = record.doc.values["eid"]
-    return Settled(_assembled(record, wires, plan), problems)
+    return ClosedRecord(_assembled(record, wires, plan), problems)
 
 
 def _typed(read: Converter, wire: Any) -> Any:
@@ -98,7 +142,7 @@ def _typed(read: Converter, wire: Any) -> Any:
 
 
 def _is_untouched(value: Any, wire: Any) -> bool:
-    """Whether a list or a single link is evidently what it was; others have to be looked at closely."""
+    """True if a list or a single link is evidently what it was; others have to be looked at closely."""
     if type(value) is list and type(wire) is list:
         return len(value) == len(wire) and all(map(_is_same_scalar, value, wire))
     if type(value) is dict and type(wire) is dict and "record" not in wire:
@@ -113,7 +157,7 @@ def _is_same_scalar(a: Any, b: Any) -> bool:
     return a is b and type(a) not in _CONTAINERS
 
 
-def _settled_value(name: Any, value: Any, record: Record, field: Field | None) -> Any:
+def _closed_value(name: Any, value: Any, record: Record, field: Field | None) -> Any:
     """The wire form of a value; the very one that was there before, if nothing has changed."""
     known = name in record.before
     if not known:
@@ -126,7 +170,7 @@ def _settled_value(name: Any, value: Any, record: Record, field: Field | None) -
 
 
 def _is_same(wire: Any, before: Any, relation: bool) -> bool:
-    """Whether a value is what it was; data that looks like a record counts as one in both."""
+    """True if a value is what it was; data that looks like a record counts as one in both."""
     encoded = encode_value(wire)
     return encoded == encode_value(before) or (
         isinstance(before, dict | list) and encoded == encode_value(wire_value(before, relation=relation))
@@ -168,3 +212,114 @@ def _assembled(record: Record, wires: Mapping[str, Any], plan: RecordPlan) -> Do
             else:
                 literals[name] = wires[name]
     return Doc(values, terms, literals)
+
+
+# -- wire values as hooks see them ----------------------------------------------------------------------
+def _field(spec: AttrSpecClassic, entities: Mapping[str, EntitySpec]) -> Field:
+    read, accept = _reader(spec.data_type.expr, entities), spec.accept
+    if isinstance(spec, AttrSpecObservations) and spec.multi_value:
+        read, accept = _each(read), _each(accept)
+    return Field(read, accept, spec.is_relation)
+
+
+def _each(convert: Converter) -> Converter:
+    def convert_all(values: Any) -> list[Any]:
+        if type(values) is list:
+            return [convert(value) for value in values]
+        raise Reject(f"expected list, got {type(values).__name__}")
+
+    return convert_all
+
+
+def _reader(expr: TypeExpr, entities: Mapping[str, EntitySpec]) -> Converter:
+    """Wire value of a type → what hooks see."""
+    if isinstance(expr, Primitive):
+        return PRIMITIVE_TYPES[expr.name].to_hook
+    if isinstance(expr, ListOf):
+        return _each(_reader(expr.elem, entities))
+    if isinstance(expr, OneOf):
+        return PRIMITIVE_TYPES[expr.type.name].codec.from_wire
+    if isinstance(expr, LinkTo):
+        return _link_reader(expr, entities)
+    return _dict_reader(expr, entities)
+
+
+def _eid_reader(entity: EntitySpec) -> Converter:
+    return PRIMITIVE_TYPES[str(entity.id_data_type)].to_hook
+
+
+def _link_reader(expr: LinkTo, entities: Mapping[str, EntitySpec]) -> Converter:
+    read_eid = _eid_reader(entities[expr.etype])
+    if expr.data is not None:
+        return _object_reader({"eid": read_eid, "data": _reader(expr.data, entities)})
+    if read_eid is identity:
+        return lambda link: {"eid": link["eid"]}
+    return lambda link: {"eid": read_eid(link["eid"])}
+
+
+def _dict_reader(expr: DictOf, entities: Mapping[str, EntitySpec]) -> Converter:
+    return _object_reader({key.name: _or_none(_reader(key.type, entities)) for key in expr.keys})
+
+
+def _object_reader(readers: Mapping[str, Converter]) -> Converter:
+    parts = tuple(readers.items())
+
+    def read_object(value: Any) -> dict[str, Any]:
+        return {name: read(value[name]) for name, read in parts}
+
+    return read_object
+
+
+def _or_none(read: Callable[[Any], Any]) -> Converter:
+    return lambda value: None if value is None else read(value)
+
+
+# -- what hooks left, in wire form ----------------------------------------------------------------------
+def wire_value(value: Any, *, relation: bool = False) -> Any:
+    """The wire form of a value, without the `record` of links in it.
+
+    In the value of a `relation` every `record` beside an `eid` is left out, elsewhere those that are
+    objects. Raises `ValueError` for what has no JSON form, for a value that contains itself and for one that
+    is too large; objects of foreign classes may raise anything.
+    """
+    if isinstance(value, _COPIED):
+        return json_value(_Copy(relation).of(value))
+    return json_value(value)
+
+
+class _Copy:
+    """Copies containers, bounded in depth and size: hooks can build cycles, and worse."""
+
+    def __init__(self, relation: bool) -> None:
+        self._relation = relation
+        self._open: set[int] = set()
+        self._parts = 0
+
+    def of(self, value: Any) -> Any:
+        """A copy of a container; anything else is taken as it is."""
+        if not isinstance(value, _COPIED):
+            return value
+        self._enter(value)
+        copy = self._of_dict(value) if isinstance(value, dict) else [self.of(item) for item in value]
+        self._open.remove(id(value))
+        return copy
+
+    def _enter(self, value: Any) -> None:
+        if id(value) in self._open:
+            raise ValueError("value contains itself")
+        if len(self._open) == MAX_DEPTH:
+            raise ValueError(f"value is nested more than {MAX_DEPTH} levels deep")
+        self._parts += len(value)
+        if self._parts > MAX_PARTS:
+            raise ValueError(f"value has more than {MAX_PARTS} parts")
+        self._open.add(id(value))
+
+    def _of_dict(self, value: dict[Any, Any]) -> dict[Any, Any]:
+        if self._has_record(value):
+            return {key: self.of(item) for key, item in value.items() if key != "record"}
+        return {key: self.of(item) for key, item in value.items()}
+
+    def _has_record(self, value: dict[Any, Any]) -> bool:
+        if "eid" not in value or "record" not in value:
+            return False
+        return self._relation or isinstance(value["record"], dict)

@@ -1,25 +1,27 @@
-"""Hooks of the ingestion that run again in a snapshot run, because a module wants its derived values anew."""
+"""Hooks of the ingestion that run again in a snapshot run, because a module wants its derived values anew.
+
+When the work of a run begins, `Flags.take` says which ones take part, `divide` which entity types so have
+hooks in this run; while it lasts the `Refresher` calls them; when it is over the flags are lowered.
+"""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from dp3.engine.jobs.snapshots.calling import HookCaller
-from dp3.engine.jobs.snapshots.doc import Doc
-from dp3.engine.jobs.snapshots.plans import Refreshed, SnapshotHooks, SnapshotPlans
-from dp3.engine.jobs.snapshots.recording import Effects
+from dp3.engine.jobs.hook_effects import Effects, HookCaller
+from dp3.engine.jobs.snapshots.plans import Refreshed, SnapshotPlans
+from dp3.engine.jobs.snapshots.records import Record
 from dp3.history.confidence import Terms
 from dp3.hooks.flags import SharedFlag
 from dp3.hooks.outcome import hook_failed
 from dp3.hooks.table import Hook
-from dp3.hooks.watch import Entity
 from dp3.model.attrspec import AttrSpecReadOnly, point_from_wire
 from dp3.model.spec import ModelSpec
 from dp3.model.task import task_from_wire
 from dp3.model.wire import WirePoint, WireTask
 
 _MISFITS = (ValueError, TypeError, KeyError, AttributeError)
-"""What values that an older model accepted can raise."""
+"""Errors that values raise which an older model accepted."""
 
 
 class Flags:
@@ -45,7 +47,7 @@ class Flags:
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """How one worker divides the entity types (numbers) in one run: `free` ones have no hooks in it, `hooked`
+    """Entity types as one worker divides them in one run: `free` ones (numbers) have no hooks in it, `hooked`
     ones have. `ordered` are the hooks. Of types in `bare` (names) entities that are not linked are there only
     to be refreshed: they have no snapshots."""
 
@@ -56,8 +58,9 @@ class Division:
     refreshes: bool = False
 
 
-def divide(hooks: SnapshotHooks, plans: SnapshotPlans, refresh: Collection[str] = ()) -> Division:
+def divide(plans: SnapshotPlans, refresh: Collection[str] = ()) -> Division:
     """The division when the hooks with these ids take part. Their types have hooks for this run only."""
+    hooks = plans.hooks
     if not refresh:
         return Division(plans.free, plans.hooked, hooks.ordered)
     called = [one.hook for one in hooks.refreshed if one.id in refresh]
@@ -72,61 +75,60 @@ def divide(hooks: SnapshotHooks, plans: SnapshotPlans, refresh: Collection[str] 
     )
 
 
-class Subject(NamedTuple):
-    """An entity that a hook is called for: typed, its id in wire form, its computed values, and the plain
-    values (in wire form) that refreshed hooks have given it in this run."""
-
-    entity: Entity
-    eid: int | str
-    doc: Doc
-    derived: dict[str, Any]
-
-
 class Refresher:
-    """Calls refreshed hooks as the ingestion would. May be used by several threads at once."""
+    """Calls refreshed hooks as the ingestion would. May be used by several threads at once.
+
+    In all methods `record` is that of the entity, of type `etype`, and `derived` the plain values (in wire
+    form) that refreshed hooks have given it in this run.
+    """
 
     def __init__(self, model: ModelSpec, caller: HookCaller) -> None:
         self._model = model
         self._caller = caller
 
-    def call(self, hook: Hook, subject: Subject, effects: Effects) -> list[str]:
+    def call(
+        self, hook: Hook, etype: str, record: Record, derived: dict[str, Any], effects: Effects
+    ) -> list[str]:
         """Call a hook: a creation hook with an empty task, an attribute hook with each data-point that gives
-        the attribute its current value. Returns the names of plain attributes that got a value so."""
+        the attribute its current value. Returns the names of plain attributes that got a value so; they are
+        in `derived` now."""
         if hook.kind == "on_entity_creation":
-            tasks = self._create(hook, subject, effects)
+            tasks = self._create(hook, etype, record, effects)
         else:
             tasks = []
-            for point in self._points(hook.attr or "", subject):
-                tasks += self._see(hook, subject, point, effects)
-        own = [task for task in tasks if (task.etype, task.eid) == (subject.entity[0], subject.eid)]
+            for point in self._points(hook.attr or "", etype, record, derived):
+                tasks += self._see(hook, etype, record, point, effects)
+        own = [task for task in tasks if (task.etype, task.eid) == (etype, record.wires["eid"])]
         plain = {point.attr: point.v for task in own for point in task.points if point.t1 is None}
-        subject.derived.update(plain)
+        derived.update(plain)
         return list(plain)
 
-    def _create(self, hook: Hook, subject: Subject, effects: Effects) -> list[WireTask]:
-        etype, eid = subject.entity
+    def _create(self, hook: Hook, etype: str, record: Record, effects: Effects) -> list[WireTask]:
+        eid, wire_eid = record.before["eid"], record.wires["eid"]
         try:
-            task = task_from_wire(WireTask(etype, subject.eid, []), self._model)
+            task = task_from_wire(WireTask(etype, wire_eid, []), self._model)
         except _MISFITS as error:
-            self._caller.fail(hook, etype, subject.eid, effects, hook_failed(error))
+            self._caller.fail(hook, etype, wire_eid, effects, hook_failed(error))
             return []
-        return self._caller.call(hook, subject.entity, subject.eid, effects, eid, task)
+        return self._caller.call(hook, (etype, eid), wire_eid, effects, eid, task)
 
-    def _see(self, hook: Hook, subject: Subject, wire: WirePoint, effects: Effects) -> list[WireTask]:
-        etype, eid = subject.entity
+    def _see(
+        self, hook: Hook, etype: str, record: Record, wire: WirePoint, effects: Effects
+    ) -> list[WireTask]:
+        eid, wire_eid = record.before["eid"], record.wires["eid"]
         try:
             point = point_from_wire(self._model.attributes[etype, wire.attr], etype, eid, wire)
         except _MISFITS as error:
-            self._caller.fail(hook, etype, subject.eid, effects, hook_failed(error), wire)
+            self._caller.fail(hook, etype, wire_eid, effects, hook_failed(error), wire)
             return []
-        return self._caller.call(hook, subject.entity, subject.eid, effects, eid, point, point=wire)
+        return self._caller.call(hook, (etype, eid), wire_eid, effects, eid, point, point=wire)
 
-    def _points(self, attr: str, subject: Subject) -> Iterator[WirePoint]:
+    def _points(self, attr: str, etype: str, record: Record, derived: dict[str, Any]) -> Iterator[WirePoint]:
         """The data-points that give an attribute its current value: several if it has several."""
-        values, terms = subject.doc.values, subject.doc.terms.get(attr)
-        if attr in subject.derived:
-            yield WirePoint(attr, subject.derived[attr])
-        elif attr not in values or self._is_mirror(subject.entity[0], attr):
+        values, terms = record.doc.values, record.doc.terms.get(attr)
+        if attr in derived:
+            yield WirePoint(attr, derived[attr])
+        elif attr not in values or isinstance(self._model.attributes[etype, attr], AttrSpecReadOnly):
             return
         elif terms is None:
             yield WirePoint(attr, values[attr])
@@ -135,9 +137,6 @@ class Refresher:
         else:
             for value, of_value in zip(values[attr], terms, strict=True):
                 yield _observed(attr, value, of_value)
-
-    def _is_mirror(self, etype: str, attr: str) -> bool:
-        return isinstance(self._model.attributes[etype, attr], AttrSpecReadOnly)
 
 
 def _observed(attr: str, value: Any, terms: Terms) -> WirePoint:

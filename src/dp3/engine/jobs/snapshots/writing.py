@@ -1,35 +1,273 @@
-"""Writing beside the worker's thread."""
+"""Writes one worker's part of a run: slice by slice, in a thread beside the worker's.
 
+The work puts snapshots, dead letters and counts into a `RunWriter`, and says how far it is; the writer hands
+full slices to the `BackgroundIo`. Rows may be written ahead of the checkpoint that covers them: after a crash
+the same rows are written again. Tasks of hooks always go with their checkpoint.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
+from typing import Any, NamedTuple, TypeVar
 
+import msgspec
+
+from dp3.common.utils import batched
+from dp3.engine.context import Context
+from dp3.engine.jobs.hook_effects import DeadLetterLimit, Effects
+from dp3.engine.jobs.job import Work, finished
+from dp3.engine.jobs.snapshots.doc import Doc, decode_doc, encode_doc
+from dp3.engine.jobs.snapshots.keys import keys_of
+from dp3.engine.jobs.snapshots.plans import SnapshotPlans
+from dp3.model.wire import encode_tasks
+from dp3.store.ports.batches import OutboxRow, Stream
 from dp3.store.ports.leases import Lease
-from dp3.store.ports.snapshots import SnapshotBatch
-from dp3.store.ports.state import State
+from dp3.store.ports.names import Names
+from dp3.store.ports.runs import Phase, Run, WorkerRun
+from dp3.store.ports.snapshots import Key, SnapshotBatch, Snapshots, StoredSnapshot
+
+KEY_SHIFT = 24
+"""Outbox keys are the number of the run, then a running number of so many bits."""
+
+MOST_ROWS = 1_000
+"""Entities in one slice: some 20 ms of writing when all have changed."""
+
+MOST_KEYS = 10_000
+"""Keys of the index in one slice, at 2 µs each. Those of one entity are not divided."""
+
+MOST_TASKS = 1_000
+"""Tasks in one row of the outbox."""
+
+T = TypeVar("T")
 
 
-class Writing:
-    """Writes slices in a thread of `executor`, one after the other, while the calling thread computes."""
+class BackgroundIo:
+    """Reads ahead and writes behind while the worker's thread computes. All methods are called by that.
 
-    def __init__(self, state: State, lease: Lease, executor: Executor) -> None:
-        self._state = state
+    One thread in `executor` is enough, more would take turns with the worker on two cores. The worker calls
+    `flush` before hooks of the ingestion run: none runs beside a transaction.
+    """
+
+    def __init__(self, snapshots: Snapshots, lease: Lease, executor: Executor) -> None:
+        self._snapshots = snapshots
         self._lease = lease
         self._executor = executor
-        self.pending: Future[None] | None = None
-        """The slice that is being written."""
+        self._writing: Future[None] | None = None
 
-    def begin(self, batch: SnapshotBatch) -> None:
-        """Write a slice once the one before is written; raises what that one raised."""
+    def read(self, function: Callable[..., T], *args: object) -> Future[T]:
+        """Begin to read, or to do something else that takes a while."""
+        return self._executor.submit(function, *args)
+
+    def write(self, batch: SnapshotBatch) -> None:
+        """Begin to write a slice once the one before is written; raises what that one raised."""
         self.finish()
-        self.pending = self._executor.submit(self._state.snapshots.write, self._lease, batch)
+        self._writing = self._executor.submit(self._snapshots.write, self._lease, batch)
 
-    def abandon(self) -> None:
-        """Wait until nothing is being written, however that ends: work will go on from the mark."""
-        pending, self.pending = self.pending, None
-        if pending is not None:
-            wait((pending,))
+    def written(self) -> Work:
+        """Until nothing is being written; raises what writing raised."""
+        if self._writing is not None:
+            yield from finished(self._writing)
+        self.finish()
 
     def finish(self) -> None:
         """Wait until nothing is being written; raises what writing raised."""
-        pending, self.pending = self.pending, None
-        if pending is not None:
-            pending.result()
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def flush(self) -> None:
+        """Wait until nothing is being written, however that ends: the run notices when it goes on."""
+        if self._writing is not None:
+            wait((self._writing,))
+
+    def abandon(self) -> None:
+        """Wait likewise, but nobody is to notice: the work that wrote goes on from its checkpoint."""
+        self.flush()
+        self._writing = None
+
+
+class NewSnapshot(NamedTuple):
+    """The snapshot of an entity in a run. `etype` is its type's number; `due` is when it changes by itself,
+    which does not matter if it is made in every run, `always`."""
+
+    entity: int
+    etype: int
+    doc: Doc
+    due: int | None
+    always: bool = False
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """The place that a worker's work has reached, as it is kept with the run: the stage, the last entity key
+    done in it, the running number of outbox keys, the log offsets that the work has seen, its report, and
+    which hooks of the ingestion take part."""
+
+    stage: int = 0
+    after: int = 0
+    outbox: int = 0
+    offsets: dict[int, int] = {}
+    report: dict[str, Any] = {}
+    refresh: list[str] = []
+
+    def stored(self) -> dict[str, Any]:
+        """The form in which it is kept."""
+        return {**msgspec.structs.asdict(self), "offsets": {str(k): v for k, v in self.offsets.items()}}
+
+
+class RunWriter:
+    """Has one worker's part of a run written. For one thread; made anew when the work begins or goes on.
+
+    `progress` is what is or will be stored of the worker with the next checkpoint.
+    """
+
+    def __init__(
+        self, context: Context, plans: SnapshotPlans, io: BackgroundIo, run: Run, progress: WorkerRun
+    ) -> None:
+        self._context = context
+        self._plans = plans
+        self._io = io
+        self.run = run
+        self._slice = SnapshotBatch(run.id)
+        self._effects = Effects()
+        self._dead_letters = DeadLetterLimit()
+        names = context.store.names
+        self._numbers = {etype: _Numbers(names, plan.etype) for etype, plan in plans.types.items()}
+        self._entities = self._written = self._failed = 0
+        self._renewed = False
+        self.progress = progress
+        self.checkpoint = msgspec.convert(progress.checkpoint, Checkpoint, strict=False)
+
+    def renew_index(self) -> None:
+        """Replace all keys of the entities that are put: those that the index has may come from another
+        model."""
+        self._renewed = True
+
+    def put(self, snapshots: Iterable[NewSnapshot], latest: Mapping[int, StoredSnapshot]) -> Iterator[None]:
+        """Take snapshots; `latest` are the newest rows of their entities. Pauses after each slice that it
+        has written, without a new checkpoint."""
+        for one in snapshots:
+            self._put(one, latest.get(one.entity))
+            if self._is_full():
+                self._commit()
+                yield
+
+    def _is_full(self) -> bool:
+        part = self._slice
+        entities = max(len(part.rows), len(part.due), len(part.keys_renewed))
+        return entities >= MOST_ROWS or len(part.keys_added) + len(part.keys_removed) >= MOST_KEYS
+
+    def _put(self, snapshot: NewSnapshot, latest: StoredSnapshot | None) -> None:
+        entity = snapshot.entity
+        self._entities += 1
+        if not snapshot.always:
+            self._slice.due[entity] = snapshot.due
+        doc = encode_doc(snapshot.doc)
+        changed = latest is None or latest.doc != doc
+        if changed:
+            self._written += 1
+            self._slice.rows.append(StoredSnapshot(entity, self.run.id, doc))
+        if changed or self._renewed:
+            self._index(snapshot, None if self._renewed else latest)
+        if self._renewed and latest is not None:
+            self._slice.keys_renewed.append(entity)
+
+    def _index(self, snapshot: NewSnapshot, latest: StoredSnapshot | None) -> None:
+        """Change the keys of an entity from those of its newest row to those that it has now."""
+        entity = snapshot.entity
+        new = self._keys(snapshot.etype, snapshot.doc)
+        if latest is not None:
+            old = self._keys(snapshot.etype, decode_doc(latest.doc))
+            self._slice.keys_removed += [(path, key, entity) for path, key in old - new]
+            new -= old
+        self._slice.keys_added += [(path, key, entity) for path, key in new]
+
+    def _keys(self, etype: int, doc: Doc) -> set[tuple[int, Key]]:
+        numbers = self._numbers[etype]
+        return {(numbers[path], key) for path, key in keys_of(self._plans.types[etype].keys, doc)}
+
+    def without(self, entities: Sequence[int], failed: bool = False) -> None:
+        """Entities that have no snapshot in this run."""
+        for some in batched(entities, MOST_ROWS) if entities else ():
+            self._slice.missing += some
+            if len(self._slice.missing) >= MOST_ROWS:
+                self._commit()
+        if failed:
+            self._failed += len(entities)
+
+    def look_again(self, entities: Iterable[int]) -> None:
+        """Entities without hooks that the next run has to look at, whatever happens until then."""
+        self._slice.due.update(dict.fromkeys(entities, self.run.time))
+
+    def add_effects(self, effects: Effects) -> None:
+        """Take what hooks did; it is committed with the next checkpoint."""
+        effects.dead_letters = self._dead_letters.kept(effects.dead_letters)
+        self._effects.add(effects)
+
+    def reach(self, stage: int, after: int) -> None:
+        """Everything of the stage up to entity key `after` is done: commit, with a new checkpoint."""
+        self.checkpoint = msgspec.structs.replace(self.checkpoint, stage=stage, after=after)
+        self._commit_checkpoint()
+
+    def report(self, **report: Any) -> None:
+        """Say something about the work; it is committed with the next checkpoint."""
+        self.checkpoint = msgspec.structs.replace(self.checkpoint, report=self.checkpoint.report | report)
+
+    def note_offsets(self, offsets: Mapping[int, int]) -> None:
+        """Note how much of the log the work has seen; it is committed with the next checkpoint."""
+        self.checkpoint = msgspec.structs.replace(self.checkpoint, offsets=dict(offsets))
+
+    def note_refresh(self, hooks: list[str]) -> None:
+        """Note which hooks (ids) of the ingestion take part: at once, as rows may be written ahead of the
+        next checkpoint."""
+        self.checkpoint = msgspec.structs.replace(self.checkpoint, refresh=hooks)
+        self._commit_checkpoint()
+
+    def complete(self, phase: Phase, watermarks: Sequence[tuple[int, int, int]] = ()) -> None:
+        """The worker has done its part of a phase; with `watermarks`, (partition, lane, value), the
+        partitions have been completed. Returns when all is written."""
+        self.progress = self.progress._replace(done=phase.value)
+        self._slice.watermarks += watermarks
+        self._commit_checkpoint()
+        self._io.finish()
+
+    def _commit_checkpoint(self) -> None:
+        effects, self._effects = self._effects, Effects()
+        self._slice.dead_letters = effects.dead_letters
+        if effects.errors:
+            self._slice.counters["module_error"] = effects.errors
+        self._slice.hooks = effects.hooks.rows()
+        for tasks in batched(effects.tasks, MOST_TASKS) if effects.tasks else ():
+            self.checkpoint = msgspec.structs.replace(self.checkpoint, outbox=self.checkpoint.outbox + 1)
+            key = self.run.id << KEY_SHIFT | self.checkpoint.outbox
+            worker = self._context.lease.index
+            row = OutboxRow(worker, Stream.SNAPSHOTS, key, self.run.time, encode_tasks(tasks))
+            self._slice.outbox.append(row)
+        self._slice.progress = self.progress = self._counted()
+        self._commit()
+
+    def _counted(self) -> WorkerRun:
+        """The progress with what was done since the last checkpoint."""
+        counted = self.progress._replace(
+            checkpoint=self.checkpoint.stored(),
+            entities=self.progress.entities + self._entities,
+            written=self.progress.written + self._written,
+            failed=self.progress.failed + self._failed,
+            updated=self._context.clock.now_us(),
+        )
+        self._entities = self._written = self._failed = 0
+        return counted
+
+    def _commit(self) -> None:
+        complete, self._slice = self._slice, SnapshotBatch(self.run.id)
+        self._io.write(complete)
+
+
+class _Numbers(dict[str, int]):
+    """Path → its number in the state, for one entity type."""
+
+    def __init__(self, names: Names, etype: str) -> None:
+        self._names = names
+        self._etype = etype
+
+    def __missing__(self, path: str) -> int:
+        number = self[path] = self._names.attr_id(self._etype, path)
+        return number

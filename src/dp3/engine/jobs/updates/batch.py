@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dp3.clock import Clock, to_datetime
-from dp3.engine.jobs.snapshots.calling import HookCaller
-from dp3.engine.jobs.snapshots.recording import Effects
-from dp3.engine.jobs.thread_pool import Crew
+from dp3.engine.jobs.hook_effects import Effects, HookCaller
+from dp3.engine.jobs.thread_pool import HookThreads
 from dp3.engine.jobs.updates.cycle import end_key, is_last, may_begin, missed_batches, next_batch, with_target
 from dp3.engine.jobs.updates.groups import HookGroup
 from dp3.engine.jobs.updates.paging import PageSize
@@ -61,7 +60,7 @@ class GroupBatch:
         self._parts = parts
         self._group = group
         self._visitor = Visitor(group, parts.caller, parts.state.entities)
-        self._crew = Crew(DaemonPool(parts.threads, "updates"), parts.threads)
+        self._crew = HookThreads(DaemonPool(parts.threads, "updates"), parts.threads)
         self._size = PageSize()
         self._slices = Slices(parts.state, parts.clock, parts.lease)
 

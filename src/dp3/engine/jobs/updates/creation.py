@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from dp3.engine.jobs.snapshots.recording import Effects
-from dp3.engine.jobs.thread_pool import Crew
+from dp3.engine.jobs.hook_effects import Effects
+from dp3.engine.jobs.thread_pool import HookThreads
 from dp3.engine.jobs.updates.batch import CAREFUL_TRIES, UpdateParts
 from dp3.engine.jobs.updates.cycle import first_key
 from dp3.engine.jobs.updates.groups import HookGroup, creation_group
@@ -80,7 +80,7 @@ class CreationRefresh:
         self._parts = parts
         self._model = model
         self._hooks: Mapping[str, tuple[Hook, ...]] = HookTable(registrations)["on_entity_creation"]
-        self._crew = Crew(DaemonPool(parts.threads, "refresh"), parts.threads)
+        self._crew = HookThreads(DaemonPool(parts.threads, "refresh"), parts.threads)
         self._seen: int | None = None
         self._not_before = 0
         self._resumes = True
@@ -120,7 +120,7 @@ class _Refresh:
     def __init__(
         self,
         parts: UpdateParts,
-        crew: Crew,
+        crew: HookThreads,
         model: ModelSpec,
         group: HookGroup,
         message: ControlMessage,

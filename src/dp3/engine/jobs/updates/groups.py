@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from dp3.engine.jobs.snapshots.fields import plan_records
 from dp3.engine.jobs.snapshots.masters import MasterReader
+from dp3.engine.jobs.snapshots.records import plan_records
 from dp3.engine.jobs.snapshots.values import ValuePlan, plan_values
 from dp3.hooks.kinds import HOOK_SPECS, HookKind
 from dp3.hooks.registration import HookRegistration

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 from dp3.clock import Clock
 from dp3.common.utils import batched
-from dp3.engine.jobs.snapshots.recording import Effects
+from dp3.engine.jobs.hook_effects import Effects
 from dp3.engine.jobs.waiting import Wait
 from dp3.model.wire import encode_tasks
 from dp3.store.ports.batches import Batch
@@ -46,7 +46,7 @@ class Slices:
     def commit(self, batch: UpdateBatch, effects: Effects) -> Wait:
         """Commit a slice with what hooks did."""
         batch.tasks = [encode_tasks(part) for part in batched(effects.tasks, MOST_TASKS)]
-        batch.dead_letters = self._kept(effects.letters)
+        batch.dead_letters = self._kept(effects.dead_letters)
         if effects.errors:
             batch.counters["module_error"] = effects.errors
         batch.hooks = effects.hooks.rows()

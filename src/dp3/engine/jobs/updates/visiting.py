@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from dp3.engine.jobs.snapshots.calling import HookCaller
-from dp3.engine.jobs.snapshots.recording import Effects
+from dp3.engine.jobs.hook_effects import Effects, HookCaller
 from dp3.engine.jobs.updates.groups import HookGroup
 from dp3.engine.jobs.updates.reading import Subject
 from dp3.hooks.outcome import hook_failed

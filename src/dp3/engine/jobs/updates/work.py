@@ -10,8 +10,8 @@ from typing import Any
 
 from dp3.clock import to_datetime
 from dp3.engine.context import Context
+from dp3.engine.jobs.hook_effects import HookCaller
 from dp3.engine.jobs.schedule import Ticks
-from dp3.engine.jobs.snapshots.calling import HookCaller
 from dp3.engine.jobs.updates.batch import GroupBatch, UpdateParts
 from dp3.engine.jobs.updates.creation import CreationRefresh
 from dp3.engine.jobs.updates.groups import HookGroup, make_groups

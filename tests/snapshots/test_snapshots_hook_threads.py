@@ -1,28 +1,28 @@
-"""Who processes units, and how many at a time."""
+"""Threads that process units, and how many at a time."""
 
 import threading
 from collections.abc import Callable
 from concurrent.futures import wait
 
 from dp3.engine.jobs.snapshots.correlate import Unit, UnitResult
-from dp3.engine.jobs.thread_pool import Crew, Process
+from dp3.engine.jobs.thread_pool import HookThreads
 from dp3.hooks.pool import DaemonPool
 
-UNIT = Unit([], linked=False)
+UNIT: Unit = []
 UNITS = 8
 
 
-def driven(crew: Crew, process: Process, units: int = UNITS) -> UnitResult:
-    """Drive the crew as the worker does, with very short slices."""
+def driven(pool: HookThreads, process: Callable[[Unit], UnitResult], units: int = UNITS) -> UnitResult:
+    """Have the threads driven as the worker does, with very short slices."""
     result = UnitResult()
-    for awaited in crew.process([UNIT] * units, process, result):
+    for awaited in pool.process([UNIT] * units, process, result):
         if awaited is not None:
             wait((awaited,), 0.01)
     return result
 
 
-def a_crew(threads: int = 4) -> Crew:
-    return Crew(DaemonPool(threads, "crew"), threads)
+def some_threads(threads: int = 4) -> HookThreads:
+    return HookThreads(DaemonPool(threads, "hooks"), threads)
 
 
 def computing(threads: list[threading.Thread]) -> Callable[[Unit], UnitResult]:
@@ -35,7 +35,7 @@ def computing(threads: list[threading.Thread]) -> Callable[[Unit], UnitResult]:
 
 
 def test_what_all_units_made_is_put_together() -> None:
-    assert driven(a_crew(), lambda unit: UnitResult(failed=[1])).failed == [1] * UNITS
+    assert driven(some_threads(), lambda unit: UnitResult(failed=[1])).failed == [1] * UNITS
 
 
 def test_hooks_that_wait_run_side_by_side() -> None:
@@ -45,7 +45,7 @@ def test_hooks_that_wait_run_side_by_side() -> None:
         together.wait(20)
         return UnitResult()
 
-    driven(a_crew(threads=4), process)
+    driven(some_threads(threads=4), process)
 
 
 def test_no_more_threads_are_taken_than_allowed() -> None:
@@ -62,21 +62,21 @@ def test_no_more_threads_are_taken_than_allowed() -> None:
             running -= 1
         return UnitResult()
 
-    driven(a_crew(threads=2), process)
+    driven(some_threads(threads=2), process)
     assert most == 2
 
 
 def test_hooks_that_only_compute_soon_run_in_the_calling_thread() -> None:
-    crew, threads = a_crew(), list[threading.Thread]()
+    pool, threads = some_threads(), list[threading.Thread]()
     while threading.current_thread() not in threads:
-        driven(crew, computing(threads))
+        driven(pool, computing(threads))
 
 
 def test_the_first_units_never_run_in_the_calling_thread() -> None:
     threads = list[threading.Thread]()
-    driven(a_crew(), computing(threads))
+    driven(some_threads(), computing(threads))
     assert threading.current_thread() not in threads
 
 
 def test_nothing_is_done_for_no_units() -> None:
-    assert driven(a_crew(), computing([]), units=0) == UnitResult()
+    assert driven(some_threads(), computing([]), units=0) == UnitResult()

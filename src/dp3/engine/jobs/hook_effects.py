@@ -1,9 +1,12 @@
-"""Calls snapshot hooks: what they return becomes tasks in wire form, what fails dead letters."""
+"""Calls hooks of background work: what they return becomes tasks in wire form, what fails dead letters."""
 
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from dp3.clock import Clock
-from dp3.engine.jobs.snapshots.recording import Effects
+from dp3.engine.counting import HookTally
 from dp3.hooks.guard import Guard
 from dp3.hooks.outcome import HookError, HookOutcome, hook_failed
 from dp3.hooks.table import Hook
@@ -14,11 +17,48 @@ from dp3.model.wire import WirePoint, WireTask, encode_tasks
 from dp3.store.ports.dead_letters import DeadLetter
 
 GENERATION = 1
-"""Tasks of snapshot hooks are derived from nothing that was itself derived."""
+"""Tasks of these hooks are derived from nothing that was itself derived."""
+
+MOST_DEAD_LETTERS = 100
+"""Dead letters of one hook that one worker keeps of one piece of work, such as a snapshot run; more are only
+counted, so that a hook that fails for very many entities does not fill them."""
+
+
+@dataclass(slots=True)
+class Effects:
+    """Derived tasks of hooks, what failed, and counts. They are committed with the work itself."""
+
+    tasks: list[WireTask] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    errors: int = 0
+    hooks: HookTally = field(default_factory=HookTally)
+
+    def add(self, other: "Effects") -> None:
+        """Add those of others."""
+        self.hooks.add(other.hooks)
+        self.tasks += other.tasks
+        self.dead_letters += other.dead_letters
+        self.errors += other.errors
+
+
+class DeadLetterLimit:
+    """Bounds the dead letters of each hook."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def kept(self, dead_letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+        """Those that are to be kept."""
+        kept = []
+        for one in dead_letters:
+            self._counts[one.module, one.hook] += 1
+            if self._counts[one.module, one.hook] <= MOST_DEAD_LETTERS:
+                kept.append(one)
+        return kept
 
 
 class HookCaller:
-    """May be used by several threads at once."""
+    """Calls hooks. May be used by several threads at once."""
 
     def __init__(self, guard: Guard, clock: Clock, partitions: int) -> None:
         self._guard = guard
@@ -56,7 +96,7 @@ class HookCaller:
         """Keep what failed; without `hook` it is not known which one is to blame. `point` is what it was
         shown."""
         effects.errors += 1
-        effects.letters.append(
+        effects.dead_letters.append(
             DeadLetter(
                 time=self._clock.now_us(),
                 kind=error.kind,
