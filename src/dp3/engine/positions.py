@@ -1,4 +1,4 @@
-"""What lifetimes work with."""
+"""How far the workers have read the log."""
 
 from dp3.store.ports.state import State
 

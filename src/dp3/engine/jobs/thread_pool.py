@@ -1,4 +1,4 @@
-"""Who processes units: the worker's own thread, or as many others as it takes."""
+"""A pool of threads that processes units, if the worker does not do that faster itself."""
 
 import time
 from collections import deque
@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from typing import Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
+from dp3.engine.jobs.job import Waiting
 from dp3.engine.jobs.snapshots.correlate import Unit, UnitResult
-from dp3.engine.jobs.waiting import Wait
 
 LARGE_UNIT = 250
 """A unit with more entities would take the worker's thread for too long."""
@@ -42,7 +42,7 @@ class _Served(NamedTuple, Generic[R]):
     busy_s: float
 
 
-class Crew:
+class ThreadPool:
     """Processes units, in pieces.
 
     Nothing is known of hooks at first, so units are processed by threads of a pool: by one, then by another
@@ -58,7 +58,7 @@ class Crew:
         self._waiting = True
         self._wall_s = self._busy_s = 0.0
 
-    def process(self, units: Iterable[Unit], process: Process, result: UnitResult) -> Wait:
+    def process(self, units: Iterable[Unit], process: Process, result: UnitResult) -> Waiting[None]:
         """Call `process` for all units and add to `result` what it returned."""
         queue = deque(units)
         while not self._waiting and _is_small(queue):
@@ -69,7 +69,7 @@ class Crew:
             yield None
         yield from self.spread(queue, process, result)
 
-    def spread(self, units: Iterable[U], process: Callable[[U], R], result: R) -> Wait:
+    def spread(self, units: Iterable[U], process: Callable[[U], R], result: R) -> Waiting[None]:
         """The same, but never in the calling thread: that can do other things however long hooks take. Units
         are whatever is processed."""
         queue = deque(units)
@@ -84,7 +84,7 @@ class Crew:
             self._waiting = self._busy_s < LEAST_BUSY * self._wall_s
             self._wall_s = self._busy_s = 0.0
 
-    def _spread(self, queue: deque[U], process: Callable[[U], R], result: R) -> Wait:
+    def _spread(self, queue: deque[U], process: Callable[[U], R], result: R) -> Waiting[None]:
         started = time.perf_counter()
         number = self._used if self._waiting else 1
         workers = [self._executor.submit(_serve, queue, process, type(result)) for _ in range(number)]

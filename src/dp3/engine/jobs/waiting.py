@@ -1,14 +1,9 @@
-"""Work in pieces, between which the worker does other things."""
+"""Until snapshots say it as jobs do."""
 
-from collections.abc import Generator
-from concurrent.futures import Future
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-Wait: TypeAlias = Generator[Future[Any] | None, None, None]
-"""Work in pieces: yields None after a piece, or what has to be done before the next one."""
+from dp3.engine.jobs.job import Waiting, finished
 
+__all__ = ["Wait", "finished"]
 
-def finished(awaited: Future[Any]) -> Wait:
-    """Until something is done, well or not."""
-    while not awaited.done():
-        yield awaited
+Wait: TypeAlias = Waiting[None]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple, TypeVar
 
-from dp3.clock import Clock
+from dp3.engine.context import Context
 from dp3.engine.ingest.links import observed_links
 from dp3.engine.ingest.outbox import SYSTEM_STREAM
 from dp3.engine.jobs.history.judging import NO_PARAMS, Judged, KeepRule, Verdict, judge
@@ -25,7 +25,6 @@ from dp3.model.spec import ModelSpec
 from dp3.model.system_task import MarkDirty
 from dp3.model.wire import WireTask, decode_value, encode_tasks
 from dp3.store.ports.batches import EndedLink
-from dp3.store.ports.leases import Lease
 from dp3.store.ports.retention import (
     FIRST_AGED,
     FIRST_TAG,
@@ -37,7 +36,6 @@ from dp3.store.ports.retention import (
     Scope,
     StoredRow,
 )
-from dp3.store.ports.state import State
 
 CHUNK = 16 << 10
 """Rows that are sorted by entity before they are looked at; they are found in the order of their age."""
@@ -130,13 +128,13 @@ def _kept(judged: Judged) -> KeptRow:
 class Retention:
     """Makes passes over what may have to go, which the state finds without looking at the rest."""
 
-    def __init__(self, state: State, clock: Clock, lease: Lease, attrs: Sequence[AttrPlan]) -> None:
-        self._state = state
-        self._clock = clock
-        self._lease = lease
+    def __init__(self, context: Context, attrs: Sequence[AttrPlan]) -> None:
+        self._state = context.store
+        self._clock = context.clock
+        self._lease = context.lease
         self._attrs = attrs
         self._pace = SlicePace(FIRST_SLICE, LARGEST_SLICE, SLICE_S)
-        self._record = RetentionPass(lease.index, 0, 0)
+        self._record = RetentionPass(context.lease.index, 0, 0)
 
     def steps(self) -> Iterator[None]:
         """Remove everything that is to go now; pauses after every slice. A pass that is not finished has left

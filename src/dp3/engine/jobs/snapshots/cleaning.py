@@ -1,12 +1,11 @@
 """Removes snapshots that are older than they have to be."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from dp3.clock import Clock, to_datetime
-from dp3.engine.jobs.schedule import Ticks
+from dp3.config.cron import CronExpression
+from dp3.engine.jobs.schedule import Schedule
 from dp3.store.ports.errors import StoreFull
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.snapshots import Cleaned
@@ -26,9 +25,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CleaningSettings:
-    """`cron`: arguments of a cron trigger; runs longer than `older_than_us` ago go."""
+    """runs longer than `older_than_us` ago go."""
 
-    cron: Mapping[str, Any]
+    cron: CronExpression
     older_than_us: int
 
 
@@ -43,7 +42,7 @@ class SnapshotCleaning:
         self._clock = clock
         self._lease = lease
         self._settings = settings
-        self._ticks = Ticks(settings.cron, clock.now_us())
+        self._ticks = Schedule(settings.cron, clock.now_us())
         self._under_way = True
         self._before: int | None = None
         self._calls = 0

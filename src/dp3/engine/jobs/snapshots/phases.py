@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
 
-from dp3.engine.jobs.schedule import Ticks
+from dp3.engine.jobs.schedule import Schedule
 from dp3.engine.jobs.snapshots.recording import Effects, Recorder
 from dp3.engine.jobs.snapshots.runs import Runs, has_completed
 from dp3.engine.jobs.snapshots.work import Work, WorkParts
+from dp3.engine.jobs.snapshots.writing import Writing
 from dp3.engine.jobs.waiting import Wait, finished
 from dp3.hooks.table import Hook
 from dp3.store.ports.errors import LeaseLost, StoreFull
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 class SnapshotWork:
     """Snapshot runs as one worker sees them. All methods are called by the worker's thread."""
 
-    def __init__(self, parts: WorkParts, runs: Runs, ticks: Ticks) -> None:
+    def __init__(self, parts: WorkParts, runs: Runs, ticks: Schedule) -> None:
         self._parts = parts
         self._runs = runs
         self._ticks = ticks
@@ -70,14 +71,10 @@ class SnapshotWork:
             self._fail(error, now)
             return False
 
-    def settle(self) -> None:
-        """Wait for what is being written: hooks of other work do not run beside a transaction either."""
-        try:
-            self._parts.writing.finish()
-        except LeaseLost:
-            raise
-        except Exception as error:
-            self._fail(error, self._parts.clock.now_us())
+    @property
+    def writing(self) -> Writing:
+        """Until the composition owns it."""
+        return self._parts.writing
 
     def _go_on(self, job: Wait, may_block: bool) -> bool:
         end = time.perf_counter() + SLICE_S

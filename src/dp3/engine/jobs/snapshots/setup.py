@@ -1,12 +1,12 @@
 """Puts the parts of snapshot runs together."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any
 
+from dp3.config.cron import CronExpression
 from dp3.engine.context import Context
-from dp3.engine.jobs.schedule import Ticks
+from dp3.engine.jobs.schedule import Schedule
 from dp3.engine.jobs.snapshots.calling import HookCaller
 from dp3.engine.jobs.snapshots.phases import SnapshotWork
 from dp3.engine.jobs.snapshots.plans import Limits, SnapshotHooks, make_snapshot_plans
@@ -21,9 +21,9 @@ from dp3.model.spec import ModelSpec
 
 @dataclass(frozen=True, slots=True)
 class SnapshotSettings:
-    """`cron`: arguments of a cron trigger that says when runs begin; `threads`: hooks that run at a time."""
+    """`cron`: when runs begin; `threads`: hooks that run at a time."""
 
-    cron: Mapping[str, Any]
+    cron: CronExpression
     limits: Limits = field(default_factory=Limits)
     threads: int = 1
 
@@ -59,4 +59,4 @@ def make_snapshot_work(
         threads=settings.threads,
     )
     runs = Runs(state, clock, lease, plans.fingerprint)
-    return SnapshotWork(parts, runs, Ticks(settings.cron, clock.now_us()))
+    return SnapshotWork(parts, runs, Schedule(settings.cron, clock.now_us()))

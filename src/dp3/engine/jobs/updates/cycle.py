@@ -1,6 +1,8 @@
 """How the entities of a partition are spread over the batches of a cycle. Pure."""
 
-from dp3.store.ports.entities import ENTITY_SHIFT
+from typing import NamedTuple
+
+from dp3.store.ports.entities import ENTITY_SHIFT, Encoded
 from dp3.store.ports.updates import UpdateProgress
 
 EVERYTHING = 1 << 62
@@ -11,13 +13,21 @@ EARLIEST = 0.9
 more often than the period says would visit entities too often. Days of 23 hours are long enough."""
 
 
+class Subject(NamedTuple):
+    """An entity to visit: `eid` as text; `profile` is empty if the hooks get no record."""
+
+    key: int
+    eid: str
+    profile: Encoded = ""
+
+
 def first_key(partition: int) -> int:
-    """What is below all keys of entities of a partition."""
+    """A key below all those of entities of a partition."""
     return (partition << ENTITY_SHIFT) - 1
 
 
 def end_key(partition: int) -> int:
-    """What is above all keys of entities of a partition."""
+    """A key above all those of entities of a partition."""
     return (partition + 1) << ENTITY_SHIFT
 
 
