@@ -80,8 +80,8 @@ class Assembly:
         self.writer: BackgroundWriter = self.snapshots.writing
         self.history = HistoryUpkeep(context, config.model, self._plans, config.history_manager)
         jobs = [*self._make_jobs(attempts, refresh_module), *more]
-        runner = JobRunner(jobs, context.clock, self.outbox.wake)
-        self.worker = Worker(context, self._make_ingest(attempts, stop), runner, self.writer, stop)
+        self.jobs = JobRunner(jobs, context.clock, self.outbox.wake)
+        self.worker = Worker(context, self._make_ingest(attempts, stop), self.jobs, self.writer, stop)
 
     def _make_ingest(self, attempts: Attempts, stop: threading.Event) -> Ingest:
         core, context = self._config.processing_core, self._context

@@ -12,8 +12,8 @@ from dp3.store.ports.state import State
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a worker has before it knows its modules: log, state, clock, lease, the watch over its hooks, and
-    the numbers that it reports of itself."""
+    """The things that a worker has before it knows its modules: log, state, clock, lease, the watch over its
+    hooks, and the numbers that it reports of itself."""
 
     log: Log
     store: State

@@ -1,4 +1,4 @@
-"""How far the workers have read the log."""
+"""The places in the log that the workers have reached."""
 
 from dp3.store.ports.state import State
 

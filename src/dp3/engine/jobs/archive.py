@@ -1,5 +1,6 @@
 """Archives raw data-points: old segments of the log become files, then they go."""
 
+import contextlib
 import gzip
 import logging
 from collections.abc import Iterable
@@ -41,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 class ArchiveDamaged(Exception):
-    """What was written can not be read back; nothing may be deleted because of it."""
+    """A file can not be read back as it was written; nothing may be deleted because of it."""
 
 
 class Archive:
@@ -168,10 +169,9 @@ class ArchiveFile:
     def discard(self) -> None:
         """Leave nothing of a file that is not complete. Called after `complete`, too, which leaves nothing to
         do."""
-        try:
+        with contextlib.suppress(OSError):
             self._close()
-        finally:
-            self._partial.unlink(missing_ok=True)
+        self._partial.unlink(missing_ok=True)
 
     def _close(self) -> None:
         try:

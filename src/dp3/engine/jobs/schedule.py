@@ -33,7 +33,7 @@ class Schedule:
         return latest if now_us - latest <= LATE_US else None
 
     def passed(self, now_us: int) -> bool:
-        """Whether a moment has come since the last call, however long ago."""
+        """True if a moment has come since the last call, however long ago."""
         if now_us < self.next:
             return False
         self.next = self._after(now_us)

@@ -32,7 +32,7 @@ class TooSlow(Exception):
 
 
 def over_entities(state: State, look: Callable[[int, int], T]) -> Iterator[T]:
-    """What `look(first, last)` says of ranges of entity keys that cover all entities."""
+    """The results of `look(first, last)` for ranges of entity keys that cover all entities."""
     after, size = 0, 100
     while page := state.entities.range_after(after, size):
         started = time.perf_counter()

@@ -24,7 +24,7 @@ Process: TypeAlias = Callable[[Unit], UnitResult]
 
 
 class Sum(Protocol):
-    """What processing returns; it begins empty."""
+    """Something that processing returns; it begins empty."""
 
     def add(self, other: Self) -> None:
         """Add that of other units."""
@@ -36,7 +36,7 @@ R = TypeVar("R", bound=Sum)
 
 
 class _Served(NamedTuple, Generic[R]):
-    """What a thread of the pool made, and for how long it computed."""
+    """The result of a thread of the pool, and for how long it computed."""
 
     result: R
     busy_s: float
@@ -105,7 +105,7 @@ class ThreadPool:
 
 
 def _is_small(queue: deque[Unit]) -> bool:
-    """Whether there is a next unit and the worker's thread may process it."""
+    """True if there is a next unit and the worker's thread may process it."""
     return bool(queue) and sum(map(len, queue[0].groups)) <= LARGE_UNIT
 
 

@@ -25,7 +25,7 @@ SLICE_BYTES = 1_000_000
 """Of large values in a slice, but for a single one that is larger."""
 
 TRIM_ROWS = 10_000
-"""What has come in is forgotten so much at a time: about 5 ms."""
+"""Rows of the list of what has come in that are forgotten at a time: about 5 ms."""
 
 
 def packable_until(state: State, log: Log, bounds: LaneBounds) -> dict[int, int]:

@@ -55,7 +55,7 @@ class AttrPlan(NamedTuple):
     link: LinkPlan | None = None
 
     def scope(self, place: RowPlace) -> Scope:
-        """What has to be looked at together with a row."""
+        """The rows that have to be looked at together with a row."""
         if self.rule.value_by_value:
             return Scope(place.entity, place.attr, place.tag, place.tag)
         return Scope(place.entity, place.attr, FIRST_TAG, LAST_TAG)
@@ -103,7 +103,7 @@ def _us(duration: timedelta | None) -> int | None:
 
 @dataclass(slots=True)
 class _Found:
-    """What a slice comes to: rows, links, and entities that have other values now."""
+    """The outcome of a slice: rows, links, and entities that have other values now."""
 
     removed: list[RowPlace] = field(default_factory=list)
     kept: list[KeptRow] = field(default_factory=list)
@@ -112,7 +112,7 @@ class _Found:
     points: int = 0
 
     def add(self, verdict: Verdict) -> None:
-        self.points += sum(stretch.n for stretch in verdict.gone)
+        self.points += sum(segment.n for segment in verdict.gone)
         for judged in verdict.rows:
             if not judged.stretches:
                 self.removed.append(judged.row.place)
@@ -121,7 +121,7 @@ class _Found:
 
 
 def _kept(judged: Judged) -> KeptRow:
-    points = sum(stretch[3] for stretch in judged.stretches)
+    points = sum(points for _, _, _, points in judged.stretches)
     return KeptRow(judged.oldest, points, encode_stretches(judged.stretches), judged.row.place)
 
 
@@ -227,9 +227,9 @@ def _ended(
     """Links that held by what is gone: until when they hold by what is left."""
     if plan.link is None:
         return []
-    gone = ((stretch.t2, stretch.v) for stretch in verdict.gone if stretch.t2 + plan.link.post > now)
+    gone = ((segment.t2, segment.v) for segment in verdict.gone if segment.t2 + plan.link.post > now)
     until = {target: now for target, _ in _links(plan.link, entity, gone)}
-    packed = ((stretch[1], judged.row.v) for judged in verdict.rows for stretch in judged.stretches)
+    packed = ((t2, judged.row.v) for judged in verdict.rows for _, t2, _, _ in judged.stretches)
     left = [*packed, *((part.t2, part.v) for part in fresh)]
     for target, end in _links(plan.link, entity, left) if until else ():
         if target in until:

@@ -23,12 +23,13 @@ WEAK_PAGE = 2_000
 """Entities passed in one slice in search of weak ones."""
 
 LATER_US = 7 * 24 * 3600 * 1_000_000
-"""When to look again at tokens that do not matter to the entity type: its lifetime may become another."""
+"""Tokens that do not matter to the entity type are checked again so much later: its lifetime may become
+another."""
 
 TTL, WEAK, DONE = "ttl", "weak", "done"
 
 Offsets = Callable[[], dict[int, int]]
-"""How far the worker is in each lane of the log."""
+"""The offset that the worker has reached in each lane of the log."""
 
 
 class Collector:
@@ -89,7 +90,7 @@ class Collector:
         return self._check_weak(record, partition, as_of)
 
     def _as_of(self, offsets: Mapping[int, int]) -> int:
-        """When the state is of: what was not read yet may keep an entity."""
+        """The moment up to which the state knows all: what was not read yet may keep an entity."""
         now = self._clock.now_us()
         waiting = (self._log.append_time_after(lane, offsets[lane]) for lane in Lane)
         return min((time for time in waiting if time is not None), default=now)
@@ -164,7 +165,7 @@ def _over(candidates: Sequence[Candidate], begun: int, reached: Mapping[int, int
 
 
 def _end(partition: int) -> int:
-    """What is above all keys of a partition."""
+    """A key above all those of a partition."""
     return (partition + 1) << ENTITY_SHIFT
 
 

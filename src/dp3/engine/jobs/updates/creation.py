@@ -33,8 +33,9 @@ logger = logging.getLogger(__name__)
 
 
 class _Checkpoint(msgspec.Struct, frozen=True):
-    """How far a message is: the key of the last entity visited; `until` has the last key of each partition
-    when it began, so that what hooks create does not count. `tries` workers in a row ended at this place."""
+    """The progress of a message: the key of the last entity visited; `until` has the last key of each
+    partition when it began, so that what hooks create does not count. `tries` workers in a row ended at this
+    place."""
 
     after: int = FIRST_PLACE
     until: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""How the entities of a partition are spread over the batches of a cycle. Pure."""
+"""Spreads the entities of a partition over the batches of a cycle. Pure."""
 
 from typing import NamedTuple
 
@@ -32,12 +32,12 @@ def end_key(partition: int) -> int:
 
 
 def may_begin(before: UpdateProgress | None, tick: int, batch_period: int) -> bool:
-    """Whether a batch may begin at the moment `tick`; times are microseconds."""
+    """True if a batch may begin at the moment `tick`; times are microseconds."""
     return before is None or (not before.open and tick - before.tick >= EARLIEST * batch_period)
 
 
 def missed_batches(before: UpdateProgress | None, tick: int, batch_period: int) -> int:
-    """How many batches should have been between the one before and one that begins at `tick`."""
+    """The number of batches that should have been between the one before and one that begins at `tick`."""
     return 0 if before is None else max(0, round((tick - before.tick) / batch_period) - 1)
 
 
@@ -61,7 +61,7 @@ def next_batch(before: UpdateProgress | None, partition: int, tick: int, batches
 
 
 def is_last(row: UpdateProgress) -> bool:
-    """Whether the batch is the last one of its cycle."""
+    """True if the batch is the last one of its cycle."""
     return row.batch >= row.batches
 
 

@@ -67,7 +67,7 @@ class HookGroup:
         return f"{self.id.kind} hooks of {self.etype}{every}"
 
     def batches(self, batch_period: timedelta) -> int:
-        """How many batches a cycle has."""
+        """The number of batches of a cycle."""
         return max(1, timedelta(microseconds=self.id.period) // batch_period)
 
     def visit(self, subject: Subject, caller: HookCaller) -> Effects:

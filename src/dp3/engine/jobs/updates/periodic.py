@@ -123,11 +123,11 @@ class PeriodicHooks:
                 yield from self._resume(left)
                 rows = yield from self._visits.read(self._state.updates.progress, self._group.id)
             self._resumes = False
+            self._visits.begin()
             if tick is not None:
-                self._visits.begin()
                 yield from self._begin(rows, tick)
-                yield from self._visit(self._open(rows))
-                self._tick = None
+            yield from self._visit(self._open(rows))
+            self._tick = None
         finally:
             self._under_way = False
 
@@ -210,7 +210,7 @@ class PeriodicHooks:
         yield from self._visits.commit(batch, effects or Effects())
 
     def _cycles(self, rows: Iterable[UpdateProgress], done: Counter[int], missed: int) -> list[UpdateCycle]:
-        """What the rows say of their cycles: mostly all are in the same one."""
+        """The cycles of rows: mostly all are in the same one."""
         now = self._clock.now_us()
         return [
             UpdateCycle(

@@ -50,8 +50,8 @@ logger = logging.getLogger(__name__)
 
 
 class PageSize:
-    """How many entities to visit between two commits. Adapts to what pages took: shrinks at once, grows by
-    half, to at most `most`."""
+    """The number of entities to visit between two commits. Adapts to what pages took: shrinks at once, grows
+    by half, to at most `most`."""
 
     def __init__(self, most: int | None = None) -> None:
         self._most = LARGEST if most is None else most
@@ -84,7 +84,7 @@ class Visits:
 
     @property
     def size(self) -> int:
-        """How many entities the next page shall have."""
+        """The number of entities that the next page shall have."""
         return self._size.entities
 
     def begin(self, tries: int = 0) -> bool:
