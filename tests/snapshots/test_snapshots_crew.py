@@ -5,14 +5,14 @@ from collections.abc import Callable
 from concurrent.futures import wait
 
 from dp3.engine.jobs.snapshots.correlate import Unit, UnitResult
-from dp3.engine.jobs.thread_pool import Process, ThreadPool
+from dp3.engine.jobs.thread_pool import Crew, Process
 from dp3.hooks.pool import DaemonPool
 
 UNIT = Unit([], linked=False)
 UNITS = 8
 
 
-def driven(crew: ThreadPool, process: Process, units: int = UNITS) -> UnitResult:
+def driven(crew: Crew, process: Process, units: int = UNITS) -> UnitResult:
     """Drive the crew as the worker does, with very short slices."""
     result = UnitResult()
     for awaited in crew.process([UNIT] * units, process, result):
@@ -21,8 +21,8 @@ def driven(crew: ThreadPool, process: Process, units: int = UNITS) -> UnitResult
     return result
 
 
-def a_crew(threads: int = 4) -> ThreadPool:
-    return ThreadPool(DaemonPool(threads, "crew"), threads)
+def a_crew(threads: int = 4) -> Crew:
+    return Crew(DaemonPool(threads, "crew"), threads)
 
 
 def computing(threads: list[threading.Thread]) -> Callable[[Unit], UnitResult]:

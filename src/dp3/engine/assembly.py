@@ -15,7 +15,6 @@ from dp3.engine.ingest.entities import EntityIndex
 from dp3.engine.ingest.hooks import TaskHooks
 from dp3.engine.ingest.micro_batches import MicroBatches, MicroBatchLimits
 from dp3.engine.ingest.outbox import OutboxDrainer
-from dp3.engine.jobs.background_writer import BackgroundWriter
 from dp3.engine.jobs.control import ControlMessages
 from dp3.engine.jobs.garbage import DeletedRows, DrainedRows
 from dp3.engine.jobs.history.job import HistoryUpkeep
@@ -77,11 +76,12 @@ class Assembly:
         self._deleted = DeletedRows(context)
         self.outbox = OutboxDrainer(context.log, context.store, context.lease)
         self.snapshots = self._make_snapshots()
-        self.writer: BackgroundWriter = self.snapshots.writing
         self.history = HistoryUpkeep(context, config.model, self._plans, config.history_manager)
         jobs = [*self._make_jobs(attempts, refresh_module), *more]
         self.jobs = JobRunner(jobs, context.clock, self.outbox.wake)
-        self.worker = Worker(context, self._make_ingest(attempts, stop), self.jobs, self.writer, stop)
+        self.worker = Worker(
+            context, self._make_ingest(attempts, stop), self.jobs, self.snapshots.settle, stop
+        )
 
     def _make_ingest(self, attempts: Attempts, stop: threading.Event) -> Ingest:
         core, context = self._config.processing_core, self._context
@@ -109,7 +109,7 @@ class Assembly:
         handler = ControlHandler(
             context.store, self._table, self._task_hooks, self.snapshots.request, refresh_module
         )
-        yield ControlMessages(context, handler, attempts, self.writer, creation)
+        yield ControlMessages(context, handler, attempts, creation, self.snapshots.settle)
         yield SteppedJob("snapshot run", lambda: self.snapshots.step(self._cursor.offsets, may_block=True))
         yield from self._make_periodic_hooks()
         yield creation

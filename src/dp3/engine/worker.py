@@ -15,7 +15,6 @@ from dp3.engine.ingest.micro_batches import MicroBatches
 from dp3.engine.ingest.outbox import OutboxDrainer
 from dp3.engine.ingest.system_tasks import SystemTasks
 from dp3.engine.ingest.unpacking import of_one_kind, unpack
-from dp3.engine.jobs.background_writer import BackgroundWriter
 from dp3.engine.jobs.job import JobRunner
 from dp3.engine.pacing import Nap, Pace
 from dp3.engine.plans import TypePlan
@@ -161,21 +160,25 @@ def _before(entries: Sequence[Entry], item: Item) -> list[Entry]:
 
 
 class Worker:
-    """The one writer of the profiles of its partitions. All methods run in one thread."""
+    """The one writer of the profiles of its partitions. All methods run in one thread.
+
+    `flush` is called before hooks run: it waits for what jobs have begun to write in other threads, because a
+    hook shall not wait for a transaction.
+    """
 
     def __init__(
         self,
         context: Context,
         ingest: Ingest,
         jobs: JobRunner,
-        writer: BackgroundWriter,
+        flush: Callable[[], None],
         stop: threading.Event,
     ) -> None:
         self._log = context.log
         self._changes = context.store.changes
         self._ingest = ingest
         self._jobs = jobs
-        self._writer = writer
+        self._flush = flush
         self._stop = stop
         self._read_up_to: tuple[int, ...] = ()
         self._nap = Nap()
@@ -207,6 +210,6 @@ class Worker:
         if reading is None:
             self._read_up_to = version
             return False
-        self._writer.flush()
+        self._flush()
         self._ingest.process(reading)
         return True

@@ -1,13 +1,12 @@
 """Carries out messages to a worker: at once, or by asking another job for what takes long."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from dp3.engine.context import Context
 from dp3.engine.control import CONTROL_STREAM, ControlHandler
 from dp3.engine.ingest.attempts import Attempts
-from dp3.engine.jobs.background_writer import BackgroundWriter
 from dp3.engine.jobs.job import NEVER, Work
 from dp3.engine.jobs.updates.creation import ACTION as CREATION_ACTION
 from dp3.engine.jobs.updates.creation import CreationRefresh
@@ -20,7 +19,8 @@ logger = logging.getLogger(__name__)
 
 
 class ControlMessages:
-    """The messages for one worker, the oldest first."""
+    """The messages for one worker, the oldest first. `flush` is called before hooks may run: it waits for
+    what is being written."""
 
     name = "control messages"
     wake_at = NEVER
@@ -32,15 +32,15 @@ class ControlMessages:
         context: Context,
         handler: ControlHandler,
         attempts: Attempts,
-        writer: BackgroundWriter,
         creation: CreationRefresh,
+        flush: Callable[[], None],
     ) -> None:
         self._state = context.store
         self._lease = context.lease
         self._handler = handler
         self._attempts = attempts
-        self._writer = writer
         self._creation = creation
+        self._flush = flush
 
     def begin(self, now: int, failures: int) -> Work | None:
         """See `Job.begin`."""
@@ -54,7 +54,7 @@ class ControlMessages:
 
     def _carry_out(self, messages: Sequence[ControlMessage], failures: int) -> Work:
         for message in messages:
-            self._writer.flush()
+            self._flush()
             if failures >= MOST_FAILURES:
                 batch = self._handler.give_up(message, "it failed repeatedly, see the log of the worker")
             elif self._attempts.begin(CONTROL_STREAM, message.id - 1, message.id):

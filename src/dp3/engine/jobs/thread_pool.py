@@ -1,4 +1,4 @@
-"""A pool of threads that processes units, if the worker does not do that faster itself."""
+"""Who processes units: the worker's own thread, or as many others as it takes."""
 
 import time
 from collections import deque
@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from typing import Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
-from dp3.engine.jobs.job import Waiting
 from dp3.engine.jobs.snapshots.correlate import Unit, UnitResult
+from dp3.engine.jobs.waiting import Wait
 
 LARGE_UNIT = 250
 """A unit with more entities would take the worker's thread for too long."""
@@ -24,7 +24,7 @@ Process: TypeAlias = Callable[[Unit], UnitResult]
 
 
 class Sum(Protocol):
-    """Something that processing returns; it begins empty."""
+    """What processing returns; it begins empty."""
 
     def add(self, other: Self) -> None:
         """Add that of other units."""
@@ -36,13 +36,13 @@ R = TypeVar("R", bound=Sum)
 
 
 class _Served(NamedTuple, Generic[R]):
-    """The result of a thread of the pool, and for how long it computed."""
+    """What a thread of the pool made, and for how long it computed."""
 
     result: R
     busy_s: float
 
 
-class ThreadPool:
+class Crew:
     """Processes units, in pieces.
 
     Nothing is known of hooks at first, so units are processed by threads of a pool: by one, then by another
@@ -58,7 +58,7 @@ class ThreadPool:
         self._waiting = True
         self._wall_s = self._busy_s = 0.0
 
-    def process(self, units: Iterable[Unit], process: Process, result: UnitResult) -> Waiting[None]:
+    def process(self, units: Iterable[Unit], process: Process, result: UnitResult) -> Wait:
         """Call `process` for all units and add to `result` what it returned."""
         queue = deque(units)
         while not self._waiting and _is_small(queue):
@@ -69,7 +69,7 @@ class ThreadPool:
             yield None
         yield from self.spread(queue, process, result)
 
-    def spread(self, units: Iterable[U], process: Callable[[U], R], result: R) -> Waiting[None]:
+    def spread(self, units: Iterable[U], process: Callable[[U], R], result: R) -> Wait:
         """The same, but never in the calling thread: that can do other things however long hooks take. Units
         are whatever is processed."""
         queue = deque(units)
@@ -84,7 +84,7 @@ class ThreadPool:
             self._waiting = self._busy_s < LEAST_BUSY * self._wall_s
             self._wall_s = self._busy_s = 0.0
 
-    def _spread(self, queue: deque[U], process: Callable[[U], R], result: R) -> Waiting[None]:
+    def _spread(self, queue: deque[U], process: Callable[[U], R], result: R) -> Wait:
         started = time.perf_counter()
         number = self._used if self._waiting else 1
         workers = [self._executor.submit(_serve, queue, process, type(result)) for _ in range(number)]
@@ -105,7 +105,7 @@ class ThreadPool:
 
 
 def _is_small(queue: deque[Unit]) -> bool:
-    """True if there is a next unit and the worker's thread may process it."""
+    """Whether there is a next unit and the worker's thread may process it."""
     return bool(queue) and sum(map(len, queue[0].groups)) <= LARGE_UNIT
 
 

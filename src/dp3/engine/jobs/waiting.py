@@ -1,9 +1,14 @@
-"""Until snapshots say it as jobs do."""
+"""Work in pieces, between which the worker does other things."""
 
-from typing import TypeAlias
+from collections.abc import Generator
+from concurrent.futures import Future
+from typing import Any, TypeAlias
 
-from dp3.engine.jobs.job import Waiting, finished
+Wait: TypeAlias = Generator[Future[Any] | None, None, None]
+"""Work in pieces: yields None after a piece, or what has to be done before the next one."""
 
-__all__ = ["Wait", "finished"]
 
-Wait: TypeAlias = Waiting[None]
+def finished(awaited: Future[Any]) -> Wait:
+    """Until something is done, well or not."""
+    while not awaited.done():
+        yield awaited

@@ -9,7 +9,6 @@ from dp3.engine.jobs.schedule import Schedule
 from dp3.engine.jobs.snapshots.recording import Effects, Recorder
 from dp3.engine.jobs.snapshots.runs import Runs, has_completed
 from dp3.engine.jobs.snapshots.work import Work, WorkParts
-from dp3.engine.jobs.snapshots.writing import Writing
 from dp3.engine.jobs.waiting import Wait, finished
 from dp3.hooks.table import Hook
 from dp3.store.ports.errors import LeaseLost, StoreFull
@@ -71,10 +70,14 @@ class SnapshotWork:
             self._fail(error, now)
             return False
 
-    @property
-    def writing(self) -> Writing:
-        """Until the composition owns it."""
-        return self._parts.writing
+    def settle(self) -> None:
+        """Wait for what is being written: hooks of other work do not run beside a transaction either."""
+        try:
+            self._parts.writing.finish()
+        except LeaseLost:
+            raise
+        except Exception as error:
+            self._fail(error, self._parts.clock.now_us())
 
     def _go_on(self, job: Wait, may_block: bool) -> bool:
         end = time.perf_counter() + SLICE_S

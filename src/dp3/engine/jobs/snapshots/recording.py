@@ -251,7 +251,7 @@ class Recorder:
 
     def _commit(self) -> None:
         complete, self._slice = self._slice, SnapshotBatch(self._run.id)
-        self._writing.write(complete)
+        self._writing.begin(complete)
 
 
 class _Numbers(dict[str, int]):

@@ -20,7 +20,7 @@ from dp3.engine.jobs.snapshots.recording import Made, Recorder
 from dp3.engine.jobs.snapshots.refresh import Flags, Refresher, divide
 from dp3.engine.jobs.snapshots.values import eid_order
 from dp3.engine.jobs.snapshots.writing import Writing
-from dp3.engine.jobs.thread_pool import ThreadPool
+from dp3.engine.jobs.thread_pool import Crew
 from dp3.engine.jobs.waiting import Wait, finished
 from dp3.log.port import Log
 from dp3.store.ports.entities import ENTITY_SHIFT
@@ -105,7 +105,7 @@ class Work:
         self._recorder = recorder
         self._loader = Loader(parts.state, parts.plans, parts.io, run.time)
         self._divide()
-        self._crew = ThreadPool(parts.executor, parts.threads)
+        self._crew = Crew(parts.executor, parts.threads)
         self._begins = not recorder.mark.offsets
         if self._begins:
             recorder.note_offsets(offsets)

@@ -14,7 +14,7 @@ from dp3.engine.context import Context
 from dp3.engine.jobs.job import Waiting, Work, result_of
 from dp3.engine.jobs.snapshots.calling import HookCaller
 from dp3.engine.jobs.snapshots.recording import Effects
-from dp3.engine.jobs.thread_pool import ThreadPool
+from dp3.engine.jobs.thread_pool import Crew
 from dp3.engine.jobs.updates.cycle import Subject
 from dp3.engine.jobs.updates.groups import HookGroup
 from dp3.hooks.outcome import HookError
@@ -78,7 +78,7 @@ class Visits:
         self._lease = context.lease
         self._caller = caller
         self._io = io
-        self._pool = ThreadPool(DaemonPool(threads, "updates"), threads)
+        self._pool = Crew(DaemonPool(threads, "updates"), threads)
         self._usual = self._size = PageSize()
         self._kept = Counter[str]()
 
