@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from dp3.engine.jobs.archive import JOB, JOB_TTL_S
-from dp3.engine.jobs.archive_file import ArchiveDamaged
+from dp3.engine.jobs.archive import JOB, JOB_TTL_S, ArchiveDamaged
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.log.port import Lane
 from dp3.store.ports.leases import Holder

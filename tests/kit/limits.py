@@ -4,7 +4,7 @@ They hold within the block; the fixture `enter` keeps them until the end of a te
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from unittest.mock import patch
 Limit = AbstractContextManager[Any]
 Enter = Callable[[Limit], Any]
 
-JOBS = "dp3.engine.jobs.job"
 RUNS = "dp3.engine.jobs.snapshots"
 LIFETIMES = "dp3.engine.jobs.lifetimes"
 UPDATES = "dp3.engine.jobs.updates"
@@ -27,12 +26,23 @@ def constants(module: str, **values: Any) -> Limit:
 
 # -- snapshot runs -----------------------------------------------------------------------------------------
 def short_slices() -> Limit:
-    """Every slice of a run is the smallest that there is."""
-    return constants(JOBS, SLICE_S=0.0)
+    """Every slice of a job is the smallest that there is."""
+    stack = ExitStack()
+    stack.enter_context(constants(f"{RUNS}.phases", SLICE_S=0.0))
+    stack.enter_context(constants("dp3.engine.jobs.job", SLICE_S=0.0))
+    return stack
 
 
 def runs_are_retried_at_once() -> Limit:
-    return constants(JOBS, RETRY_US=0)
+    stack = ExitStack()
+    stack.enter_context(constants(f"{RUNS}.phases", RETRY_US=0))
+    stack.enter_context(constants("dp3.engine.jobs.job", RETRY_US=0))
+    return stack
+
+
+def pack_limits(rows: int, stretches: int) -> Limit:
+    """Fresh rows that are packed in one transaction, and segments in a packed row, of workers made now."""
+    return constants("dp3.engine.jobs.history.packing", LARGEST_SLICE=rows, MOST_SEGMENTS=stretches)
 
 
 def run_pages(first: int, largest: int) -> Limit:
@@ -42,17 +52,17 @@ def run_pages(first: int, largest: int) -> Limit:
 
 def run_edges(count: int) -> Limit:
     """A run reads so many links at once."""
-    return constants(f"{RUNS}.components", EDGES=count)
+    return constants(f"{RUNS}.work", EDGES=count)
 
 
 def run_rows(count: int) -> Limit:
     """A run writes at most so many rows in one transaction."""
-    return constants(f"{RUNS}.writing", MOST_ROWS=count)
+    return constants(f"{RUNS}.recording", MOST_ROWS=count)
 
 
 def run_keys(count: int) -> Limit:
     """A run writes at most so many keys of the index in one transaction."""
-    return constants(f"{RUNS}.writing", MOST_KEYS=count)
+    return constants(f"{RUNS}.recording", MOST_KEYS=count)
 
 
 def run_cleaning_rows(count: int) -> Limit:
@@ -66,7 +76,7 @@ def small_lifetime_slices() -> Iterator[None]:
     """Everything that lifetimes bring about takes many slices."""
     with (
         constants(f"{LIFETIMES}.collector", DUE=2, WEAK_PAGE=3),
-        constants(f"{LIFETIMES}.tombstones", GRAVES=2, TASKS=2),
+        constants(f"{LIFETIMES}.tombstones", TOMBSTONES=2, TASKS=2),
         constants("dp3.engine.ingest.system_tasks", PAGE=2, MOST_REMOVALS=1),
     ):
         yield
@@ -74,13 +84,12 @@ def small_lifetime_slices() -> Iterator[None]:
 
 def update_pages(first: int, largest: int) -> Limit:
     """Periodic hooks get so many entities at once."""
-    return constants(f"{UPDATES}.paging", FIRST=first, LARGEST=largest)
+    return constants(f"{UPDATES}.visits", FIRST=first, LARGEST=largest)
 
 
 def creation_pages(most: int) -> Limit:
     """Creation hooks that are called again get at most so many entities at once."""
-    page_size = import_module(f"{UPDATES}.paging").PageSize
-    return constants(f"{UPDATES}.creation", PageSize=lambda largest=most: page_size(min(largest, most)))
+    return constants(f"{UPDATES}.visits", LARGEST=most)
 
 
 def measured_pages(most: int) -> Limit:
@@ -90,9 +99,8 @@ def measured_pages(most: int) -> Limit:
 
 def archive_sync(replacement: Callable[[Callable[[Path], None], Path], None]) -> Limit:
     """A file of the archive is brought to the disk by this, which gets the function that did so."""
-    names = import_module("dp3.engine.jobs.archive").write_archive.__globals__
-    sync = names["sync_path"]
-    return patch.dict(names, sync_path=lambda path: replacement(sync, path))
+    sync = import_module("dp3.engine.jobs.archive").sync_path
+    return constants("dp3.engine.jobs.archive", sync_path=lambda path: replacement(sync, path))
 
 
 def impatient_lease() -> Limit:

@@ -6,32 +6,60 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
+from dp3.config.hierarchy import HierarchicalDict
 from dp3.config.kinds import CronExpression
-from dp3.config.sections import SnapshotCleaningSettings, SnapshotsSettings
-from dp3.engine.assembly import Dependencies, WorkerSettings, worker_parts
+from dp3.config.loading import Configuration
+from dp3.config.sections import (
+    ApiSettings,
+    ControlSettings,
+    DatabaseSettings,
+    DatapointArchivationSettings,
+    EventLoggingSettings,
+    GarbageCollectorSettings,
+    HistoryManagerSettings,
+    ProcessingCoreSettings,
+    SnapshotCleaningSettings,
+    SnapshotsSettings,
+    TelemetrySettings,
+    UpdaterSettings,
+)
+from dp3.engine.assembly import Assembly
 from dp3.engine.context import Context
 from dp3.engine.ingest.attempts import Attempts
-from dp3.engine.ingest.outbox import OutboxDrainer
-from dp3.engine.jobs.history.packing import PackLimits
-from dp3.engine.jobs.history.work import CLEANING, PACKING, HistorySettings
-from dp3.engine.jobs.updates.work import UpdateSettings
+from dp3.engine.jobs.history.job import CLEANING, PACKING
 from dp3.engine.statistics import Statistics
-from dp3.engine.worker import Worker
-from dp3.hooks.guard import Guard
 from dp3.hooks.pool import DaemonPool
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.hooks.watch import HookWatch
 from dp3.log.port import Lane
-from dp3.store.ports.leases import Holder
+from dp3.model.spec import ModelSpec
 from dp3.store.ports.runs import Run
+from kit.limits import pack_limits, short_slices
 from kit.place import LEASE_TTL_S, NEVER, Cron, Place
 
-HOOK_TIMEOUT_S, HOOK_HANG_S, MOST_TASKS = 10, 60, 100
-ANY_PACK = PackLimits()
+HOOK_TIMEOUT, HOOK_HANG, MOST_TASKS = timedelta(seconds=10), timedelta(seconds=60), 100
 OUTBOX_STOP_S = 10.0
+RUNS, UPKEEP = "snapshot run", "upkeep of history"
+"""Names of jobs."""
+
+
+class PackLimits(NamedTuple):
+    """`slice`: fresh rows that are packed in one transaction, at most; `row`: segments in a packed row."""
+
+    slice: int = 8_000
+    row: int = 64
+
+
+ANY_PACK = PackLimits()
+
+
+def cron(given: Cron | None) -> CronExpression:
+    """A schedule as it is configured; without one, never."""
+    return CronExpression(**(given or NEVER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +89,45 @@ class Options:
     limits: PackLimits = ANY_PACK
     statistics: Statistics | None = None
 
-    def settings(self) -> WorkerSettings:
-        """The settings that the program would read from configuration files."""
-        threads = max(self.threads, 1)
-        snapshots = SnapshotsSettings(
-            creation_rate=CronExpression(**self.runs or NEVER),
-            keep_empty=self.keep_empty,
-            max_component=self.max_component,
+    def configuration(self, model: ModelSpec) -> Configuration:
+        """As if it had been read from files; limits of processing may be smaller than can be configured."""
+        core = {
+            "worker_threads": max(self.threads, 1),
+            "batch_time_limit": timedelta(seconds=self.batch_s),
+            "max_generations": self.generations,
+            "entity_cache_size": 1_000,
+            "max_tasks_per_hook": MOST_TASKS,
+        }
+        old_runs = SnapshotCleaningSettings(
+            schedule=cron(self.run_cleaning), older_than=timedelta(microseconds=self.runs_older_than_us)
         )
-        cleaning = SnapshotCleaningSettings(
-            schedule=CronExpression(**self.run_cleaning or NEVER),
-            older_than=timedelta(microseconds=self.runs_older_than_us),
-        )
-        period = timedelta(minutes=self.batch_minutes)
-        return WorkerSettings(
-            batch_s=self.batch_s,
-            threads=threads,
-            generations=self.generations,
-            entities=1_000,
-            snapshots=snapshots,
-            cleaning=cleaning,
-            updates=UpdateSettings(self.updates or NEVER, period, self.update_cleaning or NEVER, 3, threads),
-            collection=self.collection or NEVER,
-            history=HistorySettings(NEVER, self.cleaning or NEVER, self.limits),
+        return Configuration(
+            path=Path(),
+            tree=HierarchicalDict(),
+            model=model,
+            processing_core=ProcessingCoreSettings().model_copy(update=core),
+            database=DatabaseSettings(),
+            snapshots=SnapshotsSettings(
+                creation_rate=cron(self.runs), keep_empty=self.keep_empty, max_component=self.max_component
+            ),
+            history_manager=HistoryManagerSettings(
+                aggregation_schedule=cron(None),
+                datapoint_cleaning_schedule=cron(self.cleaning),
+                snapshot_cleaning=old_runs,
+                datapoint_archivation=DatapointArchivationSettings(schedule=cron(None)),
+            ),
+            garbage_collector=GarbageCollectorSettings(collection_rate=cron(self.collection)),
+            updater=UpdaterSettings(
+                update_batch_cron=cron(self.updates),
+                update_batch_period=timedelta(minutes=self.batch_minutes),
+                cache_management_cron=cron(self.update_cleaning),
+                cache_max_entries=3,
+            ),
+            control=ControlSettings(),
+            event_logging=EventLoggingSettings(),
+            telemetry=TelemetrySettings(attribute_bson_size_schedule=cron(None)),
+            api=ApiSettings(),
+            notes=(),
         )
 
 
@@ -106,25 +150,24 @@ class SteppedWorker:
         self._place = place
         self._stopping = threading.Event()
         self._drains = options.drains
-        self.lease = place.store.leases.take(options.index, options.processes, Holder("host", 1), LEASE_TTL_S)
+        self.lease = place.store.leases.take(options.index, options.processes, "host", 1, LEASE_TTL_S)
         place.store.leases.heartbeat(self.lease, "working")
         executor = DaemonPool(options.threads, "hooks") if options.threads else CallingThread()
         self._attempts = Attempts(place.directory / "run" / f"{options.index}.attempt")
-        self._outbox = OutboxDrainer(place.log, place.store, self.lease)
-        means = Dependencies(
-            guard=Guard(HookWatch(HOOK_TIMEOUT_S, HOOK_HANG_S), MOST_TASKS),
-            executor=executor,
-            io=executor,
-            attempts=self._attempts,
-            outbox=self._outbox,
-            refresh_module=lambda name: {},
-        )
+        watch = HookWatch(HOOK_TIMEOUT.total_seconds(), HOOK_HANG.total_seconds())
         statistics = options.statistics or Statistics()
-        context = Context(place.log, place.store, place.clock, self.lease, statistics)
-        model = registrar.model_spec
-        parts = worker_parts(context, options.settings(), model, registrar.registrations, means)
-        self._snapshots, self._runs, self._history = parts.snapshots, parts.runs, parts.history
-        self._worker = Worker(parts, self._stopping)
+        with pack_limits(options.limits.slice, options.limits.row):
+            assembly = Assembly(
+                Context(place.log, place.store, place.clock, self.lease, watch, statistics),
+                options.configuration(registrar.model_spec),
+                registrar.registrations,
+                self._attempts,
+                lambda name: {},
+                self._stopping,
+                executor=executor,
+            )
+        self._outbox, self._worker, self._jobs = assembly.outbox, assembly.worker, assembly.jobs
+        self._snapshots, self._history = assembly.snapshots, assembly.history
         if self._drains:
             self._outbox.start()
 
@@ -160,21 +203,34 @@ class SteppedWorker:
 
     def go_on_with_run(self) -> bool:
         """One slice of the open run, while nothing is read from the log."""
-        return self._runs.step(may_block=True)
+        return self._turn_of(RUNS)
 
     @contextmanager
     def without_runs(self) -> Iterator[None]:
         """It leaves snapshot runs alone."""
-        with patch.object(self._worker, "_do_snapshots", lambda may_block: False):
+        with self._jobs_but(lambda name: name != RUNS):
             yield
+
+    def _turn_of(self, job: str) -> bool:
+        with self._jobs_but(lambda name: name == job):
+            return self._jobs.turn(self._place.store.changes.version(), may_block=True)
+
+    @contextmanager
+    def _jobs_but(self, kept: Callable[[str], bool]) -> Iterator[None]:
+        """The runner knows some of the jobs only; afterwards all see what has changed."""
+        some = [slot for slot in self._jobs._slots if kept(slot.job.name)]
+        with patch.object(self._jobs, "_slots", some):
+            yield
+        self._jobs._seen = None
 
     def request_upkeep(self, *passes: str) -> None:
         """Pack or clean history (`PACKING`, `CLEANING`) when there is nothing else to do; by default pack."""
         self._history.request(*passes)
 
     def upkeep(self) -> bool:
-        """One slice of what was requested; returns whether there is more."""
-        return self._history.step()
+        """The smallest slice of what was requested; returns whether there is more."""
+        with short_slices():
+            return self._turn_of(UPKEEP)
 
     # -- what is left, and its end ---------------------------------------------------------------------
     def has_tasks(self) -> bool:

@@ -1,13 +1,16 @@
 """When runs begin by themselves."""
 
-from dp3.engine.jobs.schedule import Ticks
+from typing import Any
+
+from dp3.config.kinds import CronExpression
+from dp3.engine.jobs.schedule import Schedule
 
 MINUTE_US = 60_000_000
 HALF_PAST_US = 1_600_000_200_000_000  # 2020-09-13T12:30:00Z
 
 
-def ticks(**cron: object) -> Ticks:
-    return Ticks(cron or {"minute": "*/30"}, HALF_PAST_US - 10 * MINUTE_US)
+def ticks(**cron: Any) -> Schedule:
+    return Schedule(CronExpression(**(cron or {"minute": "*/30"})), HALF_PAST_US - 10 * MINUTE_US)
 
 
 def test_nothing_is_due_before_the_moment() -> None:
@@ -36,5 +39,5 @@ def test_of_several_moments_that_were_missed_the_last_one_is_due() -> None:
 
 
 def test_a_schedule_may_end() -> None:
-    schedule = Ticks({"year": 2019}, HALF_PAST_US)
+    schedule = Schedule(CronExpression(year=2019), HALF_PAST_US)
     assert schedule.due(HALF_PAST_US + 100 * MINUTE_US) is None

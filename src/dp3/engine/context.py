@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from dp3.clock import Clock
 from dp3.engine.statistics import Statistics
+from dp3.hooks.watch import HookWatch
 from dp3.log.port import Log
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
@@ -11,10 +12,12 @@ from dp3.store.ports.state import State
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A worker's log, state, clock and lease, and the numbers that it reports of itself."""
+    """The things that a worker has before it knows its modules: log, state, clock, lease, the watch over its
+    hooks, and the numbers that it reports of itself."""
 
     log: Log
     store: State
     clock: Clock
     lease: Lease
+    watch: HookWatch
     statistics: Statistics

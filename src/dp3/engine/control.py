@@ -7,7 +7,6 @@ from typing import Any
 
 from dp3.engine.ingest.hooks import Outcome, TaskHooks
 from dp3.engine.ingest.reader import Item
-from dp3.engine.jobs.updates.creation import ACTION as CREATION_ACTION
 from dp3.hooks.kinds import HOOK_SPECS, RUNS_AGAIN
 from dp3.hooks.table import Hook, HookTable
 from dp3.log.port import Entry, Lane
@@ -17,9 +16,6 @@ from dp3.store.ports.control import ControlMessage
 from dp3.store.ports.dead_letters import DeadLetter
 from dp3.store.ports.runs import Run
 from dp3.store.ports.state import State
-
-LONG = frozenset((CREATION_ACTION,))
-"""Actions that others carry out, in slices."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,35 +30,21 @@ class _Work:
 
 
 class ControlHandler:
-    """Carries out the messages for one worker, one at a time, between batches."""
+    """Carries out the messages for one worker, one at a time. The job of control messages calls it."""
 
     def __init__(
         self,
         store: State,
-        worker: int,
         hooks: HookTable,
         task_hooks: TaskHooks,
         begin_run: Callable[[], Run | None],
         refresh_config: Callable[[str], dict[str, Any]],
     ) -> None:
         self._store = store
-        self._worker = worker
         self._hooks = hooks
         self._task_hooks = task_hooks
         self._begin_run = begin_run
         self._refresh_config = refresh_config
-        self._seen: int | None = None
-
-    def next(self) -> ControlMessage | None:
-        """The oldest message that is not done and does not take long, or None if there is none."""
-        version = self._store.changes.version()
-        if version == self._seen:
-            return None
-        pending = [one for one in self._store.control.pending(self._worker) if one.action not in LONG]
-        if not pending:
-            self._seen = version
-            return None
-        return pending[0]
 
     def give_up(self, message: ControlMessage, reason: str) -> Batch:
         """The change that leaves a message undone and says why; dead letters stay as they are."""

@@ -1,4 +1,4 @@
-"""How much to take into one batch."""
+"""Paces: the size of the next batch, of the next slice, and of the next pause."""
 
 LOCK_TARGET_S = 0.025
 """Half of the 50 ms for which a write lock may be held: the other half is for a machine that is busy."""
@@ -36,13 +36,13 @@ class Nap:
         self._next_s = self._shortest_s
 
     def next_s(self) -> float:
-        """How long to wait now."""
+        """Seconds to wait now."""
         current, self._next_s = self._next_s, min(self._next_s * 2, self._longest_s)
         return current
 
 
 class SlicePace:
-    """How many things to do in one slice of time."""
+    """The number of things to do in one slice of time."""
 
     def __init__(self, first: int, most: int, target_s: float) -> None:
         self._most = most

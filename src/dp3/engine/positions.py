@@ -1,4 +1,4 @@
-"""What lifetimes work with."""
+"""The places in the log that the workers have reached."""
 
 from dp3.store.ports.state import State
 

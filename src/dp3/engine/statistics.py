@@ -1,4 +1,4 @@
-"""What a worker can tell of itself while it works."""
+"""Numbers that a worker reports of itself while it works."""
 
 from bisect import bisect_left
 
@@ -9,7 +9,7 @@ ABOVE = "inf"
 
 
 class Durations:
-    """How often something was done, by how long it took, and how long all together."""
+    """Counts of something that was done, by how long it took, and how long all took together."""
 
     def __init__(self) -> None:
         self._counts = [0] * (len(BUCKETS_S) + 1)

@@ -6,40 +6,31 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from dp3.clock import SystemClock
-from dp3.config.kinds import CronExpression
 from dp3.config.loading import Configuration
-from dp3.engine.assembly import Dependencies, WorkerSettings, worker_parts
+from dp3.engine.assembly import Assembly
 from dp3.engine.context import Context
 from dp3.engine.heartbeat import Heartbeat
 from dp3.engine.ingest.attempts import Attempts
-from dp3.engine.ingest.outbox import OutboxDrainer
-from dp3.engine.jobs.archive import Archiver, ArchiveSettings
-from dp3.engine.jobs.history.work import HistorySettings
-from dp3.engine.jobs.sizes import SizeMeasurer
-from dp3.engine.jobs.updates.work import UpdateSettings
+from dp3.engine.jobs.archive import Archive
+from dp3.engine.jobs.job import Job
+from dp3.engine.jobs.sizes import SizeMeasurement
 from dp3.engine.statistics import Statistics
 from dp3.engine.worker import Worker
-from dp3.hooks.guard import Guard
 from dp3.hooks.pool import DaemonPool
 from dp3.hooks.scheduler import Scheduler
 from dp3.hooks.watch import HookWatch
 from dp3.model.task import set_default_model
 from dp3.runtime.lease import held_lease
 from dp3.runtime.model import note_model
-from dp3.runtime.modules import ModuleConfigs, Modules, WorkerIdentity, register_modules, started
+from dp3.runtime.modules import ModuleConfigs, WorkerIdentity, register_modules, started
 from dp3.runtime.resources import DataDir, open_resources
 from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
 from dp3.store.ports.errors import LeaseLost, LeaseRefused
 
 OUTBOX_STOP_S = 10.0
-ARCHIVE_STOP_S = 10.0
-MEASURE_STOP_S = 5.0
 
 GC_THRESHOLD = 50_000
 """Rows and values of a batch die by themselves; looking for cycles at every 700 of them, the default, took an
@@ -50,16 +41,6 @@ SWITCH_INTERVAL_S = 0.0001
 transaction of some fifty statements beside the worker's thread would take a quarter of a second."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """What a worker holds before it knows its modules."""
-
-    context: Context
-    watch: HookWatch
-    statistics: Statistics
-    heartbeat: Heartbeat
 
 
 def run_worker(config: Configuration, identity: WorkerIdentity, data: DataDir) -> int:
@@ -81,8 +62,12 @@ def run_worker(config: Configuration, identity: WorkerIdentity, data: DataDir) -
     _tune_interpreter()
     try:
         with ExitStack() as stack:
-            held = _take_seat(stack, config, identity, data, stop, supervised=supervised)
-            _start(stack, config, identity, data, stop, held).run()
+            context = _open_context(stack, config, identity, data, stop, supervised=supervised)
+            heartbeat = _start_heartbeat(stack, context, data, stop)
+            worker = _start(stack, config, identity, data, stop, context)
+            heartbeat.working()
+            logger.info("worker %d of %d is working", identity.index, identity.processes)
+            worker.run()
     except LeaseLost:
         logger.critical("worker %d: another process has taken over", identity.index)
         return 1
@@ -94,12 +79,12 @@ def run_worker(config: Configuration, identity: WorkerIdentity, data: DataDir) -
 
 
 def _tune_interpreter() -> None:
-    """What the interpreter does by itself, for a process that handles very many small objects."""
+    """Fit the interpreter to a process that handles very many small objects."""
     gc.set_threshold(GC_THRESHOLD)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
 
 
-def _take_seat(
+def _open_context(
     stack: ExitStack,
     config: Configuration,
     identity: WorkerIdentity,
@@ -107,21 +92,26 @@ def _take_seat(
     stop: threading.Event,
     *,
     supervised: bool,
-) -> _Held:
-    """Open log and state, take the lease and let the heart beat, because modules may take long to load."""
-    clock = SystemClock()
+) -> Context:
+    """Open log and state and take the lease."""
+    clock, core = SystemClock(), config.processing_core
     resources = stack.enter_context(open_resources(config, data, clock, checkpoint=True))
-    store, settings = resources.store, config.processing_core
-    _check_processes(identity.processes, store.partitions)
-    lease = stack.enter_context(held_lease(store, identity, stop, supervised=supervised))
-    note_model(store, config, data)
-    watch = HookWatch(settings.hook_timeout.total_seconds(), settings.hook_hang.total_seconds())
-    statistics = Statistics()
-    sign = data.sign_of_life(identity.index)
-    heartbeat = Heartbeat(store, lease, watch, sign, stop.set, statistics.numbers)
+    _check_processes(identity.processes, resources.store.partitions)
+    lease = stack.enter_context(held_lease(resources.store, identity, stop, supervised=supervised))
+    note_model(resources.store, config, data)
+    watch = HookWatch(core.hook_timeout.total_seconds(), core.hook_hang.total_seconds())
+    return Context(resources.log, resources.store, clock, lease, watch, Statistics())
+
+
+def _start_heartbeat(stack: ExitStack, context: Context, data: DataDir, stop: threading.Event) -> Heartbeat:
+    """Let the heart beat, before modules are loaded: that may take long."""
+    sign = data.sign_of_life(context.lease.index)
+    heartbeat = Heartbeat(
+        context.store, context.lease, context.watch, sign, stop.set, context.statistics.numbers
+    )
     heartbeat.start()
     stack.callback(heartbeat.stop)
-    return _Held(Context(resources.log, store, clock, lease, statistics), watch, statistics, heartbeat)
+    return heartbeat
 
 
 def _start(
@@ -130,89 +120,32 @@ def _start(
     identity: WorkerIdentity,
     data: DataDir,
     stop: threading.Event,
-    held: _Held,
+    context: Context,
 ) -> Worker:
     """Build and start everything else; the stack stops it in reverse order."""
-    context, modules = held.context, register_modules(config, identity)
+    modules = register_modules(config, identity)
     registrations = modules.registrar.registrations
-    outbox = OutboxDrainer(context.log, context.store, context.lease)
-    outbox.start()
-    stack.callback(outbox.stop, OUTBOX_STOP_S)
     attempts = stack.enter_context(_attempts(data.attempt(identity.index)))
-    means = _means(config, held, modules, outbox, attempts)
-    worker = Worker(worker_parts(context, _settings(config), config.model, registrations, means), stop)
+    refresh = ModuleConfigs(config.path, modules).refresh
+    more = _jobs_of_one_worker(config, context)
+    assembly = Assembly(context, config, registrations, attempts, refresh, stop, more=more)
+    assembly.outbox.start()
+    stack.callback(assembly.outbox.stop, OUTBOX_STOP_S)
     stack.enter_context(started(modules.loaded))
     scheduler = Scheduler()
     scheduler.add(registrations)
     scheduler.start()
     stack.callback(scheduler.stop)
-    archiver = Archiver(context.log, context.store, context.clock, context.lease, _archive_settings(config))
-    archiver.start()
-    stack.callback(archiver.stop, ARCHIVE_STOP_S)
-    measurer = _measurer(config, context)
-    measurer.start()
-    stack.callback(measurer.stop, MEASURE_STOP_S)
-    held.heartbeat.working()
-    logger.info("worker %d of %d is working", identity.index, identity.processes)
-    return worker
+    return assembly.worker
 
 
-def _measurer(config: Configuration, context: Context) -> SizeMeasurer:
-    schedule = _cron(config.telemetry.attribute_bson_size_schedule)
-    return SizeMeasurer(context.store, context.clock, context.lease, schedule, config.model.entity_attributes)
-
-
-def _archive_settings(config: Configuration) -> ArchiveSettings:
-    settings = config.history_manager.datapoint_archivation
-    older_than_us = settings.older_than // timedelta(microseconds=1)
-    return ArchiveSettings(_cron(settings.schedule), older_than_us, settings.archive_dir)
-
-
-def _cron(schedule: CronExpression) -> dict[str, Any]:
-    """The arguments of a cron trigger."""
-    return schedule.fields() | {"timezone": schedule.timezone}
-
-
-def _update_settings(config: Configuration) -> UpdateSettings:
-    settings = config.updater
-    return UpdateSettings(
-        cron=_cron(settings.update_batch_cron),
-        batch_period=settings.update_batch_period,
-        cleaning=_cron(settings.cache_management_cron),
-        cycles=settings.cache_max_entries,
-        threads=config.processing_core.worker_threads,
-    )
-
-
-def _settings(config: Configuration) -> WorkerSettings:
-    core, history = config.processing_core, config.history_manager
-    return WorkerSettings(
-        batch_s=core.batch_time_limit.total_seconds(),
-        threads=core.worker_threads,
-        generations=core.max_generations,
-        entities=core.entity_cache_size,
-        snapshots=config.snapshots,
-        cleaning=history.snapshot_cleaning,
-        updates=_update_settings(config),
-        collection=_cron(config.garbage_collector.collection_rate),
-        history=HistorySettings(
-            _cron(history.aggregation_schedule), _cron(history.datapoint_cleaning_schedule)
-        ),
-    )
-
-
-def _means(
-    config: Configuration, held: _Held, modules: Modules, outbox: OutboxDrainer, attempts: Attempts
-) -> Dependencies:
-    core = config.processing_core
-    return Dependencies(
-        guard=Guard(held.watch, core.max_tasks_per_hook),
-        executor=DaemonPool(core.worker_threads, "hooks"),
-        io=DaemonPool(1, "snapshots"),
-        attempts=attempts,
-        outbox=outbox,
-        refresh_module=ModuleConfigs(config.path, modules).refresh,
-    )
+def _jobs_of_one_worker(config: Configuration, context: Context) -> list[Job]:
+    """Jobs that are done by one worker for all; their pieces run in a thread that they share."""
+    io = DaemonPool(1, "upkeep")
+    return [
+        Archive(context, config.history_manager.datapoint_archivation, io),
+        SizeMeasurement(context, config.telemetry, config.model.entity_attributes, io),
+    ]
 
 
 def _check_processes(processes: int, partitions: int) -> None:

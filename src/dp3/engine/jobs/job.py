@@ -1,15 +1,15 @@
 """Background work of a worker: one protocol for all of it, and the runner that gives it turns.
 
 The worker takes turns between ingestion and its jobs: after each micro-batch, and whenever there is none, it
-calls `JobRunner.turn` once. A job never runs beside ingestion of the same worker, so it may rely on what it has
-read until it yields.
+calls `JobRunner.turn` once. A job never runs beside ingestion of the same worker, so it may rely on what it
+has read until it yields.
 """
 
 import logging
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from dp3.clock import Clock
 from dp3.store.ports.errors import LeaseLost, StoreFull
@@ -20,15 +20,30 @@ SLICE_S = 0.05
 PATIENCE_S = 0.01
 """A worker without other work waits so long for what its jobs wait for, before it looks at the log again."""
 
+STOP_S = 1.0
+"""A worker that stops waits so long for what its jobs have begun in other threads. Hooks may take longer."""
+
 RETRY_US = 1_000_000
 MOST_DOUBLINGS = 6
 """A job that failed is begun again after 1 s, then 2, 4 … 64 s."""
 
 NEVER = 1 << 62
+"""As `wake_at`: the job waits for a request, or for a change of the state."""
 
-Work: TypeAlias = Generator[Future[Any] | None, None, None]
-"""Work in pieces of some milliseconds: yields None after a piece, or a future that has to be done before the
-next one."""
+ONLY_IDLE = 1 << 62
+"""As `every`: the job gets its turns while there is no ingestion."""
+
+T = TypeVar("T")
+
+Write: TypeAlias = Callable[[], None]
+
+Work: TypeAlias = Generator[Future[Any] | Write | None, None, None]
+"""Work in pieces of some milliseconds. After a piece it yields None; or a future that has to be done before
+the next piece; or a write, which the runner makes at once, and again and again while the disk is full: what
+has led to it is not done again."""
+
+Waiting: TypeAlias = Generator[Future[Any] | None, None, T]
+"""A part of such work that waits for threads and returns something."""
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +53,8 @@ class Job(Protocol):
 
     `name` is what messages call it. The runner asks `begin` when the clock has reached `wake_at` (µs) and, if
     the job `watches`, whenever the state has changed; so both are plain attributes, which cost an idle worker
-    nothing. A job sets `wake_at` anew in `begin`. While there is ingestion it gets a turn after `every`
-    micro-batches only.
+    nothing. A job sets `wake_at` anew in `begin`; a request from outside sets it to 0. While there is
+    ingestion the job gets a turn after `every` micro-batches only.
     """
 
     name: str
@@ -53,7 +68,7 @@ class Job(Protocol):
         has failed since it was last through.
 
         Work that raises `StoreFull` is begun again after a pause, as is work that fails in another way, which
-        is logged. `LeaseLost` ends the worker."""
+        is logged: then `begin` is asked whatever `wake_at` is. `LeaseLost` ends the worker."""
         ...
 
 
@@ -64,9 +79,27 @@ class _Slot:
         self.job = job
         self.work: Work | None = None
         self.awaited: Future[Any] | None = None
+        self.write: Write | None = None
         self.asked = False
         self.failures = 0
         self.not_before = 0
+
+    def next_piece(self, work: Work) -> None:
+        """Do a piece of the work, or the write that it waits for. Raises `StopIteration` at the end."""
+        if self.write is None:
+            found = next(work)
+            self.awaited = found if isinstance(found, Future) else None
+            self.write = None if isinstance(found, Future) else found
+        if self.write is not None:
+            self.write()
+            self.write = None
+
+    def drop(self) -> None:
+        """Leave the work as it is."""
+        work, self.work = self.work, None
+        self.awaited = self.write = None
+        if work is not None:
+            work.close()
 
 
 class JobRunner:
@@ -95,20 +128,28 @@ class JobRunner:
         for slot in self._slots:
             job = slot.job
             slot.asked |= changed and job.watches
-            if not may_block and self._turns % job.every:
+            if now < slot.not_before or not (may_block or self._turns % job.every == 0):
                 continue
-            if slot.work is None:
-                if now < slot.not_before or not (slot.asked or now >= job.wake_at):
-                    continue
+            if slot.work is None and (slot.asked or now >= job.wake_at):
                 self._begin(slot, now)
             if slot.work is not None and self._go_on(slot, slot.work, now):
                 worked = True
         if worked:
             self._worked()
-        elif may_block and (awaited := [slot.awaited for slot in self._slots if slot.awaited is not None]):
+        elif may_block and (awaited := self._awaited()):
             wait(awaited, PATIENCE_S, FIRST_COMPLETED)
             return True
         return worked
+
+    def close(self) -> None:
+        """Give up all work that is under way. Called when the worker stops; what was begun in other threads
+        has some time to end, lest it find files closed."""
+        wait(self._awaited(), STOP_S)
+        for slot in self._slots:
+            slot.drop()
+
+    def _awaited(self) -> list[Future[Any]]:
+        return [slot.awaited for slot in self._slots if slot.awaited is not None]
 
     def _begin(self, slot: _Slot, now: int) -> None:
         slot.asked = False
@@ -124,7 +165,7 @@ class JobRunner:
         end, worked = time.perf_counter() + SLICE_S, False
         try:
             while slot.awaited is None or slot.awaited.done():
-                slot.awaited = next(work)
+                slot.next_piece(work)
                 worked = True
                 if time.perf_counter() >= end:
                     break
@@ -138,17 +179,27 @@ class JobRunner:
         return worked
 
     def _fail(self, slot: _Slot, error: Exception, now: int) -> None:
-        slot.work, slot.awaited, slot.asked = None, None, True
+        """Have the work, or the write alone, done again later."""
         if isinstance(error, StoreFull):
-            logger.error("%s waits, the state can not be written: %s", slot.job.name, error)
+            logger.error("%s: the state can not be written, waiting: %s", slot.job.name, error)
             slot.not_before = now + RETRY_US
-            return
-        slot.failures += 1
-        slot.not_before = now + (RETRY_US << min(slot.failures - 1, MOST_DOUBLINGS))
-        logger.error("%s failed (%d), it is begun again later", slot.job.name, slot.failures, exc_info=error)
+            if slot.write is not None:
+                return
+        else:
+            slot.failures += 1
+            slot.not_before = now + (RETRY_US << min(slot.failures - 1, MOST_DOUBLINGS))
+            logger.error("%s: failed (%d), to be begun again", slot.job.name, slot.failures, exc_info=error)
+        slot.drop()
+        slot.asked = True
 
 
-def finished(awaited: Future[Any]) -> Work:
+def finished(awaited: Future[Any]) -> Waiting[None]:
     """Until something is done, well or not."""
     while not awaited.done():
         yield awaited
+
+
+def result_of(awaited: Future[T]) -> Waiting[T]:
+    """Wait for what another thread does; returns or raises what it did."""
+    yield from finished(awaited)
+    return awaited.result()

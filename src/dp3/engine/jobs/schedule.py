@@ -1,34 +1,25 @@
-"""When runs begin by themselves."""
+"""The moments at which jobs begin by themselves."""
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from apscheduler.triggers.cron import CronTrigger
 
 from dp3.clock import to_datetime, to_us
 from dp3.config.kinds import CronExpression
+from dp3.engine.jobs.job import NEVER
 
 LATE_US = 60_000_000
 """A moment that was noticed later than this is passed over."""
 
-_NEVER = 1 << 62
 
-
-def ticks_of(schedule: CronExpression, now_us: int) -> "Ticks":
-    """The moments of a configured schedule."""
-    return Ticks(schedule.fields() | {"timezone": schedule.timezone}, now_us)
-
-
-class Ticks:
+class Schedule:
     """The moments of a cron expression. They are the same for all workers, however late each one looks.
 
-    `cron` are the arguments of a cron trigger; what was before `now_us` does not count. `next` is the moment
-    (µs) that comes next.
+    `next` is the next one (µs), for `wake_at` of a job; what was before `now_us` does not count.
     """
 
-    def __init__(self, cron: Mapping[str, Any], now_us: int) -> None:
-        self._trigger = CronTrigger(**cron)
+    def __init__(self, cron: CronExpression, now_us: int) -> None:
+        self._trigger = CronTrigger(**cron.fields(), timezone=cron.timezone)
         self.next = self._after(now_us - 1)
 
     def due(self, now_us: int) -> int | None:
@@ -42,7 +33,7 @@ class Ticks:
         return latest if now_us - latest <= LATE_US else None
 
     def passed(self, now_us: int) -> bool:
-        """Whether a moment has come since the last call, however long ago."""
+        """True if a moment has come since the last call, however long ago."""
         if now_us < self.next:
             return False
         self.next = self._after(now_us)
@@ -50,4 +41,4 @@ class Ticks:
 
     def _after(self, us: int) -> int:
         found = self._trigger.get_next_fire_time(None, to_datetime(us) + timedelta(microseconds=1))
-        return _NEVER if found is None else to_us(found)
+        return NEVER if found is None else to_us(found)

@@ -1,16 +1,15 @@
 """Looks at all entities, a few at a time: which attributes they have, and how large those are."""
 
-import logging
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Executor
 from typing import Any, TypeVar
 
-from dp3.clock import Clock
-from dp3.engine.jobs.schedule import Ticks
+from dp3.config.sections import TelemetrySettings
+from dp3.engine.context import Context
+from dp3.engine.jobs.job import Waiting, Work, result_of
+from dp3.engine.jobs.schedule import Schedule
 from dp3.model.spec import ModelSpec
-from dp3.store.ports.errors import LeaseLost, StoreFull
-from dp3.store.ports.leases import Lease
 from dp3.store.ports.sizes import AttributeSize, SizeReport
 from dp3.store.ports.state import State
 
@@ -18,15 +17,14 @@ JOB = "sizes"
 JOB_TTL_S = 60.0
 """Another worker may measure if nothing was heard for so long."""
 
-LOOK_S = 1.0
-
 SMALLEST, LARGEST = 1, 5_000
 SLICE_S = 0.05
 """A piece should take about so long: a reader that stays keeps the write-ahead log from shrinking."""
 
-T = TypeVar("T")
+MOST_FAILURES = 3
+"""After so many in a row the measurement waits for its next moment: it begins anew each time."""
 
-logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class TooSlow(Exception):
@@ -34,7 +32,7 @@ class TooSlow(Exception):
 
 
 def over_entities(state: State, look: Callable[[int, int], T]) -> Iterator[T]:
-    """What `look(first, last)` says of ranges of entity keys that cover all entities."""
+    """The results of `look(first, last)` for ranges of entity keys that cover all entities."""
     after, size = 0, 100
     while page := state.entities.range_after(after, size):
         started = time.perf_counter()
@@ -58,73 +56,63 @@ def entities_per_attribute(state: State, model: ModelSpec, limit_s: float) -> di
     return counts
 
 
-class SizeMeasurer:
-    """A thread of a worker that measures attributes by schedule, and at the start if that was never done. Of
-    all workers one does. `cron`: arguments of a cron trigger."""
+class SizeMeasurement:
+    """Measures the attributes of `etypes` by schedule, piece by piece in a thread of `io`, and at the start
+    if that was never done. Of all workers one does."""
+
+    name = "measurement of sizes"
+    watches = False
+    every = 1
 
     def __init__(
-        self, state: State, clock: Clock, lease: Lease, cron: Mapping[str, Any], etypes: Collection[str]
+        self, context: Context, settings: TelemetrySettings, etypes: Collection[str], io: Executor
     ) -> None:
-        self._state = state
-        self._clock = clock
-        self._lease = lease
+        self._state = context.store
+        self._clock = context.clock
+        self._lease = context.lease
         self._etypes = etypes
-        self._ticks = Ticks(cron, clock.now_us())
+        self._io = io
+        self._schedule = Schedule(settings.attribute_bson_size_schedule, context.clock.now_us())
+        self._due: int | None = 0
         self._kept_until = 0.0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sizes", daemon=True)
+        self.wake_at = 0
 
-    def start(self) -> None:
-        self._thread.start()
+    def begin(self, now: int, failures: int) -> Work | None:
+        """See `Job.begin`."""
+        if (due := self._schedule.due(now)) is not None:
+            self._due, failures = due, 0
+        self.wake_at = self._schedule.next
+        if failures > MOST_FAILURES:
+            self._due = None
+        return None if self._due is None else self._steps(self._due)
 
-    def stop(self, timeout_s: float) -> None:
-        """Give up what is under way: it is made again at the next moment."""
-        self._stop.set()
-        self._thread.join(timeout_s)
+    def _steps(self, due: int) -> Work:
+        yield from self.measure(due)
+        self._due = None
 
-    def _run(self) -> None:
-        due: int | None = 0
-        while not self._stop.is_set():
-            try:
-                if due is not None:
-                    self.measure(due)
-            except LeaseLost:
-                logger.info("measuring stopped: another process has taken over")
-                return
-            except StoreFull as error:
-                logger.error("sizes of attributes can not be written: %s", error)
-            except Exception:
-                logger.exception("measuring the sizes of attributes failed")
-            self._stop.wait(LOOK_S)
-            due = self._ticks.due(self._clock.now_us())
-
-    def measure(self, due: int) -> bool:
+    def measure(self, due: int) -> Waiting[bool]:
         """Measure, unless that was done since the moment `due` (µs) or another worker does it; returns
         whether it was done. Raises `LeaseLost`, `StoreFull`."""
         started = self._clock.now_us()
         if any(report.calculated >= due for report in self._state.sizes.reports().values()):
             return False
         self._kept_until = 0.0
-        if not self._keep_job():
-            return False
         sizes: dict[str, dict[str, AttributeSize]] = {etype: {} for etype in self._etypes}
-        for found in over_entities(self._state, self._sizes):
+        ranges = over_entities(self._state, self._state.sizes.between)
+        while self._keep_job():
+            found = yield from result_of(self._io.submit(next, ranges, None))
+            if found is None:
+                self._put(sizes, started)
+                return True
             for (etype, attr), size in found.items():
                 of_type = sizes.setdefault(etype, {})
                 of_type[attr] = size if (known := of_type.get(attr)) is None else known.plus(size)
-            if self._stop.is_set() or not self._keep_job():
-                return False
+        return False
+
+    def _put(self, sizes: dict[str, dict[str, AttributeSize]], started: int) -> None:
         duration = self._clock.now_us() - started
         reports = {etype: SizeReport(started, duration, of_type) for etype, of_type in sizes.items()}
         self._state.sizes.put(self._lease, reports)
-        return True
-
-    def _sizes(self, first: int, last: int) -> dict[tuple[str, str], AttributeSize]:
-        """Takes turns with the worker: rests for as long as it has worked."""
-        started = time.perf_counter()
-        sizes = self._state.sizes.between(first, last)
-        self._stop.wait(time.perf_counter() - started)
-        return sizes
 
     def _keep_job(self) -> bool:
         """Take the job or, now and then, say that it is still being done; False if another worker has it."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence, Sized
 from concurrent.futures import Executor, Future
 from typing import Protocol, Self, TypeVar
 
-from dp3.engine.jobs.job import Work
+from dp3.engine.jobs.job import Waiting
 
 LARGE_UNIT = 250
 """A unit with more entities would take the worker's thread for too long."""
@@ -58,7 +58,7 @@ class HookThreads:
         """Call a function in a thread of the pool."""
         return self._executor.submit(function, *args)
 
-    def process(self, units: Iterable[G], process: Callable[[G], R], result: R) -> Work:
+    def process(self, units: Iterable[G], process: Callable[[G], R], result: R) -> Waiting[None]:
         """Call `process` for all units, groups of entities each, and add to `result` what it returned."""
         queue = deque(units)
         while not self._waiting and _is_small(queue):
@@ -69,7 +69,7 @@ class HookThreads:
             yield None
         yield from self.spread(queue, process, result)
 
-    def spread(self, units: Iterable[U], process: Callable[[U], R], result: R) -> Work:
+    def spread(self, units: Iterable[U], process: Callable[[U], R], result: R) -> Waiting[None]:
         """The same, but never in the calling thread: that can do other things however long hooks take. Units
         are whatever is processed."""
         queue = deque(units)
@@ -84,7 +84,7 @@ class HookThreads:
             self._waiting = self._busy_s < LEAST_BUSY * self._wall_s
             self._wall_s = self._busy_s = 0.0
 
-    def _spread(self, queue: deque[U], process: Callable[[U], R], result: R) -> Work:
+    def _spread(self, queue: deque[U], process: Callable[[U], R], result: R) -> Waiting[None]:
         started = time.perf_counter()
         number = self._used if self._waiting else 1
         workers = [self._executor.submit(_serve, queue, process, type(result)) for _ in range(number)]

@@ -2,46 +2,36 @@
 
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
+from dp3.engine.context import Context
 from dp3.engine.jobs.history.packed_rows import MOST_SEGMENTS, packed_with
 from dp3.engine.pacing import SlicePace
-from dp3.engine.statistics import Statistics
+from dp3.engine.positions import reached_by_all
 from dp3.history import history_params
 from dp3.log.port import Lane, LaneBounds, Log
 from dp3.model.attrspec import AttrSpecObservations
 from dp3.model.spec import ModelSpec
 from dp3.store.ports.entities import ENTITY_SHIFT
 from dp3.store.ports.history import FreshPlace, FreshValues, PackUntil, history_key
-from dp3.store.ports.leases import Lease
 from dp3.store.ports.retention import AT_ONCE
 from dp3.store.ports.state import State
 
 SLICE_S = 0.03
-FIRST_SLICE = 1_000
+FIRST_SLICE, LARGEST_SLICE = 1_000, 8_000
+"""Fresh rows that are packed in one transaction."""
+
 SLICE_BYTES = 1_000_000
 """Of large values in a slice, but for a single one that is larger."""
 
 TRIM_ROWS = 10_000
-"""What has come in is forgotten so much at a time: about 5 ms."""
-
-
-@dataclass(frozen=True, slots=True)
-class PackLimits:
-    """`slice`: fresh rows that are packed in one transaction, at most; `row`: segments in a packed row."""
-
-    slice: int = 8_000
-    row: int = MOST_SEGMENTS
+"""Rows of the list of what has come in that are forgotten at a time: about 5 ms."""
 
 
 def packable_until(state: State, log: Log, bounds: LaneBounds) -> dict[int, int]:
     """Lane → the largest key of fresh rows that may be packed: they are older than all entries that a worker
     has not applied yet, so none of their data-points comes again, and older than all deletions that links may
     still have to be removed for: those go by what is older, which packed rows do not tell of themselves."""
-    reached: dict[Lane, int] = {}
-    for _, number, offset in state.batches.positions():
-        lane = Lane(number)
-        reached[lane] = min(offset, reached.get(lane, offset))
+    reached = {Lane(number): offset for number, offset in reached_by_all(state).items()}
     unread = [
         time for lane, offset in reached.items() if (time := log.append_time_after(lane, offset)) is not None
     ]
@@ -66,25 +56,16 @@ class Compactor:
     """Makes passes over what came in since the one before. Rows of `counted` attributes that change are to be
     looked at by retention."""
 
-    def __init__(
-        self,
-        state: State,
-        log: Log,
-        lease: Lease,
-        united: frozenset[int],
-        limits: PackLimits,
-        counted: Collection[int],
-        statistics: Statistics,
-    ) -> None:
-        self._limits = limits
-        self._log = log
-        self._bounds = LaneBounds(log)
-        self._state = state
-        self._lease = lease
+    def __init__(self, context: Context, united: frozenset[int], counted: Collection[int]) -> None:
+        self._log = context.log
+        self._bounds = LaneBounds(context.log)
+        self._state = context.store
+        self._lease = context.lease
+        self._statistics = context.statistics
         self._united = united
         self._counted = counted
-        self._statistics = statistics
-        self._pace = SlicePace(FIRST_SLICE, limits.slice, SLICE_S)
+        self._pace = SlicePace(FIRST_SLICE, LARGEST_SLICE, SLICE_S)
+        self._most_segments = MOST_SEGMENTS
 
     def steps(self) -> Iterator[None]:
         """Pack everything that may be packed now; pauses after every slice. A pass that is not finished is
@@ -120,7 +101,8 @@ class Compactor:
             yield
 
     def _write(self, fresh: FreshValues, after: FreshPlace, last: FreshPlace, until: PackUntil) -> None:
-        rows = packed_with(fresh, self._state.history.last_parts(list(fresh)), self._united, self._limits.row)
+        parts = self._state.history.last_parts(list(fresh))
+        rows = packed_with(fresh, parts, self._united, self._most_segments)
         if self._counted:
             rows = [row._replace(oldest=AT_ONCE) if row.attr in self._counted else row for row in rows]
         self._state.history.pack(self._lease, after, last, until, rows)

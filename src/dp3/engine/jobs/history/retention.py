@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple, TypeVar
 
-from dp3.clock import Clock, duration_us
+from dp3.clock import duration_us
+from dp3.engine.context import Context
 from dp3.engine.jobs.history.judging import Judged, Verdict, judge
 from dp3.engine.pacing import SlicePace
 from dp3.engine.plans import LinkPlan, TypePlan
@@ -23,7 +24,6 @@ from dp3.model.attrspec import (
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import MarkDirty, WireTask, decode_value, encode_tasks
 from dp3.store.ports.batches import EndedLink
-from dp3.store.ports.leases import Lease
 from dp3.store.ports.retention import (
     FIRST_AGED,
     FIRST_TAG,
@@ -35,7 +35,6 @@ from dp3.store.ports.retention import (
     Scope,
     StoredRow,
 )
-from dp3.store.ports.state import State
 
 CHUNK = 16 << 10
 """Rows that are sorted by entity before they are looked at; they are found in the order of their age."""
@@ -55,7 +54,7 @@ class AttrPlan(NamedTuple):
     link: LinkPlan | None = None
 
     def scope(self, place: RowPlace) -> Scope:
-        """What has to be looked at together with a row."""
+        """The rows that have to be looked at together with a row."""
         entity, attr, tag, _ = place
         if self.rule.value_by_value:
             return (entity, attr, tag, tag)
@@ -104,7 +103,7 @@ def _max_age(kept: ObservationsHistoryParams) -> timedelta | None:
 
 @dataclass(slots=True)
 class _Found:
-    """What a slice comes to: rows, links, and entities that have other values now."""
+    """The outcome of a slice: rows, links, and entities that have other values now."""
 
     removed: list[RowPlace] = field(default_factory=list)
     kept: list[KeptRow] = field(default_factory=list)
@@ -129,13 +128,13 @@ def _kept(judged: Judged) -> KeptRow:
 class Retention:
     """Makes passes over what may have to go, which the state finds without looking at the rest."""
 
-    def __init__(self, state: State, clock: Clock, lease: Lease, attrs: Sequence[AttrPlan]) -> None:
-        self._state = state
-        self._clock = clock
-        self._lease = lease
+    def __init__(self, context: Context, attrs: Sequence[AttrPlan]) -> None:
+        self._state = context.store
+        self._clock = context.clock
+        self._lease = context.lease
         self._attrs = attrs
         self._pace = SlicePace(FIRST_SLICE, LARGEST_SLICE, SLICE_S)
-        self._record = RetentionPass(lease.index, 0, 0)
+        self._record = RetentionPass(context.lease.index, 0, 0)
 
     def steps(self) -> Iterator[None]:
         """Remove everything that is to go now; pauses after every slice. A pass that is not finished has left

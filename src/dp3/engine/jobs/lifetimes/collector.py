@@ -1,17 +1,17 @@
 """Collections: the search for entities whose life is over, in slices."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
-from dp3.clock import Clock
+from dp3.config.sections import GarbageCollectorSettings
+from dp3.engine.context import Context
+from dp3.engine.jobs.job import Work
+from dp3.engine.jobs.schedule import Schedule
 from dp3.engine.plans import Lifetime, TypePlan, judge
 from dp3.engine.positions import reached_by_all
-from dp3.log.port import Lane, Log
+from dp3.log.port import Lane
 from dp3.model.wire import Expire, WireTask, encode_tasks
 from dp3.store.ports.entities import ENTITY_SHIFT
-from dp3.store.ports.leases import Lease
 from dp3.store.ports.lifetimes import Candidate, Collection, CollectionSlice
-from dp3.store.ports.state import State
 
 DUE = 500
 """Entities whose tokens are looked at in one slice, and so system tasks of one log entry."""
@@ -20,22 +20,13 @@ WEAK_PAGE = 2_000
 """Entities passed in one slice in search of weak ones."""
 
 LATER_US = 7 * 24 * 3600 * 1_000_000
-"""When to look again at tokens that do not matter to the entity type: its lifetime may become another."""
+"""Tokens that do not matter to the entity type are checked again so much later: its lifetime may become
+another."""
 
 TTL, WEAK, DONE = "ttl", "weak", "done"
 
 Offsets = Callable[[], dict[int, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class CollectorParts:
-    """What a collector needs; `plans` by entity type."""
-
-    state: State
-    log: Log
-    clock: Clock
-    lease: Lease
-    plans: Mapping[str, TypePlan]
+"""The offset that the worker has reached in each lane of the log."""
 
 
 class Collector:
@@ -43,53 +34,67 @@ class Collector:
     unless they got other tokens meanwhile. Nothing but what is due is looked at; weak entities all are.
 
     A collection is a record in the state, so another process goes on where one ended. With another number of
-    workers it is given up, the next one makes up for it.
+    workers it is given up. A collection that was missed while nobody worked is made up for.
     """
 
-    def __init__(self, parts: CollectorParts) -> None:
-        self._parts = parts
-        self._types = {plan.id: plan for plan in parts.plans.values()}
-        self._weak = [plan.id for plan in parts.plans.values() if plan.life.lifetime is Lifetime.WEAK]
-        last = parts.state.lifetimes.last_collection(parts.lease.index)
-        resumable = last is not None and last.phase != DONE and last.workers == parts.lease.worker_processes
+    name = "collection"
+    watches = False
+    every = 1
+
+    def __init__(
+        self,
+        context: Context,
+        plans: Mapping[str, TypePlan],
+        settings: GarbageCollectorSettings,
+        offsets: Offsets,
+    ) -> None:
+        self._state = context.store
+        self._log = context.log
+        self._clock = context.clock
+        self._lease = context.lease
+        self._offsets = offsets
+        self._types = {plan.id: plan for plan in plans.values()}
+        self._weak = [plan.id for plan in plans.values() if plan.life.lifetime is Lifetime.WEAK]
+        last, now = self._state.lifetimes.last_collection(self._lease.index), self._clock.now_us()
+        resumable = last is not None and last.phase != DONE and last.workers == self._lease.worker_processes
         self._record = last if resumable else None
+        self._schedule = Schedule(settings.collection_rate, now if last is None else last.begun + 1)
+        self.wake_at = 0 if resumable else self._schedule.next
 
-    @property
-    def is_open(self) -> bool:
-        return self._record is not None
-
-    def begin(self) -> None:
-        """Begin a collection, unless one is under way; the first slice will store that."""
-        if self._record is None:
-            lease = self._parts.lease
-            now = self._parts.clock.now_us()
+    def begin(self, now: int, failures: int) -> Work | None:
+        """See `Job.begin`. The first slice of a new collection will store that it has begun."""
+        lease = self._lease
+        if self._schedule.passed(now) and self._record is None:
             self._record = Collection(lease.index, now, lease.worker_processes, now, TTL, -1)
+        self.wake_at = self._schedule.next
+        return self._steps()
 
-    def step(self, offsets: Offsets) -> None:
-        """Do one slice of the open collection. `offsets`: how far the worker is in each lane of the log."""
-        record = self._record
-        assert record is not None, "no collection is open"
-        moment = self._moment(offsets())
+    def _steps(self) -> Work:
+        while (record := self._record) is not None:
+            slice_ = self._slice(record)
+            slice_.record = slice_.record._replace(updated=self._clock.now_us())
+            self._state.lifetimes.write_collection(self._lease, slice_)
+            self._record = None if slice_.record.phase == DONE else slice_.record
+            yield None
+
+    def _slice(self, record: Collection) -> CollectionSlice:
+        as_of = self._as_of(self._offsets())
         partition = self._partition(record.after)
         if partition is None:
-            slice_ = self._next_phase(record)
-        elif record.phase == TTL:
-            slice_ = self._look_at_tokens(record, partition, moment)
-        else:
-            slice_ = self._look_at_weak(record, partition, moment)
-        slice_.record = slice_.record._replace(updated=self._parts.clock.now_us())
-        self._parts.state.lifetimes.write_collection(self._parts.lease, slice_)
-        self._record = None if slice_.record.phase == DONE else slice_.record
+            return self._next_phase(record)
+        if record.phase == TTL:
+            return self._check_tokens(record, partition, as_of)
+        return self._check_weak(record, partition, as_of)
 
-    def _moment(self, offsets: Mapping[int, int]) -> int:
-        """As of when the state is: what was not read yet may keep an entity."""
-        now = self._parts.clock.now_us()
-        waiting = (self._parts.log.append_time_after(lane, offsets[lane]) for lane in Lane)
+    def _as_of(self, offsets: Mapping[int, int]) -> int:
+        """The moment up to which the state knows all: what was not read yet may keep an entity."""
+        now = self._clock.now_us()
+        waiting = (self._log.append_time_after(lane, offsets[lane]) for lane in Lane)
         return min((time for time in waiting if time is not None), default=now)
 
     def _partition(self, after: int) -> int | None:
         """The own partition with the next keys."""
-        own = self._parts.lease.partitions(self._parts.state.partitions)
+        own = self._lease.partitions(self._state.partitions)
         return next((p for p in own if after < _end(p) - 1), None)
 
     def _next_phase(self, record: Collection) -> CollectionSlice:
@@ -97,19 +102,19 @@ class Collector:
         return CollectionSlice(record._replace(phase=phase, after=-1))
 
     # -- tokens ----------------------------------------------------------------------------------------
-    def _look_at_tokens(self, record: Collection, partition: int, moment: int) -> CollectionSlice:
-        due = self._parts.state.lifetimes.due_tokens(partition, moment, DUE)
+    def _check_tokens(self, record: Collection, partition: int, as_of: int) -> CollectionSlice:
+        due = self._state.lifetimes.due_tokens(partition, as_of, DUE)
         slice_, tasks = CollectionSlice(record), list[WireTask]()
         for entity, etype, eid, tokens in due:
             plan = self._types.get(etype)
             if plan is None or plan.life.lifetime is not Lifetime.TTL:
-                slice_.expiry_checks[entity] = moment + LATER_US
+                slice_.expiry_checks[entity] = as_of + LATER_US
                 continue
-            verdict = judge(tokens, moment)
+            verdict = judge(tokens, as_of)
             slice_.expiry_checks[entity] = verdict.look
             slice_.tokens_removed += [(entity, name) for name in verdict.tokens_over]
             if verdict.over:
-                tasks.append(_collect(plan, eid, moment))
+                tasks.append(_expire(plan, eid, as_of))
         slice_.tasks = encode_tasks(tasks) if tasks else b""
         slice_.record = record._replace(
             after=record.after if len(due) == DUE else _end(partition) - 1,
@@ -120,17 +125,17 @@ class Collector:
         return slice_
 
     # -- weak entities ---------------------------------------------------------------------------------
-    def _look_at_weak(self, record: Collection, partition: int, moment: int) -> CollectionSlice:
-        parts, end = self._parts, _end(partition)
+    def _check_weak(self, record: Collection, partition: int, as_of: int) -> CollectionSlice:
+        end = _end(partition)
         after = max(record.after, (partition << ENTITY_SHIFT) - 1)
         # In this order: what everybody has read by now is known when links are looked for.
-        reached = reached_by_all(parts.state)
-        last, looked, candidates = parts.state.lifetimes.weak_entities(
-            self._weak, after, end, moment, WEAK_PAGE
+        reached = reached_by_all(self._state)
+        last, looked, candidates = self._state.lifetimes.weak_entities(
+            self._weak, after, end, as_of, WEAK_PAGE
         )
         over = _over(candidates, record.begun, reached)
-        heads = {lane: parts.log.head(lane).offset for lane in Lane} if candidates else {}
-        tasks = [_collect(self._types[found.etype], found.eid, moment) for found in over]
+        heads = {lane: self._log.head(lane).offset for lane in Lane} if candidates else {}
+        tasks = [_expire(self._types[found.etype], found.eid, as_of) for found in over]
         return CollectionSlice(
             record._replace(
                 after=last if looked == WEAK_PAGE else end - 1,
@@ -158,9 +163,9 @@ def _over(candidates: Sequence[Candidate], begun: int, reached: Mapping[int, int
 
 
 def _end(partition: int) -> int:
-    """What is above all keys of a partition."""
+    """A key above all those of a partition."""
     return (partition + 1) << ENTITY_SHIFT
 
 
-def _collect(plan: TypePlan, eid: str, moment: int) -> WireTask:
-    return WireTask(plan.etype, eid, [], system_task=Expire(moment))
+def _expire(plan: TypePlan, eid: str, as_of: int) -> WireTask:
+    return WireTask(plan.etype, eid, [], system_task=Expire(as_of))

@@ -4,7 +4,7 @@ import logging
 
 from dp3.clock import to_datetime
 from dp3.engine.jobs.job import Work
-from dp3.engine.jobs.schedule import Ticks
+from dp3.engine.jobs.schedule import Schedule
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.snapshots import Cleaned, SnapshotCleaning
 
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class SnapshotCleaningJob:
-    """The cleaning as one worker sees it: at the moments of `ticks` it removes rows of its own entities that
+    """The cleaning as one worker sees it: at the moments of `schedule` it removes rows of its own entities that
     only runs longer than `older_than_us` ago show.
 
     What is to be removed stands in the state, so a worker that is started again goes on with it at once.
@@ -26,10 +26,12 @@ class SnapshotCleaningJob:
     every = 16
     """At least one slice is removed for so many batches, however busy the worker is."""
 
-    def __init__(self, cleaning: SnapshotCleaning, lease: Lease, ticks: Ticks, older_than_us: int) -> None:
+    def __init__(
+        self, cleaning: SnapshotCleaning, lease: Lease, schedule: Schedule, older_than_us: int
+    ) -> None:
         self._cleaning = cleaning
         self._lease = lease
-        self._ticks = ticks
+        self._schedule = schedule
         self._older_than_us = older_than_us
         self._before: int | None = None
         self.wake_at = 0
@@ -37,9 +39,9 @@ class SnapshotCleaningJob:
     def begin(self, now: int, failures: int) -> Work:
         """Remove what is too old. The horizon is raised at the moments of the schedule only, also if that has
         to be tried again."""
-        if self._ticks.due(now) is not None:
+        if self._schedule.due(now) is not None:
             self._before = now - self._older_than_us
-        self.wake_at = self._ticks.next
+        self.wake_at = self._schedule.next
         return self._clean()
 
     def _clean(self) -> Work:

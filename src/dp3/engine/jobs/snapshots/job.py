@@ -8,7 +8,7 @@ from dp3.clock import Clock
 from dp3.engine.context import Context
 from dp3.engine.jobs.hook_effects import Effects, HookCaller
 from dp3.engine.jobs.job import Work, finished
-from dp3.engine.jobs.schedule import Ticks
+from dp3.engine.jobs.schedule import Schedule
 from dp3.engine.jobs.snapshots.correlate import Correlator
 from dp3.engine.jobs.snapshots.plans import SnapshotPlans
 from dp3.engine.jobs.snapshots.refresh import Flags, divide
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 class SnapshotJob:
-    """Opens runs at the moments of `ticks` and does one worker's part of the open one, phase by phase:
+    """Opens runs at the moments of `schedule` and does one worker's part of the open one, phase by phase:
     init hooks, the work, finalize hooks. `offsets` tells how far the worker is in each lane of the log.
 
     `begin` looks at the open run whenever the state changes: another worker may have completed its part.
@@ -55,7 +55,7 @@ class SnapshotJob:
         caller: HookCaller,
         threads: HookThreads,
         io: BackgroundIo,
-        ticks: Ticks,
+        schedule: Schedule,
         offsets: Callable[[], Mapping[int, int]],
     ) -> None:
         self._context = context
@@ -64,7 +64,7 @@ class SnapshotJob:
         self._caller = caller
         self._threads = threads
         self._io = io
-        self._ticks = ticks
+        self._schedule = schedule
         self._offsets = offsets
         self._flags = Flags(plans.hooks.refreshed)
         state = context.store
@@ -78,12 +78,12 @@ class SnapshotJob:
 
     def begin(self, now: int, failures: int) -> Work | None:
         """See whether there is a run, and go on with it if this worker has something to do in it."""
-        tick = self._ticks.due(now)
+        tick = self._schedule.due(now)
         if tick is not None:
             self._runs.open(tick)
         run = self._runs.current()
         self._looked_at = now
-        self.wake_at = self._ticks.next if run is None else min(self._ticks.next, now + LOOK_US)
+        self.wake_at = self._schedule.next if run is None else min(self._schedule.next, now + LOOK_US)
         if run is None:
             return None
         self._io.abandon()  # what is left of work that failed: the checkpoint may still be under way
@@ -104,7 +104,7 @@ class SnapshotJob:
             following = self._runs.advance(following, writer.progress)
             if failures:
                 break  # begun again for the next phase, with no failures
-        self._ticks.passed(self._clock.now_us())  # no moment counts while a run is open
+        self._schedule.passed(self._clock.now_us())  # no moment counts while a run is open
 
     def _is_over(self, run: Run) -> bool:
         """True if others went on without this worker, because it gave no sign of life, or cut the run short.

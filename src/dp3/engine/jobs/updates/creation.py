@@ -1,48 +1,38 @@
 """Calls creation hooks again for entities that there are already, because a control message asks for it."""
 
 import logging
-import time
-from collections.abc import Callable, Generator, Iterable, Mapping
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import msgspec
 
+from dp3.engine.context import Context
 from dp3.engine.jobs.hook_effects import Effects
-from dp3.engine.jobs.thread_pool import HookThreads
-from dp3.engine.jobs.updates.batch import CAREFUL_TRIES, UpdateParts
-from dp3.engine.jobs.updates.cycle import first_key
-from dp3.engine.jobs.updates.groups import HookGroup, creation_group
-from dp3.engine.jobs.updates.paging import PageSize
-from dp3.engine.jobs.updates.reading import Page, Subject
-from dp3.engine.jobs.updates.slices import RETRY_US, Slices
-from dp3.engine.jobs.waiting import Wait, finished
-from dp3.hooks.outcome import HookError, hook_failed
-from dp3.hooks.pool import DaemonPool
+from dp3.engine.jobs.job import NEVER, Work
+from dp3.engine.jobs.updates.cycle import Subject, first_key
+from dp3.engine.jobs.updates.groups import CREATION, HookGroup
+from dp3.engine.jobs.updates.visits import Visits
 from dp3.hooks.registration import HookRegistration
 from dp3.hooks.table import Hook, HookTable
 from dp3.model.spec import ModelSpec
-from dp3.model.task import task_from_wire
-from dp3.model.wire import WireTask
-from dp3.store.ports.batches import Stream
+from dp3.store.ports.batches import Batch, Stream
 from dp3.store.ports.control import ControlMessage, ControlProgress
 from dp3.store.ports.updates import UpdateBatch
 
 ACTION = "refresh_on_entity_creation"
 
-"""The outbox stream of tasks that creation hooks return when they are called again."""
-
 FIRST_PLACE = -1
 """Below all keys of entities."""
-
-T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 
-class _Mark(msgspec.Struct, frozen=True):
-    """How far a message is: the key of the last entity visited; `until` has the last key of each partition
-    when it began, so that what hooks create does not count. `tries` workers in a row ended at this place."""
+class _Checkpoint(msgspec.Struct, frozen=True):
+    """The progress of a message: the key of the last entity visited; `until` has the last key of each
+    partition when it began, so that what hooks create does not count. `tries` workers in a row ended at this
+    place."""
 
     after: int = FIRST_PLACE
     until: dict[int, int] = {}
@@ -51,20 +41,20 @@ class _Mark(msgspec.Struct, frozen=True):
     failures: int = 0
     tries: int = 0
 
-    def shown(self) -> dict[str, Any]:
-        """What the sender of the message sees of it."""
+    def told(self) -> dict[str, Any]:
+        """The part that the sender of the message sees."""
         return {"entities": self.entities, "tasks": self.tasks, "failures": self.failures}
 
     def stored(self) -> dict[str, Any]:
         """As it is kept."""
         return {**msgspec.structs.asdict(self), "until": {str(k): v for k, v in self.until.items()}}
 
-    def passed(self, page: Page, effects: Effects) -> "_Mark":
+    def passed(self, page: list[Subject], effects: Effects) -> "_Checkpoint":
         """After some more entities."""
         return msgspec.structs.replace(
             self,
-            after=page.subjects[-1].key,
-            entities=self.entities + len(page.subjects),
+            after=page[-1].key,
+            entities=self.entities + len(page),
             tasks=self.tasks + len(effects.tasks),
             failures=self.failures + effects.errors,
             tries=0,
@@ -72,147 +62,101 @@ class _Mark(msgspec.Struct, frozen=True):
 
 
 class CreationRefresh:
-    """The messages of one worker that ask for it, one after the other."""
+    """The messages of one worker that ask for it, one after the other. A message stays in the state until all
+    entities were visited, so another process goes on where one ended."""
+
+    name = ACTION
+    watches = False
+    every = 1
 
     def __init__(
-        self, parts: UpdateParts, model: ModelSpec, registrations: Iterable[HookRegistration]
+        self, context: Context, model: ModelSpec, registrations: Iterable[HookRegistration], visits: Visits
     ) -> None:
-        self._parts = parts
+        self.wake_at = NEVER
+        self._state = context.store
+        self._lease = context.lease
         self._model = model
         self._hooks: Mapping[str, tuple[Hook, ...]] = HookTable(registrations)["on_entity_creation"]
-        self._crew = HookThreads(DaemonPool(parts.threads, "refresh"), parts.threads)
-        self._seen: int | None = None
-        self._not_before = 0
+        self._visits = visits
+        self._messages: dict[int, ControlMessage] = {}
         self._resumes = True
+        self._checkpoint = _Checkpoint()
 
-    def __str__(self) -> str:
-        return ACTION
+    def request(self, message: ControlMessage) -> None:
+        """Carry out a message at the next turn, unless that is being done."""
+        if message.id not in self._messages:
+            self._messages[message.id], self.wake_at = message, 0
 
-    def next(self) -> Wait | None:
-        """The work that the oldest message asks for, None if there is none. Ask again if the work fails."""
-        state, now = self._parts.state, self._parts.clock.now_us()
-        version = state.changes.version()
-        if version == self._seen or now < self._not_before:
-            return None
-        messages = state.control.pending(self._parts.lease.index)
-        message = next((one for one in messages if one.action == ACTION), None)
-        if message is None:
-            self._seen = version
-            return None
-        self._not_before = now + RETRY_US
-        return self._steps(message)
+    def begin(self, now: int, failures: int) -> Work | None:
+        """See `Job.begin`."""
+        self.wake_at = NEVER
+        return self._all() if self._messages else None
 
-    def _steps(self, message: ControlMessage) -> Wait:
+    def _all(self) -> Work:
+        while self._messages:
+            message = self._messages[min(self._messages)]
+            etype = message.args["etype"]
+            result: dict[str, Any] = {"error": f"there is no entity type {etype!r}"}
+            if etype in self._model.entities:
+                hooks = self._hooks.get(etype, ())
+                group = HookGroup(self._model, self._state, etype, CREATION, timedelta(), hooks)
+                yield from self._refresh(group, message.id)
+                result = self._checkpoint.told()
+                logger.info("%s of %s is done: %s", ACTION, etype, result)
+            yield partial(self._state.batches.commit, self._lease, Batch(control_done=[(message.id, result)]))
+            del self._messages[message.id]
+
+    def _refresh(self, group: HookGroup, message: int) -> Work:
+        """Visit all entities that are left."""
         resumes, self._resumes = self._resumes, False
-        etype = message.args["etype"]
-        if etype in self._model.entities:
-            group = creation_group(self._model, self._parts.state, etype, self._hooks.get(etype, ()))
-            yield from _Refresh(self._parts, self._crew, self._model, group, message).steps(resumes)
+        stored = yield from self._visits.read(self._state.control.progress, [message])
+        self._visits.begin()
+        if not stored:
+            yield from self._begin(group, message)
         else:
-            slices = Slices(self._parts.state, self._parts.clock, self._parts.lease)
-            yield from slices.finish(message.id, {"error": f"there is no entity type {etype!r}"})
-        self._not_before = 0
-
-
-class _Refresh:
-    """What one message asks for."""
-
-    def __init__(
-        self,
-        parts: UpdateParts,
-        crew: HookThreads,
-        model: ModelSpec,
-        group: HookGroup,
-        message: ControlMessage,
-    ) -> None:
-        self._parts = parts
-        self._crew = crew
-        self._model = model
-        self._group = group
-        self._message = message.id
-        self._slices = Slices(parts.state, parts.clock, parts.lease)
-        self._size = PageSize()
-        self._mark = _Mark()
-
-    def steps(self, resumes: bool) -> Wait:
-        """Visit all entities that are left. `resumes`: the first message since the process began."""
-        stored = yield from self._read(self._parts.state.control.progress, [self._message])
-        if stored:
-            self._mark = msgspec.convert(stored[0].checkpoint, _Mark, strict=False)
+            self._checkpoint = msgspec.convert(stored[0].checkpoint, _Checkpoint, strict=False)
             if resumes:
-                yield from self._begin_again()
-        else:
-            yield from self._begin()
-        if self._group.hooks:
-            yield from self._visit()
-        result = self._mark.shown()
-        logger.info("%s of %s is done: %s", ACTION, self._group.etype, result)
-        yield from self._slices.finish(self._message, result)
+                yield from self._begin_again(group, message)
+        while group.hooks:
+            page = yield from self._visits.read(self._page, group, self._visits.size)
+            if not page:
+                return
+            effects = yield from self._visits.call(group, page)
+            yield from self._write(group, message, self._checkpoint.passed(page, effects), effects)
 
-    def _begin(self) -> Wait:
-        last = yield from self._read(self._parts.state.entities.last_keys)
-        mine = self._parts.lease
+    def _begin(self, group: HookGroup, message: int) -> Work:
+        last = yield from self._visits.read(self._state.entities.last_keys)
+        mine = self._lease
         until = {p: key for p, key in last.items() if mine.owns(p)}
-        yield from self._write(msgspec.structs.replace(self._mark, until=until))
+        yield from self._write(group, message, _Checkpoint(until=until))
 
-    def _begin_again(self) -> Wait:
+    def _begin_again(self, group: HookGroup, message: int) -> Work:
         """Go on where another process ended. If they end again and again at the same place, go on entity by
         entity; then the one at which it happens is known, and left out."""
-        tries = self._mark.tries + 1
-        yield from self._write(msgspec.structs.replace(self._mark, tries=tries))
-        if tries >= CAREFUL_TRIES:
-            self._size = PageSize(most=1)
-        if tries > CAREFUL_TRIES:
-            yield from self._leave_out()
+        tries = self._checkpoint.tries + 1
+        yield from self._write(group, message, msgspec.structs.replace(self._checkpoint, tries=tries))
+        if not self._visits.begin(tries):
+            return
+        page = yield from self._visits.read(self._page, group, 1)
+        if page:
+            effects = self._visits.leave_out(group, page, "a hook ended the worker process repeatedly")
+            yield from self._write(group, message, self._checkpoint.passed(page, effects), effects)
 
-    def _leave_out(self) -> Wait:
-        """Set aside the next entity."""
-        effects = Effects()
-        page = yield from self._read(self._page, 1)
-        for subject in page.subjects:
-            error = HookError("hook", "a hook ended the worker process repeatedly")
-            eid = self._group.values.eid(subject.eid)
-            self._parts.caller.fail(self._group.hooks[0], self._group.etype, eid, effects, error)
-            logger.error("%s: %s is left out: its hooks ended the worker repeatedly", ACTION, subject.eid)
-            yield from self._write(self._mark.passed(page, effects), effects)
-
-    def _read(self, function: Callable[..., T], *arguments: Any) -> Generator[Future[Any] | None, None, T]:
-        reading = self._parts.io.submit(function, *arguments)
-        yield from finished(reading)
-        return reading.result()
-
-    def _page(self, size: int) -> Page:
+    def _page(self, group: HookGroup, size: int) -> list[Subject]:
         """The next entities; none after the last one."""
-        page, etype = Page(), self._group.id.etype
-        for partition, last in sorted(self._mark.until.items()):
-            after, room = max(self._mark.after, first_key(partition)), size - len(page.subjects)
+        page = list[Subject]()
+        for partition, last in sorted(self._checkpoint.until.items()):
+            after, room = max(self._checkpoint.after, first_key(partition)), size - len(page)
             if room and after < last:
-                found = self._parts.state.entities.between(etype, after, last + 1, room)
-                page.subjects += [Subject(key, eid) for key, eid in found]
+                found = self._state.entities.between(group.id.etype, after, last + 1, room)
+                page += [Subject(key, eid) for key, eid in found]
         return page
 
-    def _visit(self) -> Wait:
-        while (page := (yield from self._read(self._page, self._size.entities))).subjects:
-            effects, started = Effects(), time.perf_counter()
-            yield from self._crew.spread(page.subjects, self._call, effects)
-            self._size.learn(page, time.perf_counter() - started, len(effects.tasks))
-            yield from self._write(self._mark.passed(page, effects), effects)
-
-    def _call(self, subject: Subject) -> Effects:
-        """Call all hooks of an entity, with an empty task. Runs in a thread of the crew."""
-        effects, group, caller = Effects(), self._group, self._parts.caller
-        eid = group.values.eid(subject.eid)
-        try:
-            task = task_from_wire(WireTask(group.etype, eid, []), self._model)
-            for hook in group.hooks:
-                caller.call(hook, (group.etype, task.eid), eid, effects, task.eid, task)
-        except Exception as error:  # what is stored does not fit the model any more
-            caller.fail(group.hooks[0], group.etype, eid, effects, hook_failed(error))
-        return effects
-
-    def _write(self, mark: _Mark, effects: Effects | None = None) -> Wait:
+    def _write(
+        self, group: HookGroup, message: int, checkpoint: _Checkpoint, effects: Effects | None = None
+    ) -> Work:
         """Commit how far the work is, with what hooks did."""
-        self._mark = mark
-        progress = ControlProgress(self._message, mark.shown(), mark.stored())
-        batch = UpdateBatch(self._group.id, Stream.CREATION, control=progress)
-        return self._slices.commit(batch, effects or Effects())
+        self._checkpoint = checkpoint
+        progress = ControlProgress(message, checkpoint.told(), checkpoint.stored())
+        batch = UpdateBatch(group.id, Stream.CREATION, control=progress)
+        return self._visits.commit(batch, effects or Effects())

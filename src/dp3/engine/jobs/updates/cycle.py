@@ -1,6 +1,8 @@
-"""How the entities of a partition are spread over the batches of a cycle. Pure."""
+"""Spreads the entities of a partition over the batches of a cycle. Pure."""
 
-from dp3.store.ports.entities import ENTITY_SHIFT
+from typing import NamedTuple
+
+from dp3.store.ports.entities import ENTITY_SHIFT, EncodedProfile
 from dp3.store.ports.updates import UpdateProgress
 
 EVERYTHING = 1 << 62
@@ -11,23 +13,31 @@ EARLIEST = 0.9
 more often than the period says would visit entities too often. Days of 23 hours are long enough."""
 
 
+class Subject(NamedTuple):
+    """An entity to visit: `eid` as text; `profile` is empty if the hooks get no record."""
+
+    key: int
+    eid: str
+    profile: EncodedProfile = ""
+
+
 def first_key(partition: int) -> int:
-    """What is below all keys of entities of a partition."""
+    """A key below all those of entities of a partition."""
     return (partition << ENTITY_SHIFT) - 1
 
 
 def end_key(partition: int) -> int:
-    """What is above all keys of entities of a partition."""
+    """A key above all those of entities of a partition."""
     return (partition + 1) << ENTITY_SHIFT
 
 
 def may_begin(before: UpdateProgress | None, tick: int, batch_period: int) -> bool:
-    """Whether a batch may begin at the moment `tick`; times are microseconds."""
+    """True if a batch may begin at the moment `tick`; times are microseconds."""
     return before is None or (not before.open and tick - before.tick >= EARLIEST * batch_period)
 
 
 def missed_batches(before: UpdateProgress | None, tick: int, batch_period: int) -> int:
-    """How many batches should have been between the one before and one that begins at `tick`."""
+    """The number of batches that should have been between the one before and one that begins at `tick`."""
     return 0 if before is None else max(0, round((tick - before.tick) / batch_period) - 1)
 
 
@@ -51,7 +61,7 @@ def next_batch(before: UpdateProgress | None, partition: int, tick: int, batches
 
 
 def is_last(row: UpdateProgress) -> bool:
-    """Whether the batch is the last one of its cycle."""
+    """True if the batch is the last one of its cycle."""
     return row.batch >= row.batches
 
 
