@@ -8,12 +8,11 @@ from fastapi import APIRouter, Depends, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from dp3.clock import to_datetime
-from dp3.http.answers import Json, busy, refused
+from dp3.http.answers import Json, Refusal, busy, refused
 from dp3.http.schemas import INVALID, DeadLetterResults, DeadLetters, DeadLetterState, Detail
 from dp3.http.services import Services
-from dp3.http.waiting import poll
-from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, WireTask, decode_tasks
+from dp3.http.writing import poll
+from dp3.reads.dead_letters import DeadLetters as DeadLetterReads
 from dp3.store.ports.dead_letters import StoredDeadLetter
 from dp3.store.ports.errors import ControlFull, StoreFull
 from dp3.store.ports.state import State
@@ -54,25 +53,27 @@ Sent = dict[int, list[int]]
 def dead_letter_routes(services: Services) -> APIRouter:
     """`/deadletters`."""
     router = APIRouter(prefix="/deadletters", responses=INVALID)
-    _add_reading(router, services.store)
+    _add_reading(router, services.reads.dead_letters)
     _add_bulk_orders(router, services)
     _add_single_orders(router, services)
     return router
 
 
-def _add_reading(router: APIRouter, store: State) -> None:
+def _add_reading(router: APIRouter, letters: DeadLetterReads) -> None:
     @router.get("", response_model=DeadLetters)
     def listing(
         filters: Filters, after: Annotated[int, Query(ge=0, lt=1 << 63)] = 0, limit: Limit = 20
     ) -> Response:
         """Dead letters in order of their ids, from the first after `after`."""
-        data = [_render(stored) for stored in store.dead_letters.page(after, limit, filters)]
-        return Json({"count": len(data), "total": store.dead_letters.count(), "data": data})
+        data = letters.page(after, limit, filters)
+        return Json({"count": len(data), "total": letters.count(), "data": data})
 
     @router.get("/{id}", response_model=DeadLetterState, responses=NOT_FOUND)
     def one(id: int) -> Response:
         """One dead letter."""
-        return Json(_render(_find(store, id)))
+        if (letter := letters.one(id)) is None:
+            raise _unknown(id)
+        return Json(letter)
 
 
 def _add_bulk_orders(router: APIRouter, services: Services) -> None:
@@ -108,8 +109,12 @@ def _add_single_orders(router: APIRouter, services: Services) -> None:
 def _find(store: State, letter_id: int) -> StoredDeadLetter:
     stored = store.dead_letters.get(letter_id) if 0 < letter_id < 1 << 63 else None
     if stored is None:
-        raise refused(404, f"Dead letter {letter_id} doesn't exist")
+        raise _unknown(letter_id)
     return stored
+
+
+def _unknown(letter_id: int) -> Refusal:
+    return refused(404, f"Dead letter {letter_id} doesn't exist")
 
 
 async def _order(services: Services, op: str, letters: Sequence[StoredDeadLetter]) -> Response:
@@ -149,38 +154,3 @@ def _results(services: Services, messages: Sent) -> Results:
         else:
             merged |= {str(id_): {"done": False, "reason": result["error"]} for id_ in messages[message]}
     return merged
-
-
-def _render(stored: StoredDeadLetter) -> dict[str, Any]:
-    letter = stored.letter
-    tasks = decode_tasks(letter.task) if letter.task else []
-    return {
-        "id": stored.id,
-        **letter._asdict(),
-        "time": to_datetime(letter.time),
-        "task": _render_task(tasks[0]) if tasks else None,
-    }
-
-
-def _render_task(task: WireTask) -> dict[str, Any]:
-    ttl = {name: to_datetime(expiry) for name, expiry in (task.ttl_tokens or {}).items()}
-    return {
-        "etype": task.etype,
-        "eid": task.eid,
-        "data_points": [_render_point(point) for point in task.points],
-        "ttl_tokens": ttl,
-        "delete": task.delete,
-        "tags": task.tags,
-        "generation": task.generation,
-    }
-
-
-def _render_point(point: WirePoint) -> dict[str, Any]:
-    return {
-        "attr": point.attr,
-        "v": point.v,
-        "t1": None if point.t1 is None else to_datetime(point.t1),
-        "t2": None if point.t2 is None else to_datetime(point.t2),
-        "c": None if point.c is None else point.c / CONFIDENCE_UNIT,
-        "src": point.src,
-    }

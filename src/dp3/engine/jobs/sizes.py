@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from dp3.clock import Clock
 from dp3.engine.jobs.schedule import Ticks
-from dp3.model.spec import ModelSpec
+from dp3.store.ports.entities import Entities
 from dp3.store.ports.errors import LeaseLost, StoreFull
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.sizes import AttributeSize, SizeReport
@@ -29,33 +29,16 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-class TooSlow(Exception):
-    """Looking at all entities took longer than it may."""
-
-
-def over_entities(state: State, look: Callable[[int, int], T]) -> Iterator[T]:
+def over_entities(entities: Entities, look: Callable[[int, int], T]) -> Iterator[T]:
     """What `look(first, last)` says of ranges of entity keys that cover all entities."""
     after, size = 0, 100
-    while page := state.entities.range_after(after, size):
+    while page := entities.range_after(after, size):
         started = time.perf_counter()
         found = look(*page)
         took_s = time.perf_counter() - started
         after = page[1]
         size = min(max(int(size * min(SLICE_S / max(took_s, 1e-6), 2)), SMALLEST), LARGEST)
         yield found
-
-
-def entities_per_attribute(state: State, model: ModelSpec, limit_s: float) -> dict[str, Any]:
-    """Type → attribute → how many entities have data of it; mirrors have none. Raises `TooSlow`."""
-    counts = {etype: dict.fromkeys(attrs, 0) for etype, attrs in model.entity_attributes.items()}
-    end = time.monotonic() + limit_s
-    for found in over_entities(state, state.sizes.attributes_between):
-        for (etype, attr), entities in found.items():
-            if attr in counts.get(etype, ()):
-                counts[etype][attr] += entities
-        if time.monotonic() > end:
-            raise TooSlow(f"counting took more than {limit_s:g} s")
-    return counts
 
 
 class SizeMeasurer:
@@ -108,7 +91,7 @@ class SizeMeasurer:
         if not self._keep_job():
             return False
         sizes: dict[str, dict[str, AttributeSize]] = {etype: {} for etype in self._etypes}
-        for found in over_entities(self._state, self._sizes):
+        for found in over_entities(self._state.entities, self._sizes):
             for (etype, attr), size in found.items():
                 of_type = sizes.setdefault(etype, {})
                 of_type[attr] = size if (known := of_type.get(attr)) is None else known.plus(size)

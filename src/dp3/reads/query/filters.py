@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from dp3.model.attrspec import AttrSpecClassic, AttrSpecType
-from dp3.reads.query.conditions import AllOf, At, Condition
-from dp3.reads.query.errors import QueryError
-from dp3.reads.query.parsing import parse_filter, text_test
+from dp3.reads.errors import QueryError
+from dp3.reads.query.conditions import At, Combine, Condition, How
+from dp3.reads.query.operators import OPERATORS, text_test
+from dp3.reads.query.parsing import Parser
 from dp3.reads.query.places import PREFIX, Places
 from dp3.reads.query.regex import Regex
 
@@ -24,7 +25,7 @@ def parse_filters(
         raise QueryError("Generic filter is invalid")
     texts = _fulltext(places, attribs, fulltext or {})
     kept = {name: value for name, value in (generic or {}).items() if _attribute(name) not in texts}
-    return AllOf((parse_filter(places, kept), *texts.values()))
+    return Combine(How.ALL, (Parser(places, OPERATORS).parse(kept), *texts.values()))
 
 
 def _attribute(name: str) -> str:

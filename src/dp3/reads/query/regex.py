@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dp3.reads.query.errors import invalid_query
+from dp3.reads.errors import invalid_query
 
 MAX_PATTERN = 4_096
 """Characters of a pattern."""

@@ -1,0 +1,67 @@
+"""Dead letters, with the tasks and data-points in them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dp3.clock import to_datetime
+from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, WireTask, decode_tasks
+from dp3.store.ports.dead_letters import DeadLetters as DeadLetterPort
+from dp3.store.ports.dead_letters import StoredDeadLetter
+
+Document = dict[str, Any]
+
+
+class DeadLetters:
+    """Dead letters as documents."""
+
+    def __init__(self, letters: DeadLetterPort) -> None:
+        self._letters = letters
+
+    def page(self, after: int, limit: int, filters: Mapping[str, str]) -> list[Document]:
+        """The first `limit` ones, in order of their ids, after an id; `filters`: kind, module, hook, etype,
+        eid."""
+        return [_document(stored) for stored in self._letters.page(after, limit, dict(filters))]
+
+    def one(self, id_: int) -> Document | None:
+        """The one with this id."""
+        stored = self._letters.get(id_) if 0 < id_ < 1 << 63 else None
+        return None if stored is None else _document(stored)
+
+    def count(self) -> int:
+        """How many there are."""
+        return self._letters.count()
+
+
+def _document(stored: StoredDeadLetter) -> Document:
+    letter = stored.letter
+    tasks = decode_tasks(letter.task) if letter.task else []
+    return {
+        "id": stored.id,
+        **letter._asdict(),
+        "time": to_datetime(letter.time),
+        "task": _task(tasks[0]) if tasks else None,
+    }
+
+
+def _task(task: WireTask) -> Document:
+    ttl = {name: to_datetime(expiry) for name, expiry in (task.ttl_tokens or {}).items()}
+    return {
+        "etype": task.etype,
+        "eid": task.eid,
+        "data_points": [_point(point) for point in task.points],
+        "ttl_tokens": ttl,
+        "delete": task.delete,
+        "tags": task.tags,
+        "generation": task.generation,
+    }
+
+
+def _point(point: WirePoint) -> Document:
+    return {
+        "attr": point.attr,
+        "v": point.v,
+        "t1": None if point.t1 is None else to_datetime(point.t1),
+        "t2": None if point.t2 is None else to_datetime(point.t2),
+        "c": None if point.c is None else point.c / CONFIDENCE_UNIT,
+        "src": point.src,
+    }
