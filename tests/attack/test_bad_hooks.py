@@ -6,7 +6,9 @@ from typing import Any
 
 import psutil
 import pytest
-from attack_kit import Program, attribute, etype, running, write_application
+
+from kit.program import App, running, wait_for
+from kit.specs import a_type, plain_attr
 
 MODULE = """
 import asyncio, http.client, json, multiprocessing, os, signal, subprocess, sys, threading
@@ -136,7 +138,7 @@ class Bad(BaseModule):
             return [DataPointTask(etype="a", eid=eid, delete=True, model_spec=self.model)]
 """
 
-TYPES = {"a": etype("a", "string", {"do": attribute("plain", "string"), "p": attribute("plain", "string")})}
+TYPES = {"a": a_type("a", {"do": plain_attr("string"), "p": plain_attr("string")})}
 SPOILT = ("eid", "etype", "value", "source", "typed source", "points", "token", "typed token")
 FAILING = (
     *(f"raise:{what}" for what in ("value", "unbearable", "cancel", "interrupt", "generator exit", "rude")),
@@ -156,48 +158,48 @@ HARMLESS = (
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     directory: Path = tmp_path_factory.mktemp("hooks")
-    with running(directory, write_application(directory, TYPES, {"bad": MODULE})) as started:
-        yield started
+    with running(directory, TYPES, {"bad": MODULE}) as app:
+        yield app
 
 
-def do(program: Program, what: str, eid: str = "") -> Any:
+def do(app: App, what: str, eid: str = "") -> Any:
     """Have the hook do something for an entity of its own; returns the entity's master record."""
     eid = eid or what.replace(" ", "-").replace(":", "-") or "x"
-    worker = program.children()["worker"].pid
-    status, answer = program.send([{"type": "a", "id": eid, "attr": "do", "v": what}], wait=True)
-    assert (status, answer) == (200, {"detail": "OK", "applied": True}), program.said()[-4000:]
-    program.drain()
-    assert program.children()["worker"].pid == worker, program.said()[-4000:]
-    return program.get(f"/v2/entity/a/master?eid={eid}")
+    worker = app.child(app.program, "worker").pid
+    status, answer = app.http.send([{"type": "a", "id": eid, "attr": "do", "v": what}], wait=True)
+    assert (status, answer) == (200, {"detail": "OK", "applied": True}), app.program.output[-4000:]
+    app.wait_applied()
+    assert app.child(app.program, "worker").pid == worker, app.program.output[-4000:]
+    return app.http.get(f"/v2/entity/a/master?eid={eid}")
 
 
-def letters(program: Program) -> int:
-    total: int = program.get("/deadletters?limit=1")["total"]
+def letters(app: App) -> int:
+    total: int = app.http.get("/deadletters?limit=1")["total"]
     return total
 
 
 @pytest.mark.parametrize("what", FAILING)
-def test_a_failing_hook_is_a_dead_letter_and_its_data_point_is_kept(program: Program, what: str) -> None:
-    before = letters(program)
-    assert do(program, what)["do"]["v"] == what
-    assert letters(program) == before + 1
+def test_a_failing_hook_is_a_dead_letter_and_its_data_point_is_kept(app: App, what: str) -> None:
+    before = letters(app)
+    assert do(app, what)["do"]["v"] == what
+    assert letters(app) == before + 1
 
 
 @pytest.mark.parametrize("what", HARMLESS)
-def test_what_a_hook_changes_around_it_does_not_disturb_the_worker(program: Program, what: str) -> None:
-    before = letters(program)
-    assert do(program, what)["do"]["v"] == what
-    assert letters(program) == before
+def test_what_a_hook_changes_around_it_does_not_disturb_the_worker(app: App, what: str) -> None:
+    before = letters(app)
+    assert do(app, what)["do"]["v"] == what
+    assert letters(app) == before
 
 
-def test_a_forked_hook_leaves_no_second_worker(program: Program) -> None:
-    do(program, ":fork", "forked")
-    told = program.wait_for(lambda: program.get("/entity/a/forked/master").get("p"))
+def test_a_forked_hook_leaves_no_second_worker(app: App) -> None:
+    do(app, ":fork", "forked")
+    told = wait_for("sign of the fork", lambda: app.http.get("/entity/a/forked/master").get("p"))
     forked = int(told["v"])
     assert forked > 0, "told by the worker itself"
-    program.wait_for(lambda: is_over(forked))
+    wait_for("end of the fork", lambda: is_over(forked))
 
 
 def is_over(pid: int) -> bool:
@@ -207,21 +209,21 @@ def is_over(pid: int) -> bool:
         return True
 
 
-def test_a_hook_that_triggers_itself_ends_as_a_dead_letter(program: Program) -> None:
-    before = letters(program)
-    do(program, ":loop", "loop")
-    program.wait_for(lambda: letters(program) == before + 1)
+def test_a_hook_that_triggers_itself_ends_as_a_dead_letter(app: App) -> None:
+    before = letters(app)
+    do(app, ":loop", "loop")
+    wait_for("dead letter", lambda: letters(app) == before + 1)
 
 
-def test_a_hook_may_delete_its_own_entity(program: Program) -> None:
-    do(program, ":delete", "gone")
-    program.wait_for(lambda: program.get("/entity/a/gone/master") == {})
+def test_a_hook_may_delete_its_own_entity(app: App) -> None:
+    do(app, ":delete", "gone")
+    wait_for("deletion", lambda: app.http.get("/entity/a/gone/master") == {})
 
 
-def test_a_hook_may_call_the_api(program: Program) -> None:
-    do(program, ":api", str(program.port))
-    assert program.get("/entity/a/by-api/master")["p"]["v"] == "from a hook"
+def test_a_hook_may_call_the_api(app: App) -> None:
+    do(app, ":api", str(app.port))
+    assert app.http.get("/entity/a/by-api/master")["p"]["v"] == "from a hook"
 
 
-def test_after_all_that_the_program_stops_in_order(program: Program) -> None:
-    assert program.stop() == 0
+def test_after_all_that_the_program_stops_in_order(app: App) -> None:
+    assert app.program.stop() == 0

@@ -9,31 +9,31 @@ from typing import Any
 
 import pytest
 import schemathesis
-from attack_kit import Program, attribute, etype, running, write_application
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from kit.program import App, running
+from kit.specs import a_type, observed_attr, plain_attr, series_attr
+
 TYPES = {
-    "a": etype(
+    "a": a_type(
         "a",
-        "string",
         {
-            "p": attribute("plain", "string"),
-            "n": attribute("plain", "int64"),
-            "free": attribute("plain", "special"),
-            "arr": attribute("plain", "array<int>"),
-            "o": attribute("observations", "int"),
-            "l": attribute("observations", "link<b;mirror=as>", multi_value=True),
-            "t": {
-                "name": "t",
-                "type": "timeseries",
-                "timeseries_type": "irregular",
-                "timeseries_params": {},
-                "series": {"x": {"data_type": "int"}},
-            },
+            "p": plain_attr("string"),
+            "n": plain_attr("int64"),
+            "free": plain_attr("special"),
+            "arr": plain_attr("array<int>"),
+            "o": observed_attr("int"),
+            "l": observed_attr("link<b;mirror=as>", multi_value=True),
+            "t": series_attr("irregular"),
         },
     ),
-    "b": etype("b", "int", {"p": attribute("plain", "int")}, lifetime={"type": "ttl", "on_create": "1h"}),
+    "b": a_type(
+        "b",
+        {"p": plain_attr("int")},
+        id_data_type="int",
+        lifetime={"type": "ttl", "on_create": "1h"},
+    ),
 }
 
 GOOD = {"type": "a", "id": "good", "attr": "p", "v": "x"}
@@ -49,27 +49,27 @@ BOUNDED = settings(
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     directory = tmp_path_factory.mktemp("input")
-    with running(directory, write_application(directory, TYPES)) as started:
-        assert started.send([GOOD], wait=True)[0] == 200
-        yield started
-        assert started.stop() == 0
-        assert "Traceback" not in started.said()
+    with running(directory, TYPES) as app:
+        assert app.http.send([GOOD], wait=True)[0] == 200
+        yield app
+        assert app.program.stop() == 0
+        assert "Traceback" not in app.program.output
 
 
-def contents(program: Program) -> list[Any]:
-    program.drain()
-    return [program.get(target) for target in READS]
+def contents(app: App) -> list[Any]:
+    app.wait_applied()
+    return [app.http.get(target) for target in READS]
 
 
-def refuse(program: Program, body: bytes, target: str = "/datapoints", **headers: str) -> tuple[int, Any]:
+def refuse(app: App, body: bytes, target: str = "/datapoints", **headers: str) -> tuple[int, Any]:
     """Send what has to be refused; what is stored must stay the same."""
-    before = contents(program)
+    before = contents(app)
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    status, answer = program.request("POST", target, body, sent)
+    status, answer = app.http.request("POST", target, body, sent)
     assert 400 <= status < 500, (status, answer)
-    assert contents(program) == before
+    assert contents(app) == before
     return status, answer
 
 
@@ -103,20 +103,20 @@ POINTS = st.fixed_dictionaries(
 @BOUNDED
 @given(points=st.lists(POINTS, max_size=4))
 def test_any_data_points_are_stored_completely_or_refused_without_a_trace(
-    program: Program, points: list[Any]
+    app: App, points: list[Any]
 ) -> None:
-    before = contents(program)
-    status, answer = program.request("POST", "/datapoints", json.dumps(points).encode())
+    before = contents(app)
+    status, answer = app.http.request("POST", "/datapoints", json.dumps(points).encode())
     assert status in (200, 422), (status, answer)
     if status == 422:
-        assert contents(program) == before
+        assert contents(app) == before
     else:
-        after = contents(program)
+        after = contents(app)
         assert sum(raw["count"] for raw in after[:2]) == sum(raw["count"] for raw in before[:2]) + len(points)
 
 
-def test_generated_requests_of_every_route_get_no_server_error(program: Program) -> None:
-    schema = schemathesis.openapi.from_url(f"{program.url}/openapi.json")
+def test_generated_requests_of_every_route_get_no_server_error(app: App) -> None:
+    schema = schemathesis.openapi.from_url(f"{app.url}/openapi.json")
     for found in schema.get_all_operations():
         operation = found.ok()  # type: ignore[union-attr]
 
@@ -153,10 +153,8 @@ BAD_POINTS = {
 
 
 @pytest.mark.parametrize("what", BAD_POINTS)
-def test_bad_data_points_are_refused_and_nothing_of_the_request_is_stored(
-    program: Program, what: str
-) -> None:
-    assert refuse(program, BAD_POINTS[what])[0] == 422
+def test_bad_data_points_are_refused_and_nothing_of_the_request_is_stored(app: App, what: str) -> None:
+    assert refuse(app, BAD_POINTS[what])[0] == 422
 
 
 @pytest.mark.parametrize(
@@ -171,48 +169,46 @@ def test_bad_data_points_are_refused_and_nothing_of_the_request_is_stored(
         ("/entity/b/" + "9" * 30 + "/set/p", b'{"value": 1}'),
     ],
 )
-def test_bad_values_and_tokens_are_refused_without_a_trace(
-    program: Program, target: str, body: bytes
-) -> None:
-    assert refuse(program, body, target)[0] == 422
+def test_bad_values_and_tokens_are_refused_without_a_trace(app: App, target: str, body: bytes) -> None:
+    assert refuse(app, body, target)[0] == 422
 
 
 @pytest.mark.parametrize("body", [b"[" + b"1," * 1_000_000 + b"1]", dp(attr="arr", v=["x"] * 1_000_000)])
-def test_the_answer_to_a_request_with_a_million_mistakes_is_bounded(program: Program, body: bytes) -> None:
-    status, answer = refuse(program, body)
+def test_the_answer_to_a_request_with_a_million_mistakes_is_bounded(app: App, body: bytes) -> None:
+    status, answer = refuse(app, body)
     assert status == 422
     assert len(answer["detail"]) <= 1_001
     assert answer["detail"][-1]["type"] == "too_many_errors"
 
 
-def test_a_body_that_is_too_large_is_refused(program: Program) -> None:
-    assert refuse(program, b"[" + b" " * (17 << 20) + b"]")[0] == 413
+def test_a_body_that_is_too_large_is_refused(app: App) -> None:
+    assert refuse(app, b"[" + b" " * (17 << 20) + b"]")[0] == 413
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 201])
-def test_a_bad_idempotency_key_is_refused(program: Program, key: str) -> None:
-    assert refuse(program, dp(), Idempotency_Key=key)[0] == 422
+def test_a_bad_idempotency_key_is_refused(app: App, key: str) -> None:
+    assert refuse(app, dp(), Idempotency_Key=key)[0] == 422
 
 
 EIDS = ("a/b", "a#b", "a\nb", "a\0b", "%2e%2e", "e\u0301", "\u00e9", " ", "😀", "x" * 10_000, "get", "..")
 
 
 @pytest.mark.parametrize("eid", EIDS)
-def test_an_entity_id_may_be_any_text_and_is_kept_to_the_letter(program: Program, eid: str) -> None:
-    assert program.send([GOOD | {"id": eid, "v": eid}], wait=True)[0] == 200
+def test_an_entity_id_may_be_any_text_and_is_kept_to_the_letter(app: App, eid: str) -> None:
+    assert app.http.send([GOOD | {"id": eid, "v": eid}], wait=True)[0] == 200
     target = "/v2/entity/a/master?eid=" + "".join(f"%{byte:02x}" for byte in eid.encode())
-    assert program.get(target)["p"]["v"] == eid
+    assert app.http.get(target)["p"]["v"] == eid
 
 
-def test_an_entity_id_of_a_megabyte_is_stored(program: Program) -> None:
-    assert program.send([GOOD | {"id": "x" * (1 << 20)}], wait=True)[1]["applied"]
+def test_an_entity_id_of_a_megabyte_is_stored(app: App) -> None:
+    assert app.http.send([GOOD | {"id": "x" * (1 << 20)}], wait=True)[1]["applied"]
 
 
-def test_tokens_may_have_any_name_and_there_may_be_thousands(program: Program) -> None:
+def test_tokens_may_have_any_name_and_there_may_be_thousands(app: App) -> None:
     names = ["", ".", "$", "a.b", "x\0y", *(f"t.{i}$" for i in range(5_000))]
     body = json.dumps({name: 4_000_000_000 + i for i, name in enumerate(names)}).encode()
-    assert program.request("POST", "/entity/b/7/ttl?wait=true", body)[0] == 200
-    assert set(program.get("/entity/b/7/master")["#ttl"]) == {"base", *names}
+    assert app.http.request("POST", "/entity/b/7/ttl?wait=true", body)[0] == 200
+    assert set(app.http.get("/entity/b/7/master")["#ttl"]) == {"base", *names}
 
 
 QUERIES = (
@@ -226,13 +222,13 @@ QUERIES = (
 
 
 @pytest.mark.parametrize("target", QUERIES)
-def test_bad_parameters_are_refused(program: Program, target: str) -> None:
-    assert program.request("GET", target)[0] == 422
+def test_bad_parameters_are_refused(app: App, target: str) -> None:
+    assert app.http.request("GET", target)[0] == 422
 
 
 @pytest.mark.parametrize("parameters", ["skip=" + "9" * 60, "limit=" + "9" * 60, "eid=%ff"])
-def test_a_listing_beyond_all_data_is_empty_or_short(program: Program, parameters: str) -> None:
-    assert program.request("GET", f"/entity/a/raw/get?{parameters}")[0] == 200
+def test_a_listing_beyond_all_data_is_empty_or_short(app: App, parameters: str) -> None:
+    assert app.http.request("GET", f"/entity/a/raw/get?{parameters}")[0] == 200
 
 
 HEAD = b"POST /datapoints HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
@@ -245,45 +241,45 @@ WRONG_LENGTHS = (
 
 
 @pytest.mark.parametrize("sent", WRONG_LENGTHS)
-def test_a_body_with_a_wrong_length_is_a_bad_request(program: Program, sent: bytes) -> None:
-    assert program.exchange(HEAD + sent).startswith(b"HTTP/1.1 400")
+def test_a_body_with_a_wrong_length_is_a_bad_request(app: App, sent: bytes) -> None:
+    assert app.http.exchange(HEAD + sent).startswith(b"HTTP/1.1 400")
 
 
-def test_nothing_of_a_truncated_body_is_stored(program: Program) -> None:
-    before = contents(program)
+def test_nothing_of_a_truncated_body_is_stored(app: App) -> None:
+    before = contents(app)
     body = dp()
-    program.exchange(HEAD + b"Content-Length: %d\r\n\r\n" % (len(body) + 1) + body, close=True)
-    assert contents(program) == before
+    app.http.exchange(HEAD + b"Content-Length: %d\r\n\r\n" % (len(body) + 1) + body, close=True)
+    assert contents(app) == before
 
 
-def test_pipelined_requests_are_answered_one_by_one(program: Program) -> None:
+def test_pipelined_requests_are_answered_one_by_one(app: App) -> None:
     one = b"POST /datapoints HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]"
     last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    assert program.exchange(one * 100 + last).count(b"HTTP/1.1 200") == 101
+    assert app.http.exchange(one * 100 + last).count(b"HTTP/1.1 200") == 101
 
 
-def test_idle_connections_keep_nobody_out(program: Program) -> None:
+def test_idle_connections_keep_nobody_out(app: App) -> None:
     with ExitStack() as stack:
         for _ in range(500):
-            stack.enter_context(socket.create_connection(("127.0.0.1", program.port)))
-        assert program.send([GOOD], wait=True)[1]["applied"]
+            stack.enter_context(socket.create_connection(("127.0.0.1", app.port)))
+        assert app.http.send([GOOD], wait=True)[1]["applied"]
 
 
-def test_a_body_in_many_small_chunks_is_one_request(program: Program) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", program.port, timeout=30)
+def test_a_body_in_many_small_chunks_is_one_request(app: App) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=30)
     body = json.dumps([GOOD | {"id": "chunks"}]).encode()
     chunks = (body[i : i + 1] for i in range(len(body)))
     connection.request("POST", "/datapoints?wait=true", chunks, encode_chunked=True)
     assert connection.getresponse().status == 200
     connection.close()
-    assert program.get("/entity/a/chunks/master")["p"]["v"] == "x"
+    assert app.http.get("/entity/a/chunks/master")["p"]["v"] == "x"
 
 
-def test_a_hundred_thousand_sources_and_data_points_of_one_attribute_are_taken_in(program: Program) -> None:
+def test_a_hundred_thousand_sources_and_data_points_of_one_attribute_are_taken_in(app: App) -> None:
     points = [
         {"type": "a", "id": "many", "attr": "o", "v": 1, "t1": i, "src": f"s{i}"} for i in range(100_000)
     ]
-    assert program.send(points)[0] == 200
-    program.drain()
-    history = program.get("/entity/a/many/get/o?date_from=99990")["history"]
+    assert app.http.send(points)[0] == 200
+    app.wait_applied()
+    history = app.http.get("/entity/a/many/get/o?date_from=99990")["history"]
     assert len(history) == 10

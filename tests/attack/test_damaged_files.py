@@ -2,13 +2,16 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from attack_kit import attribute, etype, running, write_application
 
-TYPES = {"a": etype("a", "string", {"o": attribute("observations", "int")})}
+from kit.program import App, application, running
+from kit.specs import a_type, observed_attr
+
+TYPES = {"a": a_type("a", {"o": observed_attr("int")})}
 
 
 def state(data: Path) -> Path:
@@ -32,28 +35,36 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("original")
-    with running(directory, write_application(directory, TYPES)) as program:
+    with running(directory, TYPES) as app:
         for i in range(5):
             points = [{"type": "a", "id": f"e{j}", "attr": "o", "v": i, "t1": i} for j in range(500)]
-            assert program.send(points, wait=True)[0] == 200
-        assert program.stop() == 0
+            assert app.http.send(points, wait=True)[0] == 200
+        assert app.program.stop() == 0
     return directory
+
+
+@contextmanager
+def copied(original: Path, root: Path) -> Iterator[App]:
+    """The same application with a copy of the data; nothing runs."""
+    with application(root) as app:
+        app.write(model=TYPES)
+        shutil.copytree(original / "data", app.data)
+        yield app
 
 
 @pytest.mark.parametrize("what", DAMAGE)
 def test_a_damaged_file_is_named_and_the_program_ends(original: Path, tmp_path: Path, what: str) -> None:
     damage, message = DAMAGE[what]
-    shutil.copytree(original / "data", tmp_path / "data")
-    damage(tmp_path / "data")
-    with running(tmp_path, original / "app" / "config", wait=False) as program:
-        assert program.process.wait(30) == 2
-        assert message in program.said()
-        assert "Traceback" not in program.said()
-        assert "starting it again" not in program.said()
+    with copied(original, tmp_path) as app:
+        damage(app.data)
+        program = app.run()
+        assert program.wait(30) == 2
+        assert message in program.output
+        assert "Traceback" not in program.output
+        assert "starting it again" not in program.output
 
 
 def test_a_damaged_attempt_note_is_ignored(original: Path, tmp_path: Path) -> None:
-    shutil.copytree(original / "data", tmp_path / "data")
-    (tmp_path / "data" / "run" / "worker-0.attempt").write_bytes(b"\xff{rubbish")
-    with running(tmp_path, original / "app" / "config") as program:
-        assert program.stop() == 0
+    with copied(original, tmp_path) as app:
+        (app.data / "run" / "worker-0.attempt").write_bytes(b"\xff{rubbish")
+        assert app.run_ready().stop() == 0

@@ -13,7 +13,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from attack_kit import Program, attribute, etype, running, write_application
+
+from kit.program import App, running, wait_for
+from kit.specs import a_type, observed_attr, plain_attr
 
 FOLDER = os.environ.get("DP3_REAL_DATA", "")
 SAMPLE = 40
@@ -23,28 +25,25 @@ pytestmark = pytest.mark.skipif(not FOLDER, reason="DP3_REAL_DATA names no folde
 
 EACH = {"aggregate": False}
 TYPES = {
-    "ip": etype(
+    "ip": a_type(
         "ip",
-        "string",
         {
-            "asked": attribute("observations", "link<domain>", multi_value=True, history_params=EACH),
-            "resolver": attribute("plain", "tag"),
-            "seen": attribute("plain", "time"),
-            "software": attribute("observations", "string", multi_value=True, history_params=EACH),
-            "notice": attribute("observations", "string", multi_value=True, history_params=EACH),
+            "asked": observed_attr("link<domain>", multi_value=True, history=EACH),
+            "resolver": plain_attr("tag"),
+            "seen": plain_attr("time"),
+            "software": observed_attr("string", multi_value=True, history=EACH),
+            "notice": observed_attr("string", multi_value=True, history=EACH),
         },
     ),
-    "service": etype(
+    "service": a_type(
         "service",
-        "string",
-        {"host": attribute("plain", "link<ip>"), "protocols": attribute("plain", "set<string>")},
+        {"host": plain_attr("link<ip>"), "protocols": plain_attr("set<string>")},
     ),
-    "domain": etype(
+    "domain": a_type(
         "domain",
-        "string",
         {
-            "rcode": attribute("observations", "string", multi_value=True, history_params=EACH),
-            "top": attribute("plain", "string"),
+            "rcode": observed_attr("string", multi_value=True, history=EACH),
+            "top": plain_attr("string"),
         },
     ),
 }
@@ -115,16 +114,21 @@ def service(row: Row) -> str:
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     directory = tmp_path_factory.mktemp("real")
-    with running(directory, write_application(directory, TYPES, {"tops": MODULE})) as started:
+    with running(directory, TYPES, {"tops": MODULE}) as app:
         everything = list(points())
         for start in range(0, len(everything), PER_REQUEST):
-            status, answer = started.send(everything[start : start + PER_REQUEST])
+            status, answer = app.http.send(everything[start : start + PER_REQUEST])
             assert status == 200, answer
-        started.drain()
-        started.wait_for(lambda: started.get("/entities")["domain"]["eid_estimate_count"] == len(domains()))
-        yield started
+        app.wait_applied()
+        app.wait_for(lambda: app.http.get("/entities")["domain"]["eid_estimate_count"] == len(domains()))
+        yield app
+
+
+def known_domains(app: App) -> int:
+    count: int = app.http.get("/entities")["domain"]["eid_estimate_count"]
+    return count
 
 
 def domains() -> set[str]:
@@ -143,38 +147,38 @@ def some(eids: set[str]) -> list[str]:
     return [*ordered[:: max(len(ordered) // SAMPLE, 1)], ordered[-1]]
 
 
-def history(program: Program, etype: str, eid: str, attr: str) -> Counter[Any]:
+def history(app: App, etype: str, eid: str, attr: str) -> Counter[Any]:
     """How often each value stands in the history of an attribute."""
-    found = program.get(f"/v2/entity/{etype}/attr?eid={quote(eid, safe='')}&attr={attr}")["history"]
+    found = app.http.get(f"/v2/entity/{etype}/attr?eid={quote(eid, safe='')}&attr={attr}")["history"]
     return Counter(str(item["v"]) for item in found)
 
 
-def master(program: Program, etype: str, eid: str) -> dict[str, Any]:
-    answer: dict[str, Any] = program.get(f"/v2/entity/{etype}/master?eid={quote(eid, safe='')}")
+def master(app: App, etype: str, eid: str) -> dict[str, Any]:
+    answer: dict[str, Any] = app.http.get(f"/v2/entity/{etype}/master?eid={quote(eid, safe='')}")
     return answer
 
 
-def test_every_entity_of_the_logs_exists_and_no_other(program: Program) -> None:
-    counts = {name: state["eid_estimate_count"] for name, state in program.get("/entities").items()}
+def test_every_entity_of_the_logs_exists_and_no_other(app: App) -> None:
+    counts = {name: state["eid_estimate_count"] for name, state in app.http.get("/entities").items()}
     services = {service(row) for row in rows("known_services")}
     assert counts == {"ip": len(addresses()), "domain": len(domains()), "service": len(services)}
-    assert program.get("/deadletters")["total"] == 0
+    assert app.http.get("/deadletters")["total"] == 0
 
 
-def test_histories_hold_every_query_of_an_address(program: Program) -> None:
+def test_histories_hold_every_query_of_an_address(app: App) -> None:
     expected: dict[str, Counter[str]] = defaultdict(Counter)
     for row in queries():
         expected[row["id.orig_h"]][str({"eid": row["query"]})] += 1
     for eid in some(set(expected)):
-        assert history(program, "ip", eid, "asked") == expected[eid]
+        assert history(app, "ip", eid, "asked") == expected[eid]
 
 
-def test_histories_hold_every_answer_about_a_domain(program: Program) -> None:
+def test_histories_hold_every_answer_about_a_domain(app: App) -> None:
     expected: dict[str, Counter[str]] = defaultdict(Counter)
     for row in queries():
         expected[row["query"]][row["rcode_name"]] += 1
     for eid in some(set(expected)):
-        assert history(program, "domain", eid, "rcode") == expected[eid]
+        assert history(app, "domain", eid, "rcode") == expected[eid]
 
 
 @pytest.mark.parametrize(
@@ -182,24 +186,24 @@ def test_histories_hold_every_answer_about_a_domain(program: Program) -> None:
     [("software", "host", "software", "unparsed_version"), ("notice", "src", "notice", "note")],
 )
 def test_software_and_notices_are_in_the_histories_of_their_hosts(
-    program: Program, log: str, key: str, attr: str, field: str
+    app: App, log: str, key: str, attr: str, field: str
 ) -> None:
     expected: dict[str, Counter[str]] = defaultdict(Counter)
     for row in rows(log):
         expected[row[key]][row[field]] += 1
     for eid in some(set(expected) - {"-"}):
-        assert history(program, "ip", eid, attr) == expected[eid]
+        assert history(app, "ip", eid, attr) == expected[eid]
 
 
-def test_a_service_has_its_host_and_the_protocols_that_were_last_seen(program: Program) -> None:
+def test_a_service_has_its_host_and_the_protocols_that_were_last_seen(app: App) -> None:
     last = {service(row): row for row in rows("known_services")}
     for eid in some(set(last)):
-        profile = master(program, "service", eid)
+        profile = master(app, "service", eid)
         assert profile["host"]["v"] == {"eid": last[eid]["host"]}
         assert profile["protocols"]["v"] == sorted(set(last[eid]["service"].split(",")))
 
 
-def test_the_module_derived_the_last_label_of_every_domain(program: Program) -> None:
+def test_the_module_derived_the_last_label_of_every_domain(app: App) -> None:
     for eid in some(domains()):
-        program.wait_for(lambda eid=eid: "top" in master(program, "domain", eid))
-        assert master(program, "domain", eid)["top"]["v"] == eid.rstrip(".").rpartition(".")[2]
+        wait_for("last label", lambda eid=eid: "top" in master(app, "domain", eid))
+        assert master(app, "domain", eid)["top"]["v"] == eid.rstrip(".").rpartition(".")[2]

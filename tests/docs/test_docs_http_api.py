@@ -15,9 +15,9 @@ from dp3.demo.platform import Platform
 from dp3.http.datapoints import MAX_KEY
 from dp3.http.dead_letters import MAX_LIMIT
 from dp3.http.intake import BODY_LIMIT_S, SILENCE_LIMIT_S, SLOWEST_BYTES_PER_S
-from dp3.http.raw import SCAN_BYTES
 from dp3.http.validation import MAX_ERRORS
 from dp3.log.idempotency import WINDOW_US
+from dp3.reads.raw import SCAN_BYTES
 
 TEXT = page("http-api.md")
 ANYTHING = "…"

@@ -3,8 +3,8 @@
 import pytest
 from doc_pages import page
 
-from dp3.engine.snapshots.keys import MAX_TEXT
-from dp3.http.queries.parsing import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES
+from dp3.engine.jobs.snapshots.keys import MAX_TEXT
+from dp3.reads.query.parsing import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES
 
 TEXT = " ".join(page("queries.md").split())
 

@@ -2,7 +2,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_kit import Engine
+
+from kit.engine import Engine
 
 
 @pytest.fixture

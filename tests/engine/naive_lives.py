@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dp3.model.spec import ModelSpec
+from kit.specs import a_type, observed_attr, plain_attr, series_attr
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
@@ -14,23 +15,16 @@ Ref = tuple[str, str]
 """Entity type, entity id."""
 
 
-def _plain(data_type: str, **more: Any) -> dict[str, Any]:
-    return {"name": "x", "type": "plain", "data_type": data_type, **more}
-
-
 def _seen(data_type: str, ttl: str = "0", **params: Any) -> dict[str, Any]:
-    history = {"aggregate": False, **params}
-    kind = {"type": "observations", "data_type": data_type, "multi_value": True}
-    return {"name": "x", **kind, "ttl": ttl, "history_params": history}
+    return observed_attr(data_type, {"aggregate": False, **params}, multi_value=True, ttl=ttl)
 
 
 def _series(max_age: str) -> dict[str, Any]:
-    kind = {"type": "timeseries", "timeseries_type": "irregular", "series": {"n": {"data_type": "int"}}}
-    return {"name": "x", **kind, "timeseries_params": {"max_age": max_age}}
+    return series_attr("irregular", {"max_age": max_age}, series={"n": {"data_type": "int"}})
 
 
 def _entity(etype: str, attribs: dict[str, Any], **lifetime: Any) -> dict[str, Any]:
-    return {"entity": {"id": etype, "name": "x", "snapshot": True, "lifetime": lifetime}, "attribs": attribs}
+    return a_type(etype, attribs, lifetime=lifetime)
 
 
 MODEL = ModelSpec(
@@ -38,11 +32,11 @@ MODEL = ModelSpec(
         "tag": _entity(
             "tag",
             {
-                "n": _plain("int", ttl="1d"),
-                "one": _plain("link<dev>"),
-                "many": _plain("array<link<dev>>"),
+                "n": plain_attr("int", ttl="1d"),
+                "one": plain_attr("link<dev>"),
+                "many": plain_attr("array<link<dev>>"),
                 "near": _seen("link<dev>", post_validity="2d"),
-                "port": _plain("link<port>"),
+                "port": plain_attr("link<port>"),
                 "used": _seen("link<port>", post_validity="3d"),
             },
             type="immortal",
@@ -50,12 +44,12 @@ MODEL = ModelSpec(
         "dev": _entity(
             "dev",
             {
-                "n": _plain("int", ttl="3d"),
-                "q": _plain("int"),
+                "n": plain_attr("int", ttl="3d"),
+                "q": plain_attr("int"),
                 "o": _seen("int", "2d"),
                 "m": _seen("int", "1d", max_age="20d"),
                 "ts": _series("9d"),
-                "port": _plain("link<port>"),
+                "port": plain_attr("link<port>"),
             },
             type="ttl",
             on_create="5d",
@@ -63,7 +57,7 @@ MODEL = ModelSpec(
         "bare": _entity(
             "bare",
             {
-                "n": _plain("int", ttl="3d"),
+                "n": plain_attr("int", ttl="3d"),
                 "m": _seen("int", max_age="20d"),
                 "o": _seen("int", "4d", max_age="9d"),
             },
@@ -71,7 +65,7 @@ MODEL = ModelSpec(
             on_create="1d",
             mirror_data=False,
         ),
-        "port": _entity("port", {"n": _plain("int"), "port": _plain("link<port>")}, type="weak"),
+        "port": _entity("port", {"n": plain_attr("int"), "port": plain_attr("link<port>")}, type="weak"),
     }
 )
 
@@ -113,9 +107,9 @@ class Life:
                     row for row in self.history if row[0] != attr or target[1] not in eids_in(row[3])
                 ]
                 if attr in self.plain:
-                    self._unlink_plain(attr, target[1])
+                    self._unlinkplain_attr(attr, target[1])
 
-    def _unlink_plain(self, attr: str, eid: str) -> None:
+    def _unlinkplain_attr(self, attr: str, eid: str) -> None:
         value = self.plain.pop(attr)
         left = [link for link in value if link["eid"] != eid] if isinstance(value, list) else []
         if left:

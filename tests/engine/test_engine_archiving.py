@@ -4,26 +4,26 @@ import gzip
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_kit import SECOND, Engine, obs, plain, task
 
-from dp3.engine import archiving
-from dp3.engine.archive_file import ArchiveDamaged
-from dp3.engine.archiving import Archiver, ArchiveSettings
+from dp3.engine.jobs.archive import JOB, JOB_TTL_S
+from dp3.engine.jobs.archive_file import ArchiveDamaged
 from dp3.hooks.registrar import CallbackRegistrar
-from dp3.http.raw import RawQuery, find_raw
 from dp3.log.port import Lane
+from kit.child import start
+from kit.engine import Engine
+from kit.faults import durability, renames
+from kit.jobs import WEEK_US, archive, archiver
+from kit.limits import archive_sync
+from kit.points import SECOND, obs, plain, task
 
 DAY_S = 86_400
-WEEK_US = 7 * DAY_S * SECOND
 SMALL = 300
 """Bytes after which a segment is finished: a few entries."""
 
@@ -35,27 +35,13 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine.close()
 
 
-def archive(engine: Engine, directory: Path | None, older_than_us: int = WEEK_US) -> int:
-    """Let a worker archive what is old; returns how many segments went."""
-    lease = engine.store.take_lease(0, 1, "host", 1, 15)
-    try:
-        settings = ArchiveSettings({"year": 2100}, older_than_us, directory)
-        return Archiver(engine.log, engine.store, engine.clock, lease, settings).run()
-    finally:
-        engine.store.release_lease(lease)
-
-
 def archived(directory: Path) -> list[dict[str, Any]]:
     texts = (gzip.decompress(path.read_bytes()) for path in archived_files(directory))
     return [json.loads(line) for text in texts for line in text.splitlines()]
 
 
 def in_log(engine: Engine) -> list[dict[str, Any]]:
-    return [
-        row
-        for etype in ("a", "b")
-        for row in find_raw(engine.log, engine.store, RawQuery(etype, limit=0))["data"]
-    ]
+    return [row for etype in ("a", "b") for row in engine.raw(etype, limit=0)]
 
 
 def values(rows: list[dict[str, Any]]) -> Counter[int]:
@@ -161,24 +147,23 @@ def test_refused_tasks_are_not_archived_and_forgotten(engine: Engine, tmp_path: 
     archive(engine, tmp_path)
     assert {row["id"] for row in archived(tmp_path)} == {"e0"}
     last = engine.log.read(Lane.MAIN, 0, 1)[0].offset
-    assert engine.store.refused_between(Lane.MAIN, 0, last - 1) == set()
+    assert engine.store.batches.refused_between(Lane.MAIN, 0, last - 1) == set()
 
 
 def test_one_worker_archives_at_a_time(engine: Engine, tmp_path: Path) -> None:
     with_old_data(engine)
-    lease = engine.store.take_lease(1, 2, "host", 1, 15)
-    other = engine.store.take_lease(0, 2, "host", 1, 15)
-    assert engine.store.take_job(lease, archiving.JOB, archiving.JOB_TTL_S)
-    settings = ArchiveSettings({"year": 2100}, WEEK_US, tmp_path / "archive")
-    archiver = Archiver(engine.log, engine.store, engine.clock, other, settings)
-    assert archiver.run() == 0
-    engine.store.release_lease(lease)
-    assert archiver.run() > 0
+    lease = engine.store.leases.take(1, 2, "host", 1, 15)
+    other = engine.store.leases.take(0, 2, "host", 1, 15)
+    assert engine.store.leases.take_job(lease, JOB, JOB_TTL_S)
+    late = archiver(engine, other, tmp_path / "archive")
+    assert late.run() == 0
+    engine.store.leases.release(lease)
+    assert late.run() > 0
 
 
 @pytest.mark.parametrize("moment", ["written", "kept"])
 def test_after_a_failure_at_any_moment_the_next_time_completes_it(
-    engine: Engine, tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, tmp_path: Path, moment: str
 ) -> None:
     with_old_data(engine)
     directory = tmp_path / "archive"
@@ -186,13 +171,9 @@ def test_after_a_failure_at_any_moment_the_next_time_completes_it(
     def fail(*args: Any) -> Any:
         raise OSError("the disk is gone")
 
-    with monkeypatch.context() as patched:
-        if moment == "written":
-            patched.setattr(Path, "rename", fail)
-        else:
-            patched.setattr(engine.store, "make_durable", fail)
-        with pytest.raises(OSError, match="the disk is gone"):
-            archive(engine, directory)
+    fault = renames(fail) if moment == "written" else durability(engine.store, fail)
+    with fault, pytest.raises(OSError, match="the disk is gone"):
+        archive(engine, directory)
     assert values(in_log(engine)) == Counter(range(41)), "nothing is removed"
     archive(engine, directory)
     assert values(archived(directory)) + values(in_log(engine)) == Counter(range(41))
@@ -200,48 +181,27 @@ def test_after_a_failure_at_any_moment_the_next_time_completes_it(
 
 
 def test_a_file_that_does_not_give_back_what_was_written_keeps_the_log(
-    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, tmp_path: Path
 ) -> None:
     with_old_data(engine)
-    sync = archiving.write_archive.__globals__["sync_path"]
 
-    def damage(path: Path) -> None:
+    def damage(sync: Callable[[Path], None], path: Path) -> None:
         sync(path)
         if path.suffix == ".partial":
             os.truncate(path, path.stat().st_size - 1)
 
-    monkeypatch.setitem(archiving.write_archive.__globals__, "sync_path", damage)
-    with pytest.raises(ArchiveDamaged):
+    with archive_sync(damage), pytest.raises(ArchiveDamaged):
         archive(engine, tmp_path / "archive")
     assert values(in_log(engine)) == Counter(range(41))
     assert list((tmp_path / "archive").iterdir()) == []
-
-
-ARCHIVE = """
-import os
-import sys
-from pathlib import Path
-from dp3.clock import FakeClock
-from dp3.engine.archiving import Archiver, ArchiveSettings
-from dp3.log.segments import open_log
-from dp3.store.sqlite import open_store
-directory, now, bytes_ = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-clock = FakeClock(now)
-log, store = open_log(directory, clock, segment_bytes=bytes_), open_store(directory / "state", clock)
-lease = store.take_lease(0, 1, "host", os.getpid(), 15)
-settings = ArchiveSettings({"year": 2100}, int(sys.argv[4]), directory / "archive")
-print("begin", flush=True)
-Archiver(log, store, clock, lease, settings).run()
-"""
 
 
 def test_killed_at_any_moment_it_loses_and_repeats_nothing(engine: Engine, tmp_path: Path) -> None:
     with_old_data(engine, points=600)
     directory = tmp_path / "archive"
     for more, pause_ms in ((0, 0.0), (1, 0.0), (1, 0.5), (2, 1.0), (3, 2.0), (5, 4.0)):
-        words = [sys.executable, "-c", ARCHIVE, tmp_path, engine.clock.now_us(), SMALL, WEEK_US]
         wanted = len(archived_files(directory)) + more
-        process = subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE)
+        process = start("kit.jobs", tmp_path, engine.clock.now_us(), SMALL, WEEK_US)
         assert process.stdout is not None
         process.stdout.readline()
         while len(archived_files(directory)) < wanted:
@@ -249,7 +209,7 @@ def test_killed_at_any_moment_it_loses_and_repeats_nothing(engine: Engine, tmp_p
         wait_ms(pause_ms)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        process.stdout.close()
+        process.communicate()
     assert len(in_log(engine)) < 601, "it got somewhere"
     archive(engine, directory)
     assert values(archived(directory)) + values(in_log(engine)) == Counter(range(601))

@@ -2,11 +2,11 @@
 
 import apsw
 import pytest
-from engine_kit import SECOND, START_US, config, delete, derived, obs, plain, task
 
 from dp3.clock import to_datetime
 from dp3.log.port import Lane
 from dp3.model.spec import ModelSpec
+from kit.points import SECOND, START_US, config, delete, derived, obs, plain, task
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["one batch", "several batches"])
@@ -17,7 +17,7 @@ def test_an_entity_created_again_after_its_deletion_knows_nothing_of_before(engi
             engine.work()
     engine.work()
     assert engine.values("q") == {"s": 2, "o": [(2, 2)]}
-    assert engine.store.entity_counts()["a"] == 1
+    assert engine.store.entities.counts()["a"] == 1
 
 
 def test_deleting_what_does_not_exist_changes_nothing(engine):
@@ -34,7 +34,7 @@ def test_a_task_with_nothing_but_ttl_creates_a_proper_entity(engine):
     master = engine.master("q")
     assert master["#ttl"] == {"x": to_datetime(START_US)}
     assert master["#time_created"]
-    assert (calls, engine.store.entity_counts()["a"]) == (["q"], 1)
+    assert (calls, engine.store.entities.counts()["a"]) == (["q"], 1)
 
 
 def test_a_ttl_token_is_only_moved_later(engine):
@@ -128,7 +128,7 @@ def test_a_worker_that_owns_partitions_at_different_positions_applies_every_entr
     engine.send(task("late", obs(99)))
     calls = []
     engine.work(lambda r: r.register_task_hook("on_task_start", lambda t: calls.append(t.eid)))
-    assert engine.store.entity_counts()["a"] == 17
+    assert engine.store.entities.counts()["a"] == 17
     assert all(engine.values(f"e{n}") == {"o": [(n, n)]} for n in range(16))
     assert 1 <= len(calls) < 17
     assert len(calls) == len(set(calls))

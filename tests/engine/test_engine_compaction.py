@@ -1,32 +1,25 @@
 """Packing of history: what is packed when, and what is not done twice."""
 
-import apsw
 import pytest
-from engine_kit import SECOND, START_US, Engine, config, delete, obs, task
 
-from dp3.engine.compaction import PackLimits
 from dp3.engine.statistics import Statistics
+from dp3.history.packed import decode_stretches, encode_stretches
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint, encode_value
-from dp3.store.port import LeaseLost
-from dp3.store.stretches import decode_stretches, encode_stretches
+from dp3.store.ports.errors import LeaseLost
+from kit.engine import Engine
+from kit.points import SECOND, START_US, config, delete, obs, task
+from kit.worker import PackLimits
 
 LITTLE = PackLimits(slice=2, row=3)
-
-
-def count(engine: Engine, table: str) -> int:
-    state = apsw.Connection(str(engine.directory / "state" / "state.db"), flags=apsw.SQLITE_OPEN_READONLY)
-    found: int = state.execute(f"SELECT count(*) FROM {table}").get
-    state.close()
-    return found
 
 
 def pack(engine: Engine, most: int | None = None, **options: object) -> int:
     """Pack, at most so many slices; returns how many steps it took."""
     steps = 0
     with engine.worker(**{"limits": LITTLE, **options}) as driven:
-        driven.history.request()
-        while steps != most and driven.history.step():
+        driven.request_upkeep()
+        while steps != most and driven.upkeep():
             steps += 1
     return steps
 
@@ -39,7 +32,7 @@ def test_entries_that_are_read_again_after_packing_add_nothing(engine: Engine) -
     engine.go_back()
     engine.work()
     assert (engine.master("e1"), engine.master("e2")) == before
-    assert count(engine, "fresh") == 0
+    assert engine.count("fresh") == 0
 
 
 def test_everything_applied_is_packed_and_a_second_pass_reads_no_history(engine: Engine) -> None:
@@ -47,7 +40,7 @@ def test_everything_applied_is_packed_and_a_second_pass_reads_no_history(engine:
     engine.work()
     first, second = Statistics(), Statistics()
     assert pack(engine, statistics=first) > 4
-    assert (count(engine, "fresh"), count(engine, "packed")) == (0, 18)
+    assert (engine.count("fresh"), engine.count("packed")) == (0, 18)
     assert pack(engine, statistics=second) == 1
     assert (first.numbers()["packing_read"], first.numbers()["packing_passes"]) == (18, 1)
     assert (second.numbers()["packing_read"], second.numbers()["packing_passes"]) == (0, 1)
@@ -59,7 +52,7 @@ def test_late_data_of_a_packed_value_is_added_to_its_row(engine: Engine) -> None
         engine.send(task("e1", obs(7, second)))
         engine.work()
         pack(engine)
-    assert count(engine, "packed") == 3
+    assert engine.count("packed") == 3
     assert engine.values("e1")["o"] == [(second, 7) for second in range(8)]
 
 
@@ -67,49 +60,49 @@ def test_a_pass_that_was_interrupted_goes_on_where_it_was(engine: Engine) -> Non
     engine.send(*(task(f"e{n}", obs(n)) for n in range(12)))
     engine.work()
     pack(engine, most=3)
-    assert 0 < count(engine, "fresh") < 12
+    assert 0 < engine.count("fresh") < 12
     pack(engine)
-    assert count(engine, "fresh") == 0
+    assert engine.count("fresh") == 0
     assert [engine.values(f"e{n}")["o"] for n in range(12)] == [[(n, n)] for n in range(12)]
 
 
 def test_workers_pack_what_is_their_own_once_all_have_read_it(engine: Engine) -> None:
     engine.send(*(task(f"e{n}", obs(n)) for n in range(20)))
     engine.work(index=1, processes=2)
-    rows = count(engine, "fresh")
+    rows = engine.count("fresh")
     pack(engine, index=1, processes=2)
-    assert count(engine, "packed") == 0, "who has not read it may find a deletion that is older"
+    assert engine.count("packed") == 0, "who has not read it may find a deletion that is older"
     engine.work(index=0, processes=2)
     pack(engine, index=1, processes=2)
-    assert count(engine, "packed") == rows
+    assert engine.count("packed") == rows
     pack(engine, index=0, processes=2)
-    assert (count(engine, "fresh"), count(engine, "packed")) == (0, 20)
+    assert (engine.count("fresh"), engine.count("packed")) == (0, 20)
 
 
 def test_nothing_is_left_of_an_entity_that_is_deleted_while_it_is_packed(engine: Engine) -> None:
     engine.send(*(task(f"e{n}", obs(n), obs(n + 1)) for n in range(6)))
     engine.work()
     with engine.worker(limits=LITTLE) as driven:
-        driven.history.request()
-        driven.history.step()
-        driven.history.step()
+        driven.request_upkeep()
+        driven.upkeep()
+        driven.upkeep()
         engine.send(*(delete(f"e{n}") for n in range(6)))
         driven.finish()
-    assert (count(engine, "fresh"), count(engine, "packed"), count(engine, "garbage")) == (0, 0, 0)
+    assert (engine.count("fresh"), engine.count("packed"), engine.count("garbage")) == (0, 0, 0)
 
 
 def test_a_worker_that_lost_its_lease_packs_nothing_more(engine: Engine) -> None:
     engine.send(task("e1", obs(1), obs(2), obs(3)))
     engine.work()
     with engine.worker(limits=LITTLE) as driven:
-        driven.history.request()
-        driven.history.step()
+        driven.request_upkeep()
+        driven.upkeep()
         engine.clock.advance(60)
-        engine.store.take_lease(0, 1, "other", 1, 15)
+        engine.store.leases.take(0, 1, "other", 1, 15)
         with pytest.raises(LeaseLost):
-            while driven.history.step():
+            while driven.upkeep():
                 pass
-    assert (count(engine, "fresh"), count(engine, "packed")) == (1, 2)
+    assert (engine.count("fresh"), engine.count("packed")) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -131,10 +124,10 @@ def test_what_comes_again_for_an_entity_made_later_is_packed_by_the_next_pass(en
     pack(engine)
     engine.go_back()
     engine.work()
-    assert count(engine, "fresh") == 1, "the entity was deleted again, and made again after the pass began"
+    assert engine.count("fresh") == 1, "the entity was deleted again, and made again after the pass began"
     assert engine.values("e1")["o"] == [(2, 2)]
     pack(engine)
-    assert (count(engine, "fresh"), count(engine, "incoming")) == (0, 0)
+    assert (engine.count("fresh"), engine.count("incoming")) == (0, 0)
     assert engine.values("e1")["o"] == [(2, 2)]
 
 
@@ -145,7 +138,7 @@ def test_rows_of_a_deleted_entity_take_nothing_from_the_one_made_anew_when_entri
     engine.work()
     engine.go_back()
     engine.work()
-    assert count(engine, "garbage") == 0
+    assert engine.count("garbage") == 0
     assert engine.values("e1")["o"] == [(2, 2)]
 
 
@@ -163,7 +156,7 @@ def test_nothing_is_packed_while_entries_are_read_again_that_were_packed(engine:
     engine.go_back(2)
     engine.work()
     pack(engine)
-    assert count(engine, "fresh") == 0
+    assert engine.count("fresh") == 0
     assert engine.values("e1")["o"] == [(2, 2), (3, 3)]
 
 
@@ -172,9 +165,9 @@ def test_what_has_come_in_is_kept_until_all_workers_have_packed_it(engine: Engin
     for index in (0, 1):
         engine.work(index=index, processes=2)
     pack(engine, index=0, processes=2)
-    assert 0 < count(engine, "fresh") < count(engine, "incoming") == 20
+    assert 0 < engine.count("fresh") < engine.count("incoming") == 20
     pack(engine, index=1, processes=2)
-    assert (count(engine, "fresh"), count(engine, "incoming")) == (0, 0)
+    assert (engine.count("fresh"), engine.count("incoming")) == (0, 0)
     assert [engine.values(f"e{n}")["o"] for n in range(20)] == [[(n, n)] for n in range(20)]
 
 
@@ -186,9 +179,9 @@ def test_large_values_are_packed_one_by_one(engine: Engine) -> None:
     engine.send(task("e1", *sent))
     engine.work(model=texts)
     pack(engine, most=1, model=texts, limits=PackLimits(slice=100))
-    assert (count(engine, "fresh"), count(engine, "packed")) == (3, 1)
+    assert (engine.count("fresh"), engine.count("packed")) == (3, 1)
     pack(engine, model=texts, limits=PackLimits(slice=100))
-    assert (count(engine, "fresh"), count(engine, "packed")) == (0, 4)
-    assert sorted(row.v for row in engine.store.profile("a", "e1").packed) == [
+    assert (engine.count("fresh"), engine.count("packed")) == (0, 4)
+    assert sorted(row.v for row in engine.store.entities.profile("a", "e1").packed) == [
         encode_value(x.v) for x in sent
     ]

@@ -5,18 +5,20 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from engine_kit import SECOND, START_US, Engine, delete, task
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dp3.clock import to_datetime, to_us
-from dp3.engine.compaction import PackLimits
-from dp3.engine.profiles import ProfileReader, Span, history_params
-from dp3.engine.snapshots.values import compute, plan_values
+from dp3.engine.jobs.snapshots.values import compute, plan_values
 from dp3.history import Observation, canonical, mean_confidence, value_at, values_at
+from dp3.history.params import history_params
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint, decode_value, encode_value
-from dp3.store.snapshots import decode_profile
+from dp3.reads.profiles import Span
+from dp3.store.ports.entities import decode_profile
+from kit.engine import Engine
+from kit.points import SECOND, START_US, delete, task
+from kit.worker import PackLimits
 
 VALID = {"pre_validity": "1s", "post_validity": "2s"}
 
@@ -92,16 +94,16 @@ def send(engine, naive, contents):
 
 def work(engine, several, indexes):
     for index in indexes:
-        engine.work(index=index, processes=several, model=MODEL)
+        engine.work(index=index, processes=several)
 
 
 def pack(engine, several, how, most=None):
     """Every worker packs, at most so many slices, and ends."""
     for index in range(several):
-        with engine.worker(index=index, processes=several, model=MODEL, limits=how) as driven:
-            driven.history.request()
+        with engine.worker(index=index, processes=several, limits=how) as driven:
+            driven.request_upkeep()
             done = 0
-            while done != most and driven.history.step():
+            while done != most and driven.upkeep():
                 done += 1
 
 
@@ -125,7 +127,7 @@ def observations(of_attr):
 
 
 def shown_master(engine, eid):
-    master = ProfileReader(engine.store, MODEL, engine.clock).master("a", eid, Span())
+    master = engine.master(eid)
     master.pop("#time_created", None)
 
     def told(interval, name):
@@ -145,16 +147,15 @@ def current_at(found, name, at):
 
 
 def shown_current(engine, eid, name, at):
-    reader = ProfileReader(engine.store, MODEL, engine.clock)
-    return reader.attribute("a", eid, SPECS[name], Span(), at)["current_value"]
+    return engine.reader.attribute("a", eid, SPECS[name], Span(), at)["current_value"]
 
 
 def snapshot_values(engine, eid):
     """What runs would see at each of the moments."""
-    numbers = {name: engine.store.attr_id("a", name) for name in SPECS}
+    numbers = {name: engine.store.names.attr_id("a", name) for name in SPECS}
     plan = plan_values(MODEL, "a", numbers)
-    ((key, _),) = engine.store.find_entities([(engine.store.etype_id("a"), eid)]).values()
-    profile = decode_profile(engine.store.profiles([key], True)[key])
+    ((key, _),) = engine.store.entities.find([(engine.store.names.etype_id("a"), eid)]).values()
+    profile = decode_profile(engine.store.entities.profiles([key], True)[key])
     chunks = sorted(v for _, _, _, v in profile.chunks)
     return [compute(eid, profile, plan, at).values for at in MOMENTS], chunks
 
@@ -183,7 +184,7 @@ def expect_naive(engine, naive):
 def test_packing_at_any_time_changes_nothing_that_a_reader_sees(script, how):
     naive = defaultdict(list)
     with tempfile.TemporaryDirectory() as directory:
-        engine = Engine(Path(directory))
+        engine = Engine(Path(directory), MODEL)
         try:
             for action, argument in script:
                 match action:

@@ -3,16 +3,15 @@
 import threading
 from typing import Any
 
-import pytest
-from engine_kit import Driven, Engine, Register, delete, derived, obs, plain, task
-
-from dp3.engine.updater import creation
-from dp3.engine.updater.paging import PageSize
+from dp3.engine.jobs.updates.creation import ACTION
 from dp3.hooks.registrar import CallbackRegistrar
-from dp3.log.port import Lane
 from dp3.model.task import DataPointTask
-from dp3.model.wire import decode_tasks
-from dp3.store.port import StoreFull
+from dp3.store.ports.errors import StoreFull
+from kit.engine import Engine, Register
+from kit.faults import update_writes
+from kit.limits import Enter, creation_pages
+from kit.points import delete, derived, obs, plain, task
+from kit.worker import SteppedWorker
 
 
 def create(engine: Engine, *eids: str, etype: str = "a") -> None:
@@ -21,15 +20,15 @@ def create(engine: Engine, *eids: str, etype: str = "a") -> None:
 
 
 def ask(engine: Engine, etype: str = "a", worker: int = 0) -> int:
-    return engine.store.send_control(worker, creation.ACTION, {"etype": etype})
+    return engine.store.control.send(worker, ACTION, {"etype": etype})
 
 
 def result(engine: Engine, message: int) -> dict[str, Any] | None:
-    return engine.store.control_result([message]).get(message)
+    return engine.store.control.results([message]).get(message)
 
 
 def progress(engine: Engine, message: int) -> dict[str, Any]:
-    (found,) = engine.store.control_progress([message])
+    (found,) = engine.store.control.progress([message])
     return found.shown
 
 
@@ -42,7 +41,7 @@ def counts_in(eid: str, task: DataPointTask) -> list[DataPointTask]:
     return [derived(f"of-{eid}", "p", 7, etype="b")]
 
 
-def finish(worker: Driven, most: int = 2_000) -> None:
+def finish(worker: SteppedWorker, most: int = 2_000) -> None:
     for _ in range(most):
         if not worker.step() and not worker.drain():
             return
@@ -158,7 +157,7 @@ def test_data_and_other_messages_do_not_wait_for_a_slow_hook(engine: Engine) -> 
     with engine.worker(on_creation(slow)) as worker:
         while not create_called.is_set():
             worker.step()
-        other = engine.store.send_control(0, "nonsense", {})
+        other = engine.store.control.send(0, "nonsense", {})
         engine.send(task("e0", obs(3)))
         for _ in range(10):
             worker.step()
@@ -172,9 +171,9 @@ def test_data_and_other_messages_do_not_wait_for_a_slow_hook(engine: Engine) -> 
 
 
 def test_a_worker_that_ends_in_the_midst_is_followed_by_one_that_goes_on(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, enter: Enter
 ) -> None:
-    monkeypatch.setattr(creation, "PageSize", lambda most=4: PageSize(min(most, 4)))
+    enter(creation_pages(4))
     called: list[str] = []
 
     def hook(eid: str, task: DataPointTask) -> list[DataPointTask]:
@@ -190,8 +189,7 @@ def test_a_worker_that_ends_in_the_midst_is_followed_by_one_that_goes_on(
     engine.work(on_creation(hook))
     done = result(engine, message)
     assert done == {"entities": 30, "tasks": 30, "failures": 0}
-    entries = engine.log.read(Lane.DERIVED, 0, 1 << 24)
-    told = [one.eid for entry in entries for part in entry.slices.values() for one in decode_tasks(part)]
+    told = [one.eid for one in engine.derived()]
     assert sorted(told) == sorted(f"of-{eid}" for eid in EIDS)
     assert len(called) < 30 + 5 * 4
 
@@ -217,11 +215,11 @@ def test_an_entity_whose_hook_ends_the_worker_again_and_again_is_left_out(engine
     assert (letter.eid, letter.kind) == ("e3", "hook")
 
 
-def test_a_full_disk_does_not_call_hooks_again(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_does_not_call_hooks_again(engine: Engine) -> None:
     called: list[str] = []
-    write, refused = engine.store.write_updates, 0
+    refused = 0
 
-    def refuse_some(lease: Any, batch: Any) -> None:
+    def refuse_some(write: Any, lease: Any, batch: Any) -> None:
         nonlocal refused
         if batch.tasks and refused < 3:
             refused += 1
@@ -235,8 +233,7 @@ def test_a_full_disk_does_not_call_hooks_again(engine: Engine, monkeypatch: pyte
 
     create(engine, *EIDS)
     message = ask(engine)
-    monkeypatch.setattr(engine.store, "write_updates", refuse_some)
-    with engine.worker(on_creation(hook)) as worker:
+    with update_writes(engine.store, refuse_some), engine.worker(on_creation(hook)) as worker:
         while result(engine, message) is None:
             worker.step()
             engine.clock.advance(1)

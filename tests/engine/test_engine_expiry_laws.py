@@ -6,10 +6,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from naive_retention import as_shown, naive_kept, points_in
 
-from dp3.engine.expiry import KeepRule, judge
-from dp3.engine.packing import unite as packed_as_one
+from dp3.engine.jobs.history.judging import KeepRule, judge
+from dp3.engine.jobs.history.packed_rows import unite as packed_as_one
 from dp3.history import Observation, Params, Segment, canonical, value_at, values_at
-from dp3.store.retention import RowPlace, StoredRow
+from dp3.store.ports.retention import RowPlace, StoredRow
 
 NOW = 100
 

@@ -4,10 +4,10 @@ import threading
 from collections import defaultdict
 
 import pytest
-from engine_kit import PARTITIONS, delete, derived, obs, plain, task
 
-from dp3.http.raw import RawQuery, find_raw
 from dp3.model.partition import partition_of
+from kit.place import PARTITIONS
+from kit.points import delete, derived, obs, plain, task
 
 
 def failing(registrar, calls, fails=lambda: True):
@@ -206,7 +206,7 @@ def test_a_refused_entity_is_not_created_and_its_task_is_not_listed_as_raw(engin
     engine.send(task("1", plain("p", 1)), task("2", plain("p", 2)), task("2", plain("p", 3), etype="b"))
     engine.work(register)
     assert (engine.values("1"), engine.master("2"), engine.values("2", "b")) == ({"p": 1}, {}, {"p": 3})
-    assert [row["id"] for row in find_raw(engine.log, engine.store, RawQuery("a"))["data"]] == ["1"]
+    assert [row["id"] for row in engine.raw("a")] == ["1"]
     assert engine.raw_count("b") == 1
 
 
@@ -267,7 +267,7 @@ def test_a_batch_with_slow_hooks_ends_when_its_time_is_over(engine):
         assert offsets[0] <= reached < offsets[-1]
         driven.finish()
     assert engine.position() == offsets[-1]
-    assert engine.store.entity_counts()["a"] == 20
+    assert engine.store.entities.counts()["a"] == 20
 
 
 def test_hooks_of_one_entity_run_in_order_though_spread_over_threads(engine):

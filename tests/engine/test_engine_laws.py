@@ -3,11 +3,12 @@
 import tempfile
 from pathlib import Path
 
-from engine_kit import SECOND, START_US, Engine, delete, obs, plain, task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dp3.clock import to_datetime
+from kit.engine import Engine
+from kit.points import SECOND, START_US, delete, obs, plain, task
 
 eids = st.sampled_from(["e0", "e1", "e2"])
 small = st.integers(0, 9)
@@ -99,7 +100,7 @@ def test_any_batches_and_any_reading_again_give_the_profiles_of_a_naive_model(sc
                     engine.go_back(argument)
             work(engine, 1)
             assert {eid: shown(engine, eid) for eid in naive.profiles} == naive.profiles
-            assert engine.store.entity_counts()["a"] == len(naive.profiles)
+            assert engine.store.entities.counts()["a"] == len(naive.profiles)
             assert engine.letters() == []
         finally:
             engine.close()

@@ -1,15 +1,16 @@
 """Lifetimes: when entities end, and what becomes of links to them."""
 
 import pytest
-from engine_kit import plain as value
-from engine_kit import task
-from lives_kit import Lives, lives, point
+from lives import Lives, lives, point
 from naive_lives import DAY
 
 from dp3.log.port import Lane
 from dp3.model.partition import partition_of
 from dp3.model.spec import ModelSpec
-from dp3.store.snapshots import decode_profile, value_of
+from dp3.store.ports.entities import decode_profile, value_of
+from kit.faults import weak_reads
+from kit.points import plain as value
+from kit.points import task
 
 DEV, TAG, BARE, PORT = ("dev", "dev0"), ("tag", "tag0"), ("bare", "bare0"), ("port", "port0")
 ANOTHER_PORT = ("port", "port1")
@@ -80,7 +81,7 @@ def test_a_token_can_only_be_moved_later(both):
 def test_single_tokens_go_when_they_are_over(both):
     both.token(DEV, "x", 10)
     both.wait(24)
-    assert both.rows("ttl") == 1
+    assert both.engine.count("ttl") == 1
 
 
 def test_an_entity_with_nothing_but_a_token_is_one_as_any_other(both):
@@ -121,7 +122,7 @@ def test_a_collection_says_what_it_found(both):
     both.token(("dev", "dev1"), "y", 24 * 30)
     both.wait(24 * 6)
     both.wait(24)
-    later, first = both.engine.store.collections(10)
+    later, first = both.engine.store.lifetimes.collections(10)
     assert (first.phase, first.expired, first.tokens, first.unreferenced) == ("done", 1, 2, 0)
     assert (later.phase, later.expired, later.tokens, later.unreferenced) == ("done", 0, 0, 1)
 
@@ -163,43 +164,37 @@ def test_a_weak_entity_stays_while_somebody_has_not_read_what_was_there_at_the_f
     pair.put(source, "port", link(PORT))
     for _ in range(3):
         pair.engine.clock.advance(24 * 3600)
-        finish(mine)
+        mine.finish()
     assert pair.shown(PORT) is not None
-    finish(other)
+    other.finish()
     pair.engine.clock.advance(24 * 3600)
-    finish(mine)
+    mine.finish()
     assert pair.shown(PORT) is not None
 
 
-def test_a_link_that_becomes_known_while_a_weak_entity_is_looked_at_saves_it(pair, monkeypatch):
+def test_a_link_that_becomes_known_while_a_weak_entity_is_looked_at_saves_it(pair):
     source = next(("tag", f"tag{n}") for n in range(9) if owner(("tag", f"tag{n}")) != owner(PORT))
     mine, other = (pair.workers[index] for index in (owner(PORT), owner(source)))
     pair.put(PORT, "n", 1)
     pair.put(source, "port", link(PORT))
     pair.engine.clock.advance(24 * 3600)
-    finish(mine)
-    look = pair.engine.store.weak_entities
+    mine.finish()
+    waiting = [other]
 
-    def look_while_the_other_goes_on(*arguments):
+    def look_while_the_other_goes_on(look, *arguments):
         found = look(*arguments)
-        if found.candidates:
-            monkeypatch.undo()
-            finish(other)
+        if found.candidates and waiting:
+            waiting.pop().finish()
         return found
 
-    monkeypatch.setattr(pair.engine.store, "weak_entities", look_while_the_other_goes_on)
-    pair.engine.clock.advance(24 * 3600)
-    finish(mine)
+    with weak_reads(pair.engine.store, look_while_the_other_goes_on):
+        pair.engine.clock.advance(24 * 3600)
+        mine.finish()
     assert pair.shown(PORT) is not None
 
 
 def owner(ref):
     return partition_of(*ref, 8) % 2
-
-
-def finish(worker):
-    while worker.step() or worker.drain():
-        pass
 
 
 # -- links to deleted entities -------------------------------------------------------------------------------
@@ -215,8 +210,8 @@ def linked(both):
 def profile_for_runs(both):
     """What snapshot runs and periodic hooks read."""
     store = both.engine.store
-    (found,) = store.find_entities([(store.etype_id("tag"), "tag0")]).values()
-    profile = decode_profile(store.profiles([found.key], whole=True)[found.key])
+    (found,) = store.entities.find([(store.names.etype_id("tag"), "tag0")]).values()
+    profile = decode_profile(store.entities.profiles([found.key], whole=True)[found.key])
     plain = {attr: value_of(v) for attr, _, v in profile.plain}
     observed = {attr: sorted(points) for attr, points in profile.observed}
     return plain, observed
@@ -227,13 +222,13 @@ def test_readers_do_not_see_links_to_what_was_deleted_though_they_are_still_stor
     both.naive.delete([DEV], both.send(DEV, delete=True))
     both.work()
     seen, read = both.shown(TAG), profile_for_runs(both)
-    stored = both.rows("plain") + both.rows("fresh")
+    stored = both.engine.count("plain") + both.engine.count("fresh")
     assert seen == both.expected(TAG)
     assert seen["plain"] == {"many": [link(("dev", "dev1"))]}
     both.settle()
     both.compare()
     assert (seen, read) == (both.shown(TAG), profile_for_runs(both))
-    assert both.rows("plain") + both.rows("fresh") == stored - 2
+    assert both.engine.count("plain") + both.engine.count("fresh") == stored - 2
 
 
 def test_links_of_an_attribute_go_though_the_model_does_not_know_it_now(both):
@@ -254,7 +249,7 @@ def test_a_link_that_had_ended_stays_in_history(both):
     both.send(DEV, points=[value("q", 1)])
     both.send(DEV, delete=True)
     both.work()
-    assert both.rows("tombstone") == 1
+    assert both.engine.count("tombstone") == 1
     assert len(both.shown(TAG)["history"]) == 1
     both.settle()
     assert len(both.shown(TAG)["history"]) == 1
@@ -279,23 +274,23 @@ def test_a_link_that_was_packed_after_the_deletion_stays_when_entries_are_read_a
     both.send(DEV, points=[value("q", 2)])
     both.send(TAG, points=[seen_until(both.now)])
     both.settle()
-    both.workers[0].history.request()
+    both.workers[0].request_upkeep()
     both.settle()
-    assert (both.rows("fresh"), both.rows("packed")) == (0, 2)
+    assert (both.engine.count("fresh"), both.engine.count("packed")) == (0, 2)
     assert len(referrers(both)) == 1
     both.end()
     both.engine.go_back()
     both.start(1)
     both.settle()
-    assert both.rows("tombstone") == 0
-    assert (both.rows("fresh"), both.rows("packed"), len(referrers(both))) == (0, 2, 1)
+    assert both.engine.count("tombstone") == 0
+    assert (both.engine.count("fresh"), both.engine.count("packed"), len(referrers(both))) == (0, 2, 1)
 
 
 def referrers(both):
     """Who has `near` links that hold."""
     store = both.engine.store
-    target, near = (store.etype_id("dev"), DEV[1]), store.attr_id("tag", "near")
-    return store.incoming([target], [near], both.now)[target]
+    target, near = (store.names.etype_id("dev"), DEV[1]), store.names.attr_id("tag", "near")
+    return store.links.incoming([target], [near], both.now)[target]
 
 
 def seen_until(end):
@@ -309,9 +304,9 @@ def test_a_link_that_is_read_after_the_deletion_though_it_was_sent_before_goes_t
     pair.settle()
     pair.send(source, points=[value("one", link(DEV)), seen_until(pair.now)])
     pair.send(DEV, delete=True)
-    finish(mine)
-    assert pair.rows("tombstone") == 1
-    finish(other)
+    mine.finish()
+    assert pair.engine.count("tombstone") == 1
+    other.finish()
     pair.settle()
     assert pair.shown(source) == {"plain": {}, "history": [], "tokens": {}}
 
@@ -321,7 +316,7 @@ def test_what_is_on_its_way_while_an_entity_ends_makes_it_anew_and_its_links_sta
     both.settle()
     both.engine.clock.advance(24 * 3600 * 9)
     both.work()
-    assert both.engine.store.collections(1)[0].expired == 1
+    assert both.engine.store.lifetimes.collections(1)[0].expired == 1
     both.send(DEV, points=[value("q", 2)])
     both.send(TAG, points=[value("one", link(DEV))])
     both.workers[0].drain()
@@ -346,7 +341,7 @@ def test_nothing_is_kept_of_deleted_entities_that_nobody_has_links_to(both):
     both.settle()
     both.send(BARE, delete=True)
     both.work()
-    assert both.rows("tombstone") == both.rows("lifetime") == 0
+    assert both.engine.count("tombstone") == both.engine.count("lifetime") == 0
     assert both.engine.log.head(Lane.DERIVED).offset == 0
 
 
@@ -355,5 +350,5 @@ def test_what_is_deleted_again_and_again_is_forgotten_in_the_end(both):
         linked(both)
         both.send(DEV, delete=True)
     both.settle()
-    assert both.rows("tombstone") == 0
+    assert both.engine.count("tombstone") == 0
     assert both.engine.log.head(Lane.DERIVED).offset > 0

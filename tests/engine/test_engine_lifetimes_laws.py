@@ -2,7 +2,7 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lives_kit import lives
+from lives import lives
 from naive_lives import MODEL, TARGETS
 
 NUMBERS = st.integers(0, 2)

@@ -1,13 +1,14 @@
 """Rules of the smaller parts."""
 
 import pytest
-from engine_kit import PARTITIONS, derived, obs, plain, task
 
-from dp3.engine.attempts import DEATHS, Attempts
-from dp3.engine.cursor import Cursor
-from dp3.engine.entities import EntityIndex
+from dp3.engine.ingest.attempts import DEATHS, Attempts
+from dp3.engine.ingest.cursor import Cursor
+from dp3.engine.ingest.entities import EntityIndex
 from dp3.engine.pacing import LARGEST, SMALLEST, Nap, Pace
 from dp3.log.port import Lane
+from kit.place import PARTITIONS
+from kit.points import derived, obs, plain, task
 
 MAIN = Lane.MAIN
 
@@ -81,7 +82,7 @@ def test_the_index_of_entities_is_bounded(engine):
 def test_an_entity_dropped_from_the_index_is_found_in_the_state(engine):
     engine.send(*(task(f"e{n}", plain("p", n)) for n in range(30)))
     engine.work()
-    index, etype = EntityIndex(engine.store, 4), engine.store.etype_id("a")
+    index, etype = EntityIndex(engine.store, 4), engine.store.names.etype_id("a")
     index.load([(etype, "e0")])
     key = index.key_of((etype, "e0"))
     for number in range(1, 30):

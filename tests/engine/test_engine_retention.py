@@ -1,19 +1,17 @@
 """Retention: what goes when, what stays, and what is looked at."""
 
 import pytest
-from engine_kit import SECOND, START_US, Engine, seconds, task
 
 from dp3.clock import to_datetime
-from dp3.engine.compaction import PackLimits
-from dp3.engine.history_work import CLEANING, PACKING
-from dp3.engine.profiles import ProfileReader, Span
-from dp3.engine.snapshots.doc import decode_doc
-from dp3.log.port import Lane
-from dp3.model.chore import Noticed
+from dp3.engine.jobs.snapshots.doc import decode_doc
 from dp3.model.spec import ModelSpec
-from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, decode_tasks
-from dp3.store.port import LeaseLost
-from dp3.store.retention import FIRST_TAG, LAST_TAG, Scope
+from dp3.model.system_task import MarkDirty
+from dp3.model.wire import CONFIDENCE_UNIT, WirePoint
+from dp3.store.ports.errors import LeaseLost
+from dp3.store.ports.retention import FIRST_TAG, LAST_TAG, Scope
+from kit.engine import Engine
+from kit.points import SECOND, START_US, seconds, task
+from kit.worker import CLEANING, PACKING, PackLimits
 
 LITTLE = PackLimits(slice=2, row=3)
 
@@ -60,7 +58,6 @@ class App:
         self.engine = engine
         self.model = model or a_model(o=attr)
         self.limits = LITTLE
-        self._reader = ProfileReader(engine.store, self.model, engine.clock)
 
     def take(self, *points, eid="e1", pack=True):
         self.engine.send(task(eid, *points))
@@ -73,54 +70,54 @@ class App:
         clock = self.engine.clock
         clock.advance((START_US + (limit + 1_000) * SECOND - clock.now_us()) / SECOND)
         self.run(*(passes or (CLEANING,)))
-        (last, *_) = self.engine.store.retention_passes(1)
+        (last, *_) = self.engine.store.retention.passes(1)
         assert last.done
         return last.rows
 
     def run(self, *passes):
         with self.engine.worker(model=self.model, limits=self.limits) as driven:
-            driven.history.request(*passes)
+            driven.request_upkeep(*passes)
             driven.finish()
 
     def shown(self, eid="e1"):
         """What readers see, as (value, first second, last second)."""
-        history = self._reader.master("a", eid, Span()).get("o", [])
+        history = self.engine.master(eid, model=self.model).get("o", [])
         return [(x["v"], seconds(x["t1"]), seconds(x["t2"])) for x in history]
 
     def confidence(self, eid="e1"):
         """That of the only interval."""
-        (one,) = self._reader.master("a", eid, Span())["o"]
+        (one,) = self.engine.master(eid, model=self.model)["o"]
         return one["c"]
 
     def stored(self, eid="e1"):
         """The packed rows."""
         store = self.engine.store
-        ((key, _),) = store.find_entities([(store.etype_id("a"), eid)]).values()
-        return store.scoped([Scope(key, store.attr_id("a", "o"), FIRST_TAG, LAST_TAG)], whole=True).packed
+        ((key, _),) = store.entities.find([(store.names.etype_id("a"), eid)]).values()
+        return store.retention.scoped(
+            [Scope(key, store.names.attr_id("a", "o"), FIRST_TAG, LAST_TAG)], whole=True
+        ).packed
 
     def counted(self):
         """How many data-points the rows say they stand for."""
-        ((_, points, _),) = self.engine.store.attr_rows("a", ["o"], [], "", 10).counts
+        ((_, points, _),) = self.engine.store.models.attr_rows("a", ["o"], [], "", 10).counts
         return points
 
     def snapshot(self):
         """The value in a run of now."""
-        self.engine.store.send_control(0, "make_snapshots", {})
+        self.engine.store.control.send(0, "make_snapshots", {})
         self.engine.work(model=self.model)
-        return decode_doc(self.engine.store.latest("a", ["e1"])["e1"].doc).values["o"]
+        return decode_doc(self.engine.store.queries.latest("a", ["e1"])["e1"].doc).values["o"]
 
     def referrers(self, target):
         """Who links to an entity of `b` now."""
         store = self.engine.store
-        place = (store.etype_id("b"), target)
-        found = store.incoming([place], [store.attr_id("a", "o")], self.engine.clock.now_us())
+        place = (store.names.etype_id("b"), target)
+        found = store.links.incoming([place], [store.names.attr_id("a", "o")], self.engine.clock.now_us())
         return {eid for _, _, eid in found[place]}
 
     def noticed(self):
         """How often an entity was said to have other values."""
-        entries = self.engine.log.read(Lane.DERIVED, 0, 1 << 20)
-        tasks = [one for entry in entries for part in entry.slices.values() for one in decode_tasks(part)]
-        return len([one for one in tasks if isinstance(one.chore, Noticed)])
+        return len([one for one in self.engine.derived() if isinstance(one.system_task, MarkDirty)])
 
 
 @pytest.fixture
@@ -248,7 +245,7 @@ def test_what_is_stored_of_a_value_that_never_ends_is_what_came_in_twice_the_tim
         assert sum(n for row in stored for *_, n in row.stretches) == kept.counted() == len(sent)
         assert sum(len(row.stretches) for row in stored) <= 1 + 2_500 // 50
         assert len(stored) <= 1 + 2_500 // 50 // LITTLE.row + 1
-    assert kept.engine.store.counters().get("history_removed", 0) == 0
+    assert kept.engine.store.counters.all().get("history_removed", 0) == 0
 
 
 def test_what_is_joined_is_where_the_first_of_it_was_and_rows_without_anything_go(app):
@@ -312,7 +309,7 @@ def test_each_worker_cleans_its_own(app):
     left = []
     for index in range(2):
         with kept.engine.worker(index=index, processes=2, model=kept.model, limits=LITTLE) as driven:
-            driven.history.request(CLEANING)
+            driven.request_upkeep(CLEANING)
             driven.finish()
         left.append(sum(bool(kept.shown(f"x{number}")) for number in range(10)))
     assert 0 < left[0] < 10
@@ -333,10 +330,10 @@ def test_a_worker_that_lost_its_lease_removes_nothing(app):
     kept.take(seen(1, 0, 10))
     kept.engine.clock.advance(100)
     with kept.engine.worker(model=kept.model) as driven:
-        driven.history.request(CLEANING)
-        driven.history.step()
+        driven.request_upkeep(CLEANING)
+        driven.upkeep()
         kept.engine.clock.advance(60)
-        kept.engine.store.take_lease(0, 1, "other", 1, 15)
+        kept.engine.store.leases.take(0, 1, "other", 1, 15)
         with pytest.raises(LeaseLost):
             driven.finish()
     assert kept.shown() == [(1, 0, 10)]
@@ -360,9 +357,9 @@ def test_a_pass_that_was_interrupted_or_missed_is_made_up_for(app):
         kept.take(seen(number, 0, 10), eid=f"x{number}")
     kept.engine.clock.advance(100)
     with kept.engine.worker(model=kept.model) as driven:
-        driven.history.request(CLEANING)
+        driven.request_upkeep(CLEANING)
         for _ in range(3):
-            driven.history.step()
+            driven.upkeep()
     with kept.engine.worker(model=kept.model) as driven:
         driven.finish()
     assert not any(kept.shown(f"x{number}") for number in range(10))

@@ -5,24 +5,23 @@ import tempfile
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from engine_kit import SECOND, START_US, Engine, task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_retention import as_shown, in_order, naive_kept, points_in
 
 from dp3.clock import to_datetime, to_us
-from dp3.engine.compaction import PackLimits
-from dp3.engine.expiry import KeepRule
-from dp3.engine.history_work import CLEANING, PACKING
+from dp3.engine.jobs.history.judging import KeepRule
+from dp3.engine.jobs.history.retention import limited_attrs
 from dp3.engine.plans import TypePlan
-from dp3.engine.profiles import ProfileReader, Span, history_params
-from dp3.engine.retention import limited_attrs
 from dp3.history import Observation, Segment, canonical, mean_confidence, unite, value_at, values_at
-from dp3.log.port import Lane
-from dp3.model.chore import Noticed
+from dp3.history.params import history_params
 from dp3.model.spec import ModelSpec
-from dp3.model.wire import WirePoint, decode_tasks, encode_value
-from dp3.store.retention import FIRST_TAG, LAST_TAG, Scope
+from dp3.model.system_task import MarkDirty
+from dp3.model.wire import WirePoint, encode_value
+from dp3.store.ports.retention import FIRST_TAG, LAST_TAG, Scope
+from kit.engine import Engine
+from kit.points import SECOND, START_US, task
+from kit.worker import CLEANING, PACKING, PackLimits
 
 AGE = 1_000
 """Seconds that history is kept; the clock begins as many after the first data-point."""
@@ -133,7 +132,7 @@ class World:
     """The engine, and what data-points it should have: (entity, attribute) → data-points."""
 
     def __init__(self, directory, limits):
-        self.engine = Engine(directory)
+        self.engine = Engine(directory, MODEL)
         self._limits = limits
         self._points = defaultdict(list)
         self._cleaned = False
@@ -173,8 +172,10 @@ class World:
     def stored(self, eid, attr):
         """All parts of the history of an attribute."""
         store = self.engine.store
-        ((key, _),) = store.find_entities([(store.etype_id("a"), eid)]).values()
-        found = store.scoped([Scope(key, store.attr_id("a", attr), FIRST_TAG, LAST_TAG)], whole=True)
+        ((key, _),) = store.entities.find([(store.names.etype_id("a"), eid)]).values()
+        found = store.retention.scoped(
+            [Scope(key, store.names.attr_id("a", attr), FIRST_TAG, LAST_TAG)], whole=True
+        )
         packed = [Segment(*stretch, row.v) for row in found.packed for stretch in row.stretches]
         return [*packed, *(Observation(p.t1, p.t2, p.c, p.v) for p in found.fresh)]
 
@@ -182,9 +183,9 @@ class World:
         """Every worker makes passes, of at most so many slices, and ends."""
         for index in range(several):
             with self._worker(index, several) as driven:
-                driven.history.request(*passes)
+                driven.request_upkeep(*passes)
                 done = 0
-                while done != most and driven.history.step():
+                while done != most and driven.upkeep():
                     done += 1
                 if most is None:
                     driven.finish()
@@ -194,7 +195,7 @@ class World:
             driven.finish()
 
     def _worker(self, index, several):
-        return self.engine.worker(index=index, processes=several, model=MODEL, limits=self._limits)
+        return self.engine.worker(index=index, processes=several, limits=self._limits)
 
     def clean(self, several, packing=True, most=None):
         self.work()
@@ -229,7 +230,7 @@ class World:
 
     def _shown(self, eid, attr, points):
         """What readers see. Of a timeseries they see no bounds, but which data-points there are."""
-        history = ProfileReader(self.engine.store, MODEL, self.engine.clock).master("a", eid, Span())
+        history = self.engine.master(eid)
         if attr == "load":
             times = Counter((to_us(one["t1"]), one["v"]["cpu"]) for one in history.get(attr, []))
             return self._chunks(points, times)
@@ -250,9 +251,7 @@ class World:
         return sorted(left, key=in_order)
 
     def _noticed(self):
-        entries = self.engine.log.read(Lane.DERIVED, 0, 1 << 24)
-        tasks = [one for entry in entries for part in entry.slices.values() for one in decode_tasks(part)]
-        return [one.eid for one in tasks if isinstance(one.chore, Noticed)]
+        return [one.eid for one in self.engine.derived() if isinstance(one.system_task, MarkDirty)]
 
 
 def _encoded(start, cpu):

@@ -4,45 +4,37 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from engine_kit import SECOND, Engine, derived, plain, task
-from schema_kit import (
-    COMMAND,
-    a_model,
-    a_type,
+
+from dp3.engine.schema.tracking import ModelRefused
+from dp3.hooks.registrar import CallbackRegistrar
+from dp3.log.port import Lane
+from dp3.model.spec import ModelSpec
+from dp3.model.wire import WirePoint, decode_tasks
+from dp3.store.ports.dead_letters import StoredDeadLetter
+from dp3.store.ports.errors import LeaseRefused
+from dp3.store.ports.models import RemovalState
+from kit.engine import Engine
+from kit.points import SECOND, derived, plain, seen, task
+from kit.schema import (
+    a_schema,
     begin,
     docs,
+    finish,
     make_snapshots,
     master,
     pack,
-    plain_attr,
-    reopen,
-    rows,
-    seen,
     seen_attr,
     start,
     tables_of_attr,
     tables_of_type,
     tables_with,
+    track,
     update,
 )
-
-from dp3.engine.schema.tracking import ModelRefused, track_model
-from dp3.engine.schema.update import finish_update
-from dp3.hooks.registrar import CallbackRegistrar
-from dp3.log.port import Lane
-from dp3.model.spec import ModelSpec
-from dp3.model.wire import WirePoint, decode_tasks
-from dp3.store.models import RemovalState
-from dp3.store.port import LeaseRefused, StoredDeadLetter
+from kit.specs import a_type, plain_attr, series_attr
 
 STAYS = {"stays": plain_attr("string"), "seen": seen_attr("string")}
-SERIES = {
-    "name": "x",
-    "type": "timeseries",
-    "timeseries_type": "irregular",
-    "timeseries_params": {},
-    "series": {"s": {"data_type": "int"}},
-}
+SERIES = series_attr("irregular", series={"s": {"data_type": "int"}})
 KEPT = (plain("stays", "kept"), seen("seen", "kept"))
 
 GONE: dict[str, tuple[Any, list[WirePoint]]] = {
@@ -81,24 +73,26 @@ def test_a_removed_attribute_is_in_no_table_and_all_else_is_as_it_was(
     engine: Engine, kind: str, packed: bool
 ) -> None:
     spec, points = GONE[kind]
-    old, new = a_model(**STAYS, x=spec), a_model(**STAYS)
+    old, new = a_schema(**STAYS, x=spec), a_schema(**STAYS)
     lived(engine, old, *points)
     if packed:
         pack(engine, old)
-    number = engine.store.attr_id("a", "x")
+    number = engine.store.names.attr_id("a", "x")
     assert tables_of_attr(engine, number)
-    before = {name: content for name, content in rows(engine).items() if name in ("entity", "etype", "run")}
+    before = {
+        name: content for name, content in engine.tables().items() if name in ("entity", "etype", "run")
+    }
 
     with pytest.raises(ModelRefused, match=r"a\.x: removed"):
-        track_model(engine.store, new, COMMAND)
+        track(engine, new)
     assert tables_of_attr(engine, number)
     update(engine, new)
 
     assert tables_of_attr(engine, number) == set()
     assert tables_with(engine, "gone") == set()
-    assert not any(row["name"].startswith("x") for row in rows(engine)["attr"])
-    assert len(rows(engine)["path"]) == len({row["path"] for row in rows(engine)["current"]})
-    assert {name: rows(engine)[name] for name in before} == before
+    assert not any(row["name"].startswith("x") for row in engine.tables()["attr"])
+    assert len(engine.tables()["path"]) == len({row["path"] for row in engine.tables()["current"]})
+    assert {name: engine.tables()[name] for name in before} == before
     for eid in ("e1", ""):
         assert master(engine, new, eid) == {"stays": "kept", "seen": ["kept"]}
         assert [dict(doc.values) for doc in docs(engine, eid)] == [
@@ -116,10 +110,10 @@ def test_a_removed_attribute_is_in_no_table_and_all_else_is_as_it_was(
 def test_a_name_may_come_again_with_another_meaning_and_finds_nothing_old(
     engine: Engine, kind: str, later: str
 ) -> None:
-    old, new = a_model(**STAYS, x=GONE[kind][0]), a_model(**STAYS, x=GONE[later][0])
+    old, new = a_schema(**STAYS, x=GONE[kind][0]), a_schema(**STAYS, x=GONE[later][0])
     lived(engine, old, *GONE[kind][1])
     engine.send(task("e1", *GONE[kind][1]))  # not processed before the change
-    update(engine, a_model(**STAYS))
+    update(engine, a_schema(**STAYS))
     for _ in range(2):
         start(engine, new)
         assert master(engine, new, "e1") == {"stays": "kept", "seen": ["kept"]}
@@ -140,7 +134,7 @@ def test_of_a_removed_entity_type_nothing_stays(engine: Engine, change: dict[str
     new = ModelSpec({"a": a_type("a", STAYS), **rest})
     engine.send(task("gone", plain("p", "gone"), etype="b", ttl_tokens={"gone": 1 << 60}))
     lived(engine, old, plain("x", {"eid": "gone"}))
-    number = engine.store.etype_id("b")
+    number = engine.store.names.etype_id("b")
     with engine.worker(visiting, model=old) as driven:
         driven.finish()
         engine.clock.advance(300 - engine.clock.now_us() // SECOND % 300)
@@ -149,13 +143,13 @@ def test_of_a_removed_entity_type_nothing_stays(engine: Engine, change: dict[str
     update(engine, new)
     assert tables_of_type(engine, number) == set()
     assert tables_with(engine, "gone") == set()
-    assert {row["name"] for row in rows(engine)["etype"]} == {"a"}
+    assert {row["name"] for row in engine.tables()["etype"]} == {"a"}
     assert master(engine, new, "e1") == {"stays": "kept", "seen": ["kept"]}
     if change is not None:
         engine.send(task(7, plain("p", "new"), etype="b"))
         start(engine, new)
         assert master(engine, new, "7", "b") == {"p": "new"}
-        assert engine.store.etype_id("b") != number
+        assert engine.store.names.etype_id("b") != number
 
 
 def test_links_lose_their_meaning_when_the_ids_of_their_targets_change(engine: Engine) -> None:
@@ -166,7 +160,7 @@ def test_links_lose_their_meaning_when_the_ids_of_their_targets_change(engine: E
     engine.send(task("e1", plain("x", {"eid": "gone"}), *KEPT))
     start(engine, model("string"))
     with pytest.raises(ModelRefused, match=r"a\.x: links to b, whose ids were string, now int"):
-        track_model(engine.store, model("int"), COMMAND)
+        track(engine, model("int"))
     update(engine, model("int"))
     assert tables_with(engine, "gone") == set()
     start(engine, model("int"))
@@ -175,7 +169,7 @@ def test_links_lose_their_meaning_when_the_ids_of_their_targets_change(engine: E
 def test_a_category_loses_the_removed_words_and_keeps_the_others(engine: Engine) -> None:
     def model(words: str) -> ModelSpec:
         kind = f"category<string;{words}>"
-        return a_model(x=plain_attr(kind), y=seen_attr(kind), z=seen_attr(kind, multi_value=True))
+        return a_schema(x=plain_attr(kind), y=seen_attr(kind), z=seen_attr(kind, multi_value=True))
 
     old, new = model("good,gone"), model("good,new")
     for eid, words in (("e1", ["good"]), ("e2", ["gone"]), ("e3", ["good", "gone"])):
@@ -185,7 +179,7 @@ def test_a_category_loses_the_removed_words_and_keeps_the_others(engine: Engine)
     make_snapshots(engine, old)
     engine.send(task("e1", plain("x", "gone"), seen("y", "good", 1)))  # not processed before the change
     with pytest.raises(ModelRefused, match=r"a\.y: no longer gone. Lost: 2 data-points of 2 entities"):
-        track_model(engine.store, new, COMMAND)
+        track(engine, new)
     update(engine, new)
     assert tables_with(engine, "gone") == {"outdated"}
     assert master(engine, new, "e1") == {"x": "good", "y": ["good"], "z": ["good"]}
@@ -202,7 +196,7 @@ def test_a_category_loses_the_removed_words_and_keeps_the_others(engine: Engine)
 
 
 def test_another_number_of_values_changes_what_snapshots_show_and_no_history(engine: Engine) -> None:
-    old, new = a_model(x=seen_attr("string")), a_model(x=seen_attr("string", multi_value=True))
+    old, new = a_schema(x=seen_attr("string")), a_schema(x=seen_attr("string", multi_value=True))
     engine.send(task("e1", seen("x", "v", 1), seen("x", "w", 2)))
     start(engine, old)
     make_snapshots(engine, old)
@@ -218,7 +212,7 @@ def test_another_number_of_values_changes_what_snapshots_show_and_no_history(eng
 
 
 def test_what_waits_in_the_log_is_set_aside_where_it_is_outdated_and_counts_elsewhere(engine: Engine) -> None:
-    old, new = a_model(**STAYS, x=plain_attr("string")), a_model(**STAYS, x=plain_attr("int"))
+    old, new = a_schema(**STAYS, x=plain_attr("string")), a_schema(**STAYS, x=plain_attr("int"))
     start(engine, old)
     engine.send(task("e1", plain("x", "old"), plain("stays", "kept")), task("e2", plain("x", "old")))
     update(engine, new)
@@ -235,7 +229,7 @@ def test_what_waits_in_the_log_is_set_aside_where_it_is_outdated_and_counts_else
 
 
 def test_a_repeated_reading_of_the_log_sets_the_same_aside(engine: Engine) -> None:
-    old, new = a_model(**STAYS, x=plain_attr("string")), a_model(**STAYS, x=plain_attr("int"))
+    old, new = a_schema(**STAYS, x=plain_attr("string")), a_schema(**STAYS, x=plain_attr("int"))
     start(engine, old)
     engine.send(task("e1", seen("seen", "u"), plain("x", "old"), seen("seen", "v"), seen("seen", "w")))
     update(engine, new)
@@ -246,7 +240,7 @@ def test_a_repeated_reading_of_the_log_sets_the_same_aside(engine: Engine) -> No
 
 
 def test_tasks_in_the_outbox_are_as_old_as_those_in_the_log(engine: Engine) -> None:
-    old, new = a_model(**STAYS, x=plain_attr("string")), a_model(**STAYS, x=plain_attr("int"))
+    old, new = a_schema(**STAYS, x=plain_attr("string")), a_schema(**STAYS, x=plain_attr("int"))
 
     def hooks(registrar: CallbackRegistrar) -> None:
         registrar.register_on_new_attr_hook(
@@ -255,24 +249,24 @@ def test_tasks_in_the_outbox_are_as_old_as_those_in_the_log(engine: Engine) -> N
             "stays",
         )
 
-    more = a_model(**STAYS, x=plain_attr("string"), seen2=plain_attr("string"))
+    more = a_schema(**STAYS, x=plain_attr("string"), seen2=plain_attr("string"))
     engine.send(task("e1", plain("stays", "kept")))
-    track_model(engine.store, more, COMMAND)
+    track(engine, more)
     with engine.worker(hooks, model=more) as driven:
         driven.step()  # and the outbox is not drained
-    assert rows(engine)["outbox"]
-    newer = a_model(**STAYS, x=plain_attr("int"), seen2=plain_attr("string"))
+    assert engine.tables()["outbox"]
+    newer = a_schema(**STAYS, x=plain_attr("int"), seen2=plain_attr("string"))
     update(engine, newer)
     assert engine.log.head(Lane.DERIVED).offset == 1
     start(engine, newer)
     assert master(engine, newer, "e1") == {"stays": "kept", "seen2": "new"}
-    assert rows(engine)["outbox"] == []
+    assert engine.tables()["outbox"] == []
     assert [one.letter.eid for one in engine.letters()] == ["e1"]
     assert new.entities.keys() == newer.entities.keys()
 
 
 def test_dead_letters_lose_what_trying_them_again_would_bring_back(engine: Engine) -> None:
-    old, new = a_model(**STAYS, x=plain_attr("string")), a_model(**STAYS)
+    old, new = a_schema(**STAYS, x=plain_attr("string")), a_schema(**STAYS)
 
     def failing(registrar: CallbackRegistrar) -> None:
         def hook(eid: str, dp: Any) -> None:
@@ -286,24 +280,24 @@ def test_dead_letters_lose_what_trying_them_again_would_bring_back(engine: Engin
     update(engine, new)
     (letter,) = engine.letters()
     assert [point.attr for point in decode_tasks(letter.letter.task)[0].points] == ["stays"]
-    assert engine.store.dead_letter_count() == 1
+    assert engine.store.dead_letters.count() == 1
     assert tables_with(engine, "gone") == set()
 
 
 def test_rows_of_deleted_entities_go_as_well(engine: Engine) -> None:
-    old, new = a_model(**STAYS, x=seen_attr("string")), a_model(**STAYS)
+    old, new = a_schema(**STAYS, x=seen_attr("string")), a_schema(**STAYS)
     engine.send(task("e1", seen("x", "gone"), *KEPT))
     start(engine, old)
     engine.send(task("e1", delete=True))
     with engine.worker(model=old) as driven:
         driven.step()
-    assert rows(engine)["garbage"]
+    assert engine.tables()["garbage"]
     update(engine, new)
     assert tables_with(engine, "gone") == set()
 
 
 def test_nothing_is_removed_while_a_worker_lives(engine: Engine) -> None:
-    old, new = a_model(**STAYS, x=plain_attr("string")), a_model(**STAYS)
+    old, new = a_schema(**STAYS, x=plain_attr("string")), a_schema(**STAYS)
     start(engine, old)
     with engine.worker(model=old), pytest.raises(LeaseRefused, match="stop all workers first"):
         begin(engine, new)
@@ -311,28 +305,28 @@ def test_nothing_is_removed_while_a_worker_lives(engine: Engine) -> None:
 
 
 def test_nobody_starts_until_the_removal_is_finished(engine: Engine) -> None:
-    old, new = a_model(**STAYS, x=plain_attr("string")), a_model(**STAYS)
+    old, new = a_schema(**STAYS, x=plain_attr("string")), a_schema(**STAYS)
     start(engine, old)
     begin(engine, new)
     for model in (old, new):
         with pytest.raises(ModelRefused, match="finish it with\n  dp3 schema-update CONFIG"):
-            track_model(engine.store, model, COMMAND)
-    finish_update(engine.store, lambda state: None)
-    track_model(engine.store, new, COMMAND)
+            track(engine, model)
+    finish(engine)
+    track(engine, new)
 
 
 def test_a_confirmed_change_counts_only_for_the_model_that_was_looked_at(engine: Engine) -> None:
-    old, new = a_model(**STAYS, x=plain_attr("string")), a_model(**STAYS)
+    old, new = a_schema(**STAYS, x=plain_attr("string")), a_schema(**STAYS)
     start(engine, old)
-    seen_before = engine.store.tracked_model().model
-    track_model(engine.store, a_model(**STAYS, x=plain_attr("string"), y=plain_attr("int")), COMMAND)
-    assert not engine.store.track_model("{}", seen_before)
+    seen_before = engine.store.models.tracked().model
+    track(engine, a_schema(**STAYS, x=plain_attr("string"), y=plain_attr("int")))
+    assert not engine.store.models.track("{}", seen_before)
     assert begin(engine, new)
-    assert not engine.store.track_model("{}", engine.store.tracked_model().model)
+    assert not engine.store.models.track("{}", engine.store.models.tracked().model)
 
 
 def test_removal_goes_on_from_any_place_where_it_was_interrupted(engine: Engine) -> None:
-    old, new = a_model(**STAYS, x=seen_attr("string"), y=plain_attr("link<b>")), a_model(**STAYS)
+    old, new = a_schema(**STAYS, x=seen_attr("string"), y=plain_attr("link<b>")), a_schema(**STAYS)
     eids = tuple(f"e{number}" for number in range(250))
     lived(engine, old, seen("x", "gone"), plain("y", {"eid": "gone"}), eids=eids)
     begin(engine, new)
@@ -343,12 +337,12 @@ def test_removal_goes_on_from_any_place_where_it_was_interrupted(engine: Engine)
         raise KeyboardInterrupt
 
     pieces = 0
-    while engine.store.removal() is not None:
+    while engine.store.models.removal() is not None:
         pieces += 1
         try:
-            finish_update(engine.store, killed_after_each_piece)
+            finish(engine, killed_after_each_piece)
         except KeyboardInterrupt:
-            reopen(engine)
+            engine.reopen()
     assert pieces > 15
     assert {"values", "snapshots", "links", "index", "ends of links"} <= set(stages)
     assert tables_with(engine, "gone") == set()
@@ -358,12 +352,12 @@ def test_removal_goes_on_from_any_place_where_it_was_interrupted(engine: Engine)
 
 
 def test_one_transaction_removes_a_bounded_number_of_rows_of_one_entity(engine: Engine) -> None:
-    old, new = a_model(**STAYS, x=seen_attr("string")), a_model(**STAYS)
+    old, new = a_schema(**STAYS, x=seen_attr("string")), a_schema(**STAYS)
     for first in range(0, 5_000, 500):
         engine.send(task("e1", *(seen("x", f"v{second}", second) for second in range(first, first + 500))))
     start(engine, old)
     begin(engine, new)
     done = [0]
-    finish_update(engine.store, lambda state: done.append(state.rows))
+    finish(engine, lambda state: done.append(state.rows))
     assert max(after - before for before, after in pairwise(done)) <= 2_000, "of each table half of it"
-    assert rows(engine)["fresh"] == []
+    assert engine.tables()["fresh"] == []

@@ -5,28 +5,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from engine_kit import Engine, plain, task
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from schema_kit import (
-    COMMAND,
-    a_model,
+
+from dp3.engine.schema.forgetting import forget
+from dp3.engine.schema.tracking import ModelRefused
+from dp3.model.spec import ModelSpec
+from kit.engine import Engine
+from kit.points import plain, seen, task
+from kit.schema import (
+    a_schema,
     begin,
     docs,
     make_snapshots,
     master,
-    plain_attr,
-    reopen,
-    rows,
-    seen,
     seen_attr,
     start,
     tables_of_attr,
+    track,
 )
-
-from dp3.engine.schema.forgetting import forget
-from dp3.engine.schema.tracking import ModelRefused, track_model
-from dp3.model.spec import ModelSpec
+from kit.specs import plain_attr
 
 SPECS: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "text": (plain_attr("string"), ["u", "v", ""]),
@@ -81,7 +79,7 @@ def data(specs: dict[str, str]) -> st.SearchStrategy[Sent]:
 
 
 def model_of(specs: dict[str, str]) -> ModelSpec:
-    return a_model(**{attr: SPECS[name][0] for attr, name in specs.items()})
+    return a_schema(**{attr: SPECS[name][0] for attr, name in specs.items()})
 
 
 def stays(attr: str, v: Any, old: dict[str, str], new: dict[str, str]) -> bool:
@@ -143,18 +141,18 @@ class Life:
     def change(self, old: dict[str, str], new: dict[str, str], interrupted_after: int) -> None:
         """Refused, confirmed, removed; after some pieces the process is killed."""
         engine = self.engine
-        before = rows(engine)
+        before = engine.tables()
         try:
-            track_model(engine.store, model_of(new), COMMAND)
+            track(engine, model_of(new))
         except ModelRefused:
-            assert rows(engine) == before
+            assert engine.tables() == before
             begin(engine, model_of(new))
             pieces = 0
-            while (removal := engine.store.removal()) is not None:
-                engine.store.continue_removal(forget(removal))
+            while (removal := engine.store.models.removal()) is not None:
+                engine.store.models.continue_removal(forget(removal))
                 pieces += 1
                 if pieces == interrupted_after:
-                    reopen(engine)
+                    engine.reopen()
         else:
             assert all((name, new.get(attr)) in HARMLESS | {(name, name)} for attr, name in old.items())
 
@@ -174,7 +172,7 @@ def test_each_attribute_keeps_what_keeps_its_meaning(
         life.naive.kept += processed
         life.check(old)
         make_snapshots(engine, model_of(old))
-        numbers = {attr: engine.store.attr_id("a", attr) for attr in old}
+        numbers = {attr: engine.store.names.attr_id("a", attr) for attr in old}
         life.send(old, waiting)
 
         life.change(old, new, interrupted_after)

@@ -1,25 +1,18 @@
 """What is counted of hooks, sources and batches, and when attributes are measured."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_kit import MODEL, SECOND, START_US, Engine, derived, obs, plain, task
 
-from dp3.engine import measuring
-from dp3.engine.measuring import SizeMeasurer, TooSlow, entities_per_attribute
+from dp3.engine.jobs.sizes import TooSlow, entities_per_attribute
 from dp3.engine.statistics import ABOVE, BUCKETS_S, Statistics
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.wire import WirePoint, WireTask
-from dp3.store.port import HookSums
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = Engine(tmp_path)
-    yield engine
-    engine.close()
+from dp3.store.ports.counters import HookSums
+from kit.engine import Engine
+from kit.jobs import measurer
+from kit.limits import Enter, measured_pages
+from kit.points import MODEL, SECOND, START_US, derived, obs, plain, task
 
 
 def register(registrar: CallbackRegistrar) -> None:
@@ -34,7 +27,7 @@ def register(registrar: CallbackRegistrar) -> None:
 
 
 def sums(engine: Engine) -> dict[str, HookSums]:
-    return {found.family: found for found in engine.store.hook_sums()}
+    return {found.family: found for found in engine.store.counters.hook_sums()}
 
 
 def send_some(engine: Engine) -> None:
@@ -61,26 +54,26 @@ def test_a_result_of_which_nothing_is_kept_is_a_failure_without_tasks(engine: En
 
     engine.send(task("x", plain("p", 1)))
     engine.work(register)
-    (found,) = engine.store.hook_sums()
+    (found,) = engine.store.counters.hook_sums()
     assert (found.executions, found.failures, found.created_tasks) == (1, 1, 0)
 
 
 def test_hooks_and_sources_count_once_when_a_lost_state_is_made_again_from_the_log(engine: Engine) -> None:
     send_some(engine)
     engine.work(register)
-    before = [s._replace(duration_ns=0) for s in engine.store.hook_sums()]
-    counters = engine.store.counters()
+    before = [s._replace(duration_ns=0) for s in engine.store.counters.hook_sums()]
+    counters = engine.store.counters.all()
     engine.lose_state()
     engine.work(register)
-    assert [s._replace(duration_ns=0) for s in engine.store.hook_sums()] == before
+    assert [s._replace(duration_ns=0) for s in engine.store.counters.hook_sums()] == before
     names = ("task_processed", "datapoints", "record_created", "module_error")
-    assert [engine.store.counters()[n] for n in names] == [counters[n] for n in names]
+    assert [engine.store.counters.all()[n] for n in names] == [counters[n] for n in names]
 
 
 def test_tasks_and_data_points_that_can_not_be_processed_are_no_failures_of_modules(engine: Engine) -> None:
     engine.send(task("x", plain("gone", 1), plain("p", 13)), WireTask("gone", "y", [plain("p", 1)]))
     engine.work(register)
-    counters = engine.store.counters()
+    counters = engine.store.counters.all()
     assert (counters["task_processing_error"], counters["module_error"]) == (2, 1)
 
 
@@ -100,7 +93,7 @@ def test_sources_are_known_by_the_data_points_that_were_applied(engine: Engine) 
 
     engine.send(sent("x", "s", 5), sent("x", "s", 3), sent("x", None, 9), sent("no", "other", 4))
     engine.work(register)
-    assert engine.store.sources() == {"s": START_US + 5 * SECOND}
+    assert engine.store.counters.sources() == {"s": START_US + 5 * SECOND}
 
 
 def test_durations_of_batches_and_hits_of_the_cache_are_told() -> None:
@@ -119,10 +112,10 @@ def test_durations_of_batches_and_hits_of_the_cache_are_told() -> None:
     assert (numbers["entity_lookups"], numbers["entity_misses"]) == (15, 4)
 
 
-def test_entities_are_counted_over_all_pages(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entities_are_counted_over_all_pages(engine: Engine, enter: Enter) -> None:
     engine.send(*(task(f"e{n}", plain("p", n), *([obs(n)] if n % 3 == 0 else [])) for n in range(30)))
     engine.work()
-    monkeypatch.setattr(measuring, "LARGEST", 7)
+    enter(measured_pages(7))
     assert entities_per_attribute(engine.store, MODEL, 10) == {
         "a": {"p": 30, "s": 0, "o": 10},
         "b": {"p": 0, "s": 0, "o": 0},
@@ -139,20 +132,15 @@ def test_counting_ends_after_its_time(engine: Engine) -> None:
 def test_attributes_are_measured_once_for_a_moment_by_one_worker(engine: Engine) -> None:
     engine.send(*(task(f"e{n}", plain("p", 1)) for n in range(300)))
     engine.work()
-    first, second = measurer(engine, 0), measurer(engine, 1)
+    first, second = (measurer(engine, ["a", "b"], index, processes=2) for index in range(2))
     now = engine.clock.now_us()
     assert first.measure(due=now)
     assert not first.measure(due=now)
     assert not second.measure(due=now + 1), "the other worker still has the job"
-    reports = engine.store.size_reports()
+    reports = engine.store.sizes.reports()
     assert reports["b"].attributes == {}
     assert reports["a"].calculated == now
     size = reports["a"].attributes["p"]
     assert (size.entities, size.min * 300) == (300, size.total)
     engine.clock.advance(61)
     assert second.measure(due=now + 1)
-
-
-def measurer(engine: Engine, index: int) -> SizeMeasurer:
-    lease = engine.store.take_lease(index, 2, "host", 1, 15)
-    return SizeMeasurer(engine.store, engine.clock, lease, {"year": 2100}, ["a", "b"])

@@ -7,15 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from engine_kit import SECOND, Driven, Engine, delete, derived, obs, plain, task
 
 from dp3.clock import to_datetime
-from dp3.engine.updater.slices import MOST_LETTERS
+from dp3.engine.jobs.updates.slices import MOST_LETTERS
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.log.port import Lane
 from dp3.model.partition import partition_of
-from dp3.store.port import Lease, StoreFull
-from dp3.store.updates import UpdateBatch
+from dp3.store.ports.errors import StoreFull
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.updates import UpdateBatch
+from kit.engine import Engine
+from kit.faults import update_reads, update_writes
+from kit.points import SECOND, delete, derived, obs, plain, task
+from kit.worker import SteppedWorker
 
 TICK_S = 300
 PARTITIONS = 8
@@ -55,7 +59,7 @@ def come_due(engine: Engine) -> None:
     engine.clock.advance(TICK_S - engine.clock.now_us() // SECOND % TICK_S)
 
 
-def tick(engine: Engine, *workers: Driven) -> None:
+def tick(engine: Engine, *workers: SteppedWorker) -> None:
     """Go to the moment of the next batch and let it be done."""
     come_due(engine)
     for worker in workers:
@@ -254,15 +258,15 @@ def test_a_failing_hook_becomes_a_dead_letter_and_the_rest_goes_on(engine: Engin
     (failed,) = [letter for letter in letters if letter.kind == "hook"]
     assert (failed.etype, failed.eid, failed.module) == ("a", "e3", "m")
     assert "ZeroDivisionError" in failed.reason
-    assert engine.store.counters()["module_error"] == len(letters)
+    assert engine.store.counters.all()["module_error"] == len(letters)
 
 
 def test_a_hook_that_always_fails_does_not_fill_the_dead_letters(engine: Engine) -> None:
     create(engine, 0, MOST_LETTERS + 20)
     with engine.worker(called_with(lambda *_: 1 / 0, "bad", "a", "5m")) as worker:
         tick(engine, worker)
-    assert engine.store.dead_letter_count() == MOST_LETTERS
-    assert engine.store.counters()["module_error"] == MOST_LETTERS + 20
+    assert engine.store.dead_letters.count() == MOST_LETTERS
+    assert engine.store.counters.all()["module_error"] == MOST_LETTERS + 20
 
 
 def test_dead_letters_of_periodic_hooks_are_not_tried_again(engine: Engine) -> None:
@@ -288,8 +292,8 @@ def test_time_without_a_worker_is_reported_and_not_made_up_for(
         tick(engine, worker)
         assert len(visits.seen) == pytest.approx(20, abs=PARTITIONS)
     assert "4 batches" in caplog.text
-    assert engine.store.counters()["update_batches_missed"] == 4
-    (found,) = engine.store.update_cycles(10)
+    assert engine.store.counters.all()["update_batches_missed"] == 4
+    (found,) = engine.store.updates.cycles(10)
     assert (found.etype, found.cycle.missed, found.cycle.batch, found.cycle.batches) == ("a", 4, 2, 12)
     assert found.cycle.visited == len(visits.seen)
 
@@ -320,26 +324,22 @@ def test_batches_of_a_slow_hook_do_not_overlap_but_take_twice_the_period(
         assert sorted(seen) == eids(0, 6)
         tick(engine, worker)
     assert "is left out, the one before is still under way" in caplog.text
-    assert engine.store.counters()["update_batches_missed"] == 1
+    assert engine.store.counters.all()["update_batches_missed"] == 1
     assert Counter(seen) == dict.fromkeys(eids(0, 6), 2)
 
 
-def test_hooks_are_not_called_again_because_the_disk_is_full(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hooks_are_not_called_again_because_the_disk_is_full(engine: Engine) -> None:
     visits = Visits("5m")
     create(engine, 0, 20)
-    write = engine.store.write_updates
     full: list[bool] = []
 
-    def refuse(lease: Lease, batch: UpdateBatch) -> None:
+    def refuse(write: Any, lease: Lease, batch: UpdateBatch) -> None:
         if visits.seen and len(full) < 3:
             full.append(True)
             raise StoreFull("no room")
         write(lease, batch)
 
-    monkeypatch.setattr(engine.store, "write_updates", refuse)
-    with engine.worker(visits.register) as worker:
+    with update_writes(engine.store, refuse), engine.worker(visits.register) as worker:
         come_due(engine)
         while len(full) < 3:
             worker.step()
@@ -347,26 +347,24 @@ def test_hooks_are_not_called_again_because_the_disk_is_full(
         engine.clock.advance(2)
         worker.finish()
     assert visits.take() == eids(0, 20)
-    (row, *_) = engine.store.update_cycles(1)
+    (row, *_) = engine.store.updates.cycles(1)
     assert row.cycle.visited == 20
 
 
 def test_a_batch_that_can_not_be_read_is_gone_on_with_by_the_next_one(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     visits = Visits("10m")
     create(engine, 0, 20)
-    read = engine.store.entities_between
     broken = [True]
 
-    def fail(*arguments: Any) -> Any:
+    def fail(read: Any, *arguments: Any) -> Any:
         if broken:
             broken.clear()
             raise OSError("the disk is gone")
         return read(*arguments)
 
-    monkeypatch.setattr(engine.store, "entities_between", fail)
-    with engine.worker(visits.register) as worker:
+    with update_reads(engine.store, fail), engine.worker(visits.register) as worker:
         with caplog.at_level(logging.ERROR):
             tick(engine, worker)
         assert "the disk is gone" in caplog.text
@@ -397,7 +395,7 @@ def test_an_entity_whose_hook_ends_the_worker_again_and_again_is_left_out(engine
     (letter,) = [stored.letter for stored in engine.letters()]
     assert (letter.etype, letter.eid, letter.kind) == ("a", "e3", "hook")
     assert set(seen) - {"e3"} == set(eids(0, 30)) - {"e3"}
-    (found,) = engine.store.update_cycles(10)
+    (found,) = engine.store.updates.cycles(10)
     assert found.cycle.finished
 
 
@@ -436,6 +434,6 @@ def test_records_of_cycles_are_kept_for_the_latest_ones(engine: Engine) -> None:
     with engine.worker(visits.register) as worker:
         for _ in range(26):
             tick(engine, worker)
-    cycles = [found.cycle for found in engine.store.update_cycles(100)]
+    cycles = [found.cycle for found in engine.store.updates.cycles(100)]
     assert len(cycles) < 3 + 12
     assert all(cycle.finished and cycle.visited == 10 and cycle.missed == 0 for cycle in cycles)

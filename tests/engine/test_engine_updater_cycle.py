@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dp3.engine.updater.cycle import (
+from dp3.engine.jobs.updates.cycle import (
     EVERYTHING,
     may_begin,
     missed_batches,
@@ -11,7 +11,7 @@ from dp3.engine.updater.cycle import (
     visited,
     with_target,
 )
-from dp3.store.updates import UpdateProgress
+from dp3.store.ports.updates import UpdateProgress
 
 COUNTS = st.integers(1, 12)
 

@@ -7,18 +7,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pytest
-from engine_kit import MODEL, PARTITIONS, SECOND, Driven, Engine, delete, plain, task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dp3.engine.updater import paging
 from dp3.hooks.registrar import CallbackRegistrar
-from dp3.log.port import Lane
 from dp3.model.partition import partition_of
 from dp3.model.task import DataPointTask
-from dp3.model.wire import decode_tasks
-from dp3.store.updates import UpdateGroup, UpdateProgress
+from dp3.store.ports.updates import UpdateGroup, UpdateProgress
+from kit.engine import Engine
+from kit.limits import update_pages
+from kit.place import PARTITIONS
+from kit.points import MODEL, SECOND, delete, plain, task
+from kit.worker import SteppedWorker
 
 TICK_S = 300
 
@@ -43,17 +43,17 @@ class World:
         self.engine = Engine(directory)
         self.batches = batches
         self.group = UpdateGroup(
-            "periodic_eid_update", self.engine.store.etype_id("a"), batches * TICK_S * SECOND
+            "periodic_eid_update", self.engine.store.names.etype_id("a"), batches * TICK_S * SECOND
         )
         self.created: dict[str, int] = {}
         self.deleted: dict[str, int] = {}
         self.cycles: dict[int, set[int]] = {partition: set() for partition in range(PARTITIONS)}
         self._stack = ExitStack()
-        self._workers: list[Driven] = []
+        self._workers: list[SteppedWorker] = []
         self.workers(1)
 
     def progress(self, partition: int) -> UpdateProgress:
-        return self.engine.store.update_progress(self.group)[partition]
+        return self.engine.store.updates.progress(self.group)[partition]
 
     def _register(self, registrar: CallbackRegistrar) -> None:
         def hook(etype: str, eid: str) -> list[DataPointTask]:
@@ -66,9 +66,7 @@ class World:
 
     def traces(self) -> Counter[tuple[str, int]]:
         """(entity, beginning of the cycle) for all visits that had an effect."""
-        entries = self.engine.log.read(Lane.DERIVED, 0, 1 << 24)
-        tasks = [task for entry in entries for part in entry.slices.values() for task in decode_tasks(part)]
-        found = (str(task.eid).split() for task in tasks)
+        found = (str(task.eid).split() for task in self.engine.derived())
         return Counter((eid, int(begun)) for eid, begun in found)
 
     # -- steps -----------------------------------------------------------------------------------------
@@ -84,7 +82,7 @@ class World:
     def _finish(self) -> None:
         for worker in self._workers:
             worker.finish()
-        for partition, row in self.engine.store.update_progress(self.group).items():
+        for partition, row in self.engine.store.updates.progress(self.group).items():
             self.cycles[partition].add(row.begun)
 
     def _come_due(self) -> None:
@@ -151,9 +149,7 @@ class World:
 def test_whatever_happens_every_entity_is_visited_once_in_a_cycle(
     steps: list[tuple[str, int]], batches: int
 ) -> None:
-    with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paging, "FIRST", 3)
-        patch.setattr(paging, "LARGEST", 5)
+    with TemporaryDirectory() as directory, update_pages(3, 5):
         world = World(Path(directory), batches)
         try:
             for name, number in steps:
@@ -163,6 +159,6 @@ def test_whatever_happens_every_entity_is_visited_once_in_a_cycle(
             assert [visit for visit, times in traces.items() if times > 1] == []
             assert world.missing(traces) == []
             assert world.shortest_cycle_s() >= batches * TICK_S
-            assert not any(row.open for row in world.engine.store.update_progress(world.group).values())
+            assert not any(row.open for row in world.engine.store.updates.progress(world.group).values())
         finally:
             world.close()

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from http_kit import Node
+
+from kit.node import Node
 
 
 @pytest.fixture(scope="session")

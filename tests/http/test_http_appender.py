@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.engine.appender import Appender, AppenderBusy, AppenderClosed
+from dp3.log.appender import Appender, AppenderBusy, AppenderClosed
 from dp3.log.port import Append, Appended, IdempotencyConflict, Lane, Log, LogFull
 from dp3.log.segments import open_log
 

@@ -5,7 +5,6 @@ import json
 from typing import Any
 
 import pytest
-from http_kit import MODEL, NOW_US, dp, obs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from dp3.http.validation import validate
 from dp3.http.writing import ENTRY_POINTS, Groups, entries_of, tasks_of
 from dp3.model.errors import Reject
 from dp3.model.wire import decode_tasks
+from kit.node import MODEL, NOW_US, dp, obs
 
 CONVERTER = Converter(MODEL)
 

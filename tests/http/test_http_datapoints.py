@@ -8,11 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
-from http_kit import Node, dp, obs
 
-from dp3.engine.appender import Appender
-from dp3.http import intake
+from dp3.log.appender import Appender
 from dp3.log.port import Append, Appended, Lane, LogFull
+from kit.limits import Enter, backlog_age_s, body_s, silence_s, slowest_bytes_per_s
+from kit.node import Node, dp, obs
 
 MakeNode = Callable[..., Node]
 
@@ -111,10 +111,8 @@ def test_bodies_in_flight_are_limited_together(make_node: MakeNode) -> None:
     assert (first.status_code, third.status_code) == (200, 200)
 
 
-def test_new_data_is_refused_while_too_much_is_unprocessed(
-    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(intake, "BACKLOG_AGE_S", -1)
+def test_new_data_is_refused_while_too_much_is_unprocessed(make_node: MakeNode, enter: Enter) -> None:
+    enter(backlog_age_s(-1))
     node = make_node(max_backlog=10)
     assert node.send(dp("p", 1)).status_code == 200
     response = node.send(dp("p", 2))
@@ -146,8 +144,8 @@ def test_requests_that_come_during_shutdown_are_told_to_try_again(node: Node) ->
     assert node.send(dp("p", 1)).status_code == 503
 
 
-def test_a_client_that_stops_sending_is_given_up(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "SILENCE_LIMIT_S", 0.01)
+def test_a_client_that_stops_sending_is_given_up(node: Node, enter: Enter) -> None:
+    enter(silence_s(0.01))
 
     async def stalled() -> AsyncIterator[bytes]:
         yield b"["
@@ -156,8 +154,8 @@ def test_a_client_that_stops_sending_is_given_up(node: Node, monkeypatch: pytest
     assert node.request("POST", "/datapoints", content=stalled()).status_code == 408
 
 
-def test_a_client_that_sends_drop_by_drop_is_given_up(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "BODY_LIMIT_S", 0.02)
+def test_a_client_that_sends_drop_by_drop_is_given_up(node: Node, enter: Enter) -> None:
+    enter(body_s(0.02))
 
     async def dripping() -> AsyncIterator[bytes]:
         while True:
@@ -168,9 +166,9 @@ def test_a_client_that_sends_drop_by_drop_is_given_up(node: Node, monkeypatch: p
     assert (response.status_code, "too slowly" in response.json()["detail"]) == (408, True)
 
 
-def test_a_body_has_more_time_the_more_of_it_has_come(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "BODY_LIMIT_S", 0.02)
-    monkeypatch.setattr(intake, "SLOWEST_BYTES_PER_S", 0.1)
+def test_a_body_has_more_time_the_more_of_it_has_come(node: Node, enter: Enter) -> None:
+    enter(body_s(0.02))
+    enter(slowest_bytes_per_s(0.1))
 
     async def parts() -> AsyncIterator[bytes]:
         yield b"["

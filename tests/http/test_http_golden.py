@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from http_kit import NOW, Node, dp, obs
+
+from kit.node import NOW, Node, dp, obs
 
 DATAPOINTS = "POST /datapoints"
 A_POINT = dp("p", 1)

@@ -3,10 +3,11 @@
 from typing import Any
 
 import schemathesis
-from http_kit import MODEL, Node
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from kit.node import MODEL, Node
 
 NAMES = st.sampled_from([*MODEL.attributes, ("nope", "nope")])
 

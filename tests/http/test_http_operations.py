@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from http_kit import Node, dp
 
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.task import DataPointTask
-from dp3.store.sqlite import control
+from kit.faults import control_sends
+from kit.limits import Enter, pending_messages
+from kit.node import Node, dp
 
 MakeNode = Callable[..., Node]
 
@@ -19,8 +20,8 @@ def test_the_process_is_alive_whatever_its_workers_do(node: Node) -> None:
 
 def test_ready_names_every_worker_that_is_not_working(make_node: MakeNode) -> None:
     node = make_node(worker_processes=2)
-    lease = node.store.take_lease(0, 2, "host", 1, 15)
-    node.store.heartbeat(lease, "hook test.slow hangs")
+    lease = node.store.leases.take(0, 2, "host", 1, 15)
+    node.store.leases.heartbeat(lease, "hook test.slow hangs")
     response = node.get("/health/ready")
     assert (response.status_code, response.json()) == (
         503,
@@ -29,8 +30,8 @@ def test_ready_names_every_worker_that_is_not_working(make_node: MakeNode) -> No
 
 
 def test_ready_needs_a_heartbeat_of_the_last_15_seconds(node: Node) -> None:
-    lease = node.store.take_lease(0, 1, "host", 1, 15)
-    node.store.heartbeat(lease, "working")
+    lease = node.store.leases.take(0, 1, "host", 1, 15)
+    node.store.leases.heartbeat(lease, "working")
     node.clock.advance(15)
     assert node.get("/health/ready").json() == {"status": "ready", "reasons": []}
     node.clock.advance(1)
@@ -38,12 +39,12 @@ def test_ready_needs_a_heartbeat_of_the_last_15_seconds(node: Node) -> None:
 
 
 def test_a_heartbeat_from_before_the_clock_was_set_back_tells_nothing(node: Node) -> None:
-    lease = node.store.take_lease(0, 1, "host", 1, 15)
-    node.store.heartbeat(lease, "working")
+    lease = node.store.leases.take(0, 1, "host", 1, 15)
+    node.store.leases.heartbeat(lease, "working")
     node.clock.advance(-3600)
     reasons = node.get("/health/ready").json()["reasons"]
     assert reasons == ["worker 0 has not been heard of since the clock was set back"]
-    node.store.heartbeat(lease, "working")
+    node.store.leases.heartbeat(lease, "working")
     assert node.get("/health/ready").status_code == 200
 
 
@@ -159,26 +160,25 @@ def test_without_a_worker_the_answer_says_that_it_is_not_done(make_node: MakeNod
 
 
 def test_an_order_that_is_given_up_is_answered_with_the_reason(
-    make_node: MakeNode, flaky: Flaky, monkeypatch: pytest.MonkeyPatch
+    make_node: MakeNode, flaky: Flaky, enter: Enter
 ) -> None:
     node = make_node(register=flaky.register, wait_limit_s=10)
     node.store_points(dp("p", 1))
     (letter,) = letters(node)
-    send = node.store.send_control
 
-    def send_before_a_change(*message: Any) -> int:
-        id_ = send(*message)
-        node.store.release_lease(node.store.take_lease(0, 2, "host", 1, 15))
+    def send_before_a_change(send: Any, *message: Any) -> int:
+        id_: int = send(*message)
+        node.store.leases.release(node.store.leases.take(0, 2, "host", 1, 15))
         return id_
 
-    monkeypatch.setattr(node.store, "send_control", send_before_a_change)
+    enter(control_sends(node.store, send_before_a_change))
     result = node.post(f"/deadletters/{letter['id']}/retry").json()["results"][str(letter["id"])]
     assert result["done"] is False
     assert "number of worker processes changed" in result["reason"]
 
 
-def test_too_many_orders_that_wait_are_refused(failing: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "MAX_PENDING", 0)
+def test_too_many_orders_that_wait_are_refused(failing: Node, enter: Enter) -> None:
+    enter(pending_messages(0))
     response = failing.post(f"/deadletters/{letters(failing)[0]['id']}/retry")
     assert response.status_code == 503
     assert "messages wait for the workers" in response.json()["detail"]

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from http_kit import MODEL, Node, dp, obs
 
 from dp3.hooks.registrar import CallbackRegistrar
-from dp3.http.raw import RawQuery, find_raw
 from dp3.model.task import DataPointTask
+from dp3.reads.raw import RawQuery, find_raw
+from kit.node import MODEL, Node, dp, obs
 
 MakeNode = Callable[..., Node]
 

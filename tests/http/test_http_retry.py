@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from http_kit import Node, dp
-
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.task import DataPointTask
 from dp3.model.wire import WirePoint, WireTask, encode_tasks
-from dp3.store.port import Batch, DeadLetter
+from dp3.store.ports.batches import Batch
+from dp3.store.ports.dead_letters import DeadLetter
+from kit.node import Node, dp
 
 MakeNode = Callable[..., Node]
 
@@ -59,7 +59,7 @@ def test_a_letter_whose_task_no_longer_fits_the_model_stays_and_the_worker_goes_
     node = make_node(register=gate.register, wait_limit_s=10)
     node.store_points(dp("p", 1, "e"))
     (letter,) = letters(node)
-    stored = node.store.dead_letter(letter["id"])
+    stored = node.store.dead_letters.get(letter["id"])
     assert stored is not None
     outdated = stored.letter._replace(task=encode_tasks([WireTask("gone", "e", [WirePoint("p", 1)])]))
     keep(node, outdated)
@@ -73,6 +73,6 @@ def test_a_letter_whose_task_no_longer_fits_the_model_stays_and_the_worker_goes_
 
 
 def keep(node: Node, letter: DeadLetter) -> None:
-    lease = node.store.take_lease(0, 1, "host", 1, 15)
-    node.store.commit(lease, Batch(dead_letters=[letter]))
-    node.store.release_lease(lease)
+    lease = node.store.leases.take(0, 1, "host", 1, 15)
+    node.store.batches.commit(lease, Batch(dead_letters=[letter]))
+    node.store.leases.release(lease)

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from http_kit import NOW, Node, dp, obs
-from snapshot_kit import make_run
 
 from dp3.hooks.registrar import CallbackRegistrar
-from dp3.store.port import Batch
-from dp3.store.snapshots import Phase
+from dp3.store.ports.batches import Batch
+from dp3.store.ports.runs import Phase
+from kit.faults import run_reads
+from kit.http_runs import make_run
+from kit.limits import Enter, listed_runs, listing_rows, listing_s
+from kit.node import NOW, Node, dp, obs
 
 MakeNode = Callable[..., Node]
 
@@ -92,11 +94,9 @@ def test_limit_zero_is_everything(hosts: Node) -> None:
     assert (answer["count"], answer["total"], answer["cursor"]) == (10, 10, None)
 
 
-def test_answer_that_takes_too_long_is_cut_off_and_can_be_continued(
-    hosts: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_answer_that_takes_too_long_is_cut_off_and_can_be_continued(hosts: Node, enter: Enter) -> None:
     slow = {"generic_filter": {"last.om": {"$size": 1}}}
-    monkeypatch.setattr("dp3.http.snapshots.LISTING_S", 0.0)
+    enter(listing_s(0.0))
     answer, seen = get(hosts, "/entity/a/get", **slow), []
     while answer["cursor"]:
         assert answer["truncated"] is True
@@ -108,8 +108,8 @@ def test_answer_that_takes_too_long_is_cut_off_and_can_be_continued(
     assert "narrow the filter" in response.json()["detail"]
 
 
-def test_limit_above_that_of_an_answer_is_cut_off(hosts: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dp3.http.snapshots.MAX_ROWS", 4)
+def test_limit_above_that_of_an_answer_is_cut_off(hosts: Node, enter: Enter) -> None:
+    enter(listing_rows(4))
     for at in ({}, {"at": NOW}):
         answer = get(hosts, "/entity/a/get", limit=0, **at)
         assert (answer["count"], answer["truncated"]) == (4, True)
@@ -232,10 +232,8 @@ def test_an_entity_with_a_long_id_is_found(node: Node) -> None:
     assert eids(get(node, "/entity/a/get", generic_filter={"eid": long})) == [long]
 
 
-def test_values_that_only_snapshots_tell_are_counted_for_a_bounded_time(
-    hosts: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("dp3.http.snapshots.LISTING_S", 0.0)
+def test_values_that_only_snapshots_tell_are_counted_for_a_bounded_time(hosts: Node, enter: Enter) -> None:
+    enter(listing_s(0.0))
     response = hosts.get("/entity/a/_/distinct/free")
     assert response.status_code == 503
     assert "0 s were not enough" in response.json()["detail"]
@@ -283,7 +281,7 @@ def test_series_has_a_snapshot_for_every_run_though_only_changes_are_stored(node
     assert series == [
         {"eid": "e1", "p": p, "_time_created": t} for p, t in zip((1, 2, 2), times, strict=True)
     ]
-    assert len(node.store.snapshots_of("a", "e1")) == 2
+    assert len(node.store.snapshots.of("a", "e1")) == 2
     assert get(node, "/v2/entity/a/snapshots", eid="e1", skip=1, limit=1) == series[1:2]
     assert get(node, "/entity/a/e1/snapshots", date_from=LATER, date_to=LATER) == series[1:2]
 
@@ -305,20 +303,17 @@ def test_series_begins_with_the_first_run_that_saw_the_entity(node: Node) -> Non
     assert len(get(node, "/entity/a/e1/snapshots")) == 1
 
 
-def test_series_has_no_old_values_for_a_run_that_ends_meanwhile(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_series_has_no_old_values_for_a_run_that_ends_meanwhile(node: Node, enter: Enter) -> None:
     node.store_points(dp("p", 1))
     make_run(node)
     node.store_points(dp("p", 2))
-    read = node.store.snapshots_of
 
-    def read_while_a_run_ends(etype: str, eid: str) -> Any:
+    def read_while_a_run_ends(read: Any, etype: str, eid: str) -> Any:
         rows = read(etype, eid)
         make_run(node)
         return rows
 
-    monkeypatch.setattr(node.store, "snapshots_of", read_while_a_run_ends)
+    enter(run_reads(node.store, read_while_a_run_ends))
     assert [row["p"] for row in get(node, "/entity/a/e1/snapshots")] == [1]
 
 
@@ -441,7 +436,7 @@ def test_nothing_is_there_before_it_was_known(node: Node) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_run_can_be_asked_for(node: Node, method: str) -> None:
     response = node.request(method, "/control/make_snapshots")
-    (message,) = node.store.pending_control(0)
+    (message,) = node.store.control.pending(0)
     assert response.json() == {"detail": "Action sent.", "id": str(message.id)}
     assert (message.action, message.args) == ("make_snapshots", {})
 
@@ -450,7 +445,7 @@ def test_what_became_of_a_request_can_be_asked(node: Node) -> None:
     id_ = node.post("/control/make_snapshots").json()["id"]
     assert get(node, f"/control/results/{id_}") == {"done": False, "results": [None]}
     node.process()
-    run = node.store.last_runs(1)[0].id
+    run = node.store.runs.last(1)[0].id
     complete = {"run": run, "status": "complete"}
     assert get(node, f"/control/results/{id_}") == {"done": True, "results": [complete]}
     unknown = node.request("GET", "/control/results/17")
@@ -459,14 +454,14 @@ def test_what_became_of_a_request_can_be_asked(node: Node) -> None:
 
 def test_a_run_that_was_asked_for_is_done_when_it_is_over(node: Node) -> None:
     id_ = node.post("/control/make_snapshots").json()["id"]
-    run = node.store.begin_run(1, "model", 1)
+    run = node.store.runs.begin(1, "model", 1)
     assert run is not None
-    node.store.commit(
-        node.store.take_lease(0, 1, "host", 1, 15), Batch(control_done=[(int(id_), {"run": run.id})])
+    node.store.batches.commit(
+        node.store.leases.take(0, 1, "host", 1, 15), Batch(control_done=[(int(id_), {"run": run.id})])
     )
     under_way = {"progress": {"run": run.id, "phase": "init"}}
     assert get(node, f"/control/results/{id_}") == {"done": False, "results": [under_way]}
-    node.store.advance_run(run.id, Phase.CLOSED, "partial: for a test", {})
+    node.store.runs.advance(run.id, Phase.CLOSED, "partial: for a test", {})
     over = {"run": run.id, "status": "partial: for a test"}
     assert get(node, f"/control/results/{id_}") == {"done": True, "results": [over]}
 
@@ -475,7 +470,7 @@ def test_an_action_that_is_not_allowed_is_refused(make_node: MakeNode) -> None:
     node = make_node(allowed_actions=["refresh_module_config"])
     refused = node.request("POST", "/control/make_snapshots")
     assert (refused.status_code, "allowed_actions in control.yml" in refused.text) == (403, True)
-    assert node.store.pending_control(0) == []
+    assert node.store.control.pending(0) == []
 
 
 def test_only_enabled_modules_can_be_refreshed_by_all_workers(make_node: MakeNode) -> None:
@@ -495,7 +490,7 @@ def test_only_enabled_modules_can_be_refreshed_by_all_workers(make_node: MakeNod
     missing = node.request("GET", "/control/refresh_module_config")
     assert (missing.status_code, missing.json()["detail"][0]["type"]) == (422, "missing")
     sent = node.post("/control/refresh_module_config?module=alarm").json()["id"]
-    messages = [node.store.pending_control(worker)[0] for worker in (0, 1)]
+    messages = [node.store.control.pending(worker)[0] for worker in (0, 1)]
     assert sent == "-".join(str(message.id) for message in messages)
     assert {message.args["module"] for message in messages} == {"alarm"}
 
@@ -503,7 +498,7 @@ def test_only_enabled_modules_can_be_refreshed_by_all_workers(make_node: MakeNod
 def test_creation_hooks_can_be_called_again_by_all_workers_for_a_known_type(make_node: MakeNode) -> None:
     node = make_node(worker_processes=2)
     sent = node.post("/control/refresh_on_entity_creation?etype=a").json()["id"]
-    messages = [node.store.pending_control(worker)[0] for worker in (0, 1)]
+    messages = [node.store.control.pending(worker)[0] for worker in (0, 1)]
     assert sent == "-".join(str(message.id) for message in messages)
     assert [message.args for message in messages] == [{"etype": "a"}, {"etype": "a"}]
     unknown = node.request("GET", "/control/refresh_on_entity_creation?etype=aa")
@@ -600,10 +595,10 @@ def test_metadata_lists_runs_as_existing_clients_know_them(node: Node) -> None:
     assert get(node, "/telemetry/metadata", module="Updater") == []
 
 
-def test_metadata_of_a_long_life_is_read_in_part_only(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metadata_of_a_long_life_is_read_in_part_only(node: Node, enter: Enter) -> None:
     for _ in range(5):
         make_run(node)
         node.clock.advance(30)
-    monkeypatch.setattr("dp3.http.telemetry.MAX_RUNS", 3)
+    enter(listed_runs(3))
     assert len(get(node, "/telemetry/metadata")) == 3
     assert len(get(node, "/telemetry/metadata", sort="oldest", skip=4)) == 1

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from http_kit import NOW, NOW_US, Node, dp, obs
 from prometheus_client.parser import text_string_to_metric_families
 
 from dp3.clock import FakeClock
 from dp3.engine.statistics import Statistics
 from dp3.hooks.registrar import CallbackRegistrar
-from dp3.http import measures
-from dp3.store.port import Batch, HookSums, SourceSums
-from dp3.store.retention import RetentionPass, RetentionSlice
-from dp3.store.telemetry import AttributeSize, EventGroup, SizeReport
+from dp3.store.ports.batches import Batch
+from dp3.store.ports.counters import EventGroup, HookSums, SourceSums
+from dp3.store.ports.retention import RetentionPass, RetentionSlice
+from dp3.store.ports.sizes import AttributeSize, SizeReport
+from kit.limits import Enter, counting_s
+from kit.node import NOW, NOW_US, Node, dp, obs
 
 MakeNode = Callable[..., Node]
 
@@ -75,18 +76,18 @@ def test_entities_are_counted_by_attribute(node: Node) -> None:
     assert counts["b"] == {"p": 0, "as": 0}, "mirrors have no data of their own"
 
 
-def test_counting_entities_ends_after_its_time(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counting_entities_ends_after_its_time(node: Node, enter: Enter) -> None:
     node.store_points(dp("p", 1))
-    monkeypatch.setattr(measures, "COUNTING_LIMIT_S", 0)
+    enter(counting_s(0))
     response = node.get("/telemetry/entities_per_attr")
     assert (response.status_code, response.json()) == (503, {"detail": "counting took more than 0 s"})
 
 
 def test_sizes_of_attributes_are_those_last_measured(node: Node) -> None:
     assert node.get("/telemetry/attribute_bson_sizes").json() == {}
-    lease = node.store.take_lease(0, 1, "host", 1, 15)
+    lease = node.store.leases.take(0, 1, "host", 1, 15)
     sizes = {"p": AttributeSize(4, 1, 5, 10)}
-    node.store.put_sizes(lease, {"a": SizeReport(NOW_US, 1_500_000, sizes), "b": SizeReport(NOW_US, 0, {})})
+    node.store.sizes.put(lease, {"a": SizeReport(NOW_US, 1_500_000, sizes), "b": SizeReport(NOW_US, 0, {})})
     assert node.get("/telemetry/attribute_bson_sizes").json() == {
         "a": {
             "calculated_at": "2020-01-01T12:00:00Z",
@@ -100,7 +101,7 @@ def test_sizes_of_attributes_are_those_last_measured(node: Node) -> None:
 def test_queues_are_the_lanes_of_the_workers(make_node: MakeNode) -> None:
     node = make_node(worker_processes=2)
     node.send(dp("p", 1))
-    node.store.take_lease(1, 2, "host", 1, 15)
+    node.store.leases.take(1, 2, "host", 1, 15)
     queues = node.get("/telemetry/rabbitmq/queues").json()["queues"]
     assert [(q["name"], q["queue"]) for q in queues] == [
         ("worker-0", "0-main"),
@@ -205,8 +206,8 @@ def test_what_workers_report_is_told_by_worker(node: Node) -> None:
     for duration_s in (0.001, 0.2, 20):
         statistics.batch(duration_s)
     statistics.looked_up(10, 3)
-    lease = node.store.take_lease(0, 1, "host", 1, 15)
-    node.store.heartbeat(lease, "working", {**statistics.numbers(), "slow_hooks": 2})
+    lease = node.store.leases.take(0, 1, "host", 1, 15)
+    node.store.leases.heartbeat(lease, "working", {**statistics.numbers(), "slow_hooks": 2})
     bucket = "dp3_batch_duration_seconds_bucket"
     assert [sample(node, bucket, worker="0", le=le) for le in ("0.005", "0.1", "0.25", "10.0", "+Inf")] == [
         1,
@@ -233,8 +234,8 @@ def test_slices_of_the_upkeep_of_history_are_told_by_worker(node: Node) -> None:
     statistics.packing_read(9)
     for name in ("packing", "packing", "cleaning"):
         statistics.passed(name)
-    lease = node.store.take_lease(0, 1, "host", 1, 15)
-    node.store.heartbeat(lease, "working", {**statistics.numbers(), "slow_hooks": 0})
+    lease = node.store.leases.take(0, 1, "host", 1, 15)
+    node.store.leases.heartbeat(lease, "working", {**statistics.numbers(), "slow_hooks": 0})
     assert sample(node, "dp3_packing_slice_seconds_bucket", worker="0", le="0.025") == 1
     assert sample(node, "dp3_cleaning_slice_seconds_bucket", worker="0", le="0.1") == 0
     assert sample(node, "dp3_cleaning_slice_seconds_sum", worker="0") == pytest.approx(0.2)
@@ -245,10 +246,10 @@ def test_slices_of_the_upkeep_of_history_are_told_by_worker(node: Node) -> None:
 
 
 def test_cleanings_of_history_are_told_newest_first_and_what_they_removed_is_counted(node: Node) -> None:
-    lease = node.store.take_lease(0, 1, "host", 1, 15)
+    lease = node.store.leases.take(0, 1, "host", 1, 15)
     for begun, points in ((NOW_US - 1, 3), (NOW_US, 5)):
         record = RetentionPass(0, begun, begun, done=int(begun < NOW_US), rows=9, points=points)
-        node.store.write_retention(lease, RetentionSlice(record, points=points), 5)
+        node.store.retention.write(lease, RetentionSlice(record, points=points), 5)
     newest, older = node.get("/telemetry/retention").json()
     assert newest == {
         "worker": 0,
@@ -264,8 +265,8 @@ def test_cleanings_of_history_are_told_newest_first_and_what_they_removed_is_cou
 
 
 def test_names_of_sources_can_be_anything(node: Node) -> None:
-    lease = node.store.take_lease(0, 1, "host", 1, 15)
-    node.store.commit(lease, Batch(sources=[SourceSums('"\n\\é', 1, NOW_US)]))
+    lease = node.store.leases.take(0, 1, "host", 1, 15)
+    node.store.batches.commit(lease, Batch(sources=[SourceSums('"\n\\é', 1, NOW_US)]))
     assert node.get("/telemetry/sources_age").json() == {'"\n\\é': 0}
 
 
@@ -287,11 +288,11 @@ def test_metrics_of_a_new_application_can_be_read(node: Node) -> None:
 def test_thousands_of_hooks_and_types_are_told_in_a_moment(node: Node) -> None:
     """The limit is ten times what it takes, in processor time, whatever else the machine does."""
     for number in range(2_000):
-        node.store.etype_id(f"type{number}")
+        node.store.names.etype_id(f"type{number}")
     some = [
         HookSums("m", "f", "on_new_plain", f"type{n % 2_000},p{n}", 1, 0, 5, 2, 0, 0) for n in range(5_000)
     ]
-    node.store.commit(node.store.take_lease(0, 1, "host", 1, 15), Batch(hooks=some))
+    node.store.batches.commit(node.store.leases.take(0, 1, "host", 1, 15), Batch(hooks=some))
     begun = time.process_time()
     text = node.get("/metrics").text
     assert time.process_time() - begun < 1.5

@@ -1,9 +1,9 @@
 """Routes that change one entity."""
 
 import pytest
-from http_kit import NOW, Node, dp
 
 from dp3.log.port import Lane
+from kit.node import NOW, Node, dp
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import App, application
+
+from kit.program import App, application
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from harness import HEADER, App
+from kit.program import HEADER, App
 
 BASE = datetime(2020, 1, 1, tzinfo=UTC)
 SOURCES = 20

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import App
 from pyarrow import parquet
+
+from kit.program import App
 
 POINTS = [
     {"attr": "o", "src": "x", "v": v, "c": 0.5, "t1": f"2020-01-01T00:00:{v:02}.000001Z",

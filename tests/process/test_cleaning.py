@@ -2,12 +2,13 @@
 
 import time
 
-from harness import LIMIT_S, App, Process, entity, plain, wait_for
+from kit.program import LIMIT_S, App, Process, wait_for
+from kit.specs import a_type, plain_attr
 
 ENTITIES, RUNS = 3_000, 6
 MOST_KILLS = 5
 
-MODEL = {"n": entity("n", {"p": plain("int")})}
+MODEL = {"n": a_type("n", {"p": plain_attr("int")})}
 NEVER = {"year": 2100}
 
 

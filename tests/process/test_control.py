@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 import yaml
-from harness import HEADER, App, entity, plain, wait_for
+
+from kit.program import HEADER, App, wait_for
+from kit.specs import a_type, plain_attr
 
 MODULE = (
     HEADER
@@ -113,9 +115,13 @@ class Limits(BaseModule):
 """
 )
 
-TYPE = entity(
+TYPE = a_type(
     "test_entity_type",
-    {"test_attr_type": plain("int"), "derived_on_creation": plain(), "above": plain("binary")},
+    {
+        "test_attr_type": plain_attr("int"),
+        "derived_on_creation": plain_attr("string"),
+        "above": plain_attr("binary"),
+    },
 )
 
 

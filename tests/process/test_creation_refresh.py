@@ -3,14 +3,16 @@
 import time
 from typing import Any
 
-from harness import HEADER, App, entity, observations, plain, wait_for
 from load import choose
+
+from kit.program import HEADER, App, wait_for
+from kit.specs import a_type, each_point, plain_attr
 
 ENTITIES, KILLS = 400, 6
 
 MODEL = {
-    "n": entity("n", {"p": plain("int")}),
-    "m": entity("m", {"told": observations()}),
+    "n": a_type("n", {"p": plain_attr("int")}),
+    "m": a_type("m", {"told": each_point()}),
 }
 
 MODULE = (

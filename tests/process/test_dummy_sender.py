@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import App, application, entity, observations, plain
+
+from kit.program import App, application
+from kit.specs import a_type, each_point, plain_attr
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "dummy_sender.py"
 
@@ -21,7 +23,7 @@ SERIES = {
     "series": {"x": {"data_type": "int"}},
     "timeseries_params": {},
 }
-MODEL = {"a": entity("a", {"o": observations(), "p": plain(), "s": SERIES})}
+MODEL = {"a": a_type("a", {"o": each_point(), "p": plain_attr("string"), "s": SERIES})}
 OLD = "2001-02-03T04:05:0"
 
 

@@ -3,8 +3,9 @@
 import shutil
 
 import apsw
-from harness import App, Process, wait_for
 from load import DERIVING_MODULE, Sender, assert_each_exactly_once, choose, moment, point, state_of
+
+from kit.program import App, Process, wait_for
 
 KILLS = 20
 

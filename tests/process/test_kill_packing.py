@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from harness import App, wait_for
 from load import point, source_of
+
+from kit.program import App, wait_for
 
 KILLS = 4
 POINTS, REQUEST = 30_000, 1_000

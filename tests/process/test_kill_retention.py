@@ -4,7 +4,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from harness import LIMIT_S, App, entity, wait_for
+from kit.program import LIMIT_S, App, wait_for
+from kit.specs import a_type
 
 ENTITIES, POINTS, REQUEST = 3_000, 30_000, 1_000
 MOST_KILLS = 5
@@ -12,7 +13,7 @@ NEVER = {"year": 2100}
 OLD, NEW = datetime(2015, 1, 1, tzinfo=UTC), datetime.now(UTC).replace(microsecond=0)
 
 ATTR = {"name": "x", "type": "observations", "data_type": "int", "history_params": {"max_age": "1000d"}}
-MODEL = {"a": entity("a", {"o": ATTR})}
+MODEL = {"a": a_type("a", {"o": ATTR})}
 
 
 def configure(app: App, packing: dict[str, Any], cleaning: dict[str, Any]) -> None:

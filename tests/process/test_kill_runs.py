@@ -2,15 +2,17 @@
 
 import time
 
-from harness import HEADER, App, Process, entity, observations, plain, wait_for
 from load import choose
+
+from kit.program import HEADER, App, Process, wait_for
+from kit.specs import a_type, each_point, plain_attr
 
 KILLS = 10
 ENTITIES, CHAIN = 480, 4
 
 MODEL = {
-    "n": entity("n", {"p": plain("int"), "risk": plain("int"), "peer": plain("link<n>")}),
-    "m": entity("m", {"told": observations()}),
+    "n": a_type("n", {"p": plain_attr("int"), "risk": plain_attr("int"), "peer": plain_attr("link<n>")}),
+    "m": a_type("m", {"told": each_point()}),
 }
 
 MODULE = (

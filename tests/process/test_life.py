@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from harness import HEADER, LIMIT_S, App, application, wait_for
 from load import DERIVING_MODULE, Sender, assert_each_exactly_once
+
+from kit.program import HEADER, LIMIT_S, App, application, wait_for
 
 MODULE = """
 class Module(BaseModule):

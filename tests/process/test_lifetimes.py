@@ -3,21 +3,22 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from harness import HEADER, App, Process, entity, plain, wait_for
 from load import choose
 
 from dp3.model.wire import decode_value
+from kit.program import HEADER, App, Process, wait_for
+from kit.specs import a_type, plain_attr
 
 SOURCES, TARGETS, GONE, KILLS = 1_200, 10, 5, 8
 FOR_A_DAY = {"post_validity": "1d", "aggregate": False}
 
 LINKED = {
-    "t": entity("t", {"p": plain("int")}),
-    "a": entity(
+    "t": a_type("t", {"p": plain_attr("int")}),
+    "a": a_type(
         "a",
         {
-            "one": plain("link<t>"),
-            "many": plain("array<link<t>>"),
+            "one": plain_attr("link<t>"),
+            "many": plain_attr("array<link<t>>"),
             "seen": {
                 "name": "x",
                 "type": "observations",
@@ -30,9 +31,9 @@ LINKED = {
 }
 
 MORTAL = {
-    "d": entity("d", {"p": plain("int")}, lifetime={"type": "ttl", "on_create": "1s"}),
-    "w": entity("w", {"p": plain("int")}, lifetime={"type": "weak"}),
-    "a": entity("a", {"d": plain("link<d>"), "w": plain("link<w>")}),
+    "d": a_type("d", {"p": plain_attr("int")}, lifetime={"type": "ttl", "on_create": "1s"}),
+    "w": a_type("w", {"p": plain_attr("int")}, lifetime={"type": "weak"}),
+    "a": a_type("a", {"d": plain_attr("link<d>"), "w": plain_attr("link<w>")}),
 }
 
 KEEPING_MODULE = (

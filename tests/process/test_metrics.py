@@ -6,11 +6,12 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from harness import HEADER, App, Process, entity, observations, plain, wait_for
 from prometheus_client.parser import text_string_to_metric_families
 
 from dp3.client import ClientError
 from dp3.model.partition import partition_of
+from kit.program import HEADER, App, Process, wait_for
+from kit.specs import a_type, each_point, plain_attr
 
 PARTITIONS = 64
 
@@ -63,8 +64,8 @@ class Odd(BaseModule):
 )
 
 MODEL = {
-    "a": entity("a", {"o": observations(), "p": plain()}),
-    "c": entity("c", {"p": plain()}),
+    "a": a_type("a", {"o": each_point(), "p": plain_attr("string")}),
+    "c": a_type("c", {"p": plain_attr("string")}),
 }
 
 Labels = frozenset[tuple[str, str]]

@@ -8,24 +8,26 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness import FINDINGS, App, application, entity, observations, plain, wait_for
+
+from kit.program import FINDINGS, App, application, wait_for
+from kit.specs import a_type, each_point, plain_attr
 
 MODEL = {
-    "test_entity_type": entity(
+    "test_entity_type": a_type(
         "test_entity_type",
         {
-            "test_attr_type": plain("int"),
-            "derived_on_creation": plain(),
-            "configured": plain(),
-            "copy": plain("int"),
-            "deprecated": plain(),
-            "no_super": plain(),
-            "package": plain(),
-            "o": observations(),
+            "test_attr_type": plain_attr("int"),
+            "derived_on_creation": plain_attr("string"),
+            "configured": plain_attr("string"),
+            "copy": plain_attr("int"),
+            "deprecated": plain_attr("string"),
+            "no_super": plain_attr("string"),
+            "package": plain_attr("string"),
+            "o": each_point(),
         },
     ),
-    "refusing": entity("refusing", {"p": plain("int")}),
-    "mac": entity("mac", {"derived_on_creation": plain()}),
+    "refusing": a_type("refusing", {"p": plain_attr("int")}),
+    "mac": a_type("mac", {"derived_on_creation": plain_attr("string")}),
 }
 
 IMPORTS = """\

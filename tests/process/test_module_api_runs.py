@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from harness import FINDINGS, HEADER, App, application, entity, plain, wait_for
+
+from kit.program import FINDINGS, HEADER, App, application, wait_for
+from kit.specs import a_type, plain_attr
 
 MOISTURE = {
     "name": "x",
@@ -21,21 +23,23 @@ MOISTURE = {
 LEVEL = {"name": "x", "type": "observations", "data_type": "float", "history_params": {"post_validity": "1d"}}
 
 MODEL = {
-    "bed": entity(
+    "bed": a_type(
         "bed",
         {
             "moisture": MOISTURE,
             "driest": LEVEL,
-            "house": plain("link<greenhouse>"),
-            "thirsty": plain("binary"),
-            "advice": plain(),
+            "house": plain_attr("link<greenhouse>"),
+            "thirsty": plain_attr("binary"),
+            "advice": plain_attr("string"),
         },
     ),
-    "greenhouse": entity("greenhouse", {"limit": plain("float"), "asked_by": plain()}, id_data_type="int"),
-    "pump": entity("pump", {"power": plain("int")}, id_data_type="ipv4"),
-    "router": entity("router", {"power": plain("int")}, id_data_type="ipv6"),
-    "valve": entity("valve", {"power": plain("int")}, id_data_type="mac"),
-    "diary": entity("diary", {"begun": plain("int"), "ended": plain("int")}),
+    "greenhouse": a_type(
+        "greenhouse", {"limit": plain_attr("float"), "asked_by": plain_attr("string")}, id_data_type="int"
+    ),
+    "pump": a_type("pump", {"power": plain_attr("int")}, id_data_type="ipv4"),
+    "router": a_type("router", {"power": plain_attr("int")}, id_data_type="ipv6"),
+    "valve": a_type("valve", {"power": plain_attr("int")}, id_data_type="mac"),
+    "diary": a_type("diary", {"begun": plain_attr("int"), "ended": plain_attr("int")}),
 }
 
 DRYNESS = (

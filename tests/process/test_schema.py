@@ -6,14 +6,22 @@ import sys
 from typing import Any
 
 import pytest
-from harness import App, entity, observations, plain, wait_for
+
+from kit.program import App, wait_for
+from kit.specs import a_type, each_point, plain_attr
 
 T1 = "2020-01-01T00:00:00Z"
 OLD = {
-    "a": entity(
-        "a", {"o": observations(), "p": plain(), "q": plain("int"), "to": plain("link<c;mirror=from>")}
+    "a": a_type(
+        "a",
+        {
+            "o": each_point(),
+            "p": plain_attr("string"),
+            "q": plain_attr("int"),
+            "to": plain_attr("link<c;mirror=from>"),
+        },
     ),
-    "c": entity("c", {"p": plain()}),
+    "c": a_type("c", {"p": plain_attr("string")}),
 }
 STAGES = [
     "entities",
@@ -26,7 +34,10 @@ STAGES = [
     "ends of links",
     "types",
 ]
-NEW = {"a": entity("a", {"o": observations(), "q": plain("int")}), "c": entity("c", {"p": plain()})}
+NEW = {
+    "a": a_type("a", {"o": each_point(), "q": plain_attr("int")}),
+    "c": a_type("c", {"p": plain_attr("string")}),
+}
 
 
 def point(etype: str, eid: str, attr: str, v: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from harness import HEADER, App, Process, wait_for
+from kit.program import HEADER, App, Process, wait_for
 
 DEADLY = (
     HEADER

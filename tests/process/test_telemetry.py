@@ -6,9 +6,10 @@ from typing import Any
 
 import psutil
 import pytest
-from harness import HEADER, App, Process, wait_for
 from load import Sender, choose
 from prometheus_client.parser import text_string_to_metric_families
+
+from kit.program import HEADER, App, Process, wait_for
 
 KILLS = 6
 

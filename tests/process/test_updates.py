@@ -4,15 +4,17 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from harness import HEADER, App, Process, entity, observations, plain, wait_for
 from load import choose
+
+from kit.program import HEADER, App, Process, wait_for
+from kit.specs import a_type, each_point, plain_attr
 
 ENTITIES, KILLS = 300, 8
 SOON_S = 15
 
 MODEL = {
-    "n": entity("n", {"p": plain("int"), "q": plain("int")}),
-    "m": entity("m", {"told": observations()}),
+    "n": a_type("n", {"p": plain_attr("int"), "q": plain_attr("int")}),
+    "m": a_type("m", {"told": each_point()}),
 }
 
 EXAMPLES = (

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from queries_kit import MODEL, condition
 
-from dp3.http.queries.errors import QueryError
-from dp3.http.queries.parsing import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES
-from dp3.http.queries.regex import MAX_PATTERN, Regex
-from dp3.http.queries.sorting import MAX_ORDERS, SortError, parse_sort
-from dp3.store.query import Order
+from dp3.reads.query.errors import QueryError
+from dp3.reads.query.parsing import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES
+from dp3.reads.query.regex import MAX_PATTERN, Regex
+from dp3.reads.query.sorting import MAX_ORDERS, SortError, parse_sort
+from dp3.store.ports.queries import Order
+from kit.filters import MODEL, condition
 
 
 def nested(levels: int) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from queries_kit import matches
+
+from kit.filters import matches
 
 HOST = {"eid": "h1", "s": "web", "n": 5, "arr": ["x", "y"], "ls": [{"eid": 1}, {"eid": 2}], "d": {"x": 1}}
 

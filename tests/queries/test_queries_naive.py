@@ -4,10 +4,10 @@ from typing import Any
 
 from hypothesis import event, given, settings
 from naive_matcher import found_by_text, matches
-from queries_kit import condition
 from queries_strategies import DOCUMENTS, FILTERS, FULLTEXTS
 
-from dp3.http.queries.matching import matcher
+from dp3.reads.query.matching import matcher
+from kit.filters import condition
 
 
 @settings(max_examples=1_000, deadline=None)

@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from queries_kit import MODEL, condition
 from queries_strategies import DOCUMENTS, FILTERS, FULLTEXTS
 
-from dp3.engine.snapshots.doc import Doc, decode_doc, encode_doc
-from dp3.engine.snapshots.keys import ODD, keys_of, plan_keys
-from dp3.http.queries.documents import dated_document
-from dp3.http.queries.matching import matcher
-from dp3.http.queries.planning import Planner, make_plan, searches_texts
-from dp3.store.query import And, Between, DocMatches, Has, Not, OneOf, Or, TextMatches, Where
-from dp3.store.snapshots import Key
+from dp3.engine.jobs.snapshots.doc import Doc, decode_doc, encode_doc
+from dp3.engine.jobs.snapshots.keys import ODD, keys_of, plan_keys
+from dp3.reads.query.documents import dated_document
+from dp3.reads.query.matching import matcher
+from dp3.reads.query.planning import Planner, make_plan, searches_texts
+from dp3.store.ports.queries import And, Between, DocMatches, Has, Not, OneOf, Or, TextMatches, Where
+from dp3.store.ports.snapshots import Key
+from kit.filters import MODEL, condition
 
 T = 1_577_880_000_000_000
 PLANNER = Planner(dated_document)

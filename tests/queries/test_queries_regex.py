@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dp3.http.queries.regex import Regex
+from dp3.reads.query.regex import Regex
 
 ATOMS = ["a", "b", "A", ".", "[^a]", r"\n", r"\W", r"\w", r"\s", r"\x00", "é", r"\Q^\E"]
 ANCHORS = ["^", "$", r"\b", r"\B", r"\A", r"\z", "(?m)", "(?-m)", "(?s)", "(?i)"]

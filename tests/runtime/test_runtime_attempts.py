@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from dp3.engine.attempts import Attempts
+from dp3.engine.ingest.attempts import Attempts
 from dp3.log.port import Lane
 from dp3.runtime.worker import _attempts
-from dp3.store.port import LeaseLost
+from dp3.store.ports.errors import LeaseLost
 
 CONTROL = 2
 

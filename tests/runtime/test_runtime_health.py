@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import get_ident
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,11 @@ from dp3.hooks.table import Hook
 from dp3.hooks.watch import HookWatch
 from dp3.runtime.health import SILENT_LOOKS, WorkerHealth
 from dp3.runtime.paths import DataDir
-from dp3.store.port import Lease, LeaseState, StoreFull
-from dp3.store.sqlite import SqliteStore, open_store
+from dp3.store.ports.errors import StoreFull
+from dp3.store.ports.leases import Lease, LeaseState
+from dp3.store.ports.state import State
+from dp3.store.sqlite import open_state
+from kit.faults import heartbeats
 
 PID = 77
 
@@ -25,9 +29,9 @@ class Workplace:
     def __init__(self, directory: Path) -> None:
         self.data = DataDir(directory)
         self.clock = FakeClock()
-        self.store: SqliteStore = open_store(self.data.state, self.clock)
-        self.lease: Lease = self.store.take_lease(0, 1, "host", PID, 15)
-        self.health = WorkerHealth(self.store.leases, self.data, start_limit_s=600)
+        self.store: State = open_state(self.data.state, self.clock)
+        self.lease: Lease = self.store.leases.take(0, 1, "host", PID, 15)
+        self.health = WorkerHealth(self.store.leases.all, self.data, start_limit_s=600)
 
     def look(self, times: int = 1, age_s: float = 60) -> str:
         for _ in range(times):
@@ -43,7 +47,7 @@ def place(tmp_path: Path) -> Iterator[Workplace]:
 
 
 def test_a_worker_without_a_new_heartbeat_at_many_looks_is_sick(place: Workplace) -> None:
-    place.store.heartbeat(place.lease, WORKING)
+    place.store.leases.heartbeat(place.lease, WORKING)
     assert place.look(SILENT_LOOKS) == ""
     assert "no sign of life" in place.look()
 
@@ -51,53 +55,50 @@ def test_a_worker_without_a_new_heartbeat_at_many_looks_is_sick(place: Workplace
 def test_a_new_heartbeat_heals(place: Workplace) -> None:
     place.look(SILENT_LOOKS)
     place.clock.advance(1)
-    place.store.heartbeat(place.lease, WORKING)
+    place.store.leases.heartbeat(place.lease, WORKING)
     assert place.look(SILENT_LOOKS) == ""
 
 
 @pytest.mark.parametrize("hours", [1, -1])
 def test_a_clock_that_is_set_makes_no_worker_sick(place: Workplace, hours: int) -> None:
-    place.store.heartbeat(place.lease, WORKING)
+    place.store.leases.heartbeat(place.lease, WORKING)
     place.look()
     place.clock.advance(hours * 3600)
     assert place.look() == ""
 
 
-def test_a_worker_whose_heartbeat_the_disk_refuses_lives_by_the_time_of_its_file(
-    place: Workplace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(lease: Lease, status: str, numbers: Mapping[str, float]) -> None:
+def test_a_worker_whose_heartbeat_the_disk_refuses_lives_by_the_time_of_its_file(place: Workplace) -> None:
+    def refuse(write: Any, lease: Lease, status: str, numbers: Mapping[str, float]) -> None:
         raise StoreFull("no space left")
 
     sign = place.data.sign_of_life(0)
     heartbeat = Heartbeat(place.store, place.lease, HookWatch(), sign, on_lost=lambda: None)
     heartbeat.start()
     heartbeat.working()
-    monkeypatch.setattr(place.store, "heartbeat", refuse)
-    for moment in range(2 * SILENT_LOOKS):
-        os.utime(sign, (moment, moment))
-        heartbeat.beat()
-        assert sign.stat().st_mtime > moment
-        os.utime(sign, (moment, moment))
-        assert place.look() == ""
-    monkeypatch.undo()
+    with heartbeats(place.store, refuse):
+        for moment in range(2 * SILENT_LOOKS):
+            os.utime(sign, (moment, moment))
+            heartbeat.beat()
+            assert sign.stat().st_mtime > moment
+            os.utime(sign, (moment, moment))
+            assert place.look() == ""
     heartbeat.stop()
     sign.unlink()
 
 
 def test_what_a_worker_says_of_itself_is_its_complaint(place: Workplace) -> None:
-    place.store.heartbeat(place.lease, "hook m.f has not returned for 61 s")
+    place.store.leases.heartbeat(place.lease, "hook m.f has not returned for 61 s")
     assert place.look() == "hook m.f has not returned for 61 s"
 
 
 def test_a_worker_may_start_slowly_but_not_for_ever(place: Workplace) -> None:
-    place.store.heartbeat(place.lease, STARTING)
+    place.store.leases.heartbeat(place.lease, STARTING)
     assert place.look(age_s=599) == ""
     assert place.look(age_s=601) == "does not work 601 s after its start"
 
 
 def test_a_worker_that_waits_for_its_lease_is_starting(place: Workplace) -> None:
-    place.store.release_lease(place.lease)
+    place.store.leases.release(place.lease)
     assert place.look(age_s=599) == ""
     assert "after its start" in place.look(age_s=601)
 
@@ -123,7 +124,7 @@ def test_slow_hooks_are_told_once_and_not_all_when_there_are_very_many(
     assert len(caplog.messages) == MOST_REPORTED + 1
     assert caplog.messages[0] == "hook m.f for site/0 took 1.5 s, more than hook_timeout (0 s)"
     assert caplog.messages[-1] == "3 more hooks took longer than hook_timeout (0 s)"
-    (report,) = place.store.reports()
+    (report,) = place.store.leases.reports()
     assert report.numbers["slow_hooks"] == MOST_REPORTED + 3
 
 

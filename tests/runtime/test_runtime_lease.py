@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.runtime import lease as lease_module
 from dp3.runtime.lease import held_lease
 from dp3.runtime.modules import WorkerIdentity
-from dp3.store.port import Lease, LeaseRefused, Store
-from dp3.store.sqlite import open_store
+from dp3.store.ports.errors import LeaseRefused
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.state import State
+from dp3.store.sqlite import open_state
+from kit.limits import Enter, impatient_lease
 
 IDENTITY = WorkerIdentity("app", 0, 1)
 
@@ -31,43 +33,41 @@ class Waits(threading.Event):
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_store(tmp_path, FakeClock())
+def store(tmp_path: Path) -> Iterator[State]:
+    store = open_state(tmp_path, FakeClock())
     yield store
     store.close()
 
 
 @pytest.fixture
-def holder(store: Store) -> Lease:
+def holder(store: State) -> Lease:
     """The lease of a worker that lives: this process."""
-    return store.take_lease(0, 1, platform.node(), os.getpid(), 15)
+    return store.leases.take(0, 1, platform.node(), os.getpid(), 15)
 
 
 def test_a_supervised_worker_waits_for_its_predecessor_to_stop(
-    store: Store, holder: Lease, caplog: pytest.LogCaptureFixture
+    store: State, holder: Lease, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stop = Waits(lambda: store.release_lease(holder))
+    stop = Waits(lambda: store.leases.release(holder))
     with held_lease(store, IDENTITY, stop, supervised=True) as lease:
         assert lease.epoch > holder.epoch
-    assert store.leases() == []
+    assert store.leases.all() == []
     assert "waiting for its end" in caplog.text
 
 
-def test_a_supervised_worker_does_not_wait_for_ever(
-    store: Store, holder: Lease, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stop = Waits(lambda: monkeypatch.setattr(lease_module, "PATIENCE_S", 0.0))
+def test_a_supervised_worker_does_not_wait_for_ever(store: State, holder: Lease, enter: Enter) -> None:
+    stop = Waits(lambda: enter(impatient_lease()))
     with pytest.raises(LeaseRefused), held_lease(store, IDENTITY, stop, supervised=True):
         pass
 
 
-def test_a_stop_ends_the_waiting(store: Store, holder: Lease) -> None:
+def test_a_stop_ends_the_waiting(store: State, holder: Lease) -> None:
     stop = Waits(lambda: stop.set())
     with pytest.raises(LeaseRefused), held_lease(store, IDENTITY, stop, supervised=True):
         pass
 
 
-def test_a_worker_that_is_started_by_hand_is_refused_at_once(store: Store, holder: Lease) -> None:
+def test_a_worker_that_is_started_by_hand_is_refused_at_once(store: State, holder: Lease) -> None:
     stop = Waits(lambda: pytest.fail("it waited"))
     with pytest.raises(LeaseRefused), held_lease(store, IDENTITY, stop, supervised=False):
         pass

@@ -3,16 +3,17 @@
 from collections.abc import Iterator
 
 import pytest
-from workers_kit import Cluster, a_cluster
+
+from kit.engine import Engine, an_engine
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    with a_cluster() as one:
+def cluster() -> Iterator[Engine]:
+    with an_engine() as one:
         yield one
 
 
 @pytest.fixture
-def pair() -> Iterator[Cluster]:
-    with a_cluster(processes=2) as two:
+def pair() -> Iterator[Engine]:
+    with an_engine(processes=2) as two:
         yield two

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address
 from typing import Any
 
-from dp3.store.query import And, Between, DocMatches, Has, Not, OneOf, Or, TextMatches, Where
-from dp3.store.snapshots import Key
+from dp3.store.ports.queries import And, Between, DocMatches, Has, Not, OneOf, Or, TextMatches, Where
+from dp3.store.ports.snapshots import Key
 
 Doc = dict[str, Any]
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from naive_world import Doc, Profile, Ref, World, links_in
 
 from dp3.clock import to_datetime
-from dp3.engine.profiles import history_params
 from dp3.history import Observation, Params, Segment, canonical
+from dp3.history.params import history_params
 from dp3.hooks.kinds import HookKind
 from dp3.hooks.registration import HookRegistration
 from dp3.model.attrspec import AttrSpecClassic, AttrSpecObservations, AttrSpecReadOnly

@@ -5,8 +5,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from dp3.engine.profiles import history_params
 from dp3.history import Observation
+from dp3.history.params import history_params
 from dp3.model.attrspec import (
     AttrSpecClassic,
     AttrSpecObservations,

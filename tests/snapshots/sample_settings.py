@@ -12,6 +12,7 @@ from telling_hooks import TELLING_HOOKS
 
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.spec import ModelSpec
+from kit.specs import Spec, a_type, observed_attr, plain_attr, series_attr, valid
 
 SETTINGS = 48
 
@@ -19,13 +20,9 @@ EIDS: Mapping[str, Sequence[int | str]] = {"a": ("a1", "a2", "a3"), "b": (1, 2, 
 
 _ALWAYS = {"a.p", "a.l", "a.o", "a.load", "b.p"}
 
-LOAD = {
-    "name": "x",
-    "type": "timeseries",
-    "timeseries_type": "regular",
-    "timeseries_params": {"time_step": "1s"},
-    "series": {"who": {"data_type": "int"}, "load": {"data_type": "int"}},
-}
+LOAD = series_attr(
+    params={"time_step": "1s"}, series={"who": {"data_type": "int"}, "load": {"data_type": "int"}}
+)
 
 
 @dataclass(frozen=True)
@@ -80,40 +77,44 @@ def _entity(
         name: spec for name, spec in attribs.items() if random.random() < 0.8 or f"{etype}.{name}" in _ALWAYS
     }
     snapshot = random.random() < 0.8
-    entity = {"id": etype, "id_data_type": id_data_type, "name": etype, "snapshot": snapshot}
-    return {"entity": entity, "attribs": present}
+    return a_type(etype, present, id_data_type=id_data_type, snapshot=snapshot)
 
 
 def _attributes_of_a(random: Random) -> dict[str, dict[str, Any]]:
     to_b = random.choice(["link<b>", "link<b;mirror=as>"])
     return {
-        "p": plain("int"),
-        "s": plain("string"),
-        "ip": plain("ipv4"),
+        "p": plain_attr("int"),
+        "s": plain_attr("string"),
+        "ip": plain_attr("ipv4"),
         "o": _observed(random, "int", aggregate=False),
         "om": _observed(random, "string", multi_value=True),
         "l": _observed(random, to_b, more_s=10, multi_value=random.random() < 0.5),
-        "lp": plain(random.choice(["link<b,int>", "link<b,int ;mirror=aps>"])),
-        "la": plain(random.choice(["array<link<a>>", "array<link<a;mirror=fans>>"])),
+        "lp": plain_attr(random.choice(["link<b,int>", "link<b,int ;mirror=aps>"])),
+        "la": plain_attr(random.choice(["array<link<a>>", "array<link<a;mirror=fans>>"])),
         "lo": _observed(random, "array<link<c>>", multi_value=True),
         "load": LOAD,
-        "told": plain("int"),
+        "told": plain_attr("int"),
         "heard": observations("string", 0, 3_600, multi_value=random.random() < 0.5),
-        "score": plain("int"),
-        "far": plain("string"),
+        "score": plain_attr("int"),
+        "far": plain_attr("string"),
     }
 
 
 def _attributes_of_b(random: Random) -> dict[str, dict[str, Any]]:
     to_c = random.choice(["link<c>", "link<c;mirror=bs>"])
     heard = observations("string", 3_600, 3_600, multi_value=True)
-    return {"p": plain("int"), "n": plain("int"), "c": _observed(random, to_c, more_s=10), "heard": heard}
+    return {
+        "p": plain_attr("int"),
+        "n": plain_attr("int"),
+        "c": _observed(random, to_c, more_s=10),
+        "heard": heard,
+    }
 
 
 def _attributes_of_c(random: Random) -> dict[str, dict[str, Any]]:
     return {
-        "q": plain("string"),
-        "back": plain("link<a>"),
+        "q": plain_attr("string"),
+        "back": plain_attr("link<a>"),
         "when": _observed(random, "string", aggregate=False),
     }
 
@@ -127,12 +128,6 @@ def _observed(
     return observations(data_type, pre, post, aggregate=aggregate, multi_value=multi_value)
 
 
-def plain(data_type: str) -> dict[str, Any]:
-    return {"name": "x", "type": "plain", "data_type": data_type}
-
-
-def observations(data_type: str, pre: float, post: float, **more: Any) -> dict[str, Any]:
+def observations(data_type: str, pre: float, post: float, aggregate: bool = True, **keys: Any) -> Spec:
     """`pre` and `post` in seconds."""
-    aggregate = more.pop("aggregate", True)
-    params = {"pre_validity": pre, "post_validity": post, "aggregate": aggregate}
-    return {"name": "x", "type": "observations", "data_type": data_type, "history_params": params, **more}
+    return observed_attr(data_type, valid(pre, post, aggregate=aggregate), **keys)

@@ -9,7 +9,7 @@ from sample_settings import EIDS, SETTINGS, setting
 
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecReadOnly, AttrSpecTimeseries, AttrSpecType
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint
-from dp3.store.query import And, Between, Has, Not, OneOf, Or, TextMatches, Where
+from dp3.store.ports.queries import And, Between, Has, Not, OneOf, Or, TextMatches, Where
 
 SECOND_US = 1_000_000
 

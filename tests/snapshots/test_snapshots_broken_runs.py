@@ -4,26 +4,23 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from sample_settings import Setting, observations, plain
-from snapshots_kit import Application, an_application
-from workers_kit import NEVER, PARTITIONS, Cluster, OneWorker, a_cluster, settle
+from application import Application, an_application
+from sample_settings import Setting
 
-from dp3.engine.snapshots import loading, phases, values, work
-from dp3.engine.snapshots.setup import SnapshotSettings
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.partition import partition_of
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint
-from dp3.store.snapshots import Phase
-
-
-def entity(etype: str, attribs: dict[str, Any], *, snapshot: bool = True) -> dict[str, Any]:
-    described = {"id": etype, "id_data_type": "string", "name": etype, "snapshot": snapshot}
-    return {"entity": described, "attribs": attribs}
+from dp3.store.ports.runs import Phase
+from kit.engine import Engine, an_engine
+from kit.faults import broken_linked_work, broken_values
+from kit.limits import Enter, runs_are_retried_at_once, short_slices
+from kit.specs import a_type, observed_attr, plain_attr, valid
+from kit.worker import SteppedWorker, settle
 
 
 def a_setting(*, snapshot: bool) -> Setting:
-    model = ModelSpec({"a": entity("a", {"p": plain("int")}, snapshot=snapshot)})
+    model = ModelSpec({"a": a_type("a", {"p": plain_attr("int")}, snapshot=snapshot)})
     return Setting(model, CallbackRegistrar(model))
 
 
@@ -51,8 +48,8 @@ def test_a_type_loses_its_snapshots_though_the_first_run_without_them_was_cut_sh
 
 MODEL = ModelSpec(
     {
-        "host": entity("host", {"net": plain("link<net>"), "size": plain("int")}),
-        "net": entity("net", {"p": plain("int")}),
+        "host": a_type("host", {"net": plain_attr("link<net>"), "size": plain_attr("int")}),
+        "net": a_type("net", {"p": plain_attr("int")}),
     }
 )
 
@@ -60,7 +57,7 @@ MODEL = ModelSpec(
 def eid_of(worker: int, etype: str) -> str:
     """Of some partition of the worker; that of worker 0 gets the smaller key."""
     eids = (f"x{i}" for i in range(1_000))
-    return next(eid for eid in eids if partition_of(etype, eid, PARTITIONS) == worker)
+    return next(eid for eid in eids if partition_of(etype, eid, 4) == worker)
 
 
 HOST, NET = eid_of(0, "host"), eid_of(1, "net")
@@ -77,17 +74,18 @@ def nothing(etype: str, values: dict[str, Any]) -> None:
 class Two:
     """Two workers; the component of HOST and NET belongs to worker 0, NET itself to worker 1."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Engine) -> None:
         self.cluster = cluster
-        self.workers: Sequence[OneWorker] = ()
+        self.workers: Sequence[SteppedWorker] = ()
 
     def start(self, hook: Callable[[str, dict[str, Any]], None] = size_of_net) -> None:
         for worker in self.workers:
             worker.stop()
-        registrar = CallbackRegistrar(MODEL).for_module("test")
-        registrar.register_correlation_hook(hook, "host", [["net", "p"]], [["size"]])
-        settings = SnapshotSettings(NEVER)
-        self.workers = [OneWorker(self.cluster, index, registrar, settings) for index in range(2)]
+
+        def register(registrar: CallbackRegistrar) -> None:
+            registrar.register_correlation_hook(hook, "host", [["net", "p"]], [["size"]])
+
+        self.workers = [self.cluster.start(register, index=index) for index in range(2)]
 
     def put(self, etype: str, eid: str, **values: Any) -> None:
         self.cluster.put(etype, eid, **values)
@@ -103,7 +101,7 @@ class Two:
 
     def begin(self) -> None:
         self.cluster.clock.advance(1)
-        assert self.workers[0].snapshots.request() is not None
+        assert self.workers[0].request_run() is not None
 
     def work(self, worker: int) -> None:
         """One worker does its part of the work, the other one nothing."""
@@ -111,10 +109,10 @@ class Two:
         self._until(lambda: self._has_worked(worker), [self.workers[worker]])
 
     def _has_worked(self, worker: int) -> bool:
-        rows = self.cluster.store.worker_runs(self.cluster.last_run().id)
+        rows = self.cluster.store.runs.workers(self.cluster.last_run().id)
         return any(row.worker == worker and row.done == "work" for row in rows)
 
-    def _until(self, condition: Callable[[], bool], workers: Sequence[OneWorker]) -> None:
+    def _until(self, condition: Callable[[], bool], workers: Sequence[SteppedWorker]) -> None:
         for _ in range(2_000):
             if condition():
                 return
@@ -127,26 +125,26 @@ class Two:
         self.go_on_with(self.workers[1 - worker])
         self.start()
 
-    def go_on_with(self, *others: OneWorker) -> None:
+    def go_on_with(self, *others: SteppedWorker) -> None:
         """Nothing is heard of any other worker for a minute, so the run goes on and ends without it."""
         self.cluster.clock.advance(61)
         for other in others:
-            self.cluster.store.heartbeat(other.lease, "working")
-        self._until(lambda: self.cluster.store.open_run() is None, others)
+            self.cluster.store.leases.heartbeat(other.lease, "working")
+        self._until(lambda: self.cluster.store.runs.open() is None, others)
 
     def seen_by(self, run: int, etype: str, eid: str) -> bool:
-        rows = self.cluster.store.snapshots_of(etype, eid)
-        return bool(self.cluster.store.covered(rows[0].entity, [run]))
+        rows = self.cluster.store.snapshots.of(etype, eid)
+        return bool(self.cluster.store.runs.covered(rows[0].entity, [run]))
 
     def latest(self, etype: str, eid: str) -> dict[str, Any]:
         return self.cluster.snapshots(etype, eid)[-1]
 
 
 @pytest.fixture
-def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[Two]:
-    monkeypatch.setattr(phases, "SLICE_S", 0.0)
-    monkeypatch.setattr(phases, "RETRY_US", 0)
-    with a_cluster(processes=2) as cluster:
+def two(enter: Enter) -> Iterator[Two]:
+    enter(short_slices())
+    enter(runs_are_retried_at_once())
+    with an_engine(2, MODEL, threads=1) as cluster:
         two = Two(cluster)
         two.start()
         two.put("net", NET, p=1)
@@ -170,19 +168,9 @@ def test_a_run_that_was_cut_short_shows_nothing_of_what_it_left_to_others(two: T
     assert two.latest("net", NET)["p"] == 2
 
 
-def test_linked_entities_of_a_worker_that_gave_up_have_no_snapshot(
-    two: Two, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_linked_entities_of_a_worker_that_gave_up_have_no_snapshot(two: Two) -> None:
     two.put("net", NET, p=2)
-    lease, do_linked = two.workers[0].lease, work.Work._do_linked
-
-    def broken(self: Any, *args: Any) -> Any:
-        if self._parts.lease == lease:
-            raise RuntimeError("broken")
-        return do_linked(self, *args)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(work.Work, "_do_linked", broken)
+    with broken_linked_work(two.workers[0].lease):
         two.begin()
         two.settle()
     run = two.cluster.last_run()
@@ -216,9 +204,9 @@ def test_a_worker_that_was_given_up_does_not_go_on_with_the_run_when_it_comes_ba
     two.go_on_with(other)
     run = two.cluster.last_run()
     assert run.status == "partial: no sign of life of worker 0"
-    two.cluster.store.heartbeat(slow.lease, "working")
+    two.cluster.store.leases.heartbeat(slow.lease, "working")
     two.settle()
-    assert run.id not in [row.run for row in two.cluster.store.snapshots_of("host", HOST)]
+    assert run.id not in [row.run for row in two.cluster.store.snapshots.of("host", HOST)]
     two.run()
     assert two.latest("host", HOST)["size"] == 2
 
@@ -226,21 +214,11 @@ def test_a_worker_that_was_given_up_does_not_go_on_with_the_run_when_it_comes_ba
 # -- entities without a snapshot in a run ----------------------------------------------------------------
 
 
-def test_an_entity_that_could_not_be_processed_is_looked_at_in_the_next_run(
-    two: Two, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    compute = values.compute
-
-    def broken(eid: Any, *args: Any) -> Any:
-        if eid == "n1":
-            raise RuntimeError("broken")
-        return compute(eid, *args)
-
+def test_an_entity_that_could_not_be_processed_is_looked_at_in_the_next_run(two: Two) -> None:
     two.put("net", "n1", p=1)
     two.run()
     two.put("net", "n1", p=2)
-    with monkeypatch.context() as patched:
-        patched.setattr(loading, "compute", broken)
+    with broken_values("n1"):
         two.run()
     assert not two.seen_by(two.cluster.last_run().id, "net", "n1")
     two.run()
@@ -251,8 +229,8 @@ def test_an_empty_entity_has_a_snapshot_as_soon_as_it_is_not_linked(app: Applica
     expired = WirePoint("seen", 1, 0, 0, 1_000_000_000)
     model = ModelSpec(
         {
-            "host": entity("host", {"net": plain("link<net>")}),
-            "net": entity("net", {"p": plain("int"), "seen": observations("int", 0, 0)}),
+            "host": a_type("host", {"net": plain_attr("link<net>")}),
+            "net": a_type("net", {"p": plain_attr("int"), "seen": observed_attr("int", valid(0, 0))}),
         }
     )
     registrar = CallbackRegistrar(model).for_module("test")

@@ -4,48 +4,40 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from application import SECOND_US, Application, an_application
 from sample_hooks import Values, records
-from sample_settings import Setting, observations, plain
-from snapshots_kit import SECOND_US, Application, an_application
-from workers_kit import START_US
+from sample_settings import Setting
 
 from dp3.hooks.registrar import CallbackRegistrar
-from dp3.http.moments import Moments
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint
+from dp3.reads.as_of import AsOf
+from kit.points import START_US
+from kit.specs import a_type, hourly, observed_attr, plain_attr, valid
 
 HOUR = 3_600
 LINK_TO_B = {"eid": 7}
 
 
-def entity(etype: str, attribs: dict[str, Any], id_data_type: str = "string", **more: Any) -> dict[str, Any]:
-    spec = {"id": etype, "id_data_type": id_data_type, "name": etype, "snapshot": True, **more}
-    return {"entity": spec, "attribs": attribs}
-
-
-def observed(data_type: str, **more: Any) -> dict[str, Any]:
-    return observations(data_type, HOUR, HOUR, **more)
-
-
 MODEL = ModelSpec(
     {
-        "a": entity(
+        "a": a_type(
             "a",
             {
-                "p": plain("int"),
-                "s": plain("string"),
-                "ip": plain("ipv4"),
-                "arr": plain("array<string>"),
-                "o": observed("int"),
-                "om": observed("string", multi_value=True),
-                "l": observed("link<b;mirror=as>", multi_value=True),
-                "friend": plain("link<a>"),
-                "hidden": plain("link<h>"),
+                "p": plain_attr("int"),
+                "s": plain_attr("string"),
+                "ip": plain_attr("ipv4"),
+                "arr": plain_attr("array<string>"),
+                "o": hourly("int"),
+                "om": hourly("string", multi_value=True),
+                "l": hourly("link<b;mirror=as>", multi_value=True),
+                "friend": plain_attr("link<a>"),
+                "hidden": plain_attr("link<h>"),
             },
         ),
-        "b": entity("b", {"p": plain("int"), "c": plain("link<c>")}, "int"),
-        "c": entity("c", {"q": plain("string"), "size": plain("int")}),
-        "h": entity("h", {"q": plain("string")}, snapshot=False),
+        "b": a_type("b", {"p": plain_attr("int"), "c": plain_attr("link<c>")}, id_data_type="int"),
+        "c": a_type("c", {"q": plain_attr("string"), "size": plain_attr("int")}),
+        "h": a_type("h", {"q": plain_attr("string")}, snapshot=False),
     }
 )
 
@@ -321,13 +313,13 @@ def test_a_deleted_entity_disappears_from_the_mirrors_of_those_it_linked_to(app:
 
 
 def test_a_mirror_lists_its_sources_in_one_order_in_snapshots_and_at_any_moment(app: Application) -> None:
-    model = changed("b", {"c": plain("link<c;mirror=bs>")})
+    model = changed("b", {"c": plain_attr("link<c;mirror=bs>")})
     start(app, model=model)
     for eid in (10, 9, 2):
         put(app, "b", eid, c={"eid": "c1"})
     put(app, "c", "c1", q="x")
     app.run()
-    found = Moments(app.store, model).values("c", "c1", app.now_us)
+    found = AsOf(app.store, model).values("c", "c1", app.now_us)
     assert found == last(app, "c", "c1")
     assert found["bs"] == [{"eid": 2}, {"eid": 9}, {"eid": 10}]
 
@@ -381,12 +373,17 @@ def test_without_empty_ones_a_link_to_what_exists_stays_though_it_was_to_end_ear
     app: Application,
 ) -> None:
     hook: Any = (lambda etype, values: None, "a", [["friend", "p"], ["l", "p"]], [])
-    start(app, model=changed("a", {"l": observations("link<b;mirror=as>", 0, 1)}))
+    start(app, model=changed("a", {"l": observed_attr("link<b;mirror=as>", valid(0, 1))}))
     put(app, "a", "a1", seen("l", LINK_TO_B), friend={"eid": "a2"})
     put(app, "a", "a2", p=2)
     put(app, "b", 7, p=1)
     app.wait_until(START_US + 12 * SECOND_US)
-    start(app, hook, model=changed("a", {"l": observations("link<b;mirror=as>", 0, 4)}), keep_empty=False)
+    start(
+        app,
+        hook,
+        model=changed("a", {"l": observed_attr("link<b;mirror=as>", valid(0, 4))}),
+        keep_empty=False,
+    )
     app.run()
     assert last(app, "a", "a1") == {"eid": "a1", "l": LINK_TO_B, "l#c": 0.5, "friend": {"eid": "a2"}}
 
@@ -410,10 +407,10 @@ def test_ids_from_before_their_type_was_changed_hurt_nobody(app: Application, id
     for eid in ("10", "old", "9"):
         put(app, "b", eid, c={"eid": "c1"})
     app.run()
-    model = changed("b", {"c": plain("link<c;mirror=bs>")}, id_data_type=id_data_type)
+    model = changed("b", {"c": plain_attr("link<c;mirror=bs>")}, id_data_type=id_data_type)
     start(app, hook, model=model)
     put(app, "c", "c1", q="x")
     app.run()
     assert len(app.latest("b")) == len(seen) == 3
     assert len(last(app, "c", "c1")["bs"]) == 3
-    assert Moments(app.store, model).values("c", "c1", app.now_us) == last(app, "c", "c1")
+    assert AsOf(app.store, model).values("c", "c1", app.now_us) == last(app, "c", "c1")

@@ -4,33 +4,27 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from sample_settings import plain
-from workers_kit import NEVER, PARTITIONS, Cluster, OneWorker, a_cluster, settle
 
-from dp3.engine.snapshots import loading, phases
-from dp3.engine.snapshots.setup import SnapshotSettings
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.partition import partition_of
 from dp3.model.spec import ModelSpec
-from dp3.store.query import OneOf
-from dp3.store.snapshots import Phase
-
-
-def entity(etype: str, attribs: dict[str, Any]) -> dict[str, Any]:
-    described = {"id": etype, "id_data_type": "string", "name": etype, "snapshot": True}
-    return {"entity": described, "attribs": attribs}
-
+from dp3.store.ports.queries import OneOf
+from dp3.store.ports.runs import Phase
+from kit.engine import Engine, an_engine
+from kit.limits import Enter, run_pages, short_slices
+from kit.specs import a_type, plain_attr
+from kit.worker import SteppedWorker, settle
 
 MODEL = ModelSpec(
     {
-        "host": entity("host", {"net": plain("link<net>"), "size": plain("int")}),
-        "net": entity("net", {"p": plain("int"), "mark": plain("int")}),
+        "host": a_type("host", {"net": plain_attr("link<net>"), "size": plain_attr("int")}),
+        "net": a_type("net", {"p": plain_attr("int"), "mark": plain_attr("int")}),
     }
 )
 
 
 def eid_of(worker: int, etype: str, number: int = 0) -> str:
-    eids = [eid for i in range(1_000) if partition_of(etype, eid := f"x{i}", PARTITIONS) == worker]
+    eids = [eid for i in range(1_000) if partition_of(etype, eid := f"x{i}", 4) == worker]
     return eids[number]
 
 
@@ -45,28 +39,28 @@ def size_of_net(etype: str, values: dict[str, Any]) -> None:
     record["mark"] = 1
 
 
+def register(registrar: CallbackRegistrar) -> None:
+    registrar.register_correlation_hook(size_of_net, "host", [["net", "p"]], [["size"], ["net", "mark"]])
+
+
 class Some:
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Engine) -> None:
         self.cluster = cluster
-        self.workers: list[OneWorker] = []
+        self.workers: list[SteppedWorker] = []
 
     def start(self) -> None:
         for worker in self.workers:
             worker.stop()
-        registrar = CallbackRegistrar(MODEL).for_module("test")
-        registrar.register_correlation_hook(size_of_net, "host", [["net", "p"]], [["size"], ["net", "mark"]])
-        settings = SnapshotSettings(NEVER)
         indexes = range(self.cluster.processes)
-        self.workers = [OneWorker(self.cluster, index, registrar, settings) for index in indexes]
+        self.workers = [self.cluster.start(register, index=index) for index in indexes]
 
     def put(self, etype: str, eid: str, **values: Any) -> None:
         """Taken in by all workers; no snapshot work is done meanwhile."""
         self.cluster.put(etype, eid, **values)
         for worker in self.workers:
-            working, worker.worker._do_snapshots = worker.worker._do_snapshots, lambda patient: False  # type: ignore
-            for _ in range(20):
-                worker.step()
-            worker.worker._do_snapshots = working  # type: ignore[method-assign]
+            with worker.without_runs():
+                for _ in range(20):
+                    worker.step()
 
     def run(self) -> None:
         self.begin()
@@ -74,10 +68,10 @@ class Some:
 
     def begin(self) -> None:
         self.cluster.clock.advance(1)
-        assert self.workers[0].snapshots.request() is not None
+        assert self.workers[0].request_run() is not None
         self.until_work(self.workers)
 
-    def until_work(self, workers: Sequence[OneWorker]) -> None:
+    def until_work(self, workers: Sequence[SteppedWorker]) -> None:
         while self.cluster.last_run().phase is not Phase.WORK:
             for worker in workers:
                 worker.step()
@@ -95,9 +89,9 @@ class Some:
 
 
 @pytest.fixture(params=[1, 2])
-def some(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Some]:
-    monkeypatch.setattr(phases, "SLICE_S", 0.0)
-    with a_cluster(processes=request.param) as cluster:
+def some(request: Any, enter: Enter) -> Iterator[Some]:
+    enter(short_slices())
+    with an_engine(request.param, MODEL, threads=1) as cluster:
         some = Some(cluster)
         some.start()
         yield some
@@ -149,11 +143,8 @@ def test_an_entity_that_comes_while_a_run_is_at_work_is_left_to_the_next_one(som
 
 
 @pytest.mark.parametrize("some", [1], indirect=True)
-def test_a_worker_goes_on_after_a_restart_with_the_links_that_it_began_with(
-    some: Some, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loading, "FIRST_PAGE", 1)
-    monkeypatch.setattr(loading, "LARGEST_PAGE", 1)
+def test_a_worker_goes_on_after_a_restart_with_the_links_that_it_began_with(some: Some, enter: Enter) -> None:
+    enter(run_pages(1, 1))
     pairs = [(f"h{i}", f"n{i}") for i in range(20)]
     for host, net in pairs:
         some.cluster.put("host", host, net={"eid": net})
@@ -172,4 +163,4 @@ def test_a_worker_goes_on_after_a_restart_with_the_links_that_it_began_with(
     some.put("host", done, net={"eid": left})
     some.finish()
     assert [net for _, net in pairs if some.latest("net", net)["p"] != 2] == []
-    assert some.cluster.store.count("net", OneOf("p", (1,))) == 0
+    assert some.cluster.store.queries.count("net", OneOf("p", (1,))) == 0

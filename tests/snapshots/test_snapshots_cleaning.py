@@ -1,56 +1,56 @@
 """When workers remove old snapshots, and what they say about it."""
 
 import logging
-from unittest.mock import patch
 
 import pytest
-from workers_kit import START_US, Cluster, OneWorker, a_cluster, settle
 
-from dp3.engine.snapshots import cleaning
-from dp3.engine.snapshots.cleaning import CleaningSettings
+from kit.engine import Engine, an_engine
+from kit.limits import run_cleaning_rows
+from kit.points import START_US
+from kit.worker import SteppedWorker, settle
 
 HOUR_US = 3_600_000_000
-HOURLY = CleaningSettings({"minute": 26, "second": 0}, 3 * HOUR_US)
+HOURLY = {"run_cleaning": {"minute": 26, "second": 0}, "runs_older_than_us": 3 * HOUR_US}
 """The clock of the tests begins 40 s later."""
 
 
-def live(cluster: Cluster, worker: OneWorker, hours: int, entities: int = 1) -> None:
+def live(cluster: Engine, worker: SteppedWorker, hours: int, entities: int = 1) -> None:
     """Every hour something changes, and there is a run."""
     for hour in range(hours):
         for i in range(entities):
             cluster.put("a", f"a{i}", p=hour)
         settle(worker)
-        worker.snapshots.request()
+        worker.request_run()
         settle(worker)
         cluster.clock.advance(3_600)
 
 
-def shown_hours(cluster: Cluster, eid: str = "a0") -> list[int]:
+def shown_hours(cluster: Engine, eid: str = "a0") -> list[int]:
     return [snapshot["p"] for snapshot in cluster.snapshots("a", eid)]
 
 
 def test_snapshots_older_than_the_limit_go_at_the_times_of_the_schedule(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with a_cluster() as cluster:
-        worker = cluster.start(cleaning=HOURLY)
+    with an_engine() as cluster:
+        worker = cluster.start(**HOURLY)
         live(cluster, worker, hours=6)
         assert shown_hours(cluster) == [2, 3, 4, 5]
         with caplog.at_level(logging.INFO, "dp3"):
             settle(worker)
         assert shown_hours(cluster) == [3, 4, 5]
-        runs = cluster.store.last_runs(10)
+        runs = cluster.store.runs.last(10)
         assert [run.time for run in runs] == [START_US + hour * HOUR_US for hour in (5, 4, 3)]
         assert "are removed: 1 runs, 1 snapshots of own entities" in caplog.text
         worker.stop()
 
 
 def test_what_was_begun_goes_on_after_a_restart_in_small_slices() -> None:
-    with a_cluster() as cluster:
+    with an_engine() as cluster:
         worker = cluster.start()
         live(cluster, worker, hours=4, entities=10)
-        cluster.store.raise_snapshot_horizon(worker.lease, cluster.clock.now_us())
-        with patch.object(cleaning, "ROWS", 7):
+        cluster.store.cleaning.raise_horizon(worker.lease, cluster.clock.now_us())
+        with run_cleaning_rows(7):
             for left in (33, 26, 19, 12, 10):
                 worker.stop()
                 worker = cluster.start()
@@ -59,28 +59,28 @@ def test_what_was_begun_goes_on_after_a_restart_in_small_slices() -> None:
         worker.stop()
 
 
-def stored_rows(cluster: Cluster) -> int:
-    return sum(len(cluster.store.snapshots_of("a", f"a{i}")) for i in range(10))
+def stored_rows(cluster: Engine) -> int:
+    return sum(len(cluster.store.snapshots.of("a", f"a{i}")) for i in range(10))
 
 
 def test_a_busy_worker_removes_some_after_every_sixteenth_batch() -> None:
-    with a_cluster() as cluster:
+    with an_engine() as cluster:
         worker = cluster.start()
         live(cluster, worker, hours=4)
         worker.stop()
         worker = cluster.start()
-        cluster.store.raise_snapshot_horizon(worker.lease, cluster.clock.now_us())
+        cluster.store.cleaning.raise_horizon(worker.lease, cluster.clock.now_us())
         for i in range(16):
-            assert len(cluster.store.snapshots_of("a", "a0")) == 4
+            assert len(cluster.store.snapshots.of("a", "a0")) == 4
             cluster.put("a", "b", p=i)
             worker.step()
-        assert len(cluster.store.snapshots_of("a", "a0")) == 1
+        assert len(cluster.store.snapshots.of("a", "a0")) == 1
         worker.stop()
 
 
 def test_without_old_snapshots_a_worker_has_nothing_to_do() -> None:
-    with a_cluster() as cluster:
-        worker = cluster.start(cleaning=HOURLY)
+    with an_engine() as cluster:
+        worker = cluster.start(**HOURLY)
         settle(worker)
         assert not worker.step()
         cluster.clock.advance(3_600)

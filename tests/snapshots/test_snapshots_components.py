@@ -6,8 +6,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dp3.engine.snapshots.components import ComponentBuilder, Components
-from dp3.store.snapshots import Edge, Node
+from dp3.engine.jobs.snapshots.components import ComponentBuilder, Components
+from dp3.store.ports.links import Edge, Node
 
 HOOKED, OTHER = 1, 2
 Links = list[tuple[int, int]]

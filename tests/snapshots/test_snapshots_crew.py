@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import wait
 
-from dp3.engine.snapshots.correlate import Unit, UnitResult
-from dp3.engine.snapshots.crew import Crew, Process
+from dp3.engine.jobs.snapshots.correlate import Unit, UnitResult
+from dp3.engine.jobs.thread_pool import Crew, Process
 from dp3.hooks.pool import DaemonPool
 
 UNIT = Unit([], linked=False)

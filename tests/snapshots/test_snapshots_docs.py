@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dp3.engine.snapshots.doc import Doc, decode_doc, encode_doc, expand
-from dp3.engine.snapshots.terms import Terms, confidence
+from dp3.engine.jobs.snapshots.doc import Doc, decode_doc, encode_doc, expand
 from dp3.history import Params, Segment, confidence_at
+from dp3.history.terms import Terms, confidence
 
 thorough = settings(max_examples=200, deadline=None)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)

@@ -6,18 +6,19 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from value_builders import a_model, observed, plain
 
-from dp3.engine.snapshots.doc import Doc, decode_doc, encode_doc
-from dp3.engine.snapshots.keys import MAX_PATHS, MAX_TEXT, KeyPlan, PathKey, key_of, keys_of, plan_keys
-from dp3.engine.snapshots.terms import Terms
+from dp3.engine.jobs.snapshots.doc import Doc, decode_doc, encode_doc
+from dp3.engine.jobs.snapshots.keys import MAX_PATHS, MAX_TEXT, KeyPlan, PathKey, key_of, keys_of, plan_keys
+from dp3.history.terms import Terms
+from kit.specs import a_model, plain_attr
+from kit.values import brief
 
 thorough = settings(max_examples=200, deadline=None)
 DAY_US = 86_400_000_000
 
 
 def a_key_plan(data_type: str, **entity: Any) -> KeyPlan:
-    return plan_keys(a_model({"x": plain(data_type)}, **entity), "a")
+    return plan_keys(a_model({"x": plain_attr(data_type)}, **entity), "a")
 
 
 def keys(data_type: str, value: Any) -> set[PathKey]:
@@ -64,13 +65,13 @@ def test_ids_are_keys_of_their_type() -> None:
 
 
 def test_each_value_of_a_multi_valued_attribute_has_keys() -> None:
-    plan = plan_keys(a_model({"x": observed("array<link<b>>", multi_value=True)}), "a")
+    plan = plan_keys(a_model({"x": brief("array<link<b>>", multi_value=True)}), "a")
     doc = Doc({"eid": "e", "x": [[{"eid": 1}, {"eid": 2}], [{"eid": 2}]]}, {})
     assert keys_of(plan, doc) == {("eid", "e"), ("x.eid", 1), ("x.eid", 2)}
 
 
 def test_mirrors_have_keys_like_links() -> None:
-    plan = plan_keys(a_model({"l": plain("link<b;mirror=as>")}), "b")
+    plan = plan_keys(a_model({"l": plain_attr("link<b;mirror=as>")}), "b")
     assert keys_of(plan, Doc({"eid": 7, "as": [{"eid": "e"}]}, {})) == {("eid", 7), ("as.eid", "e")}
 
 
@@ -121,7 +122,7 @@ def test_long_texts_leave_a_mark_instead_of_a_key(data_type: str) -> None:
 
 
 def test_every_entity_has_a_key_under_its_id() -> None:
-    plan, long = plan_keys(a_model({"x": plain("int")}), "a"), "e" * (MAX_TEXT + 1)
+    plan, long = plan_keys(a_model({"x": plain_attr("int")}), "a"), "e" * (MAX_TEXT + 1)
     assert keys_of(plan, Doc({"eid": long}, {})) == {("eid", long), ("eid#long", 1)}
 
 
@@ -159,7 +160,7 @@ def test_a_stored_snapshot_has_the_same_keys(value: Any) -> None:
 
 def test_the_kind_of_every_typed_path_is_known() -> None:
     types = {"n": "array<float>", "l": "set<link<ip,dict<k:time,j:json>>>", "j": "json"}
-    plan = plan_keys(a_model({name: plain(t) for name, t in types.items()}), "a")
+    plan = plan_keys(a_model({name: plain_attr(t) for name, t in types.items()}), "a")
     assert plan.kinds == {"eid": "string", "n": "float", "l.eid": "ipv4", "l.data.k": "time"}
 
 

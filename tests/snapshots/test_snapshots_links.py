@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from dp3.engine.snapshots.doc import Doc
-from dp3.engine.snapshots.links import links_in, without_missing
-from dp3.engine.snapshots.terms import Terms
+from dp3.engine.jobs.snapshots.doc import Doc
+from dp3.engine.jobs.snapshots.links import links_in, without_missing
+from dp3.history.terms import Terms
 
 HERE, GONE = {"eid": 1}, {"eid": 2}
 FIRST, SECOND = Terms(1, 1, 0, 1, 0, 0), Terms(2, 1, 0, 2, 0, 0)

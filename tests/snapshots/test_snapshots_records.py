@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from value_builders import a_model, observed, plain
 
-from dp3.engine.snapshots.doc import Doc, decode_doc, encode_doc, expand
-from dp3.engine.snapshots.fields import RecordPlan, plan_records
-from dp3.engine.snapshots.leftovers import MAX_PARTS
-from dp3.engine.snapshots.records import Settled, open_record, settle
-from dp3.engine.snapshots.terms import Terms
+from dp3.engine.jobs.snapshots.doc import Doc, decode_doc, encode_doc, expand
+from dp3.engine.jobs.snapshots.fields import RecordPlan, plan_records
+from dp3.engine.jobs.snapshots.hook_output import MAX_PARTS
+from dp3.engine.jobs.snapshots.records import Settled, open_record, settle
+from dp3.history.terms import Terms
 from dp3.model.mac import MACAddress
+from kit.specs import a_model, plain_attr
+from kit.values import brief
 
 NOW = 5
 HALF = Terms(500_000_000, 1, 0, 10, 0, 0)
@@ -25,17 +26,17 @@ FULL = Terms(1_000_000_000, 1, 0, 10, 0, 0)
 PLAN = plan_records(
     a_model(
         {
-            "p": plain("int"),
-            "f": plain("float"),
-            "ip": plain("ipv4"),
-            "set": plain("set<string>"),
-            "j": plain("json"),
-            "d": plain("dict<at:time,o?:mac>"),
-            "o": observed("int"),
-            "m": observed("string", multi_value=True),
-            "l": observed("link<ip,int>"),
-            "ls": plain("array<link<b>>"),
-            "lm": observed("link<b>", multi_value=True),
+            "p": plain_attr("int"),
+            "f": plain_attr("float"),
+            "ip": plain_attr("ipv4"),
+            "set": plain_attr("set<string>"),
+            "j": plain_attr("json"),
+            "d": plain_attr("dict<at:time,o?:mac>"),
+            "o": brief("int"),
+            "m": brief("string", multi_value=True),
+            "l": brief("link<ip,int>"),
+            "ls": plain_attr("array<link<b>>"),
+            "lm": brief("link<b>", multi_value=True),
         }
     ),
     "a",

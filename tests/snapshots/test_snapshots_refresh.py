@@ -3,19 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-from sample_settings import plain
-from workers_kit import MODEL, NEVER, START_US, Cluster, OneWorker
-from workers_kit import settle as settle_once
-
 from dp3.clock import to_datetime
 from dp3.common.state import SharedFlag
 from dp3.common.task import DataPointTask
-from dp3.engine.snapshots import phases
-from dp3.engine.snapshots.setup import SnapshotSettings
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint
+from kit.engine import RUNS_MODEL, Engine
+from kit.limits import Enter, short_slices
+from kit.points import START_US, derived, task
+from kit.specs import a_type, plain_attr
+from kit.worker import SteppedWorker
+from kit.worker import settle as settle_once
 
 Register = Callable[[CallbackRegistrar], None]
 Seen = list[Any]
@@ -25,8 +24,7 @@ ENTITIES = 30
 
 
 def a_task(etype: str, eid: str, attr: str, v: Any) -> DataPointTask:
-    point = {"etype": etype, "eid": eid, "attr": attr, "v": v}
-    return DataPointTask(model_spec=MODEL, etype=etype, eid=eid, data_points=[point])
+    return derived(eid, attr, v, etype, RUNS_MODEL)
 
 
 class Module:
@@ -50,24 +48,24 @@ class Module:
         self.refresh.set()
 
 
-def settle(*workers: OneWorker) -> None:
+def settle(*workers: SteppedWorker) -> None:
     """Until all derived tasks, too, have come through the log; a thread brings them there."""
     settle_once(*workers)
-    while any(worker.has_derived() for worker in workers):
+    while any(worker.has_tasks() or worker.is_behind() for worker in workers):
         settle_once(*workers)
 
 
-def run(cluster: Cluster, *workers: OneWorker) -> None:
+def run(cluster: Engine, *workers: SteppedWorker) -> None:
     cluster.clock.advance(1)
-    assert workers[0].snapshots.request() is not None
+    assert workers[0].request_run() is not None
     settle(*workers)
 
 
-def current(cluster: Cluster, eid: str, attr: str, etype: str = "a") -> Any:
+def current(cluster: Engine, eid: str, attr: str, etype: str = "a") -> Any:
     return cluster.snapshots(etype, eid)[-1].get(attr)
 
 
-def entities(cluster: Cluster, count: int = ENTITIES) -> list[str]:
+def entities(cluster: Engine, count: int = ENTITIES) -> list[str]:
     eids = [f"e{i}" for i in range(count)]
     for eid in eids:
         cluster.put("a", eid, p=1)
@@ -78,7 +76,7 @@ def entities(cluster: Cluster, count: int = ENTITIES) -> list[str]:
 
 
 def test_creation_hooks_of_all_entities_are_called_in_the_run_after_the_flag_was_raised(
-    cluster: Cluster,
+    cluster: Engine,
 ) -> None:
     module = Module()
     worker = cluster.start(register=module.register)
@@ -93,7 +91,7 @@ def test_creation_hooks_of_all_entities_are_called_in_the_run_after_the_flag_was
     worker.stop()
 
 
-def test_without_a_raised_flag_a_run_calls_nothing_and_looks_at_nothing(cluster: Cluster) -> None:
+def test_without_a_raised_flag_a_run_calls_nothing_and_looks_at_nothing(cluster: Engine) -> None:
     module = Module()
     worker = cluster.start(register=module.register)
     entities(cluster)
@@ -109,7 +107,7 @@ def test_without_a_raised_flag_a_run_calls_nothing_and_looks_at_nothing(cluster:
     worker.stop()
 
 
-def test_what_is_refreshed_comes_to_the_log_and_stays_in_later_snapshots(cluster: Cluster) -> None:
+def test_what_is_refreshed_comes_to_the_log_and_stays_in_later_snapshots(cluster: Engine) -> None:
     module = Module()
     worker = cluster.start(register=module.register)
     cluster.put("a", "x", p=1)
@@ -123,7 +121,7 @@ def test_what_is_refreshed_comes_to_the_log_and_stays_in_later_snapshots(cluster
     worker.stop()
 
 
-def test_the_hook_gets_the_typed_id_and_an_empty_task_of_the_entity(cluster: Cluster) -> None:
+def test_the_hook_gets_the_typed_id_and_an_empty_task_of_the_entity(cluster: Engine) -> None:
     seen: Seen = []
     flag = SharedFlag(True)
 
@@ -142,7 +140,7 @@ def test_the_hook_gets_the_typed_id_and_an_empty_task_of_the_entity(cluster: Clu
     worker.stop()
 
 
-def test_values_that_change_by_time_are_found_after_a_refresh(cluster: Cluster) -> None:
+def test_values_that_change_by_time_are_found_after_a_refresh(cluster: Engine) -> None:
     """The entities of a refreshed type go back to those that only cost something when they change."""
     flag = SharedFlag()
 
@@ -150,7 +148,7 @@ def test_values_that_change_by_time_are_found_after_a_refresh(cluster: Cluster) 
         registrar.register_on_entity_creation_hook(lambda eid, task: None, "t", flag, [])
 
     worker = cluster.start(register=register)
-    cluster.send("t", "x", WirePoint("level", 5, START_US, START_US, 10**9))
+    cluster.send(task("x", WirePoint("level", 5, START_US, START_US, 10**9), etype="t"))
     settle(worker)
     flag.set()
     run(cluster, worker)
@@ -166,7 +164,7 @@ def test_values_that_change_by_time_are_found_after_a_refresh(cluster: Cluster) 
 # -- attribute hooks -----------------------------------------------------------------------------------
 
 
-def seen_by_attr_hook(cluster: Cluster, attr: str, *points: WirePoint) -> Seen:
+def seen_by_attr_hook(cluster: Engine, attr: str, *points: WirePoint) -> Seen:
     """What a refreshed hook of an attribute of `t` is called with."""
     seen: Seen = []
     flag = SharedFlag()
@@ -176,7 +174,7 @@ def seen_by_attr_hook(cluster: Cluster, attr: str, *points: WirePoint) -> Seen:
 
     worker = cluster.start(register=register)
     cluster.put("t", "without", **({"p": 1} if attr != "p" else {}))
-    cluster.send("t", "x", *points)
+    cluster.send(task("x", *points, etype="t"))
     settle(worker)
     flag.set()
     ingested = list(seen)
@@ -187,12 +185,12 @@ def seen_by_attr_hook(cluster: Cluster, attr: str, *points: WirePoint) -> Seen:
     return seen
 
 
-def test_an_attribute_hook_gets_a_data_point_of_the_current_value(cluster: Cluster) -> None:
+def test_an_attribute_hook_gets_a_data_point_of_the_current_value(cluster: Engine) -> None:
     [(eid, dp)] = seen_by_attr_hook(cluster, "p", WirePoint("p", 7))
     assert (eid, dp.etype, dp.eid, dp.attr, dp.v, dp.t1, dp.t2) == ("x", "t", "x", "p", 7, None, None)
 
 
-def test_an_observation_has_the_interval_and_the_confidence_of_the_winning_segment(cluster: Cluster) -> None:
+def test_an_observation_has_the_interval_and_the_confidence_of_the_winning_segment(cluster: Engine) -> None:
     older = WirePoint("level", 3, START_US - HOUR_US // 2, START_US - HOUR_US // 4, 10**9 // 4)
     [(eid, dp)] = seen_by_attr_hook(
         cluster, "level", older, WirePoint("level", 5, START_US - 100, START_US + HOUR_US, 10**9 // 2)
@@ -201,7 +199,7 @@ def test_an_observation_has_the_interval_and_the_confidence_of_the_winning_segme
     assert (dp.t1, dp.t2) == (to_datetime(START_US - 100), to_datetime(START_US + HOUR_US))
 
 
-def test_each_current_value_of_a_multi_valued_attribute_is_a_data_point(cluster: Cluster) -> None:
+def test_each_current_value_of_a_multi_valued_attribute_is_a_data_point(cluster: Engine) -> None:
     times = (START_US, START_US + HOUR_US, 10**9)
     seen = seen_by_attr_hook(
         cluster, "levels", WirePoint("levels", 1, *times), WirePoint("levels", 2, *times)
@@ -209,7 +207,7 @@ def test_each_current_value_of_a_multi_valued_attribute_is_a_data_point(cluster:
     assert [(eid, dp.v) for eid, dp in seen] == [("x", 1), ("x", 2)]
 
 
-def test_hooks_run_in_the_order_of_what_they_change_and_see_what_was_derived(cluster: Cluster) -> None:
+def test_hooks_run_in_the_order_of_what_they_change_and_see_what_was_derived(cluster: Engine) -> None:
     """The hook of `p` feeds `risk`; that of `risk`, registered first, the correlation hook after both."""
     flag, calls, factor = SharedFlag(), [], [1]
 
@@ -243,7 +241,7 @@ def test_hooks_run_in_the_order_of_what_they_change_and_see_what_was_derived(clu
 # -- several hooks, linked entities, types without snapshots -------------------------------------------
 
 
-def test_several_refreshed_hooks_of_one_type_all_work(cluster: Cluster) -> None:
+def test_several_refreshed_hooks_of_one_type_all_work(cluster: Engine) -> None:
     flag = SharedFlag(True)
 
     def register(registrar: CallbackRegistrar) -> None:
@@ -261,7 +259,7 @@ def test_several_refreshed_hooks_of_one_type_all_work(cluster: Cluster) -> None:
     worker.stop()
 
 
-def test_linked_entities_see_each_others_refreshed_values(cluster: Cluster) -> None:
+def test_linked_entities_see_each_others_refreshed_values(cluster: Engine) -> None:
     module = Module()
 
     def risk_of_peer(etype: str, values: dict[str, Any]) -> None:
@@ -282,13 +280,12 @@ def test_linked_entities_see_each_others_refreshed_values(cluster: Cluster) -> N
     worker.stop()
 
 
-def test_a_type_without_snapshots_is_refreshed_but_takes_no_other_part(cluster: Cluster) -> None:
-    entity = {"id": "u", "name": "u", "snapshot": False}
-    registrar = CallbackRegistrar(ModelSpec({"u": {"entity": entity, "attribs": {"p": plain("int")}}}))
+def test_a_type_without_snapshots_is_refreshed_but_takes_no_other_part(cluster: Engine) -> None:
+    registrar = CallbackRegistrar(ModelSpec({"u": a_type("u", {"p": plain_attr("int")}, snapshot=False)}))
     flag, calls = SharedFlag(), []
     registrar.register_correlation_hook(lambda etype, values: calls.append("correlation"), "u", [["p"]], [])
     registrar.register_on_entity_creation_hook(lambda eid, task: calls.append(eid), "u", flag, [])
-    worker = OneWorker(cluster, 0, registrar.for_module("test"), SnapshotSettings(cron=NEVER))
+    worker = cluster.start(registrar.for_module("test"))
     cluster.put("u", "x", p=1)
     settle(worker)
     flag.set()
@@ -302,7 +299,7 @@ def test_a_type_without_snapshots_is_refreshed_but_takes_no_other_part(cluster: 
 # -- the flag ------------------------------------------------------------------------------------------
 
 
-def test_a_flag_that_is_raised_in_the_middle_of_a_run_is_honoured_by_the_next(cluster: Cluster) -> None:
+def test_a_flag_that_is_raised_in_the_middle_of_a_run_is_honoured_by_the_next(cluster: Engine) -> None:
     module = Module()
 
     def again(eid: str, task: DataPointTask) -> list[DataPointTask]:
@@ -327,9 +324,9 @@ def test_a_flag_that_is_raised_in_the_middle_of_a_run_is_honoured_by_the_next(cl
     worker.stop()
 
 
-def test_each_worker_has_its_own_flag(pair: Cluster) -> None:
+def test_each_worker_has_its_own_flag(pair: Engine) -> None:
     modules = [Module(), Module()]
-    workers = [pair.start(index, module.register) for index, module in enumerate(modules)]
+    workers = [pair.start(module.register, index=index) for index, module in enumerate(modules)]
     entities(pair)
     settle(*workers)
     modules[0].configure(risk=2)
@@ -341,18 +338,16 @@ def test_each_worker_has_its_own_flag(pair: Cluster) -> None:
         worker.stop()
 
 
-def test_a_run_that_was_interrupted_goes_on_refreshing_after_a_restart(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_was_interrupted_goes_on_refreshing_after_a_restart(cluster: Engine, enter: Enter) -> None:
     """The new process does not know that the flag was raised; what it has loaded is the new configuration."""
     first, second = Module(), Module(risk=2)
     worker = cluster.start(register=first.register)
     eids = entities(cluster, 250)
     settle(worker)
     first.configure(risk=2)
-    monkeypatch.setattr(phases, "SLICE_S", 0.0)
+    enter(short_slices())
     cluster.clock.advance(1)
-    worker.snapshots.request()
+    worker.request_run()
     while not first.calls:
         worker.step()
     worker.stop()
@@ -364,7 +359,7 @@ def test_a_run_that_was_interrupted_goes_on_refreshing_after_a_restart(
     worker.stop()
 
 
-def test_a_failed_refresh_is_a_dead_letter_that_can_be_tried_again(cluster: Cluster) -> None:
+def test_a_failed_refresh_is_a_dead_letter_that_can_be_tried_again(cluster: Engine) -> None:
     flag, broken = SharedFlag(), [False]
 
     def of_p(eid: str, dp: Any) -> list[DataPointTask]:
@@ -381,11 +376,11 @@ def test_a_failed_refresh_is_a_dead_letter_that_can_be_tried_again(cluster: Clus
     flag.set()
     broken[0] = True
     run(cluster, worker)
-    [stored] = cluster.store.dead_letters(0, 10)
+    [stored] = cluster.store.dead_letters.page(0, 10)
     assert (stored.letter.kind, stored.letter.eid) == ("hook", "x")
     broken[0] = False
-    message = cluster.store.send_control(0, "deadletters", {"op": "retry", "ids": [stored.id]})
+    message = cluster.store.control.send(0, "deadletters", {"op": "retry", "ids": [stored.id]})
     settle(worker)
-    assert cluster.store.control_result([message])[message]["results"][str(stored.id)] == {"done": True}
-    assert cluster.store.dead_letters(0, 10) == []
+    assert cluster.store.control.results([message])[message]["results"][str(stored.id)] == {"done": True}
+    assert cluster.store.dead_letters.page(0, 10) == []
     worker.stop()

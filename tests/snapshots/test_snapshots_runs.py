@@ -5,16 +5,20 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from workers_kit import MODEL, START_US, Cluster, OneWorker, settle
 
 from dp3.clock import to_datetime
 from dp3.common.task import DataPointTask
-from dp3.engine.snapshots import loading, phases
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.log.port import Lane
 from dp3.model.wire import WirePoint, WireTask
-from dp3.store.port import Lease
-from dp3.store.snapshots import Phase, SnapshotBatch
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.runs import Phase
+from dp3.store.ports.snapshots import SnapshotBatch
+from kit.engine import RUNS_MODEL, Engine
+from kit.faults import run_writes
+from kit.limits import Enter, run_pages, runs_are_retried_at_once, short_slices
+from kit.points import START_US, derived, derived_point, task
+from kit.worker import SteppedWorker, settle
 
 Values = dict[str, Any]
 
@@ -23,11 +27,10 @@ ENTITIES = 60
 
 
 def a_task(attr: str, v: Any, eid: str, etype: str = "a") -> DataPointTask:
-    points = [{"etype": etype, "eid": eid, "attr": attr, "v": v}]
-    return DataPointTask(model_spec=MODEL, etype=etype, eid=eid, data_points=points)
+    return derived(eid, attr, v, etype, RUNS_MODEL)
 
 
-def chains(cluster: Cluster) -> None:
+def chains(cluster: Engine) -> None:
     """Entities in chains of four, linked by `peer`."""
     for i in range(ENTITIES):
         link = {"peer": {"eid": f"e{i + 1}"}} if i % CHAIN != CHAIN - 1 else {}
@@ -46,7 +49,7 @@ def risk_of_peer(registrar: CallbackRegistrar) -> None:
     registrar.register_correlation_hook(hook, "a", [["peer", "p"]], [["risk"]])
 
 
-def expect_chains(cluster: Cluster) -> None:
+def expect_chains(cluster: Engine) -> None:
     for i in range(ENTITIES):
         [row] = cluster.snapshots("a", f"e{i}")
         assert row.get("risk") == (i + 1 if i % CHAIN != CHAIN - 1 else None)
@@ -54,9 +57,9 @@ def expect_chains(cluster: Cluster) -> None:
     assert told == sorted(f"told-e{i}" for i in range(ENTITIES) if i % CHAIN != CHAIN - 1)
 
 
-def run(cluster: Cluster, *workers: OneWorker) -> None:
+def run(cluster: Engine, *workers: SteppedWorker) -> None:
     cluster.clock.advance(1)
-    assert workers[0].snapshots.request() is not None
+    assert workers[0].request_run() is not None
     settle(*workers)
 
 
@@ -72,9 +75,9 @@ def logged(calls: list[str], name: str) -> Callable[[CallbackRegistrar], None]:
     return register
 
 
-def test_init_hooks_of_all_workers_come_before_all_work_and_finalize_hooks_after_it(pair: Cluster) -> None:
+def test_init_hooks_of_all_workers_come_before_all_work_and_finalize_hooks_after_it(pair: Engine) -> None:
     calls: list[str] = []
-    workers = [pair.start(index, logged(calls, str(index))) for index in range(2)]
+    workers = [pair.start(logged(calls, str(index)), index=index) for index in range(2)]
     chains(pair)
     settle(*workers)
     run(pair, *workers)
@@ -85,7 +88,7 @@ def test_init_hooks_of_all_workers_come_before_all_work_and_finalize_hooks_after
         worker.stop()
 
 
-def test_tasks_of_init_and_finalize_hooks_come_to_the_log(cluster: Cluster) -> None:
+def test_tasks_of_init_and_finalize_hooks_come_to_the_log(cluster: Engine) -> None:
     def register(registrar: CallbackRegistrar) -> None:
         registrar.register_snapshot_init_hook(lambda: [a_task("p", 1, "init")])
         registrar.register_snapshot_finalize_hook(lambda: [a_task("p", 2, "finalize")])
@@ -97,7 +100,7 @@ def test_tasks_of_init_and_finalize_hooks_come_to_the_log(cluster: Cluster) -> N
     assert sorted(str(task.eid) for task in cluster.derived()) == ["finalize", "init"]
 
 
-def settle_outbox(cluster: Cluster) -> None:
+def settle_outbox(cluster: Engine) -> None:
     """Let a worker without hooks take in what is left."""
     worker = cluster.start()
     while not cluster.derived():
@@ -108,32 +111,32 @@ def settle_outbox(cluster: Cluster) -> None:
 # -- beginning ---------------------------------------------------------------------------------------
 
 
-def test_workers_that_notice_the_same_moment_begin_one_run(pair: Cluster) -> None:
-    workers = [pair.start(index, cron={"minute": "*/30"}) for index in range(2)]
+def test_workers_that_notice_the_same_moment_begin_one_run(pair: Engine) -> None:
+    workers = [pair.start(index=index, runs={"minute": "*/30"}) for index in range(2)]
     pair.clock.advance(200.5)
     settle(*workers)
     pair.clock.advance(0.7)
     settle(*workers)
-    assert [run.time for run in pair.store.last_runs(9)] == [START_US + 200_000_000]
+    assert [run.time for run in pair.store.runs.last(9)] == [START_US + 200_000_000]
     for worker in workers:
         worker.stop()
 
 
-def test_a_run_can_not_begin_while_another_is_open(cluster: Cluster) -> None:
+def test_a_run_can_not_begin_while_another_is_open(cluster: Engine) -> None:
     worker = cluster.start()
-    assert worker.snapshots.request() is not None
-    assert worker.snapshots.request() is None
-    message = cluster.store.send_control(0, "make_snapshots", {})
+    assert worker.request_run() is not None
+    assert worker.request_run() is None
+    message = cluster.store.control.send(0, "make_snapshots", {})
     settle(worker)
-    assert cluster.store.control_result([message]) == {message: {"error": "a snapshot run is under way"}}
+    assert cluster.store.control.results([message]) == {message: {"error": "a snapshot run is under way"}}
     worker.stop()
 
 
-def test_a_control_message_begins_a_run_and_is_told_its_number(cluster: Cluster) -> None:
+def test_a_control_message_begins_a_run_and_is_told_its_number(cluster: Engine) -> None:
     worker = cluster.start()
-    message = cluster.store.send_control(0, "make_snapshots", {})
+    message = cluster.store.control.send(0, "make_snapshots", {})
     settle(worker)
-    assert cluster.store.control_result([message]) == {message: {"run": cluster.last_run().id}}
+    assert cluster.store.control.results([message]) == {message: {"run": cluster.last_run().id}}
     assert cluster.last_run().status == "complete"
     worker.stop()
 
@@ -141,7 +144,7 @@ def test_a_control_message_begins_a_run_and_is_told_its_number(cluster: Cluster)
 # -- what is looked at -------------------------------------------------------------------------------
 
 
-def test_a_run_without_hooks_looks_only_at_what_has_changed(cluster: Cluster) -> None:
+def test_a_run_without_hooks_looks_only_at_what_has_changed(cluster: Engine) -> None:
     worker = cluster.start()
     chains(cluster)
     settle(worker)
@@ -155,7 +158,7 @@ def test_a_run_without_hooks_looks_only_at_what_has_changed(cluster: Cluster) ->
     worker.stop()
 
 
-def test_an_entity_that_is_the_same_again_gets_no_row(cluster: Cluster) -> None:
+def test_an_entity_that_is_the_same_again_gets_no_row(cluster: Engine) -> None:
     worker = cluster.start()
     cluster.put("a", "e7", p=7)
     settle(worker)
@@ -167,7 +170,7 @@ def test_an_entity_that_is_the_same_again_gets_no_row(cluster: Cluster) -> None:
     worker.stop()
 
 
-def test_after_a_change_of_hooks_everything_is_looked_at(cluster: Cluster) -> None:
+def test_after_a_change_of_hooks_everything_is_looked_at(cluster: Engine) -> None:
     worker = cluster.start()
     chains(cluster)
     settle(worker)
@@ -179,12 +182,12 @@ def test_after_a_change_of_hooks_everything_is_looked_at(cluster: Cluster) -> No
     worker.stop()
 
 
-def test_a_component_above_the_limit_is_processed_without_records_and_reported(cluster: Cluster) -> None:
+def test_a_component_above_the_limit_is_processed_without_records_and_reported(cluster: Engine) -> None:
     worker = cluster.start(register=risk_of_peer, max_component=3)
     chains(cluster)
     settle(worker)
     run(cluster, worker)
-    assert cluster.counted() == ENTITIES
+    assert cluster.store.queries.count("a") == ENTITIES
     assert all("risk" not in cluster.snapshots("a", f"e{i}")[0] for i in range(ENTITIES))
     assert cluster.last_run().detail["too_large"] == [CHAIN] * (ENTITIES // CHAIN)
     worker.stop()
@@ -193,8 +196,8 @@ def test_a_component_above_the_limit_is_processed_without_records_and_reported(c
 # -- several workers ---------------------------------------------------------------------------------
 
 
-def test_components_over_several_workers_are_complete(pair: Cluster) -> None:
-    workers = [pair.start(index, risk_of_peer) for index in range(2)]
+def test_components_over_several_workers_are_complete(pair: Engine) -> None:
+    workers = [pair.start(risk_of_peer, index=index) for index in range(2)]
     chains(pair)
     settle(*workers)
     run(pair, *workers)
@@ -204,24 +207,24 @@ def test_components_over_several_workers_are_complete(pair: Cluster) -> None:
     assert pair.last_run().detail["components"] == ENTITIES // CHAIN
 
 
-def expect_chains_of_snapshots_only(cluster: Cluster) -> None:
+def expect_chains_of_snapshots_only(cluster: Engine) -> None:
     for i in range(ENTITIES):
         assert cluster.snapshots("a", f"e{i}")[0].get("risk") == (i + 1 if i % CHAIN != CHAIN - 1 else None)
 
 
 def test_a_worker_that_is_not_heard_of_for_a_minute_is_recorded_and_the_run_closes_as_partial(
-    pair: Cluster,
+    pair: Engine,
 ) -> None:
-    workers = [pair.start(index) for index in range(2)]
+    workers = [pair.start(index=index) for index in range(2)]
     chains(pair)
     settle(*workers)
-    assert workers[0].snapshots.request() is not None
+    assert workers[0].request_run() is not None
     workers[1].die()
     for _ in range(500):
         workers[0].step()
     assert pair.last_run().phase is Phase.INIT
     pair.clock.advance(61)
-    pair.store.heartbeat(workers[0].lease, "working")
+    pair.store.leases.heartbeat(workers[0].lease, "working")
     settle(workers[0])
     closed = pair.last_run()
     assert closed.status == "partial: no sign of life of worker 1"
@@ -229,20 +232,20 @@ def test_a_worker_that_is_not_heard_of_for_a_minute_is_recorded_and_the_run_clos
     workers[0].stop()
 
 
-def test_after_a_partial_run_the_next_one_makes_up_for_it(pair: Cluster) -> None:
-    workers = [pair.start(index) for index in range(2)]
+def test_after_a_partial_run_the_next_one_makes_up_for_it(pair: Engine) -> None:
+    workers = [pair.start(index=index) for index in range(2)]
     chains(pair)
     settle(*workers)
     workers[1].stop()
-    workers[0].snapshots.request()
+    workers[0].request_run()
     workers[0].step()
     pair.clock.advance(61)
-    pair.store.heartbeat(workers[0].lease, "working")
+    pair.store.leases.heartbeat(workers[0].lease, "working")
     settle(workers[0])
-    workers[1] = pair.start(1)
+    workers[1] = pair.start(index=1)
     run(pair, *workers)
     assert pair.last_run().status == "complete"
-    assert pair.counted() == ENTITIES
+    assert pair.store.queries.count("a") == ENTITIES
     for worker in workers:
         worker.stop()
 
@@ -252,16 +255,15 @@ def test_after_a_partial_run_the_next_one_makes_up_for_it(pair: Cluster) -> None
 
 @pytest.mark.parametrize("steps", range(1, 90, 6))
 def test_a_worker_that_dies_in_a_run_completes_it_after_its_restart(
-    cluster: Cluster, steps: int, monkeypatch: pytest.MonkeyPatch
+    cluster: Engine, steps: int, enter: Enter
 ) -> None:
-    monkeypatch.setattr(phases, "SLICE_S", 0.0)
-    monkeypatch.setattr(loading, "FIRST_PAGE", 8)
-    monkeypatch.setattr(loading, "LARGEST_PAGE", 8)
+    enter(short_slices())
+    enter(run_pages(8, 8))
     worker = cluster.start(register=risk_of_peer)
     chains(cluster)
     settle(worker)
     cluster.clock.advance(1)
-    assert worker.snapshots.request() is not None
+    assert worker.request_run() is not None
     for _ in range(steps):
         worker.step()
     worker.stop()
@@ -273,28 +275,28 @@ def test_a_worker_that_dies_in_a_run_completes_it_after_its_restart(
     worker.stop()
 
 
-def wait_for_tasks(cluster: Cluster, worker: OneWorker, count: int) -> None:
+def wait_for_tasks(cluster: Engine, worker: SteppedWorker, count: int) -> None:
     for _ in range(2_000):
         worker.step()
         if len(cluster.derived()) >= count:
             return
 
 
-def test_a_run_of_another_number_of_workers_is_closed_as_partial(cluster: Cluster) -> None:
+def test_a_run_of_another_number_of_workers_is_closed_as_partial(cluster: Engine) -> None:
     worker = cluster.start()
-    worker.snapshots.request()
+    worker.request_run()
     worker.stop()
     cluster.processes = 2
-    workers = [cluster.start(index) for index in range(2)]
+    workers = [cluster.start(index=index) for index in range(2)]
     settle(*workers)
     assert cluster.last_run().status == "partial: it was begun by 1 workers, now there are 2"
     for one in workers:
         one.stop()
 
 
-def test_a_run_that_is_older_than_a_day_is_closed_as_partial(cluster: Cluster) -> None:
+def test_a_run_that_is_older_than_a_day_is_closed_as_partial(cluster: Engine) -> None:
     worker = cluster.start()
-    worker.snapshots.request()
+    worker.request_run()
     worker.stop()
     cluster.clock.advance(90_000)
     worker = cluster.start()
@@ -306,7 +308,7 @@ def test_a_run_that_is_older_than_a_day_is_closed_as_partial(cluster: Cluster) -
 # -- failures ----------------------------------------------------------------------------------------
 
 
-def test_a_failing_hook_becomes_a_dead_letter_and_hurts_nobody(cluster: Cluster) -> None:
+def test_a_failing_hook_becomes_a_dead_letter_and_hurts_nobody(cluster: Engine) -> None:
     def register(registrar: CallbackRegistrar) -> None:
         def hook(entity_type: str, values: Values) -> None:
             if values["p"] == 7:
@@ -321,13 +323,13 @@ def test_a_failing_hook_becomes_a_dead_letter_and_hurts_nobody(cluster: Cluster)
     run(cluster, worker)
     assert cluster.snapshots("a", "e7")[0].get("risk") is None
     assert cluster.snapshots("a", "e8")[0]["risk"] == 1
-    [stored] = cluster.store.dead_letters(0, 10)
+    [stored] = cluster.store.dead_letters.page(0, 10)
     assert (stored.letter.kind, stored.letter.etype, stored.letter.eid) == ("hook", "a", "e7")
     assert "not seven" in stored.letter.reason
     worker.stop()
 
 
-def test_of_a_result_with_a_spoilt_task_nothing_is_kept(cluster: Cluster) -> None:
+def test_of_a_result_with_a_spoilt_task_nothing_is_kept(cluster: Engine) -> None:
     def register(registrar: CallbackRegistrar) -> None:
         registrar.register_snapshot_init_hook(lambda: [a_task("p", 1, "good"), spoilt()])
         registrar.register_snapshot_finalize_hook(lambda: [a_task("p", 2, "finalize")])
@@ -342,11 +344,11 @@ def test_of_a_result_with_a_spoilt_task_nothing_is_kept(cluster: Cluster) -> Non
     worker.stop()
     settle_outbox(cluster)
     assert [task.eid for task in cluster.derived()] == ["finalize"]
-    [stored] = cluster.store.dead_letters(0, 10)
+    [stored] = cluster.store.dead_letters.page(0, 10)
     assert stored.letter.kind == "hook"
 
 
-def test_a_dead_letter_of_a_snapshot_hook_can_be_dropped_but_not_retried(cluster: Cluster) -> None:
+def test_a_dead_letter_of_a_snapshot_hook_can_be_dropped_but_not_retried(cluster: Engine) -> None:
     def register(registrar: CallbackRegistrar) -> None:
         registrar.register_correlation_hook(lambda etype, values: 1 / 0, "a", [["p"]], [])
 
@@ -354,17 +356,17 @@ def test_a_dead_letter_of_a_snapshot_hook_can_be_dropped_but_not_retried(cluster
     cluster.put("a", "e1", p=1)
     settle(worker)
     run(cluster, worker)
-    [stored] = cluster.store.dead_letters(0, 10)
-    retried = cluster.store.send_control(0, "deadletters", {"op": "retry", "ids": [stored.id]})
-    dropped = cluster.store.send_control(0, "deadletters", {"op": "drop", "ids": [stored.id]})
+    [stored] = cluster.store.dead_letters.page(0, 10)
+    retried = cluster.store.control.send(0, "deadletters", {"op": "retry", "ids": [stored.id]})
+    dropped = cluster.store.control.send(0, "deadletters", {"op": "drop", "ids": [stored.id]})
     settle(worker)
-    results = cluster.store.control_result([retried, dropped])
+    results = cluster.store.control.results([retried, dropped])
     assert "runs again in every snapshot run" in results[retried]["results"][str(stored.id)]["reason"]
     assert results[dropped]["results"][str(stored.id)] == {"done": True}
     worker.stop()
 
 
-def test_a_hook_that_always_fails_does_not_fill_the_dead_letters(cluster: Cluster) -> None:
+def test_a_hook_that_always_fails_does_not_fill_the_dead_letters(cluster: Engine) -> None:
     def register(registrar: CallbackRegistrar) -> None:
         registrar.register_correlation_hook(lambda etype, values: 1 / 0, "a", [["p"]], [["risk"]])
 
@@ -373,37 +375,35 @@ def test_a_hook_that_always_fails_does_not_fill_the_dead_letters(cluster: Cluste
         cluster.put("a", f"e{i}", p=i)
     settle(worker)
     run(cluster, worker)
-    assert cluster.store.dead_letter_count() == 100
-    assert cluster.store.counters()["module_error"] == 150
+    assert cluster.store.dead_letters.count() == 100
+    assert cluster.store.counters.all()["module_error"] == 150
     worker.stop()
 
 
-def test_a_dead_letter_is_kept_once_though_the_work_is_done_again(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dead_letter_is_kept_once_though_the_work_is_done_again(cluster: Engine, enter: Enter) -> None:
     def register(registrar: CallbackRegistrar) -> None:
         registrar.register_correlation_hook(lambda etype, values: 1 / 0, "a", [["p"]], [["risk"]])
 
-    write, failures = cluster.store.write_snapshots, ["the disk is away for a moment"]
+    failures = ["the disk is away for a moment"]
 
-    def write_or_fail(lease: Lease, batch: SnapshotBatch) -> None:
+    def write_or_fail(write: Any, lease: Lease, batch: SnapshotBatch) -> None:
         if batch.progress and batch.progress.mark["after"] and failures:
             raise RuntimeError(failures.pop())
         write(lease, batch)
 
-    monkeypatch.setattr(phases, "RETRY_US", 0)
-    monkeypatch.setattr(cluster.store, "write_snapshots", write_or_fail)
+    enter(runs_are_retried_at_once())
+    enter(run_writes(cluster.store, write_or_fail))
     worker = cluster.start(register=register)
     cluster.put("a", "e1", p=1)
     settle(worker)
     run(cluster, worker)
     assert not failures
-    assert cluster.store.dead_letter_count() == 1
-    assert cluster.store.counters()["module_error"] == 1
+    assert cluster.store.dead_letters.count() == 1
+    assert cluster.store.counters.all()["module_error"] == 1
     worker.stop()
 
 
-def test_what_a_hook_leaves_that_can_not_be_stored_is_reported_and_left_out(cluster: Cluster) -> None:
+def test_what_a_hook_leaves_that_can_not_be_stored_is_reported_and_left_out(cluster: Engine) -> None:
     def register(registrar: CallbackRegistrar) -> None:
         def hook(entity_type: str, values: Values) -> None:
             values["risk"] = 5
@@ -416,7 +416,7 @@ def test_what_a_hook_leaves_that_can_not_be_stored_is_reported_and_left_out(clus
     settle(worker)
     run(cluster, worker)
     assert cluster.snapshots("a", "e1") == [{"eid": "e1", "p": 1, "risk": 5}]
-    [stored] = cluster.store.dead_letters(0, 10)
+    [stored] = cluster.store.dead_letters.page(0, 10)
     assert stored.letter.reason.startswith("odd: ")
     worker.stop()
 
@@ -444,14 +444,14 @@ def of_timeseries(made: Callable[[str], list[DataPointTask]], seen: list[Any]) -
 
 def observed(attr: str, v: int) -> DataPointTask:
     t1 = to_datetime(START_US)
-    points = [{"etype": "t", "eid": "t1", "attr": attr, "v": v, "t1": t1, "t2": t1, "c": 1.0}]
-    return DataPointTask(model_spec=MODEL, etype="t", eid="t1", data_points=points)
+    point = {"etype": "t", "eid": "t1", "attr": attr, "v": v, "t1": t1, "t2": t1, "c": 1.0}
+    return derived_point(RUNS_MODEL, point)
 
 
-def test_a_timeseries_hook_gets_the_history_typed(cluster: Cluster) -> None:
+def test_a_timeseries_hook_gets_the_history_typed(cluster: Engine) -> None:
     seen: list[Any] = []
     worker = cluster.start(register=of_timeseries(lambda eid: [], seen))
-    cluster.send("t", "t1", CHUNK)
+    cluster.send(task("t1", CHUNK, etype="t"))
     settle(worker)
     run(cluster, worker)
     t1 = to_datetime(START_US)
@@ -460,14 +460,14 @@ def test_a_timeseries_hook_gets_the_history_typed(cluster: Cluster) -> None:
     worker.stop()
 
 
-def test_what_a_timeseries_hook_returns_is_in_the_snapshots_of_the_same_run(cluster: Cluster) -> None:
+def test_what_a_timeseries_hook_returns_is_in_the_snapshots_of_the_same_run(cluster: Engine) -> None:
     def made(eid: str) -> list[DataPointTask]:
         own = [a_task("p", 8, eid, "t"), observed("level", 3), observed("levels", 4)]
         return [*own, a_task("p", 9, "t2", "t")]
 
     worker = cluster.start(register=of_timeseries(made, []))
     earlier = WirePoint("levels", 5, START_US, START_US, 1_000_000_000)
-    cluster.send("t", "t1", CHUNK, WirePoint("p", 1), earlier)
+    cluster.send(task("t1", CHUNK, WirePoint("p", 1), earlier, etype="t"))
     cluster.put("t", "t2", p=2)
     settle(worker)
     run(cluster, worker)
@@ -480,7 +480,7 @@ def test_what_a_timeseries_hook_returns_is_in_the_snapshots_of_the_same_run(clus
     worker.stop()
 
 
-def test_what_a_timeseries_hook_returns_is_in_the_master_record_of_the_same_run(cluster: Cluster) -> None:
+def test_what_a_timeseries_hook_returns_is_in_the_master_record_of_the_same_run(cluster: Engine) -> None:
     seen: list[Any] = []
 
     def register(registrar: CallbackRegistrar) -> None:
@@ -494,7 +494,7 @@ def test_what_a_timeseries_hook_returns_is_in_the_master_record_of_the_same_run(
         )
 
     worker = cluster.start(register=register)
-    cluster.send("t", "t1", CHUNK)
+    cluster.send(task("t1", CHUNK, etype="t"))
     settle(worker)
     run(cluster, worker)
     assert seen == [(8, 3)]
@@ -505,7 +505,7 @@ def wire_of(task: WireTask) -> tuple[Any, str, Any]:
     return task.eid, task.points[0].attr, task.points[0].v
 
 
-def test_ingestion_goes_on_while_a_hook_of_a_run_waits(cluster: Cluster) -> None:
+def test_ingestion_goes_on_while_a_hook_of_a_run_waits(cluster: Engine) -> None:
     released = threading.Event()
 
     def register(registrar: CallbackRegistrar) -> None:
@@ -517,13 +517,13 @@ def test_ingestion_goes_on_while_a_hook_of_a_run_waits(cluster: Cluster) -> None
     worker = cluster.start(register=register)
     cluster.put("a", "e1", p=1)
     settle(worker)
-    worker.snapshots.request()
+    worker.request_run()
     for _ in range(6):
         worker.step()
     cluster.put("a", "e2", p=2)
     for _ in range(6):
         worker.step()
-    assert cluster.store.profile("a", "e2") is not None
+    assert cluster.store.entities.profile("a", "e2") is not None
     assert cluster.last_run().phase is Phase.WORK
     released.set()
     settle(worker)
@@ -531,11 +531,13 @@ def test_ingestion_goes_on_while_a_hook_of_a_run_waits(cluster: Cluster) -> None
     worker.stop()
 
 
-def test_the_log_is_read_again_only_from_where_the_last_run_stopped(cluster: Cluster) -> None:
+def test_the_log_is_read_again_only_from_where_the_last_run_stopped(cluster: Engine) -> None:
     worker = cluster.start()
     chains(cluster)
     settle(worker)
     run(cluster, worker)
     head = cluster.log.head(Lane.MAIN).offset
-    assert {offset for (_, lane), offset in cluster.store.cuts().items() if lane == Lane.MAIN} == {head}
+    assert {offset for (_, lane), offset in cluster.store.runs.watermarks().items() if lane == Lane.MAIN} == {
+        head
+    }
     worker.stop()

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
+from application import an_application
 from chronicle import MATTERS
 from hypothesis import given, settings
 from scenario_strategies import Action, conditions, scenarios
-from snapshots_kit import an_application
 from two_lives import TwoLives
 
-from dp3.store.query import Where
+from dp3.store.ports.queries import Where
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -1,6 +1,6 @@
 """When runs begin by themselves."""
 
-from dp3.engine.snapshots.schedule import Ticks
+from dp3.engine.jobs.schedule import Ticks
 
 MINUTE_US = 60_000_000
 HALF_PAST_US = 1_600_000_200_000_000  # 2020-09-13T12:30:00Z

@@ -4,15 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sample_settings import Setting, plain
-from snapshots_kit import Application, an_application
+from application import Application, an_application
+from sample_settings import Setting
 
-from dp3.engine.snapshots import recording
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint
-from dp3.store.port import Lease
-from dp3.store.snapshots import SnapshotBatch
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.snapshots import SnapshotBatch
+from kit.faults import run_writes
+from kit.limits import Enter, run_keys, run_rows
+from kit.specs import a_type, plain_attr
 
 ENTITIES = 30
 
@@ -24,23 +26,21 @@ def app() -> Iterator[Application]:
 
 
 @pytest.fixture
-def slices(app: Application, monkeypatch: pytest.MonkeyPatch) -> list[SnapshotBatch]:
+def slices(app: Application, enter: Enter) -> list[SnapshotBatch]:
     """All that is written from now on."""
     written: list[SnapshotBatch] = []
-    write = app.store.write_snapshots
 
-    def noted(lease: Lease, batch: SnapshotBatch) -> None:
+    def noted(write: Any, lease: Lease, batch: SnapshotBatch) -> None:
         written.append(batch)
         write(lease, batch)
 
-    monkeypatch.setattr(app.store, "write_snapshots", noted)
+    enter(run_writes(app.store, noted))
     return written
 
 
 def a_setting(hook: Any = None, *, keep_empty: bool = True) -> Setting:
-    entity = {"id": "a", "id_data_type": "string", "name": "a", "snapshot": True}
-    attribs = {"p": plain("int"), "arr": plain("array<int>"), "hub": plain("link<a>")}
-    model = ModelSpec({"a": {"entity": entity, "attribs": attribs}})
+    attribs = {"p": plain_attr("int"), "arr": plain_attr("array<int>"), "hub": plain_attr("link<a>")}
+    model = ModelSpec({"a": a_type("a", attribs)})
     registrar = CallbackRegistrar(model).for_module("test")
     if hook is not None:
         registrar.register_correlation_hook(hook, "a", [["hub", "p"]], [])
@@ -52,9 +52,9 @@ def nothing(etype: str, values: dict[str, Any]) -> None:
 
 
 def test_entities_with_many_keys_come_in_slices_of_few(
-    app: Application, slices: list[SnapshotBatch], monkeypatch: pytest.MonkeyPatch
+    app: Application, slices: list[SnapshotBatch], enter: Enter
 ) -> None:
-    monkeypatch.setattr(recording, "MOST_KEYS", 100)
+    enter(run_keys(100))
     app.restart(a_setting())
     for i in range(ENTITIES):
         app.send("a", f"e{i}", WirePoint("arr", list(range(40))))
@@ -65,9 +65,9 @@ def test_entities_with_many_keys_come_in_slices_of_few(
 
 
 def test_a_component_comes_in_slices_though_only_its_index_is_renewed(
-    app: Application, slices: list[SnapshotBatch], monkeypatch: pytest.MonkeyPatch
+    app: Application, slices: list[SnapshotBatch], enter: Enter
 ) -> None:
-    monkeypatch.setattr(recording, "MOST_ROWS", 5)
+    enter(run_rows(5))
     app.restart(a_setting(nothing))
     for i in range(ENTITIES):
         app.send("a", f"e{i}", WirePoint("p", i), WirePoint("hub", {"eid": "e0"}))

@@ -4,14 +4,15 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from value_builders import a_model, a_profile, a_timeseries, a_value_plan, observed, plain, seen
 
-from dp3.engine.snapshots.chains import chains_of
-from dp3.engine.snapshots.doc import decode_doc, encode_doc, expand
-from dp3.engine.snapshots.values import NO_PROFILE, AttrPlan, Computed, ValuePlan, compute
+from dp3.engine.jobs.snapshots.chains import chains_of
+from dp3.engine.jobs.snapshots.doc import decode_doc, encode_doc, expand
+from dp3.engine.jobs.snapshots.values import NO_PROFILE, AttrPlan, Computed, ValuePlan, compute
 from dp3.history import Observation, Params, Segment, canonical, value_at, values_at
 from dp3.model.wire import CONFIDENCE_UNIT, decode_value, encode_value
-from dp3.store.snapshots import hex_of
+from dp3.store.ports.entities import hex_of
+from kit.specs import a_model, plain_attr, series_attr
+from kit.values import a_profile, a_value_plan, brief, seen
 
 LAST_TICK = 40
 
@@ -108,14 +109,14 @@ def test_the_earliest_change_of_all_attributes_counts() -> None:
 
 
 def test_values_are_in_the_order_of_the_model_after_the_id() -> None:
-    model = a_model({"s": plain("string"), "o": observed("int"), "p": plain("int")})
+    model = a_model({"s": plain_attr("string"), "o": brief("int"), "p": plain_attr("int")})
     profile = a_profile(plain={3: 1, 1: "x"}, history={2: [seen(0, 9, 5)]})
     values = compute("e", profile, a_value_plan(model), 5).values
     assert list(values.items()) == [("eid", "e"), ("s", "x"), ("o", 5), ("p", 1)]
 
 
 def test_timeseries_have_no_current_value() -> None:
-    model = a_model({"t": a_timeseries(), "o": observed("int")})
+    model = a_model({"t": series_attr(), "o": brief("int")})
     profile = a_profile(history={2: [seen(0, 9, 5)]})
     profile.chunks.append((1, 0, 9, hex_of({"x": [1]})))
     assert compute("e", profile, a_value_plan(model), 5).values == {"eid": "e", "o": 5}
@@ -123,11 +124,11 @@ def test_timeseries_have_no_current_value() -> None:
 
 def test_rows_of_attributes_that_left_the_model_are_not_shown() -> None:
     profile = a_profile(plain={8: 1}, history={9: [seen(0, 9, 5)]})
-    assert compute("e", profile, a_value_plan(a_model({"p": plain("int")})), 5).values == {"eid": "e"}
+    assert compute("e", profile, a_value_plan(a_model({"p": plain_attr("int")})), 5).values == {"eid": "e"}
 
 
 def test_mirrors_are_there_even_when_nothing_refers_to_the_entity() -> None:
-    model = a_model({"l": plain("link<b;mirror=as>")})
+    model = a_model({"l": plain_attr("link<b;mirror=as>")})
     plan = a_value_plan(model, "b")
     assert compute(7, NO_PROFILE, plan, 0).values == {"eid": 7, "as": []}
     given = {"as": [{"eid": "e1"}]}
@@ -140,5 +141,5 @@ def test_ids_of_the_state_become_typed() -> None:
 
 
 def test_an_entity_without_observations_never_changes_by_itself() -> None:
-    model = a_model({"p": plain("int")})
+    model = a_model({"p": plain_attr("int")})
     assert compute("e", a_profile(plain={1: 1}), a_value_plan(model), 0).next_change is None

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import naive_index
+from application import Application
 from chronicle import Chronicle
 from naive_model import NaiveModel
 from naive_outcomes import Witness
@@ -11,10 +12,9 @@ from naive_rules import Told, told
 from naive_world import Ref
 from sample_settings import EIDS, setting
 from scenario_strategies import SECOND_US, Action, BusyRun, Clean, Delete, Moment, Put, Restart, Run, Wait
-from snapshots_kit import Application
-from workers_kit import tasks_in
 
-from dp3.store.query import Where
+from dp3.store.ports.queries import Where
+from kit.points import tasks_in
 
 PATHS = {
     "a": "eid p s ip o om l.eid lp.eid lp.data lp.why la.eid lo.eid score far fans.eid note.p note.list",
@@ -96,7 +96,7 @@ class TwoLives:
     def _take_derived(self) -> Counter[Told]:
         came: Counter[Told] = Counter()
         for entry in self.engine.drain():
-            for task in (task for task in tasks_in(entry) if task.chore is None):
+            for task in (task for task in tasks_in(entry) if task.system_task is None):
                 came[told(task)] += 1
                 self.naive.put(task.etype, task.eid, task.points, entry.append_time)
                 self.chronicle.told((task.etype, str(task.eid)), task.points)

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store_builders import take_lease
 
 from dp3.clock import FakeClock
-from dp3.store.port import Lease, Store
-from dp3.store.sqlite import open_store
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.state import State
+from dp3.store.sqlite import open_state
+from kit.rows import take_lease
 
-BACKENDS = {"sqlite": open_store}
+BACKENDS = {"sqlite": open_state}
 
 
 @pytest.fixture
@@ -22,11 +23,11 @@ def clock() -> FakeClock:
 @pytest.fixture(params=BACKENDS)
 def open_state(
     request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock
-) -> Iterator[Callable[..., Store]]:
+) -> Iterator[Callable[..., State]]:
     """Opens the state of this test, as often as wanted, as another process would."""
-    opened: list[Store] = []
+    opened: list[State] = []
 
-    def open_again(**options: Any) -> Store:
+    def open_again(**options: Any) -> State:
         opened.append(BACKENDS[request.param](tmp_path, clock, **options))
         return opened[-1]
 
@@ -36,10 +37,10 @@ def open_state(
 
 
 @pytest.fixture
-def store(open_state: Callable[..., Store]) -> Store:
+def store(open_state: Callable[..., State]) -> State:
     return open_state()
 
 
 @pytest.fixture
-def lease(store: Store) -> Lease:
+def lease(store: State) -> Lease:
     return take_lease(store)

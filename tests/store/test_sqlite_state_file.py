@@ -12,13 +12,15 @@ from typing import Any
 
 import apsw
 import pytest
-from snapshot_builders import a_run, close, written
-from store_builders import created, history, plain, take_lease
 
 from dp3.clock import FakeClock
 from dp3.sqlite import FormatError, load_statements, wal_size
-from dp3.store.port import Batch, Store, StoreFull
-from dp3.store.sqlite import open_store
+from dp3.store.ports.batches import Batch
+from dp3.store.ports.errors import StoreFull
+from dp3.store.ports.state import State
+from dp3.store.sqlite import open_state
+from kit.rows import created, history_row, plain_row, take_lease
+from kit.run_rows import a_run, close, written
 
 MIB = 1 << 20
 BIG = b"x" * 4000
@@ -41,27 +43,27 @@ def edit(path: Path, pragma: str, value: int) -> None:
     connection.close()
 
 
-def test_the_number_of_partitions_is_fixed_when_the_state_is_made(open_state: Callable[..., Store]) -> None:
+def test_the_number_of_partitions_is_fixed_when_the_state_is_made(open_state: Callable[..., State]) -> None:
     assert open_state(partitions=8).partitions == 8
     again = open_state(partitions=16)
     assert again.partitions == 8
-    assert len(again.positions()) == 16
+    assert len(again.batches.positions()) == 16
 
 
 def test_a_state_needs_at_least_one_partition_and_a_failed_attempt_leaves_no_state(
-    tmp_path: Path, open_state: Callable[..., Store]
+    tmp_path: Path, open_state: Callable[..., State]
 ) -> None:
     with pytest.raises(ValueError, match="partitions must be at least 1, got 0"):
         open_state(partitions=0)
     assert open_state(partitions=2).partitions == 2
 
 
-def test_what_was_committed_is_there_after_reopening(open_state: Callable[..., Store]) -> None:
+def test_what_was_committed_is_there_after_reopening(open_state: Callable[..., State]) -> None:
     store = open_state()
-    row = plain(store, 1, "name", "x")
+    row = plain_row(store, 1, "name", "x")
     created(store, take_lease(store), plain=[row])
     store.close()
-    assert open_state().profile("device", "d1") == (1, [row], [], {}, [])
+    assert open_state().entities.profile("device", "d1") == (1, [row], [], {}, [])
 
 
 HISTORY = "key, entity, attr, t1, t2, c, v"
@@ -82,16 +84,16 @@ def make_older(directory: Path) -> list[Any]:
     return names
 
 
-def test_an_older_state_gets_what_it_lacks(open_state: Callable[..., Store], tmp_path: Path) -> None:
+def test_an_older_state_gets_what_it_lacks(open_state: Callable[..., State], tmp_path: Path) -> None:
     store = open_state()
     lease = take_lease(store)
-    created(store, lease, history=[history(store, 1, "load", n, offset=n) for n in (1, 2)])
-    before = store.profile("device", "d1")
+    created(store, lease, history=[history_row(store, 1, "load", n, offset=n) for n in (1, 2)])
+    before = store.entities.profile("device", "d1")
     store.close()
     names = make_older(tmp_path)
     for _ in range(2):
         store = open_state()
-        assert store.profile("device", "d1") == before
+        assert store.entities.profile("device", "d1") == before
         store.close()
     connection = apsw.Connection(str(tmp_path / "state.db"))
     assert set(connection.execute("SELECT name FROM sqlite_schema")) == set(names)
@@ -111,20 +113,20 @@ def test_superseded_snapshots_of_an_older_state_can_be_removed(
     store.close()
     make_older(tmp_path)
     store = open_state()
-    store.raise_snapshot_horizon(lease, 20)
-    while store.clean_snapshots(lease, 10).more:
+    store.cleaning.raise_horizon(lease, 20)
+    while store.cleaning.clean(lease, 10).more:
         pass
-    assert [row.doc for row in store.snapshots_of("device", "d1")] == [b"20", b"30"]
+    assert [row.doc for row in store.snapshots.of("device", "d1")] == [b"20", b"30"]
 
 
-def test_a_state_of_a_newer_version_is_not_touched(open_state: Callable[..., Store], tmp_path: Path) -> None:
+def test_a_state_of_a_newer_version_is_not_touched(open_state: Callable[..., State], tmp_path: Path) -> None:
     open_state().close()
     edit(tmp_path / "state.db", "user_version", 99)
     with pytest.raises(FormatError, match="the state was written by a newer DP³"):
         open_state()
 
 
-def test_a_file_of_another_program_is_not_touched(open_state: Callable[..., Store], tmp_path: Path) -> None:
+def test_a_file_of_another_program_is_not_touched(open_state: Callable[..., State], tmp_path: Path) -> None:
     edit(tmp_path / "state.db", "application_id", 1234)
     with pytest.raises(FormatError, match="file of another program"):
         open_state()
@@ -133,9 +135,9 @@ def test_a_file_of_another_program_is_not_touched(open_state: Callable[..., Stor
 def test_processes_that_make_the_state_at_once_agree(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from dp3.clock import SystemClock\n"
-        "from dp3.store.sqlite import open_store\n"
+        "from dp3.store.sqlite import open_state\n"
         "sys.stdin.read()\n"
-        "print(open_store(Path(sys.argv[1]), SystemClock(), partitions=int(sys.argv[2])).partitions)"
+        "print(open_state(Path(sys.argv[1]), SystemClock(), partitions=int(sys.argv[2])).partitions)"
     )
     processes = [
         subprocess.Popen(
@@ -158,12 +160,12 @@ def test_processes_that_make_the_state_at_once_agree(tmp_path: Path) -> None:
     assert len(answers) == 1
 
 
-def test_closing_twice_is_allowed_and_reading_afterwards_is_not(open_state: Callable[..., Store]) -> None:
+def test_closing_twice_is_allowed_and_reading_afterwards_is_not(open_state: Callable[..., State]) -> None:
     store = open_state(checkpoint=True)
     store.close()
     store.close()
     with pytest.raises(RuntimeError, match="the store is closed"):
-        store.positions()
+        store.batches.positions()
 
 
 @contextmanager
@@ -195,21 +197,21 @@ def test_a_full_disk_refuses_a_commit_as_a_whole_and_the_next_one_works(
     tmp_path: Path, full_disk: Callable[[Path, list[apsw.Connection]], AbstractContextManager[None]]
 ) -> None:
     with connections_opened() as connections:
-        store = open_store(tmp_path, FakeClock())
+        store = open_state(tmp_path, FakeClock())
         lease = take_lease(store)
-        created(store, lease, plain=[plain(store, 1, "name", "x")])
-        before = store.profile("device", "d1"), store.positions()
-        rows = [history(store, 1, "load", n, offset=n)._replace(v=BIG) for n in range(1, 300)]
+        created(store, lease, plain=[plain_row(store, 1, "name", "x")])
+        before = store.entities.profile("device", "d1"), store.batches.positions()
+        rows = [history_row(store, 1, "load", n, offset=n)._replace(v=BIG) for n in range(1, 300)]
         large = Batch(positions={0: 1}, history=rows)
         with (
             full_disk(tmp_path, [c for c in connections if is_writing(c)]),
             pytest.raises(StoreFull) as error,
         ):
-            store.commit(lease, large)
+            store.batches.commit(lease, large)
         assert "nothing was written" in str(error.value)
-        assert (store.profile("device", "d1"), store.positions()) == before
-        store.commit(lease, large)
-        profile = store.profile("device", "d1")
+        assert (store.entities.profile("device", "d1"), store.batches.positions()) == before
+        store.batches.commit(lease, large)
+        profile = store.entities.profile("device", "d1")
         assert profile is not None
         assert len(profile.history) == len(rows)
         store.close()
@@ -223,7 +225,7 @@ def is_writing(connection: apsw.Connection) -> bool:
 
 
 def test_the_write_ahead_log_stays_bounded_while_somebody_reads(
-    tmp_path: Path, open_state: Callable[..., Store]
+    tmp_path: Path, open_state: Callable[..., State]
 ) -> None:
     store = open_state(checkpoint=True, wal_limit_mib=1)
     lease = take_lease(store)
@@ -231,14 +233,14 @@ def test_the_write_ahead_log_stays_bounded_while_somebody_reads(
     largest = 0
     with reading_old_states(tmp_path / "state.db", hold_s=0.1):
         for offset in range(1, 20):
-            store.commit(lease, a_large_batch(store, offset))
+            store.batches.commit(lease, a_large_batch(store, offset))
             largest = max(largest, wal_size(tmp_path / "state.db"))
     one_commit = 120 * 2 * 4096
     assert largest <= 1 * MIB + one_commit
 
 
-def a_large_batch(store: Store, offset: int) -> Batch:
-    rows = [history(store, 1, "load", n, offset=offset, number=n)._replace(v=BIG) for n in range(100)]
+def a_large_batch(store: State, offset: int) -> Batch:
+    rows = [history_row(store, 1, "load", n, offset=offset, number=n)._replace(v=BIG) for n in range(100)]
     return Batch(positions={0: offset}, history=rows)
 
 

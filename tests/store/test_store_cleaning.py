@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-from snapshot_builders import a_run, close, completed, indexed, progress, written
-from store_builders import created, entity_key, take_lease
 
-from dp3.store.port import Lease
-from dp3.store.snapshots import Cleaned
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.snapshots import Cleaned
+from kit.rows import created, entity_key, take_lease
+from kit.run_rows import a_run, close, completed, indexed, progress, written
 
 
 def run_with(
@@ -24,20 +24,20 @@ def run_with(
 
 def clean(store: Any, lease: Lease, before: int, max_rows: int = 1_000) -> Cleaned:
     """All there is to be removed; returns how much that was."""
-    store.raise_snapshot_horizon(lease, before)
+    store.cleaning.raise_horizon(lease, before)
     total = Cleaned(more=True)
     while total.more:
-        total = total.and_then(store.clean_snapshots(lease, max_rows))
+        total = total.and_then(store.cleaning.clean(lease, max_rows))
     return total
 
 
 def series(store: Any, eid: str = "d1") -> list[tuple[int, bytes]]:
     """(run, document) as stored."""
-    return [(row.run, row.doc) for row in store.snapshots_of("device", eid)]
+    return [(row.run, row.doc) for row in store.snapshots.of("device", eid)]
 
 
 def times(store: Any) -> list[int]:
-    return [run.time for run in store.runs_between(0, 1 << 62)]
+    return [run.time for run in store.runs.between(0, 1 << 62)]
 
 
 def rows_in(directory: Path, *tables: str) -> list[int]:
@@ -60,8 +60,8 @@ def test_rows_that_still_hold_at_the_horizon_stay_and_superseded_ones_go(store: 
     assert series(store) == [(runs[2], b"c"), (runs[3], b"d")]
     assert series(store, "d2") == [(runs[0], b"x")]
     assert times(store) == [30, 40]
-    assert store.covered(2, runs) == set(runs[2:])
-    assert store.snapshot_horizon() == 30
+    assert store.runs.covered(2, runs) == set(runs[2:])
+    assert store.cleaning.horizon() == 30
 
 
 def test_what_belongs_to_removed_runs_goes_too(store: Any, lease: Lease, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_what_belongs_to_removed_runs_goes_too(store: Any, lease: Lease, tmp_pat
     last = run_with(store, lease, 20, {})
     clean(store, lease, before=15)
     assert rows_in(tmp_path, "worker_run", "missing", "superseded", "cut") == [1, 0, 0, 2]
-    assert [row.run for row in store.worker_runs(last)] == [last]
+    assert [row.run for row in store.runs.workers(last)] == [last]
 
 
 def test_the_newest_complete_run_and_those_after_it_stay_however_old(store: Any, lease: Lease) -> None:
@@ -100,7 +100,7 @@ def test_the_horizon_never_goes_back(store: Any, lease: Lease) -> None:
     created(store, lease, "d1", 1)
     for time in (10, 20, 30):
         run_with(store, lease, time, {1: b"%d" % time})
-    store.raise_snapshot_horizon(lease, 30)
+    store.cleaning.raise_horizon(lease, 30)
     assert clean(store, lease, before=20) == Cleaned(runs=2, rows=2)
     assert times(store) == [30]
 
@@ -109,9 +109,9 @@ def test_runs_go_before_rows_and_the_oldest_ones_first(store: Any, lease: Lease)
     created(store, lease, "d1", 1)
     for time in (10, 20, 30, 40):
         run_with(store, lease, time, {1: b"%d" % time})
-    store.raise_snapshot_horizon(lease, 40)
+    store.cleaning.raise_horizon(lease, 40)
     left = []
-    while (cleaned := store.clean_snapshots(lease, 1)).more:
+    while (cleaned := store.cleaning.clean(lease, 1)).more:
         left.append((times(store), [doc for _, doc in series(store)]))
         assert cleaned.rows <= 1
     assert left[0] == ([40], [b"20", b"30", b"40"])
@@ -136,12 +136,12 @@ def test_a_worker_removes_rows_of_its_own_entities_only(store: Any, tmp_path: Pa
 
 def test_a_series_that_ended_leaves_nothing_behind(store: Any, lease: Lease, tmp_path: Path) -> None:
     created(store, lease, "d1", 1)
-    store.etype_id("other")
+    store.names.etype_id("other")
     run = a_run(store, 10)
     written(store, lease, run, {1: b"a"}, keys_added=indexed(store, "device", 1, {"eid": {"d1"}}))
     completed(store, lease, run)
     close(store, run)
-    store.remove_snapshots_of_types([store.etype_id("other")])
+    store.snapshots.remove_types([store.names.etype_id("other")])
     for time in (20, 30, 40):
         run_with(store, lease, time, {})
     assert rows_in(tmp_path, "snapshot") == [2]
@@ -161,10 +161,10 @@ def test_the_latest_snapshot_keeps_its_time_when_all_runs_that_saw_the_entity_ar
     run_with(store, lease, 20, {})
     for time in (30, 40, 50):
         run_with(store, lease, time, {}, missing=(1,))
-    before = store.find("device")
+    before = store.queries.find("device")
     assert [(row.run_time, row.doc) for row in before] == [(20, b"a")]
     clean(store, lease, before=40)
     assert times(store) == [40, 50]
-    assert store.find("device") == before
+    assert store.queries.find("device") == before
     run_with(store, lease, 60, {})
-    assert [row.run_time for row in store.find("device")] == [60]
+    assert [row.run_time for row in store.queries.find("device")] == [60]

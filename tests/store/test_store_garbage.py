@@ -4,9 +4,11 @@ from pathlib import Path
 
 import apsw
 import pytest
-from store_builders import an_entity, created, entity_key, history, plain, take_lease
 
-from dp3.store.port import Batch, Lease, Store
+from dp3.store.ports.batches import Batch
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.state import State
+from kit.rows import created, entity_key, entity_row, history_row, plain_row, take_lease
 
 TABLES = ("fresh", "incoming", "plain", "ttl", "garbage")
 
@@ -18,60 +20,60 @@ def stored_rows(directory: Path) -> dict[str, int]:
     return counts
 
 
-def fill(store: Store, lease: Lease, eid: str, key: int, rows: int) -> None:
+def fill(store: State, lease: Lease, eid: str, key: int, rows: int) -> None:
     offset = (key & 0xFF) * 1000
     created(
         store,
         lease,
         eid,
         key,
-        history=[history(store, key, "load", n, offset=offset + n) for n in range(rows)],
-        plain=[plain(store, key, f"a{n}", n) for n in range(rows)],
+        history=[history_row(store, key, "load", n, offset=offset + n) for n in range(rows)],
+        plain=[plain_row(store, key, f"a{n}", n) for n in range(rows)],
         ttl=[(key, f"t{n}", n) for n in range(rows)],
     )
 
 
 def test_nothing_is_left_of_a_deleted_entity_and_all_of_the_others(
-    store: Store, lease: Lease, tmp_path: Path
+    store: State, lease: Lease, tmp_path: Path
 ) -> None:
     fill(store, lease, "d1", 1, rows=10)
     fill(store, lease, "d2", 2, rows=4)
-    kept = store.profile("device", "d2")
-    store.commit(lease, Batch(deleted=[1]))
+    kept = store.entities.profile("device", "d2")
+    store.batches.commit(lease, Batch(deleted=[1]))
     assert stored_rows(tmp_path) == {"fresh": 14, "incoming": 14, "plain": 14, "ttl": 14, "garbage": 1}
-    assert store.collect_garbage(lease, 1000) is False
+    assert store.entities.collect_garbage(lease, 1000) is False
     assert stored_rows(tmp_path) == {"fresh": 4, "incoming": 4, "plain": 4, "ttl": 4, "garbage": 0}
-    assert store.profile("device", "d2") == kept
+    assert store.entities.profile("device", "d2") == kept
 
 
 @pytest.mark.parametrize("max_rows", [1, 7, 10, 31])
 def test_a_slice_removes_at_most_the_given_number_of_rows(
-    store: Store, lease: Lease, tmp_path: Path, max_rows: int
+    store: State, lease: Lease, tmp_path: Path, max_rows: int
 ) -> None:
     fill(store, lease, "d1", 1, rows=10)
     fill(store, lease, "d2", 2, rows=10)
-    store.commit(lease, Batch(deleted=[1, 2]))
+    store.batches.commit(lease, Batch(deleted=[1, 2]))
     left = [sum(stored_rows(tmp_path).values())]
-    while store.collect_garbage(lease, max_rows):
+    while store.entities.collect_garbage(lease, max_rows):
         left.append(sum(stored_rows(tmp_path).values()))
         assert 0 < left[-2] - left[-1] <= max_rows
     assert sum(stored_rows(tmp_path).values()) == 0
 
 
-def test_a_worker_removes_garbage_of_its_own_partitions_only(store: Store, tmp_path: Path) -> None:
+def test_a_worker_removes_garbage_of_its_own_partitions_only(store: State, tmp_path: Path) -> None:
     mine, other = take_lease(store, 0, of=2), take_lease(store, 1, of=2)
     fill(store, other, "d1", entity_key(1, partition=3), rows=5)
-    store.commit(other, Batch(deleted=[entity_key(1, partition=3)]))
-    assert store.collect_garbage(mine, 1000) is False
+    store.batches.commit(other, Batch(deleted=[entity_key(1, partition=3)]))
+    assert store.entities.collect_garbage(mine, 1000) is False
     assert stored_rows(tmp_path)["garbage"] == 1
-    assert store.collect_garbage(other, 1000) is False
+    assert store.entities.collect_garbage(other, 1000) is False
     assert sum(stored_rows(tmp_path).values()) == 0
 
 
-def test_rows_of_an_entity_made_again_under_its_id_stay(store: Store, lease: Lease) -> None:
+def test_rows_of_an_entity_made_again_under_its_id_stay(store: State, lease: Lease) -> None:
     fill(store, lease, "d1", 1, rows=3)
-    again = Batch(deleted=[1], created=[an_entity(store, "d1", 2)], plain=[plain(store, 2, "name", "x")])
-    store.commit(lease, again)
-    before = store.profile("device", "d1")
-    store.collect_garbage(lease, 1000)
-    assert store.profile("device", "d1") == before
+    again = Batch(deleted=[1], created=[entity_row(store, "d1", 2)], plain=[plain_row(store, 2, "name", "x")])
+    store.batches.commit(lease, again)
+    before = store.entities.profile("device", "d1")
+    store.entities.collect_garbage(lease, 1000)
+    assert store.entities.profile("device", "d1") == before

@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
-from snapshot_builders import FOREVER, a_link, a_run, close
-from store_builders import an_entity, created
 
 from dp3.clock import FakeClock
-from dp3.store.port import NO_TARGET, Batch, Lease, LinkRow
+from dp3.store.ports.batches import NO_TARGET, Batch, LinkRow
+from dp3.store.ports.leases import Lease
+from kit.rows import created, entity_row
+from kit.run_rows import FOREVER, a_link, a_run, close
 
 START = (0, 0, 0)
 
@@ -15,12 +16,12 @@ START = (0, 0, 0)
 @pytest.fixture
 def devices(store: Any, lease: Lease) -> Any:
     """A state with three devices: d1, d2, d3 with the keys 1, 2, 3."""
-    store.commit(lease, Batch(created=[an_entity(store, f"d{n}", n) for n in (1, 2, 3)]))
+    store.batches.commit(lease, Batch(created=[entity_row(store, f"d{n}", n) for n in (1, 2, 3)]))
     return store
 
 
 def commit(store: Any, lease: Lease, *links: LinkRow) -> None:
-    store.commit(lease, Batch(links=list(links)))
+    store.batches.commit(lease, Batch(links=list(links)))
 
 
 def plain_link(store: Any, source: int, target: str, written: int) -> LinkRow:
@@ -33,23 +34,23 @@ def no_link(store: Any, source: int, written: int) -> LinkRow:
 
 
 def peer(store: Any) -> int:
-    number: int = store.attr_id("device", "peer")
+    number: int = store.names.attr_id("device", "peer")
     return number
 
 
 def sources(store: Any, target: str, at: int = 50) -> list[str]:
-    asked = (store.etype_id("device"), target)
-    return [eid for _, _, eid in store.incoming([asked], [peer(store)], at)[asked]]
+    asked = (store.names.etype_id("device"), target)
+    return [eid for _, _, eid in store.links.incoming([asked], [peer(store)], at)[asked]]
 
 
 def targets(store: Any, at: int = 50) -> list[tuple[str, str]]:
-    edges = store.edges([peer(store)], at, START, 100)
-    nodes = store.nodes([node for edge in edges for node in (edge.source, edge.target)])
+    edges = store.links.edges([peer(store)], at, START, 100)
+    nodes = store.links.nodes([node for edge in edges for node in (edge.source, edge.target)])
     return sorted((nodes[edge.source].eid, nodes[edge.target].eid) for edge in edges)
 
 
 def changed(store: Any, after: int, until: int) -> list[str]:
-    return [eid for _, eid in store.link_targets_changed([peer(store)], after, until)]
+    return [eid for _, eid in store.links.targets_changed([peer(store)], after, until)]
 
 
 def test_a_link_is_seen_from_both_ends_until_it_ends(devices: Any, lease: Lease) -> None:
@@ -63,7 +64,7 @@ def test_a_link_is_seen_from_both_ends_until_it_ends(devices: Any, lease: Lease)
 def test_of_equal_observed_links_the_one_that_holds_longest_stays(devices: Any, lease: Lease) -> None:
     commit(devices, lease, a_link(devices, 1, "d2", until=70), a_link(devices, 1, "d2", until=100))
     commit(devices, lease, a_link(devices, 1, "d2", until=60))
-    assert [edge.until for edge in devices.edges([peer(devices)], 0, START, 9)] == [100]
+    assert [edge.until for edge in devices.links.edges([peer(devices)], 0, START, 9)] == [100]
 
 
 def test_observed_links_of_one_source_do_not_replace_each_other(devices: Any, lease: Lease) -> None:
@@ -108,8 +109,8 @@ def test_an_emptied_plain_relation_has_no_links_and_older_values_stay_away(
 
 def test_a_target_need_not_exist(devices: Any, lease: Lease) -> None:
     commit(devices, lease, a_link(devices, 1, "nobody"))
-    edge = devices.edges([peer(devices)], 0, START, 1)[0]
-    nodes = devices.nodes([edge.source, edge.target])
+    edge = devices.links.edges([peer(devices)], 0, START, 1)[0]
+    nodes = devices.links.nodes([edge.source, edge.target])
     assert nodes[edge.source].entity == 1
     assert (nodes[edge.target].eid, nodes[edge.target].entity) == ("nobody", 0)
 
@@ -121,7 +122,7 @@ def test_links_of_sources_that_do_not_exist_are_left_out(devices: Any, lease: Le
 
 def test_with_its_source_a_link_is_gone_at_once(devices: Any, lease: Lease) -> None:
     commit(devices, lease, a_link(devices, 1, "d2"), a_link(devices, 3, "d2"))
-    devices.commit(lease, Batch(deleted=[1]))
+    devices.batches.commit(lease, Batch(deleted=[1]))
     assert sources(devices, "d2") == ["d3"]
     assert targets(devices) == [("d3", "d2")]
 
@@ -130,30 +131,30 @@ def test_a_source_made_again_keeps_its_new_links_when_garbage_is_removed(devices
     old = [a_link(devices, 1, target, until=FOREVER) for target in ("d2", "d3")]
     commit(devices, lease, *old)
     new = [a_link(devices, 4, "d2", until=FOREVER)]
-    devices.commit(lease, Batch(deleted=[1], created=[an_entity(devices, "d1", 4)], links=new))
-    assert devices.collect_garbage(lease, 1000) is False
+    devices.batches.commit(lease, Batch(deleted=[1], created=[entity_row(devices, "d1", 4)], links=new))
+    assert devices.entities.collect_garbage(lease, 1000) is False
     assert targets(devices) == [("d1", "d2")]
     assert sources(devices, "d2") == ["d1"]
 
 
 def test_edges_come_in_pages_by_relation_source_and_target(devices: Any, lease: Lease) -> None:
-    other = devices.attr_id("device", "uplink")
+    other = devices.names.attr_id("device", "uplink")
     links = [a_link(devices, n, f"d{m}") for n in (1, 2, 3) for m in (1, 2, 3) if n != m]
     commit(devices, lease, *links, *(link._replace(attr=other) for link in links[:2]))
     attrs = [other, peer(devices)]
-    everything = devices.edges(attrs, 0, START, 100)
+    everything = devices.links.edges(attrs, 0, START, 100)
     assert everything == sorted(everything)
     assert len(everything) == 8
     paged, after = [], START
-    while page := devices.edges(attrs, 0, after, 3):
+    while page := devices.links.edges(attrs, 0, after, 3):
         paged += page
         after = page[-1][:3]
     assert paged == everything
 
 
 def test_every_target_that_was_asked_for_has_an_answer(devices: Any) -> None:
-    asked = [(devices.etype_id("device"), "d1"), (devices.etype_id("device"), "nobody")]
-    assert devices.incoming(asked, [peer(devices)], 0) == {asked[0]: [], asked[1]: []}
+    asked = [(devices.names.etype_id("device"), "d1"), (devices.names.etype_id("device"), "nobody")]
+    assert devices.links.incoming(asked, [peer(devices)], 0) == {asked[0]: [], asked[1]: []}
 
 
 def test_targets_change_when_links_are_made_and_not_when_they_are_confirmed(
@@ -177,7 +178,7 @@ def test_both_targets_change_when_a_link_is_replaced(devices: Any, lease: Lease,
 def test_targets_change_when_the_source_is_deleted(devices: Any, lease: Lease, clock: FakeClock) -> None:
     commit(devices, lease, a_link(devices, 1, "d2", until=FOREVER))
     clock.advance(1)
-    devices.commit(lease, Batch(deleted=[1]))
+    devices.batches.commit(lease, Batch(deleted=[1]))
     assert changed(devices, clock.now_us(), clock.now_us()) == ["d2"]
 
 
@@ -204,8 +205,8 @@ def test_what_complete_runs_have_seen_is_forgotten_after_a_while(
     commit(devices, lease, a_link(devices, 1, "d2", until=begin + 10), no_link(devices, 2, 1))
     clock.advance(7200)
     close(devices, a_run(devices, clock.now_us()))
-    assert devices.collect_garbage(lease, 1) is True
-    assert devices.collect_garbage(lease, 1000) is False
+    assert devices.entities.collect_garbage(lease, 1) is True
+    assert devices.entities.collect_garbage(lease, 1000) is False
     assert changed(devices, begin - 1, clock.now_us()) == []
     commit(devices, lease, plain_link(devices, 2, "d3", 0))
     assert targets(devices) == [], "that the relation was emptied is still known"
@@ -218,7 +219,7 @@ def test_changes_that_no_run_has_seen_are_kept(devices: Any, lease: Lease, clock
     commit(devices, lease, a_link(devices, 1, "d2", until=clock.now_us() + 10))
     clock.advance(7200)
     close(devices, run)
-    devices.collect_garbage(lease, 1000)
+    devices.entities.collect_garbage(lease, 1000)
     assert changed(devices, begin, clock.now_us()) == ["d2"]
 
 
@@ -228,10 +229,10 @@ def test_a_commit_with_links_applied_again_changes_nothing(devices: Any, lease: 
         Batch(links=[plain_link(devices, 2, "d3", 2)]),
     ]
     for batch in batches:
-        devices.commit(lease, batch)
+        devices.batches.commit(lease, batch)
     before = targets(devices)
     for batch in batches:
-        devices.commit(lease, batch)
+        devices.batches.commit(lease, batch)
     assert targets(devices) == before == [("d1", "d2"), ("d2", "d3")]
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from snapshot_builders import a_run, close, completed, indexed, with_snapshots, written
-from store_builders import an_entity, take_lease
 
-from dp3.store.port import Batch, Lease
-from dp3.store.query import (
+from dp3.store.ports.batches import Batch
+from dp3.store.ports.errors import QueryTooSlow
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.queries import (
     EVERYTHING,
     And,
     Between,
@@ -18,10 +18,11 @@ from dp3.store.query import (
     OneOf,
     Or,
     Order,
-    QueryTooSlow,
     TextMatches,
     Where,
 )
+from kit.rows import entity_row, take_lease
+from kit.run_rows import a_run, close, completed, indexed, with_snapshots, written
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def people(store: Any, lease: Lease) -> Any:
 
 
 def eids(store: Any, where: Where = EVERYTHING, *order: Order, **page: Any) -> list[str]:
-    return [found.eid for found in store.find("p", where, order, **page)]
+    return [found.eid for found in store.queries.find("p", where, order, **page)]
 
 
 def test_without_an_order_entities_come_by_eid_as_it_is_typed(people: Any) -> None:
@@ -69,7 +70,7 @@ def test_a_range_finds_keys_of_the_kind_of_its_bounds_only(people: Any) -> None:
 
 def test_a_range_without_bounds_is_a_mistake(people: Any) -> None:
     with pytest.raises(ValueError, match="a range of 'age' needs a lower or an upper bound"):
-        people.find("p", Between("age"))
+        people.queries.find("p", Between("age"))
 
 
 def test_negation_holds_for_entities_without_a_key(people: Any) -> None:
@@ -110,8 +111,8 @@ def test_a_text_that_many_have_is_tested_once(store: Any, lease: Lease) -> None:
         tested.append(text)
         return text != "b"
 
-    assert store.count("p", TextMatches("os", is_not_b)) == 102
-    assert store.count("p", TextMatches("os", is_not_b, in_lines=lambda lines: True)) == 102
+    assert store.queries.count("p", TextMatches("os", is_not_b)) == 102
+    assert store.queries.count("p", TextMatches("os", is_not_b, in_lines=lambda lines: True)) == 102
     assert tested == ["a", "b", "c"] * 2
 
 
@@ -140,14 +141,14 @@ def test_an_error_of_a_test_reaches_the_one_who_asked(people: Any) -> None:
         raise ZeroDivisionError("no")
 
     with pytest.raises(ZeroDivisionError):
-        people.count("p", DocMatches(broken))
-    assert people.count("p") == 4
+        people.queries.count("p", DocMatches(broken))
+    assert people.queries.count("p") == 4
 
 
 def test_thousands_of_values_can_be_asked_for_at_once(people: Any) -> None:
     many = tuple(range(2, 50_000))
     assert eids(people, OneOf("eid", many)) == ["2", "3", "10"]
-    assert people.count("p", And((OneOf("eid", many), OneOf("age", (30,))))) == 1
+    assert people.queries.count("p", And((OneOf("eid", many), OneOf("age", (30,))))) == 1
 
 
 def test_hundreds_of_alternatives_can_be_asked_for_at_once(people: Any) -> None:
@@ -160,18 +161,22 @@ def test_too_deeply_nested_conditions_are_refused(people: Any) -> None:
     for _ in range(200):
         deep = Not(deep)
     with pytest.raises(ValueError, match="nested 100 deep"):
-        people.count("p", deep)
+        people.queries.count("p", deep)
 
 
 def test_unknown_types_and_paths_have_nothing(people: Any) -> None:
-    assert people.find("nobody", order=[Order("x")]) == []
-    assert (people.count("nobody"), people.distinct("p", "x"), people.latest("x", ["1"])) == (0, {}, {})
+    assert people.queries.find("nobody", order=[Order("x")]) == []
+    assert (
+        people.queries.count("nobody"),
+        people.queries.distinct("p", "x"),
+        people.queries.latest("x", ["1"]),
+    ) == (0, {}, {})
     assert eids(people, OneOf("x", (1,))) == []
 
 
 def test_pages_can_be_skipped_and_continued(people: Any) -> None:
-    first = people.find("p", order=[Order("age")], limit=2)
-    rest = people.find("p", order=[Order("age")], limit=None, after=first[-1].cursor)
+    first = people.queries.find("p", order=[Order("age")], limit=2)
+    rest = people.queries.find("p", order=[Order("age")], limit=None, after=first[-1].cursor)
     assert [found.eid for found in first + rest] == eids(people, EVERYTHING, Order("age"))
     assert eids(people, skip=1, limit=2) == ["2", "3"]
     assert eids(people, limit=0) == []
@@ -180,40 +185,40 @@ def test_pages_can_be_skipped_and_continued(people: Any) -> None:
 @pytest.mark.parametrize("cursor", ["", "é", "AAAA", "%%%", "x" * 400])
 def test_a_damaged_cursor_is_a_mistake(people: Any, cursor: str) -> None:
     with pytest.raises(ValueError, match="is no cursor"):
-        people.find("p", after=cursor)
+        people.queries.find("p", after=cursor)
 
 
 @pytest.mark.parametrize("place", [{"a": 1}, [1], 2**64 - 1, True])
 def test_a_made_up_cursor_is_a_mistake(people: Any, place: Any) -> None:
-    question, (eid, _) = msgspec.msgpack.decode(urlsafe_b64decode(people.find("p")[0].cursor))
+    question, (eid, _) = msgspec.msgpack.decode(urlsafe_b64decode(people.queries.find("p")[0].cursor))
     made_up = urlsafe_b64encode(msgspec.msgpack.encode([question, [eid, place]])).decode()
     with pytest.raises(ValueError, match="is no cursor"):
-        people.find("p", after=made_up)
+        people.queries.find("p", after=made_up)
 
 
 def test_a_cursor_of_another_question_is_a_mistake(people: Any) -> None:
-    (found, *_) = people.find("p", OneOf("age", (30,)), [Order("age")])
+    (found, *_) = people.queries.find("p", OneOf("age", (30,)), [Order("age")])
     for where, order in ((EVERYTHING, [Order("age")]), (OneOf("age", (30,)), [Order("name")])):
         with pytest.raises(ValueError, match="cursor is of another question"):
-            people.find("p", where, order, after=found.cursor)
+            people.queries.find("p", where, order, after=found.cursor)
 
 
 def test_distinct_counts_the_entities_of_each_key(people: Any) -> None:
-    assert people.distinct("p", "tags") == {7: 1, "a": 2, "b": 2}
-    assert people.distinct("p", "age") == {25.5: 1, 30: 2, 61: 1}
+    assert people.queries.distinct("p", "tags") == {7: 1, "a": 2, "b": 2}
+    assert people.queries.distinct("p", "age") == {25.5: 1, 30: 2, 61: 1}
 
 
 def test_everything_is_counted_without_looking(people: Any) -> None:
-    assert people.count("p") == 4
-    assert people.count("p", Or((OneOf("age", (30,)), OneOf("tags", ("b",))))) == 3
-    assert people.count("p", Or(())) == 0
+    assert people.queries.count("p") == 4
+    assert people.queries.count("p", Or((OneOf("age", (30,)), OneOf("tags", ("b",))))) == 3
+    assert people.queries.count("p", Or(())) == 0
 
 
 def test_the_latest_snapshots_of_many_entities(people: Any) -> None:
-    latest = people.latest("p", ["10", "2", "99"])
+    latest = people.queries.latest("p", ["10", "2", "99"])
     assert {eid: found.doc for eid, found in latest.items()} == {"2": b"2", "10": b"10"}
-    assert latest["2"] == people.find("p", OneOf("eid", (2,)))[0]._replace(cursor=latest["2"].cursor)
-    assert [found.eid for found in people.find("p", after=latest["2"].cursor)] == ["3", "10"]
+    assert latest["2"] == people.queries.find("p", OneOf("eid", (2,)))[0]._replace(cursor=latest["2"].cursor)
+    assert [found.eid for found in people.queries.find("p", after=latest["2"].cursor)] == ["3", "10"]
 
 
 def test_the_time_of_a_snapshot_is_that_of_the_newest_run_that_covers_it(store: Any, lease: Lease) -> None:
@@ -223,9 +228,9 @@ def test_the_time_of_a_snapshot_is_that_of_the_newest_run_that_covers_it(store: 
     close(store, first)
     second = a_run(store, 2000)
     written(store, lease, second, {}, missing=[2])
-    assert {found.run_time for found in store.find("p")} == {1000}, "not completed yet"
+    assert {found.run_time for found in store.queries.find("p")} == {1000}, "not completed yet"
     completed(store, lease, second)
-    assert [found.run_time for found in store.find("p")] == [2000, 1000]
+    assert [found.run_time for found in store.queries.find("p")] == [2000, 1000]
 
 
 def test_a_row_of_a_run_at_work_has_the_time_of_that_run(store: Any, lease: Lease) -> None:
@@ -235,7 +240,7 @@ def test_a_row_of_a_run_at_work_has_the_time_of_that_run(store: Any, lease: Leas
     close(store, first)
     second = a_run(store, 2000)
     written(store, lease, second, {1: b"new"})
-    assert [(found.run_time, found.doc) for found in store.find("p")] == [(2000, b"new")]
+    assert [(found.run_time, found.doc) for found in store.queries.find("p")] == [(2000, b"new")]
 
 
 def test_changed_keys_are_found_and_old_ones_are_not(people: Any, lease: Lease) -> None:
@@ -247,7 +252,7 @@ def test_changed_keys_are_found_and_old_ones_are_not(people: Any, lease: Lease) 
 
 def test_values_that_can_not_be_ordered_are_not_indexed(store: Any, lease: Lease) -> None:
     with_snapshots(store, lease, a_run(store, 1000), "p", {1: {"eid": {1}, "x": {float("nan")}}})
-    assert store.distinct("p", "x") == {}
+    assert store.queries.distinct("p", "x") == {}
     assert eids(store, OneOf("x", (float("nan"),))) == []
 
 
@@ -260,9 +265,9 @@ def test_integers_beyond_64_bits_are_compared_as_floats(store: Any, lease: Lease
 
 
 def test_an_entity_made_again_has_no_snapshot_until_the_next_run(people: Any, lease: Lease) -> None:
-    people.commit(lease, Batch(deleted=[1], created=[an_entity(people, "1", 11, "p")]))
+    people.batches.commit(lease, Batch(deleted=[1], created=[entity_row(people, "1", 11, "p")]))
     assert eids(people) == ["2", "3", "10"]
-    assert people.latest("p", ["1"]) == {}
+    assert people.queries.latest("p", ["1"]) == {}
 
 
 def test_a_question_that_takes_too_long_is_stopped(open_state: Any) -> None:
@@ -270,9 +275,9 @@ def test_a_question_that_takes_too_long_is_stopped(open_state: Any) -> None:
     entities = {n: {"eid": {n}, "name": {str(n)}} for n in range(1, 4000)}
     with_snapshots(store, take_lease(store), a_run(store, 1000), "p", entities)
     with pytest.raises(QueryTooSlow, match="the question about 'p' took longer than 0 s"):
-        store.count("p", Not(OneOf("name", ("1",))))
+        store.queries.count("p", Not(OneOf("name", ("1",))))
     with pytest.raises(QueryTooSlow, match="ask for fewer entities"):
-        store.find("p")
+        store.queries.find("p")
     with pytest.raises(QueryTooSlow, match="took longer than 0 s"):
-        store.count("p", TextMatches("name", lambda text: False))
-    assert store.distinct("p", "x") == {}, "the connection is as good as new"
+        store.queries.count("p", TextMatches("name", lambda text: False))
+    assert store.queries.distinct("p", "x") == {}, "the connection is as good as new"

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from snapshot_builders import Keys, a_run, in_order, matches, with_snapshots
-from store_builders import take_lease
 
 from dp3.clock import FakeClock
-from dp3.store.port import Batch
-from dp3.store.query import And, Between, DocMatches, Has, Not, OneOf, Or, Order, TextMatches
-from dp3.store.sqlite import open_store
+from dp3.store.ports.batches import Batch
+from dp3.store.ports.queries import And, Between, DocMatches, Has, Not, OneOf, Or, Order, TextMatches
+from dp3.store.sqlite import open_state
+from kit.rows import take_lease
+from kit.run_rows import Keys, a_run, in_order, matches, with_snapshots
 
 PATHS = ("load", "name", "tags")
 
@@ -66,7 +66,7 @@ orders = st.lists(st.builds(Order, st.sampled_from([*PATHS, "eid"]), st.booleans
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any, int, Iterator[int]]]:
     """One state with a run for all examples: each has a type and entities of its own."""
-    store = open_store(Path(tmp_path_factory.mktemp("state")), FakeClock(), query_limit_s=60)
+    store = open_state(Path(tmp_path_factory.mktemp("state")), FakeClock(), query_limit_s=60)
     lease = take_lease(store)
     yield store, lease, a_run(store, 1000), count(1)
     store.close()
@@ -82,10 +82,10 @@ def storable(document: Keys) -> Keys:
 
 def all_pages(store: Any, etype: str, where: Any, order: list[Order]) -> list[str]:
     eids: list[str] = []
-    page = store.find(etype, where, order, limit=1)
+    page = store.queries.find(etype, where, order, limit=1)
     while page:
         eids.append(page[0].eid)
-        page = store.find(etype, where, order, limit=1, after=page[0].cursor)
+        page = store.queries.find(etype, where, order, limit=1, after=page[0].cursor)
     return eids
 
 
@@ -111,7 +111,7 @@ def test_any_question_is_answered_as_by_looking_at_every_entity(
     entities = {first + n: {**storable(doc), "eid": {first + n}} for n, doc in enumerate(documents)}
     with_snapshots(store, lease, run, etype, entities)
     gone = {first + n for n in deleted if first + n in entities}
-    store.commit(lease, Batch(deleted=sorted(gone)))
+    store.batches.commit(lease, Batch(deleted=sorted(gone)))
     found = {
         key: keys
         for key, keys in entities.items()
@@ -123,12 +123,12 @@ def test_any_question_is_answered_as_by_looking_at_every_entity(
         patch.setattr("dp3.store.sqlite.texts.PAGE", 2)
         patch.setattr("dp3.store.sqlite.texts.FEW", 1)
         if plan == "walk":
-            patch.setattr("dp3.store.sqlite.walks.SAFE", 0)
-            patch.setattr("dp3.store.sqlite.walks.COUNTED", 0)
-        rows = store.find(etype, where, order, skip, limit=2)
+            patch.setattr("dp3.store.sqlite.access_paths.SAFE", 0)
+            patch.setattr("dp3.store.sqlite.access_paths.COUNTED", 0)
+        rows = store.queries.find(etype, where, order, skip, limit=2)
         assert [row.eid for row in rows] == expected[skip : skip + 2]
         assert all_pages(store, etype, where, order) == expected
-    assert [row.eid for row in store.find(etype, where, order, limit=None)] == expected
-    assert store.count(etype, where) == len(expected)
-    store.collect_garbage(lease, 10_000)
-    assert store.count(etype, where) == len(expected)
+    assert [row.eid for row in store.queries.find(etype, where, order, limit=None)] == expected
+    assert store.queries.count(etype, where) == len(expected)
+    store.entities.collect_garbage(lease, 10_000)
+    assert store.queries.count(etype, where) == len(expected)

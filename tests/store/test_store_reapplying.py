@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from store_builders import an_entity, history, plain, take_lease
 
 from dp3.clock import FakeClock
-from dp3.store.port import Batch, HistoryRow, Lease, PlainRow, Refused, Store
-from dp3.store.sqlite import open_store
+from dp3.store.ports.batches import Batch, Refused
+from dp3.store.ports.entities import HistoryRow, PlainRow
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.state import State
+from dp3.store.sqlite import open_state
+from kit.rows import entity_row, history_row, plain_row, take_lease
 
 EIDS = ("a", "b", "c")
 ATTRS = ("x", "y")
@@ -37,7 +40,7 @@ class NaiveProfile:
 class NaiveWorker:
     """Turns operations into batches as a worker does, and remembers what must come out."""
 
-    def __init__(self, store: Store, etype: str, numbers: Iterator[int]) -> None:
+    def __init__(self, store: State, etype: str, numbers: Iterator[int]) -> None:
         self._store = store
         self._etype = etype
         self._numbers = numbers
@@ -56,14 +59,14 @@ class NaiveWorker:
     def _write(self, batch: Batch, kind: str, eid: str, what: object, moment: int) -> None:
         if eid not in self.profiles:
             self.profiles[eid] = NaiveProfile(moment)
-            batch.created.append(an_entity(self._store, eid, moment, etype=self._etype))
+            batch.created.append(entity_row(self._store, eid, moment, etype=self._etype))
         profile = self.profiles[eid]
         if kind == "plain":
-            row = plain(self._store, profile.key, str(what), moment, written=moment, etype=self._etype)
+            row = plain_row(self._store, profile.key, str(what), moment, written=moment, etype=self._etype)
             profile.plain[row.attr] = row
             batch.plain.append(row)
         elif kind == "history":
-            profile.history.append(history(self._store, profile.key, str(what), moment, offset=moment))
+            profile.history.append(history_row(self._store, profile.key, str(what), moment, offset=moment))
             batch.history.append(profile.history[-1])
         else:
             assert isinstance(what, int)
@@ -73,36 +76,36 @@ class NaiveWorker:
 
 
 @pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Lease, Iterator[int]]]:
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[State, Lease, Iterator[int]]]:
     """One state for all examples: each has entities, moments and a type of its own."""
-    store = open_store(Path(tmp_path_factory.mktemp("state")), FakeClock())
+    store = open_state(Path(tmp_path_factory.mktemp("state")), FakeClock())
     yield store, take_lease(store), count(1)
     store.close()
 
 
 @given(steps=batches, data=st.data())
 def test_any_older_batches_applied_again_leave_the_state_as_it_was(
-    state: tuple[Store, Lease, Iterator[int]], steps: list[list[tuple[str, str, object]]], data: st.DataObject
+    state: tuple[State, Lease, Iterator[int]], steps: list[list[tuple[str, str, object]]], data: st.DataObject
 ) -> None:
     store, lease, numbers = state
     etype = f"type{next(numbers)}"
-    store.etype_id(etype)
+    store.names.etype_id(etype)
     worker = NaiveWorker(store, etype, numbers)
     applied: list[Batch] = []
     for step in steps:
         applied.append(worker.batch(step))
-        store.commit(lease, applied[-1])
+        store.batches.commit(lease, applied[-1])
         if data.draw(st.booleans(), "remove garbage"):
-            store.collect_garbage(lease, 1000)
+            store.entities.collect_garbage(lease, 1000)
         for again in data.draw(st.lists(st.sampled_from(applied), max_size=3), "again"):
-            store.commit(lease, again)
+            store.batches.commit(lease, again)
         assert_same(store, etype, worker)
 
 
-def assert_same(store: Store, etype: str, worker: NaiveWorker) -> None:
-    assert store.entity_counts()[etype] == len(worker.profiles)
+def assert_same(store: State, etype: str, worker: NaiveWorker) -> None:
+    assert store.entities.counts()[etype] == len(worker.profiles)
     for eid in EIDS:
-        expected, found = worker.profiles.get(eid), store.profile(etype, eid)
+        expected, found = worker.profiles.get(eid), store.entities.profile(etype, eid)
         assert (expected is None) == (found is None)
         if expected and found:
             rows = sorted(expected.plain.values(), key=lambda row: row.attr)

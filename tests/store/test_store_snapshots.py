@@ -5,14 +5,16 @@ from typing import Any
 
 import apsw
 import pytest
-from snapshot_builders import a_link, a_run, close, indexed, with_snapshots, written
-from store_builders import an_entity, created, entity_key, history, outbox_row, plain, take_lease
 
-from dp3.store.port import Batch, Lease, LeaseLost
-from dp3.store.query import EVERYTHING, Order
-from dp3.store.snapshots import Profile, SnapshotBatch, StoredSnapshot, decode_profile, hex_of
-from dp3.store.sqlite import slices
-from dp3.store.sqlite.connections import Writer
+from dp3.store.ports.batches import Batch
+from dp3.store.ports.entities import Profile, decode_profile, hex_of
+from dp3.store.ports.errors import LeaseLost
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.queries import EVERYTHING, Order
+from dp3.store.ports.snapshots import SnapshotBatch, StoredSnapshot
+from kit.limits import Enter, few_due, removed_at_once, short_removals, transactions
+from kit.rows import created, entity_key, entity_row, history_row, outbox_row, plain_row, take_lease
+from kit.run_rows import a_link, a_run, close, indexed, with_snapshots, written
 
 TABLES = ("snapshot", "latest", "missing", "current", "link", "garbage")
 
@@ -33,8 +35,8 @@ def test_rows_of_an_entity_come_oldest_first_and_the_newest_is_the_latest(store:
     second = a_run(store, 2000)
     written(store, lease, second, {1: b"two"})
     rows = [StoredSnapshot(1, first, b"one"), StoredSnapshot(1, second, b"two")]
-    assert store.snapshots_of("device", "d1") == rows
-    assert store.latest_rows([1, 2]) == {1: rows[1]}
+    assert store.snapshots.of("device", "d1") == rows
+    assert store.snapshots.latest([1, 2]) == {1: rows[1]}
 
 
 def test_the_same_slice_again_changes_nothing(store: Any, lease: Lease) -> None:
@@ -49,37 +51,37 @@ def test_the_same_slice_again_changes_nothing(store: Any, lease: Lease) -> None:
         missing=[1],
         outbox=[outbox_row(1), outbox_row(2), outbox_row(7, partition=2)],
     )
-    store.write_snapshots(lease, batch)
-    before = store.pending_outbox(lease, 0, 10**6), store.snapshots_of("device", "d1")
-    store.write_snapshots(lease, batch)
-    assert (store.pending_outbox(lease, 0, 10**6), store.snapshots_of("device", "d1")) == before
+    store.snapshots.write(lease, batch)
+    before = store.outbox.pending(lease, 0, 10**6), store.snapshots.of("device", "d1")
+    store.snapshots.write(lease, batch)
+    assert (store.outbox.pending(lease, 0, 10**6), store.snapshots.of("device", "d1")) == before
     assert [pending.row.source for pending in before[0]] == [1, 2, 7]
-    assert store.count("device") == 1
-    assert store.distinct("device", "load") == {1: 1, 2: 1}
+    assert store.queries.count("device") == 1
+    assert store.queries.distinct("device", "load") == {1: 1, 2: 1}
 
 
 def test_outbox_rows_that_were_drained_do_not_come_back(store: Any, lease: Lease) -> None:
     run = a_run(store, 1000)
-    store.write_snapshots(lease, SnapshotBatch(run, outbox=[outbox_row(1)]))
-    (pending,) = store.pending_outbox(lease, 0, 10**6)
-    store.commit(lease, Batch(outbox_drained=pending.rowid))
-    store.write_snapshots(lease, SnapshotBatch(run, outbox=[outbox_row(1), outbox_row(2)]))
-    assert [row.row.source for row in store.pending_outbox(lease, 0, 10**6)] == [2]
+    store.snapshots.write(lease, SnapshotBatch(run, outbox=[outbox_row(1)]))
+    (pending,) = store.outbox.pending(lease, 0, 10**6)
+    store.batches.commit(lease, Batch(outbox_drained=pending.rowid))
+    store.snapshots.write(lease, SnapshotBatch(run, outbox=[outbox_row(1), outbox_row(2)]))
+    assert [row.row.source for row in store.outbox.pending(lease, 0, 10**6)] == [2]
 
 
 def test_a_worker_that_lost_its_lease_writes_nothing(store: Any, lease: Lease) -> None:
     created(store, lease, "d1", 1)
     run = a_run(store, 1000)
-    store.release_lease(lease)
+    store.leases.release(lease)
     with pytest.raises(LeaseLost):
         written(store, lease, run, {1: b"one"})
-    assert store.snapshots_of("device", "d1") == []
+    assert store.snapshots.of("device", "d1") == []
 
 
 def test_what_belongs_to_deleted_entities_is_left_out(store: Any, lease: Lease, tmp_path: Path) -> None:
     created(store, lease, "d1", 1)
-    store.commit(lease, Batch(deleted=[1]))
-    store.collect_garbage(lease, 1000)
+    store.batches.commit(lease, Batch(deleted=[1]))
+    store.entities.collect_garbage(lease, 1000)
     before = stored_rows(tmp_path)
     keys = indexed(store, "device", 1, {"eid": {"d1"}})
     written(store, lease, a_run(store, 1000), {1: b"one"}, keys_added=keys, due={1: 5}, missing=[1])
@@ -90,95 +92,97 @@ def test_keys_of_an_entity_can_be_renewed(store: Any, lease: Lease) -> None:
     run = a_run(store, 1000)
     with_snapshots(store, lease, run, "a", {1: {"eid": {1}, "x": {1, 2}}, 2: {"eid": {2}, "x": {1}}})
     keys = indexed(store, "a", 1, {"eid": {1}, "x": {2, 3}})
-    store.write_snapshots(lease, SnapshotBatch(run, keys_added=keys, keys_renewed=[1]))
-    assert store.distinct("a", "x") == {1: 1, 2: 1, 3: 1}
-    assert store.count("a") == 2
+    store.snapshots.write(lease, SnapshotBatch(run, keys_added=keys, keys_renewed=[1]))
+    assert store.queries.distinct("a", "x") == {1: 1, 2: 1, 3: 1}
+    assert store.queries.count("a") == 2
 
 
 def test_counters_of_slices_are_added(store: Any, lease: Lease) -> None:
     for _ in range(2):
-        store.write_snapshots(lease, SnapshotBatch(1, counters={"snapshots": 3}))
-    assert store.counters()["snapshots"] == 6
+        store.snapshots.write(lease, SnapshotBatch(1, counters={"snapshots": 3}))
+    assert store.counters.all()["snapshots"] == 6
 
 
 @pytest.mark.parametrize("few", [0, 10_000])
-def test_due_entities_of_own_partitions_come_in_pages_by_key(
-    store: Any, monkeypatch: pytest.MonkeyPatch, few: int
-) -> None:
-    monkeypatch.setattr("dp3.store.sqlite.snapshots.FEW_DUE", few)
+def test_due_entities_of_own_partitions_come_in_pages_by_key(store: Any, enter: Enter, few: int) -> None:
+    enter(few_due(few))
     mine, other = take_lease(store, 0, of=2), take_lease(store, 1, of=2)
     keys = [entity_key(n, partition) for partition in (0, 1, 2) for n in (1, 2, 3)]
-    store.commit(mine, Batch(created=[an_entity(store, f"d{key}", key) for key in keys]))
+    store.batches.commit(mine, Batch(created=[entity_row(store, f"d{key}", key) for key in keys]))
     due: dict[int, int | None] = {key: 10 + index for index, key in enumerate(keys)}
-    store.write_snapshots(mine, SnapshotBatch(1, due=due))
-    store.write_snapshots(mine, SnapshotBatch(1, due={keys[1]: None}))
+    store.snapshots.write(mine, SnapshotBatch(1, due=due))
+    store.snapshots.write(mine, SnapshotBatch(1, due={keys[1]: None}))
     own = [keys[0], keys[2], *keys[6:8]]
-    assert store.due_entities(mine, 17, 0, 100) == own
-    assert store.due_entities(mine, 17, own[0], 2) == own[1:3]
-    assert store.due_entities(other, 14, 0, 100) == keys[3:5]
+    assert store.snapshots.due(mine, 17, 0, 100) == own
+    assert store.snapshots.due(mine, 17, own[0], 2) == own[1:3]
+    assert store.snapshots.due(other, 14, 0, 100) == keys[3:5]
 
 
 def test_own_entities_of_some_types_come_in_pages_by_key(store: Any) -> None:
     mine = take_lease(store, 0, of=2)
-    types = {"a": store.etype_id("a"), "b": store.etype_id("b"), "c": store.etype_id("c")}
+    types = {"a": store.names.etype_id("a"), "b": store.names.etype_id("b"), "c": store.names.etype_id("c")}
     keys = [entity_key(n, partition) for partition in (0, 1, 2) for n in (1, 2, 3)]
-    made = [an_entity(store, str(key), key, "abc"[index % 3]) for index, key in enumerate(keys)]
-    store.commit(mine, Batch(created=made))
+    made = [entity_row(store, str(key), key, "abc"[index % 3]) for index, key in enumerate(keys)]
+    store.batches.commit(mine, Batch(created=made))
     own = [(row.key, row.etype, row.eid) for row in made if row.key >> 40 != 1 and row.etype != types["b"]]
     wanted = [types["a"], types["c"]]
-    assert store.own_entities(mine, wanted, 0, 100) == own
-    assert store.own_entities(mine, wanted, own[0][0], 2) == own[1:3]
-    assert store.own_entities(mine, [], 0, 100) == []
+    assert store.entities.own(mine, wanted, 0, 100) == own
+    assert store.entities.own(mine, wanted, own[0][0], 2) == own[1:3]
+    assert store.entities.own(mine, [], 0, 100) == []
 
 
 def test_many_entities_and_their_profiles_are_read_at_once(store: Any, lease: Lease) -> None:
-    created(store, lease, "d1", 1, plain=[plain(store, 1, "name", "x")])
-    seen = [history(store, 1, attr, n, offset=n) for n, attr in enumerate(["z", "a", "z"], start=1)]
-    store.commit(lease, Batch(history=seen))
+    created(store, lease, "d1", 1, plain=[plain_row(store, 1, "name", "x")])
+    seen = [history_row(store, 1, attr, n, offset=n) for n, attr in enumerate(["z", "a", "z"], start=1)]
+    store.batches.commit(lease, Batch(history=seen))
     created(store, lease, "d2", 2)
-    name = store.attr_id("device", "name")
+    name = store.names.attr_id("device", "name")
     one, two, three = ((row.t1, row.t2, row.c, row.v.hex().upper(), 1) for row in seen)
     rows = sorted([(seen[0].attr, [one, three]), (seen[1].attr, [two])])
-    profiles = {key: decode_profile(found) for key, found in store.profiles([1, 2, 3]).items()}
+    profiles = {key: decode_profile(found) for key, found in store.entities.profiles([1, 2, 3]).items()}
     (written,) = {written for _, written, _ in profiles[1].plain}
     assert profiles == {1: Profile(1, 1, [(name, written, hex_of("x"))], rows), 2: Profile(2, 1)}
-    assert written == store.profile("device", "d1").plain[0].written
-    etype = store.etype_id("device")
-    assert store.entities_of([2, 3, 1]) == {1: (etype, "d1", 1), 2: (etype, "d2", 1)}
+    assert written == store.entities.profile("device", "d1").plain[0].written
+    etype = store.names.etype_id("device")
+    assert store.entities.by_key([2, 3, 1]) == {1: (etype, "d1", 1), 2: (etype, "d2", 1)}
 
 
 def test_timeseries_and_lifetimes_are_read_if_the_whole_profile_is_wanted(store: Any, lease: Lease) -> None:
     created(store, lease, "d1", 1, ttl=[(1, "base", 9)])
-    chunk = history(store, 1, "traffic", 1, offset=1)._replace(c=None)
-    store.commit(lease, Batch(history=[chunk]))
-    assert decode_profile(store.profiles([1])[1]) == Profile(1, 1)
+    chunk = history_row(store, 1, "traffic", 1, offset=1)._replace(c=None)
+    store.batches.commit(lease, Batch(history=[chunk]))
+    assert decode_profile(store.entities.profiles([1])[1]) == Profile(1, 1)
     chunks = [(chunk.attr, chunk.t1, chunk.t2, chunk.v.hex().upper())]
-    assert decode_profile(store.profiles([1], whole=True)[1]) == Profile(1, 1, chunks=chunks, ttl={"base": 9})
+    assert decode_profile(store.entities.profiles([1], whole=True)[1]) == Profile(
+        1, 1, chunks=chunks, ttl={"base": 9}
+    )
 
 
 def test_types_without_snapshots_are_forgotten_but_not_their_old_rows(store: Any, lease: Lease) -> None:
     run = a_run(store, 1000)
     with_snapshots(store, lease, run, "a", {n: {"eid": {n}, "x": {1, 2}} for n in range(1, 600)})
     with_snapshots(store, lease, run, "b", {1000: {"eid": {1000}}})
-    store.remove_snapshots_of_types([store.etype_id("b")])
-    assert store.latest_rows([1, 1000]).keys() == {1000}
-    assert (store.count("a"), store.find("a"), store.latest("a", ["1"])) == (0, [], {})
-    assert store.distinct("a", "x") == {}
-    assert store.count("b") == 1
-    assert [row.doc for row in store.snapshots_of("a", "1")] == [b"1"]
+    store.snapshots.remove_types([store.names.etype_id("b")])
+    assert store.snapshots.latest([1, 1000]).keys() == {1000}
+    assert (store.queries.count("a"), store.queries.find("a"), store.queries.latest("a", ["1"])) == (
+        0,
+        [],
+        {},
+    )
+    assert store.queries.distinct("a", "x") == {}
+    assert store.queries.count("b") == 1
+    assert [row.doc for row in store.snapshots.of("a", "1")] == [b"1"]
 
 
 def test_others_have_their_turn_while_types_without_snapshots_are_forgotten(
-    store: Any, lease: Lease, monkeypatch: pytest.MonkeyPatch
+    store: Any, lease: Lease, enter: Enter
 ) -> None:
     with_snapshots(store, lease, a_run(store, 1000), "a", {n: {"eid": {n}} for n in range(1, 41)})
-    turns: list[Writer] = []
-    transaction = Writer.transaction
-    monkeypatch.setattr(Writer, "transaction", lambda self: turns.append(self) or transaction(self))
-    monkeypatch.setattr(slices, "REMOVAL_S", 0.0)
-    store.remove_snapshots_of_types([])
-    assert store.count("a") == 0
-    assert len(turns) == 40 // slices.TYPE_CHUNK + 1
+    turns = enter(transactions())
+    enter(short_removals())
+    store.snapshots.remove_types([])
+    assert store.queries.count("a") == 0
+    assert len(turns) == 40 // removed_at_once() + 1
 
 
 def test_deleted_entities_are_in_no_answer_at_once_and_nothing_is_left_of_them(
@@ -189,17 +193,19 @@ def test_deleted_entities_are_in_no_answer_at_once_and_nothing_is_left_of_them(
     with_snapshots(store, lease, run, "a", {2: entities[2]})
     kept = stored_rows(tmp_path)
     with_snapshots(store, lease, run, "a", {3: {"eid": {3}, "x": set(range(10)), "y": {0}}})
-    store.commit(lease, Batch(links=[a_link(store, 3, "x", attr=store.attr_id("a", "peer"))]))
-    store.write_snapshots(lease, SnapshotBatch(run, missing=[3], due={3: 7}))
-    store.commit(lease, Batch(deleted=[3]))
-    assert store.count("a") == 1
-    assert [row.eid for row in store.find("a", EVERYTHING, [Order("x")])] == ["2"]
-    assert store.distinct("a", "y") == {}
-    assert store.latest("a", ["2", "3"]).keys() == {"2"}
-    assert store.snapshots_of("a", "3") == []
+    store.batches.commit(lease, Batch(links=[a_link(store, 3, "x", attr=store.names.attr_id("a", "peer"))]))
+    store.snapshots.write(lease, SnapshotBatch(run, missing=[3], due={3: 7}))
+    store.batches.commit(lease, Batch(deleted=[3]))
+    assert store.queries.count("a") == 1
+    assert [row.eid for row in store.queries.find("a", EVERYTHING, [Order("x")])] == ["2"]
+    assert store.queries.distinct("a", "y") == {}
+    assert store.queries.latest("a", ["2", "3"]).keys() == {"2"}
+    assert store.snapshots.of("a", "3") == []
     for _ in range(40):
-        more = store.collect_garbage(lease, 1)
-        assert [row.eid for row in store.find("a", EVERYTHING, [Order("x"), Order("y", True)])] == ["2"]
-        assert store.count("a") == 1
+        more = store.entities.collect_garbage(lease, 1)
+        assert [row.eid for row in store.queries.find("a", EVERYTHING, [Order("x"), Order("y", True)])] == [
+            "2"
+        ]
+        assert store.queries.count("a") == 1
     assert more is False
     assert stored_rows(tmp_path) == kept

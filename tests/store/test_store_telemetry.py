@@ -8,16 +8,20 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_builders import an_entity, entity_key, history, packed, plain, take_lease
 
 from dp3.clock import FakeClock
-from dp3.store.history import PackBatch
-from dp3.store.port import Batch, HookSums, Lease, SourceSums
-from dp3.store.snapshots import SnapshotBatch
-from dp3.store.sqlite import SqliteStore, open_store
-from dp3.store.sqlite import counts as counting
-from dp3.store.telemetry import OTHER_SOURCES, AttributeSize, EventGroup, SizeReport
-from dp3.store.updates import UpdateBatch, UpdateGroup
+from dp3.store.ports.batches import Batch
+from dp3.store.ports.counters import OTHER_SOURCES, EventGroup, HookSums, SourceSums
+from dp3.store.ports.history import PackBatch
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.sizes import AttributeSize, SizeReport
+from dp3.store.ports.snapshots import SnapshotBatch
+from dp3.store.ports.state import State
+from dp3.store.ports.updates import UpdateBatch, UpdateGroup
+from dp3.store.sqlite import open_state
+from dp3.store.sqlite.counters import MAX_SOURCE_CHARS
+from kit.limits import Enter, most_sources
+from kit.rows import entity_key, entity_row, history_row, packed_row, plain_row, take_lease
 
 MINUTE_US = 60_000_000
 SHORT, LONG = timedelta(minutes=5), timedelta(hours=2)
@@ -35,14 +39,14 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def state(tmp_path: Path, clock: FakeClock) -> Iterator[SqliteStore]:
-    store = open_store(tmp_path, clock, partitions=8, event_groups=GROUPS)
+def state(tmp_path: Path, clock: FakeClock) -> Iterator[State]:
+    store = open_state(tmp_path, clock, partitions=8, event_groups=GROUPS)
     yield store
     store.close()
 
 
 @pytest.fixture
-def holder(state: SqliteStore) -> Lease:
+def holder(state: State) -> Lease:
     return take_lease(state)
 
 
@@ -70,14 +74,14 @@ def test_events_are_those_of_the_current_interval_and_the_one_before(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, str, int]], wait_s: int
 ) -> None:
     clock = FakeClock(1_600_000_200_000_000)
-    state = open_store(tmp_path_factory.mktemp("state"), clock, partitions=2, event_groups=GROUPS)
+    state = open_state(tmp_path_factory.mktemp("state"), clock, partitions=2, event_groups=GROUPS)
     lease, happened = take_lease(state), []
     for after_s, name, times in steps:
         clock.advance(after_s)
-        state.commit(lease, Batch(sources=[source(name, times)]))
+        state.batches.commit(lease, Batch(sources=[source(name, times)]))
         happened.append((clock.now_us(), name, times))
     clock.advance(wait_s)
-    found = state.event_counts("tasks_by_src", span(SHORT))
+    found = state.counters.event_counts("tasks_by_src", span(SHORT))
     begun = clock.now_us() // span(SHORT) * span(SHORT)
     state.close()
     assert found.begun == begun
@@ -95,130 +99,134 @@ def counted(happened: list[tuple[int, str, int]], first: int, end: int) -> dict[
 
 
 def test_after_the_clock_was_set_back_events_go_to_the_interval_that_is_known(
-    state: SqliteStore, holder: Lease, clock: FakeClock
+    state: State, holder: Lease, clock: FakeClock
 ) -> None:
-    state.commit(holder, Batch(sources=[source("x")]))
+    state.batches.commit(holder, Batch(sources=[source("x")]))
     clock.advance(-3600)
-    state.commit(holder, Batch(sources=[source("x")]))
+    state.batches.commit(holder, Batch(sources=[source("x")]))
     clock.advance(3600)
-    assert state.event_counts("tasks_by_src", span(SHORT)).current == {"x": 2}
+    assert state.counters.event_counts("tasks_by_src", span(SHORT)).current == {"x": 2}
 
 
-def test_only_events_that_are_declared_are_counted(state: SqliteStore, holder: Lease) -> None:
-    state.commit(holder, Batch(counters={"task_processed": 3, "record_created": 2, "batches": 1}))
+def test_only_events_that_are_declared_are_counted(state: State, holder: Lease) -> None:
+    state.batches.commit(holder, Batch(counters={"task_processed": 3, "record_created": 2, "batches": 1}))
     for interval in (SHORT, LONG):
-        assert state.event_counts("te", span(interval)).current == {"task_processed": 3}
-    assert state.counters() == {"task_processed": 3, "record_created": 2, "batches": 1}
+        assert state.counters.event_counts("te", span(interval)).current == {"task_processed": 3}
+    assert state.counters.all() == {"task_processed": 3, "record_created": 2, "batches": 1}
 
 
 @pytest.mark.parametrize("kind", ["batch", "snapshots", "updates"])
-def test_what_hooks_did_is_summed_up_with_every_kind_of_work(
-    state: SqliteStore, holder: Lease, kind: str
-) -> None:
+def test_what_hooks_did_is_summed_up_with_every_kind_of_work(state: State, holder: Lease, kind: str) -> None:
     write: dict[str, Callable[[], None]] = {
-        "batch": lambda: state.commit(holder, Batch(hooks=[HOOK])),
-        "snapshots": lambda: state.write_snapshots(holder, SnapshotBatch(1, hooks=[HOOK])),
-        "updates": lambda: state.write_updates(holder, UpdateBatch(UpdateGroup("k", 1, 1), 4, hooks=[HOOK])),
+        "batch": lambda: state.batches.commit(holder, Batch(hooks=[HOOK])),
+        "snapshots": lambda: state.snapshots.write(holder, SnapshotBatch(1, hooks=[HOOK])),
+        "updates": lambda: state.updates.write(holder, UpdateBatch(UpdateGroup("k", 1, 1), 4, hooks=[HOOK])),
     }
     write[kind]()
     write[kind]()
-    assert state.hook_sums() == [HOOK._replace(executions=2, duration_ns=1000, created_tasks=4)]
+    assert state.counters.hook_sums() == [HOOK._replace(executions=2, duration_ns=1000, created_tasks=4)]
     name = "on_new_plain/mod.f/(a,p)"
-    assert state.event_counts("secondary_hooks", span(LONG)).current == {
+    assert state.counters.event_counts("secondary_hooks", span(LONG)).current == {
         f"{name}/executions": 2,
         f"{name}/duration_ns": 1000,
         f"{name}/created_tasks": 4,
     }
 
 
-def test_hooks_of_one_name_are_counted_together(state: SqliteStore, holder: Lease) -> None:
+def test_hooks_of_one_name_are_counted_together(state: State, holder: Lease) -> None:
     """Such as two functions without a name. In events their modules do not matter."""
-    state.commit(holder, Batch(hooks=[HOOK, HOOK, HOOK._replace(module="other")]))
-    assert [(s.module, s.executions) for s in state.hook_sums()] == [("m", 2), ("other", 1)]
-    counts = state.event_counts("secondary_hooks", span(LONG)).current
+    state.batches.commit(holder, Batch(hooks=[HOOK, HOOK, HOOK._replace(module="other")]))
+    assert [(s.module, s.executions) for s in state.counters.hook_sums()] == [("m", 2), ("other", 1)]
+    counts = state.counters.event_counts("secondary_hooks", span(LONG)).current
     assert counts["on_new_plain/mod.f/(a,p)/executions"] == 3
 
 
-def test_a_source_has_the_latest_end_of_all_its_data_points(state: SqliteStore, holder: Lease) -> None:
-    state.commit(holder, Batch(sources=[source("z"), source("b", t2=20), source("a", t2=7)]))
-    state.commit(holder, Batch(sources=[source("z", t2=1), source("b", t2=15), source("c")]))
-    assert list(state.sources().items()) == [("a", 7), ("b", 20), ("z", 1)]
+def test_a_source_has_the_latest_end_of_all_its_data_points(state: State, holder: Lease) -> None:
+    state.batches.commit(holder, Batch(sources=[source("z"), source("b", t2=20), source("a", t2=7)]))
+    state.batches.commit(holder, Batch(sources=[source("z", t2=1), source("b", t2=15), source("c")]))
+    assert list(state.counters.sources().items()) == [("a", 7), ("b", 20), ("z", 1)]
 
 
-def test_sources_above_the_limit_are_counted_together(
-    state: SqliteStore, holder: Lease, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(counting, "MAX_SOURCES", 2)
-    state.commit(holder, Batch(sources=[source(name, t2=5) for name in ("a", "b", "c", "d", "a" * 900)]))
-    state.commit(holder, Batch(sources=[source("a", t2=9), source("c", t2=9)]))
-    assert state.sources() == {"a": 9, "b": 5}
-    assert state.event_counts("tasks_by_src", span(SHORT)).current == {"a": 2, "b": 1, OTHER_SOURCES: 4}
+def test_sources_above_the_limit_are_counted_together(state: State, holder: Lease, enter: Enter) -> None:
+    enter(most_sources(2))
+    state.batches.commit(
+        holder, Batch(sources=[source(name, t2=5) for name in ("a", "b", "c", "d", "a" * 900)])
+    )
+    state.batches.commit(holder, Batch(sources=[source("a", t2=9), source("c", t2=9)]))
+    assert state.counters.sources() == {"a": 9, "b": 5}
+    assert state.counters.event_counts("tasks_by_src", span(SHORT)).current == {
+        "a": 2,
+        "b": 1,
+        OTHER_SOURCES: 4,
+    }
 
 
-def test_names_of_sources_can_be_anything(state: SqliteStore, holder: Lease) -> None:
+def test_names_of_sources_can_be_anything(state: State, holder: Lease) -> None:
     names = ["", "\0", "a\0", "a\0b", "a", '"', "\n", "\\", "é", "🚌", OTHER_SOURCES]
-    state.commit(holder, Batch(sources=[source(name, t2=5) for name in names]))
-    assert state.sources().keys() == set(names)
-    assert state.event_counts("tasks_by_src", span(SHORT)).current == dict.fromkeys(names, 1)
+    state.batches.commit(holder, Batch(sources=[source(name, t2=5) for name in names]))
+    assert state.counters.sources().keys() == set(names)
+    assert state.counters.event_counts("tasks_by_src", span(SHORT)).current == dict.fromkeys(names, 1)
 
 
-def test_names_of_sources_are_cut(state: SqliteStore, holder: Lease) -> None:
-    state.commit(holder, Batch(sources=[source("x" * 1000, t2=5)]))
-    assert [len(name) for name in state.sources()] == [counting.MAX_SOURCE_CHARS]
+def test_names_of_sources_are_cut(state: State, holder: Lease) -> None:
+    state.batches.commit(holder, Batch(sources=[source("x" * 1000, t2=5)]))
+    assert [len(name) for name in state.counters.sources()] == [MAX_SOURCE_CHARS]
 
 
-def test_a_report_goes_with_its_lease(state: SqliteStore, holder: Lease) -> None:
-    state.heartbeat(holder, "working", {"batch_s": 1.5})
-    state.heartbeat(holder, "working", {"batch_s": 2.5})
-    assert [(report.worker, report.numbers) for report in state.reports()] == [(0, {"batch_s": 2.5})]
-    state.release_lease(holder)
-    assert state.reports() == []
+def test_a_report_goes_with_its_lease(state: State, holder: Lease) -> None:
+    state.leases.heartbeat(holder, "working", {"batch_s": 1.5})
+    state.leases.heartbeat(holder, "working", {"batch_s": 2.5})
+    assert [(report.worker, report.numbers) for report in state.leases.reports()] == [(0, {"batch_s": 2.5})]
+    state.leases.release(holder)
+    assert state.leases.reports() == []
 
 
-def test_attributes_are_counted_and_measured_by_entity(state: SqliteStore, holder: Lease) -> None:
+def test_attributes_are_counted_and_measured_by_entity(state: State, holder: Lease) -> None:
     keys = [entity_key(number) for number in (1, 2, 3)]
-    state.commit(
+    state.batches.commit(
         holder,
         Batch(
-            created=[an_entity(state, f"e{key}", key) for key in keys],
-            plain=[plain(state, keys[0], "p", "x"), plain(state, keys[1], "p", "xyz")],
-            history=[history(state, keys[0], "o", 7, offset) for offset in (1, 2, 3)],
+            created=[entity_row(state, f"e{key}", key) for key in keys],
+            plain=[plain_row(state, keys[0], "p", "x"), plain_row(state, keys[1], "p", "xyz")],
+            history=[history_row(state, keys[0], "o", 7, offset) for offset in (1, 2, 3)],
         ),
     )
-    rows = [packed(state, keys[0], "o", 7, 5), packed(state, keys[1], "q", 7, 5)]
-    state.write_packed(holder, PackBatch(rows=rows))
-    assert state.page_after(0, 2) == (keys[0], keys[1])
-    assert state.page_after(keys[1], 2) == (keys[2], keys[2])
-    assert state.page_after(keys[2], 2) is None
-    assert state.attributes_between(keys[0], keys[2]) == {
+    rows = [packed_row(state, keys[0], "o", 7, 5), packed_row(state, keys[1], "q", 7, 5)]
+    state.history.write(holder, PackBatch(rows=rows))
+    assert state.entities.range_after(0, 2) == (keys[0], keys[1])
+    assert state.entities.range_after(keys[1], 2) == (keys[2], keys[2])
+    assert state.entities.range_after(keys[2], 2) is None
+    assert state.sizes.attributes_between(keys[0], keys[2]) == {
         ("device", "p"): 2,
         ("device", "o"): 1,
         ("device", "q"): 1,
     }
-    assert state.attributes_between(keys[1], keys[2]) == {("device", "p"): 1, ("device", "q"): 1}
-    sizes = state.sizes_between(keys[0], keys[2])
-    one, three = (len(plain(state, 0, "p", v).v) for v in ("x", "xyz"))
+    assert state.sizes.attributes_between(keys[1], keys[2]) == {("device", "p"): 1, ("device", "q"): 1}
+    sizes = state.sizes.between(keys[0], keys[2])
+    one, three = (len(plain_row(state, 0, "p", v).v) for v in ("x", "xyz"))
     assert sizes[("device", "p")] == AttributeSize(2, one, three, one + three)
-    seven = len(history(state, 0, "o", 7, 1).v)
+    seven = len(history_row(state, 0, "o", 7, 1).v)
     assert sizes[("device", "o")] == AttributeSize(1, 4 * seven, 4 * seven, 4 * seven)
     assert sizes[("device", "q")] == AttributeSize(1, seven, seven, seven)
 
 
-def test_deleted_entities_are_not_measured(state: SqliteStore, holder: Lease) -> None:
+def test_deleted_entities_are_not_measured(state: State, holder: Lease) -> None:
     key = entity_key(1)
-    entity = an_entity(state, "e", key)
-    state.commit(holder, Batch(created=[entity], plain=[plain(state, key, "p", 1)]))
-    state.commit(holder, Batch(deleted=[key]))
-    assert state.attributes_between(0, key) == {}
-    assert state.sizes_between(0, key) == {}
+    entity = entity_row(state, "e", key)
+    state.batches.commit(holder, Batch(created=[entity], plain=[plain_row(state, key, "p", 1)]))
+    state.batches.commit(holder, Batch(deleted=[key]))
+    assert state.sizes.attributes_between(0, key) == {}
+    assert state.sizes.between(0, key) == {}
 
 
-def test_sizes_are_kept_as_last_measured(state: SqliteStore, holder: Lease) -> None:
+def test_sizes_are_kept_as_last_measured(state: State, holder: Lease) -> None:
     report = SizeReport(5, 6, {"p": AttributeSize(1, 2, 3, 4)})
-    state.put_sizes(holder, {"a": report, "b": report})
-    state.put_sizes(holder, {"a": SizeReport(7, 8, {})})
-    assert state.size_reports() == {"a": SizeReport(7, 8, {})}
+    state.sizes.put(holder, {"a": report, "b": report})
+    state.sizes.put(holder, {"a": SizeReport(7, 8, {})})
+    assert state.sizes.reports() == {"a": SizeReport(7, 8, {})}
 
 
-def test_the_size_on_disk_is_that_of_the_files(state: SqliteStore, tmp_path: Path) -> None:
-    assert state.disk_bytes() == sum(f.stat().st_size for f in tmp_path.iterdir() if "state.db" in f.name)
+def test_the_size_on_disk_is_that_of_the_files(state: State, tmp_path: Path) -> None:
+    assert state.sizes.disk_bytes() == sum(
+        f.stat().st_size for f in tmp_path.iterdir() if "state.db" in f.name
+    )

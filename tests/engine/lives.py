@@ -6,15 +6,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from unittest.mock import patch
 
-import apsw
-from engine_kit import PARTITIONS, Driven, Engine
 from naive_lives import DAY, HOUR, MODEL, NaiveLives, Ref
 
-from dp3.engine.lifetimes import chores, collecting, sweeping
 from dp3.model.partition import partition_of
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, WireTask, decode_value
+from kit.engine import Engine
+from kit.limits import small_lifetime_slices
+from kit.place import PARTITIONS
+from kit.worker import SteppedWorker
 
 MS = 1_000
 COLLECTION = {"hour": 3, "minute": 0}
@@ -22,19 +22,8 @@ EVERYBODY = [(etype, f"{etype}{number}") for etype in MODEL.entities for number 
 
 
 @contextmanager
-def small_slices() -> Iterator[None]:
-    """Everything takes many slices."""
-    with (
-        patch.multiple(collecting, DUE=2, WEAK_PAGE=3),
-        patch.multiple(sweeping, GRAVES=2, TASKS=2),
-        patch.multiple(chores, PAGE=2, MOST_REMOVALS=1),
-    ):
-        yield
-
-
-@contextmanager
 def lives(processes: int = 1) -> Iterator["Lives"]:
-    with TemporaryDirectory() as directory, small_slices():
+    with TemporaryDirectory() as directory, small_lifetime_slices():
         both = Lives(Path(directory))
         try:
             both.start(processes)
@@ -55,18 +44,18 @@ class Lives:
     """`start` comes first. What was sent is processed by the next deletion or waiting."""
 
     def __init__(self, directory: Path) -> None:
-        self.engine = Engine(directory)
+        self.engine = Engine(directory, MODEL)
         self.naive = NaiveLives()
         self.processes = 0
         self._stack = ExitStack()
-        self.workers: list[Driven] = []
+        self.workers: list[SteppedWorker] = []
         self._begun: dict[int, int] = {}
         self._next: dict[int, int] = {}
 
     # -- workers ---------------------------------------------------------------------------------------
     def start(self, processes: int) -> None:
         self.processes = processes
-        options: Any = {"processes": processes, "model": MODEL, "collection": COLLECTION}
+        options: Any = {"processes": processes, "collection": COLLECTION}
         self.workers = [
             self._stack.enter_context(self.engine.worker(index=index, **options))
             for index in range(processes)
@@ -151,9 +140,8 @@ class Lives:
     def send(self, ref: Ref, points: list[WirePoint] | None = None, **more: Any) -> int:
         """Returns the append time."""
         offset = self.engine.send(WireTask(*ref, points or [], **more))
-        moment = self.engine.log.append_time_after(0, offset - 1)
+        moment = self.engine.append_time(offset)
         self.engine.clock.advance(0.001)
-        assert moment is not None
         return moment
 
     def _collect(self) -> None:
@@ -168,17 +156,17 @@ class Lives:
         """Everything is as the naive model says, and nothing is left to be done."""
         for ref in EVERYBODY:
             assert self.shown(ref) == self.expected(ref), ref
-        counted = {etype: n for etype, n in self.engine.store.entity_counts().items() if n}
+        counted = {etype: n for etype, n in self.engine.store.entities.counts().items() if n}
         assert counted == Counter(etype for etype, _ in self.naive.lives)
-        assert self.rows("tombstone") == 0
+        assert self.engine.count("tombstone") == 0
         assert self.engine.letters() == []
 
     def shown(self, ref: Ref) -> dict[str, Any] | None:
         store = self.engine.store
-        rows = store.profile(*ref)
+        rows = store.entities.profile(*ref)
         if rows is None:
             return None
-        names = {store.attr_id(ref[0], name): name for name in MODEL.attribs(ref[0])}
+        names = {store.names.attr_id(ref[0], name): name for name in MODEL.attribs(ref[0])}
         return {
             "plain": {names[row.attr]: decode_value(row.v) for row in rows.plain},
             "history": sorted((names[r.attr], r.t1, r.t2, str(decode_value(r.v))) for r in rows.history),
@@ -194,14 +182,6 @@ class Lives:
             "history": sorted((attr, t1, t2, str(value)) for attr, t1, t2, value in life.history),
             "tokens": {name: until for name, until in life.tokens.items() if until >= self.now},
         }
-
-    def rows(self, table: str) -> int:
-        state = apsw.Connection(str(self.engine.directory / "state" / "state.db"))
-        try:
-            count: int = state.execute(f"SELECT count(*) FROM {table}").get
-            return count
-        finally:
-            state.close()
 
 
 def tick_after(us: int) -> int:

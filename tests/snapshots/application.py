@@ -2,25 +2,22 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from unittest.mock import patch
 
 from sample_settings import EIDS, Setting
-from workers_kit import NEVER, PARTITIONS, Cluster, OneWorker
 
-from dp3.engine.snapshots import loading, phases, work
-from dp3.engine.snapshots.doc import decode_doc, expand
-from dp3.engine.snapshots.plans import Limits
-from dp3.engine.snapshots.setup import SnapshotSettings
-from dp3.log.port import Append, Appended, Entry, Lane
-from dp3.model.partition import partition_of
-from dp3.model.wire import WirePoint, WireTask, encode_tasks
-from dp3.store.query import EVERYTHING, Where
-from dp3.store.snapshots import Key, Run
-from dp3.store.sqlite import cleaning
+from dp3.engine.jobs.snapshots.doc import decode_doc, expand
+from dp3.log.port import Entry, Lane
+from dp3.model.wire import WirePoint
+from dp3.store.ports.queries import EVERYTHING, Where
+from dp3.store.ports.runs import Run
+from dp3.store.ports.snapshots import Key
+from kit.engine import RUNS_MODEL, Engine
+from kit.limits import run_edges, run_pages, short_slices, smallest_removals
+from kit.points import START_US, task
+from kit.worker import Options, PackLimits, SteppedWorker
 
 SECOND_US = 1_000_000
 APPEND_US = 4
@@ -37,8 +34,7 @@ Doc = dict[str, Any]
 @contextmanager
 def an_application() -> Iterator["Application"]:
     """Few links and entities are read at once, so that even small ones take many pieces."""
-    small = patch.multiple(loading, FIRST_PAGE=1, LARGEST_PAGE=2), patch.object(work, "EDGES", 1)
-    with TemporaryDirectory() as directory, small[0], small[1]:
+    with TemporaryDirectory() as directory, run_pages(1, 2), run_edges(1):
         application = Application(Path(directory))
         try:
             yield application
@@ -50,34 +46,27 @@ class Application:
     """What a scenario acts on; `restart` comes first."""
 
     def __init__(self, directory: Path) -> None:
-        self._cluster = Cluster(directory, 0)
-        self.clock, self.log, self.store = self._cluster.clock, self._cluster.log, self._cluster.store
-        self._workers: list[OneWorker] = []
+        options = Options(threads=0, limits=PackLimits(slice=2, row=3))
+        self._engine = Engine(directory, RUNS_MODEL, options, now_us=START_US, partitions=4)
+        self.clock, self.log, self.store = self._engine.clock, self._engine.log, self._engine.store
+        self._workers: list[SteppedWorker] = []
 
     def close(self) -> None:
         self._end_workers()
-        self._cluster.close()
+        self._engine.close()
 
     def restart(self, setting: Setting, processes: int = 1) -> None:
         """End all workers and start others with a setting."""
         self._end_workers()
-        self._cluster.processes = processes
-        settings = SnapshotSettings(NEVER, Limits(keep_empty=setting.keep_empty))
+        self._engine.processes = processes
         self._workers = [
-            OneWorker(self._cluster, index, setting.registrar, settings, threads=False)
+            self._engine.start(setting.registrar, index=index, keep_empty=setting.keep_empty)
             for index in range(processes)
         ]
 
     def _end_workers(self) -> None:
         for worker in self._workers:
             worker.stop()
-
-    def _offsets(self, worker: OneWorker) -> dict[int, int]:
-        offsets: dict[int, int] = {}
-        for partition, lane, offset in self.store.positions():
-            if partition % len(self._workers) == worker.lease.index:
-                offsets[lane] = min(offset, offsets.get(lane, offset))
-        return offsets
 
     # -- what happens --------------------------------------------------------------------------------
     @property
@@ -92,11 +81,10 @@ class Application:
 
     def send(self, etype: str, eid: int | str, *points: WirePoint, delete: bool = False) -> int:
         """Put a task into the log; returns the append time."""
-        task = WireTask(etype, eid, list(points), delete=delete)
-        [added] = self.log.append([Append([{partition_of(etype, eid, PARTITIONS): encode_tasks([task])}])])
-        assert isinstance(added, Appended)
+        offset = self._engine.send(task(eid, *points, etype=etype, delete=delete))
+        appended = self._engine.append_time(offset)
         self.wait(APPEND_US)
-        return added.append_time
+        return appended
 
     def run(self) -> Run:
         """A snapshot run from its beginning to its end, while nothing is read from the log."""
@@ -108,58 +96,55 @@ class Application:
         return run
 
     def begin_run(self) -> Run:
-        run = self._workers[-1].snapshots.request()
+        run = self._workers[-1].request_run()
         assert run is not None
         return run
 
     def finish_run(self) -> None:
         for _ in range(MOST_STEPS):
-            if self.store.open_run() is None:
+            if self.store.runs.open() is None:
                 return
             for worker in self._workers:
-                self._go_on(worker)
+                worker.go_on_with_run()
         raise AssertionError("the run does not end")
 
     def last_run(self) -> Run:
-        return self.store.last_runs(1)[0]
+        return self.store.runs.last(1)[0]
 
     def last_complete(self) -> int | None:
         """When the newest complete run was."""
-        complete = (run.time for run in self.store.last_runs(1_000) if run.status == "complete")
+        complete = (run.time for run in self.store.runs.last(1_000) if run.status == "complete")
         return next(complete, None)
-
-    def _go_on(self, worker: OneWorker) -> None:
-        worker.snapshots.step(partial(self._offsets, worker), patient=True)
 
     def go_on_slowly(self, worker: int = 0, pieces: int = 1) -> None:
         """One worker goes on with the open run by so many of the smallest pieces that there are."""
-        with patch.object(phases, "SLICE_S", 0.0):
+        with short_slices():
             for _ in range(pieces):
-                self._go_on(self._workers[worker % len(self._workers)])
+                self._workers[worker % len(self._workers)].go_on_with_run()
 
     def begin_packing(self) -> None:
         """From now on workers pack history when they have nothing else to do."""
         for worker in self._workers:
-            worker.history.request()
+            worker.request_upkeep()
 
     def begin_cleaning(self, before_us: int) -> None:
         """From now on runs before a moment are to go."""
-        self.store.raise_snapshot_horizon(self._workers[-1].lease, before_us)
+        self.store.cleaning.raise_horizon(self._workers[-1].lease, before_us)
 
     def clean_slowly(self, workers: Iterable[int]) -> None:
         """Go on with cleaning by the smallest slices that there are, each by the worker named."""
-        with patch.multiple(cleaning, CHUNK_RUNS=1, SLICE_S=0.0):
+        with smallest_removals():
             for index in workers:
-                self.store.clean_snapshots(self._workers[index % len(self._workers)].lease, 1)
+                self.store.cleaning.clean(self._workers[index % len(self._workers)].lease, 1)
 
     def finish_cleaning(self) -> None:
         for worker in self._workers:
-            while self.store.clean_snapshots(worker.lease, 1_000).more:
+            while self.store.cleaning.clean(worker.lease, 1_000).more:
                 pass
 
     def run_times(self) -> list[int]:
         """Of all runs that are shown."""
-        return [run.time for run in self.store.runs_between(FIRST_TIME, LAST_TIME)]
+        return [run.time for run in self.store.runs.between(FIRST_TIME, LAST_TIME)]
 
     def drain(self) -> list[Entry]:
         """Bring the tasks of hooks to the log; returns what came to it."""
@@ -168,7 +153,7 @@ class Application:
             while worker.drain():
                 pass
         self.wait(APPEND_US)
-        return self._cluster.derived_after(before)
+        return self.log.read(Lane.DERIVED, before, 1 << 24)
 
     def process(self) -> None:
         """Let the workers do everything that waits, and what they leave in the log for each other."""
@@ -177,23 +162,19 @@ class Application:
 
     def take_in(self) -> None:
         """Let the workers read all that is in the log; a batch is followed by a piece of the run."""
-        with patch.object(phases, "SLICE_S", 0.0):
+        with short_slices():
             for worker in self._workers:
-                while self._is_behind(worker):
+                while worker.is_behind():
                     worker.step()
-
-    def _is_behind(self, worker: OneWorker) -> bool:
-        offsets = self._offsets(worker)
-        return any(offsets[lane] < self.log.head(lane).offset for lane in Lane)
 
     # -- what readers see ----------------------------------------------------------------------------
     def snapshots(self, etype: str, eid: int | str) -> list[tuple[int, Doc]]:
         """(run time, snapshot) of all runs that saw the entity, from the rows that were stored."""
-        rows = self.store.snapshots_of(etype, str(eid))
+        rows = self.store.snapshots.of(etype, str(eid))
         if not rows:
             return []
-        runs = self.store.runs_between(FIRST_TIME, LAST_TIME)
-        covered = self.store.covered(rows[0].entity, [run.id for run in runs])
+        runs = self.store.runs.between(FIRST_TIME, LAST_TIME)
+        covered = self.store.runs.covered(rows[0].entity, [run.id for run in runs])
         seen = [run for run in runs if run.id in covered and run.id >= rows[0].run]
         return [(run.time, expand(decode_doc(_row_at(rows, run)), run.time)) for run in seen]
 
@@ -205,7 +186,7 @@ class Application:
 
     def latest(self, etype: str, where: Where = EVERYTHING) -> dict[str, tuple[int, Doc]]:
         """(run time, snapshot) of all entities for which a condition holds, by id."""
-        found = self.store.find(etype, where, limit=None)
+        found = self.store.queries.find(etype, where, limit=None)
         return {row.eid: (row.run_time, expand(decode_doc(row.doc), row.run_time)) for row in found}
 
     def made_at(self, run_time: int) -> dict[tuple[str, str], Doc]:
@@ -214,7 +195,7 @@ class Application:
         return {ref: doc for ref, (time, doc) in found.items() if time == run_time}
 
     def distinct(self, etype: str, path: str) -> dict[Key, int]:
-        return dict(self.store.distinct(etype, path))
+        return dict(self.store.queries.distinct(etype, path))
 
 
 def _row_at(rows: Sequence[Any], run: Run) -> bytes:

@@ -1,13 +1,13 @@
-"""A worker process for the tests: `state_child.py MODE DIRECTORY`."""
+"""A worker process for the tests: `python -m kit.state_child MODE DIRECTORY`."""
 
 import sys
 from pathlib import Path
 
-from store_builders import created, plain, take_lease
-
 from dp3.clock import SystemClock
-from dp3.store.port import Batch, Store
-from dp3.store.sqlite import open_store
+from dp3.store.ports.batches import Batch
+from dp3.store.ports.state import State
+from dp3.store.sqlite import open_state
+from kit.rows import created, plain_row, take_lease
 
 COMMITS = 300
 
@@ -17,23 +17,23 @@ def say(line: object) -> None:
     sys.stdout.flush()
 
 
-def hold(store: Store) -> None:
+def hold(store: State) -> None:
     """Take worker 0 of 1, say which epoch, and live until told to end."""
     say(take_lease(store).epoch)
     sys.stdin.read()
 
 
-def write(store: Store) -> None:
+def write(store: State) -> None:
     """Commit batches that each write the same number to two attributes and into the positions."""
     lease = take_lease(store)
     created(store, lease)
     say("ready")
     for n in range(1, COMMITS + 1):
-        rows = [plain(store, 1, attr, n, written=n) for attr in ("a", "b")]
-        store.commit(lease, Batch(positions={0: n, 1: n}, plain=rows))
+        rows = [plain_row(store, 1, attr, n, written=n) for attr in ("a", "b")]
+        store.batches.commit(lease, Batch(positions={0: n, 1: n}, plain=rows))
 
 
 if __name__ == "__main__":
-    state = open_store(Path(sys.argv[2]), SystemClock(), partitions=4)
+    state = open_state(Path(sys.argv[2]), SystemClock(), partitions=4)
     {"hold": hold, "write": write}[sys.argv[1]](state)
     state.close()

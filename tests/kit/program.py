@@ -14,31 +14,18 @@ from typing import Any, TypeVar
 import psutil
 
 from dp3.client import Client, ClientError, Retry
+from kit.raw_http import LIMIT_S, RawHttp
+from kit.specs import a_type, each_point, plain_attr
 
 T = TypeVar("T")
 
-LIMIT_S = 40.0
 POLL_S = 0.05
 SHOWN_CHARS = 6_000
 
 
-def observations(data_type: str = "int") -> dict[str, Any]:
-    """An attribute whose history shows every data-point on its own."""
-    params = {"pre_validity": "0s", "post_validity": "0s", "aggregate": False}
-    return {"name": "x", "type": "observations", "data_type": data_type, "history_params": params}
-
-
-def plain(data_type: str = "string") -> dict[str, Any]:
-    return {"name": "x", "type": "plain", "data_type": data_type}
-
-
-def entity(etype: str, attribs: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    return {"entity": {"id": etype, "name": etype, "snapshot": True, **more}, "attribs": dict(attribs)}
-
-
 MODEL = {
-    "a": entity("a", {"o": observations(), "p": plain()}),
-    "c": entity("c", {"born": observations(), "seen": observations(), "p": plain()}),
+    "a": a_type("a", {"o": each_point(), "p": plain_attr("string")}),
+    "c": a_type("c", {"born": each_point(), "seen": each_point(), "p": plain_attr("string")}),
 }
 
 HEADER = """\
@@ -122,6 +109,11 @@ class Process:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {limit_s} s:\n{self.output[-SHOWN_CHARS:]}") from None
 
+    def stop(self, number: int = 15) -> int:
+        """End it in order; returns its exit status."""
+        self.send_signal(number)
+        return self.wait()
+
     def clean_up(self) -> None:
         """Whatever is left of it ends."""
         if self.running:
@@ -151,7 +143,7 @@ class App:
         self.config = root / "config"
         self.data = root / "data"
         self.output = root / "output.txt"
-        self.program: Process | None = None
+        self.program: Process
 
     # -- the application ------------------------------------------------------------------------------
     def write(
@@ -226,8 +218,7 @@ class App:
     def stop(self, program: Process, number: int = 15) -> None:
         """Stop in order; nothing may be left running."""
         children = program.children()
-        program.send_signal(number)
-        assert program.wait() == 0, program.output[-SHOWN_CHARS:]
+        assert program.stop(number) == 0, program.output[-SHOWN_CHARS:]
         _, alive = psutil.wait_procs(children, timeout=0)
         assert alive == []
 
@@ -253,6 +244,10 @@ class App:
     def client(self) -> Client:
         return Client(self.url, timeout_s=10, retry=Retry(total_s=LIMIT_S))
 
+    @property
+    def http(self) -> RawHttp:
+        return RawHttp(self.port)
+
     def is_ready(self) -> bool:
         return not self.not_ready()
 
@@ -263,6 +258,10 @@ class App:
         except ClientError as error:
             return str(error)
         return ""
+
+    def wait_applied(self) -> None:
+        """Until everything in the log has been processed."""
+        wait_for("end of processing", lambda: not self.client.get("/telemetry/log")["unprocessed_bytes"])
 
     def wait_idle(self) -> None:
         """Until everything in the log, derived tasks included, has been processed."""
@@ -315,3 +314,12 @@ def application(root: Path) -> Iterator[App]:
     """An application; all of its processes end with the block."""
     with ExitStack() as stack:
         yield App(root, stack)
+
+
+@contextmanager
+def running(root: Path, model: Mapping[str, Any], modules: Mapping[str, str] | None = None) -> Iterator[App]:
+    """An application of this model whose `program` is ready."""
+    with application(root) as app:
+        app.write(modules, model=model)
+        app.program = app.run_ready()
+        yield app

@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from http_kit import MODEL, Node
-
-from dp3.engine.snapshots.doc import Doc, decode_doc, encode_doc
-from dp3.engine.snapshots.keys import keys_of, plan_keys
-from dp3.engine.snapshots.values import compute, plan_values
-from dp3.http.moments import Moments
+from dp3.engine.jobs.snapshots.doc import Doc, decode_doc, encode_doc
+from dp3.engine.jobs.snapshots.keys import keys_of, plan_keys
+from dp3.engine.jobs.snapshots.values import compute, plan_values
 from dp3.model.attrspec import AttrSpecReadOnly
-from dp3.store.snapshots import Phase, SnapshotBatch, StoredSnapshot, WorkerRun, decode_profile
+from dp3.reads.as_of import AsOf
+from dp3.store.ports.entities import decode_profile
+from dp3.store.ports.runs import Phase, WorkerRun
+from dp3.store.ports.snapshots import SnapshotBatch, StoredSnapshot
+from kit.node import MODEL, Node
 
 Changes = Mapping[tuple[str, str], Mapping[str, Any]]
 """(entity type, id) → values that a hook set."""
@@ -19,7 +20,7 @@ Changes = Mapping[tuple[str, str], Mapping[str, Any]]
 def make_run(node: Node, changes: Changes | None = None, *, status: str = "complete") -> int:
     """A complete run of one worker over all entities; returns its id. Rows are kept only if they changed."""
     store = node.store
-    run = store.begin_run(node.clock.now_us(), "model", 1)
+    run = store.runs.begin(node.clock.now_us(), "model", 1)
     assert run is not None
     batch = SnapshotBatch(run.id)
     count = 0
@@ -27,29 +28,29 @@ def make_run(node: Node, changes: Changes | None = None, *, status: str = "compl
         count += _add(node, batch, etype, changes or {}, run.time)
     batch.progress = WorkerRun(run.id, 0, Phase.WORK.value, {}, count, len(batch.rows), 0, run.time)
     batch.cut = [(partition, lane, 0) for partition in range(store.partitions) for lane in (0, 1)]
-    lease = store.take_lease(0, 1, "host", 1, 15)
-    store.write_snapshots(lease, batch)
-    store.release_lease(lease)
+    lease = store.leases.take(0, 1, "host", 1, 15)
+    store.snapshots.write(lease, batch)
+    store.leases.release(lease)
     node.clock.advance(0.5)
     for phase in (Phase.WORK, Phase.FINALIZE):
-        store.advance_run(run.id, phase, "", {})
-    store.advance_run(run.id, Phase.CLOSED, status, {})
+        store.runs.advance(run.id, phase, "", {})
+    store.runs.advance(run.id, Phase.CLOSED, status, {})
     return run.id
 
 
 def _add(node: Node, batch: SnapshotBatch, etype: str, changes: Changes, t: int) -> int:
     store = node.store
     numbers = {
-        name: store.attr_id(etype, name)
+        name: store.names.attr_id(etype, name)
         for name, spec in MODEL.attribs(etype).items()
         if not isinstance(spec, AttrSpecReadOnly)
     }
     values, keys = plan_values(MODEL, etype, numbers), plan_keys(MODEL, etype)
-    page = store.entities_page(etype, 10_000)
-    rows = store.latest_rows([key for key, _, _ in page])
-    mirrors = Moments(store, MODEL).mirrors(etype, [eid for _, eid, _ in page], t)
+    page = store.entities.page(etype, 10_000)
+    rows = store.snapshots.latest([key for key, _, _ in page])
+    mirrors = AsOf(store, MODEL).mirrors(etype, [eid for _, eid, _ in page], t)
     for key, eid, _ in page:
-        profile = decode_profile(store.profiles([key])[key])
+        profile = decode_profile(store.entities.profiles([key])[key])
         doc = compute(values.eid(eid), profile, values, t, mirrors[eid]).doc
         doc = doc._replace(values={**doc.values, **changes.get((etype, eid), {})})
         _put(node, batch, etype, key, rows.get(key), doc, keys)
@@ -64,7 +65,7 @@ def _put(
         return
     before = keys_of(plan, decode_doc(old.doc)) if old else set()
     after = keys_of(plan, doc)
-    number = node.store.attr_id
+    number = node.store.names.attr_id
     batch.rows.append(StoredSnapshot(key, batch.run, encoded))
     batch.keys_added.extend((number(etype, path), k, key) for path, k in after - before)
     batch.keys_removed.extend((number(etype, path), k, key) for path, k in before - after)

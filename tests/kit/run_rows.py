@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cmp_to_key
 from typing import Any
 
-from store_builders import an_entity
-
-from dp3.store.port import ENTITY_SHIFT, Batch, Lease, LinkRow
-from dp3.store.query import And, Between, DocMatches, Has, Not, OneOf, Or, Order, TextMatches, Where
-from dp3.store.snapshots import IndexKey, Key, Phase, SnapshotBatch, StoredSnapshot, WorkerRun
+from dp3.store.ports.batches import Batch, LinkRow
+from dp3.store.ports.entities import ENTITY_SHIFT
+from dp3.store.ports.leases import Lease
+from dp3.store.ports.queries import And, Between, DocMatches, Has, Not, OneOf, Or, Order, TextMatches, Where
+from dp3.store.ports.runs import Phase, WorkerRun
+from dp3.store.ports.snapshots import IndexKey, Key, SnapshotBatch, StoredSnapshot
+from kit.rows import entity_row
 
 FOREVER = 2**62
 
@@ -18,19 +20,19 @@ Keys = dict[str, set[Key]]
 
 def a_run(store: Any, time: int, workers: int = 1) -> int:
     """A run that has begun; returns its number."""
-    run = store.begin_run(time, "model", workers)
+    run = store.runs.begin(time, "model", workers)
     assert run is not None
     return run.id
 
 
 def close(store: Any, run: int, status: str = "complete") -> None:
-    store.advance_run(run, Phase.CLOSED, status, {})
+    store.runs.advance(run, Phase.CLOSED, status, {})
 
 
 def completed(store: Any, lease: Lease, run: int, partitions: Iterable[int] = (0,)) -> None:
     """The last slice of a worker: its partitions are done."""
     cut = [(partition, lane, run * 10) for partition in partitions for lane in (0, 1)]
-    store.write_snapshots(lease, SnapshotBatch(run, cut=cut))
+    store.snapshots.write(lease, SnapshotBatch(run, cut=cut))
 
 
 def progress(run: int, worker: int = 0, **values: Any) -> WorkerRun:
@@ -39,25 +41,29 @@ def progress(run: int, worker: int = 0, **values: Any) -> WorkerRun:
 
 def written(store: Any, lease: Lease, run: int, docs: Mapping[int, bytes], **batch: Any) -> None:
     rows = [StoredSnapshot(entity, run, doc) for entity, doc in docs.items()]
-    store.write_snapshots(lease, SnapshotBatch(run, rows=rows, **batch))
+    store.snapshots.write(lease, SnapshotBatch(run, rows=rows, **batch))
 
 
 def indexed(store: Any, etype: str, entity: int, keys: Keys) -> list[IndexKey]:
     """Keys of an entity as a slice takes them."""
-    return [(store.attr_id(etype, path), key, entity) for path, of_path in keys.items() for key in of_path]
+    return [
+        (store.names.attr_id(etype, path), key, entity) for path, of_path in keys.items() for key in of_path
+    ]
 
 
 def with_snapshots(store: Any, lease: Lease, run: int, etype: str, entities: Mapping[int, Keys]) -> None:
     """New entities with a row in a run; the document is the eid's key as text."""
     eids = {key: str(next(iter(keys["eid"]))) for key, keys in entities.items()}
-    store.commit(lease, Batch(created=[an_entity(store, eid, key, etype) for key, eid in eids.items()]))
+    store.batches.commit(
+        lease, Batch(created=[entity_row(store, eid, key, etype) for key, eid in eids.items()])
+    )
     added = [row for key, keys in entities.items() for row in indexed(store, etype, key, keys)]
     written(store, lease, run, {key: eid.encode() for key, eid in eids.items()}, keys_added=added)
 
 
 def a_link(store: Any, source: int, target: str, **values: Any) -> LinkRow:
     """An observed link from a device to another through `peer`."""
-    etype, attr = store.etype_id("device"), store.attr_id("device", "peer")
+    etype, attr = store.names.etype_id("device"), store.names.attr_id("device", "peer")
     return LinkRow(source, attr, etype, target, until=100, written=1, replaces=False)._replace(**values)
 
 

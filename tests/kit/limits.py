@@ -1,0 +1,182 @@
+"""Limits and times of the program that tests make small, each named by its meaning.
+
+They hold within the block; the fixture `enter` keeps them until the end of a test: `enter(run_pages(1, 1))`.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+Limit = AbstractContextManager[Any]
+Enter = Callable[[Limit], Any]
+
+RUNS = "dp3.engine.jobs.snapshots"
+LIFETIMES = "dp3.engine.jobs.lifetimes"
+UPDATES = "dp3.engine.jobs.updates"
+STATE = "dp3.store.sqlite"
+
+
+def constants(module: str, **values: Any) -> Limit:
+    """Constants of a module."""
+    return patch.multiple(import_module(module), **values)
+
+
+# -- snapshot runs -----------------------------------------------------------------------------------------
+def short_slices() -> Limit:
+    """Every slice of a run is the smallest that there is."""
+    return constants(f"{RUNS}.phases", SLICE_S=0.0)
+
+
+def runs_are_retried_at_once() -> Limit:
+    return constants(f"{RUNS}.phases", RETRY_US=0)
+
+
+def run_pages(first: int, largest: int) -> Limit:
+    """A run reads so many entities at once."""
+    return constants(f"{RUNS}.loading", FIRST_PAGE=first, LARGEST_PAGE=largest)
+
+
+def run_edges(count: int) -> Limit:
+    """A run reads so many links at once."""
+    return constants(f"{RUNS}.work", EDGES=count)
+
+
+def run_rows(count: int) -> Limit:
+    """A run writes at most so many rows in one transaction."""
+    return constants(f"{RUNS}.recording", MOST_ROWS=count)
+
+
+def run_keys(count: int) -> Limit:
+    """A run writes at most so many keys of the index in one transaction."""
+    return constants(f"{RUNS}.recording", MOST_KEYS=count)
+
+
+def run_cleaning_rows(count: int) -> Limit:
+    """A worker removes at most so many rows of old runs at once."""
+    return constants(f"{RUNS}.cleaning", ROWS=count)
+
+
+# -- other work of workers ---------------------------------------------------------------------------------
+@contextmanager
+def small_lifetime_slices() -> Iterator[None]:
+    """Everything that lifetimes bring about takes many slices."""
+    with (
+        constants(f"{LIFETIMES}.collector", DUE=2, WEAK_PAGE=3),
+        constants(f"{LIFETIMES}.tombstones", GRAVES=2, TASKS=2),
+        constants("dp3.engine.ingest.system_tasks", PAGE=2, MOST_REMOVALS=1),
+    ):
+        yield
+
+
+def update_pages(first: int, largest: int) -> Limit:
+    """Periodic hooks get so many entities at once."""
+    return constants(f"{UPDATES}.paging", FIRST=first, LARGEST=largest)
+
+
+def creation_pages(most: int) -> Limit:
+    """Creation hooks that are called again get at most so many entities at once."""
+    page_size = import_module(f"{UPDATES}.paging").PageSize
+    return constants(f"{UPDATES}.creation", PageSize=lambda largest=most: page_size(min(largest, most)))
+
+
+def measured_pages(most: int) -> Limit:
+    """Attributes are measured so many entities at once."""
+    return constants("dp3.engine.jobs.sizes", LARGEST=most)
+
+
+def archive_sync(replacement: Callable[[Callable[[Path], None], Path], None]) -> Limit:
+    """A file of the archive is brought to the disk by this, which gets the function that did so."""
+    names = import_module("dp3.engine.jobs.archive").write_archive.__globals__
+    sync = names["sync_path"]
+    return patch.dict(names, sync_path=lambda path: replacement(sync, path))
+
+
+def impatient_lease() -> Limit:
+    """A lease that another worker holds is not waited for any longer."""
+    return constants("dp3.runtime.lease", PATIENCE_S=0.0)
+
+
+# -- HTTP --------------------------------------------------------------------------------------------------
+def listing_s(seconds: float) -> Limit:
+    """A listing of snapshots may take so long."""
+    return constants("dp3.reads.snapshots", LISTING_S=seconds)
+
+
+def listing_rows(count: int) -> Limit:
+    """A listing of snapshots has at most so many rows."""
+    return constants("dp3.reads.snapshots", MAX_ROWS=count)
+
+
+def listed_runs(count: int) -> Limit:
+    """At most so many runs are listed."""
+    return constants("dp3.http.telemetry", MAX_RUNS=count)
+
+
+def counting_s(seconds: float) -> Limit:
+    """Entities may be counted by attribute for so long."""
+    return constants("dp3.http.measures", COUNTING_LIMIT_S=seconds)
+
+
+def backlog_age_s(seconds: float) -> Limit:
+    """What is known of the backlog is believed for so long."""
+    return constants("dp3.http.intake", BACKLOG_AGE_S=seconds)
+
+
+def silence_s(seconds: float) -> Limit:
+    """A client may send nothing of its body for so long."""
+    return constants("dp3.http.intake", SILENCE_LIMIT_S=seconds)
+
+
+def body_s(seconds: float) -> Limit:
+    """A body may take so long, however small it is."""
+    return constants("dp3.http.intake", BODY_LIMIT_S=seconds)
+
+
+def slowest_bytes_per_s(rate: float) -> Limit:
+    """A body may come so slowly."""
+    return constants("dp3.http.intake", SLOWEST_BYTES_PER_S=rate)
+
+
+# -- the state ---------------------------------------------------------------------------------------------
+def pending_messages(count: int) -> Limit:
+    """At most so many control messages may wait."""
+    return constants(f"{STATE}.control", MAX_PENDING=count)
+
+
+def smallest_removals() -> Limit:
+    """Old runs are removed in the smallest slices that there are."""
+    return constants(f"{STATE}.cleaning", CHUNK_RUNS=1, SLICE_S=0.0)
+
+
+def short_removals() -> Limit:
+    """Rows of types without snapshots are removed in the shortest slices that there are."""
+    return constants(f"{STATE}.snapshots", REMOVAL_S=0.0)
+
+
+def removed_at_once() -> int:
+    """How many entities of a type without snapshots are removed in the shortest slice."""
+    count: int = import_module(f"{STATE}.snapshots").TYPE_CHUNK
+    return count
+
+
+@contextmanager
+def transactions() -> Iterator[list[Any]]:
+    """Notes the transactions of the state."""
+    writer = import_module(f"{STATE}.connections").Writer
+    noted: list[Any] = []
+    begin = writer.transaction
+    with patch.object(writer, "transaction", lambda self: noted.append(self) or begin(self)):
+        yield noted
+
+
+def few_due(count: int) -> Limit:
+    """So many entities that are due count as few."""
+    return constants(f"{STATE}.snapshots", FEW_DUE=count)
+
+
+def most_sources(count: int) -> Limit:
+    """So many sources are counted one by one."""
+    return constants(f"{STATE}.counters", MAX_SOURCES=count)

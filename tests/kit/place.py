@@ -1,0 +1,114 @@
+"""Log and state of one application, in a directory as the program lays it out."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from dp3.clock import FakeClock
+from dp3.log.port import Append, Lane
+from dp3.log.segments import open_log
+from dp3.model.partition import partition_of
+from dp3.model.wire import WireTask, encode_tasks
+from dp3.store.sqlite import open_state
+
+PARTITIONS = 8
+LEASE_TTL_S = 15.0
+
+Cron = Mapping[str, Any]
+"""The arguments of a cron trigger."""
+
+NEVER: Cron = {"year": 9999}
+
+
+class Place:
+    """`clock` stands still until a test moves it."""
+
+    def __init__(
+        self, directory: Path, now_us: int, *, partitions: int = PARTITIONS, **log_options: Any
+    ) -> None:
+        self.directory = directory
+        self.partitions = partitions
+        self.clock = FakeClock(now_us)
+        self.log = open_log(directory, self.clock, **log_options)
+        self.store = self._open()
+
+    def _open(self) -> Any:
+        return open_state(self.directory / "state", self.clock, partitions=self.partitions)
+
+    def close(self) -> None:
+        self.store.close()
+        self.log.close()
+
+    # -- the log ---------------------------------------------------------------------------------------
+    def send(self, *tasks: WireTask) -> int:
+        """Append one entry with these tasks, as the API does; returns its offset."""
+        slices: dict[int, list[WireTask]] = {}
+        first = 0
+        for item in tasks:
+            item.first = first
+            first += item.width
+            slices.setdefault(partition_of(item.etype, item.eid, self.partitions), []).append(item)
+        encoded = {partition: encode_tasks(content) for partition, content in slices.items()}
+        (appended,) = self.log.append([Append([encoded])])
+        assert not isinstance(appended, ValueError)
+        return appended.offset
+
+    def append_time(self, offset: int, lane: Lane = Lane.MAIN) -> int:
+        """When an entry was appended."""
+        moment = self.log.append_time_after(lane, offset - 1)
+        assert moment is not None
+        return moment
+
+    # -- the state -------------------------------------------------------------------------------------
+    def reopen(self) -> None:
+        """As after a process was killed."""
+        self.store.close()
+        self.store = self._open()
+
+    def lose_state(self) -> None:
+        """The state falls back to its beginning, the log stays: a power loss at its worst."""
+        self.store.close()
+        shutil.rmtree(self.directory / "state")
+        self.store = self._open()
+
+    def copy_state(self, target: Path) -> None:
+        """Copy the state away."""
+        self.store.close()
+        shutil.copytree(self.directory / "state", target)
+        self.store = self._open()
+
+    def replace_state(self, source: Path) -> None:
+        """Go on with a copy of the state."""
+        self.store.close()
+        shutil.rmtree(self.directory / "state")
+        shutil.copytree(source, self.directory / "state")
+        self.store = self._open()
+
+    def go_back(self, offset: int = 0) -> None:
+        """Set all positions back, as after a power loss."""
+        self.sql("UPDATE position SET offset = min(offset, ?)", offset)
+
+    def sql(self, statement: str, *arguments: Any) -> list[dict[str, Any]]:
+        """Execute a statement on the state, beside all that is open; rows by column."""
+        connection = apsw.Connection(str(self.directory / "state" / "state.db"))
+        try:
+            cursor = connection.execute(statement, arguments)
+            return [
+                dict(zip((name for name, _ in cursor.getdescription()), row, strict=True)) for row in cursor
+            ]
+        finally:
+            connection.close()
+
+    def count(self, table: str) -> int:
+        """How many rows a table has."""
+        (row,) = self.sql(f"SELECT count(*) AS n FROM {table}")
+        found: int = row["n"]
+        return found
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """Everything in the state, by table."""
+        names = [row["name"] for row in self.sql("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        return {name: self.sql(f"SELECT * FROM {name}") for name in names}
