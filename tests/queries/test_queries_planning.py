@@ -8,9 +8,9 @@ from queries_strategies import DOCUMENTS, FILTERS, FULLTEXTS
 
 from dp3.engine.jobs.snapshots.doc import Doc, decode_doc, encode_doc
 from dp3.engine.jobs.snapshots.keys import ODD, keys_of, plan_keys
-from dp3.reads.query.documents import dated_document
-from dp3.reads.query.matching import matcher
+from dp3.reads.query.conditions import matcher
 from dp3.reads.query.planning import Planner, make_plan, searches_texts
+from dp3.reads.snapshots import dated_document
 from dp3.store.ports.queries import And, Between, DocMatches, Has, Not, OneOf, Or, TextMatches, Where
 from dp3.store.ports.snapshots import Key
 from kit.filters import MODEL, condition

@@ -12,7 +12,7 @@ from dp3.reads.errors import CursorError
 from dp3.reads.query.conditions import Check, Condition, matcher
 from dp3.reads.query.filters import parse_filters
 from dp3.reads.query.places import Places
-from dp3.reads.query.planning import Planner, make_plan, searches_texts
+from dp3.reads.query.planning import Plan, Planner, make_plan, searches_texts
 from dp3.reads.snapshots import MAX_ROWS, Document, dated_document
 from dp3.reads.sorting import parse_sort, sort_documents
 from dp3.store.ports.errors import QueryTooSlow
@@ -78,12 +78,12 @@ class Listings:
         """Latest snapshots that match. Raises `QueryError`, `SortError`, `CursorError`, `QueryTooSlow`."""
         condition = self._condition(etype, fulltext, generic)
         orders = parse_sort(self._model, etype, sort) if sort else ()
-        where, check = make_plan(self._planner, condition)
+        plan = make_plan(self._planner, condition)
         try:
-            found = self._page(etype, where, check, orders, window)
+            found = self._page(etype, plan, orders, window)
         except ValueError as error:
             raise CursorError(str(error)) from None
-        found.total = self._total(etype, where, check, window, found)
+        found.total = self._total(etype, plan, window, found)
         return found
 
     def as_of(
@@ -113,12 +113,12 @@ class Listings:
 
     def count(self, etype: str, fulltext: Any = None, generic: Any = None) -> int:
         """How many latest snapshots match. Raises `QueryError`, `QueryTooSlow`."""
-        where, check = make_plan(self._planner, self._condition(etype, fulltext, generic))
-        if check is None:
-            return self._queries.count(etype, where)
+        plan = make_plan(self._planner, self._condition(etype, fulltext, generic))
+        if plan.check is None:
+            return self._queries.count(etype, plan.where)
         deadline = time.monotonic() + LISTING_S
         total = 0
-        for _, document in self._matching(etype, where, check, (), Window()):
+        for _, document in self._matching(etype, plan, (), Window()):
             total += document is not None
             if time.monotonic() > deadline:
                 raise QueryTooSlow(
@@ -151,12 +151,10 @@ class Listings:
     def _condition(self, etype: str, fulltext: Any, generic: Any) -> Condition:
         return parse_filters(self._places[etype], self._attribs[etype], fulltext, generic)
 
-    def _page(
-        self, etype: str, where: Where, check: Check | None, orders: Sequence[Order], window: Window
-    ) -> Listing:
+    def _page(self, etype: str, plan: Plan, orders: Sequence[Order], window: Window) -> Listing:
         found = Listing()
         deadline = time.monotonic() + LISTING_S
-        for row, document in self._matching(etype, where, check, orders, window):
+        for row, document in self._matching(etype, plan, orders, window):
             found.cursor = row.cursor
             if document is not None:
                 found.documents.append(document)
@@ -170,27 +168,25 @@ class Listings:
         found.cursor = None
         return found
 
-    def _total(
-        self, etype: str, where: Where, check: Check | None, window: Window, found: Listing
-    ) -> int | None:
+    def _total(self, etype: str, plan: Plan, window: Window, found: Listing) -> int | None:
         rows = len(found.documents)
         if found.cursor is None and window.cursor is None and (rows or not window.skip):
             return window.skip + rows
-        if check is not None or searches_texts(where):
+        if plan.check is not None or searches_texts(plan.where):
             return None
-        return self._queries.count(etype, where)
+        return self._queries.count(etype, plan.where)
 
     def _matching(
-        self, etype: str, where: Where, check: Check | None, orders: Sequence[Order], window: Window
+        self, etype: str, plan: Plan, orders: Sequence[Order], window: Window
     ) -> Iterator[tuple[Found, Document | None]]:
         """Rows in order from the window's beginning; each with its document, if it belongs to the result."""
-        if check is None:
-            for row in self._rows(etype, where, orders, window, window.rows):
+        if plan.check is None:
+            for row in self._rows(etype, plan.where, orders, window, window.rows):
                 yield row, _document(row)
             return
         skip = window.skip
-        for row in self._rows(etype, where, orders, window._replace(skip=0), FIRST_PAGE):
-            matches = check(dated_document(row.run_time, row.doc))
+        for row in self._rows(etype, plan.where, orders, window._replace(skip=0), FIRST_PAGE):
+            matches = plan.check(dated_document(row.run_time, row.doc))
             yield row, _document(row) if matches and not skip else None
             skip -= matches and skip > 0
 

@@ -4,7 +4,7 @@ What the index can not answer exactly (`#c`, `json`, sizes, whole lists and obje
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from dp3.engine.jobs.snapshots.keys import LONG, ODD
 from dp3.reads.query.conditions import AnyTest, At, Check, Combine, Condition, How, Test, matcher
@@ -52,13 +52,20 @@ class Planner:
         return DocMatches(lambda run_time, doc: check(read(run_time, doc)))
 
 
-def make_plan(planner: Planner, condition: Condition) -> tuple[Where, Check | None]:
-    """How to find what meets a condition: a question that the index answers fast, and, if that finds too
-    much, the test that each document has to pass, too."""
+class Plan(NamedTuple):
+    """A question to the store that the index answers fast. If `check` is given it finds too much: each
+    document has to pass `check` too."""
+
+    where: Where
+    check: Check | None = None
+
+
+def make_plan(planner: Planner, condition: Condition) -> Plan:
+    """The way to find what meets a condition."""
     where = planner.where(condition)
     if _is_indexed(where):
-        return where, None
-    return _without_documents(where), matcher(condition)
+        return Plan(where)
+    return Plan(_without_documents(where), matcher(condition))
 
 
 def searches_texts(where: Where) -> bool:
