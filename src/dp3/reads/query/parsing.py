@@ -23,6 +23,18 @@ Operator = Callable[["Parser", Place, Any, Mapping[str, Any]], AnyTest | None]
 another one. Raises `QueryError`."""
 
 
+def parse_filter(places: Places, operators: Mapping[str, Operator], query: Mapping[str, Any]) -> Condition:
+    """The condition that a filter states; magic strings count as what they stand for.
+
+    Raises `QueryError`, which names what is wrong."""
+    try:
+        return Parser(places, operators).condition(replace_magic(dict(query)), None)
+    except QueryError:
+        raise
+    except ValueError as error:  # a value without a JSON form, such as a network inside an object
+        raise invalid_query(str(error)) from None
+
+
 class Parser:
     """Parses one filter."""
 
@@ -31,17 +43,6 @@ class Parser:
         self._operators = operators
         self._depth = 0
         self._conditions = 0
-
-    def parse(self, query: Mapping[str, Any]) -> Condition:
-        """The condition that a filter states; magic strings count as what they stand for.
-
-        Raises `QueryError`, which names what is wrong."""
-        try:
-            return self.condition(replace_magic(dict(query)), None)
-        except QueryError:
-            raise
-        except ValueError as error:  # a value without a JSON form, such as a network inside an object
-            raise invalid_query(str(error)) from None
 
     def condition(self, query: dict[str, Any], inside: Place | None) -> Condition:
         """The condition that an object states, in `$elemMatch` about an element of the list `inside`."""

@@ -43,11 +43,16 @@ class Place:
 
 
 class Places:
-    """The places of one entity type's snapshots."""
+    """The places of one entity type's snapshots. `relations`: its attributes that are links."""
 
     def __init__(self, model: ModelSpec, etype: str) -> None:
         self._entities = model.entities
         self._attribs = model.attribs(etype)
+        self.relations = {
+            attr
+            for attr, spec in self._attribs.items()
+            if isinstance(spec, AttrSpecClassic) and spec.is_relation
+        }
         self._kinds = kinds_by_type()
         eid = self._kinds[str(model.entity(etype).id_data_type)]
         self._eid = Place("eid", "eid", ("eid",), eid, Indexed.ONE, is_id=True)
