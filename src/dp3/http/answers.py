@@ -15,7 +15,7 @@ from dp3.store.ports.errors import QueryTooSlow
 RETRY_AFTER_S = 1
 
 MAX_ECHO = 64 << 10
-"""So many characters of an undecodable body are repeated in the error."""
+"""Characters of an undecodable body that are repeated in the error."""
 
 logger = logging.getLogger(__name__)
 

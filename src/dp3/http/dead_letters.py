@@ -8,14 +8,14 @@ from fastapi import APIRouter, Depends, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from dp3.http.answers import Json, Refusal, busy, refused
+from dp3.http.answers import Json, busy, refused
 from dp3.http.schemas import INVALID, DeadLetterResults, DeadLetters, DeadLetterState, Detail
 from dp3.http.services import Services
 from dp3.http.writing import poll
 from dp3.reads.dead_letters import DeadLetters as DeadLetterReads
+from dp3.reads.dead_letters import describe
 from dp3.store.ports.dead_letters import StoredDeadLetter
 from dp3.store.ports.errors import ControlFull, StoreFull
-from dp3.store.ports.state import State
 
 MAX_LIMIT = 1_000
 
@@ -59,21 +59,19 @@ def dead_letter_routes(services: Services) -> APIRouter:
     return router
 
 
-def _add_reading(router: APIRouter, letters: DeadLetterReads) -> None:
+def _add_reading(router: APIRouter, dead_letters: DeadLetterReads) -> None:
     @router.get("", response_model=DeadLetters)
     def listing(
         filters: Filters, after: Annotated[int, Query(ge=0, lt=1 << 63)] = 0, limit: Limit = 20
     ) -> Response:
         """Dead letters in order of their ids, from the first after `after`."""
-        data = letters.page(after, limit, filters)
-        return Json({"count": len(data), "total": letters.count(), "data": data})
+        data = dead_letters.page(after, limit, filters)
+        return Json({"count": len(data), "total": dead_letters.count(), "data": data})
 
     @router.get("/{id}", response_model=DeadLetterState, responses=NOT_FOUND)
     def one(id: int) -> Response:
         """One dead letter."""
-        if (letter := letters.one(id)) is None:
-            raise _unknown(id)
-        return Json(letter)
+        return Json(describe(_find(dead_letters, id)))
 
 
 def _add_bulk_orders(router: APIRouter, services: Services) -> None:
@@ -98,27 +96,27 @@ def _add_single_orders(router: APIRouter, services: Services) -> None:
     @router.post("/{id}/retry", response_model=DeadLetterResults, responses=NOT_FOUND | PENDING)
     async def retry_one(id: int) -> Response:
         """Try again what failed: call the hook, or process the task. The letter goes if that works."""
-        return await _order(services, "retry", [await run_in_threadpool(_find, services.store, id)])
+        return await _order(
+            services, "retry", [await run_in_threadpool(_find, services.reads.dead_letters, id)]
+        )
 
     @router.delete("/{id}", response_model=DeadLetterResults, responses=NOT_FOUND | PENDING)
     async def drop_one(id: int) -> Response:
         """Drop a dead letter for good."""
-        return await _order(services, "drop", [await run_in_threadpool(_find, services.store, id)])
+        return await _order(
+            services, "drop", [await run_in_threadpool(_find, services.reads.dead_letters, id)]
+        )
 
 
-def _find(store: State, letter_id: int) -> StoredDeadLetter:
-    stored = store.dead_letters.get(letter_id) if 0 < letter_id < 1 << 63 else None
+def _find(dead_letters: DeadLetterReads, id_: int) -> StoredDeadLetter:
+    stored = dead_letters.find(id_)
     if stored is None:
-        raise _unknown(letter_id)
+        raise refused(404, f"Dead letter {id_} doesn't exist")
     return stored
 
 
-def _unknown(letter_id: int) -> Refusal:
-    return refused(404, f"Dead letter {letter_id} doesn't exist")
-
-
 async def _order(services: Services, op: str, letters: Sequence[StoredDeadLetter]) -> Response:
-    """Have the workers do it, and answer with what became of each letter."""
+    """Have the workers do it, and answer with the outcome for each dead letter."""
     try:
         messages = await run_in_threadpool(_send, services, op, letters)
     except (ControlFull, StoreFull) as error:
@@ -146,7 +144,7 @@ def _all_done(services: Services, messages: Sent) -> bool | None:
 
 
 def _results(services: Services, messages: Sent) -> Results:
-    """What became of each letter; the error of a message that was given up holds for all of its letters."""
+    """The outcome for each dead letter; the error of a message that was given up holds for all in it."""
     merged: Results = {}
     for message, result in services.store.control.results(messages).items():
         if "results" in result:

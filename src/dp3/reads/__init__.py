@@ -1,5 +1,5 @@
-"""Everything that answers a question about the platform, without HTTP: routes, the command line and tests
-stand on it. Begin with `reads.Reads`, which has all of it:
+"""Answers to all questions about the platform, without HTTP: routes, the command line and tests stand on
+them. Begin with `reads.Reads`, which has all of it:
 
 | | answers |
 |---|---|

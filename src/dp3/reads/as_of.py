@@ -101,5 +101,5 @@ def _plan(names: Names, model: ModelSpec, etype: str) -> _Type:
 
 
 def _tells_something(document: Document) -> bool:
-    """Whether there is more in it than the id and mirrors of nothing."""
+    """True if there is more in it than the id and mirrors of nothing."""
     return any(value != [] for name, value in document.items() if name != "eid")

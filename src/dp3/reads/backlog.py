@@ -1,4 +1,5 @@
-"""How far the workers are: what of the log they have not processed yet, and whether they work."""
+"""The progress of the workers: the part of the log that they have not processed yet, and why one does not
+work."""
 
 from collections.abc import Iterator
 from operator import itemgetter
@@ -18,7 +19,7 @@ QUEUES = {Lane.MAIN: ("", "-main"), Lane.DERIVED: ("-pri", "-pri")}
 
 
 class PartitionLag(NamedTuple):
-    """How far one partition is behind the end (`head`) of a lane: entries, bytes of whole entries, and the
+    """The distance of one partition to the end (`head`) of a lane: entries, bytes of whole entries, and the
     append time (µs) of the oldest one, None if there is none."""
 
     partition: int
@@ -34,7 +35,7 @@ class PartitionLag(NamedTuple):
 
 
 class Backlog:
-    """What the workers have not processed: measured at every call."""
+    """The part of the log that workers have not processed: measured at every call."""
 
     def __init__(self, log: Log, batches: Batches, partitions: int, clock: Clock) -> None:
         self._log = log
@@ -79,7 +80,7 @@ class Backlog:
         }
 
     def age_s(self, moment: int) -> float:
-        """How long ago that was, 0 if the clock was set back since."""
+        """The age of a moment (µs), 0 if the clock was set back since."""
         return max(self._clock.now_us() - moment, 0) / 1e6
 
     def _behind(self, lane: Lane, offset: int) -> int:

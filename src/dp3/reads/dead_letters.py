@@ -14,25 +14,25 @@ Document = dict[str, Any]
 class DeadLetters:
     """Dead letters as documents."""
 
-    def __init__(self, letters: DeadLetterPort) -> None:
-        self._letters = letters
+    def __init__(self, dead_letters: DeadLetterPort) -> None:
+        self._dead_letters = dead_letters
 
     def page(self, after: int, limit: int, filters: Mapping[str, str]) -> list[Document]:
         """The first `limit` ones, in order of their ids, after an id; `filters`: kind, module, hook, etype,
         eid."""
-        return [_document(stored) for stored in self._letters.page(after, limit, dict(filters))]
+        return [describe(stored) for stored in self._dead_letters.page(after, limit, dict(filters))]
 
-    def one(self, id_: int) -> Document | None:
-        """The one with this id."""
-        stored = self._letters.get(id_) if 0 < id_ < 1 << 63 else None
-        return None if stored is None else _document(stored)
+    def find(self, id_: int) -> StoredDeadLetter | None:
+        """The one with this id, as it is stored."""
+        return self._dead_letters.get(id_) if 0 < id_ < 1 << 63 else None
 
     def count(self) -> int:
-        """How many there are."""
-        return self._letters.count()
+        """The number of all dead letters."""
+        return self._dead_letters.count()
 
 
-def _document(stored: StoredDeadLetter) -> Document:
+def describe(stored: StoredDeadLetter) -> Document:
+    """A dead letter as a document."""
     letter = stored.letter
     tasks = decode_tasks(letter.task) if letter.task else []
     return {

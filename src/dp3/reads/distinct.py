@@ -1,4 +1,4 @@
-"""How often each value of an attribute occurs in the latest snapshots."""
+"""Counts of each value of an attribute in the latest snapshots."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping

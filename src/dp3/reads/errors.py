@@ -12,7 +12,7 @@ class SortError(ValueError):
 
 
 class CursorError(ValueError):
-    """A cursor that is damaged, or of another question."""
+    """A cursor that is damaged, or of another query."""
 
 
 class CountingTooSlow(Exception):

@@ -30,8 +30,8 @@ WALK_S = 5.0
 
 
 class Window(NamedTuple):
-    """Which part of a result: after `cursor` (of the last row of an earlier answer) or its beginning, without
-    the first `skip` rows, at most `limit` rows; 0 is as many as an answer may have."""
+    """The wanted part of a result: after `cursor` (of the last row of an earlier answer) or its beginning,
+    without the first `skip` rows, at most `limit` rows; 0 is as many as an answer may have."""
 
     skip: int = 0
     limit: int = 20
@@ -39,7 +39,7 @@ class Window(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """How many rows at most."""
+        """The greatest number of rows."""
         return min(self.limit or MAX_ROWS, MAX_ROWS)
 
 
@@ -112,7 +112,7 @@ class Listings:
         return found
 
     def count(self, etype: str, fulltext: Any = None, generic: Any = None) -> int:
-        """How many latest snapshots match. Raises `QueryError`, `QueryTooSlow`."""
+        """The number of latest snapshots that match. Raises `QueryError`, `QueryTooSlow`."""
         plan = make_plan(self._planner, self._condition(etype, fulltext, generic))
         if plan.check is None:
             return self._queries.count(etype, plan.where)
@@ -128,7 +128,7 @@ class Listings:
         return total
 
     def count_as_of(self, at: int, etype: str, fulltext: Any = None, generic: Any = None) -> tuple[int, bool]:
-        """How many entities match at a moment (µs), and whether there was no time to look at all."""
+        """The number of entities that match at a moment (µs), and whether time was too short for all."""
         check = matcher(self._condition(etype, fulltext, generic))
         found = self._walk(etype, check, at, None, None)
         return len(found.documents), found.truncated

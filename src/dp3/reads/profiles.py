@@ -91,9 +91,9 @@ class Profiles:
                 if (row := plain.get(number)) is not None:
                     document[spec.id] = _plain(row)
             elif number in history:
-                shown = self._whole_history(etype, spec, history[number], span, at)
-                if shown or at is None:
-                    document[spec.id] = shown
+                intervals = self._whole_history(etype, spec, history[number], span, at)
+                if intervals or at is None:
+                    document[spec.id] = intervals
         if at is not None and at < rows.created and not document:
             return {}
         return document | _metadata(rows)
@@ -123,10 +123,10 @@ class Profiles:
     def _observed(self, params: Params, parts: Iterable[Segment], span: Span, at: int | None) -> Document:
         moment = self._clock.now_us() if at is None else at
         segments = canonical(parts, params)
-        shown = overlapping(segments, *span.bounds(moment)) if at is None else _valid(segments, at, params)
+        wanted = overlapping(segments, *span.bounds(moment)) if at is None else _valid(segments, at, params)
         return {
             "current_value": _current(segments, moment, params),
-            "history": [_interval(segment) for segment in shown],
+            "history": [_interval(segment) for segment in wanted],
         }
 
     def _whole_history(
@@ -160,8 +160,8 @@ def _parts_of_attrs(rows: ProfileRows) -> Iterator[tuple[int, Segment]]:
     confidence."""
     for row in rows.history:
         yield row.attr, Segment(row.t1, row.t2, row.c or 0, 1, row.v)
-    for attr, v, stretches in rows.packed:
-        for t1, t2, c_sum, n in stretches:
+    for attr, v, segments in rows.packed:
+        for t1, t2, c_sum, n in segments:
             yield attr, Segment(t1, t2, c_sum or 0, n, v)
 
 

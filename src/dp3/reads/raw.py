@@ -39,7 +39,7 @@ class _Budget:
     exceeded: bool = field(default=False)
 
     def spend(self, size: int) -> bool:
-        """Whether the scan may go on after an entry of this size."""
+        """Count an entry of this size; tells whether the scan may go on."""
         self.bytes_left -= size
         self.exceeded = self.bytes_left < 0 or time.monotonic() > self.deadline
         return not self.exceeded

@@ -1,4 +1,4 @@
-"""What the platform did and measured: snapshot runs, jobs, sources, sizes, events."""
+"""Records and measurements of the platform: snapshot runs, jobs, sources, sizes, events."""
 
 import threading
 import time
@@ -44,7 +44,7 @@ _STARTS = ("task_creation_start", "components_loaded", "task_creation_end")
 
 
 class Telemetry:
-    """What is stored and what happened."""
+    """Figures about sources, attributes and events."""
 
     def __init__(
         self, counters: Counters, sizes: Sizes, entities: Entities, model: ModelSpec, clock: Clock
@@ -146,7 +146,7 @@ class RunReports:
 
 
 class JobReports:
-    """The latest of what workers have done by themselves, newest first."""
+    """Records of the latest jobs of workers, newest first."""
 
     def __init__(self, updates: Updates, lifetimes: Lifetimes, retention: Retention) -> None:
         self._updates = updates

@@ -26,16 +26,16 @@ Candidates = Callable[[Sequence[Any]], Iterator[Any]]
 MISSING: Any = object()
 
 _number = re.compile(r"0|[1-9][0-9]{0,8}")
-"""How an element of a list is named; no list has more."""
+"""The name of an element of a list; no list has more."""
 
 Part = TypeVar("Part")
 
 
 class Test:
-    """What is asked of the values at one place.
+    """A test of the values at one place.
 
-    A test says how it looks at values, by `accepts` or `verdict`. What the index knows of it is in `index`
-    and `free`; where they are left as they are, each document is looked at."""
+    It looks at values by `accepts` or `verdict`. The index is used by `index` and `free`; where they are left
+    as they are, each document is looked at."""
 
     __slots__ = ()
 
@@ -49,18 +49,18 @@ class Test:
         return lambda found: any(accepts(value) for value in candidates(found))
 
     def index(self, place: Place, ask: Where) -> Where | None:
-        """The question that tells exactly where values of the declared type pass; `ask` looks at each
+        """The query that tells exactly where values of the declared type pass; `ask` looks at each
         document. None if the index does not help."""
         return None
 
     def free(self, place: Place) -> Where | None:
-        """The question that holds wherever something in JSON passes: there the index does not tell true
+        """The query that holds wherever something in JSON passes: there the index does not tell true
         from 1, nor nested lists from plain ones. None if it does not help."""
         return None
 
 
 class How(Enum):
-    """So many of the parts have to hold."""
+    """The share of the parts that has to hold."""
 
     ALL = "all"
     ANY = "any"

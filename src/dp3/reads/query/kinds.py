@@ -1,4 +1,4 @@
-"""How values compare: documents hold wire values, queries JSON and what magic strings stand for.
+"""Comparison of values: documents hold wire values, queries JSON and what magic strings stand for.
 
 Both become `Comparable`s: a rank, which is the same for all values that can be compared with each other,
 and a value. Ranks are in MongoDB's order of types.
@@ -136,7 +136,7 @@ def _float(value: int) -> float:
 
 
 def type_matches(value: Comparable, name: str) -> bool:
-    """Whether a value is of the type that `$type` calls so."""
+    """True for a value of the type that `$type` calls so."""
     return _TYPES[name](value)
 
 

@@ -137,7 +137,7 @@ class In(Test):
         return OneOf(place.path, tuple(map(_key, self.values)))
 
     def has_keys(self, place: Place) -> bool:
-        """Whether all values are of the kind of the place and in the index."""
+        """True if all values are of the kind of the place and in the index."""
         return not self.ranges and all(
             value[0] == place.kind.rank and not _is_long(value) for value in self.values
         )
@@ -239,7 +239,7 @@ def _comparable_at(place: Place) -> Callable[[Any], Comparable]:
 
 
 def long_path(path: str) -> str:
-    """Where the index marks what is too large at `path`."""
+    """The path at which the index marks values that are too large at `path`."""
     return path + LONG
 
 

@@ -18,7 +18,7 @@ Steps = tuple[str, ...]
 
 
 class Indexed(Enum):
-    """What the index of current values knows of a place."""
+    """The part of the values at a place that the index of current values has."""
 
     NO = "nothing"
     ONE = "the value, of the declared type"

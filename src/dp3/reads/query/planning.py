@@ -1,6 +1,7 @@
-"""From a condition to a question to the store: what the index knows, and tests of documents for the rest.
+"""From a condition to a query of the store: what the index knows, and tests of documents for the rest.
 
-What the index can not answer exactly (`#c`, `json`, sizes, whole lists and objects, …) becomes `DocMatches`.
+The part that the index can not answer exactly (`#c`, `json`, sizes, whole lists and objects, …) becomes
+`DocMatches`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,13 +18,13 @@ ReadDocument = Callable[[int, bytes], Mapping[str, Any]]
 
 
 class Planner:
-    """Plans questions about stored snapshots; `read` makes documents of them."""
+    """Plans queries of stored snapshots; `read` makes documents of them."""
 
     def __init__(self, read: ReadDocument) -> None:
         self._read = read
 
     def where(self, condition: Condition) -> Where:
-        """The question for a condition."""
+        """The query for a condition."""
         if isinstance(condition, At):
             return self._at(condition.place, condition.test)
         parts = tuple(self.where(part) for part in condition.parts)
@@ -53,7 +54,7 @@ class Planner:
 
 
 class Plan(NamedTuple):
-    """A question to the store that the index answers fast. If `check` is given it finds too much: each
+    """A query of the store that the index answers fast. If `check` is given it finds too much: each
     document has to pass `check` too."""
 
     where: Where
@@ -69,7 +70,7 @@ def make_plan(planner: Planner, condition: Condition) -> Plan:
 
 
 def searches_texts(where: Where) -> bool:
-    """Whether every different text at some place has to be searched."""
+    """True if every different text at some place has to be searched."""
     if isinstance(where, And | Or):
         return any(map(searches_texts, where.parts))
     if isinstance(where, Not):
@@ -78,7 +79,7 @@ def searches_texts(where: Where) -> bool:
 
 
 def _is_indexed(where: Where) -> bool:
-    """Whether few documents have to be asked: none, or those with a value that the index does not take."""
+    """True if few documents have to be asked: none, or those with a value that the index does not take."""
     if isinstance(where, And):
         return any(map(_marks_few, where.parts)) or all(map(_is_indexed, where.parts))
     if isinstance(where, Or):
@@ -98,7 +99,7 @@ def _is_odd(place: Place) -> Has:
 
 
 def _without_documents(where: Where) -> Where:
-    """What holds whenever the question does, and can be answered by the index."""
+    """A query that holds whenever this one does, and can be answered by the index."""
     if _is_indexed(where):
         return where
     if isinstance(where, And):
@@ -123,7 +124,7 @@ def _merged(place: Place, tests: Combine[AnyTest]) -> Sequence[AnyTest]:
 
 
 def _necessary_of_element(place: Place, test: Element) -> Where:
-    """What holds for every document with such an element, as far as the index knows."""
+    """A query that holds for every document with such an element, as far as the index knows."""
     if test.condition is not None:
         return _necessary(test.condition)
     assert test.test is not None
@@ -147,7 +148,8 @@ def _necessary(condition: Condition) -> Where:
 
 
 def _necessary_of_free(place: Place, test: Test) -> Where:
-    """What holds wherever something in JSON passes a test: the index does not have all of a large value."""
+    """A query that holds wherever something in JSON passes a test: the index does not have all of a large
+    value."""
     found = test.free(place)
     if found is None:
         return EVERYTHING
