@@ -8,16 +8,16 @@ from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, WireTask, decode_tasks
 from dp3.store.ports.dead_letters import DeadLetters as DeadLetterPort
 from dp3.store.ports.dead_letters import StoredDeadLetter
 
-Document = dict[str, Any]
+Record = dict[str, Any]
 
 
 class DeadLetters:
-    """Dead letters as documents."""
+    """Dead letters as records."""
 
     def __init__(self, dead_letters: DeadLetterPort) -> None:
         self._dead_letters = dead_letters
 
-    def page(self, after: int, limit: int, filters: Mapping[str, str]) -> list[Document]:
+    def page(self, after: int, limit: int, filters: Mapping[str, str]) -> list[Record]:
         """The first `limit` ones, in order of their ids, after an id; `filters`: kind, module, hook, etype,
         eid."""
         return [describe(stored) for stored in self._dead_letters.page(after, limit, dict(filters))]
@@ -31,8 +31,8 @@ class DeadLetters:
         return self._dead_letters.count()
 
 
-def describe(stored: StoredDeadLetter) -> Document:
-    """A dead letter as a document."""
+def describe(stored: StoredDeadLetter) -> Record:
+    """A dead letter as a record."""
     letter = stored.letter
     tasks = decode_tasks(letter.task) if letter.task else []
     return {
@@ -43,7 +43,7 @@ def describe(stored: StoredDeadLetter) -> Document:
     }
 
 
-def _task(task: WireTask) -> Document:
+def _task(task: WireTask) -> Record:
     ttl = {name: to_datetime(expiry) for name, expiry in (task.ttl_tokens or {}).items()}
     return {
         "etype": task.etype,
@@ -56,7 +56,7 @@ def _task(task: WireTask) -> Document:
     }
 
 
-def _point(point: WirePoint) -> Document:
+def _point(point: WirePoint) -> Record:
     return {
         "attr": point.attr,
         "v": point.v,

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from dp3.engine.jobs.snapshots.doc import decode_doc, expand
 from dp3.model.spec import ModelSpec
-from dp3.reads.as_of import AsOf
+from dp3.reads.as_of import AsOf, Document
 from dp3.reads.errors import CursorError
 from dp3.reads.query.conditions import Check, Condition, matcher
 from dp3.reads.query.filters import parse_filters
 from dp3.reads.query.places import Places
 from dp3.reads.query.planning import Plan, Planner, make_plan, searches_texts
-from dp3.reads.snapshots import MAX_ROWS, Document, dated_document
+from dp3.reads.snapshots import MAX_ROWS, dated_document
 from dp3.reads.sorting import parse_sort, sort_documents
 from dp3.store.ports.errors import QueryTooSlow
 from dp3.store.ports.queries import Found, Order, Queries, Where

@@ -3,7 +3,7 @@
 from dp3.clock import Clock
 from dp3.log.port import Log
 from dp3.model.spec import ModelSpec
-from dp3.reads.as_of import AsOf
+from dp3.reads.as_of import AsOf, Document
 from dp3.reads.backlog import Backlog, Workers
 from dp3.reads.dead_letters import DeadLetters
 from dp3.reads.distinct import DistinctValues
@@ -12,7 +12,7 @@ from dp3.reads.listings import Listings
 from dp3.reads.profiles import Profiles, Span
 from dp3.reads.query.places import Places
 from dp3.reads.raw import RawPoints
-from dp3.reads.snapshots import Document, Snapshots, with_time
+from dp3.reads.snapshots import Snapshots, with_time
 from dp3.reads.telemetry import JobReports, RunReports, Telemetry
 from dp3.store.ports.state import State
 

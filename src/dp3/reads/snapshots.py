@@ -2,17 +2,15 @@
 snapshots of one entity."""
 
 from bisect import bisect_right
-from typing import Any
 
 from dp3.clock import to_datetime
 from dp3.engine.jobs.snapshots.doc import decode_doc, expand
 from dp3.model.text import time_to_text
+from dp3.reads.as_of import Document
 from dp3.reads.profiles import Span
 from dp3.reads.query.places import TIME_CREATED
 from dp3.store.ports.runs import Runs
 from dp3.store.ports.snapshots import Snapshots as SnapshotPort
-
-Document = dict[str, Any]
 
 MAX_ROWS = 50_000
 """Rows of one answer."""
