@@ -202,7 +202,7 @@ def settle(*workers: SteppedWorker, most: int = 5_000) -> None:
     """Step the workers in turn until there is nothing to do for any of them and no run is open."""
     for _ in range(most):
         busy = [worker.step() for worker in workers]
-        if not any(busy) and workers[0]._place.store.open_run() is None:
+        if not any(busy) and workers[0]._place.store.runs.open() is None:
             return
     raise AssertionError("the workers do not come to rest")
 
