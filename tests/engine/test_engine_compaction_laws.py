@@ -146,7 +146,7 @@ def current_at(found, name, at):
 
 
 def shown_current(engine, eid, name, at):
-    return engine.reader.attribute("a", eid, SPECS[name], Span(), at)["current_value"]
+    return engine.reads().profiles.attribute("a", eid, SPECS[name], Span(), at)["current_value"]
 
 
 def snapshot_values(engine, eid):

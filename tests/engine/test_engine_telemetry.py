@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from dp3.engine.jobs.sizes import TooSlow, entities_per_attribute
 from dp3.engine.statistics import ABOVE, BUCKETS_S, Statistics
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.wire import WirePoint, WireTask
+from dp3.reads.errors import CountingTooSlow
 from dp3.store.ports.counters import HookSums
 from kit.engine import Engine
 from kit.jobs import measurer
-from kit.limits import Enter, measured_pages
-from kit.points import MODEL, SECOND, START_US, derived, obs, plain, task
+from kit.limits import Enter, counting_s, measured_pages
+from kit.points import SECOND, START_US, derived, obs, plain, task
 
 
 def register(registrar: CallbackRegistrar) -> None:
@@ -116,7 +116,7 @@ def test_entities_are_counted_over_all_pages(engine: Engine, enter: Enter) -> No
     engine.send(*(task(f"e{n}", plain("p", n), *([obs(n)] if n % 3 == 0 else [])) for n in range(30)))
     engine.work()
     enter(measured_pages(7))
-    assert entities_per_attribute(engine.store, MODEL, 10) == {
+    assert engine.reads().telemetry.entities_per_attribute() == {
         "a": {"p": 30, "s": 0, "o": 10},
         "b": {"p": 0, "s": 0, "o": 0},
     }
@@ -125,8 +125,8 @@ def test_entities_are_counted_over_all_pages(engine: Engine, enter: Enter) -> No
 def test_counting_ends_after_its_time(engine: Engine) -> None:
     engine.send(task("x", plain("p", 1)))
     engine.work()
-    with pytest.raises(TooSlow, match="more than 0 s"):
-        entities_per_attribute(engine.store, MODEL, 0)
+    with counting_s(0), pytest.raises(CountingTooSlow, match="more than 0 s"):
+        engine.reads().telemetry.entities_per_attribute()
 
 
 def test_attributes_are_measured_once_for_a_moment_by_one_worker(engine: Engine) -> None:

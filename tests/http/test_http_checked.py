@@ -1,33 +1,32 @@
 """Filters for which the index is not enough: some documents are checked, and only those that have to be."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from dp3.reads.query.documents import dated_document
-from dp3.reads.query.filters import parse_filters
-from dp3.reads.query.places import Places
-from dp3.reads.query.planning import Plan, Planner, make_plan
-from dp3.reads.snapshots import Snapshots, Window
-from dp3.store.ports.queries import OneOf
+from dp3.reads.listings import Window
+from dp3.reads.query.conditions import Check, Condition, matcher
 from kit.http_runs import make_run
-from kit.node import MODEL, Node, dp
+from kit.node import Node, dp
 
 EVERY = Window(limit=0)
 
 
-def plan_of(query: dict[str, Any]) -> Plan:
-    condition = parse_filters(Places(MODEL, "a"), MODEL.attribs("a"), None, query)
-    return make_plan(Planner(dated_document), condition)
-
-
-def failing(document: Any) -> bool:
-    raise ZeroDivisionError("a document was checked")
-
-
 def ids(found: Any) -> list[str]:
     return [document["eid"] for document in found.documents]
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The entities whose documents have been checked."""
+    found: list[str] = []
+
+    def recorded(condition: Condition) -> Check:
+        check = matcher(condition)
+        return lambda document: found.append(document["eid"]) or check(document)  # type: ignore[func-returns-value]
+
+    monkeypatch.setattr("dp3.reads.query.planning.matcher", recorded)
+    return found
 
 
 @pytest.fixture
@@ -38,25 +37,25 @@ def points(node: Node) -> Node:
     return node
 
 
-def test_documents_are_checked_for_candidates_only(points: Node) -> None:
-    checked: list[str] = []
-    plan = Plan(OneOf("p", (1,)), lambda document: not checked.append(document["eid"]))
-    assert ids(Snapshots(points.store).listing("a", plan, (), EVERY)) == ["e1", "e3", "e5", "e7", "e9"]
-    assert checked == ["e1", "e3", "e5", "e7", "e9"]
+def test_documents_are_checked_for_candidates_only(points: Node, checked: list[str]) -> None:
+    found = points.services.reads.listings.latest(
+        "a", generic={"p": 1, "o#c": {"$exists": False}}, window=EVERY
+    )
+    assert ids(found) == checked == ["e1", "e3", "e5", "e7", "e9"]
 
 
-def test_an_error_of_a_check_reaches_the_one_who_asked(points: Node) -> None:
-    with pytest.raises(ZeroDivisionError):
-        Snapshots(points.store).count("a", Plan(OneOf("p", (1,)), failing))
-
-
-def test_no_document_is_checked_as_long_as_all_values_are_of_their_types(points: Node) -> None:
-    plan, snapshots = replace(plan_of({"p": 1}), check_marked=failing), Snapshots(points.store)
-    assert len(snapshots.listing("a", plan, (), EVERY).documents) == snapshots.count("a", plan) == 5
+def test_no_document_is_checked_as_long_as_all_values_are_of_their_types(
+    points: Node, checked: list[str]
+) -> None:
+    listings = points.services.reads.listings
+    assert len(ids(listings.latest("a", generic={"p": 1}, window=EVERY))) == 5
+    assert listings.count("a", generic={"p": 1}) == 5
+    assert checked == []
     make_run(points, {("a", "e4"): {"p": True}})
-    with pytest.raises(ZeroDivisionError):
-        snapshots.count("a", plan)
-    assert snapshots.count("a", replace(plan_of({"s": "x"}), check_marked=failing)) == 0
+    assert listings.count("a", generic={"p": 1}) == 5
+    assert checked == ["e4"]
+    assert listings.count("a", generic={"s": "x"}) == 0
+    assert checked == ["e4"]
 
 
 @pytest.mark.parametrize("skip", [0, 2, 3, 9])
@@ -73,11 +72,11 @@ def test_pages_and_totals_are_right_when_some_documents_are_checked(
     points: Node, query: dict[str, Any], expected: list[int], skip: int
 ) -> None:
     make_run(points, {("a", "e3"): {"p": True}, ("a", "e4"): {"p": {"x": 1}}})
-    plan, snapshots, window = plan_of(query), Snapshots(points.store), Window(skip, 2)
-    page = snapshots.listing("a", plan, (), window)
-    assert snapshots.total("a", plan, window, page) == snapshots.count("a", plan) == len(expected)
+    listings = points.services.reads.listings
+    page = listings.latest("a", generic=query, window=Window(skip, 2))
+    assert page.total == listings.count("a", generic=query) == len(expected)
     found = ids(page)
     while page.cursor is not None:
-        page = snapshots.listing("a", plan, (), Window(0, 2, page.cursor))
+        page = listings.latest("a", generic=query, window=Window(0, 2, page.cursor))
         found += ids(page)
     assert found == [f"e{number}" for number in expected[skip:]]

@@ -7,7 +7,7 @@ import pytest
 
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.task import DataPointTask
-from dp3.reads.raw import RawQuery, find_raw
+from dp3.reads.raw import RawPoints, RawQuery
 from kit.node import MODEL, Node, dp, obs
 
 MakeNode = Callable[..., Node]
@@ -296,7 +296,8 @@ def test_raw_lists_derived_data_points_and_leaves_out_what_was_refused(make_node
 def test_raw_says_when_it_stopped_before_the_end(node: Node) -> None:
     for i in range(20):
         node.send(dp("p", i))
-    found = find_raw(node.log, node.store, RawQuery("a", limit=0), max_bytes=200)
+    raw = RawPoints(node.log, node.store.batches, node.store.partitions, max_bytes=200)
+    found = raw.find(RawQuery("a", limit=0))
     assert found["truncated"] is True
     assert values(found) == list(range(19, 19 - found["count"], -1))
     assert 0 < found["count"] < 20

@@ -12,8 +12,8 @@ from dp3.hooks.registrar import CallbackRegistrar
 from dp3.log.port import Lane
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WireTask
-from dp3.reads.profiles import ProfileReader, Span
-from dp3.reads.raw import RawQuery, find_raw
+from dp3.reads.raw import RawQuery
+from dp3.reads.reads import Reads
 from dp3.store.ports.dead_letters import DeadLetter
 from dp3.store.ports.runs import Run, WorkerRun
 from kit.place import Place
@@ -116,12 +116,11 @@ class Engine(Place):
         return tasks_in(*self.log.read(Lane.DERIVED, after, 1 << 24))
 
     # -- what readers see ------------------------------------------------------------------------------
-    @property
-    def reader(self) -> ProfileReader:
-        return ProfileReader(self.store, self.model, self.clock)
+    def reads(self, model: ModelSpec | None = None) -> Reads:
+        return Reads(self.store, self.log, model or self.model, self.clock)
 
     def master(self, eid: str, etype: str = "a", model: ModelSpec | None = None) -> dict[str, Any]:
-        return ProfileReader(self.store, model or self.model, self.clock).master(etype, eid, Span())
+        return self.reads(model).profiles.master(etype, eid)
 
     def values(self, eid: str, etype: str = "a") -> dict[str, Any]:
         """Plain values by attribute; history of `o` as (second, value); without what is not there."""
@@ -133,7 +132,7 @@ class Engine(Place):
 
     def raw(self, etype: str, **query: Any) -> list[dict[str, Any]]:
         """The raw data-points of a type."""
-        found: list[dict[str, Any]] = find_raw(self.log, self.store, RawQuery(etype, **query))["data"]
+        found: list[dict[str, Any]] = self.reads().raw.find(RawQuery(etype, **query))["data"]
         return found
 
     def raw_count(self, etype: str) -> int:

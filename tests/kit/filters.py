@@ -3,9 +3,8 @@
 from typing import Any
 
 from dp3.model.spec import ModelSpec
-from dp3.reads.query.conditions import Condition
+from dp3.reads.query.conditions import Condition, matcher
 from dp3.reads.query.filters import parse_filters
-from dp3.reads.query.matching import matcher
 from dp3.reads.query.places import Places
 from kit.specs import a_type, observed_attr, plain_attr, series_attr
 

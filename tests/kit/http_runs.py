@@ -7,7 +7,6 @@ from dp3.engine.jobs.snapshots.doc import Doc, decode_doc, encode_doc
 from dp3.engine.jobs.snapshots.keys import keys_of, plan_keys
 from dp3.engine.jobs.snapshots.values import compute, plan_values
 from dp3.model.attrspec import AttrSpecReadOnly
-from dp3.reads.as_of import AsOf
 from dp3.store.ports.leases import Holder
 from dp3.store.ports.runs import Phase, WorkerRun
 from dp3.store.ports.snapshots import SnapshotBatch, StoredSnapshot
@@ -48,7 +47,7 @@ def _add(node: Node, batch: SnapshotBatch, etype: str, changes: Changes, t: int)
     values, keys = plan_values(MODEL, etype, numbers, store.entities), plan_keys(MODEL, etype)
     page = store.entities.page(etype, 10_000)
     rows = store.snapshots.latest([key for key, _, _ in page])
-    mirrors = AsOf(store, MODEL).mirrors(etype, [eid for _, eid, _ in page], t)
+    mirrors = node.services.reads.as_of.mirrors(etype, [eid for _, eid, _ in page], t)
     for key, eid, _ in page:
         profile = store.entities.decode_profile(store.entities.profiles([key])[key])
         doc = compute(values.eid(eid), profile, values, t, mirrors[eid]).doc

@@ -111,22 +111,24 @@ def impatient_lease() -> Limit:
 # -- HTTP --------------------------------------------------------------------------------------------------
 def listing_s(seconds: float) -> Limit:
     """A listing of snapshots may take so long."""
-    return constants("dp3.reads.snapshots", LISTING_S=seconds)
+    return constants("dp3.reads.listings", LISTING_S=seconds)
 
 
-def listing_rows(count: int) -> Limit:
+@contextmanager
+def listing_rows(count: int) -> Iterator[None]:
     """A listing of snapshots has at most so many rows."""
-    return constants("dp3.reads.snapshots", MAX_ROWS=count)
+    with constants("dp3.reads.snapshots", MAX_ROWS=count), constants("dp3.reads.listings", MAX_ROWS=count):
+        yield
 
 
 def listed_runs(count: int) -> Limit:
     """At most so many runs are listed."""
-    return constants("dp3.http.telemetry", MAX_RUNS=count)
+    return constants("dp3.reads.telemetry", MAX_RUNS=count)
 
 
 def counting_s(seconds: float) -> Limit:
     """Entities may be counted by attribute for so long."""
-    return constants("dp3.http.measures", COUNTING_LIMIT_S=seconds)
+    return constants("dp3.reads.telemetry", COUNTING_LIMIT_S=seconds)
 
 
 def backlog_age_s(seconds: float) -> Limit:

@@ -102,7 +102,7 @@ class Node:
             model=MODEL,
             log=self.log,
             store=self.store,
-            reader=self.engine.reader,
+            reads=self.engine.reads(),
             settings=ApiSettings(**(settings or {})),
             clock=self.clock,
             **{"appender": self.appender, **SERVICES, **services},

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dp3.reads.query.errors import QueryError
+from dp3.reads.errors import QueryError, SortError
 from dp3.reads.query.parsing import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES
 from dp3.reads.query.regex import MAX_PATTERN, Regex
-from dp3.reads.query.sorting import MAX_ORDERS, SortError, parse_sort
+from dp3.reads.sorting import MAX_ORDERS, parse_sort
 from dp3.store.ports.queries import Order
 from kit.filters import MODEL, condition
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dp3.model.mac import MACAddress
-from dp3.reads.query.errors import QueryError
+from dp3.reads.errors import QueryError
 from dp3.reads.query.magic import Network, replace_magic
 
 TEN = Network(IPv4Address("10.0.0.0"), IPv4Address("10.255.255.255"))

@@ -6,7 +6,7 @@ from hypothesis import event, given, settings
 from naive_matcher import found_by_text, matches
 from queries_strategies import DOCUMENTS, FILTERS, FULLTEXTS
 
-from dp3.reads.query.matching import matcher
+from dp3.reads.query.conditions import matcher
 from kit.filters import condition
 
 

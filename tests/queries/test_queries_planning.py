@@ -8,16 +8,15 @@ from queries_strategies import DOCUMENTS, FILTERS, FULLTEXTS
 
 from dp3.engine.jobs.snapshots.doc import Doc, decode_doc, encode_doc
 from dp3.engine.jobs.snapshots.keys import ODD, keys_of, plan_keys
-from dp3.reads.query.documents import dated_document
-from dp3.reads.query.matching import matcher
-from dp3.reads.query.planning import DocMatches, Planner, make_plan, searches_texts
+from dp3.reads.query.conditions import matcher
+from dp3.reads.query.planning import DocMatches, make_plan, query_of, searches_texts
+from dp3.reads.snapshots import dated_document
 from dp3.store.patterns import compile_pattern
 from dp3.store.ports.queries import And, Between, Has, Not, OneOf, Or, TextMatches, Where
 from dp3.store.ports.snapshots import Key
 from kit.filters import MODEL, condition
 
 T = 1_577_880_000_000_000
-PLANNER = Planner(dated_document)
 KEYS = plan_keys(MODEL, "a")
 
 
@@ -46,8 +45,8 @@ def holds(where: Where, stored: bytes) -> bool:
                 test = compile_pattern(pattern, flags)
                 texts = [key for key in at(path) if isinstance(key, str)]
                 return any(key.startswith(prefix) and test(key) for key in texts)
-            case DocMatches(test):
-                return test(T, stored)
+            case DocMatches(at):
+                return matcher(at)(dated_document(T, stored))
 
     return ask(where)
 
@@ -76,7 +75,7 @@ def test_question_to_the_store_holds_exactly_for_documents_that_match(
     understood = condition(query)
     stored = encode_doc(Doc(document, {}))
     expected = matcher(understood)(dated_document(T, stored))
-    assert holds(PLANNER.where(understood), stored) == expected
+    assert holds(query_of(understood), stored) == expected
 
 
 @given(DOCUMENTS, FULLTEXTS)
@@ -84,7 +83,7 @@ def test_fulltext_too(document: dict[str, Any], fulltext: dict[str, str]) -> Non
     understood = condition(None, fulltext)
     stored = encode_doc(Doc(document, {}))
     expected = matcher(understood)(dated_document(T, stored))
-    assert holds(PLANNER.where(understood), stored) == expected
+    assert holds(query_of(understood), stored) == expected
 
 
 @pytest.mark.parametrize(
@@ -105,12 +104,12 @@ def test_fulltext_too(document: dict[str, Any], fulltext: dict[str, str]) -> Non
     ],
 )
 def test_common_questions_need_the_index_only(query: dict[str, Any]) -> None:
-    assert make_plan(PLANNER, condition(query)).check is None
+    assert make_plan(condition(query)).check is None
 
 
 def test_number_of_matches_is_told_unless_every_text_has_to_be_searched() -> None:
     def searches(query: dict[str, Any]) -> bool:
-        return searches_texts(make_plan(PLANNER, condition(query)).where)
+        return searches_texts(make_plan(condition(query)).where)
 
     assert searches({"n": 1, "$or": [{"s": {"$not": {"$regex": "x"}}}]})
     assert not searches({"n": 1, "s": {"$regex": "^x"}})
@@ -122,17 +121,17 @@ def test_null_is_found_beside_a_value_in_a_list() -> None:
         Doc({"eid": "a", "ol": [{"eid": 1, "data": None}, {"eid": 2, "data": {"w": 1.0}}]}, {})
     )
     assert matcher(condition(query))(dated_document(T, stored))
-    assert holds(PLANNER.where(condition(query)), stored)
+    assert holds(query_of(condition(query)), stored)
 
 
 def test_index_narrows_what_only_documents_can_answer() -> None:
-    plan = make_plan(PLANNER, condition({"n": 5, "o#c": {"$gt": 0.5}}))
+    plan = make_plan(condition({"n": 5, "o#c": {"$gt": 0.5}}))
     assert plan.check is not None
     assert _known(plan.where) == [OneOf("n", (5,))]
 
 
 def test_range_of_a_single_value_is_one_range() -> None:
-    where = PLANNER.where(condition({"n": {"$gt": 1, "$lte": 7}}))
+    where = query_of(condition({"n": {"$gt": 1, "$lte": 7}}))
     assert _known(where) == [Between("n", 1, 7, low_open=True)]
 
 
@@ -146,7 +145,7 @@ def test_an_odd_value_is_looked_at_and_never_found_by_what_it_looks_like() -> No
     ):
         stored = encode_doc(Doc({"eid": "a", next(iter(query)): value}, {}))
         expected = matcher(condition(query))(dated_document(T, stored))
-        assert holds(PLANNER.where(condition(query)), stored) == expected, (value, query)
+        assert holds(query_of(condition(query)), stored) == expected, (value, query)
 
 
 def _known(where: Where) -> list[Where]:
@@ -185,7 +184,7 @@ def _leaves(where: Where) -> list[Where]:
 def test_literal_beginning_of_a_pattern_narrows_the_search(pattern: str, prefix: str) -> None:
     (found,) = [
         leaf
-        for leaf in _leaves(PLANNER.where(condition({"s": {"$regex": pattern}})))
+        for leaf in _leaves(query_of(condition({"s": {"$regex": pattern}})))
         if isinstance(leaf, TextMatches)
     ]
     assert found.prefix == prefix

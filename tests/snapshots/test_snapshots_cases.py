@@ -11,7 +11,7 @@ from sample_settings import Setting
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint
-from dp3.reads.as_of import AsOf
+from dp3.reads.reads import Reads
 from kit.points import START_US
 from kit.specs import a_type, hourly, observed_attr, plain_attr, valid
 
@@ -319,7 +319,7 @@ def test_a_mirror_lists_its_sources_in_one_order_in_snapshots_and_at_any_moment(
         put(app, "b", eid, c={"eid": "c1"})
     put(app, "c", "c1", q="x")
     app.run()
-    found = AsOf(app.store, model).values("c", "c1", app.now_us)
+    found = Reads(app.store, app.log, model, app.clock).as_of.values("c", "c1", app.now_us)
     assert found == last(app, "c", "c1")
     assert found["bs"] == [{"eid": 2}, {"eid": 9}, {"eid": 10}]
 
@@ -413,4 +413,6 @@ def test_ids_from_before_their_type_was_changed_hurt_nobody(app: Application, id
     app.run()
     assert len(app.latest("b")) == len(seen) == 3
     assert len(last(app, "c", "c1")["bs"]) == 3
-    assert AsOf(app.store, model).values("c", "c1", app.now_us) == last(app, "c", "c1")
+    assert Reads(app.store, app.log, model, app.clock).as_of.values("c", "c1", app.now_us) == last(
+        app, "c", "c1"
+    )

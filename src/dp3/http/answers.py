@@ -9,11 +9,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from dp3.model.canonical import encode_json
+from dp3.reads.errors import CountingBusy, CountingTooSlow, CursorError, QueryError, SortError
+from dp3.store.ports.errors import QueryTooSlow
 
 RETRY_AFTER_S = 1
 
 MAX_ECHO = 64 << 10
-"""So many characters of an undecodable body are repeated in the error."""
+"""Characters of an undecodable body that are repeated in the error."""
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,18 @@ class Refusal(Exception):
         return Json(self.body, self.status, self.headers)
 
 
+REFUSED: tuple[type[Exception], ...] = (
+    Refusal,
+    QueryError,
+    SortError,
+    CursorError,
+    QueryTooSlow,
+    CountingTooSlow,
+    CountingBusy,
+)
+"""Errors that end a request with a documented answer."""
+
+
 def refused(status: int, detail: str) -> Refusal:
     """A refusal with a text."""
     return Refusal(status, {"detail": detail})
@@ -65,16 +79,32 @@ def busy(detail: str) -> Refusal:
     return Refusal(503, {"detail": detail}, {"Retry-After": str(RETRY_AFTER_S)})
 
 
+def refusal_of(error: Exception) -> Refusal:
+    """The documented refusal for an error of reads."""
+    match error:
+        case Refusal():
+            return error
+        case QueryError():
+            return refused(400, str(error))
+        case SortError():
+            return invalid_value(["query", "sort"], str(error))
+        case CursorError():
+            return invalid_value(["query", "cursor"], str(error))
+        case CountingBusy():
+            return busy(str(error))
+        case _:
+            return refused(503, str(error))
+
+
 def failure(request: str) -> Response:
     """The answer to a request (as text) that an unexpected exception ended, which is logged."""
     logger.exception("%s failed", request)
     return PlainTextResponse("Internal Server Error", 500)
 
 
-def refusal_response(_: Request, refusal: Exception) -> Response:
-    """The exception handler of `Refusal`."""
-    assert isinstance(refusal, Refusal)
-    return refusal.response()
+def refusal_response(_: Request, error: Exception) -> Response:
+    """The exception handler of `REFUSED`."""
+    return refusal_of(error).response()
 
 
 def pydantic_errors(errors: Sequence[Mapping[str, Any]], prefix: Loc) -> list[Error]:

@@ -19,6 +19,8 @@ from dp3.http.writing import Groups, Idempotency, Writer, tasks_of
 from dp3.model.errors import Reject
 from dp3.model.spec import ModelSpec
 
+DATAPOINTS_PATH = "/datapoints"
+
 MAX_KEY = 200
 """Length of an idempotency key."""
 

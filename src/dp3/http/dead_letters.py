@@ -8,15 +8,14 @@ from fastapi import APIRouter, Depends, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from dp3.clock import to_datetime
 from dp3.http.answers import Json, busy, refused
 from dp3.http.schemas import INVALID, DeadLetterResults, DeadLetters, DeadLetterState, Detail
 from dp3.http.services import Services
-from dp3.http.waiting import poll
-from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, WireTask, decode_tasks
+from dp3.http.writing import poll
+from dp3.reads.dead_letters import DeadLetters as DeadLetterReads
+from dp3.reads.dead_letters import describe
 from dp3.store.ports.dead_letters import DeadLetter
 from dp3.store.ports.errors import ControlFull, StoreFull
-from dp3.store.ports.state import State
 
 MAX_LIMIT = 1_000
 
@@ -54,25 +53,25 @@ Sent = dict[int, list[int]]
 def dead_letter_routes(services: Services) -> APIRouter:
     """`/deadletters`."""
     router = APIRouter(prefix="/deadletters", responses=INVALID)
-    _add_reading(router, services.store)
+    _add_reading(router, services.reads.dead_letters)
     _add_bulk_orders(router, services)
     _add_single_orders(router, services)
     return router
 
 
-def _add_reading(router: APIRouter, store: State) -> None:
+def _add_reading(router: APIRouter, dead_letters: DeadLetterReads) -> None:
     @router.get("", response_model=DeadLetters)
     def listing(
         filters: Filters, after: Annotated[int, Query(ge=0, lt=1 << 63)] = 0, limit: Limit = 20
     ) -> Response:
         """Dead letters in order of their ids, from the first after `after`."""
-        data = [_render(*found) for found in store.dead_letters.page(after, limit, filters)]
-        return Json({"count": len(data), "total": store.dead_letters.count(), "data": data})
+        data = dead_letters.page(after, limit, filters)
+        return Json({"count": len(data), "total": dead_letters.count(), "data": data})
 
     @router.get("/{id}", response_model=DeadLetterState, responses=NOT_FOUND)
     def one(id: int) -> Response:
         """One dead letter."""
-        return Json(_render(*_find(store, id)))
+        return Json(describe(*_find(dead_letters, id)))
 
 
 def _add_bulk_orders(router: APIRouter, services: Services) -> None:
@@ -97,23 +96,27 @@ def _add_single_orders(router: APIRouter, services: Services) -> None:
     @router.post("/{id}/retry", response_model=DeadLetterResults, responses=NOT_FOUND | PENDING)
     async def retry_one(id: int) -> Response:
         """Try again what failed: call the hook, or process the task. The letter goes if that works."""
-        return await _order(services, "retry", [await run_in_threadpool(_find, services.store, id)])
+        return await _order(
+            services, "retry", [await run_in_threadpool(_find, services.reads.dead_letters, id)]
+        )
 
     @router.delete("/{id}", response_model=DeadLetterResults, responses=NOT_FOUND | PENDING)
     async def drop_one(id: int) -> Response:
         """Drop a dead letter for good."""
-        return await _order(services, "drop", [await run_in_threadpool(_find, services.store, id)])
+        return await _order(
+            services, "drop", [await run_in_threadpool(_find, services.reads.dead_letters, id)]
+        )
 
 
-def _find(store: State, id_: int) -> tuple[int, DeadLetter]:
-    found = store.dead_letters.get(id_) if 0 < id_ < 1 << 63 else None
+def _find(dead_letters: DeadLetterReads, id_: int) -> tuple[int, DeadLetter]:
+    found = dead_letters.find(id_)
     if found is None:
         raise refused(404, f"Dead letter {id_} doesn't exist")
     return id_, found
 
 
 async def _order(services: Services, op: str, letters: Sequence[tuple[int, DeadLetter]]) -> Response:
-    """Have the workers do it, and answer with what became of each letter."""
+    """Have the workers do it, and answer with the outcome for each dead letter."""
     try:
         messages = await run_in_threadpool(_send, services, op, letters)
     except (ControlFull, StoreFull) as error:
@@ -141,7 +144,7 @@ def _all_done(services: Services, messages: Sent) -> bool | None:
 
 
 def _results(services: Services, messages: Sent) -> Results:
-    """What became of each letter; the error of a message that was given up holds for all of its letters."""
+    """The outcome for each dead letter; the error of a message that was given up holds for all in it."""
     merged: Results = {}
     for message, result in services.store.control.results(messages).items():
         if "results" in result:
@@ -149,37 +152,3 @@ def _results(services: Services, messages: Sent) -> Results:
         else:
             merged |= {str(id_): {"done": False, "reason": result["error"]} for id_ in messages[message]}
     return merged
-
-
-def _render(id_: int, letter: DeadLetter) -> dict[str, Any]:
-    tasks = decode_tasks(letter.task) if letter.task else []
-    return {
-        "id": id_,
-        **letter._asdict(),
-        "time": to_datetime(letter.time),
-        "task": _render_task(tasks[0]) if tasks else None,
-    }
-
-
-def _render_task(task: WireTask) -> dict[str, Any]:
-    ttl = {name: to_datetime(expiry) for name, expiry in (task.ttl_tokens or {}).items()}
-    return {
-        "etype": task.etype,
-        "eid": task.eid,
-        "data_points": [_render_point(point) for point in task.points],
-        "ttl_tokens": ttl,
-        "delete": task.delete,
-        "tags": task.tags,
-        "generation": task.generation,
-    }
-
-
-def _render_point(point: WirePoint) -> dict[str, Any]:
-    return {
-        "attr": point.attr,
-        "v": point.v,
-        "t1": None if point.t1 is None else to_datetime(point.t1),
-        "t2": None if point.t2 is None else to_datetime(point.t2),
-        "c": None if point.c is None else point.c / CONFIDENCE_UNIT,
-        "src": point.src,
-    }

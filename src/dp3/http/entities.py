@@ -1,62 +1,53 @@
 """Routes about single entities, in both versions of the API."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from dp3.clock import to_us
-from dp3.http.answers import Json
+from dp3.clock import to_datetime, to_us
+from dp3.http.answers import Json, invalid, invalid_value, parse_json, pydantic_errors
 from dp3.http.datapoints import client_address
 from dp3.http.intake import Intake
-from dp3.http.payloads import NewValue, set_task, ttl_task
-from dp3.http.reading import EntityReads
+from dp3.http.parameters import Addressing, Entity, EntityAttr, InSpan, Lookup, Wait
 from dp3.http.schemas import INVALID, WRITTEN, AttributeAnswer, EntityAnswer, RawAnswer, Written
 from dp3.http.services import Services
-from dp3.http.targets import Addressing, Entity, EntityAttr, Lookup
 from dp3.http.writing import Writer
+from dp3.model.attrspec import point_to_wire
+from dp3.model.codec import Text
 from dp3.model.durations import AwareDatetime
+from dp3.model.spec import ModelSpec
 from dp3.model.wire import WireTask
-from dp3.reads.as_of import AsOf
-from dp3.reads.profiles import Span
-from dp3.reads.query.documents import with_time
-from dp3.reads.raw import RawQuery, find_raw
-from dp3.reads.snapshots import Snapshots
+from dp3.reads.raw import RawQuery
 
-Wait = Annotated[bool, Query(description="Answer when the change has been applied, at most 10 s later")]
-Moment = Annotated[AwareDatetime | None, Query(description="ISO 8601 or Unix time; without zone it is UTC")]
-
-
-async def span(date_from: Moment = None, date_to: Moment = None) -> Span:
-    """The query parameters `date_from` and `date_to`."""
-    return Span(None if date_from is None else to_us(date_from), None if date_to is None else to_us(date_to))
-
-
-InSpan = Annotated[Span, Depends(span)]
 At = Annotated[
     AwareDatetime | None,
     Query(description="What held at this moment, from history as known now; ISO 8601 or Unix time"),
 ]
 
 
-def reading_routes(services: Services, lookup: Lookup, paths: Addressing, reads: EntityReads) -> APIRouter:
+def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> APIRouter:
     """Routes that read one entity."""
     router = APIRouter(prefix=paths.prefix, responses=INVALID)
+    reads = services.reads
 
     @router.get(paths.master_path, response_model=dict[str, Any])
     def master(entity: Annotated[Entity, Depends(paths.entity)], span: InSpan, at: At = None) -> Response:
         """The master record: everything known of the entity, or what held at a moment."""
-        return reads.master(entity, span, _us(at))
+        return Json(reads.profiles.master(entity.etype, entity.eid, span, _us(at)))
 
     @router.get(paths.get_attr_path, response_model=AttributeAnswer)
     def get_attr(
         target: Annotated[EntityAttr, Depends(paths.entity_attr)], span: InSpan, at: At = None
     ) -> Response:
         """Value now (or at a moment) and history of one attribute."""
-        return reads.attribute(target, span, _us(at))
+        (etype, eid), spec = target
+        return Json(reads.profiles.attribute(etype, eid, spec, span, _us(at)))
 
     @router.get("/raw/get", response_model=RawAnswer)
     def raw(
@@ -72,9 +63,7 @@ def reading_routes(services: Services, lookup: Lookup, paths: Addressing, reads:
         wanted_eid = None if eid is None else lookup.entity(etype, eid, "query").eid
         if attr is not None:
             lookup.attr(etype, attr, "query")
-        return Json(
-            find_raw(services.log, services.store, RawQuery(etype, wanted_eid, attr, src, skip, limit))
-        )
+        return Json(reads.raw.find(RawQuery(etype, wanted_eid, attr, src, skip, limit)))
 
     return router
 
@@ -82,8 +71,7 @@ def reading_routes(services: Services, lookup: Lookup, paths: Addressing, reads:
 def snapshot_routes(services: Services, paths: Addressing) -> APIRouter:
     """Routes that read the snapshots of one entity. Their shortest path takes any id, so they come last."""
     router = APIRouter(prefix=paths.prefix, responses=INVALID)
-    reader, moments = services.reader, AsOf(services.store, services.model)
-    snapshots = Snapshots(services.store)
+    reads = services.reads
 
     @router.get(paths.snapshots_path, response_model=list[dict[str, Any]])
     def series(
@@ -93,18 +81,13 @@ def snapshot_routes(services: Services, paths: Addressing) -> APIRouter:
         limit: Annotated[int, Query(ge=0, description="0: as many as an answer may have")] = 0,
     ) -> Response:
         """The entity's snapshots of all runs, oldest first."""
-        return Json(snapshots.series(entity.etype, str(entity.eid), span, skip, limit))
+        return Json(reads.snapshots.series(entity.etype, str(entity.eid), span, skip, limit))
 
     def everything(entity: Annotated[Entity, Depends(paths.entity)], span: InSpan, at: At = None) -> Response:
         """Master record and snapshots, or both for one moment."""
-        etype, eid = entity.etype, str(entity.eid)
-        master = reader.master(etype, entity.eid, span, _us(at))
-        if at is None:
-            found = snapshots.series(etype, eid, span)
-        else:
-            values = moments.values(etype, eid, to_us(at))
-            found = [] if values is None else [with_time(values, to_us(at))]
-        return Json({"empty": not master and not found, "master_record": master, "snapshots": found})
+        master, snapshots = reads.entity(entity.etype, entity.eid, span, _us(at))
+        empty = not master and not snapshots
+        return Json({"empty": empty, "master_record": master, "snapshots": snapshots})
 
     for i, path in enumerate(paths.entity_paths):
         router.get(path, response_model=EntityAnswer, include_in_schema=i == 0)(everything)
@@ -113,6 +96,15 @@ def snapshot_routes(services: Services, paths: Addressing) -> APIRouter:
 
 def _us(moment: datetime | None) -> int | None:
     return None if moment is None else to_us(moment)
+
+
+class NewValue(BaseModel):
+    """The value that an attribute is set to."""
+
+    value: Any = None
+
+
+_parse_tokens = TypeAdapter(dict[Text, AwareDatetime]).validate_python
 
 
 def writing_routes(services: Services, paths: Addressing, intake: Intake, writer: Writer) -> APIRouter:
@@ -135,7 +127,7 @@ def writing_routes(services: Services, paths: Addressing, intake: Intake, writer
     ) -> Response:
         """Set an attribute to a value, from now on."""
         now, client = services.clock.now_us(), client_address(request.scope)
-        task = await run_in_threadpool(set_task, body, target, services.model, now_us=now, client=client)
+        task = await run_in_threadpool(_set_task, body, target, services.model, now_us=now, client=client)
         return await writer.write([task], wait=wait)
 
     @router.post(paths.ttl_path, response_model=Written, openapi_extra=_tokens_body())
@@ -143,7 +135,7 @@ def writing_routes(services: Services, paths: Addressing, intake: Intake, writer
         entity: Annotated[Entity, Depends(paths.entity)], body: Body, wait: Wait = False
     ) -> Response:
         """Keep the entity at least until the times given; tokens can only be moved later."""
-        return await writer.write([await run_in_threadpool(ttl_task, body, entity)], wait=wait)
+        return await writer.write([await run_in_threadpool(_ttl_task, body, entity)], wait=wait)
 
     async def delete(entity: Annotated[Entity, Depends(paths.entity)], wait: Wait = False) -> Response:
         """Delete the entity. Its raw data-points stay, and later ones create it again."""
@@ -166,3 +158,46 @@ def _tokens_body() -> dict[str, Any]:
 
 def _request_body(schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _set_task(body: bytes, target: EntityAttr, model: ModelSpec, *, now_us: int, client: str) -> WireTask:
+    """A data-point with the value in the body, valid from now, or a refusal."""
+    entity, spec = target
+    sent = {
+        "etype": entity.etype,
+        "eid": model.entity(entity.etype).eid_from_wire(entity.eid),
+        "attr": spec.id,
+        "v": _new_value(body),
+        "t1": to_datetime(now_us),
+        "t2": None,
+        "c": 1.0,
+        "src": f"{client} via API",
+    }
+    try:
+        dp = spec.dp_model.model_validate(sent)
+    except ValidationError as error:
+        raise invalid_value(["body", "value"], error.errors()[0]["msg"]) from None
+    return WireTask(entity.etype, entity.eid, [point_to_wire(dp)])
+
+
+def _new_value(body: bytes) -> Any:
+    try:
+        return NewValue.model_validate(json.loads(body)).value
+    except ValidationError as error:
+        raise invalid_value(["body"], error.errors()[0]["msg"]) from None
+    except RecursionError:
+        raise invalid_value(["body"], "The body is nested too deeply") from None
+    except ValueError as error:
+        raise invalid_value(["body"], str(error)) from None
+
+
+def _ttl_task(body: bytes, entity: Entity) -> WireTask:
+    """The tokens in the body, or a refusal."""
+    try:
+        tokens = _parse_tokens(parse_json(body))
+    except ValidationError as error:
+        raise invalid(pydantic_errors(error.errors(include_url=False), ["body"])) from None
+    if not tokens:
+        raise invalid_value(["body"], 'At least one token is needed, for example {"base": "2030-01-01"}')
+    expiries = {name: to_us(expiry) for name, expiry in tokens.items()}
+    return WireTask(entity.etype, entity.eid, [], ttl_tokens=expiries)

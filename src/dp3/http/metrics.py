@@ -22,7 +22,6 @@ from starlette.responses import Response
 from dp3.engine.heartbeat import LEASE_TTL_S, WORKING
 from dp3.engine.statistics import ABOVE, BUCKETS_S
 from dp3.http.services import Services
-from dp3.http.telemetry import latest_complete
 from dp3.http.writing import Accepted
 from dp3.log.port import Lane
 from dp3.store.ports.runs import Run
@@ -92,17 +91,18 @@ class Metrics(Collector):
         yield refused
 
     def _log(self) -> Iterator[Metric]:
-        labels, now = ["lane", "partition"], self._services.clock.now_us()
+        labels = ["lane", "partition"]
         waiting = GaugeMetricFamily(
             "dp3_log_backlog_bytes", "Bytes of log entries that a partition has not passed", labels=labels
         )
         age = GaugeMetricFamily(
             "dp3_log_backlog_age_seconds", "Age of the oldest log entry not passed", labels=labels
         )
-        for one in self._services.backlog.waiting():
-            place = [one.lane.name.lower(), str(one.partition)]
-            waiting.add_metric(place, one.bytes)
-            age.add_metric(place, 0 if one.oldest is None else max(now - one.oldest, 0) / 1e6)
+        backlog = self._services.reads.backlog
+        for lag in backlog.partitions():
+            place = [lag.lane.name.lower(), str(lag.partition)]
+            waiting.add_metric(place, lag.bytes)
+            age.add_metric(place, 0 if lag.oldest is None else backlog.age_s(lag.oldest))
         yield from (waiting, age)
 
     def _work(self) -> Iterator[Metric]:
@@ -172,9 +172,7 @@ class Metrics(Collector):
         yield from (*durations.values(), packed, read, *passes.values(), lookups, slow)
 
     def _snapshots(self) -> Iterator[Metric]:
-        store = self._services.store
-        run = latest_complete(store)
-        rows = [] if run is None else store.runs.workers(run.id)
+        run, rows = self._services.reads.runs.latest_complete() or (None, [])
         entities = sum(row.entities for row in rows)
         yield _gauge("dp3_snapshot_run_timestamp_seconds", "When the latest complete run was", _time_s(run))
         yield _gauge("dp3_snapshot_run_duration_seconds", "How long that run took", _duration_s(run))

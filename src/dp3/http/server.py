@@ -10,7 +10,7 @@ from dp3.config.loading import Configuration
 from dp3.http.app import create_app
 from dp3.http.services import Services
 from dp3.log.appender import Appender
-from dp3.reads.profiles import ProfileReader
+from dp3.reads.reads import Reads
 from dp3.runtime.model import model_kept, note_model
 from dp3.runtime.resources import DataDir, Resources, event_groups, open_resources
 from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
@@ -80,7 +80,7 @@ def _services(
         log=resources.log,
         store=resources.store,
         appender=appender,
-        reader=ProfileReader(resources.store, config.model, clock),
+        reads=Reads(resources.store, resources.log, config.model, clock),
         settings=config.api,
         clock=clock,
         worker_processes=worker_processes,

@@ -1,4 +1,4 @@
-"""What the HTTP layer works with."""
+"""The collaborators of the HTTP layer."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -8,8 +8,7 @@ from dp3.config.sections import ApiSettings
 from dp3.log.appender import Appender
 from dp3.log.port import Log
 from dp3.model.spec import ModelSpec
-from dp3.reads.backlog import Backlog
-from dp3.reads.profiles import ProfileReader
+from dp3.reads.reads import Reads
 from dp3.store.ports.counters import EventGroups
 from dp3.store.ports.state import State
 
@@ -28,7 +27,7 @@ class Services:
     log: Log
     store: State
     appender: Appender
-    reader: ProfileReader
+    reads: Reads
     settings: ApiSettings
     clock: Clock
     worker_processes: int
@@ -38,7 +37,3 @@ class Services:
     max_backlog: int = 4 << 30
     wait_limit_s: float = 10.0
     event_groups: EventGroups = field(default_factory=dict)
-
-    @property
-    def backlog(self) -> Backlog:
-        return Backlog(self.log, self.store)

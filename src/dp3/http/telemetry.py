@@ -1,50 +1,59 @@
-"""Routes about snapshot runs."""
+"""Routes for operators: is it alive, is it ready, how far is it behind, what it did and measured."""
 
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from dp3.clock import to_datetime
-from dp3.http.answers import Json
-from dp3.http.entities import span
-from dp3.http.schemas import INVALID, SnapshotSummary
+from dp3.http.answers import Json, invalid_value
+from dp3.http.parameters import InSpan
+from dp3.http.schemas import (
+    INVALID,
+    AttributeSizes,
+    EventCountsAnswer,
+    LogState,
+    Queues,
+    Readiness,
+    SnapshotSummary,
+)
 from dp3.http.services import Services
-from dp3.reads.profiles import Span
-from dp3.store.ports.runs import Phase, Run, WorkerRun
-from dp3.store.ports.state import State
+from dp3.model.durations import parse_time_duration
+from dp3.reads.backlog import HEARTBEAT_LIMIT_S
+from dp3.reads.telemetry import MODULE
+from dp3.store.ports.counters import EventGroup
 
-MODULE = "SnapShooter"
-"""The name under which the reference implementation keeps records of runs."""
+UNIT_US = {"minutes": 60_000_000, "seconds": 1_000_000}
 
-MAX_RUNS = 10_000
-"""Runs of one answer."""
+NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Readiness, "description": "Not ready, and why"}}
 
-LOOK_BACK = 1_000
-"""The latest complete run is looked for among so many of the latest."""
+Limit = Annotated[int, Query(ge=1, le=10_000)]
+"""Records of one answer."""
 
-PAGE = 20
-"""Runs that are looked at together: as a rule one of the latest is complete."""
-
-COMPLETE = "complete"
-
-_STARTS = ("task_creation_start", "components_loaded", "task_creation_end")
-"""Steps of the reference implementation that take no time here: workers find their work themselves."""
+Records = list[dict[str, Any]]
 
 
 def telemetry_routes(services: Services) -> APIRouter:
-    """`/telemetry/snapshot_summary` and `/telemetry/metadata`."""
+    """`/telemetry`: snapshot runs, what is stored and what happened, what workers have done by themselves."""
     router = APIRouter(prefix="/telemetry", responses=INVALID)
-    store = services.store
+    _add_runs(router, services)
+    _add_measured(router, services)
+    _add_jobs(router, services)
+    return router
+
+
+def _add_runs(router: APIRouter, services: Services) -> None:
+    runs = services.reads.runs
 
     @router.get("/snapshot_summary", response_model=SnapshotSummary)
     def snapshot_summary() -> Response:
         """How old the snapshots are."""
-        return Json(_summary(store, services.clock.now_us()))
+        return Json(runs.summary())
 
     @router.get("/metadata", response_model=list[dict[str, Any]])
     def metadata(
-        span: Annotated[Span, Depends(span)],
+        span: InSpan,
         module: str | None = None,
         skip: Annotated[int, Query(ge=0, lt=1 << 31)] = 0,
         limit: Annotated[int, Query(ge=0, lt=1 << 31, description="0: as many as an answer may have")] = 0,
@@ -53,60 +62,111 @@ def telemetry_routes(services: Services) -> APIRouter:
         """Records of snapshot runs."""
         if module not in (None, MODULE):
             return Json([])
-        rows = min(limit or MAX_RUNS, MAX_RUNS)
-        shown = store.runs.begun(*span.bounds(), skip, rows, newest_first=sort == "newest")
-        return Json([_record(run, store.runs.workers(run.id)) for run in shown])
+        return Json(runs.records(*span.bounds(), skip, limit, newest_first=sort == "newest"))
+
+
+def _add_measured(router: APIRouter, services: Services) -> None:
+    telemetry, workers = services.reads.telemetry, services.reads.workers
+
+    @router.get("/sources_validity", response_model=dict[str, Any])
+    def sources_validity() -> Response:
+        """How far the data-points of each source reach."""
+        return Json(telemetry.sources())
+
+    @router.get("/sources_age", response_model=dict[str, int])
+    def sources_age(unit: Literal["minutes", "seconds"] = "minutes") -> Response:
+        """How long ago that was."""
+        return Json(telemetry.source_ages(UNIT_US[unit]))
+
+    @router.get("/entities_per_attr", response_model=dict[str, dict[str, int]])
+    def entities_per_attr() -> Response:
+        """How many entities have data of each attribute."""
+        return Json(telemetry.entities_per_attribute())
+
+    @router.get("/attribute_bson_sizes", response_model=dict[str, AttributeSizes])
+    def attribute_bson_sizes() -> Response:
+        """Sizes of stored values, as they were last measured."""
+        return Json(telemetry.attribute_sizes())
+
+    @router.get("/event_counts", response_model=EventCountsAnswer)
+    def event_counts(group: str, interval: str) -> Response:
+        """Events of a group in the current interval and the one before."""
+        span = _interval(services, group, interval) // timedelta(microseconds=1)
+        return Json({"group": group, "interval": interval, **telemetry.event_counts(group, span)})
+
+    @router.get("/rabbitmq/queues", response_model=Queues)
+    def queues() -> Response:
+        """What waits for each worker in each lane of the log."""
+        return Json({"queues": workers.queues(services.worker_processes)})
+
+
+def _interval(services: Services, group: str, text: str) -> timedelta:
+    """An interval over which the events of a group are counted."""
+    known: EventGroup | None = services.event_groups.get(group)
+    if known is None:
+        names = ", ".join(sorted(services.event_groups)) or "none"
+        raise invalid_value(["query", "group"], f"Group '{group}' is not counted; those that are: {names}")
+    try:
+        interval = parse_time_duration(text)
+    except ValueError as error:
+        raise invalid_value(["query", "interval"], str(error)) from None
+    if interval not in known.intervals:
+        intervals = ", ".join(map(str, known.intervals))
+        raise invalid_value(["query", "interval"], f"Group '{group}' is counted over {intervals}, got {text}")
+    return interval
+
+
+def _add_jobs(router: APIRouter, services: Services) -> None:
+    jobs = services.reads.jobs
+
+    @router.get("/updates", response_model=Records)
+    def updates(limit: Limit = 100) -> Response:
+        """The latest cycles of periodic hooks."""
+        return Json(jobs.updates(limit))
+
+    @router.get("/collections", response_model=Records)
+    def collections(limit: Limit = 100) -> Response:
+        """The latest collections of each worker."""
+        return Json(jobs.collections(limit))
+
+    @router.get("/retention", response_model=Records)
+    def retention(limit: Limit = 100) -> Response:
+        """The latest cleanings of history by each worker."""
+        return Json(jobs.retention(limit))
+
+
+def health_routes(services: Services) -> APIRouter:
+    """`/health` and `/telemetry/log`."""
+    router = APIRouter()
+
+    @router.get("/health/live", response_model=Readiness)
+    async def live() -> Response:
+        """The process answers."""
+        return Json({"status": "alive"})
+
+    @router.get("/health/ready", response_model=Readiness, responses=NOT_READY)
+    def ready() -> Response:
+        """Every worker is working and new data can be stored."""
+        reasons = [
+            *services.reads.workers.problems(services.worker_processes),
+            *_log_problems(services),
+        ]
+        if reasons:
+            return Json({"status": "not ready", "reasons": reasons}, 503)
+        return Json({"status": "ready", "reasons": []})
+
+    @router.get("/telemetry/log", response_model=LogState)
+    def log_state() -> Response:
+        """How far the workers are behind the log."""
+        return Json(services.reads.backlog.report())
 
     return router
 
 
-def latest_complete(store: State) -> Run | None:
-    """The latest run that was completed, if it is one of the latest `LOOK_BACK`."""
-    before = None
-    for _ in range(LOOK_BACK // PAGE):
-        runs = store.runs.last(PAGE, before)
-        if not runs:
-            return None
-        if complete := next((run for run in runs if run.status == COMPLETE), None):
-            return complete
-        before = runs[-1].id
-    return None
-
-
-def _summary(store: State, now: int) -> dict[str, Any]:
-    latest = next(iter(store.runs.last(1)), None)
-    finished = latest_complete(store)
-    if finished is None:
-        return {"latest_age": _age(latest, now), "finished_age": None, "entities": None, "total_s": None}
-    return {
-        "latest_age": _age(latest, now),
-        "finished_age": _age(finished, now),
-        "entities": sum(row.entities for row in store.runs.workers(finished.id)),
-        "total_s": (finished.updated - finished.started) / 1e6,
-    }
-
-
-def _age(run: Run | None, now: int) -> float | None:
-    return None if run is None else max(now - run.time, 0) / 1e6
-
-
-def _record(run: Run, workers: list[WorkerRun]) -> dict[str, Any]:
-    """A run in the form that existing clients know, with what else is known of it."""
-    finished = [row for row in workers if row.done in (Phase.WORK, Phase.FINALIZE)]
-    return {
-        "_id": f"{MODULE}{to_datetime(run.time):%Y-%m-%dT%H:%M:%S.%fZ}w0",
-        "#module": MODULE,
-        "#time_created": to_datetime(run.started),
-        "#last_update": to_datetime(run.updated),
-        **dict.fromkeys(_STARTS, to_datetime(run.started)),
-        "entities": sum(row.entities for row in workers),
-        "components": run.detail.get("components", 0),
-        "workers_finished": len(finished),
-        "linked_finished": run.phase in (Phase.FINALIZE, Phase.CLOSED),
-        "time": to_datetime(run.time),
-        "phase": run.phase.value,
-        "status": run.status,
-        "written": sum(row.written for row in workers),
-        "failed": sum(row.failed for row in workers),
-        "detail": run.detail,
-    }
+def _log_problems(services: Services) -> Iterator[str]:
+    failure = services.appender.failure(HEARTBEAT_LIMIT_S)
+    if failure is not None:
+        yield f"the log refuses new data: {failure}"
+    unprocessed = services.reads.backlog.unprocessed_bytes()
+    if unprocessed > services.max_backlog:
+        yield f"{unprocessed} bytes wait to be processed, the limit is {services.max_backlog}"

@@ -13,7 +13,7 @@ from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint
 
 MAX_ERRORS = 1_000
-"""So many mistakes end the check of a request: each costs more than a good data-point."""
+"""Mistakes that end the check of a request: each costs more than a good data-point."""
 
 
 class DataPoint(BaseModel):

@@ -1,21 +1,28 @@
 """From tasks to the answer: durable before it, with `wait` also applied before it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from dp3.http.answers import Json, busy, invalid_value
-from dp3.http.waiting import Applied, poll
 from dp3.log.appender import Appender, AppenderBusy, AppenderClosed
-from dp3.log.port import Append, Appended, IdempotencyConflict, LogFull
+from dp3.log.port import Append, Appended, IdempotencyConflict, Lane, LogFull
 from dp3.model.partition import partition_of
 from dp3.model.wire import WirePoint, WireTask, encode_tasks
 from dp3.store.ports.state import State
 
 ENTRY_POINTS = 4_000
 """A worker commits whole entries: so many data-points take it about 20 ms."""
+
+FIRST_PAUSE_S = 0.002
+LONGEST_PAUSE_S = 0.05
+
+T = TypeVar("T")
 
 Idempotency = tuple[str, bytes]
 """Key and digest of the body."""
@@ -32,17 +39,20 @@ def tasks_of(groups: Groups) -> list[WireTask]:
 
 
 def entries_of(tasks: Iterable[WireTask], partitions: int) -> list[dict[int, bytes]]:
-    """The tasks, in order, as entries of at most `ENTRY_POINTS` data-points; one that is larger is split."""
+    """The tasks, in order and numbered, as entries of at most `ENTRY_POINTS` data-points; one that is larger
+    is split."""
     entries: list[dict[int, bytes]] = []
     current: list[WireTask] = []
-    room = ENTRY_POINTS
+    taken = 0
     for task in tasks:
-        for part in _parts(task) if task.width > ENTRY_POINTS else (task,):
-            if part.width > room:
+        for part in _parts(task) if len(task.points) > ENTRY_POINTS else (task,):
+            width = part.width
+            if taken + width > ENTRY_POINTS:
                 entries.append(_slices(current, partitions))
-                current, room = [], ENTRY_POINTS
+                current, taken = [], 0
+            part.first = taken
+            taken += width
             current.append(part)
-            room -= part.width
     return [*entries, _slices(current, partitions)] if current else entries
 
 
@@ -52,12 +62,9 @@ def _parts(task: WireTask) -> Iterator[WireTask]:
 
 
 def _slices(tasks: Iterable[WireTask], partitions: int) -> dict[int, bytes]:
-    """The tasks of one entry, numbered in order, encoded by partition."""
+    """The tasks of one entry, encoded by partition."""
     by_partition: dict[int, list[WireTask]] = {}
-    number = 0
     for task in tasks:
-        task.first = number
-        number += task.width
         partition = partition_of(task.etype, task.eid, partitions)
         same = by_partition.get(partition)
         if same is None:
@@ -69,7 +76,7 @@ def _slices(tasks: Iterable[WireTask], partitions: int) -> dict[int, bytes]:
 
 @dataclass(slots=True)
 class Accepted:
-    """What this process has made durable since it started."""
+    """Counts of what this process has made durable since it started."""
 
     requests: int = 0
     points: int = 0
@@ -122,3 +129,33 @@ class Writer:
             raise busy("the log is full; nothing was stored, send the request again later") from None
         except (AppenderBusy, AppenderClosed) as error:
             raise busy(str(error)) from None
+
+
+async def poll(check: Callable[[], T | None], limit_s: float) -> T | None:
+    """Ask `check` (in a thread) until it does not return None, at most for `limit_s`."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + limit_s
+    pause = FIRST_PAUSE_S
+    while (found := await run_in_threadpool(check)) is None and loop.time() < deadline:
+        await asyncio.sleep(min(pause, max(deadline - loop.time(), 0)))
+        pause = min(pause * 1.5, LONGEST_PAUSE_S)
+    return found
+
+
+class Applied:
+    """Asks whether an entry of the MAIN lane has been applied in all of its partitions."""
+
+    def __init__(self, store: State, offset: int, partitions: Collection[int]) -> None:
+        self._store = store
+        self._offset = offset
+        self._partitions = partitions
+        self._version: int | None = None
+
+    def __call__(self) -> bool | None:
+        """True when it has been, None when not yet."""
+        version = self._store.changes.version()
+        if version == self._version:
+            return None
+        self._version = version
+        reached = {p: offset for p, lane, offset in self._store.batches.positions() if lane == Lane.MAIN}
+        return all(reached.get(p, 0) >= self._offset for p in self._partitions) or None

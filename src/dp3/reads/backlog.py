@@ -1,83 +1,151 @@
-"""How much of the log the workers have not processed yet."""
+"""The progress of the workers: the part of the log that they have not processed yet, and why one does not
+work."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 
+from dp3.clock import Clock
 from dp3.log.port import Lane, Log
-from dp3.store.ports.state import State
+from dp3.store.ports.batches import Batches
+from dp3.store.ports.leases import Leases
 
+HEARTBEAT_LIMIT_S = 15
+"""A worker that has not said for so long that it is alive is not. Nor is it known of one that said so in the
+future, as it seems after the clock was set back."""
 
-class Waiting(NamedTuple):
-    """What one partition has not passed of a lane: bytes of whole entries, append time (µs) of the oldest."""
-
-    partition: int
-    lane: Lane
-    bytes: int
-    oldest: int | None
+QUEUES = {Lane.MAIN: ("", "-main"), Lane.DERIVED: ("-pri", "-pri")}
+"""The ends of `name` and `queue`, as the reference implementation names its queues."""
 
 
 class PartitionLag(NamedTuple):
-    """How far one partition is behind the end of a lane, in entries."""
+    """The distance of one partition to the end (`head`) of a lane: entries, bytes of whole entries, and the
+    append time (µs) of the oldest one, None if there is none."""
 
     partition: int
     lane: Lane
     position: int
     head: int
+    bytes: int
+    oldest: int | None
 
     @property
-    def lag(self) -> int:
+    def entries(self) -> int:
         return max(self.head - self.position, 0)
 
 
-@dataclass(frozen=True, slots=True)
 class Backlog:
-    """What the workers have not processed: measured on the fly, blocking, from any thread."""
+    """The part of the log that workers have not processed: measured at every call."""
 
-    log: Log
-    store: State
+    def __init__(self, log: Log, batches: Batches, partitions: int, clock: Clock) -> None:
+        self._log = log
+        self._batches = batches
+        self._partitions = range(partitions)
+        self._clock = clock
 
     def unprocessed_bytes(self) -> int:
         """Bytes of all entries, in both lanes, that at least one partition has not passed."""
-        lowest = self._lowest_positions()
-        return sum(
-            max(self.log.head(lane).bytes - self.log.bytes_until(lane, lowest[lane]), 0) for lane in Lane
-        )
-
-    def oldest_append_time(self) -> int | None:
-        """Append time (µs) of the oldest entry that a partition has not passed; None when there is none."""
-        lowest = self._lowest_positions()
-        times = [self.log.append_time_after(lane, lowest[lane]) for lane in Lane]
-        return min((time for time in times if time is not None), default=None)
+        return sum(self._behind(lane, lowest) for lane, lowest in self._lowest_positions().items())
 
     def partitions(self) -> Iterator[PartitionLag]:
-        """The lag of every partition in every lane."""
+        """The lag of every partition in every lane. Most have the same position, and the log is asked once
+        for each."""
         reached = self._positions()
         for lane in Lane:
-            head = self.log.head(lane).offset
-            for partition in range(self.store.partitions):
-                yield PartitionLag(partition, lane, reached.get((partition, lane), 0), head)
-
-    def waiting(self) -> Iterator[Waiting]:
-        """What every partition has not passed in every lane. Most have the same position, and the log is
-        asked once for each."""
-        reached = self._positions()
-        for lane in Lane:
+            head = self._log.head(lane)
             found: dict[int, tuple[int, int | None]] = {}
-            for partition in range(self.store.partitions):
+            for partition in self._partitions:
                 offset = reached.get((partition, lane), 0)
                 if offset not in found:
-                    found[offset] = self._behind(lane, offset)
-                yield Waiting(partition, lane, *found[offset])
+                    found[offset] = self._behind(lane, offset), self._log.append_time_after(lane, offset)
+                yield PartitionLag(partition, lane, offset, head.offset, *found[offset])
 
-    def _behind(self, lane: Lane, offset: int) -> tuple[int, int | None]:
-        waiting = self.log.head(lane).bytes - self.log.bytes_until(lane, offset)
-        return max(waiting, 0), self.log.append_time_after(lane, offset)
+    def report(self) -> dict[str, Any]:
+        """Bytes that wait, the age of the oldest entry, and how far each partition is, in entries."""
+        partitions = list(self.partitions())
+        oldest = min((lag.oldest for lag in partitions if lag.oldest is not None), default=None)
+        return {
+            "unprocessed_bytes": self.unprocessed_bytes(),
+            "oldest_unprocessed_age_s": None if oldest is None else self.age_s(oldest),
+            "partitions": [
+                {
+                    "partition": lag.partition,
+                    "lane": lag.lane.name.lower(),
+                    "position": lag.position,
+                    "head": lag.head,
+                    "lag": lag.entries,
+                }
+                for lag in partitions
+            ],
+        }
+
+    def age_s(self, moment: int) -> float:
+        """The age of a moment (µs), 0 if the clock was set back since."""
+        return max(self._clock.now_us() - moment, 0) / 1e6
+
+    def _behind(self, lane: Lane, offset: int) -> int:
+        head = self._log.head(lane)
+        return 0 if offset >= head.offset else max(head.bytes - self._log.bytes_until(lane, offset), 0)
 
     def _positions(self) -> dict[tuple[int, int], int]:
-        return {(partition, lane): offset for partition, lane, offset in self.store.batches.positions()}
+        return {(partition, lane): offset for partition, lane, offset in self._batches.positions()}
 
     def _lowest_positions(self) -> dict[Lane, int]:
         reached = self._positions()
-        partitions = range(self.store.partitions)
-        return {lane: min(reached.get((p, lane), 0) for p in partitions) for lane in Lane}
+        return {lane: min(reached.get((p, lane), 0) for p in self._partitions) for lane in Lane}
+
+
+class Workers:
+    """The workers; each has the partitions that its index is the rest of."""
+
+    def __init__(self, leases: Leases, backlog: Backlog, clock: Clock) -> None:
+        self._leases = leases
+        self._backlog = backlog
+        self._clock = clock
+
+    def problems(self, worker_processes: int) -> Iterator[str]:
+        """Of each worker that does not work, why."""
+        now = self._clock.now_us()
+        states = {state.lease.index: state for state in self._leases.all()}
+        for index in range(worker_processes):
+            state = states.get(index)
+            if state is None:
+                yield f"worker {index} is not running"
+            elif (silent_s := (now - state.heartbeat) / 1e6) > HEARTBEAT_LIMIT_S:
+                yield f"worker {index} has been silent for {silent_s:.0f} s"
+            elif silent_s < -HEARTBEAT_LIMIT_S:
+                yield f"worker {index} has not been heard of since the clock was set back"
+            elif state.status != "working":
+                yield f"worker {index}: {state.status}"
+
+    def queues(self, worker_processes: int) -> list[dict[str, Any]]:
+        """Both lanes of each worker: entries and bytes that at least one of its partitions has not passed."""
+        alive = {state.lease.index for state in self._leases.all()}
+        entries: dict[tuple[int, Lane], int] = {}
+        size: dict[tuple[int, Lane], int] = {}
+        for lag in self._backlog.partitions():
+            place = lag.partition % worker_processes, lag.lane
+            entries[place] = max(entries.get(place, 0), lag.entries)
+            size[place] = max(size.get(place, 0), lag.bytes)
+        found = (
+            _queue(worker, lane, count, size[worker, lane], worker in alive)
+            for (worker, lane), count in entries.items()
+        )
+        return sorted(found, key=itemgetter("queue"))
+
+
+def _queue(worker: int, lane: Lane, entries: int, size: int, alive: bool) -> dict[str, Any]:
+    """A queue in the form that existing clients know."""
+    of_name, of_queue = QUEUES[lane]
+    return {
+        "name": f"worker-{worker}{of_name}",
+        "queue": f"{worker}{of_queue}",
+        "total": entries,
+        "ready": entries,
+        "unacked": 0,
+        "consumers": int(alive),
+        "memory": 0,
+        "message_bytes": size,
+        "incoming": 0.0,
+        "outgoing": 0.0,
+    }

@@ -32,16 +32,16 @@ from dp3.model.attrspec import (
 )
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import decode_value
-from dp3.store.ports.entities import PlainRow, ProfileRows
-from dp3.store.ports.state import State
+from dp3.reads.as_of import AsOf, Document
+from dp3.store.ports.entities import Entities, PlainRow, ProfileRows
+from dp3.store.ports.names import Names
 
-Document = dict[str, Any]
 Row: TypeAlias = SegmentRow[bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From when to when (µs, both inclusive) history is wanted; None is as far as there is."""
+    """The time (µs, both ends inclusive) of which history is wanted; None is as far as there is."""
 
     t_from: int | None = None
     t_to: int | None = None
@@ -54,35 +54,38 @@ class Span:
         )
 
 
-class ProfileReader:
-    """Answers about single entities. Reads the state at every call; may be used from any thread.
+class Profiles:
+    """Answers about single entities. Attributes that are no longer in the model are not shown."""
 
-    Attributes that are no longer in the model are not shown.
-    """
-
-    def __init__(self, store: State, model: ModelSpec, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, entities: Entities, names: Names, model: ModelSpec, clock: Clock, as_of: AsOf) -> None:
+        self._entities = entities
         self._clock = clock
+        self._as_of = as_of
         self._attrs: Mapping[str, Mapping[int, AttrSpecType]] = {
             etype: {
-                store.names.attr_id(etype, name): spec
+                names.attr_id(etype, name): spec
                 for name, spec in specs.items()
                 if not isinstance(spec, AttrSpecReadOnly)
             }
             for etype, specs in model.entity_attributes.items()
         }
+        self._params = {
+            place: history_params(spec)
+            for place, spec in model.attributes.items()
+            if isinstance(spec, AttrSpecObservations)
+        }
 
-    def master(self, etype: str, eid: int | str, span: Span, at: int | None = None) -> Document:
+    def master(self, etype: str, eid: int | str, span: Span = Span(), at: int | None = None) -> Document:
         """The master record of an entity, empty if it does not exist.
 
         Attributes in the order of the model, then `#ttl` if there are tokens and `#time_created`. Only
         timeseries are limited to `span`. With `at` (µs) only what held at that moment: plain values stored
         until then, intervals whose confidence is above 0 then, points of timeseries in which it lies; empty
         if there is none of them and the entity was not there yet."""
-        rows = self._store.entities.profile(etype, str(eid))
+        rows = self._entities.profile(etype, str(eid))
         if rows is None:
             return {}
-        plain = {row.attr: row for row in known_at(rows.plain, at)}
+        plain = {row.attr: row for row in _known_at(rows.plain, at)}
         history = _by_attr(rows)
         document: Document = {}
         for number, spec in self._attrs[etype].items():
@@ -90,46 +93,55 @@ class ProfileReader:
                 if (row := plain.get(number)) is not None:
                     document[spec.id] = _plain(row)
             elif number in history:
-                shown = _whole_history(spec, history[number], span, at)
-                if shown or at is None:
-                    document[spec.id] = shown
+                intervals = self._whole_history(etype, spec, history[number], span, at)
+                if intervals or at is None:
+                    document[spec.id] = intervals
         if at is not None and at < rows.created and not document:
             return {}
         return document | _metadata(rows)
 
     def attribute(
-        self, etype: str, eid: int | str, spec: AttrSpecType, span: Span, at: int | None = None
+        self, etype: str, eid: int | str, spec: AttrSpecType, span: Span = Span(), at: int | None = None
     ) -> Document:
         """Type, current value and history of one attribute; nothing known gives null and no history.
 
         Observations that start after now are shown only if `span` has an end. With `at` (µs) the value at
         that moment, and the history that held then."""
-        rows = self._store.entities.profile(etype, str(eid), spec.id)
         answer: Document = {"attr_type": spec.t.value, "current_value": None, "history": []}
+        if isinstance(spec, AttrSpecReadOnly):
+            values = self._as_of.values(etype, str(eid), self._clock.now_us() if at is None else at)
+            return answer if values is None else answer | {"current_value": values[spec.id]}
+        rows = self._entities.profile(etype, str(eid), spec.id)
         if rows is None:
             return answer
         if isinstance(spec, AttrSpecTimeseries):
             answer["history"] = _points(spec, _of_one_attr(rows), span, at)
         elif isinstance(spec, AttrSpecObservations):
-            answer |= self._observed(spec, _of_one_attr(rows), span, at)
-        elif plain := known_at(rows.plain, at):
+            answer |= self._observed(self._params[etype, spec.id], _of_one_attr(rows), span, at)
+        elif plain := _known_at(rows.plain, at):
             answer["current_value"] = decode_value(plain[0].v)
         return answer
 
-    def _observed(
-        self, spec: AttrSpecObservations, rows: Iterable[Row], span: Span, at: int | None
-    ) -> Document:
+    def _observed(self, params: Params, rows: Iterable[Row], span: Span, at: int | None) -> Document:
         t = self._clock.now_us() if at is None else at
-        params = history_params(spec)
         segments = segments_of(rows, params)
-        shown = overlapping(segments, *span.bounds(t)) if at is None else _valid(segments, at, params)
+        wanted = overlapping(segments, *span.bounds(t)) if at is None else _valid(segments, at, params)
         return {
             "current_value": _current(segments, t, params),
-            "history": [_interval(segment) for segment in shown],
+            "history": [_interval(segment) for segment in wanted],
         }
 
+    def _whole_history(
+        self, etype: str, spec: AttrSpecType, rows: Iterable[Row], span: Span, at: int | None
+    ) -> list[Document]:
+        if isinstance(spec, AttrSpecTimeseries):
+            return _points(spec, rows, span, at)
+        params = self._params[etype, spec.id]
+        segments = segments_of(rows, params)
+        return [_interval(s) for s in (segments if at is None else _valid(segments, at, params))]
 
-def known_at(rows: Sequence[PlainRow], at: int | None) -> Sequence[PlainRow]:
+
+def _known_at(rows: Sequence[PlainRow], at: int | None) -> Sequence[PlainRow]:
     """Those of the rows that had been stored at a moment (µs), all of them if that is None."""
     return rows if at is None else [row for row in rows if row.written <= at]
 
@@ -152,16 +164,6 @@ def _of_one_attr(rows: ProfileRows) -> list[Row]:
 
 def _plain(row: PlainRow) -> Document:
     return {"v": decode_value(row.v), "ts_last_update": to_datetime(row.written)}
-
-
-def _whole_history(spec: AttrSpecType, rows: Iterable[Row], span: Span, at: int | None) -> list[Document]:
-    if isinstance(spec, AttrSpecTimeseries):
-        return _points(spec, rows, span, at)
-    if isinstance(spec, AttrSpecObservations):
-        params = history_params(spec)
-        segments = segments_of(rows, params)
-        return [_interval(s) for s in (segments if at is None else _valid(segments, at, params))]
-    return []
 
 
 def _valid(segments: Iterable[Segment[bytes]], at: int, params: Params) -> list[Segment[bytes]]:

@@ -3,15 +3,14 @@
 import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from dp3.config.sections import TelemetrySettings
 from dp3.engine.context import Context
 from dp3.engine.jobs.job import Waiting, Work, result_of
 from dp3.engine.jobs.schedule import Schedule
-from dp3.model.spec import ModelSpec
+from dp3.store.ports.entities import Entities
 from dp3.store.ports.sizes import AttributeSize, SizeReport
-from dp3.store.ports.state import State
 
 JOB = "sizes"
 JOB_TTL_S = 60.0
@@ -27,33 +26,16 @@ MOST_FAILURES = 3
 T = TypeVar("T")
 
 
-class TooSlow(Exception):
-    """Looking at all entities took longer than it may."""
-
-
-def over_entities(state: State, look: Callable[[int, int], T]) -> Iterator[T]:
+def over_entities(entities: Entities, look: Callable[[int, int], T]) -> Iterator[T]:
     """The results of `look(first, last)` for ranges of entity keys that cover all entities."""
     after, size = 0, 100
-    while page := state.entities.range_after(after, size):
+    while page := entities.range_after(after, size):
         started = time.perf_counter()
         found = look(*page)
         took_s = time.perf_counter() - started
         after = page[1]
         size = min(max(int(size * min(SLICE_S / max(took_s, 1e-6), 2)), SMALLEST), LARGEST)
         yield found
-
-
-def entities_per_attribute(state: State, model: ModelSpec, limit_s: float) -> dict[str, Any]:
-    """Type → attribute → how many entities have data of it; mirrors have none. Raises `TooSlow`."""
-    counts = {etype: dict.fromkeys(attrs, 0) for etype, attrs in model.entity_attributes.items()}
-    end = time.monotonic() + limit_s
-    for found in over_entities(state, state.sizes.attributes_between):
-        for (etype, attr), entities in found.items():
-            if attr in counts.get(etype, ()):
-                counts[etype][attr] += entities
-        if time.monotonic() > end:
-            raise TooSlow(f"counting took more than {limit_s:g} s")
-    return counts
 
 
 class SizeMeasurement:
@@ -98,7 +80,7 @@ class SizeMeasurement:
             return False
         self._kept_until = 0.0
         sizes: dict[str, dict[str, AttributeSize]] = {etype: {} for etype in self._etypes}
-        ranges = over_entities(self._state, self._state.sizes.between)
+        ranges = over_entities(self._state.entities, self._state.sizes.between)
         while self._keep_job():
             found = yield from result_of(self._io.submit(next, ranges, None))
             if found is None:

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dp3.model.attrspec import AttrSpecClassic, AttrSpecType
-from dp3.reads.query.conditions import AllOf, At, Condition
-from dp3.reads.query.errors import QueryError
-from dp3.reads.query.parsing import parse_filter, text_test
+from dp3.model.attrspec import AttrSpecType
+from dp3.reads.errors import QueryError
+from dp3.reads.query.conditions import At, Combine, Condition, How
+from dp3.reads.query.operators import OPERATORS, text_test
+from dp3.reads.query.parsing import parse_filter
 from dp3.reads.query.places import PREFIX, Places
 from dp3.reads.query.regex import Regex
+
+EVERYTHING: Condition = Combine(How.ALL, ())
 
 
 def parse_filters(
@@ -22,9 +25,10 @@ def parse_filters(
         raise QueryError("Fulltext filter is invalid")
     if generic is not None and not isinstance(generic, dict):
         raise QueryError("Generic filter is invalid")
-    texts = _fulltext(places, attribs, fulltext or {})
+    texts = _fulltext(places, attribs, fulltext) if fulltext else {}
     kept = {name: value for name, value in (generic or {}).items() if _attribute(name) not in texts}
-    return AllOf((parse_filter(places, kept), *texts.values()))
+    condition = parse_filter(places, OPERATORS, kept) if kept else EVERYTHING
+    return Combine(How.ALL, (condition, *texts.values()))
 
 
 def _attribute(name: str) -> str:
@@ -38,13 +42,11 @@ def _fulltext(
     """Path → condition. An empty pattern is no condition."""
     conditions: dict[str, Condition] = {}
     for attr, pattern in filters.items():
-        spec = attribs.get(attr)
-        if spec is None and attr != "eid":
+        if attr not in attribs and attr != "eid":
             raise QueryError(f"Attribute '{attr}' in fulltext filter doesn't exist")
         if not isinstance(pattern, str):
             raise QueryError(f"Filter '{pattern}' is not string")
         if pattern:
-            is_relation = isinstance(spec, AttrSpecClassic) and spec.is_relation
-            place = places.find(f"{attr}.eid" if is_relation else attr)
+            place = places.find(f"{attr}.eid" if attr in places.relations else attr)
             conditions[place.path] = At(place, text_test(Regex(pattern, "i")))
     return conditions

@@ -1,11 +1,10 @@
-"""How values compare: documents hold wire values, queries JSON and what magic strings stand for.
+"""Comparison of values: documents hold wire values, queries JSON and what magic strings stand for.
 
 Both become `Comparable`s: a rank, which is the same for all values that can be compared with each other,
 and a value. Ranks are in MongoDB's order of types.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -22,22 +21,29 @@ NONE: Comparable = (NULL, None)
 INT32_BELOW = 1 << 31
 
 
-@dataclass(frozen=True, slots=True)
 class Kind:
-    """What scalars at a place are.
+    """The kind of the scalars at a place.
 
     `rank` is theirs, None where anything may stand (inside `json`, or what modules add). `read` takes a query
     value to its wire form, or raises `ValueError`; `pack` takes a wire text to its index key."""
 
-    rank: int | None
-    read: Callable[[Any], Any] | None = None
-    pack: Callable[[str], Any] | None = None
+    __slots__ = ("_pack", "_read", "rank")
+
+    def __init__(
+        self,
+        rank: int | None,
+        read: Callable[[Any], Any] | None = None,
+        pack: Callable[[str], Any] | None = None,
+    ) -> None:
+        self.rank = rank
+        self._read = read
+        self._pack = pack
 
     def of_document(self, value: Any) -> Comparable:
         """A value in a document."""
-        if self.pack is not None and type(value) is str and self.rank is not None:
+        if self._pack is not None and type(value) is str and self.rank is not None:
             try:
-                return self.rank, self.pack(value)
+                return self.rank, self._pack(value)
             except ValueError:
                 return TEXT, value
         return plain(value)
@@ -45,9 +51,9 @@ class Kind:
     def of_query(self, literal: Any) -> Comparable:
         """A value in a query: of the kind of the place if an attribute of its type would take it."""
         wire = literal if isinstance(literal, dict | list) else _wire(literal)
-        if self.read is not None and type(wire) in (str, int, float):
+        if self._read is not None and type(wire) in (str, int, float):
             try:
-                return self.of_document(self.read(wire))
+                return self.of_document(self._read(wire))
             except ValueError:
                 return plain(wire)
         return plain(wire)
@@ -132,7 +138,7 @@ def _float(value: int) -> float:
 
 
 def type_matches(value: Comparable, name: str) -> bool:
-    """Whether a value is of the type that `$type` calls so."""
+    """True for a value of the type that `$type` calls so."""
     return _TYPES[name](value)
 
 

@@ -17,7 +17,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
 from dp3.model.mac import MACAddress
-from dp3.reads.query.errors import QueryError
+from dp3.reads.errors import QueryError
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from dp3.reads.query.errors import invalid_query
+from dp3.reads.errors import invalid_query
 from dp3.store.patterns import PatternError, Search, compile_pattern
 
 MAX_PATTERN = 4_096

@@ -1,22 +1,22 @@
-"""Sort orders of requests: `attr`, `attr:1` (ascending) or `attr:-1`."""
+"""Sort orders: `attr`, `attr:1` (ascending) or `attr:-1`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain
 from dp3.model.primitives import PRIMITIVE_TYPES
 from dp3.model.spec import ModelSpec
 from dp3.model.type_text import Primitive
+from dp3.reads.errors import SortError
+from dp3.reads.query.kinds import Comparable
+from dp3.reads.query.places import Places
 from dp3.store.ports.queries import Order
 
 _format = re.compile(r"([a-zA-Z_][a-zA-Z0-9_-]*)(?::(1|-1))?").fullmatch
 
 MAX_ORDERS = 32
 """Attributes to sort by."""
-
-
-class SortError(ValueError):
-    """A sort order that can not be used; the message is the whole answer."""
 
 
 def parse_sort(model: ModelSpec, etype: str, texts: Sequence[str]) -> list[Order]:
@@ -51,3 +51,20 @@ def _check(model: ModelSpec, etype: str, i: int, attr: str) -> None:
     expr = spec.data_type.expr
     if not isinstance(expr, Primitive) or PRIMITIVE_TYPES[expr.name].free:
         raise SortError(f"{refused}data type '{spec.data_type}' is not supported for sorting")
+
+
+def sort_documents(documents: list[dict[str, Any]], orders: Sequence[Order], places: Places) -> None:
+    """Sorts documents as the store sorts snapshots."""
+    for order in reversed(orders):
+        documents.sort(key=_position(order.path, places), reverse=order.descending)
+
+
+def _position(attr: str, places: Places) -> Callable[[dict[str, Any]], tuple[bool, Comparable | None]]:
+    """The key to sort by: documents without a value come before all values."""
+    of_document = places.find(attr).kind.of_document
+
+    def position(document: dict[str, Any]) -> tuple[bool, Comparable | None]:
+        value = document.get(attr)
+        return (False, None) if value is None else (True, of_document(value))
+
+    return position

@@ -1,15 +1,59 @@
-"""What a request is about: entity type, entity and attribute, checked against the model."""
+"""Parameters that several routes have: entity type, entity and attribute, checked against the model; times;
+filters, order and part of a listing."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Path, Query
+from pydantic import Json as JsonText
 from pydantic import ValidationError
 
+from dp3.clock import to_us
 from dp3.http.answers import invalid_value
 from dp3.model.attrspec import AttrSpecType
+from dp3.model.durations import AwareDatetime
+from dp3.model.entityspec import EntitySpec
 from dp3.model.spec import ModelSpec
+from dp3.reads.listings import Window
+from dp3.reads.profiles import Span
+
+Wait = Annotated[bool, Query(description="Answer when the change has been applied, at most 10 s later")]
+Moment = Annotated[AwareDatetime | None, Query(description="ISO 8601 or Unix time; without zone it is UTC")]
+
+
+async def span(date_from: Moment = None, date_to: Moment = None) -> Span:
+    """The query parameters `date_from` and `date_to`."""
+    return Span(None if date_from is None else to_us(date_from), None if date_to is None else to_us(date_to))
+
+
+InSpan = Annotated[Span, Depends(span)]
+
+
+async def filters(
+    fulltext_filters: Annotated[
+        JsonText[Any] | None, Query(description='Attribute → regular expression: `{"name": "^web"}`')
+    ] = None,
+    generic_filter: Annotated[
+        JsonText[Any] | None, Query(description='MongoDB query: `{"last.load": {"$gt": 5}}`')
+    ] = None,
+) -> tuple[Any, Any]:
+    """The query parameters that filter snapshots: decoded JSON of both, None if not given."""
+    return fulltext_filters, generic_filter
+
+
+async def window(
+    skip: Annotated[int, Query(ge=0, lt=1 << 31)] = 0,
+    limit: Annotated[int, Query(ge=0, lt=1 << 31, description="0: as many as an answer may have")] = 20,
+    cursor: Annotated[str | None, Query(description="Continue after the answer that had this cursor")] = None,
+) -> Window:
+    """The query parameters that page."""
+    return Window(skip, limit, cursor)
+
+
+Filtered = Annotated[tuple[Any, Any], Depends(filters)]
+Windowed = Annotated[Window, Depends(window)]
+Sort = Annotated[Sequence[str], Query(description="`attribute`, `attribute:1` or `attribute:-1`; repeatable")]
 
 
 class Entity(NamedTuple):
@@ -26,20 +70,22 @@ class EntityAttr(NamedTuple):
     spec: AttrSpecType
 
 
-@dataclass(frozen=True, slots=True)
 class Lookup:
     """Finds in the model what a request names, or refuses it with the documented error."""
 
-    model: ModelSpec
+    def __init__(self, model: ModelSpec) -> None:
+        self._entities = model.entities
+        self._attributes = model.attributes
 
-    def etype(self, etype: str) -> str:
-        if etype not in self.model.entities:
+    def etype(self, etype: str) -> EntitySpec:
+        entity = self._entities.get(etype)
+        if entity is None:
             raise invalid_value(["path", "etype"], f"Entity type '{etype}' doesn't exist")
-        return etype
+        return entity
 
     def entity(self, etype: str, eid: str, where: str) -> Entity:
         """`where` the id stands: `path` or `query`."""
-        entity = self.model.entity(self.etype(etype))
+        entity = self.etype(etype)
         try:
             return Entity(etype, entity.parse_eid_text(eid))
         except ValidationError as error:
@@ -49,7 +95,7 @@ class Lookup:
             raise invalid_value([where, "eid"], message) from None
 
     def attr(self, etype: str, attr: str, where: str) -> AttrSpecType:
-        spec = self.model.attributes.get((etype, attr))
+        spec = self._attributes.get((etype, attr))
         if spec is None:
             raise invalid_value([where, "attr"], f"Attribute '{attr}' doesn't exist")
         return spec
@@ -57,7 +103,7 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class Addressing:
-    """How one version of the API names entities: its paths and where entity and attribute come from."""
+    """The paths of one version of the API, and how it finds entity and attribute in a request."""
 
     prefix: str
     entity_paths: tuple[str, ...]

@@ -1,12 +1,12 @@
-"""`GET /entities`: the model as clients see it."""
+"""The model as clients see it."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecTimeseries, AttrSpecType
 from dp3.model.spec import ModelSpec
+from dp3.store.ports.entities import Entities
 
 _COMMON = ("id", "name", "description", "ttl")
 _HISTORY_PARAMS = ("max_age", "max_items", "expire_time", "pre_validity", "post_validity", "aggregate")
@@ -14,23 +14,29 @@ _HISTORY_PARAMS = ("max_age", "max_items", "expire_time", "pre_validity", "post_
 _to_json = TypeAdapter(Any).dump_python
 
 
-def describe_types(model: ModelSpec) -> dict[str, dict[str, Any]]:
-    """Entity type → its description, without the number of its entities. Durations in ISO 8601."""
-    return {
-        etype: {
-            "id": entity.id,
-            "id_data_type": str(entity.id_data_type),
-            "name": entity.name,
-            "attribs": {attr: _describe(spec) for attr, spec in model.attribs(etype).items()},
+class EntityTypes:
+    """The entity types of the model."""
+
+    def __init__(self, entities: Entities, model: ModelSpec) -> None:
+        self._entities = entities
+        self._types = {etype: _describe_type(model, etype) for etype in model.entities}
+
+    def all(self) -> dict[str, dict[str, Any]]:
+        """Entity type → its description and the number of its entities. Durations in ISO 8601."""
+        counts = self._entities.counts()
+        return {
+            etype: described | {"eid_estimate_count": counts.get(etype, 0)}
+            for etype, described in self._types.items()
         }
-        for etype, entity in model.entities.items()
-    }
 
 
-def with_counts(types: Mapping[str, Mapping[str, Any]], counts: Mapping[str, int]) -> dict[str, Any]:
-    """The descriptions with `eid_estimate_count`."""
+def _describe_type(model: ModelSpec, etype: str) -> dict[str, Any]:
+    entity = model.entity(etype)
     return {
-        etype: {**described, "eid_estimate_count": counts.get(etype, 0)} for etype, described in types.items()
+        "id": entity.id,
+        "id_data_type": str(entity.id_data_type),
+        "name": entity.name,
+        "attribs": {attr: _describe(spec) for attr, spec in model.attribs(etype).items()},
     }
 
 

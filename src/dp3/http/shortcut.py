@@ -1,0 +1,62 @@
+"""The way past the framework, for the requests that there are most of."""
+
+import re
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dp3.http.answers import Json, Refusal, failure
+from dp3.http.datapoints import DATAPOINTS_PATH
+from dp3.http.parameters import Lookup
+from dp3.reads.profiles import Profiles
+
+
+class Shortcut:
+    """Hands `POST /datapoints` past the framework, which costs more than storing a data-point, and answers
+    reads of master records and attributes without query parameters, as most clients send them.
+
+    Reads are answered as by the routes of the framework. That takes 0.3 ms of a request: four times as much
+    as the read itself, and on the event loop, which all requests share. All see the prefix that a reverse
+    proxy puts before all paths, if there is one."""
+
+    def __init__(
+        self, framework: ASGIApp, datapoints: ASGIApp, lookup: Lookup, profiles: Profiles, root_path: str
+    ) -> None:
+        self._framework = framework
+        self._datapoints = datapoints
+        self._lookup = lookup
+        self._profiles = profiles
+        self._root_path = root_path
+        self._paths = {DATAPOINTS_PATH, root_path + DATAPOINTS_PATH}
+        prefix = f"(?:{re.escape(root_path)})?"
+        self._read = re.compile(rf"{prefix}/entity/([^/]+)/([^/]+)/(?:master|get/([^/]+))").fullmatch
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._root_path:
+            scope = {**scope, "root_path": self._root_path}
+        if scope["type"] != "http":
+            await self._framework(scope, receive, send)
+        elif scope["method"] == "POST" and scope["path"] in self._paths:
+            await self._datapoints(scope, receive, send)
+        elif scope["method"] == "GET" and not scope["query_string"] and (found := self._read(scope["path"])):
+            await self._respond(found, scope, receive, send)
+        else:
+            await self._framework(scope, receive, send)
+
+    async def _respond(self, found: re.Match[str], scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await run_in_threadpool(self._answer, *found.groups())
+        except Exception:
+            response = failure(f"GET {scope['path']}")
+        await response(scope, receive, send)
+
+    def _answer(self, etype: str, eid: str, attr: str | None) -> Response:
+        try:
+            entity = self._lookup.entity(etype, eid, "path")
+            if attr is None:
+                return Json(self._profiles.master(etype, entity.eid))
+            spec = self._lookup.attr(etype, attr, "path")
+            return Json(self._profiles.attribute(etype, entity.eid, spec))
+        except Refusal as refusal:
+            return refusal.response()
