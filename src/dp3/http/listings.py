@@ -10,7 +10,7 @@ from starlette.responses import Response
 from dp3.clock import to_datetime, to_us
 from dp3.http.answers import Json, invalid, parse_json, pydantic_errors
 from dp3.http.intake import Intake
-from dp3.http.parameters import Addressing, Filtered, Lookup, Sort, Windowed
+from dp3.http.parameters import Addressing, Filtered, Lookup, Paged, Sort
 from dp3.http.schemas import INVALID, Detail, FoundSnapshots, TotalCount
 from dp3.http.services import Services
 from dp3.model.durations import AwareDatetime
@@ -53,13 +53,13 @@ def _add_listing(router: APIRouter, services: Services, lookup: Lookup) -> None:
     listings = services.reads.listings
 
     @router.get("/get", response_model=FoundSnapshots)
-    def get(etype: str, given: Filtered, part: Windowed, sort: Sort = (), at: At = None) -> Response:
+    def get(etype: str, given: Paged, sort: Sort = (), at: At = None) -> Response:
         """Latest snapshots that match."""
         lookup.etype(etype)
         if at is not None:
-            found = listings.as_of(to_us(at), etype, *given, part, sort)
+            found = listings.as_of(to_us(at), etype, *given, sort)
             return Json(_found(found, {"cursor": found.cursor}))
-        found = listings.latest(etype, *given, part, sort)
+        found = listings.latest(etype, *given, sort)
         return Json(_found(found, {"total": found.total, "cursor": found.cursor}))
 
 

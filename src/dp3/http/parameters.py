@@ -30,29 +30,30 @@ async def span(date_from: Moment = None, date_to: Moment = None) -> Span:
 InSpan = Annotated[Span, Depends(span)]
 
 
-async def filters(
-    fulltext_filters: Annotated[
-        JsonText[Any] | None, Query(description='Attribute → regular expression: `{"name": "^web"}`')
-    ] = None,
-    generic_filter: Annotated[
-        JsonText[Any] | None, Query(description='MongoDB query: `{"last.load": {"$gt": 5}}`')
-    ] = None,
-) -> tuple[Any, Any]:
+Fulltext = Annotated[
+    JsonText[Any] | None, Query(description='Attribute → regular expression: `{"name": "^web"}`')
+]
+Generic = Annotated[JsonText[Any] | None, Query(description='MongoDB query: `{"last.load": {"$gt": 5}}`')]
+
+
+async def filters(fulltext_filters: Fulltext = None, generic_filter: Generic = None) -> tuple[Any, Any]:
     """The query parameters that filter snapshots: decoded JSON of both, None if not given."""
     return fulltext_filters, generic_filter
 
 
-async def window(
+async def page(
+    fulltext_filters: Fulltext = None,
+    generic_filter: Generic = None,
     skip: Annotated[int, Query(ge=0, lt=1 << 31)] = 0,
     limit: Annotated[int, Query(ge=0, lt=1 << 31, description="0: as many as an answer may have")] = 20,
     cursor: Annotated[str | None, Query(description="Continue after the answer that had this cursor")] = None,
-) -> Window:
-    """The query parameters that page."""
-    return Window(skip, limit, cursor)
+) -> tuple[Any, Any, Window]:
+    """The same, and the part that is wanted."""
+    return fulltext_filters, generic_filter, Window(skip, limit, cursor)
 
 
 Filtered = Annotated[tuple[Any, Any], Depends(filters)]
-Windowed = Annotated[Window, Depends(window)]
+Paged = Annotated[tuple[Any, Any, Window], Depends(page)]
 Sort = Annotated[Sequence[str], Query(description="`attribute`, `attribute:1` or `attribute:-1`; repeatable")]
 
 
