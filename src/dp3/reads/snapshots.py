@@ -142,8 +142,8 @@ class Snapshots:
 
     def _check(self, etype: str, plan: Plan) -> Check | None:
         """The check that documents have to pass, if one is needed."""
-        if plan.markers and self._state.queries.any_keys(etype, plan.markers):
-            return plan.check_marked
+        if plan.check_marked and self._state.queries.any_keys(etype, plan.markers):
+            return plan.check_marked()
         return plan.check
 
     def _checked(

@@ -5,7 +5,7 @@ exactly (`#c`, `json`, sizes, whole lists and objects, …) becomes `DocMatches`
 store gets what holds whatever the documents say.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never, cast
 
@@ -108,8 +108,8 @@ class Planner:
 
     def _ask(self, place: Place, test: Test) -> Where:
         """Ask each document."""
-        check, read = matcher(At(place, test)), self._read
-        return cast("Where", DocMatches(lambda run_time, doc: check(read(run_time, doc))))
+        read = self._read
+        return cast("Where", DocMatches(lambda run_time, doc: matcher(At(place, test))(read(run_time, doc))))
 
     def _exists(self, place: Place) -> Where:
         if place.indexed is Indexed.ONE:
@@ -161,12 +161,12 @@ class Planner:
 class Plan:
     """A question to the store that the index answers fast. If `check` is given it finds too much: each
     document has to pass `check` too. With `markers` each document of an entity that has a key at one of these
-    paths, mostly none, has to pass `check_marked`."""
+    paths, mostly none, has to pass what `check_marked` makes."""
 
     where: Where
     check: Check | None = None
     markers: tuple[str, ...] = ()
-    check_marked: Check | None = None
+    check_marked: Callable[[], Check] | None = None
 
     @property
     def unmarked(self) -> Where:
@@ -186,18 +186,12 @@ class Plan:
 def make_plan(planner: Planner, condition: Condition) -> Plan:
     """How to find what meets a condition."""
     where = planner.where(condition)
-    if not _asks_documents(where):
+    if not _is_indexed(where):
+        return Plan(_bound(where, upper=True), matcher(condition))
+    markers = tuple(dict.fromkeys(_markers(where)))
+    if not markers:
         return Plan(where)
-    possible, check = _bound(where, upper=True), matcher(condition)
-    if _is_indexed(where):
-        return Plan(possible, markers=tuple(dict.fromkeys(_markers(where))), check_marked=check)
-    return Plan(possible, check)
-
-
-def _asks_documents(where: Where) -> bool:
-    if isinstance(where, And | Or):
-        return any(map(_asks_documents, where.parts))
-    return _asks_documents(where.part) if isinstance(where, Not) else isinstance(where, DocMatches)
+    return Plan(_bound(where, upper=True), markers=markers, check_marked=lambda: matcher(condition))
 
 
 def searches_texts(where: Where) -> bool:
@@ -229,15 +223,14 @@ def _is_odd(place: Place) -> Has:
     return Has(place.attribute + ODD)
 
 
-def _markers(where: Where) -> Iterator[str]:
+def _markers(where: Where) -> list[str]:
     """The paths without whose keys no document is asked."""
-    if isinstance(where, And) and any(isinstance(part, DocMatches) for part in where.parts):
-        yield from (part.path for part in where.parts if isinstance(part, Has) and _marks_few(part))
     if isinstance(where, And | Or):
-        for part in where.parts:
-            yield from _markers(part)
-    elif isinstance(where, Not):
-        yield from _markers(where.part)
+        found = [path for part in where.parts for path in _markers(part)]
+        if any(isinstance(part, DocMatches) for part in where.parts):
+            found += [part.path for part in where.parts if isinstance(part, Has) and _marks_few(part)]
+        return found
+    return _markers(where.part) if isinstance(where, Not) else []
 
 
 def _bound(where: Where, *, upper: bool) -> Where:
