@@ -72,9 +72,8 @@ class AsOf:
             for key, eid, created in page:
                 if key not in profiles:  # deleted since
                     continue
-                document = self._document(
-                    etype, eid, self._entities.decode_profile(profiles[key]), at, mirrors[eid]
-                )
+                profile = self._entities.decode_profile(profiles[key])
+                document = self._document(etype, eid, profile, at, mirrors[eid])
                 if created <= at or _tells_something(document):
                     yield eid, document
             after = page[-1][1]

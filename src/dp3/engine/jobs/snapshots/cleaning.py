@@ -15,8 +15,8 @@ logger = logging.getLogger(__name__)
 
 
 class SnapshotCleaningJob:
-    """The cleaning as one worker sees it: at the moments of `schedule` it removes rows of its own entities that
-    only runs longer than `older_than_us` ago show.
+    """The cleaning as one worker sees it: by `schedule` it removes rows of its own entities that only
+    runs longer than `older_than_us` ago show.
 
     What is to be removed stands in the state, so a worker that is started again goes on with it at once.
     """
