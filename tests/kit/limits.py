@@ -4,7 +4,7 @@ They hold within the block; the fixture `enter` keeps them until the end of a te
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,17 +27,11 @@ def constants(module: str, **values: Any) -> Limit:
 # -- snapshot runs -----------------------------------------------------------------------------------------
 def short_slices() -> Limit:
     """Every slice of a job is the smallest that there is."""
-    stack = ExitStack()
-    stack.enter_context(constants(f"{RUNS}.phases", SLICE_S=0.0))
-    stack.enter_context(constants("dp3.engine.jobs.job", SLICE_S=0.0))
-    return stack
+    return constants("dp3.engine.jobs.job", SLICE_S=0.0)
 
 
 def runs_are_retried_at_once() -> Limit:
-    stack = ExitStack()
-    stack.enter_context(constants(f"{RUNS}.phases", RETRY_US=0))
-    stack.enter_context(constants("dp3.engine.jobs.job", RETRY_US=0))
-    return stack
+    return constants("dp3.engine.jobs.job", RETRY_US=0)
 
 
 def pack_limits(rows: int, stretches: int) -> Limit:
@@ -57,12 +51,12 @@ def run_edges(count: int) -> Limit:
 
 def run_rows(count: int) -> Limit:
     """A run writes at most so many rows in one transaction."""
-    return constants(f"{RUNS}.recording", MOST_ROWS=count)
+    return constants(f"{RUNS}.writing", MOST_ROWS=count)
 
 
 def run_keys(count: int) -> Limit:
     """A run writes at most so many keys of the index in one transaction."""
-    return constants(f"{RUNS}.recording", MOST_KEYS=count)
+    return constants(f"{RUNS}.writing", MOST_KEYS=count)
 
 
 def run_cleaning_rows(count: int) -> Limit:

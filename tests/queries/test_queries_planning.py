@@ -45,8 +45,8 @@ def holds(where: Where, stored: bytes) -> bool:
                 test = compile_pattern(pattern, flags)
                 texts = [key for key in at(path) if isinstance(key, str)]
                 return any(key.startswith(prefix) and test(key) for key in texts)
-            case DocMatches(at):
-                return matcher(at)(dated_document(T, stored))
+            case DocMatches(test):
+                return matcher(test)(dated_document(T, stored))
 
     return ask(where)
 
