@@ -1,0 +1,129 @@
+"""Questions, what was answered to them in each phase, and what of answers can not be the same again."""
+
+import json
+import lzma
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from opening import Application
+
+ANSWERS = Path(__file__).parent / "answers.json.xz"
+"""`xz -dc` shows it: one answer a line."""
+
+VOLATILE = "…"
+
+TRIES = 10
+
+
+class Question(NamedTuple):
+    """A request. It changes nothing, or was answered before (`key` is that of the first request)."""
+
+    method: str
+    url: str
+    body: Any = None
+    key: str = ""
+
+    def ask(self, app: Application) -> Any:
+        """The answer of an application: status, content, and whether it repeats an earlier one. An answer
+        that was cut short, because the machine is busy, does not count."""
+        headers = {"Idempotency-Key": self.key} if self.key else None
+        for _ in range(TRIES):
+            answer = app.request(self.method, self.url, self.body, headers)
+            text = answer.headers["content-type"].startswith("text/plain")
+            content = answer.text.splitlines() if text else answer.json()
+            if not (isinstance(content, dict) and content.get("truncated")):
+                break
+        repeated = answer.headers.get("Idempotency-Replayed")
+        return [answer.status_code, content, *([repeated] if repeated else [])]
+
+
+class Recorded(NamedTuple):
+    """A question and its answers by phase."""
+
+    question: Question
+    answers: dict[str, Any]
+
+
+def write(recorded: Iterable[Recorded], phases: Sequence[str]) -> None:
+    """Write `ANSWERS`. An answer that is the same as in the phase before is left out."""
+    text = "[\n" + ",\n".join(_lines(one, phases) for one in recorded) + "\n]\n"
+    ANSWERS.write_bytes(lzma.compress(text.encode(), preset=9))
+
+
+def _lines(recorded: Recorded, phases: Sequence[str]) -> str:
+    lines = [f'{{"ask": {json.dumps(recorded.question, ensure_ascii=False)}']
+    last = None
+    for phase in phases:
+        answer = json.dumps(recorded.answers[phase], ensure_ascii=False)
+        if answer != last:
+            lines.append(f' "{phase}": {answer}')
+        last = answer
+    return ",\n".join(lines) + "}"
+
+
+def read(phases: Sequence[str]) -> list[Recorded]:
+    """What was recorded, with the answers of all phases."""
+    found = []
+    for entry in json.loads(lzma.decompress(ANSWERS.read_bytes())):
+        answers: dict[str, Any] = {}
+        for phase in phases:
+            answers[phase] = entry[phase] if phase in entry else answers[phases[phases.index(phase) - 1]]
+        found.append(Recorded(Question(*entry["ask"]), answers))
+    return found
+
+
+# -- what can not be compared --------------------------------------------------------------------------
+SIZES = ("dp3_state_size_bytes", "dp3_log_size_bytes")
+"""Sizes of files: the same content may take more or less room."""
+
+DURATIONS = (
+    "dp3_batch_duration_seconds",
+    "dp3_packing_slice_seconds",
+    "dp3_cleaning_slice_seconds",
+    "dp3_hook_duration_seconds_total",
+)
+"""Once workers have worked, how long it took."""
+
+PIECES = ("dp3_batches_total", "dp3_entity_cache_lookups_total")
+"""What depends on the pieces into which workers divide their work, and so on how long it takes."""
+
+_BELOW_MILLISECOND = re.compile(r"(?<=:\d\d)\.000\d{3}Z")
+
+
+def comparable(answer: Any, question: Question, *, stored: bool) -> str:
+    """An answer as text, without what differs each time. `stored`: no worker has worked yet, so everything
+    was stored by version 0.1."""
+    status, content, *more = json.loads(json.dumps(answer))
+    if question.url == "/metrics":
+        content = [_metric(line, SIZES if stored else SIZES + DURATIONS + PIECES) for line in content]
+    elif not stored:
+        content = _without_volatile(content, question.url)
+    text = json.dumps([status, content, *more], ensure_ascii=False, indent=1)
+    return text if stored else _BELOW_MILLISECOND.sub("Z", text)
+
+
+def _metric(line: str, volatile: tuple[str, ...]) -> str:
+    """The line without its value, if its metric is volatile."""
+    return f"{line.rpartition(' ')[0]} {VOLATILE}" if line.startswith(volatile) else line
+
+
+def _without_volatile(content: Any, url: str) -> Any:
+    """An answer without what depends on pieces: where the derived lane ends, the order in which hooks of
+    different entities return something or fail, whether a collection still sees what it has found. Tracebacks
+    name lines of the program; their last line is what was raised."""
+    if isinstance(content, list):
+        return [_without_volatile(item, url) for item in content]
+    if not isinstance(content, dict):
+        return content
+    found = {key: _without_volatile(value, url) for key, value in content.items()}
+    if url == "/telemetry/log" and found.get("lane") == "derived":
+        found |= {"position": VOLATILE, "head": VOLATILE}
+    if "traceback" in found:
+        found |= {"id": VOLATILE, "traceback": found["traceback"].strip().rpartition("\n")[2]}
+    if "looked_at" in found:
+        found["looked_at"] = VOLATILE
+    if ("/raw/get" in url or url.startswith("/deadletters")) and isinstance(found.get("data"), list):
+        found["data"].sort(key=json.dumps)
+    return {key: VOLATILE if key.endswith("/duration_ns") else value for key, value in found.items()}
