@@ -7,40 +7,30 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from dp3.clock import FakeClock, to_us
-from dp3.config.cron import CronExpression
-from dp3.config.loading import Configuration, load
-from dp3.engine.appender import Appender
-from dp3.engine.assembly import Means, WorkerSettings, worker_parts
-from dp3.engine.attempts import Attempts
-from dp3.engine.history_work import HistorySettings
-from dp3.engine.outbox import OutboxDrainer
-from dp3.engine.profiles import ProfileReader
-from dp3.engine.seat import Seat
-from dp3.engine.snapshots.cleaning import CleaningSettings
-from dp3.engine.snapshots.plans import Limits
-from dp3.engine.snapshots.setup import SnapshotSettings
-from dp3.engine.updater.work import UpdateSettings
-from dp3.engine.waves import WaveLimits
-from dp3.engine.worker import Worker
-from dp3.hooks.guard import Guard
+from dp3.config.loading import load
+from dp3.engine.assembly import Assembly
+from dp3.engine.context import Context
+from dp3.engine.ingest.attempts import Attempts
+from dp3.engine.statistics import Statistics
 from dp3.hooks.loading import unload_modules
-from dp3.hooks.pool import DaemonPool
 from dp3.hooks.watch import HookWatch
 from dp3.http.app import create_app
 from dp3.http.services import Services
+from dp3.log.appender import Appender
 from dp3.log.port import Entry, Lane, Log
-from dp3.model.default_model import set_default_model
+from dp3.model.task import set_default_model
+from dp3.reads.reads import Reads
 from dp3.runtime.model import note_model
 from dp3.runtime.modules import ModuleConfigs, WorkerIdentity, register_modules
-from dp3.runtime.paths import DataDir
-from dp3.runtime.resources import event_groups, open_resources
+from dp3.runtime.resources import DataDir, event_groups, open_resources
+from dp3.store.ports.leases import Holder
 
 LEASE_TTL_S = 15.0
 MOST_STEPS = 5_000
@@ -70,7 +60,7 @@ class Application:
             log=self.log,
             store=self.store,
             appender=appender,
-            reader=ProfileReader(self.store, self.config.model, self.clock),
+            reads=Reads(self.store, self.log, self.config.model, self.clock),
             settings=self.config.api,
             clock=self.clock,
             worker_processes=self.config.processing_core.worker_processes,
@@ -104,8 +94,8 @@ class Application:
     def is_at_rest(self) -> bool:
         """Whether everything in the log is processed and no run of snapshots is under way."""
         ends = {int(lane): self.log.head(lane).offset for lane in Lane}
-        read = all(offset >= ends[lane] for _, lane, offset in self.store.positions())
-        return read and self.store.open_run() is None
+        read = all(offset >= ends[lane] for _, lane, offset in self.store.batches.positions())
+        return read and self.store.runs.open() is None
 
     @contextmanager
     def workers(self) -> Iterator["Workers"]:
@@ -141,8 +131,8 @@ class Workers:
     def finish_what_is_under_way(self) -> None:
         """Step them until nothing is left to do but to read on in the log."""
         for worker in self.each:
-            worker.log.hold(self._app.store.positions())
-        self._step_until(lambda: self._app.store.open_run() is None)
+            worker.log.hold(self._app.store.batches.positions())
+        self._step_until(lambda: self._app.store.runs.open() is None)
         for worker in self.each:
             worker.log.hold(())
 
@@ -168,10 +158,12 @@ class HeldLog:
         self._index = index
         self._processes = processes
         self._reached: dict[int, int] = {}
+        self._changes = 0
 
     def hold(self, positions: Iterable[tuple[int, int, int]]) -> None:
         """Hold it at these positions (partition, lane, offset); without any it is not held any more."""
         self._reached = {}
+        self._changes += 1
         for partition, lane, offset in positions:
             if partition % self._processes == self._index:
                 self._reached[lane] = min(self._reached.get(lane, offset), offset)
@@ -179,6 +171,9 @@ class HeldLog:
     def read(self, lane: Lane, after: int, max_bytes: int) -> list[Entry]:
         entries = self._log.read(lane, after, max_bytes)
         return [entry for entry in entries if entry.offset <= self._reached.get(lane, entry.offset)]
+
+    def version(self) -> tuple[int, ...]:
+        return (*self._log.version(), self._changes)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._log, name)
@@ -189,25 +184,24 @@ class OneWorker:
     its hooks returned to the log, `beat` gives a sign of life."""
 
     def __init__(self, app: Application, index: int, processes: int) -> None:
-        config, store = app.config, app.store
-        self._store = store
-        self._modules = register_modules(config, WorkerIdentity("compat", index, processes))
-        self._modules_dir = config.processing_core.modules_dir
+        config, core = app.config, app.config.processing_core
+        self._store = app.store
+        modules = register_modules(config, WorkerIdentity("compat", index, processes))
+        self._modules_dir = core.modules_dir
         self.log = HeldLog(app.log, index, processes)
-        self._lease = store.take_lease(index, processes, "host", 1, LEASE_TTL_S)
-        executor = DaemonPool(config.processing_core.worker_threads, "hooks")
-        self._means = Means(
-            guard=Guard(HookWatch(10, 60), config.processing_core.max_tasks_per_hook),
-            executor=executor,
-            io=DaemonPool(1, "snapshots"),
-            attempts=Attempts(app.data.attempt(index)),
-            outbox=OutboxDrainer(app.log, store, self._lease),
-            refresh_module=ModuleConfigs(config.path, self._modules).refresh,
+        self._lease = app.store.leases.take(index, processes, Holder("host", 1), LEASE_TTL_S)
+        self._attempts = Attempts(app.data.attempt(index))
+        self._statistics = Statistics()
+        watch = HookWatch(core.hook_timeout.total_seconds(), core.hook_hang.total_seconds())
+        assembly = Assembly(
+            Context(self.log, app.store, app.clock, self._lease, watch, self._statistics),
+            config,
+            modules.registrar.registrations,
+            self._attempts,
+            ModuleConfigs(config.path, modules).refresh,
+            threading.Event(),
         )
-        self.seat = Seat(self.log, store, app.clock, self._lease)
-        registrations = self._modules.registrar.registrations
-        self.parts = worker_parts(self.seat, _settings(config), config.model, registrations, self._means)
-        self._worker = Worker(self.parts, threading.Event())
+        self._worker, self._outbox = assembly.worker, assembly.outbox
         self.beat()
 
     def step(self) -> bool:
@@ -216,50 +210,16 @@ class OneWorker:
 
     def drain(self) -> bool:
         """Whether there was anything to bring to the log."""
-        return self._means.outbox.drain_some()
+        return self._outbox.drain_some()
 
     def beat(self) -> None:
-        self._store.heartbeat(self._lease, "working", {**self._means.statistics.numbers(), "slow_hooks": 0})
+        numbers = {**self._statistics.numbers(), "slow_hooks": 0}
+        self._store.leases.heartbeat(self._lease, "working", numbers)
 
     def stop(self) -> None:
-        self.die()
-        self._store.release_lease(self._lease)
-
-    def die(self) -> None:
-        """Nothing is done any more, and nobody says so."""
-        self._means.attempts.close()
+        self._attempts.close()
         unload_modules(self._modules_dir)
-
-
-def _settings(config: Configuration) -> WorkerSettings:
-    core, history = config.processing_core, config.history_manager
-    cleaning, updater = history.snapshot_cleaning, config.updater
-    return WorkerSettings(
-        waves=WaveLimits(core.batch_time_limit.total_seconds(), core.worker_threads),
-        generations=core.max_generations,
-        entities=core.entity_cache_size,
-        snapshots=SnapshotSettings(
-            _cron(config.snapshots.creation_rate),
-            Limits(config.snapshots.keep_empty, config.snapshots.max_component),
-            core.worker_threads,
-        ),
-        cleaning=CleaningSettings(_cron(cleaning.schedule), cleaning.older_than // timedelta(microseconds=1)),
-        updates=UpdateSettings(
-            _cron(updater.update_batch_cron),
-            updater.update_batch_period,
-            _cron(updater.cache_management_cron),
-            updater.cache_max_entries,
-            core.worker_threads,
-        ),
-        collection=_cron(config.garbage_collector.collection_rate),
-        history=HistorySettings(
-            _cron(history.aggregation_schedule), _cron(history.datapoint_cleaning_schedule)
-        ),
-    )
-
-
-def _cron(schedule: CronExpression) -> dict[str, Any]:
-    return schedule.fields() | {"timezone": schedule.timezone}
+        self._store.leases.release(self._lease)
 
 
 def _us(moment: str) -> int:

@@ -1,7 +1,8 @@
 """A data directory that version 0.1 left in the midst of work opens, and all that is asked of it is answered
 as version 0.1 did: as it was left, when the work that waits is done, and later.
 
-`make_data_directory.py` is how it was made.
+Version 0.1 ran the configuration and the modules in `app` for five days of a clock that stood still between
+steps, with two workers, and was left with work of every kind under way.
 """
 
 from collections.abc import Iterator
@@ -36,10 +37,18 @@ def test_everything_is_answered_as_version_0_1_did(answers: Answers, phase: str)
     different = []
     for question, recorded, answer in answers[phase]:
         before, now = (comparable(one, question, stored=stored) for one in (recorded, answer))
-        if before != now:
+        if before != now and not question.continues_text_search:
             different.append((question, before, now))
     if different:
         pytest.fail(_report(different), pytrace=False)
+
+
+def test_a_search_of_texts_is_begun_anew(answers: Answers) -> None:
+    """Cursors of version 0.1 did not tell patterns apart, so they are not taken any more."""
+    continued = [answer for question, _, answer in answers[PHASES[0]] if question.continues_text_search]
+    assert len(continued) == 2
+    for status, content in continued:
+        assert (status, content["detail"][0]["loc"]) == (422, ["query", "cursor"])
 
 
 def _report(different: list[tuple[Question, str, str]]) -> str:

@@ -16,7 +16,7 @@ from dp3.engine.jobs.sizes import SizeMeasurement
 from dp3.engine.statistics import Statistics
 from dp3.hooks.pool import DaemonPool
 from dp3.hooks.watch import HookWatch
-from dp3.store.ports.leases import Lease
+from dp3.store.ports.leases import Holder, Lease
 from kit.place import LEASE_TTL_S, Place
 from kit.worker import cron
 
@@ -73,7 +73,7 @@ def archiver(place: Place, lease: Lease, directory: Path | None, older_than_us: 
 
 def archive(place: Place, directory: Path | None, older_than_us: int = WEEK_US) -> int:
     """Archive what is old; returns how many segments of the log went."""
-    lease = place.store.leases.take(0, 1, "host", 1, LEASE_TTL_S)
+    lease = place.store.leases.take(0, 1, Holder("host", 1), LEASE_TTL_S)
     try:
         return archiver(place, lease, directory, older_than_us).run()
     finally:
@@ -81,7 +81,7 @@ def archive(place: Place, directory: Path | None, older_than_us: int = WEEK_US) 
 
 
 def measurer(place: Place, etypes: Sequence[str], index: int, processes: int) -> Measurer:
-    lease = place.store.leases.take(index, processes, "host", 1, LEASE_TTL_S)
+    lease = place.store.leases.take(index, processes, Holder("host", 1), LEASE_TTL_S)
     return Measurer(place, lease, etypes)
 
 
@@ -89,7 +89,7 @@ def main(directory: str, now_us: str, segment_bytes: str, older_than_us: str) ->
     place = Place(Path(directory), int(now_us), segment_bytes=int(segment_bytes))
     sys.stdout.write("begin\n")
     sys.stdout.flush()
-    lease = place.store.leases.take(0, 1, "host", os.getpid(), LEASE_TTL_S)
+    lease = place.store.leases.take(0, 1, Holder("host", os.getpid()), LEASE_TTL_S)
     archiver(place, lease, place.directory / "archive", int(older_than_us)).run()
 
 

@@ -37,6 +37,7 @@ from dp3.hooks.registrar import CallbackRegistrar
 from dp3.hooks.watch import HookWatch
 from dp3.log.port import Lane
 from dp3.model.spec import ModelSpec
+from dp3.store.ports.leases import Holder
 from dp3.store.ports.runs import Run
 from kit.limits import pack_limits, short_slices
 from kit.place import LEASE_TTL_S, NEVER, Cron, Place
@@ -150,7 +151,7 @@ class SteppedWorker:
         self._place = place
         self._stopping = threading.Event()
         self._drains = options.drains
-        self.lease = place.store.leases.take(options.index, options.processes, "host", 1, LEASE_TTL_S)
+        self.lease = place.store.leases.take(options.index, options.processes, Holder("host", 1), LEASE_TTL_S)
         place.store.leases.heartbeat(self.lease, "working")
         executor = DaemonPool(options.threads, "hooks") if options.threads else CallingThread()
         self._attempts = Attempts(place.directory / "run" / f"{options.index}.attempt")

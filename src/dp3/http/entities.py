@@ -19,8 +19,8 @@ from dp3.http.schemas import INVALID, WRITTEN, AttributeAnswer, EntityAnswer, Ra
 from dp3.http.services import Services
 from dp3.http.writing import Writer
 from dp3.model.attrspec import point_to_wire
-from dp3.model.codec import Text
 from dp3.model.durations import AwareDatetime
+from dp3.model.primitives import Text
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WireTask
 from dp3.reads.raw import RawQuery

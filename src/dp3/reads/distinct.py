@@ -7,10 +7,9 @@ from ipaddress import IPv4Address, IPv6Address
 from dp3.clock import to_datetime
 from dp3.engine.jobs.snapshots.keys import MAX_TEXT
 from dp3.model.attrspec import AttrSpecClassic
-from dp3.model.canonical import encode_json
+from dp3.model.canonical import encode_json, ipv6_to_text, time_to_text
 from dp3.model.mac import MACAddress
 from dp3.model.spec import ModelSpec
-from dp3.model.text import ipv6_to_text, time_to_text
 from dp3.model.type_text import DictOf, Primitive
 from dp3.reads.errors import QueryError
 from dp3.reads.listings import Listings

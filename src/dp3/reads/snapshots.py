@@ -5,7 +5,7 @@ from bisect import bisect_right
 
 from dp3.clock import to_datetime
 from dp3.engine.jobs.snapshots.doc import decode_doc, expand
-from dp3.model.text import time_to_text
+from dp3.model.canonical import time_to_text
 from dp3.reads.as_of import Document
 from dp3.reads.profiles import Span
 from dp3.reads.query.places import TIME_CREATED
