@@ -58,8 +58,7 @@ def serve(
                     server_header=False,
                 )
             )
-            _stop_with_parent(server)
-            on_stop_signal(limit_stop)  # uvicorn stops at a signal and then raises it again, for us
+            _let_stop(server)
             server.run(sockets=[listener])
         finally:
             appender.close()
@@ -92,9 +91,13 @@ def _services(
     )
 
 
-def _stop_with_parent(server: uvicorn.Server) -> None:
+def _let_stop(server: uvicorn.Server) -> None:
+    """Stop the server at a signal or when the supervisor is gone. While it runs, uvicorn takes signals itself
+    and raises them again at its end; one that comes before ends the server as soon as it has begun."""
+
     def stop() -> None:
         server.should_exit = True
         limit_stop()
 
+    on_stop_signal(stop)
     on_parent_death(stop)
