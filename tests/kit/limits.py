@@ -46,7 +46,7 @@ def run_pages(first: int, largest: int) -> Limit:
 
 def run_edges(count: int) -> Limit:
     """A run reads so many links at once."""
-    return constants(f"{RUNS}.work", EDGES=count)
+    return constants(f"{RUNS}.components", EDGES=count)
 
 
 def run_rows(count: int) -> Limit:
