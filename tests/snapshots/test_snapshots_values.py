@@ -30,8 +30,12 @@ observations = st.builds(
 histories = st.lists(observations, max_size=8)
 
 
+def values_of(*attrs: AttrPlan) -> ValuePlan:
+    return ValuePlan("a", False, attrs, Entities.decode_value, Entities.encode_value)
+
+
 def computed(history: list[Observation], how: Params, t: int) -> Computed:
-    plan = ValuePlan("a", False, (AttrPlan("o", 1, how),))
+    plan = values_of(AttrPlan("o", 1, how))
     return compute("e", a_profile(history={1: history}), plan, t)
 
 
@@ -103,7 +107,7 @@ def test_another_segment_of_the_same_value_is_a_change() -> None:
 
 
 def test_the_earliest_change_of_all_attributes_counts() -> None:
-    plan = ValuePlan("a", False, (AttrPlan("o", 1, Params()), AttrPlan("p", 2, Params())))
+    plan = values_of(AttrPlan("o", 1, Params()), AttrPlan("p", 2, Params()))
     profile = a_profile(history={1: [seen(0, 20, 1)], 2: [seen(0, 15, 1)]})
     assert compute("e", profile, plan, 10).next_change == 16
 
