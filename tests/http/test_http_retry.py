@@ -62,7 +62,7 @@ def test_a_letter_whose_task_no_longer_fits_the_model_stays_and_the_worker_goes_
     (letter,) = letters(node)
     stored = node.store.dead_letters.get(letter["id"])
     assert stored is not None
-    outdated = stored.letter._replace(task=encode_tasks([WireTask("gone", "e", [WirePoint("p", 1)])]))
+    outdated = stored._replace(task=encode_tasks([WireTask("gone", "e", [WirePoint("p", 1)])]))
     keep(node, outdated)
     with node.working():
         refused = retry(node, letters(node)[-1]["id"])

@@ -153,7 +153,7 @@ def pending_messages(count: int) -> Limit:
 
 def smallest_removals() -> Limit:
     """Old runs are removed in the smallest slices that there are."""
-    return constants(f"{STATE}.cleaning", CHUNK_RUNS=1, SLICE_S=0.0)
+    return constants(f"{STATE}.snapshots", CHUNK_RUNS=1, SLICE_S=0.0)
 
 
 def short_removals() -> Limit:
@@ -173,7 +173,7 @@ def transactions() -> Iterator[list[Any]]:
     writer = import_module(f"{STATE}.connections").Writer
     noted: list[Any] = []
     begin = writer.transaction
-    with patch.object(writer, "transaction", lambda self: noted.append(self) or begin(self)):
+    with patch.object(writer, "transaction", lambda self, *lease: noted.append(self) or begin(self, *lease)):
         yield noted
 
 

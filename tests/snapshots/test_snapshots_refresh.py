@@ -376,11 +376,11 @@ def test_a_failed_refresh_is_a_dead_letter_that_can_be_tried_again(cluster: Engi
     flag.set()
     broken[0] = True
     run(cluster, worker)
-    [stored] = cluster.store.dead_letters.page(0, 10)
-    assert (stored.letter.kind, stored.letter.eid) == ("hook", "x")
+    [(id_, letter)] = cluster.store.dead_letters.page(0, 10)
+    assert (letter.kind, letter.eid) == ("hook", "x")
     broken[0] = False
-    message = cluster.store.control.send(0, "deadletters", {"op": "retry", "ids": [stored.id]})
+    message = cluster.store.control.send(0, "deadletters", {"op": "retry", "ids": [id_]})
     settle(worker)
-    assert cluster.store.control.results([message])[message]["results"][str(stored.id)] == {"done": True}
+    assert cluster.store.control.results([message])[message]["results"][str(id_)] == {"done": True}
     assert cluster.store.dead_letters.page(0, 10) == []
     worker.stop()

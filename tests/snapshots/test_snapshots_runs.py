@@ -323,9 +323,9 @@ def test_a_failing_hook_becomes_a_dead_letter_and_hurts_nobody(cluster: Engine) 
     run(cluster, worker)
     assert cluster.snapshots("a", "e7")[0].get("risk") is None
     assert cluster.snapshots("a", "e8")[0]["risk"] == 1
-    [stored] = cluster.store.dead_letters.page(0, 10)
-    assert (stored.letter.kind, stored.letter.etype, stored.letter.eid) == ("hook", "a", "e7")
-    assert "not seven" in stored.letter.reason
+    [(_, letter)] = cluster.store.dead_letters.page(0, 10)
+    assert (letter.kind, letter.etype, letter.eid) == ("hook", "a", "e7")
+    assert "not seven" in letter.reason
     worker.stop()
 
 
@@ -344,8 +344,8 @@ def test_of_a_result_with_a_spoilt_task_nothing_is_kept(cluster: Engine) -> None
     worker.stop()
     settle_outbox(cluster)
     assert [task.eid for task in cluster.derived()] == ["finalize"]
-    [stored] = cluster.store.dead_letters.page(0, 10)
-    assert stored.letter.kind == "hook"
+    [(_, letter)] = cluster.store.dead_letters.page(0, 10)
+    assert letter.kind == "hook"
 
 
 def test_a_dead_letter_of_a_snapshot_hook_can_be_dropped_but_not_retried(cluster: Engine) -> None:
@@ -356,13 +356,13 @@ def test_a_dead_letter_of_a_snapshot_hook_can_be_dropped_but_not_retried(cluster
     cluster.put("a", "e1", p=1)
     settle(worker)
     run(cluster, worker)
-    [stored] = cluster.store.dead_letters.page(0, 10)
-    retried = cluster.store.control.send(0, "deadletters", {"op": "retry", "ids": [stored.id]})
-    dropped = cluster.store.control.send(0, "deadletters", {"op": "drop", "ids": [stored.id]})
+    [(id_, _)] = cluster.store.dead_letters.page(0, 10)
+    retried = cluster.store.control.send(0, "deadletters", {"op": "retry", "ids": [id_]})
+    dropped = cluster.store.control.send(0, "deadletters", {"op": "drop", "ids": [id_]})
     settle(worker)
     results = cluster.store.control.results([retried, dropped])
-    assert "runs again in every snapshot run" in results[retried]["results"][str(stored.id)]["reason"]
-    assert results[dropped]["results"][str(stored.id)] == {"done": True}
+    assert "runs again in every snapshot run" in results[retried]["results"][str(id_)]["reason"]
+    assert results[dropped]["results"][str(id_)] == {"done": True}
     worker.stop()
 
 
@@ -387,7 +387,7 @@ def test_a_dead_letter_is_kept_once_though_the_work_is_done_again(cluster: Engin
     failures = ["the disk is away for a moment"]
 
     def write_or_fail(write: Any, lease: Lease, batch: SnapshotBatch) -> None:
-        if batch.progress and batch.progress.mark["after"] and failures:
+        if batch.progress and batch.progress.checkpoint["after"] and failures:
             raise RuntimeError(failures.pop())
         write(lease, batch)
 
@@ -416,8 +416,8 @@ def test_what_a_hook_leaves_that_can_not_be_stored_is_reported_and_left_out(clus
     settle(worker)
     run(cluster, worker)
     assert cluster.snapshots("a", "e1") == [{"eid": "e1", "p": 1, "risk": 5}]
-    [stored] = cluster.store.dead_letters.page(0, 10)
-    assert stored.letter.reason.startswith("odd: ")
+    [(_, letter)] = cluster.store.dead_letters.page(0, 10)
+    assert letter.reason.startswith("odd: ")
     worker.stop()
 
 

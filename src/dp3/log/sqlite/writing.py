@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import apsw
 
@@ -27,7 +28,9 @@ class Rotation:
     max_age_us: int
 
     def is_due(self, tail: Tail, now_us: int) -> bool:
-        return tail.size >= self.max_bytes or (tail.size > 0 and now_us - tail.created >= self.max_age_us)
+        """True if the next entry begins a new segment."""
+        size = tail.size
+        return size >= self.max_bytes or (size > 0 and now_us - tail.created >= self.max_age_us)
 
 
 class LaneWriter:
@@ -49,6 +52,7 @@ class LaneWriter:
         self._checkpointer = checkpointer
         self._lock = FairLock(files.directory / "lock")
         self._first = 0
+        self._path: Path | None = None
         self._connection: apsw.Connection | None = None
         try:
             self._make_first()
@@ -62,10 +66,8 @@ class LaneWriter:
 
         Raises `LogFull` when the disk refuses; then nothing has changed, and the next transaction begins with
         a new connection."""
-        if self._first and not self._checkpointer.wait_below(self._files.path(self._first)):
-            logger.warning(
-                "%s: somebody reads an old state; its write-ahead log grows", self._files.path(self._first)
-            )
+        if self._path is not None and not self._checkpointer.wait_below(self._path):
+            logger.warning("%s: somebody reads an old state; its write-ahead log grows", self._path)
         with self._lock:
             try:
                 connection, tail = self._end()
@@ -147,8 +149,8 @@ class LaneWriter:
         return following, self._files.tail(following)
 
     def _go_on(self, first: int, connection: apsw.Connection) -> apsw.Connection:
-        self._first, self._connection = first, connection
-        self._checkpointer.watch(self._files.path(first), self._lock)
+        self._first, self._path, self._connection = first, self._files.path(first), connection
+        self._checkpointer.watch(self._path, self._lock)
         return connection
 
     def _let_go(self) -> None:
