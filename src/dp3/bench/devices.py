@@ -130,7 +130,7 @@ def eid_of(i: int) -> str:
 
 
 def is_linked(i: int) -> bool:
-    """Whether the `Observed` device links to the next one."""
+    """True if the `Observed` device links to the next one."""
     return i % THOUSAND < LINKED_OF_THOUSAND and i % CHAIN != CHAIN - 1
 
 

@@ -21,7 +21,7 @@ POLLS_PER_RUN = 50
 
 @dataclass(frozen=True, slots=True)
 class RunFigures:
-    """What a run did: entities looked at, rows written, seconds from its beginning to its end, and seconds
+    """Figures of a run: entities looked at, rows written, seconds from its beginning to its end, and seconds
     that the workers computed from the request for it until its end was seen."""
 
     entities: int
@@ -142,5 +142,5 @@ def took_s(record: Record) -> float:
 
 
 def first_of(records: list[Record]) -> Record:
-    """That of the job that began first."""
+    """The record of the job that began first."""
     return min(records, key=begun_s)

@@ -68,7 +68,7 @@ class Sites:
 
 
 def one_of(count: int, of: int) -> int:
-    """How many of `count` are the first of each `of`."""
+    """The number of those of `count` that are the first of each `of`."""
     return -(-count // of)
 
 

@@ -21,7 +21,7 @@ Results: TypeAlias = "multiprocessing.Queue[tuple[int, list[float], str]]"
 
 
 class Load(NamedTuple):
-    """What came of a load: accepted data-points, seconds from the first request to the last answer, and
+    """Results of a load: accepted data-points, seconds from the first request to the last answer, and
     the seconds that each request took, ascending."""
 
     accepted: int
@@ -103,8 +103,8 @@ WITHOUT_END = 1 << 40
 
 @dataclass(slots=True)
 class Streamed:
-    """What was sent, known when the producer has ended; `latencies` are the seconds that each request took,
-    ascending."""
+    """Figures of what was sent, known when the producer has ended; `latencies` are the seconds that each
+    request took, ascending."""
 
     points: int = 0
     seconds: float = 0

@@ -142,7 +142,7 @@ def _packing(schedule: Settings) -> dict[str, Settings]:
 
 
 def _later_passes(server: Server, watch: Watch, packed: int) -> dict[str, Any]:
-    """What passes after the first one read, and how long one took. There is one every few seconds."""
+    """Rows read by the passes after the first one, and how long one took. There is one every few seconds."""
     watch.until("the first pass is told of", lambda: server.metric(PASSES) >= 1)
     passes, read, seconds = map(server.metric, (PASSES, READ, SECONDS))
     expect("fresh rows read until all was packed", read, packed)

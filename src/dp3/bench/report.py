@@ -1,4 +1,4 @@
-"""What benchmarks say: their progress, their figures as tables or JSON, and that they mean nothing."""
+"""Output of benchmarks: progress, figures as tables or JSON, and a warning when they mean nothing."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -107,7 +107,7 @@ class Server:
         raise ServerFailed("the program did not get ready")
 
     def wait_drained(self, limit_s: float = 600) -> None:
-        """Until every accepted data-point has been committed."""
+        """Wait until every accepted data-point has been committed."""
         end = time.monotonic() + limit_s
         while self.get("/telemetry/log")["unprocessed_bytes"] > 0:
             if time.monotonic() > end:
@@ -191,7 +191,7 @@ def wal_bytes(directory: Path) -> int:
 
 
 def median_fdatasync_ms(directory: Path) -> float:
-    """What it takes the disk under a directory to make 4 KiB durable."""
+    """The time that the disk under a directory takes to make 4 KiB durable."""
     path = directory / "fdatasync"
     times = []
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT)

@@ -127,7 +127,7 @@ def changed(entities: int, say: Say) -> Figures:
 
 
 def history(entities: int, runs: int, say: Say) -> Figures:
-    """What many runs add to the state, against writing every snapshot in each of them."""
+    """The growth of the state by many runs, against writing every snapshot in each of them."""
     with running(Application(validity=LONG)) as server:
         fill(server, Observed(datetime.now(UTC)), entities, say)
         _full_run(server, entities, say)

@@ -11,14 +11,14 @@ from dp3.sqlite import connect, load_statements
 
 
 class StateView:
-    """What benchmarks wait for and check. For one thread."""
+    """The state as benchmarks see it: they wait for it and check it. For one thread."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._sql = load_statements("dp3.bench", "state.sql")
 
     def has_fresh(self) -> bool:
-        """Whether there is history that is not packed."""
+        """True if there is history that is not packed."""
         return self._is("has_fresh")
 
     def fresh(self) -> int:
@@ -27,15 +27,15 @@ class StateView:
         return count
 
     def has_packing_begun(self) -> bool:
-        """Whether packing has ever begun."""
+        """True if packing has ever begun."""
         return self._is("has_packing_begun")
 
     def has_garbage(self) -> bool:
-        """Whether rows of deleted entities are still to be removed."""
+        """True if rows of deleted entities are still to be removed."""
         return self._is("has_garbage")
 
     def entities(self, etype: str) -> int:
-        """How many entities of a type there are."""
+        """The number of entities of a type."""
         count: int = self._connection.execute(self._sql["entities"], (etype,)).get
         return count
 
@@ -54,7 +54,7 @@ class StateView:
 
 
 def state_file(data: Path) -> Path:
-    """Where the state lies in a data directory."""
+    """The file of the state in a data directory."""
     return data / "state" / "state.db"
 
 

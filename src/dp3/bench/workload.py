@@ -26,7 +26,7 @@ _SHARES = (("plain", 0.40), ("observed", 0.85), ("link", 0.90), ("timeseries", 1
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What to send: `total` data-points of `entities` devices in requests of `batch`.
+    """The data to send: `total` data-points of `entities` devices in requests of `batch`.
 
     `order`: observation times random within the last hour, or in order of arrival. `zipf`: popularity of
     entities falls as 1/rank instead of being uniform.

@@ -1,4 +1,4 @@
-"""What commands share: errors, options, and calls of a running platform."""
+"""Common parts of commands: errors, options, and calls of a running platform."""
 
 import json
 from dataclasses import dataclass

@@ -77,7 +77,7 @@ def run(
 
 
 def _begin(verbose: bool, process: str, log_format: LogFormat) -> None:
-    """What every process does first."""
+    """First steps of every process."""
     set_up_logging(verbose, process, log_format)
     log_stacks_on_signal()
 

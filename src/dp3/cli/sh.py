@@ -27,7 +27,7 @@ class Sort(StrEnum):
 
 
 class Lines(StrEnum):
-    """How a list is printed: at once, or one element a line."""
+    """Ways to print a list: at once, or one element a line."""
 
     JSON = "json"
     NDJSON = "ndjson"

@@ -152,7 +152,7 @@ class _Request:
 
     @property
     def repeatable(self) -> bool:
-        """Whether it does no harm if it arrives twice."""
+        """True if it does no harm when it arrives twice."""
         return self.method != "POST" or self.idempotency_key is not None
 
 

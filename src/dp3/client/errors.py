@@ -1,4 +1,4 @@
-"""What can go wrong between a primary module and the platform.
+"""Errors between a primary module and the platform.
 
 ClientError
 ├── Refused       the platform understood the request and says no; sending it again is useless

@@ -40,7 +40,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where the platform's API is; `prefix` is the path under which a proxy offers it."""
+    """The address of the platform's API; `prefix` is the path under which a proxy offers it."""
 
     scheme: str
     host: str

@@ -1,4 +1,4 @@
-"""Where modules register their hooks."""
+"""The registrar of hooks."""
 
 from dp3.hooks.registrar import CallbackRegistrar
 

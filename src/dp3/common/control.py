@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ControlAction(Enum):
-    """What can be asked for."""
+    """The actions that can be asked for."""
 
     make_snapshots = "make_snapshots"
     refresh_on_entity_creation = "refresh_on_entity_creation"

@@ -1,4 +1,4 @@
-"""Which type of hook belongs to which type of attribute."""
+"""The type of hook for each type of attribute."""
 
 from dp3.hooks.kinds import ATTR_TYPE_TO_ON_NEW_HOOK
 

@@ -74,7 +74,7 @@ def parse_rfc_time(time_str: str) -> datetime:
 
 
 def entity_expired(utcnow: datetime, master_document: Mapping[str, Any]) -> bool:
-    """Whether the record has TTL tokens (`#ttl`) and all of them are before `utcnow`."""
+    """True if the record has TTL tokens (`#ttl`) and all of them are before `utcnow`."""
     return "#ttl" in master_document and all(expiry < utcnow for expiry in master_document["#ttl"].values())
 
 

@@ -102,7 +102,7 @@ def read_config_dir(dir_path: str | Path, recursive: bool = False) -> Hierarchic
 
 
 def is_config_file(path: Path) -> bool:
-    """Whether the platform reads this file: only names that end in exactly `.yml` count."""
+    """True for a file that the platform reads: only names that end in exactly `.yml` count."""
     return path.suffix == ".yml" and path.is_file()
 
 

@@ -60,7 +60,7 @@ def _empty_for_null(value: Any) -> Any:
 
 
 Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
-"""How many: a whole number of at least 1."""
+"""A whole number of at least 1."""
 
 Size = Annotated[ByteSize, BeforeValidator(_no_bool), Field(gt=0)]
 """Bytes: a whole number, or text such as `64MiB` or `1GB`."""

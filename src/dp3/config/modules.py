@@ -1,4 +1,4 @@
-"""Which modules are enabled, whether their files exist, and each module's own configuration."""
+"""The enabled modules: a check of their files, and each one's own configuration."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, with the place of each mistake."""
+"""Mistakes of a configuration, each with its place."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -31,7 +31,7 @@ class Source:
     notes: list[str] = field(default_factory=list)
 
     def place(self, path: Sequence[Hashable]) -> Place:
-        """Where the setting at `path` (from the root) stands, or its nearest enclosing one that exists."""
+        """The place of the setting at `path` (from the root), or of its nearest enclosing one that exists."""
         texts = tuple(map(str, path))
         for length in range(len(texts), 0, -1):
             if found := self.documents.get(texts[:length]):

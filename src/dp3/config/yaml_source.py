@@ -15,7 +15,7 @@ _MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
 class Mistake(NamedTuple):
-    """What is wrong with the text of a file; lines count from 1."""
+    """A mistake in the text of a file; lines count from 1."""
 
     line: int | None
     message: str

@@ -1,4 +1,4 @@
-"""What the platform has found out so far: read back through its HTTP API, shown as tables or as one line."""
+"""The findings of the platform so far: read back through its HTTP API, shown as tables or as one line."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Findings:
     peers: Mapping[str, Profile]
 
     def missing(self) -> list[str]:
-        """What is not there although the watcher and the modules have had their say; empty if all is well."""
+        """Findings missing although the watcher and the modules have had their say; empty if all is well."""
         rules = {
             "no profile of this host": bool(self.hosts),
             "no process with a history of its CPU use": _any(self.processes, "cpu_percent"),

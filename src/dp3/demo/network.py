@@ -1,4 +1,4 @@
-"""Which ports are open and who talks to whom."""
+"""Open ports, and connections between hosts."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which programs run and what they use."""
+"""Running programs and what they use."""
 
 import heapq
 from collections.abc import Iterator
@@ -76,7 +76,7 @@ class Processes:
         self._users_once = Once()
 
     def points(self, host: str, processes: list[Process], during: Interval) -> list[Point]:
-        """What runs on the host, and what it uses."""
+        """Data-points of what runs on the host and what it uses."""
         points = []
         for process in processes:
             points += self._once.of(process.eid, partial(facts, process))
@@ -87,7 +87,7 @@ class Processes:
 
 
 def facts(process: Process) -> list[Point]:
-    """What does not change while it runs."""
+    """Data-points of what does not change while it runs."""
     values = {
         "name": process.name,
         "executable": process.executable,
@@ -105,7 +105,7 @@ def owner(process: Process) -> list[Point]:
 
 
 def use(process: Process, during: Interval) -> list[Point]:
-    """What it used between the last two looks; CPU use needs two of them."""
+    """Data-points of its use between the last two looks; CPU use needs two of them."""
     state, confidence = STATES.get(process.status or "", ("other", 0.5))
     points = [seen("process", process.eid, "state", state, during, confidence)]
     if process.memory is not None:

@@ -19,7 +19,7 @@ LOAD_STEP_S = 2
 
 
 def facts(host: str) -> list[Point]:
-    """What does not change while the machine is up."""
+    """Data-points of what does not change while the machine is up."""
     values = {
         "os": platform.system(),
         "kernel": platform.release(),
@@ -44,7 +44,7 @@ def disks() -> dict[str, Any]:
 
 
 def load(host: str, during: Interval) -> list[Point]:
-    """How busy it is. The CPU use is that since the last call, so there is none at the first look."""
+    """Points of its load. The CPU use is that since the last call, so there is none at the first look."""
     cpu = psutil.cpu_percent()
     points = [seen("host", host, "memory_percent", psutil.virtual_memory().percent, during)]
     if during.seconds > 0:
@@ -61,7 +61,7 @@ def load_average(host: str, now: datetime) -> Point:
 
 
 def users(host: str, during: Interval) -> list[Point]:
-    """Who has a session, and where."""
+    """Data-points of users with a session, and where."""
     points = []
     for session in psutil.users():
         points.append(seen("host", host, "users", {"eid": session.name}, during))

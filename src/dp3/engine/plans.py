@@ -27,7 +27,7 @@ from dp3.store.ports.lifetimes import NOT_BEFORE_NEXT
 from dp3.store.ports.names import Names
 
 FOREVER = 1 << 62
-"""Until when a plain relation holds."""
+"""The end of a plain relation: it holds until it is replaced."""
 
 
 class LinkPlan(NamedTuple):

@@ -1,4 +1,4 @@
-"""Which of the history of an attribute goes, by its age or its number. Pure.
+"""Removal from the history of an attribute, by age or by number. Pure.
 
 What goes is always a whole segment as readers see it: united, and joined across gaps. What stays is seen as
 before. So a segment stays as long as a part of it is not packed, and one of another value that keeps two
@@ -22,14 +22,14 @@ NO_LIMIT = (-1 << 62) + 1
 """Earlier than any time, as a limit; later than what the state notes for rows to be looked at in any case."""
 
 NO_PARAMS = Params(aggregate=False)
-"""How the data-points of a timeseries are looked at: each by itself."""
+"""Parameters for the data-points of a timeseries: each is looked at by itself."""
 
 Part: TypeAlias = SegmentRow[bytes]
 
 
 class KeepRule(NamedTuple):
-    """What is kept of an attribute: what ended in the last `max_age` µs, and that many segments that ended
-    last. None is no limit. `linked`: the values are links, which end with them."""
+    """The history of an attribute that is kept: what ended in the last `max_age` µs, and that many segments
+    that ended last. None is no limit. `linked`: the values are links, which end with them."""
 
     params: Params
     max_age: int | None = None
@@ -37,34 +37,34 @@ class KeepRule(NamedTuple):
     linked: bool = False
 
     def limit(self, now: int) -> int:
-        """What ended before it (µs) goes."""
+        """The time (µs) before which segments must have ended to go."""
         return NO_LIMIT if self.max_age is None else now - self.max_age
 
     @property
     def row_by_row(self) -> bool:
-        """Whether a packed row can be judged without any other."""
+        """True if a packed row can be judged without any other."""
         alone = not self.params.aggregate and not self.params.multi_value
         return alone and self.max_items is None and not self._ends_links
 
     @property
     def value_by_value(self) -> bool:
-        """Whether a value can be judged without the others."""
+        """True if a value can be judged without the others."""
         return self.max_items is None and not depends_on_others(self.params) and not self._ends_links
 
     @property
     def _ends_links(self) -> bool:
-        """Whether a link may go that holds: then it matters whether others of the same target stay."""
+        """True if a link may go that holds: then it matters whether others of the same target stay."""
         holds = self.max_items is not None or (self.max_age or 0) < self.params.post
         return self.linked and holds
 
 
 def depends_on_others(params: Params) -> bool:
-    """Whether it depends on other values what of one value is joined."""
+    """True if other values decide which segments of a value are joined."""
     return params.aggregate and not params.multi_value and params.pre + params.post > 0
 
 
 class Judgement:
-    """What becomes of the packed parts of a history at `now` (µs): of one attribute, and of all values that
+    """The verdict on the packed parts of a history at `now` (µs): of one attribute, and of all values that
     matter for each other. `fresh` is the rest of the history.
 
     `gone` are the segments that readers do not see any more."""
@@ -103,7 +103,7 @@ class Judgement:
         return [checks.get(number, self._limit) for number in self._seen.of_packed]
 
     def changes_values(self) -> bool:
-        """Whether another value may hold now, or several ones in another order, which is that of their first
+        """True if another value may hold now, or several ones in another order, which is that of their first
         appearance."""
         if any(map(self._holds, self.gone)):
             return True
@@ -118,7 +118,7 @@ class Judgement:
 
     # -- by age --------------------------------------------------------------------------------------------
     def _young(self) -> set[int]:
-        """What has not ended before the limit, is not packed, or keeps such apart."""
+        """Segments that have not ended before the limit, are not packed, or keep such apart."""
         segments = self._seen.segments
         kept = {number for number, segment in enumerate(segments) if segment.t2 >= self._limit}
         kept |= self._seen.unpacked
@@ -140,7 +140,7 @@ class Judgement:
 
     # -- old parts of what stays ---------------------------------------------------------------------------
     def _old_parts(self) -> list[list[int]]:
-        """Which packed parts, in the order of time, become one: those of a segment that stays which ended
+        """The packed parts, in the order of time, that become one: those of a segment that stays which ended
         before the limit. No data-point that begins later can be seen to be in between."""
         if not self._params.aggregate:
             return []
@@ -212,7 +212,7 @@ class _Seen:
         return pairs
 
     def between(self, earlier: int, later: int) -> set[int]:
-        """What begins in the gap between two of one value, or in the last part before it."""
+        """Segments that begin in the gap between two of one value, or in the last part before it."""
         begin, end = self.segments[earlier].last_t1, self.segments[later].t1
         return {number for part, number in self.united if begin < part.t1 < end}
 
@@ -233,7 +233,7 @@ class _Finder:
 
 
 def _starts_that_stay(united: Sequence[tuple[Segment[bytes], int]], old: Collection[int]) -> set[int]:
-    """Those at which something begins that can not be joined to what is before it in its segment: that are
+    """Moments at which something begins that can not be joined to what is before it in its segment: that are
     not both among the old ones. And those after the last of a segment."""
     stay, before = set[int](), dict[int, int]()
     for at, (part, number) in enumerate(united):

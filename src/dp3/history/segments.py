@@ -27,7 +27,7 @@ confidences (10⁻⁹), value, number of observations. A plain tuple, because th
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """How the history of one attribute is read.
+    """Parameters with which the history of one attribute is read.
 
     `pre` and `post` (µs) are how long a value is valid, with falling confidence, before `t1` and after
     `t2`. Raises `ValueError` when one is negative.
@@ -135,5 +135,5 @@ def _joined(rows: Iterable[SegmentRow[V]], reach: int, others_separate: bool) ->
 
 
 def overlapping(segments: Iterable[Segment[V]], t_from: int, t_to: int) -> list[Segment[V]]:
-    """Those segments that share at least one µs with `t_from` … `t_to` (both inclusive)."""
+    """Segments that share at least one µs with `t_from` … `t_to` (both inclusive)."""
     return [segment for segment in segments if segment.t2 >= t_from and segment.t1 <= t_to]

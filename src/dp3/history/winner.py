@@ -74,7 +74,7 @@ def _by_value(segments: Iterable[Segment[V]]) -> Iterable[list[Segment[V]]]:
 
 
 def _not_over(segments: Iterable[Segment[V]], oldest: int) -> list[Segment[V]]:
-    """Those that have or will have a confidence, the oldest of which end at `oldest`."""
+    """Segments that have or will have a confidence, the oldest of which end at `oldest`."""
     return [segment for segment in segments if segment.t2 >= oldest and segment.c_sum]
 
 

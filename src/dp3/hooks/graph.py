@@ -10,7 +10,7 @@ Successors = Mapping[int, Sequence[int]]
 
 
 def order(registrations: Iterable[HookRegistration]) -> tuple[HookRegistration, ...]:
-    """Those registrations that run in snapshots, each after all hooks that write what it reads.
+    """Registrations that run in snapshots, each after all hooks that write what it reads.
 
     Kahn's algorithm over all entity types together; among hooks that could run, the one registered first
     runs first, so the result depends on nothing but the input. Raises `CycleError`, which names the

@@ -22,8 +22,8 @@ class Lane(IntEnum):
 
 
 class Producer(NamedTuple):
-    """Whose outbox a derived entry came from. Outbox keys increase per partition and stream of the source:
-    its lane, or another small number for sources outside the log."""
+    """The outbox that a derived entry came from. Outbox keys increase per partition and stream of the
+    source: its lane, or another small number for sources outside the log."""
 
     partition: int
     stream: int

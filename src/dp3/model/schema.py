@@ -57,7 +57,7 @@ def decode_schema(text: str) -> Schema:
 
 
 def encode_schema(schema: Schema) -> str:
-    """As text; equal for equal schemas."""
+    """The schema as text; equal for equal schemas."""
     return _encode(schema).decode()
 
 

@@ -1,4 +1,4 @@
-"""How the supervisor judges its workers: by what they say of themselves, never by the time of day."""
+"""Judges workers for the supervisor: by what they say of themselves, never by the time of day."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -119,7 +119,7 @@ def log_stacks_on_signal() -> None:
 
 
 def _enlarge(pipe: int) -> None:
-    """Where the system has no such call or does not allow so much, its own size has to do."""
+    """Make the pipe larger, where the system can and allows it."""
     try:
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     except (AttributeError, OSError):

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WorkerIdentity:
-    """Which worker of which application this is."""
+    """The worker and the application that this process belongs to."""
 
     app_name: str
     index: int

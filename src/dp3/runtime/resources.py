@@ -1,4 +1,4 @@
-"""Where an application keeps its data, and its log and state there: the one place that knows the engines."""
+"""The data directory of an application, with its log and state: the one place that knows the engines."""
 
 import os
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ class DataDir:
 
 
 def event_groups(settings: EventLoggingSettings) -> EventGroups:
-    """Which events are counted, as configured."""
+    """The events to count, as configured."""
     return {
         name: EventGroup(group.intervals, group.auto_declare_events, frozenset(group.events))
         for name, group in settings.groups.items()

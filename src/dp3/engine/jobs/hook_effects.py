@@ -48,7 +48,7 @@ class DeadLetterLimit:
         self._counts: Counter[tuple[str, str]] = Counter()
 
     def kept(self, dead_letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-        """Those that are to be kept."""
+        """The dead letters to be kept."""
         kept = []
         for one in dead_letters:
             self._counts[one.module, one.hook] += 1

@@ -194,7 +194,7 @@ class JobRunner:
 
 
 def finished(awaited: Future[Any]) -> Waiting[None]:
-    """Until something is done, well or not."""
+    """Wait until something is done, well or not."""
     while not awaited.done():
         yield awaited
 

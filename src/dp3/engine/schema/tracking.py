@@ -1,4 +1,4 @@
-"""Whoever works compares its model with the one that the state was last run with."""
+"""Compares the model of a process with the one that the state was last run with."""
 
 import logging
 import time
@@ -23,7 +23,7 @@ class ModelRefused(Exception):
 
 
 class Lost(NamedTuple):
-    """What a destructive change loses. `rows` is None for entity types; `more`: it was not counted to the
+    """The loss by a destructive change. `rows` is None for entity types; `more`: it was not counted to the
     end."""
 
     change: Change
@@ -80,7 +80,7 @@ def _refusal(difference: Difference, lost: Iterable[Lost], command: str) -> str:
 
 
 def losses(state: State, changes: Sequence[Change], limit_s: float | None = None) -> list[Lost]:
-    """What destructive changes lose. With `limit_s` counting ends then."""
+    """The losses by destructive changes. With `limit_s` counting ends then."""
     end = None if limit_s is None else time.monotonic() + limit_s
     entities = state.entities.counts()
     return [

@@ -61,7 +61,7 @@ class Range(Test):
 
     @property
     def rank(self) -> int:
-        """That of the values."""
+        """The rank of the values."""
         bound = self.low or self.high
         assert bound is not None
         return bound[0]

@@ -21,8 +21,8 @@ def lane_of(key: int) -> int:
 
 
 Subject: TypeAlias = tuple[int, int, int]
-"""Whose history: entity (its key), attribute and tag. The tag stands for the value, below 0 for timeseries;
-different values may share one. A plain tuple, because there are very many."""
+"""The owner of a history: entity (its key), attribute and tag. The tag stands for the value, below 0 for
+timeseries; different values may share one. A plain tuple, because there are very many."""
 
 
 def tag_of(v: bytes, timeseries: bool) -> int:
@@ -54,7 +54,7 @@ class PackedRow(NamedTuple):
 
     @property
     def subject(self) -> Subject:
-        """Whose history it is."""
+        """The owner of the history."""
         return self[:3]
 
 

@@ -15,7 +15,7 @@ class AttributeSize(NamedTuple):
     total: int
 
     def plus(self, other: "AttributeSize") -> "AttributeSize":
-        """That of both together."""
+        """The size of both together."""
         smallest, largest = min(self.min, other.min), max(self.max, other.max)
         return AttributeSize(self.entities + other.entities, smallest, largest, self.total + other.total)
 

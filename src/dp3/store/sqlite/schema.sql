@@ -491,7 +491,7 @@ CREATE TABLE collection (
 CREATE INDEX collection_by_time ON collection (begun);
 
 -- Packed history. `tag` stands for the value, below 0 for timeseries; rows with the same one differ in `part`.
--- `points` is the number of data-points in `segments`. No stretch with a part of them ends before `oldest`, as far as
+-- `points` is the number of data-points in `segments`. No segment with a part of them ends before `oldest`, as far as
 -- was known when it was written, so it need not be looked for older history before that.
 CREATE TABLE packed (
     entity INTEGER NOT NULL,

@@ -1,4 +1,4 @@
-"""What kind of address a peer has, and whether it is a client or a server of this machine."""
+"""Derives the kind of a peer's address, and its role: client or server of this machine."""
 
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address

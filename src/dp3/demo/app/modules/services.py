@@ -1,4 +1,4 @@
-"""What is behind a port: its registered name, and whether others can reach it."""
+"""Derives the service behind a port: its registered name, and whether others can reach it."""
 
 import socket
 from ipaddress import ip_address

@@ -1,4 +1,4 @@
-"""What becomes of packed rows when old history is removed: `dp3.history.retention`, row by row. Pure."""
+"""Judges packed rows when old history is removed: `dp3.history.retention`, row by row. Pure."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from dp3.store.ports.retention import StoredRow
 
 
 class Judged(NamedTuple):
-    """What is left of a row."""
+    """A row, and the part of it that stays."""
 
     row: StoredRow
     segments: list[PackedSegment]
@@ -18,12 +18,12 @@ class Judged(NamedTuple):
 
     @property
     def changed(self) -> bool:
-        """Whether anything is gone, or joined to what is here."""
+        """True if anything is gone, or joined to what is here."""
         return self.segments != self.row.segments
 
 
 class Verdict(NamedTuple):
-    """What becomes of rows. `gone`: what readers do not see any more. `noticed`: another value may hold now,
+    """The verdict on rows. `gone`: what readers do not see any more. `noticed`: another value may hold now,
     or several ones in another order."""
 
     rows: list[Judged]
@@ -32,7 +32,7 @@ class Verdict(NamedTuple):
 
 
 def judge(rows: Sequence[StoredRow], fresh: Iterable[SegmentRow[bytes]], rule: KeepRule, now: int) -> Verdict:
-    """What becomes of packed rows at `now` (µs): those of one attribute, and of all values that matter for
+    """Judge packed rows at `now` (µs): those of one attribute, and of all values that matter for
     each other. `fresh` is the rest of their history."""
     packed = [(t1, t2, c or 0, row.v, n) for row in rows for t1, t2, c, n in row.segments]
     judgement = Judgement(packed, [*fresh], rule, now)
@@ -40,7 +40,7 @@ def judge(rows: Sequence[StoredRow], fresh: Iterable[SegmentRow[bytes]], rule: K
 
 
 def _by_row(rows: Sequence[StoredRow], judgement: Judgement) -> list[Judged]:
-    """What is joined stays in the row where the first of it was."""
+    """The rest of each row. Joined parts stay in the row where the first of them was."""
     parts = [(number, segment) for number, row in enumerate(rows) for segment in row.segments]
     checks = judgement.checks()
     left: list[list[PackedSegment]] = [[] for _ in rows]

@@ -71,7 +71,7 @@ def _added(fresh: list[PackedSegment], packed: list[PackedSegment], united: bool
 
 
 def _in_order(segments: list[PackedSegment], united: bool) -> list[PackedSegment]:
-    """Those of one value; data-points of timeseries are never united."""
+    """The segments of one value; data-points of timeseries are never united."""
     if not united or len(segments) == 1 or segments[0][2] is None:
         return sorted(segments, key=_times)
     rows = [(t1, t2, c_sum or 0, b"", n) for t1, t2, c_sum, n in segments]

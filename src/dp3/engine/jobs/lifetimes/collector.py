@@ -152,8 +152,8 @@ class Collector:
 
 
 def _over(candidates: Sequence[Candidate], begun: int, reached: Mapping[int, int]) -> list[Candidate]:
-    """Those that nothing referred to at an earlier collection, since when everybody has read what was in the
-    log then."""
+    """Entities that nothing referred to at an earlier collection, since when everybody has read what was in
+    the log then."""
     return [
         found
         for found in candidates

@@ -12,7 +12,7 @@ import msgspec
 from dp3.history.confidence import Terms, confidence
 
 CONFIDENCE = "#c"
-"""What follows the name of an attribute in the name of its confidence."""
+"""The suffix that makes the name of an attribute that of its confidence."""
 
 NO_LITERALS: Mapping[str, Any] = {}
 

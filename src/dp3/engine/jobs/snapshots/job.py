@@ -267,7 +267,7 @@ class RunCoordinator:
         return current if current is not None and current.id == run.id else None
 
     def _silent(self, workers: set[int], run: Run) -> set[int]:
-        """Those of the workers of which nothing was heard for too long, since the phase began."""
+        """The workers of which nothing was heard for too long, since the phase began."""
         beats = {state.lease.index: state.heartbeat for state in self._leases.all()} if workers else {}
         latest = self._clock.now_us() - MISSING_AFTER_US
         return {worker for worker in workers if max(beats.get(worker, 0), run.updated) < latest}

@@ -14,7 +14,7 @@ from dp3.store.ports.entities import Entities, Profile, Token
 NO_MIRRORS: Mapping[str, list[Any]] = {}
 
 NO_PROFILE = Profile(key=0, created=0)
-"""That of an entity that does not exist but is linked to."""
+"""The profile of an entity that does not exist but is linked to."""
 
 
 class AttrPlan(NamedTuple):
@@ -28,7 +28,7 @@ class AttrPlan(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ValuePlan:
-    """What `compute` needs to know of an entity type: attributes in the order of the model. `decode` and
+    """An entity type as `compute` needs it: attributes in the order of the model. `decode` and
     `encode`: the tokens of the state to wire values and back."""
 
     etype: str
@@ -49,7 +49,7 @@ class ValuePlan:
 
 
 def eid_order(eid: int | str) -> tuple[bool, int | str]:
-    """What to sort ids in wire form by: there may be texts among integers."""
+    """The key to sort ids in wire form by: there may be texts among integers."""
     return isinstance(eid, str), eid
 
 
@@ -63,7 +63,7 @@ class Computed(NamedTuple):
 
     @property
     def doc(self) -> Doc:
-        """What is to be stored if no hook changes it."""
+        """The snapshot that is stored if no hook changes it."""
         return Doc(self.values, self.terms)
 
 

@@ -132,7 +132,7 @@ class RunWork:
             yield None
 
     def _known_pages(self, keys: Iterable[int]) -> Iterator[list[Entity]]:
-        """Those of the entities (keys) that exist and have no hooks."""
+        """Entities, of these keys, that exist and have no hooks."""
         free, left = frozenset(self._division.free), iter(keys)
         while page := list(islice(left, self._loader.page)):
             found = self._state.entities.by_key(page)
@@ -162,7 +162,7 @@ class RunWork:
             left = len(page) == size
 
     def _unlinked(self, pages: Iterable[list[Entity]], components: Components) -> Iterator[list[Entity]]:
-        """Those of the entities that are in no component, a page at a time. Those that came too late for that
+        """Entities, of these, that are in no component, a page at a time. Those that came too late for that
         to be known are left to the next run."""
         free = self._plans.free
         entities: list[Entity] = []
@@ -282,7 +282,7 @@ def _units(groups: Iterable[Sequence[Member]]) -> Iterator[Unit]:
 
 
 def _free_ones(entities: Collection[int], units: Iterable[Unit]) -> Iterator[int]:
-    """Those of the entities (keys) for which no hooks run; others are looked at in every run."""
+    """Entities, of these keys, for which no hooks run; others are looked at in every run."""
     groups = chain.from_iterable(units if entities else ())
     for member in chain.from_iterable(groups):
         if member.entity in entities and member.plan.stored and not member.plan.hooked:

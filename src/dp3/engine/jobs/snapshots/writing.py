@@ -63,7 +63,7 @@ class BackgroundIo:
         self._writing = self._executor.submit(self._snapshots.write, self._lease, batch)
 
     def written(self) -> Work:
-        """Until nothing is being written; raises what writing raised."""
+        """Wait until nothing is being written; raises what writing raised."""
         if self._writing is not None:
             yield from finished(self._writing)
         self.finish()

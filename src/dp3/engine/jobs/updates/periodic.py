@@ -66,7 +66,7 @@ class PageReader:
         return [Subject(key, eid) for key, eid in found]
 
     def _with_profiles(self, page: list[Subject]) -> list[Subject]:
-        """Those that were not deleted meanwhile."""
+        """The entities that were not deleted meanwhile."""
         profiles = self._state.entities.profiles([subject.key for subject in page], whole=True)
         return [
             subject._replace(profile=profiles[subject.key]) for subject in page if subject.key in profiles
