@@ -17,32 +17,23 @@ from dp3.reads.profiles import Span
 from kit.engine import Engine
 from kit.history import Observation, canonical, mean_confidence, value_at, values_at
 from kit.points import SECOND, START_US, delete, task
+from kit.specs import a_type, observed_attr, series_attr, valid
 from kit.worker import PackLimits
 
-VALID = {"pre_validity": "1s", "post_validity": "2s"}
-
-
-def observed(**more):
-    return {"name": "x", "type": "observations", "data_type": "int", **more}
+VALID = valid("1s", "2s")
 
 
 MODEL = ModelSpec(
     {
-        "a": {
-            "entity": {"id": "a", "name": "a", "snapshot": True},
-            "attribs": {
-                "one": observed(history_params=VALID),
-                "many": observed(history_params=VALID, multi_value=True),
-                "points": observed(history_params={**VALID, "aggregate": False}),
-                "load": {
-                    "name": "x",
-                    "type": "timeseries",
-                    "timeseries_type": "irregular",
-                    "timeseries_params": {},
-                    "series": {"cpu": {"data_type": "int"}},
-                },
+        "a": a_type(
+            "a",
+            {
+                "one": observed_attr("int", VALID),
+                "many": observed_attr("int", VALID, multi_value=True),
+                "points": observed_attr("int", VALID | {"aggregate": False}),
+                "load": series_attr("irregular", series={"cpu": {"data_type": "int"}}),
             },
-        }
+        )
     }
 )
 SPECS = MODEL.entity_attributes["a"]

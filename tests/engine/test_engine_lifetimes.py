@@ -10,6 +10,7 @@ from dp3.model.spec import ModelSpec
 from kit.faults import weak_reads
 from kit.points import plain as value
 from kit.points import task
+from kit.specs import a_type, plain_attr
 
 DEV, TAG, BARE, PORT = ("dev", "dev0"), ("tag", "tag0"), ("bare", "bare0"), ("port", "port0")
 ANOTHER_PORT = ("port", "port1")
@@ -110,8 +111,7 @@ def test_entities_made_while_their_type_was_immortal_have_no_token_and_stay(both
 
 
 def _immortal(etype):
-    attribs = {"n": {"name": "x", "type": "plain", "data_type": "int"}}
-    return {"entity": {"id": etype, "name": "x", "snapshot": True}, "attribs": attribs}
+    return a_type(etype, {"n": plain_attr("int")})
 
 
 def test_a_collection_says_what_it_found(both):

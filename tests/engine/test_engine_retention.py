@@ -11,27 +11,18 @@ from dp3.store.ports.leases import Holder
 from dp3.store.ports.retention import FIRST_TAG, LAST_TAG
 from kit.engine import Engine
 from kit.points import SECOND, START_US, seconds, task
+from kit.specs import a_type, observed_attr, series_attr
 from kit.worker import CLEANING, PACKING, PackLimits
 
 LITTLE = PackLimits(slice=2, row=3)
 
 
 def observed(data_type="int", multi_value=False, **history_params):
-    kind = {"name": "x", "type": "observations", "data_type": data_type, "multi_value": multi_value}
-    return {**kind, "history_params": history_params}
+    return observed_attr(data_type, history_params, multi_value=multi_value)
 
 
 def series(**params):
-    kind = {"name": "x", "type": "timeseries", "timeseries_type": "irregular"}
-    return {**kind, "timeseries_params": params, "series": {"cpu": {"data_type": "int"}}}
-
-
-def an_entity(etype, **attribs):
-    return {"entity": {"id": etype, "name": etype, "snapshot": True}, "attribs": attribs}
-
-
-def a_model(**attribs):
-    return ModelSpec({"a": an_entity("a", **attribs)})
+    return series_attr("irregular", params, series={"cpu": {"data_type": "int"}})
 
 
 def seen(v, first, last, c=CONFIDENCE_UNIT):
@@ -56,7 +47,7 @@ class App:
 
     def __init__(self, engine: Engine, attr, model: ModelSpec | None = None) -> None:
         self.engine = engine
-        self.model = model or a_model(o=attr)
+        self.model = model or ModelSpec({"a": a_type("a", {"o": attr})})
         self.limits = LITTLE
 
     def take(self, *points, eid="e1", pack=True):
@@ -437,9 +428,7 @@ def test_the_next_run_shows_what_holds_after_a_value_went(app):
 
 def test_links_end_with_the_observations_that_went(engine):
     link = observed(data_type="link<b>", multi_value=True, max_items=2)
-    model = ModelSpec(
-        {etype: an_entity(etype, o=link) if etype == "a" else an_entity(etype) for etype in "ab"}
-    )
+    model = ModelSpec({"a": a_type("a", {"o": link}), "b": a_type("b", {})})
     kept = App(engine, link, model)
     kept.take(*(seen({"eid": eid}, 0, end) for eid, end in (("x", 2_000), ("y", 3_000), ("z", 4_000))))
     kept.take(seen({"eid": "x"}, 0, 1_500), eid="e2")

@@ -20,25 +20,25 @@ from dp3.store.ports.retention import FIRST_TAG, LAST_TAG
 from kit.engine import Engine
 from kit.history import Observation, Segment, canonical, mean_confidence, unite, value_at, values_at
 from kit.points import SECOND, START_US, task
+from kit.specs import a_type, observed_attr, series_attr, valid
 from kit.worker import CLEANING, PACKING, PackLimits
 
 AGE = 1_000
 """Seconds that history is kept; the clock begins as many after the first data-point."""
 
-VALID = {"pre_validity": "1s", "post_validity": "2s"}
+VALID = valid("1s", "2s")
 AGED = {"max_age": f"{AGE}s"}
 
 
 def observed(multi_value=False, **history_params):
-    kind = {"name": "x", "type": "observations", "data_type": "int", "multi_value": multi_value}
-    return {**kind, "history_params": history_params}
+    return observed_attr("int", history_params, multi_value=multi_value)
 
 
 MODEL = ModelSpec(
     {
-        "a": {
-            "entity": {"id": "a", "name": "a", "snapshot": True},
-            "attribs": {
+        "a": a_type(
+            "a",
+            {
                 "joined": observed(**VALID, **AGED),
                 "united": observed(**AGED),
                 "lasting": observed(**AGED, post_validity=f"{AGE + 5}s"),
@@ -49,15 +49,9 @@ MODEL = ModelSpec(
                 "three_points": observed(**VALID, **AGED, max_items=3, aggregate=False),
                 "two_of_several": observed(True, **VALID, **AGED, max_items=2),
                 "free": observed(**VALID),
-                "load": {
-                    "name": "x",
-                    "type": "timeseries",
-                    "timeseries_type": "irregular",
-                    "timeseries_params": AGED,
-                    "series": {"cpu": {"data_type": "int"}},
-                },
+                "load": series_attr("irregular", AGED, series={"cpu": {"data_type": "int"}}),
             },
-        }
+        )
     }
 )
 SPECS = MODEL.entity_attributes["a"]

@@ -6,44 +6,27 @@ import pytest
 
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.spec import ModelSpec
-
-
-def _plain(data_type: str) -> dict[str, object]:
-    return {"name": "n", "type": "plain", "data_type": data_type}
-
-
-def _entity(etype: str, attribs: dict[str, object], id_data_type: str = "string") -> dict[str, object]:
-    entity = {"id": etype, "name": etype, "snapshot": True, "id_data_type": id_data_type}
-    return {"entity": entity, "attribs": attribs}
-
+from kit.specs import a_type, observed_attr, plain_attr, series_attr
 
 MODEL = {
-    "test_entity_type": _entity(
+    "test_entity_type": a_type(
         "test_entity_type",
         {
-            "test_attr_type": _plain("int"),
-            "test_attr_type1": _plain("int"),
-            "test_attr_type2": _plain("int"),
-            "derived_on_creation": _plain("string"),
-            "series": {
-                "name": "n",
-                "type": "timeseries",
-                "timeseries_type": "irregular",
-                "series": {"v": {"data_type": "int"}},
-                "timeseries_params": {"max_age": "1d"},
-            },
-            "test_attr_link": {
-                "name": "n",
-                "type": "observations",
-                "data_type": "link<site;mirror=members>",
-                "multi_value": True,
-                "history_params": {"max_age": "1d"},
-            },
-            "sites": _plain("set<link<site>>"),
+            "test_attr_type": plain_attr("int"),
+            "test_attr_type1": plain_attr("int"),
+            "test_attr_type2": plain_attr("int"),
+            "derived_on_creation": plain_attr("string"),
+            "series": series_attr("irregular", {"max_age": "1d"}, series={"v": {"data_type": "int"}}),
+            "test_attr_link": observed_attr("link<site;mirror=members>", {"max_age": "1d"}, multi_value=True),
+            "sites": plain_attr("set<link<site>>"),
         },
     ),
-    "site": _entity("site", {"name": _plain("string"), "country": _plain("link<country>")}, "int"),
-    "country": _entity("country", {"code": _plain("string")}),
+    "site": a_type(
+        "site",
+        {"name": plain_attr("string"), "country": plain_attr("link<country>")},
+        id_data_type="int",
+    ),
+    "country": a_type("country", {"code": plain_attr("string")}),
 }
 
 

@@ -3,18 +3,14 @@
 from dp3.hooks.graph import order_as_mermaid, order_as_text
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.spec import ModelSpec
-
-
-def plain(data_type):
-    return {"name": "x", "type": "plain", "data_type": data_type}
-
+from kit.specs import a_type, plain_attr
 
 MODEL = ModelSpec(
     {
-        "host": {
-            "entity": {"id": "host", "name": "host", "snapshot": True},
-            "attribs": {"peer": plain("link<host>"), "load": plain("int"), "risk": plain("int")},
-        }
+        "host": a_type(
+            "host",
+            {"peer": plain_attr("link<host>"), "load": plain_attr("int"), "risk": plain_attr("int")},
+        )
     }
 )
 

@@ -125,7 +125,7 @@ class Engine(Place):
     def values(self, eid: str, etype: str = "a") -> dict[str, Any]:
         """Plain values by attribute; history of `o` as (second, value); without what is not there."""
         master = self.master(eid, etype)
-        found = {name: master[name]["v"] for name in ("p", "s") if name in master}
+        found: dict[str, Any] = {name: master[name]["v"] for name in ("p", "s") if name in master}
         if "o" in master:
             found["o"] = sorted((seconds(x["t1"]), x["v"]) for x in master["o"])
         return found

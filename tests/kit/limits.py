@@ -21,7 +21,8 @@ STATE = "dp3.store.sqlite"
 
 def constants(module: str, **values: Any) -> Limit:
     """Constants of a module."""
-    return patch.multiple(import_module(module), **values)
+    changed: Limit = patch.multiple(import_module(module), **values)
+    return changed
 
 
 # -- snapshot runs -----------------------------------------------------------------------------------------
@@ -173,7 +174,12 @@ def transactions() -> Iterator[list[Any]]:
     writer = import_module(f"{STATE}.connections").Writer
     noted: list[Any] = []
     begin = writer.transaction
-    with patch.object(writer, "transaction", lambda self, *lease: noted.append(self) or begin(self, *lease)):
+
+    def note(self: Any, *lease: Any) -> Any:
+        noted.append(self)
+        return begin(self, *lease)
+
+    with patch.object(writer, "transaction", note):
         yield noted
 
 

@@ -33,10 +33,10 @@ class Place:
         self.partitions = partitions
         self.clock = FakeClock(now_us)
         self.log = open_log(directory, self.clock, **log_options)
-        self.store = self._open()
+        self._open_state()
 
-    def _open(self) -> Any:
-        return open_state(self.directory / "state", self.clock, partitions=self.partitions)
+    def _open_state(self) -> None:
+        self.store = open_state(self.directory / "state", self.clock, partitions=self.partitions)
 
     def close(self) -> None:
         self.store.close()
@@ -66,26 +66,26 @@ class Place:
     def reopen(self) -> None:
         """As after a process was killed."""
         self.store.close()
-        self.store = self._open()
+        self._open_state()
 
     def lose_state(self) -> None:
         """The state falls back to its beginning, the log stays: a power loss at its worst."""
         self.store.close()
         shutil.rmtree(self.directory / "state")
-        self.store = self._open()
+        self._open_state()
 
     def copy_state(self, target: Path) -> None:
         """Copy the state away."""
         self.store.close()
         shutil.copytree(self.directory / "state", target)
-        self.store = self._open()
+        self._open_state()
 
     def replace_state(self, source: Path) -> None:
         """Go on with a copy of the state."""
         self.store.close()
         shutil.rmtree(self.directory / "state")
         shutil.copytree(source, self.directory / "state")
-        self.store = self._open()
+        self._open_state()
 
     def go_back(self, offset: int = 0) -> None:
         """Set all positions back, as after a power loss."""

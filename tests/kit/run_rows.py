@@ -9,7 +9,7 @@ from dp3.store.ports.batches import Batch, LinkRow
 from dp3.store.ports.entities import ENTITY_SHIFT
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.queries import And, Between, Has, Not, OneOf, Or, Order, TextMatches, Where
-from dp3.store.ports.runs import Phase, WorkerRun
+from dp3.store.ports.runs import Phase, Run, WorkerRun
 from dp3.store.ports.snapshots import IndexKey, Key, SnapshotBatch, StoredSnapshot
 from kit.rows import entity_row
 
@@ -21,7 +21,7 @@ Keys = dict[str, set[Key]]
 
 def a_run(store: Any, time: int, workers: int = 1) -> int:
     """A run that has begun; returns its number."""
-    run = store.runs.begin(time, "model", workers)
+    run: Run | None = store.runs.begin(time, "model", workers)
     assert run is not None
     return run.id
 

@@ -1,6 +1,5 @@
-"""Small models and values for the tests of this folder."""
+"""Data types and values for the tests of this folder."""
 
-from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -8,43 +7,7 @@ from pydantic import TypeAdapter
 
 from dp3.model.datatype import DataType
 from dp3.model.entityspec import EntitySpec
-from dp3.model.spec import ModelSpec
-
-
-def an_entity(etype: str = "a", **keys: Any) -> dict[str, Any]:
-    return {"id": etype, "name": etype, "snapshot": True, **keys}
-
-
-def a_plain(data_type: Any = "int", **keys: Any) -> dict[str, Any]:
-    return {"name": "x", "type": "plain", "data_type": data_type, **keys}
-
-
-def an_observation_attr(data_type: str = "int", **keys: Any) -> dict[str, Any]:
-    return {"name": "x", "type": "observations", "data_type": data_type, **keys}
-
-
-def a_timeseries(kind: str = "regular", **keys: Any) -> dict[str, Any]:
-    params = {"time_step": "5m"} if kind == "regular" else {}
-    series = {"x": {"data_type": "int"}}
-    return {
-        "name": "x",
-        "type": "timeseries",
-        "timeseries_type": kind,
-        "series": series,
-        "timeseries_params": params,
-        **keys,
-    }
-
-
-def a_model(attribs: Mapping[str, Any], **entity: Any) -> ModelSpec:
-    """A model of entity type `a` with the attributes, and `b` with integer ids."""
-    return ModelSpec(
-        {
-            "a": {"entity": an_entity("a", **entity), "attribs": attribs},
-            "b": {"entity": an_entity("b", id_data_type="int"), "attribs": {}},
-        }
-    )
-
+from kit.specs import an_entity
 
 LINKABLE = {
     "s": EntitySpec(**an_entity("s")),
@@ -55,7 +18,7 @@ LINKABLE = {
 
 
 @cache
-def a_type(text: str) -> DataType:
+def a_data_type(text: str) -> DataType:
     """A data type that can link to `s`, `n`, `ip` and `with-dash`."""
     return DataType(text, LINKABLE)
 

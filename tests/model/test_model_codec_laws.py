@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_builders import a_type, validated
+from model_builders import a_data_type, validated
 from pydantic import ValidationError
 
 from dp3.model.errors import Reject
@@ -74,7 +74,7 @@ def accepted(codec: Any, value: Any) -> Any:
 @few
 @given(value=json_values)
 def test_fast_path_agrees_with_validation_whenever_it_accepts(text: str, value: Any) -> None:
-    data_type = a_type(text)
+    data_type = a_data_type(text)
     fast = accepted(data_type.codec, value)
     if fast is not Reject:
         assert encode_value(fast) == encode_value(data_type.codec.to_wire(validated(data_type, value)))
@@ -84,7 +84,7 @@ def test_fast_path_agrees_with_validation_whenever_it_accepts(text: str, value: 
 @given(value=addresses | time_like | time_text)
 @pytest.mark.parametrize("text", ["ipv4", "ipv6", "mac", "time"])
 def test_fast_path_agrees_on_texts_that_look_right(text: str, value: str) -> None:
-    data_type = a_type(text)
+    data_type = a_data_type(text)
     fast = accepted(data_type.codec, value)
     if fast is not Reject:
         assert fast == data_type.codec.to_wire(validated(data_type, value))
@@ -94,7 +94,7 @@ def test_fast_path_agrees_on_texts_that_look_right(text: str, value: str) -> Non
 @few
 @given(values=st.lists(json_values, min_size=2, max_size=2))
 def test_values_are_equal_exactly_if_their_encodings_are(text: str, values: list[Any]) -> None:
-    data_type = a_type(text)
+    data_type = a_data_type(text)
     try:
         one, two = (validated(data_type, value) for value in values)
     except ValidationError:
@@ -109,7 +109,7 @@ def test_values_are_equal_exactly_if_their_encodings_are(text: str, values: list
 @few
 @given(value=json_values)
 def test_wire_form_survives_encoding_and_reads_back_equal(text: str, value: Any) -> None:
-    data_type = a_type(text)
+    data_type = a_data_type(text)
     try:
         typed = validated(data_type, value)
     except ValidationError:
@@ -140,7 +140,7 @@ def test_fast_path_takes_every_usual_value(text: str, values: st.SearchStrategy[
     @few
     @given(value=values)
     def check(value: Any) -> None:
-        assert accepted(a_type(text).codec, value) is not Reject
+        assert accepted(a_data_type(text).codec, value) is not Reject
 
     check()
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_builders import a_model, a_plain, a_timeseries, an_observation_attr
 from pydantic import ValidationError
 
 from dp3.clock import to_datetime, to_us
@@ -21,16 +20,17 @@ from dp3.model.datapoint import (
     to_json_friendly,
 )
 from dp3.model.wire import WirePoint
+from kit.specs import a_model, observed_attr, plain_attr, series_attr
 
 MODEL = a_model(
     {
-        "p": a_plain("int"),
-        "c": a_plain("category<string;up>"),
-        "o": an_observation_attr("int"),
-        "l": an_observation_attr("link<b;mirror=as>", multi_value=True),
-        "ip": an_observation_attr("ipv4"),
-        "t": a_timeseries(),
-        "irr": a_timeseries("irregular"),
+        "p": plain_attr("int"),
+        "c": plain_attr("category<string;up>"),
+        "o": observed_attr("int"),
+        "l": observed_attr("link<b;mirror=as>", multi_value=True),
+        "ip": observed_attr("ipv4"),
+        "t": series_attr(),
+        "irr": series_attr("irregular"),
     }
 )
 T1 = datetime(2020, 1, 1, tzinfo=UTC)

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from model_builders import a_plain, a_timeseries, an_entity, an_observation_attr
 
 from dp3.model.schema import Loss, compare, decode_schema, encode_schema, schema_of
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import encode_value
+from kit.specs import an_entity, observed_attr, plain_attr, series_attr
 
 TYPES = [
     "tag",
@@ -45,10 +45,10 @@ TYPES = [
     "set<link<b>>",
 ]
 attributes = st.one_of(
-    st.builds(a_plain, st.sampled_from(TYPES)),
-    st.builds(an_observation_attr, st.sampled_from(TYPES), multi_value=st.booleans()),
+    st.builds(plain_attr, st.sampled_from(TYPES)),
+    st.builds(observed_attr, st.sampled_from(TYPES), multi_value=st.booleans()),
     st.builds(
-        a_timeseries,
+        series_attr,
         st.sampled_from(["regular", "irregular", "irregular_intervals"]),
         series=st.sampled_from([{"x": {"data_type": "int"}}, {"x": {"data_type": "float"}}]),
     ),
@@ -205,30 +205,34 @@ def changes(old: Any, new: Any) -> list[tuple[str, str, Loss]]:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        (a_plain("int"), None, ("removed (was plain int)", Loss.ALL)),
-        (a_plain("int"), a_plain("string"), ("was plain int, now plain string", Loss.ALL)),
-        (a_plain("int64"), a_plain("int"), ("was plain int64, now plain int", Loss.ALL)),
-        (a_plain("array<int>"), a_plain("set<int>"), ("was plain array<int>, now plain set<int>", Loss.ALL)),
-        (a_plain("int"), an_observation_attr("int"), ("was plain int, now observations int", Loss.ALL)),
-        (a_plain("link<a>"), a_plain("link<b>"), ("was plain link<a>, now plain link<b>", Loss.ALL)),
+        (plain_attr("int"), None, ("removed (was plain int)", Loss.ALL)),
+        (plain_attr("int"), plain_attr("string"), ("was plain int, now plain string", Loss.ALL)),
+        (plain_attr("int64"), plain_attr("int"), ("was plain int64, now plain int", Loss.ALL)),
         (
-            a_plain("category<string;red,green,blue>"),
-            a_plain("category<string;red>"),
+            plain_attr("array<int>"),
+            plain_attr("set<int>"),
+            ("was plain array<int>, now plain set<int>", Loss.ALL),
+        ),
+        (plain_attr("int"), observed_attr("int"), ("was plain int, now observations int", Loss.ALL)),
+        (plain_attr("link<a>"), plain_attr("link<b>"), ("was plain link<a>, now plain link<b>", Loss.ALL)),
+        (
+            plain_attr("category<string;red,green,blue>"),
+            plain_attr("category<string;red>"),
             ("no longer green, blue", Loss.VALUES),
         ),
         (
-            an_observation_attr("int"),
-            an_observation_attr("int", multi_value=True),
+            observed_attr("int"),
+            observed_attr("int", multi_value=True),
             ("had one value at a time, now several values at a time", Loss.SNAPSHOTS),
         ),
         (
-            a_timeseries("regular"),
-            a_timeseries("irregular"),
+            series_attr("regular"),
+            series_attr("irregular"),
             ("was regular timeseries, now irregular timeseries", Loss.ALL),
         ),
         (
-            a_timeseries("regular"),
-            a_timeseries("regular", timeseries_params={"time_step": "1m"}),
+            series_attr("regular"),
+            series_attr("regular", timeseries_params={"time_step": "1m"}),
             ("its series or their time step changed", Loss.ALL),
         ),
     ],
@@ -240,18 +244,16 @@ def test_what_is_destroyed_is_said(old: Any, new: Any, expected: tuple[str, Loss
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (a_plain("int"), a_plain("int64", editable=True, description="more")),
-        (a_plain("category<string;red>"), a_plain("category<string;green,red>")),
-        (a_plain("link<b>"), a_plain("link<b;mirror=shown>")),
+        (plain_attr("int"), plain_attr("int64", editable=True, description="more")),
+        (plain_attr("category<string;red>"), plain_attr("category<string;green,red>")),
+        (plain_attr("link<b>"), plain_attr("link<b;mirror=shown>")),
         (
-            an_observation_attr("int"),
-            an_observation_attr(
-                "int", history_params={"post_validity": "1h", "max_age": "1d", "aggregate": False}
-            ),
+            observed_attr("int"),
+            observed_attr("int", history_params={"post_validity": "1h", "max_age": "1d", "aggregate": False}),
         ),
         (
-            a_timeseries("regular"),
-            a_timeseries("regular", timeseries_params={"time_step": "300s", "max_age": "1d"}),
+            series_attr("regular"),
+            series_attr("regular", timeseries_params={"time_step": "300s", "max_age": "1d"}),
         ),
     ],
 )
@@ -262,7 +264,9 @@ def test_harmless_changes_destroy_nothing(old: Any, new: Any) -> None:
 def test_the_removed_words_are_known_as_they_are_stored() -> None:
     old, new = (
         schema_of(
-            ModelSpec({"a": {"entity": an_entity("a"), "attribs": {"x": a_plain(f"category<int;{words}>")}}})
+            ModelSpec(
+                {"a": {"entity": an_entity("a"), "attribs": {"x": plain_attr(f"category<int;{words}>")}}}
+            )
         )
         for words in ("1,2,3", "02")
     )

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
-from model_builders import LINKABLE, a_model, a_plain, a_timeseries, an_entity, an_observation_attr
+from model_builders import LINKABLE
 from pydantic import ValidationError
 
 from dp3.model.attrspec import (
@@ -31,14 +31,15 @@ from dp3.model.entityspec import (
 from dp3.model.errors import ModelSpecError, Reject
 from dp3.model.mac import MACAddress
 from dp3.model.spec import ModelSpec, entity_type_context
+from kit.specs import a_model, an_entity, observed_attr, plain_attr, series_attr
 
 CONFIG = {
     "host": {
         "entity": an_entity("host", id_data_type="ipv4"),
         "attribs": {
-            "p": a_plain("int"),
-            "users": an_observation_attr("array<link<user;mirror=hosts>>", multi_value=True),
-            "t": a_timeseries(),
+            "p": plain_attr("int"),
+            "users": observed_attr("array<link<user;mirror=hosts>>", multi_value=True),
+            "t": series_attr(),
         },
     },
     "user": {"entity": an_entity("user", lifetime={"type": "weak"}), "attribs": None},
@@ -126,8 +127,8 @@ def test_link_types_can_be_built_in_the_context_of_a_model() -> None:
 def test_all_mistakes_are_found_at_once() -> None:
     found = mistakes(
         {
-            "a": {"entity": {"id": "a"}, "attribs": {"x": a_plain("strng"), "l": a_plain("link<b>")}},
-            "b": {"entity": an_entity("c"), "attribs": {"y": 5, "l": a_plain("link<a>")}},
+            "a": {"entity": {"id": "a"}, "attribs": {"x": plain_attr("strng"), "l": plain_attr("link<b>")}},
+            "b": {"entity": an_entity("c"), "attribs": {"y": 5, "l": plain_attr("link<a>")}},
             "c": {"entity": an_entity("c")},
         }
     )
@@ -174,22 +175,22 @@ def test_entity_id_must_be_an_identifier(etype: str) -> None:
         ({"type": []}, "x.type: Invalid `type` of attribute '[]', expected one of plain, observations, timeseries"),
         ({"type": "plain", "name": "x"}, "x.data_type: Missing mandatory key 'data_type'"),
         ({"type": "plain", "data_type": "int"}, "x.name: Missing mandatory key 'name'"),
-        (a_plain(5), "x.data_type: Input should be the text of a data type, got 5"),
-        (a_plain("link<nope>"), "x.data_type: Entity type 'nope' is not defined"),
-        (a_plain(multi_value=True), "x.multi_value: Unknown key 'multi_value', expected data_type, description, editable, id, name, ttl, type"),
-        (an_observation_attr(multi_valeu=True), "x.multi_valeu: Unknown key 'multi_valeu', expected confidence, data_type, description, editable, history_force_graph, history_params, id, multi_value, name, ttl, type; did you mean 'multi_value'?"),
-        (an_observation_attr(history_params={"max_age": "x"}), "x.history_params.max_age: Expected a duration such as '30s', '5m', '2h' or '7d', got 'x'"),
-        (an_observation_attr(history_params={"max_items": 0}), "x.history_params.max_items: Input should be greater than 0, got 0"),
-        (an_observation_attr(history_params={"pre_validity": -1}), "x.history_params.pre_validity: Duration must not be negative, got -1 s"),
-        (a_plain(ttl="10"), "x.ttl: Invalid time duration string: expected digits and one of s, m, h, d, got '10'"),
-        (a_timeseries("regulr"), "x.timeseries_type: Input should be 'regular', 'irregular' or 'irregular_intervals', got 'regulr'; did you mean 'regular'?"),
-        (a_timeseries(timeseries_params={}), "x.timeseries_params: A regular timeseries needs `time_step` (a duration such as 5m), got none"),
-        (a_timeseries(timeseries_params={"time_step": 0}), "x.timeseries_params.time_step: Duration must be longer than 0 s, got 0 s"),
-        (a_timeseries(series={"x": {"data_type": "string"}}), "x.series.x.data_type: Data type 'string' is not supported for series: use int, int64, float, time"),
-        (a_timeseries(series={"x y": {"data_type": "int"}}), "x.series.x y: 'x y' is not an identifier: letters, digits, '_' and '-' only, no digit or '-' first"),
-        (a_timeseries(series={"_x": {"data_type": "int"}}), "x.series: Series id '_x' must not start with an underscore"),
-        (a_timeseries("irregular", series={"time": {"data_type": "int"}}), "x.series: Series 'time' must be of data type time, got int"),
-        (a_timeseries(series={"x": {"data_type": "int", "typ": 1}}), "x.series.x.typ: Unknown key 'typ', expected data_type"),
+        (plain_attr(5), "x.data_type: Input should be the text of a data type, got 5"),
+        (plain_attr("link<nope>"), "x.data_type: Entity type 'nope' is not defined"),
+        (plain_attr(multi_value=True), "x.multi_value: Unknown key 'multi_value', expected data_type, description, editable, id, name, ttl, type"),
+        (observed_attr(multi_valeu=True), "x.multi_valeu: Unknown key 'multi_valeu', expected confidence, data_type, description, editable, history_force_graph, history_params, id, multi_value, name, ttl, type; did you mean 'multi_value'?"),
+        (observed_attr(history_params={"max_age": "x"}), "x.history_params.max_age: Expected a duration such as '30s', '5m', '2h' or '7d', got 'x'"),
+        (observed_attr(history_params={"max_items": 0}), "x.history_params.max_items: Input should be greater than 0, got 0"),
+        (observed_attr(history_params={"pre_validity": -1}), "x.history_params.pre_validity: Duration must not be negative, got -1 s"),
+        (plain_attr(ttl="10"), "x.ttl: Invalid time duration string: expected digits and one of s, m, h, d, got '10'"),
+        (series_attr("regulr"), "x.timeseries_type: Input should be 'regular', 'irregular' or 'irregular_intervals', got 'regulr'; did you mean 'regular'?"),
+        (series_attr(timeseries_params={}), "x.timeseries_params: A regular timeseries needs `time_step` (a duration such as 5m), got none"),
+        (series_attr(timeseries_params={"time_step": 0}), "x.timeseries_params.time_step: Duration must be longer than 0 s, got 0 s"),
+        (series_attr(series={"x": {"data_type": "string"}}), "x.series.x.data_type: Data type 'string' is not supported for series: use int, int64, float, time"),
+        (series_attr(series={"x y": {"data_type": "int"}}), "x.series.x y: 'x y' is not an identifier: letters, digits, '_' and '-' only, no digit or '-' first"),
+        (series_attr(series={"_x": {"data_type": "int"}}), "x.series: Series id '_x' must not start with an underscore"),
+        (series_attr("irregular", series={"time": {"data_type": "int"}}), "x.series: Series 'time' must be of data type time, got int"),
+        (series_attr(series={"x": {"data_type": "int", "typ": 1}}), "x.series.x.typ: Unknown key 'typ', expected data_type"),
     ],
 )  # fmt: skip
 def test_wrong_attribute_is_explained(spec: Any, expected: str) -> None:
@@ -197,8 +198,8 @@ def test_wrong_attribute_is_explained(spec: Any, expected: str) -> None:
 
 
 def test_wrong_attribute_id_is_explained() -> None:
-    assert attribute_mistakes(**{"1x": a_plain()})[0].startswith("1x.id: '1x' is not an identifier")
-    found = mistakes({"a": {"entity": an_entity(), "attribs": {True: a_plain()}}})
+    assert attribute_mistakes(**{"1x": plain_attr()})[0].startswith("1x.id: '1x' is not an identifier")
+    found = mistakes({"a": {"entity": an_entity(), "attribs": {True: plain_attr()}}})
     assert found == ["a.attribs.True: Attribute id must be text, got True: put it in quotes"]
 
 
@@ -209,15 +210,15 @@ def test_attributes_must_be_a_mapping() -> None:
 
 def test_error_paths_lead_to_the_key() -> None:
     with pytest.raises(ModelSpecError) as caught:
-        a_model({"x": a_plain("strng")})
+        a_model({"x": plain_attr("strng")})
     assert caught.value.errors[0].path == ("a", "attribs", "x", "data_type")
 
 
 @pytest.mark.parametrize(
     "attribs",
     [
-        {"x": a_plain("link<a;mirror=y>"), "y": a_plain()},
-        {"x": a_plain("link<a;mirror=y>"), "z": a_plain("link<a;mirror=y>")},
+        {"x": plain_attr("link<a;mirror=y>"), "y": plain_attr()},
+        {"x": plain_attr("link<a;mirror=y>"), "z": plain_attr("link<a;mirror=y>")},
     ],
 )
 def test_mirror_name_must_be_free(attribs: Any) -> None:
@@ -230,12 +231,12 @@ def test_mirror_name_must_be_free(attribs: Any) -> None:
 
 def test_weak_entity_is_not_blamed_for_an_invalid_relation() -> None:
     weak = {"entity": an_entity("w", lifetime={"type": "weak"}), "attribs": {}}
-    found = mistakes({"w": weak, "a": {"entity": an_entity(), "attribs": {"l": a_plain("link<w")}}})
+    found = mistakes({"w": weak, "a": {"entity": an_entity(), "attribs": {"l": plain_attr("link<w")}}})
     assert len(found) == 1 and "Data type 'link<w' is not supported" in found[0]
 
 
 def test_ignored_keys_become_notes() -> None:
-    model = a_model({"x": an_observation_attr(history_params={"max_agee": "1d"})})
+    model = a_model({"x": observed_attr(history_params={"max_agee": "1d"})})
     assert [str(note) for note in model.notes] == [
         "a.attribs.x.history_params.max_agee: Unknown key 'max_agee'; did you mean 'max_age'?"
     ]
@@ -249,7 +250,7 @@ def test_lifetimes_are_objects() -> None:
 
 
 def test_observations_have_defaults() -> None:
-    spec = a_model({"o": an_observation_attr()}).attr("a", "o")
+    spec = a_model({"o": observed_attr()}).attr("a", "o")
     assert isinstance(spec, AttrSpecObservations)
     assert (spec.t, spec.type, spec.ttl, spec.confidence) == (
         AttrType.OBSERVATIONS,
@@ -276,7 +277,7 @@ def test_history_parameters_may_be_null_or_durations(key: str, value: Any, expec
 
 
 def test_attribute_id_is_taken_from_its_key() -> None:
-    assert a_model({"x": a_plain(id="other")}).attr("a", "x").id == "x"
+    assert a_model({"x": plain_attr(id="other")}).attr("a", "x").id == "x"
 
 
 @pytest.mark.parametrize(
@@ -291,7 +292,7 @@ def test_attribute_id_is_taken_from_its_key() -> None:
 def test_attribute_knows_its_elements_and_relation(
     data_type: str, iterable: bool, relation: bool, mirror: Any
 ) -> None:
-    spec = a_model({"x": a_plain(data_type)}).attr("a", "x")
+    spec = a_model({"x": plain_attr(data_type)}).attr("a", "x")
     assert isinstance(spec, AttrSpecPlain)
     assert (spec.is_iterable, spec.is_relation, spec.is_mirrored, spec.mirror_as) == (
         iterable,
@@ -308,13 +309,13 @@ def test_attribute_knows_its_elements_and_relation(
 
 def test_attribute_can_be_built_alone_in_a_context() -> None:
     with entity_context(LINKABLE["s"], LINKABLE):
-        assert isinstance(AttrSpec("x", a_timeseries("irregular")), AttrSpecTimeseries)
+        assert isinstance(AttrSpec("x", series_attr("irregular")), AttrSpecTimeseries)
         with pytest.raises(ValidationError):
-            AttrSpec("x", a_plain("nope"))
+            AttrSpec("x", plain_attr("nope"))
         with pytest.raises(ValueError, match="must be a mapping, got 5"):
             AttrSpec("x", 5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="Missing entity context"):
-        AttrSpec("x", a_plain())
+        AttrSpec("x", plain_attr())
 
 
 def test_attribute_types_are_flags_with_names() -> None:

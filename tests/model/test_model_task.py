@@ -9,7 +9,6 @@ from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
-from model_builders import a_model, a_plain, an_observation_attr
 from pydantic import ValidationError
 
 from dp3.model.datapoint import DataPointObservationsBase, DataPointPlainBase
@@ -23,12 +22,13 @@ from dp3.model.task import (
     task_to_wire,
 )
 from dp3.model.wire import WirePoint, WireTask, decode_tasks, encode_tasks
+from kit.specs import a_model, observed_attr, plain_attr
 
 ATTRIBS = {
-    "p": a_plain("int"),
-    "o": an_observation_attr("int"),
-    "l": a_plain("link<b>"),
-    "m": a_plain("array<mac>"),
+    "p": plain_attr("int"),
+    "o": observed_attr("int"),
+    "l": plain_attr("link<b>"),
+    "m": plain_attr("array<mac>"),
 }
 MODEL = a_model(ATTRIBS)
 IP_MODEL = a_model(ATTRIBS, id_data_type="ipv4")
@@ -113,7 +113,7 @@ def test_wrong_task_is_explained(points: list[Any], keys: Any, expected: str) ->
 
 
 def test_data_point_of_another_entity_type_is_refused() -> None:
-    model = a_model({**ATTRIBS, "l": a_plain("link<b;mirror=as>")})
+    model = a_model({**ATTRIBS, "l": plain_attr("link<b;mirror=as>")})
     dp = DataPointPlainBase(etype="b", eid=1, attr="as", v=[])
     with pytest.raises(ValidationError, match="Cannot instantiate a read-only attribute datapoint"):
         a_task(dp, model_spec=model)

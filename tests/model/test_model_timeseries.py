@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_builders import a_model, a_timeseries
 from pydantic import ValidationError
 
 from dp3.clock import to_datetime, to_us
 from dp3.model.attrspec import AttrSpecTimeseries
 from dp3.model.errors import Reject
 from dp3.model.wire import encode_value
+from kit.specs import a_model, series_attr
 
-MODEL = a_model({kind: a_timeseries(kind) for kind in ("regular", "irregular", "irregular_intervals")})
+MODEL = a_model({kind: series_attr(kind) for kind in ("regular", "irregular", "irregular_intervals")})
 T0 = "2020-01-01T00:00:00Z"
 STEP_US = 300 * 1_000_000
 
@@ -110,7 +110,7 @@ def test_invalid_value_does_not_hide_behind_an_error_about_times() -> None:
 )
 def test_every_kind_has_its_implicit_series(kind: str, names: list[str]) -> None:
     assert list(spec_of(kind).series) == names
-    unspecified = a_model({"t": a_timeseries(kind, series=None)}).attr("a", "t")
+    unspecified = a_model({"t": series_attr(kind, series=None)}).attr("a", "t")
     assert isinstance(unspecified, AttrSpecTimeseries)
     assert list(unspecified.series) == names[1:]
 

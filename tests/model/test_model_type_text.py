@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_builders import LINKABLE, a_type
+from model_builders import LINKABLE, a_data_type
 from pydantic import BaseModel
 
 from dp3.model.datatype import DataType, is_primitive_element_type
@@ -78,7 +78,7 @@ def test_any_other_text_is_a_value_error(text: str) -> None:
 )
 def test_wrong_text_is_explained(text: str, reason: str) -> None:
     with pytest.raises(ValueError) as caught:
-        a_type(text)
+        a_data_type(text)
     assert str(caught.value).startswith(f"Data type '{text}' is not supported: ") or "category" in text
     assert reason in str(caught.value)
 
@@ -87,23 +87,23 @@ def test_link_to_an_unknown_entity_type_suggests_a_near_one() -> None:
     with pytest.raises(
         ValueError, match=r"Entity type 'with-dsh' is not defined; did you mean 'with-dash'\?"
     ):
-        a_type("link<with-dsh>")
+        a_data_type("link<with-dsh>")
 
 
 @pytest.mark.parametrize(
     "text", [t for t in PRIMITIVES if t not in ("special", "json")] + ["category<string;json>"]
 )
 def test_scalar_types_are_hashable(text: str) -> None:
-    assert a_type(text).hashable
+    assert a_data_type(text).hashable
 
 
 @pytest.mark.parametrize("text", ["special", "json", "array<int>", "set<int>", "dict<a:int>", "link<s>"])
 def test_other_types_are_not_hashable(text: str) -> None:
-    assert not a_type(text).hashable
+    assert not a_data_type(text).hashable
 
 
 def test_link_type_knows_target_data_and_mirror() -> None:
-    link = a_type("link<s,int;mirror=m>")
+    link = a_data_type("link<s,int;mirror=m>")
     assert (link.is_link, link.link_to, link.get_linked_entity(), link.link_has_data()) == (
         True,
         "s",
@@ -114,19 +114,19 @@ def test_link_type_knows_target_data_and_mirror() -> None:
 
 
 def test_array_type_knows_its_element_type() -> None:
-    array = a_type("array<link<s>>")
+    array = a_data_type("array<link<s>>")
     assert array.iterable and not array.is_link
-    assert array.elem_type == a_type("link<s>")
+    assert array.elem_type == a_data_type("link<s>")
 
 
 def test_questions_about_links_are_errors_for_other_types() -> None:
-    for ask in (a_type("int").get_linked_entity, a_type("int").link_has_data):
+    for ask in (a_data_type("int").get_linked_entity, a_data_type("int").link_has_data):
         with pytest.raises(ValueError, match="Data type 'int' is not a link"):
             ask()
 
 
 def test_original_text_is_kept_and_the_tracked_one_has_no_blanks() -> None:
-    data_type = a_type("dict< a? : int >")
+    data_type = a_data_type("dict< a? : int >")
     assert (data_type.root, str(data_type), data_type.type_info) == (
         *("dict< a? : int >",) * 2,
         "dict<a?:int>",
@@ -135,7 +135,7 @@ def test_original_text_is_kept_and_the_tracked_one_has_no_blanks() -> None:
 
 def test_types_that_differ_are_told_apart_by_the_tracked_text() -> None:
     texts = ["tag", "binary", "array<int>", "set<int>", "category<int;1>", "category<int;2>", "link<s,int>"]
-    assert len({a_type(text).type_info for text in texts}) == len(texts)
+    assert len({a_data_type(text).type_info for text in texts}) == len(texts)
 
 
 def test_link_targets_come_from_the_enclosing_context() -> None:

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import pytest
-from model_builders import a_type, validated, wire_of
+from model_builders import a_data_type, validated, wire_of
 from pydantic import ValidationError
 
 from dp3.model.errors import Reject
@@ -138,14 +138,14 @@ REFUSED: list[tuple[str, Any, str]] = [
 
 @pytest.mark.parametrize(("text", "value", "wire"), ACCEPTED)
 def test_value_is_taken_and_has_this_wire_form(text: str, value: Any, wire: Any) -> None:
-    data_type = a_type(text)
+    data_type = a_data_type(text)
     got = wire_of(data_type, value)
     assert (got, repr(got)) == (wire, repr(wire))
 
 
 @pytest.mark.parametrize(("text", "value", "wire"), ACCEPTED)
 def test_wire_form_reads_back_as_the_same_typed_value(text: str, value: Any, wire: Any) -> None:
-    data_type = a_type(text)
+    data_type = a_data_type(text)
     typed = validated(data_type, value)
     assert data_type.codec.from_wire(wire) == typed
     assert type(data_type.codec.from_wire(wire)) is type(typed)
@@ -153,7 +153,7 @@ def test_wire_form_reads_back_as_the_same_typed_value(text: str, value: Any, wir
 
 @pytest.mark.parametrize(("text", "value", "kind"), REFUSED)
 def test_value_is_refused_by_both_paths(text: str, value: Any, kind: str) -> None:
-    data_type = a_type(text)
+    data_type = a_data_type(text)
     with pytest.raises(ValidationError) as caught:
         validated(data_type, value)
     assert caught.value.errors()[0]["type"].startswith(kind)
@@ -179,27 +179,27 @@ def test_value_is_refused_by_both_paths(text: str, value: Any, kind: str) -> Non
 )
 def test_writing_a_value_of_another_type_fails(text: str, value: Any) -> None:
     with pytest.raises(ValueError):
-        a_type(text).codec.to_wire(value)
+        a_data_type(text).codec.to_wire(value)
 
 
 def test_time_without_zone_is_utc() -> None:
-    assert validated(a_type("time"), "2020-01-01T00:00:00").utcoffset() == timedelta(0)
+    assert validated(a_data_type("time"), "2020-01-01T00:00:00").utcoffset() == timedelta(0)
 
 
 def test_time_keeps_its_zone_until_it_is_written() -> None:
     zone = timezone(timedelta(hours=2))
-    typed = validated(a_type("time"), datetime(2020, 1, 1, 2, tzinfo=zone))
+    typed = validated(a_data_type("time"), datetime(2020, 1, 1, 2, tzinfo=zone))
     assert typed.utcoffset() == timedelta(hours=2)
-    assert a_type("time").codec.to_wire(typed) == "2020-01-01T00:00:00Z"
+    assert a_data_type("time").codec.to_wire(typed) == "2020-01-01T00:00:00Z"
 
 
 def test_typed_values_are_objects_with_attributes() -> None:
-    link = validated(a_type("link<ip,dict<k:int,o?:int>>"), {"eid": "::1", "data": {"k": 1}})
+    link = validated(a_data_type("link<ip,dict<k:int,o?:int>>"), {"eid": "::1", "data": {"k": 1}})
     assert (link.eid, link.data.k, link.data.o) == (IPv6Address("::1"), 1, None)
 
 
 def test_typed_set_has_no_duplicates_and_is_sorted() -> None:
-    assert validated(a_type("set<ipv4>"), ["2.2.2.2", "1.1.1.1", "2.2.2.2"]) == [
+    assert validated(a_data_type("set<ipv4>"), ["2.2.2.2", "1.1.1.1", "2.2.2.2"]) == [
         IPv4Address("1.1.1.1"),
         IPv4Address("2.2.2.2"),
     ]
@@ -210,9 +210,9 @@ def test_free_values_deeper_than_the_limit_are_refused() -> None:
     for _ in range(101):
         value = [value]
     with pytest.raises(ValidationError, match="nested more than 100 levels"):
-        validated(a_type("special"), value)
+        validated(a_data_type("special"), value)
 
 
 def test_unknown_category_value_lists_the_choices() -> None:
     with pytest.raises(ValidationError, match="Input should be 'up' or 'down'"):
-        validated(a_type("category<string;up,down>"), "sideways")
+        validated(a_data_type("category<string;up,down>"), "sideways")

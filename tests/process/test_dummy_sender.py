@@ -12,17 +12,11 @@ from typing import Any
 import pytest
 
 from kit.program import App, application
-from kit.specs import a_type, each_point, plain_attr
+from kit.specs import a_type, each_point, plain_attr, series_attr
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "dummy_sender.py"
 
-SERIES = {
-    "name": "x",
-    "type": "timeseries",
-    "timeseries_type": "irregular",
-    "series": {"x": {"data_type": "int"}},
-    "timeseries_params": {},
-}
+SERIES = series_attr("irregular")
 MODEL = {"a": a_type("a", {"o": each_point(), "p": plain_attr("string"), "s": SERIES})}
 OLD = "2001-02-03T04:05:0"
 

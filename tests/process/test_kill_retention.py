@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kit.program import LIMIT_S, App, wait_for
-from kit.specs import a_type
+from kit.specs import a_type, observed_attr
 
 ENTITIES, POINTS, REQUEST = 3_000, 30_000, 1_000
 MOST_KILLS = 5
 NEVER = {"year": 2100}
 OLD, NEW = datetime(2015, 1, 1, tzinfo=UTC), datetime.now(UTC).replace(microsecond=0)
 
-ATTR = {"name": "x", "type": "observations", "data_type": "int", "history_params": {"max_age": "1000d"}}
+ATTR = observed_attr("int", {"max_age": "1000d"})
 MODEL = {"a": a_type("a", {"o": ATTR})}
 
 

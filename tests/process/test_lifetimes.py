@@ -7,7 +7,7 @@ from load import choose
 
 from dp3.model.wire import decode_value
 from kit.program import HEADER, App, Process, wait_for
-from kit.specs import a_type, plain_attr
+from kit.specs import a_type, observed_attr, plain_attr
 
 SOURCES, TARGETS, GONE, KILLS = 1_200, 10, 5, 8
 FOR_A_DAY = {"post_validity": "1d", "aggregate": False}
@@ -19,13 +19,7 @@ LINKED = {
         {
             "one": plain_attr("link<t>"),
             "many": plain_attr("array<link<t>>"),
-            "seen": {
-                "name": "x",
-                "type": "observations",
-                "data_type": "link<t>",
-                "multi_value": True,
-                "history_params": FOR_A_DAY,
-            },
+            "seen": observed_attr("link<t>", FOR_A_DAY, multi_value=True),
         },
     ),
 }

@@ -11,16 +11,10 @@ from typing import Any
 import pytest
 
 from kit.program import FINDINGS, HEADER, App, application, wait_for
-from kit.specs import a_type, plain_attr
+from kit.specs import a_type, observed_attr, plain_attr, series_attr
 
-MOISTURE = {
-    "name": "x",
-    "type": "timeseries",
-    "timeseries_type": "regular",
-    "series": {"level": {"data_type": "float"}},
-    "timeseries_params": {"time_step": "1m"},
-}
-LEVEL = {"name": "x", "type": "observations", "data_type": "float", "history_params": {"post_validity": "1d"}}
+MOISTURE = series_attr(params={"time_step": "1m"}, series={"level": {"data_type": "float"}})
+LEVEL = observed_attr("float", {"post_validity": "1d"})
 
 MODEL = {
     "bed": a_type(
