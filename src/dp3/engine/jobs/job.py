@@ -243,3 +243,19 @@ class Schedule:
     def _after(self, us: int) -> int:
         found = self._trigger.get_next_fire_time(None, to_datetime(us) + timedelta(microseconds=1))
         return NEVER if found is None else to_us(found)
+
+
+class SlicePace:
+    """The number of things to do in one slice of time."""
+
+    def __init__(self, first: int, most: int, target_s: float) -> None:
+        self._most = most
+        self._target_s = target_s
+        self.size = min(first, most)
+
+    def learn(self, done: int, took_s: float) -> None:
+        """Take into account a slice. One that had to wait makes the next ones half as large at most: small
+        ones cost more for each thing."""
+        fitting = int(done * self._target_s / max(took_s, 1e-6))
+        if fitting < self.size or done >= self.size:
+            self.size = max(1, self.size // 2, min(fitting, self.size * 2, self._most))

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 
 from dp3.engine.context import Context
 from dp3.engine.jobs.history.packed_rows import MOST_SEGMENTS, packed_with
-from dp3.engine.pacing import SlicePace
+from dp3.engine.jobs.job import SlicePace
 from dp3.history import history_params
 from dp3.log.port import Lane, LaneBounds, Log
 from dp3.model.attrspec import AttrSpecObservations
