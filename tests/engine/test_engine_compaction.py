@@ -3,7 +3,7 @@
 import pytest
 
 from dp3.engine.statistics import Statistics
-from dp3.history.packed import decode_segments, encode_segments
+from dp3.history.segments import decode_segments, encode_segments
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint, encode_value
 from dp3.store.ports.errors import LeaseLost

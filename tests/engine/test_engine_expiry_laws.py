@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from naive_retention import as_segment, naive_kept, points_in
 
-from dp3.engine.jobs.history import judging
+from dp3.engine.jobs.history import packed_rows
 from dp3.history import Params, unite
 from dp3.history.retention import KeepRule
 from dp3.store.ports.retention import StoredRow
@@ -77,7 +77,7 @@ def packed_as_one(found):
 
 def judge(rows, fresh, rule, now):
     """With segments of the model."""
-    verdict = judging.judge(rows, [(s.t1, s.t2, s.c_sum, s.v, s.n) for s in fresh], rule, now)
+    verdict = packed_rows.judge(rows, [(s.t1, s.t2, s.c_sum, s.v, s.n) for s in fresh], rule, now)
     return verdict._replace(gone=[Segment(s.t1, s.t2, s.c_sum, s.n, s.v) for s in verdict.gone])
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dp3.engine.jobs.history.packed_rows import packed_with
-from dp3.history.packed import PackedSegment, decode_segments
+from dp3.history.segments import PackedSegment, decode_segments
 from dp3.store.ports.history import PackedRow, Subject
 from kit.history import Segment, unite
 

@@ -5,7 +5,8 @@ import pytest
 from dp3.engine.ingest.attempts import DEATHS, Attempts
 from dp3.engine.ingest.entities import EntityIndex
 from dp3.engine.ingest.reader import Reader
-from dp3.engine.pacing import LARGEST, SMALLEST, Nap, Pace
+from dp3.engine.ingest.step import LARGEST_BYTES, SMALLEST_BYTES, Pace
+from dp3.engine.worker import Nap
 from dp3.log.port import Lane
 from kit.place import PARTITIONS
 from kit.points import derived, obs, plain, task
@@ -156,10 +157,10 @@ def test_the_pace_has_bounds():
     pace = Pace(batch_limit_s=0.25)
     for _ in range(30):
         pace.learn(pace.bytes, 0.0, 0.0)
-    assert pace.bytes == LARGEST
+    assert pace.bytes == LARGEST_BYTES
     for _ in range(30):
         pace.learn(pace.bytes, 100.0, 1.0)
-    assert pace.bytes == SMALLEST
+    assert pace.bytes == SMALLEST_BYTES
 
 
 def test_a_small_batch_says_nothing_about_larger_ones():

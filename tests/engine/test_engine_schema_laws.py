@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dp3.engine.schema.forgetting import forget
 from dp3.engine.schema.tracking import ModelRefused
+from dp3.engine.schema.update import forget
 from dp3.model.spec import ModelSpec
 from kit.engine import Engine
 from kit.points import plain, seen, task

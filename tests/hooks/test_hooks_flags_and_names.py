@@ -4,8 +4,7 @@ from functools import partial
 
 import pytest
 
-from dp3.hooks.flags import SharedFlag
-from dp3.hooks.registration import get_func_name, get_stable_func_name
+from dp3.hooks.registration import SharedFlag, get_func_name, get_stable_func_name
 
 
 def test_flag_is_lowered_until_set_and_after_unset() -> None:

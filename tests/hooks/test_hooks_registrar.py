@@ -9,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from dp3.hooks.errors import RegistrationError, UnknownNameError
-from dp3.hooks.flags import SharedFlag
 from dp3.hooks.graph import order
 from dp3.hooks.registrar import CallbackRegistrar
+from dp3.hooks.registration import SharedFlag
 
 ENTITY = "test_entity_type"
 

@@ -14,7 +14,6 @@ Limit = AbstractContextManager[Any]
 Enter = Callable[[Limit], Any]
 
 RUNS = "dp3.engine.jobs.snapshots"
-LIFETIMES = "dp3.engine.jobs.lifetimes"
 UPDATES = "dp3.engine.jobs.updates"
 STATE = "dp3.store.sqlite"
 
@@ -70,8 +69,7 @@ def run_cleaning_rows(count: int) -> Limit:
 def small_lifetime_slices() -> Iterator[None]:
     """Everything that lifetimes bring about takes many slices."""
     with (
-        constants(f"{LIFETIMES}.collector", DUE=2, WEAK_PAGE=3),
-        constants(f"{LIFETIMES}.tombstones", TOMBSTONES=2, TASKS=2),
+        constants("dp3.engine.jobs.lifetimes", DUE=2, WEAK_PAGE=3, TOMBSTONES=2, TASKS=2),
         constants("dp3.engine.ingest.system_tasks", PAGE=2, MOST_REMOVALS=1),
     ):
         yield
@@ -100,7 +98,7 @@ def archive_sync(replacement: Callable[[Callable[[Path], None], Path], None]) ->
 
 def impatient_lease() -> Limit:
     """A lease that another worker holds is not waited for any longer."""
-    return constants("dp3.runtime.lease", PATIENCE_S=0.0)
+    return constants("dp3.runtime.worker", PATIENCE_S=0.0)
 
 
 # -- HTTP --------------------------------------------------------------------------------------------------

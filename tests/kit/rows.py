@@ -4,7 +4,7 @@ import os
 import socket
 from typing import Any
 
-from dp3.history.packed import encode_segments
+from dp3.history.segments import encode_segments
 from dp3.model.wire import encode_value
 from dp3.store.ports.batches import Batch, OutboxRow
 from dp3.store.ports.dead_letters import DeadLetter

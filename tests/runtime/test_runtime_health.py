@@ -12,8 +12,8 @@ from dp3.clock import FakeClock
 from dp3.engine.heartbeat import MOST_REPORTED, STARTING, WORKING, Heartbeat
 from dp3.hooks.table import Hook
 from dp3.hooks.watch import HookWatch
-from dp3.runtime.health import SILENT_LOOKS, WorkerHealth
 from dp3.runtime.resources import DataDir
+from dp3.runtime.supervisor import SILENT_LOOKS, WorkerHealth
 from dp3.store.ports.errors import StoreFull
 from dp3.store.ports.leases import Holder, Lease, LeaseState
 from dp3.store.ports.state import State

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.runtime.lease import held_lease
 from dp3.runtime.modules import WorkerIdentity
+from dp3.runtime.worker import held_lease
 from dp3.store.ports.errors import LeaseRefused
 from dp3.store.ports.leases import Holder, Lease
 from dp3.store.ports.state import State

@@ -3,7 +3,7 @@
 from typing import Any
 
 from dp3.config.kinds import CronExpression
-from dp3.engine.jobs.schedule import Schedule
+from dp3.engine.jobs.job import Schedule
 
 MINUTE_US = 60_000_000
 HALF_PAST_US = 1_600_000_200_000_000  # 2020-09-13T12:30:00Z

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import apsw
 
-from dp3.history.packed import decode_segments
+from dp3.history.segments import decode_segments
 from dp3.sqlite import connect, load_statements
 
 

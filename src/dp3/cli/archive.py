@@ -1,24 +1,34 @@
-"""`dp3 archive`: data-points of the archive, fed back or as Parquet."""
+"""`dp3 archive`: data-points of the archive, fed back or as Parquet, for tools that analyse them. `pyarrow`
+comes with the extra `parquet`."""
 
 import gzip
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
 from dp3.cli.common import fail
-from dp3.cli.parquet import row_of, write_parquet
 from dp3.client import Client, ClientError
 from dp3.common.utils import batched
+from dp3.model.durations import aware
+from dp3.sqlite import sync_path
 
 BATCH = 1_000
 GZIP_MAGIC = b"\x1f\x8b"
 READ_BYTES = 1 << 20
+
+PARTIAL = ".partial"
+ROW_GROUP = 100_000
+"""Data-points of a row group: what is in memory at a time."""
+
+_encode = msgspec.json.Encoder().encode
 
 Files = Annotated[
     list[Path],
@@ -124,3 +134,48 @@ def _send(client: Client, file: Path, key: str, batch: list[tuple[int, dict[str,
     except ClientError as error:
         lines = f"{batch[0][0]}-{batch[-1][0]}"
         raise fail(f"{file}:{lines}: not accepted, nothing of these lines was stored: {error}", 1) from None
+
+
+def write_parquet(rows: Iterable[dict[str, Any]], path: Path) -> int:
+    """Write a file of rows as `row_of` makes them, durably; returns how many there are.
+
+    The file is complete or not there. Raises `ImportError` without `pyarrow`, `OSError` when the disk
+    refuses, and `TypeError` or `ValueError` for what does not fit a column."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    text, time = pa.string(), pa.timestamp("us", tz="UTC")
+    columns = {"type": text, "id": text, "attr": text, "src": text, "v": text}
+    schema = pa.schema({**columns, "c": pa.float64(), "t1": time, "t2": time})
+    partial = path.with_name(path.name + PARTIAL)
+    count = 0
+    try:
+        with parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
+            for batch in batched(rows, ROW_GROUP):
+                writer.write_table(pa.Table.from_pylist(batch, schema))
+                count += len(batch)
+        sync_path(partial)
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    sync_path(path.parent)
+    return count
+
+
+def row_of(point: dict[str, Any]) -> dict[str, Any]:
+    """A data-point with `v` as JSON text and aware times; None for what it does not have. Raises `KeyError`,
+    `TypeError` or `ValueError` if it is none."""
+    return {
+        "type": point["type"],
+        "id": str(point["id"]),
+        "attr": point["attr"],
+        "src": point.get("src"),
+        "v": _encode(point["v"]).decode(),
+        "c": point.get("c"),
+        "t1": _time(point.get("t1")),
+        "t2": _time(point.get("t2")),
+    }
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else aware(datetime.fromisoformat(text))

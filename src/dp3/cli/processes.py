@@ -14,13 +14,19 @@ from dp3.config.loading import Configuration
 from dp3.engine.ingest.reader import LogBehind
 from dp3.engine.schema.tracking import ModelRefused
 from dp3.hooks.loading import ModuleLoadError
-from dp3.runtime.health import WorkerHealth
 from dp3.runtime.logs import LogFormat, log_stacks_on_signal, set_up_logging
 from dp3.runtime.model import note_model
 from dp3.runtime.modules import WorkerIdentity
 from dp3.runtime.resources import DataDir, open_resources
 from dp3.runtime.signals import on_parent_death, on_stop_signal
-from dp3.runtime.supervisor import AlreadyRunning, Child, Supervisor, python_command, sole_supervisor
+from dp3.runtime.supervisor import (
+    AlreadyRunning,
+    Child,
+    Supervisor,
+    WorkerHealth,
+    python_command,
+    sole_supervisor,
+)
 from dp3.sqlite import FormatError
 from dp3.store.ports.errors import LeaseRefused
 

@@ -1,5 +1,5 @@
 """Flags that modules share with the platform."""
 
-from dp3.hooks.flags import SharedFlag
+from dp3.hooks.registration import SharedFlag
 
 __all__ = ["SharedFlag"]

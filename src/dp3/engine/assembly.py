@@ -8,7 +8,6 @@ from typing import Any
 from dp3.clock import duration_us
 from dp3.config.loading import Configuration
 from dp3.engine.context import Context
-from dp3.engine.control import ControlHandler
 from dp3.engine.ingest.attempts import Attempts
 from dp3.engine.ingest.entities import EntityIndex
 from dp3.engine.ingest.hooks import TaskHooks
@@ -16,23 +15,20 @@ from dp3.engine.ingest.micro_batches import MicroBatches
 from dp3.engine.ingest.outbox import OutboxDrainer
 from dp3.engine.ingest.reader import Reader
 from dp3.engine.ingest.step import Ingest
-from dp3.engine.jobs.control import ControlMessages
+from dp3.engine.jobs.control import ControlHandler, ControlMessages
 from dp3.engine.jobs.garbage import DeletedRows, DrainedRows
 from dp3.engine.jobs.history.job import HistoryUpkeep
 from dp3.engine.jobs.hook_effects import HookCaller
-from dp3.engine.jobs.job import Job, JobRunner
-from dp3.engine.jobs.lifetimes.collector import Collector
-from dp3.engine.jobs.lifetimes.tombstones import Sweeper
-from dp3.engine.jobs.schedule import Schedule
+from dp3.engine.jobs.job import Job, JobRunner, Schedule
+from dp3.engine.jobs.lifetimes import Collector, Sweeper
 from dp3.engine.jobs.snapshots.cleaning import SnapshotCleaningJob
 from dp3.engine.jobs.snapshots.job import SnapshotJob
 from dp3.engine.jobs.snapshots.plans import SnapshotPlans
 from dp3.engine.jobs.snapshots.writing import BackgroundIo
 from dp3.engine.jobs.thread_pool import HookThreads
 from dp3.engine.jobs.updates.creation import CreationRefresh
-from dp3.engine.jobs.updates.groups import make_groups
 from dp3.engine.jobs.updates.periodic import PeriodicHooks, UpdateSchedule
-from dp3.engine.jobs.updates.visits import Visits
+from dp3.engine.jobs.updates.visits import Visits, make_groups
 from dp3.engine.plans import make_plans
 from dp3.engine.worker import Worker
 from dp3.hooks.guard import Guard

@@ -24,7 +24,7 @@ from dp3.model.entityspec import TimeToLiveLifetime
 from dp3.model.spec import ModelSpec
 from dp3.store.ports.batches import NO_TARGET, LinkRow
 from dp3.store.ports.lifetimes import NOT_BEFORE_NEXT
-from dp3.store.ports.names import Names
+from dp3.store.ports.models import Names
 
 FOREVER = 1 << 62
 """The end of a plain relation: it holds until it is replaced."""

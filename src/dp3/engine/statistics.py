@@ -1,6 +1,11 @@
-"""Numbers that a worker reports of itself while it works."""
+"""Numbers of a worker: those that it reports of itself while it works, and those of its hooks, committed with
+the work."""
 
 from bisect import bisect_left
+
+from dp3.hooks.outcome import HookOutcome
+from dp3.hooks.table import Hook
+from dp3.store.ports.counters import HookSums
 
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the classes into which durations are sorted."""
@@ -74,3 +79,33 @@ class Statistics:
         for name, durations in self._durations.items():
             numbers |= durations.numbers(name)
         return numbers
+
+
+class HookTally:
+    """Sums over calls of hooks. For one thread at a time."""
+
+    __slots__ = ("sums",)
+
+    def __init__(self) -> None:
+        self.sums: dict[Hook, list[int]] = {}
+
+    def count(self, hook: Hook, outcome: HookOutcome, failed: bool, created: int = 0) -> None:
+        """One call of a hook, whether it failed, and how many of its tasks were kept."""
+        allowed = outcome.allowed
+        self._add(hook, [1, failed, outcome.duration_ns, created, allowed is True, allowed is False])
+
+    def add(self, other: "HookTally") -> None:
+        """Add what another one has counted."""
+        for hook, sums in other.sums.items():
+            self._add(hook, sums)
+
+    def _add(self, hook: Hook, more: list[int]) -> None:
+        sums = self.sums.get(hook)
+        self.sums[hook] = more if sums is None else [a + b for a, b in zip(sums, more, strict=True)]
+
+    def rows(self) -> list[HookSums]:
+        """The sums as they are stored."""
+        return [
+            HookSums(hook.module, hook.name, hook.family, ",".join(hook.context), *map(int, sums))
+            for hook, sums in self.sums.items()
+        ]

@@ -7,7 +7,23 @@ from collections.abc import Callable
 from dp3.engine.context import Context
 from dp3.engine.ingest.step import Ingest, Stopped
 from dp3.engine.jobs.job import JobRunner
-from dp3.engine.pacing import Nap
+
+
+class Nap:
+    """Waiting that starts short and grows while nothing happens: 1, 2, 4 … 20 ms."""
+
+    def __init__(self, shortest_s: float = 0.001, longest_s: float = 0.02) -> None:
+        self._shortest_s = shortest_s
+        self._longest_s = longest_s
+        self._next_s = shortest_s
+
+    def reset(self) -> None:
+        self._next_s = self._shortest_s
+
+    def next_s(self) -> float:
+        """Seconds to wait now."""
+        current, self._next_s = self._next_s, min(self._next_s * 2, self._longest_s)
+        return current
 
 
 class Worker:

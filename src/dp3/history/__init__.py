@@ -10,7 +10,7 @@ they came:
                                ──Judgement────────────────────► what of it is kept        (retention.py)
     chunks ──points_between──► points of a timeseries                                     (timeseries.py)
 
-`packed.py` is how united segments of one value are stored.
+United segments of one value are stored packed, as one row of numbers (segments.py).
 """
 
 from dp3.history.confidence import confidence_at, mean_confidence

@@ -2,12 +2,12 @@
 
 Two rules join them. *Uniting*: observations of one value that touch or overlap are one, whatever other values
 do meanwhile. It depends on that value alone, so it can be done in any portions and its result is stored (see
-`dp3.history.packed`). *Bridging*: united neighbours of one value become one across a gap that their validity
+`encode_segments`). *Bridging*: united neighbours of one value become one across a gap that their validity
 spans. It also depends on other values, so it is done whenever history is read and never stored: a value
 that arrives late in a gap simply keeps its neighbours apart.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
@@ -23,6 +23,10 @@ hand already; both compare alike."""
 SegmentRow: TypeAlias = tuple[int, int, int, V, int]
 """A segment, or a single observation, as the state gives it: `t1`, `t2` (µs, both inclusive), sum of
 confidences (10⁻⁹), value, number of observations. A plain tuple, because there are very many."""
+
+PackedSegment: TypeAlias = tuple[int, int, int | None, int]
+"""A segment without its value: `t1`, `t2` (µs), sum of confidences (10⁻⁹; None for data-points of timeseries)
+and number of data-points. A plain tuple, because there are very many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +141,26 @@ def _joined(rows: Iterable[SegmentRow[V]], reach: int, others_separate: bool) ->
 def overlapping(segments: Iterable[Segment[V]], t_from: int, t_to: int) -> list[Segment[V]]:
     """Segments that share at least one µs with `t_from` … `t_to` (both inclusive)."""
     return [segment for segment in segments if segment.t2 >= t_from and segment.t1 <= t_to]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode: Callable[[bytes], list[int]] = msgspec.msgpack.Decoder(list[int | None]).decode  # type: ignore[assignment]
+
+
+def encode_segments(segments: Iterable[PackedSegment]) -> bytes:
+    """The stored form: each `t1` as the distance to the one before, `t2` as the length."""
+    numbers: list[int | None] = []
+    before = 0
+    for t1, t2, c_sum, n in segments:
+        numbers += (t1 - before, t2 - t1, c_sum, n)
+        before = t1
+    return _encode(numbers)
+
+
+def decode_segments(encoded: bytes) -> Iterator[PackedSegment]:
+    """The inverse of `encode_segments`."""
+    numbers = iter(_decode(encoded))
+    t1 = 0
+    for distance, length, c_sum, n in zip(numbers, numbers, numbers, numbers, strict=True):
+        t1 += distance
+        yield t1, t1 + length, c_sum, n

@@ -5,8 +5,8 @@ from functools import cached_property
 from typing import Any
 
 from dp3.config.hierarchy import PlatformConfig
-from dp3.hooks.flags import SharedFlag
 from dp3.hooks.registrar import CallbackRegistrar
+from dp3.hooks.registration import SharedFlag
 
 
 class BaseModule:

@@ -11,9 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from dp3.hooks.errors import RegistrationError, UnknownNameError, suggestion
-from dp3.hooks.flags import SharedFlag
 from dp3.hooks.kinds import ATTR_TYPE_TO_ON_NEW_HOOK, HOOK_SPECS, HookKind
-from dp3.hooks.registration import Path, Place
+from dp3.hooks.registration import Path, Place, SharedFlag
 from dp3.model.attrspec import AttrSpecClassic, AttrSpecTimeseries
 from dp3.model.durations import ParsedTimedelta
 from dp3.model.spec import ModelSpec

@@ -12,7 +12,6 @@ from typing import Any, Self
 
 from dp3.hooks import checks
 from dp3.hooks.errors import CycleError, RegistrationError
-from dp3.hooks.flags import SharedFlag
 from dp3.hooks.graph import order
 from dp3.hooks.kinds import (
     HOOK_SPECS,
@@ -29,7 +28,7 @@ from dp3.hooks.kinds import (
     TaskHook,
     TimeseriesHook,
 )
-from dp3.hooks.registration import HookRegistration, get_func_name, get_stable_func_name
+from dp3.hooks.registration import HookRegistration, SharedFlag, get_func_name, get_stable_func_name
 from dp3.model.spec import ModelSpec
 
 CronField = int | str | None

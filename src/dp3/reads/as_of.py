@@ -11,7 +11,7 @@ from dp3.model.attrspec import AttrSpecReadOnly
 from dp3.model.spec import ModelSpec
 from dp3.store.ports.entities import Entities, Profile
 from dp3.store.ports.links import Links
-from dp3.store.ports.names import Names
+from dp3.store.ports.models import Names
 
 PAGE_ENTITIES = 200
 """Entities whose profiles are read at once."""

@@ -34,7 +34,7 @@ from dp3.model.spec import ModelSpec
 from dp3.model.wire import decode_value
 from dp3.reads.as_of import AsOf, Document
 from dp3.store.ports.entities import Entities, PlainRow, ProfileRows
-from dp3.store.ports.names import Names
+from dp3.store.ports.models import Names
 
 Row: TypeAlias = SegmentRow[bytes]
 

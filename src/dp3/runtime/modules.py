@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from dp3.config.hierarchy import PlatformConfig
 from dp3.config.loading import Configuration, ConfigurationError, load_module_config
-from dp3.hooks.flags import SharedFlag
 from dp3.hooks.loading import LoadedModule, load_modules
 from dp3.hooks.registrar import CallbackRegistrar
+from dp3.hooks.registration import SharedFlag
 
 logger = logging.getLogger(__name__)
 

@@ -1,9 +1,12 @@
-"""Composition of a worker process."""
+"""Composition of a worker process, which holds its lease while it works."""
 
 import gc
 import logging
+import os
+import platform
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,7 +15,7 @@ from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
 from dp3.engine.assembly import Assembly
 from dp3.engine.context import Context
-from dp3.engine.heartbeat import Heartbeat
+from dp3.engine.heartbeat import LEASE_TTL_S, Heartbeat
 from dp3.engine.ingest.attempts import Attempts
 from dp3.engine.jobs.archive import Archive
 from dp3.engine.jobs.job import Job
@@ -23,12 +26,13 @@ from dp3.hooks.pool import DaemonPool
 from dp3.hooks.scheduler import Scheduler
 from dp3.hooks.watch import HookWatch
 from dp3.model.task import set_default_model
-from dp3.runtime.lease import held_lease
 from dp3.runtime.model import note_model
 from dp3.runtime.modules import ModuleConfigs, WorkerIdentity, register_modules, started
 from dp3.runtime.resources import DataDir, open_resources
-from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
+from dp3.runtime.signals import STOP_LIMIT_S, limit_stop, on_parent_death, on_stop_signal
 from dp3.store.ports.errors import LeaseLost, LeaseRefused
+from dp3.store.ports.leases import Holder, Lease
+from dp3.store.ports.state import State
 
 OUTBOX_STOP_S = 10.0
 
@@ -39,6 +43,12 @@ eighth of the time of a snapshot run."""
 SWITCH_INTERVAL_S = 0.0001
 """A thread that comes back from SQLite waits so long for one that computes. With the default, 5 ms, a
 transaction of some fifty statements beside the worker's thread would take a quarter of a second."""
+
+PATIENCE_S = STOP_LIMIT_S + 5.0
+"""A worker that has lost its supervisor stops within `STOP_LIMIT_S`; its successor under the next supervisor
+waits for that."""
+
+RETRY_S = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -169,3 +179,39 @@ def _attempts(path: Path) -> Iterator[Attempts]:
         raise
     finally:
         attempts.close(clean=clean)
+
+
+@contextmanager
+def held_lease(
+    store: State, identity: WorkerIdentity, stop: threading.Event, *, supervised: bool
+) -> Iterator[Lease]:
+    """Hold the lease while the block runs. Raises `LeaseRefused`: at once if the worker was started by hand
+    and the holder lives, otherwise when the holder has not gone in time or `stop` is set."""
+    lease = _take_lease(store, identity, stop, supervised)
+    try:
+        yield lease
+    finally:
+        store.leases.release(lease)
+
+
+def _take_lease(store: State, identity: WorkerIdentity, stop: threading.Event, supervised: bool) -> Lease:
+    holder = Holder(platform.node(), os.getpid())
+    start = time.monotonic()
+    waiting = False
+    while True:
+        try:
+            return store.leases.take(identity.index, identity.processes, holder, LEASE_TTL_S)
+        except LeaseRefused as refused:
+            if stop.is_set() or time.monotonic() - start >= _patience_s(store, holder.host, supervised):
+                raise
+            if not waiting:
+                logger.warning("%s; waiting for its end", refused)
+            waiting = True
+            stop.wait(RETRY_S)
+
+
+def _patience_s(store: State, host: str, supervised: bool) -> float:
+    if supervised:
+        return PATIENCE_S
+    elsewhere = all(state.holder.host != host for state in store.leases.all())
+    return LEASE_TTL_S + 1 if elsewhere else 0.0  # a holder on another host has to prove that it lives

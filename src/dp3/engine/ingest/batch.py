@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Set
 from itertools import chain
 
 from dp3.clock import LAST_US
-from dp3.engine.counting import HookTally
 from dp3.engine.ingest.entities import EntityIndex
 from dp3.engine.ingest.hooks import Outcome
 from dp3.engine.ingest.reader import Damaged, Item
 from dp3.engine.plans import LifePlan, Lifetime, TypePlan
+from dp3.engine.statistics import HookTally
 from dp3.log.port import Entry, Lane, LaneBounds
 from dp3.model.attrspec import AttrType
 from dp3.model.wire import WirePoint, WireTask, encode_tasks, encode_value

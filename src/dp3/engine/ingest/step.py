@@ -13,7 +13,6 @@ from dp3.engine.ingest.micro_batches import MicroBatches
 from dp3.engine.ingest.outbox import OutboxDrainer
 from dp3.engine.ingest.reader import Decoded, Reader, Reading
 from dp3.engine.ingest.system_tasks import SystemTasks
-from dp3.engine.pacing import Pace
 from dp3.engine.plans import TypePlan
 from dp3.log.port import Lane, LaneBounds
 from dp3.store.ports.batches import Batch
@@ -21,11 +20,34 @@ from dp3.store.ports.errors import StoreFull
 
 FULL_DISK_WAIT_S = 1.0
 
+LOCK_TARGET_S = 0.025
+"""Half of the 50 ms for which a write lock may be held: the other half is for a machine that is busy."""
+
+SMALLEST_BYTES, FIRST_BYTES, LARGEST_BYTES = 4 << 10, 64 << 10, 4 << 20
+"""Of log to read for a batch."""
+
 logger = logging.getLogger(__name__)
 
 
 class Stopped(Exception):
     """The worker was told to stop while it waited; what it held is read from the log again."""
+
+
+class Pace:
+    """Bytes of log to read for the next batch, so that a batch keeps its time limits.
+
+    Grows by at most half and shrinks at once when a batch took longer than its targets.
+    """
+
+    def __init__(self, batch_limit_s: float) -> None:
+        self._batch_limit_s = batch_limit_s
+        self.bytes = FIRST_BYTES
+
+    def learn(self, size: int, process_s: float, commit_s: float) -> None:
+        """Take into account a batch of `size` bytes."""
+        factor = min(self._batch_limit_s / max(process_s, 1e-6), LOCK_TARGET_S / max(commit_s, 1e-6), 1.5)
+        if factor < 1 or size >= self.bytes // 2:
+            self.bytes = min(max(int(min(size, self.bytes) * factor), SMALLEST_BYTES), LARGEST_BYTES)
 
 
 class Ingest:

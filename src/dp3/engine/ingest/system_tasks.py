@@ -7,13 +7,13 @@ from dp3.engine.ingest.batch import BatchBuilder
 from dp3.engine.ingest.entities import EntityIndex, Identity
 from dp3.engine.ingest.reader import Item
 from dp3.engine.plans import FOREVER, Lifetime, TypePlan
-from dp3.history.packed import decode_segments
+from dp3.history.segments import decode_segments
 from dp3.log.port import Lane, Log
 from dp3.model.wire import Expire, RemoveLinks, TombstoneDone, WireTask
 from dp3.store.ports.batches import Batch, EndedLink, Tombstone
 from dp3.store.ports.entities import HistoryRow
 from dp3.store.ports.lifetimes import Lifetimes
-from dp3.store.ports.names import Names
+from dp3.store.ports.models import Names
 from dp3.store.unlinked import is_older, plain_without, targets_of
 
 MOST_REMOVALS = 1_000

@@ -14,12 +14,11 @@ import msgspec
 from dp3.clock import to_datetime
 from dp3.config.sections import DatapointArchivationSettings
 from dp3.engine.context import Context
-from dp3.engine.jobs.job import Waiting, Work, result_of
-from dp3.engine.jobs.schedule import Schedule
-from dp3.engine.positions import reached_by_all
+from dp3.engine.jobs.job import Schedule, Waiting, Work, result_of
 from dp3.log.port import IDEMPOTENCY_WINDOW_US, Entry, Lane, LogSegment
 from dp3.model.wire import Undecodable, WireTask, decode_slice, raw_rows
 from dp3.sqlite import sync_path
+from dp3.store.ports.batches import reached_by_all
 
 JOB = "archive"
 JOB_TTL_S = 600.0
@@ -85,7 +84,7 @@ class Archive:
         removed = 0
         before_us = self._clock.now_us() - max(self._older_than_us, IDEMPOTENCY_WINDOW_US)
         for lane in Lane:
-            reached = reached_by_all(self._state)[lane]
+            reached = reached_by_all(self._state.batches)[lane]
             for segment in self._log.finished(lane, before_us):
                 if segment.last > reached or not self._state.leases.take_job(self._lease, JOB, JOB_TTL_S):
                     break

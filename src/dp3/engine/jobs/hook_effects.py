@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dp3.clock import Clock
-from dp3.engine.counting import HookTally
+from dp3.engine.statistics import HookTally
 from dp3.hooks.guard import Guard
 from dp3.hooks.outcome import HookError, HookOutcome, hook_failed
 from dp3.hooks.table import Hook

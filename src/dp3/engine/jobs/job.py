@@ -1,4 +1,5 @@
-"""Background work of a worker: one protocol for all of it, and the runner that gives it turns.
+"""Background work of a worker: one protocol for all of it, when it begins by itself, and the runner that
+gives it turns.
 
 The worker takes turns between ingestion and its jobs: after each micro-batch, and whenever there is none, it
 calls `JobRunner.turn` once. A job never runs beside ingestion of the same worker, so it may rely on what it
@@ -9,9 +10,13 @@ import logging
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from datetime import timedelta
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from dp3.clock import Clock
+from apscheduler.triggers.cron import CronTrigger
+
+from dp3.clock import Clock, to_datetime, to_us
+from dp3.config.kinds import CronExpression
 from dp3.store.ports.errors import LeaseLost, StoreFull
 
 SLICE_S = 0.05
@@ -32,6 +37,9 @@ NEVER = 1 << 62
 
 ONLY_IDLE = 1 << 62
 """As `every`: the job gets its turns while there is no ingestion."""
+
+LATE_US = 60_000_000
+"""A moment that was noticed later than this is passed over."""
 
 T = TypeVar("T")
 
@@ -203,3 +211,51 @@ def result_of(awaited: Future[T]) -> Waiting[T]:
     """Wait for what another thread does; returns or raises what it did."""
     yield from finished(awaited)
     return awaited.result()
+
+
+class Schedule:
+    """The moments of a cron expression. They are the same for all workers, however late each one looks.
+
+    `next` is the next one (µs), for `wake_at` of a job; what was before `now_us` does not count.
+    """
+
+    def __init__(self, cron: CronExpression, now_us: int) -> None:
+        self._trigger = CronTrigger(**cron.fields(), timezone=cron.timezone)
+        self.next = self._after(now_us - 1)
+
+    def due(self, now_us: int) -> int | None:
+        """The latest moment (µs) that has come since the last call, or None."""
+        if now_us < self.next:
+            return None
+        latest, following = self.next, self._after(max(self.next, now_us - LATE_US))
+        while following <= now_us:
+            latest, following = following, self._after(following)
+        self.next = following
+        return latest if now_us - latest <= LATE_US else None
+
+    def passed(self, now_us: int) -> bool:
+        """True if a moment has come since the last call, however long ago."""
+        if now_us < self.next:
+            return False
+        self.next = self._after(now_us)
+        return True
+
+    def _after(self, us: int) -> int:
+        found = self._trigger.get_next_fire_time(None, to_datetime(us) + timedelta(microseconds=1))
+        return NEVER if found is None else to_us(found)
+
+
+class SlicePace:
+    """The number of things to do in one slice of time."""
+
+    def __init__(self, first: int, most: int, target_s: float) -> None:
+        self._most = most
+        self._target_s = target_s
+        self.size = min(first, most)
+
+    def learn(self, done: int, took_s: float) -> None:
+        """Take into account a slice. One that had to wait makes the next ones half as large at most: small
+        ones cost more for each thing."""
+        fitting = int(done * self._target_s / max(took_s, 1e-6))
+        if fitting < self.size or done >= self.size:
+            self.size = max(1, self.size // 2, min(fitting, self.size * 2, self._most))

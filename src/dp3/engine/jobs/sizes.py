@@ -7,8 +7,7 @@ from typing import TypeVar
 
 from dp3.config.sections import TelemetrySettings
 from dp3.engine.context import Context
-from dp3.engine.jobs.job import Waiting, Work, result_of
-from dp3.engine.jobs.schedule import Schedule
+from dp3.engine.jobs.job import Schedule, Waiting, Work, result_of
 from dp3.store.ports.entities import Entities
 from dp3.store.ports.sizes import AttributeSize, SizeReport
 

@@ -144,6 +144,14 @@ class Batches(Protocol):
         ...
 
 
+def reached_by_all(batches: Batches) -> dict[int, int]:
+    """The offset that all partitions of all workers have reached, by lane."""
+    reached: dict[int, int] = {}
+    for _, lane, offset in batches.positions():
+        reached[lane] = min(reached.get(lane, offset), offset)
+    return reached
+
+
 class Outbox(Protocol):
     """Derived tasks that wait for the log."""
 

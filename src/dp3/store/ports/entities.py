@@ -9,8 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from dp3.history.packed import PackedSegment
-from dp3.history.segments import SegmentRow
+from dp3.history.segments import PackedSegment, SegmentRow
 from dp3.store.ports.leases import ENTITY_SHIFT as ENTITY_SHIFT
 from dp3.store.ports.leases import Lease
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple, Protocol, TypeAlias
 
-from dp3.history.packed import PackedSegment
+from dp3.history.segments import PackedSegment
 from dp3.store.ports.leases import Lease
 
 

@@ -1,10 +1,22 @@
-"""The model that the state was last run with, and its changes."""
+"""The model in the state: the numbers of its names, the one that the state was last run with, its changes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import msgspec
+
+
+class Names(Protocol):
+    """Numbers of entity types and attributes. Both raise `StoreFull` when a number can not be made."""
+
+    def etype_id(self, etype: str) -> int:
+        """The number of an entity type, made when first asked for and never used again for another."""
+        ...
+
+    def attr_id(self, etype: str, attr: str) -> int:
+        """The number of an attribute, or of another path below a type, likewise."""
+        ...
 
 
 class RemovedAttr(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias
 
-from dp3.history.packed import PackedSegment
+from dp3.history.segments import PackedSegment
 from dp3.store.ports.batches import EndedLink
 from dp3.store.ports.entities import HistoryRow
 from dp3.store.ports.leases import Lease

@@ -19,8 +19,7 @@ from dp3.store.ports.history import History
 from dp3.store.ports.leases import Leases
 from dp3.store.ports.lifetimes import Lifetimes
 from dp3.store.ports.links import Links
-from dp3.store.ports.models import Models
-from dp3.store.ports.names import Names
+from dp3.store.ports.models import Models, Names
 from dp3.store.ports.queries import Queries
 from dp3.store.ports.retention import Retention
 from dp3.store.ports.runs import Runs

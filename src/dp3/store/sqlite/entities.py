@@ -6,7 +6,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from dp3.history.packed import decode_segments
+from dp3.history.segments import decode_segments
 from dp3.sqlite import load_statements
 from dp3.store.ports.entities import EncodedProfile, HistoryRow, PackedHistory, PlainRow, ProfileRows
 from dp3.store.ports.leases import Lease

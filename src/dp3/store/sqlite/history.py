@@ -6,7 +6,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from dp3.history.packed import PackedSegment
+from dp3.history.segments import PackedSegment
 from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.entities import ENTITY_SHIFT
 from dp3.store.ports.history import (

@@ -1,4 +1,4 @@
-"""The model that the state was last run with."""
+"""The model in the state: the numbers of its names, and the one that the state was last run with."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,6 @@ from dp3.store.ports.models import Forget, Outdated, Removal
 from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.garbage import Garbage
 from dp3.store.sqlite.leases import Leases
-from dp3.store.sqlite.names import Names
 from dp3.store.sqlite.parameters import listed
 from dp3.store.sqlite.purge import Checkpoint, Purge, following, in_hex
 
@@ -20,6 +19,40 @@ NOW, REMOVAL, CHECKPOINT = "now", "removal", "mark"
 
 _removal = msgspec.json.Decoder(Removal).decode
 _checkpoint = msgspec.json.Decoder(Checkpoint).decode
+
+
+class Names:
+    """See `dp3.store.ports.models.Names`. Numbers are given once and do not change while anybody works, so
+    those seen before are remembered."""
+
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
+        self._sql = load_statements("dp3.store.sqlite", "names.sql")
+        self._readers = readers
+        self._etypes: dict[str, int] = {}
+        self._attrs: dict[tuple[str, str], int] = {}
+        self.read_again()
+
+    def read_again(self) -> None:
+        """Forget what was removed: a name that comes again gets another number."""
+        self._etypes = dict(self._readers.rows(self._sql["known_etypes"]))
+        attrs = self._readers.rows(self._sql["known_attrs"])
+        self._attrs = {(etype, attr): number for etype, attr, number in attrs}
+
+    def etype_id(self, etype: str) -> int:
+        if etype not in self._etypes:
+            self._etypes[etype] = self._make("etype_id", etype)
+        return self._etypes[etype]
+
+    def attr_id(self, etype: str, attr: str) -> int:
+        if (etype, attr) not in self._attrs:
+            self._attrs[etype, attr] = self._make("attr_id", self.etype_id(etype), attr)
+        return self._attrs[etype, attr]
+
+    def _make(self, statement: str, *name: int | str) -> int:
+        with self._writer.transaction() as connection:
+            number: int = connection.execute(self._sql[statement], name).get
+        return number
 
 
 class Models:

@@ -31,8 +31,7 @@ from dp3.store.sqlite.history import History
 from dp3.store.sqlite.leases import Leases
 from dp3.store.sqlite.lifetimes import Lifetimes
 from dp3.store.sqlite.links import Links
-from dp3.store.sqlite.models import Models
-from dp3.store.sqlite.names import Names
+from dp3.store.sqlite.models import Models, Names
 from dp3.store.sqlite.queries import Queries
 from dp3.store.sqlite.retention import Retention
 from dp3.store.sqlite.runs import Runs

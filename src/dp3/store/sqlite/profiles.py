@@ -10,8 +10,7 @@ from typing import Any, TypeAlias
 import apsw
 import msgspec
 
-from dp3.history.packed import decode_segments
-from dp3.history.segments import SegmentRow
+from dp3.history.segments import SegmentRow, decode_segments
 from dp3.model.wire import decode_value, encode_value
 from dp3.sqlite import Statements
 from dp3.store.ports.batches import Tombstone

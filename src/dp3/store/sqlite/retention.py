@@ -8,7 +8,7 @@ import apsw
 import msgspec
 
 from dp3.clock import Clock
-from dp3.history.packed import decode_segments
+from dp3.history.segments import decode_segments
 from dp3.sqlite import load_statements
 from dp3.store.ports.batches import Stream
 from dp3.store.ports.entities import HistoryRow

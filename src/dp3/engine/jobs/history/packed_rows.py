@@ -1,15 +1,18 @@
-"""Adds data-points to packed rows. Pure.
+"""Changes of packed rows: data-points are added, and old history is removed by the rules of
+`dp3.history.retention`. Pure.
 
-Lossless: data-points that touch or overlap and say the same become one segment, which readers would do
-anyway; other than that all stay as they are.
+Adding is lossless: data-points that touch or overlap and say the same become one segment, which readers would
+do anyway; other than that all stay as they are.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from operator import itemgetter
+from typing import NamedTuple
 
-from dp3.history.packed import PackedSegment, decode_segments, encode_segments
-from dp3.history.segments import unite
+from dp3.history.retention import Judgement, KeepRule
+from dp3.history.segments import PackedSegment, Segment, SegmentRow, decode_segments, encode_segments, unite
 from dp3.store.ports.history import FreshValues, PackedRow, Subject
+from dp3.store.ports.retention import StoredRow
 
 MOST_SEGMENTS = 64
 """In one row: about a kilobyte. A row is written anew for each slice that brings something for its value."""
@@ -79,3 +82,62 @@ def _in_order(segments: list[PackedSegment], united: bool) -> list[PackedSegment
 
 
 _times = itemgetter(0, 1)
+
+
+# -- removal of old history --------------------------------------------------------------------------------
+class Judged(NamedTuple):
+    """What is left of a row."""
+
+    row: StoredRow
+    segments: list[PackedSegment]
+    oldest: int
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is gone, or joined to what is here."""
+        return self.segments != self.row.segments
+
+
+class Verdict(NamedTuple):
+    """What becomes of rows. `gone`: what readers do not see any more. `noticed`: another value may hold now,
+    or several ones in another order."""
+
+    rows: list[Judged]
+    gone: list[Segment[bytes]]
+    noticed: bool
+
+
+def judge(rows: Sequence[StoredRow], fresh: Iterable[SegmentRow[bytes]], rule: KeepRule, now: int) -> Verdict:
+    """What becomes of packed rows at `now` (µs): those of one attribute, and of all values that matter for
+    each other. `fresh` is the rest of their history."""
+    packed = [(t1, t2, c or 0, row.v, n) for row in rows for t1, t2, c, n in row.segments]
+    judgement = Judgement(packed, [*fresh], rule, now)
+    return Verdict(_by_row(rows, judgement), judgement.gone, judgement.changes_values())
+
+
+def _by_row(rows: Sequence[StoredRow], judgement: Judgement) -> list[Judged]:
+    """What is joined stays in the row where the first of it was."""
+    parts = [(number, segment) for number, row in enumerate(rows) for segment in row.segments]
+    checks = judgement.checks()
+    left: list[list[PackedSegment]] = [[] for _ in rows]
+    oldest: list[list[int]] = [[] for _ in rows]
+    for places in judgement.staying():
+        number = parts[places[0]][0]
+        left[number].append(_as_one([parts[place][1] for place in places]))
+        oldest[number].append(checks[places[0]])
+    return [
+        Judged(row, some, min(ends, default=row.oldest))
+        for row, some, ends in zip(rows, left, oldest, strict=True)
+    ]
+
+
+def _as_one(segments: Sequence[PackedSegment]) -> PackedSegment:
+    """Segments of one value, in the order of time, as one."""
+    if len(segments) == 1:
+        return segments[0]
+    return (
+        segments[0][0],
+        max(t2 for _, t2, _, _ in segments),
+        sum(c_sum or 0 for _, _, c_sum, _ in segments),
+        sum(n for _, _, _, n in segments),
+    )

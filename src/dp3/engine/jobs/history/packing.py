@@ -5,12 +5,12 @@ from collections.abc import Collection, Iterator
 
 from dp3.engine.context import Context
 from dp3.engine.jobs.history.packed_rows import MOST_SEGMENTS, packed_with
-from dp3.engine.pacing import SlicePace
-from dp3.engine.positions import reached_by_all
+from dp3.engine.jobs.job import SlicePace
 from dp3.history import history_params
 from dp3.log.port import Lane, LaneBounds, Log
 from dp3.model.attrspec import AttrSpecObservations
 from dp3.model.spec import ModelSpec
+from dp3.store.ports.batches import reached_by_all
 from dp3.store.ports.entities import ENTITY_SHIFT
 from dp3.store.ports.history import FreshPlace, FreshValues, PackUntil, history_key
 from dp3.store.ports.retention import AT_ONCE
@@ -31,7 +31,7 @@ def packable_until(state: State, log: Log, bounds: LaneBounds) -> dict[int, int]
     """Lane → the largest key of fresh rows that may be packed: they are older than all entries that a worker
     has not applied yet, so none of their data-points comes again, and older than all deletions that links may
     still have to be removed for: those go by what is older, which packed rows do not tell of themselves."""
-    reached = {Lane(number): offset for number, offset in reached_by_all(state).items()}
+    reached = {Lane(number): offset for number, offset in reached_by_all(state.batches).items()}
     unread = [
         time for lane, offset in reached.items() if (time := log.append_time_after(lane, offset)) is not None
     ]

@@ -8,13 +8,12 @@ from typing import NamedTuple, TypeVar
 
 from dp3.clock import duration_us
 from dp3.engine.context import Context
-from dp3.engine.jobs.history.judging import Judged, Verdict, judge
-from dp3.engine.pacing import SlicePace
+from dp3.engine.jobs.history.packed_rows import Judged, Verdict, judge
+from dp3.engine.jobs.job import SlicePace
 from dp3.engine.plans import LinkPlan, TypePlan
 from dp3.history import history_params
-from dp3.history.packed import encode_segments
 from dp3.history.retention import NO_PARAMS, KeepRule
-from dp3.history.segments import SegmentRow
+from dp3.history.segments import SegmentRow, encode_segments
 from dp3.model.attrspec import (
     AttrSpecObservations,
     AttrSpecTimeseries,

@@ -3,8 +3,7 @@
 import logging
 
 from dp3.clock import to_datetime
-from dp3.engine.jobs.job import Work
-from dp3.engine.jobs.schedule import Schedule
+from dp3.engine.jobs.job import Schedule, Work
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.snapshots import Cleaned, SnapshotCleaning
 

@@ -7,8 +7,7 @@ from typing import Any
 from dp3.clock import Clock
 from dp3.engine.context import Context
 from dp3.engine.jobs.hook_effects import Effects, HookCaller
-from dp3.engine.jobs.job import Work, finished
-from dp3.engine.jobs.schedule import Schedule
+from dp3.engine.jobs.job import Schedule, Work, finished
 from dp3.engine.jobs.snapshots.correlate import Correlator
 from dp3.engine.jobs.snapshots.plans import SnapshotPlans
 from dp3.engine.jobs.snapshots.refresh import Flags, divide

@@ -11,9 +11,8 @@ from dp3.engine.jobs.snapshots.keys import KeyPlan, plan_keys
 from dp3.engine.jobs.snapshots.masters import MasterReader, chunk_reader
 from dp3.engine.jobs.snapshots.records import RecordPlan, plan_records
 from dp3.engine.jobs.snapshots.values import ValuePlan, plan_values
-from dp3.hooks.flags import SharedFlag
 from dp3.hooks.graph import order
-from dp3.hooks.registration import HookRegistration, Place
+from dp3.hooks.registration import HookRegistration, Place, SharedFlag
 from dp3.hooks.table import Hook, HookTable, Lookup
 from dp3.model.attrspec import AttrSpecClassic, AttrSpecReadOnly, AttrSpecTimeseries
 from dp3.model.primitives import Converter

@@ -12,8 +12,8 @@ from dp3.engine.jobs.hook_effects import Effects, HookCaller
 from dp3.engine.jobs.snapshots.plans import Refreshed, SnapshotPlans
 from dp3.engine.jobs.snapshots.records import Record
 from dp3.history.confidence import Terms
-from dp3.hooks.flags import SharedFlag
 from dp3.hooks.outcome import hook_failed
+from dp3.hooks.registration import SharedFlag
 from dp3.hooks.table import Hook
 from dp3.model.attrspec import AttrSpecReadOnly, point_from_wire
 from dp3.model.spec import ModelSpec

@@ -21,7 +21,7 @@ from dp3.engine.jobs.snapshots.plans import SnapshotPlans
 from dp3.model.wire import encode_tasks
 from dp3.store.ports.batches import OutboxRow, Stream
 from dp3.store.ports.leases import Lease
-from dp3.store.ports.names import Names
+from dp3.store.ports.models import Names
 from dp3.store.ports.runs import Phase, Run, WorkerRun
 from dp3.store.ports.snapshots import Key, SnapshotBatch, Snapshots, StoredSnapshot
 

@@ -12,8 +12,7 @@ from dp3.engine.context import Context
 from dp3.engine.jobs.hook_effects import Effects
 from dp3.engine.jobs.job import NEVER, Work
 from dp3.engine.jobs.updates.cycle import Subject, first_key
-from dp3.engine.jobs.updates.groups import CREATION, HookGroup
-from dp3.engine.jobs.updates.visits import Visits
+from dp3.engine.jobs.updates.visits import CREATION, HookGroup, Visits
 from dp3.hooks.registration import HookRegistration
 from dp3.hooks.table import Hook, HookTable
 from dp3.model.spec import ModelSpec

@@ -10,8 +10,7 @@ from dp3.clock import to_datetime
 from dp3.config.sections import UpdaterSettings
 from dp3.engine.context import Context
 from dp3.engine.jobs.hook_effects import Effects
-from dp3.engine.jobs.job import NEVER, Work
-from dp3.engine.jobs.schedule import Schedule
+from dp3.engine.jobs.job import NEVER, Schedule, Work
 from dp3.engine.jobs.updates.cycle import (
     Subject,
     end_key,
@@ -22,8 +21,7 @@ from dp3.engine.jobs.updates.cycle import (
     visited,
     with_target,
 )
-from dp3.engine.jobs.updates.groups import HookGroup
-from dp3.engine.jobs.updates.visits import Visits
+from dp3.engine.jobs.updates.visits import HookGroup, Visits
 from dp3.store.ports.batches import Stream
 from dp3.store.ports.state import State
 from dp3.store.ports.updates import UpdateBatch, UpdateCycle, UpdateProgress
