@@ -5,12 +5,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dp3.engine.jobs.snapshots.chains import chains_of
 from dp3.engine.jobs.snapshots.doc import decode_doc, encode_doc, expand
 from dp3.engine.jobs.snapshots.values import NO_PROFILE, AttrPlan, Computed, ValuePlan, compute
-from dp3.history import Observation, Params, Segment, canonical, value_at, values_at
+from dp3.history import Params, segments_of
 from dp3.model.wire import CONFIDENCE_UNIT, decode_value, encode_value
 from dp3.store.sqlite.entities import Entities
+from kit.history import Observation, Segment, canonical, value_at, values_at
 from kit.specs import a_model, plain_attr, series_attr
 from kit.values import a_profile, a_value_plan, brief, seen
 
@@ -30,12 +30,8 @@ observations = st.builds(
 histories = st.lists(observations, max_size=8)
 
 
-def values_of(*attrs: AttrPlan) -> ValuePlan:
-    return ValuePlan("a", False, attrs, Entities.decode_value, Entities.encode_value)
-
-
 def computed(history: list[Observation], how: Params, t: int) -> Computed:
-    plan = values_of(AttrPlan("o", 1, how))
+    plan = ValuePlan("a", False, (AttrPlan("o", 1, how),), Entities.decode_value, Entities.encode_value)
     return compute("e", a_profile(history={1: history}), plan, t)
 
 
@@ -54,7 +50,7 @@ def by_history(history: list[Observation], how: Params, t: int) -> dict[str, Any
 @given(histories, params)
 def test_one_pass_gives_the_canonical_form(history: list[Observation], how: Params) -> None:
     [(_, rows)] = a_profile(history={1: history}).observed
-    segments = [Segment(c.t1, c.t2, c.c_sum, c.n, bytes.fromhex(c.v)) for c in sorted(chains_of(rows, how))]
+    segments = [Segment(s.t1, s.t2, s.c_sum, s.n, bytes.fromhex(s.v)) for s in segments_of(rows, how)]
     assert segments == canonical(history, how)
 
 
@@ -107,7 +103,13 @@ def test_another_segment_of_the_same_value_is_a_change() -> None:
 
 
 def test_the_earliest_change_of_all_attributes_counts() -> None:
-    plan = values_of(AttrPlan("o", 1, Params()), AttrPlan("p", 2, Params()))
+    plan = ValuePlan(
+        "a",
+        False,
+        (AttrPlan("o", 1, Params()), AttrPlan("p", 2, Params())),
+        Entities.decode_value,
+        Entities.encode_value,
+    )
     profile = a_profile(history={1: [seen(0, 20, 1)], 2: [seen(0, 15, 1)]})
     assert compute("e", profile, plan, 10).next_change == 16
 
