@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import App
+from kit.program import App
 
 COMPAT = Path(__file__).parents[1] / "compat"
 NEVER = {"year": 2100}
