@@ -2,7 +2,9 @@
 
 import shutil
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import apsw
@@ -23,6 +25,14 @@ Cron = Mapping[str, Any]
 NEVER: Cron = {"year": 9999}
 
 
+@cache
+def empty_state(partitions: int) -> bytes:
+    """The state file of an application that begins, which takes long to make."""
+    with TemporaryDirectory() as directory:
+        open_state(Path(directory), FakeClock(0), partitions=partitions).close()
+        return Path(directory, "state.db").read_bytes()
+
+
 class Place:
     """`clock` stands still until a test moves it."""
 
@@ -36,7 +46,11 @@ class Place:
         self._open_state()
 
     def _open_state(self) -> None:
-        self.store = open_state(self.directory / "state", self.clock, partitions=self.partitions)
+        directory = self.directory / "state"
+        if not directory.exists():
+            directory.mkdir(parents=True)
+            (directory / "state.db").write_bytes(empty_state(self.partitions))
+        self.store = open_state(directory, self.clock, partitions=self.partitions)
 
     def close(self) -> None:
         self.store.close()

@@ -19,7 +19,13 @@ from kit.specs import a_type, each_point, plain_attr
 
 T = TypeVar("T")
 
-POLL_S = 0.05
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.1
+FARTHEST_S = 240.0
+"""No wait lasts longer, whatever goes on."""
+
+BUSY_SHARE = 0.05
+"""Programs that use less of a processor than this have nothing left to do, or do not get on."""
+
 SHOWN_CHARS = 6_000
 
 
@@ -50,13 +56,54 @@ def found(name, *what):
 
 
 def wait_for(what: str, condition: Callable[[], T | None], limit_s: float = LIMIT_S) -> T:
-    """The first true value of `condition`, asked again and again."""
-    deadline = time.monotonic() + limit_s
+    """The first true value of `condition`, asked again and again while the programs get on."""
+    patience, pause_s = Patience(limit_s), FIRST_PAUSE_S
     while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"no {what} within {limit_s:.0f} s")
-        time.sleep(POLL_S)
+        if patience.is_over():
+            raise AssertionError(f"no {what} after {patience.waited_s:.0f} s")
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
     return value
+
+
+class Patience:
+    """How long it makes sense to wait: until all that this test started have been idle for `limit_s`.
+
+    A machine that is busy with other things makes everything slow, but not idle.
+    """
+
+    def __init__(self, limit_s: float = LIMIT_S) -> None:
+        self._limit_s = limit_s
+        self._began = time.monotonic()
+        self._look()
+
+    @property
+    def waited_s(self) -> float:
+        return time.monotonic() - self._began
+
+    def is_over(self) -> bool:
+        idle_s = time.monotonic() - self._looked
+        if idle_s < self._limit_s:
+            return False
+        before = self._used_s
+        self._look()
+        is_idle = self._used_s - before < BUSY_SHARE * idle_s
+        return is_idle or self.waited_s > FARTHEST_S
+
+    def _look(self) -> None:
+        self._looked, self._used_s = time.monotonic(), used_by_programs_s()
+
+
+def used_by_programs_s() -> float:
+    """Processor time of everything that this process started, the ended included."""
+    total = sum(os.times()[2:4])
+    for process in psutil.Process().children(recursive=True):
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
 
 
 def free_port() -> int:
@@ -70,6 +117,7 @@ class Process:
 
     def __init__(self, output: Path, *arguments: str) -> None:
         self._output = output
+        self._may_end = False
         with output.open("ab") as file:
             self._popen = subprocess.Popen(
                 [sys.executable, "-m", "dp3", *arguments],
@@ -91,23 +139,35 @@ class Process:
     def output(self) -> str:
         return self._output.read_text(errors="replace")
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has ended although nobody ended it."""
+        return not self._may_end and not self.running
+
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self.pid).children(recursive=True)
 
     def send_signal(self, number: int) -> None:
+        self._may_end = True
         self._popen.send_signal(number)
 
     def kill(self) -> None:
         """End it as a power cut would."""
+        self._may_end = True
         self._popen.kill()
         self._popen.wait()
 
     def wait(self, limit_s: float = LIMIT_S) -> int:
         """Its exit status."""
-        try:
-            return self._popen.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"still running after {limit_s} s:\n{self.output[-SHOWN_CHARS:]}") from None
+        self._may_end = True
+        patience = Patience(limit_s)
+        while True:
+            try:
+                return self._popen.wait(limit_s)
+            except subprocess.TimeoutExpired:
+                if patience.is_over():
+                    text = f"still running after {patience.waited_s:.0f} s:\n{self.output[-SHOWN_CHARS:]}"
+                    raise AssertionError(text) from None
 
     def stop(self, number: int = 15) -> int:
         """End it in order; returns its exit status."""
@@ -138,6 +198,7 @@ class App:
     def __init__(self, root: Path, stack: ExitStack) -> None:
         self.root = root
         self._stack = stack
+        self._started: list[Process] = []
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = root / "config"
@@ -182,6 +243,7 @@ class App:
     def start(self, *arguments: str) -> Process:
         """Any command of the program; ended when the test ends."""
         process = Process(self.output, *arguments)
+        self._started.append(process)
         self._stack.callback(process.clean_up)
         return process
 
@@ -205,9 +267,12 @@ class App:
         return program
 
     def wait_ready(self, program: Process | None = None) -> None:
+        """Until everything works; `program` must be running, or all that were started and not ended."""
+        watched = self._started if program is None else [program]
+
         def ready() -> bool:
-            if program is not None and not program.running:
-                raise AssertionError(f"ended with {program.wait()}:\n{program.output[-SHOWN_CHARS:]}")
+            for process in watched:
+                assert not process.has_failed, f"ended with {process.wait()}"
             return self.is_ready()
 
         try:

@@ -1,8 +1,6 @@
 """Old snapshots go while the program runs, whatever dies."""
 
-import time
-
-from kit.program import LIMIT_S, App, Process, wait_for
+from kit.program import App, Patience, Process, wait_for
 from kit.specs import a_type, plain_attr
 
 ENTITIES, RUNS = 3_000, 6
@@ -42,9 +40,9 @@ def restart(app: App, worker: Process) -> Process:
 
 def wait_for_progress(app: App, before: int) -> int:
     """Asks without a pause: a slice takes some 30 ms. Returns what is left."""
-    deadline = time.monotonic() + LIMIT_S
+    patience = Patience()
     while (left := count(app, "superseded")) == before:
-        assert time.monotonic() < deadline
+        assert not patience.is_over()
     return left
 
 

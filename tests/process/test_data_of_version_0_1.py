@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kit.program import App
 
 COMPAT = Path(__file__).parents[1] / "compat"

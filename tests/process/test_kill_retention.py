@@ -1,10 +1,9 @@
 """History that is too old goes, and nothing else, whatever dies."""
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kit.program import LIMIT_S, App, wait_for
+from kit.program import App, Patience, wait_for
 from kit.specs import a_type, observed_attr
 
 ENTITIES, POINTS, REQUEST = 3_000, 30_000, 1_000
@@ -39,9 +38,9 @@ def old_rows(app: App) -> int:
 
 def wait_for_progress(app: App, before: int) -> int:
     """Asks without a pause: a slice takes some 30 ms. Returns what is left."""
-    deadline = time.monotonic() + LIMIT_S
+    patience = Patience()
     while (left := old_rows(app)) == before:
-        assert time.monotonic() < deadline
+        assert not patience.is_over()
     return left
 
 
