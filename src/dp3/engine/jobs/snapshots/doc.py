@@ -74,10 +74,10 @@ def expand(doc: Doc, t: int) -> dict[str, Any]:
     snapshot: dict[str, Any] = {}
     for name, value in values.items():
         snapshot[name] = value
-        of = terms.get(name)
-        if of is not None:
+        if name in terms:
+            of = terms[name]
             snapshot[name + CONFIDENCE] = (
-                [confidence(one, t) for one in of] if isinstance(of, list) else confidence(of, t)
+                confidence(of, t) if isinstance(of, Terms) else [confidence(one, t) for one in of]
             )
         elif literals and (key := name + CONFIDENCE) in literals:
             snapshot[key] = literals[key]
