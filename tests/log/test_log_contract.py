@@ -220,6 +220,13 @@ def test_bytes_until_an_offset_are_those_of_the_entries_up_to_it(log: Log) -> No
         sum(sizes),
         sum(sizes),
     ]
+    assert [log.bytes_after(Lane.MAIN, offset) for offset in range(5)] == [
+        sum(sizes),
+        sizes[1] + sizes[2],
+        sizes[2],
+        0,
+        0,
+    ]
 
 
 # -- version -------------------------------------------------------------------------------------------
@@ -388,6 +395,9 @@ def test_backlog_does_not_change_by_removal(opened: OpenLog, clock: FakeClock) -
     before = [log.bytes_until(Lane.MAIN, offset) for offset in range(6)]
     log.remove_before(Lane.MAIN, 3)
     assert [log.bytes_until(Lane.MAIN, offset) for offset in range(2, 6)] == before[2:]
+    assert [log.bytes_after(Lane.MAIN, offset) for offset in range(2, 6)] == [
+        log.head(Lane.MAIN).bytes - until for until in before[2:]
+    ]
     assert log.append_time_after(Lane.MAIN, 0) == log.read(Lane.MAIN, 2, 1)[0].append_time
 
 

@@ -126,7 +126,11 @@ class Log(Protocol):
 
     def bytes_until(self, lane: Lane, offset: int) -> int:
         """Bytes of all entries of the lane ever appended with an offset ≤ `offset` (whether or not removed
-        since), so `head(lane).bytes - bytes_until(lane, position)` is the backlog."""
+        since)."""
+        ...
+
+    def bytes_after(self, lane: Lane, offset: int) -> int:
+        """Bytes of all entries with an offset > `offset`: the backlog of a reader that is there."""
         ...
 
     def append_time_after(self, lane: Lane, offset: int) -> int | None:

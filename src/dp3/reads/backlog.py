@@ -45,7 +45,7 @@ class Backlog:
 
     def unprocessed_bytes(self) -> int:
         """Bytes of all entries, in both lanes, that at least one partition has not passed."""
-        return sum(self._behind(lane, lowest) for lane, lowest in self._lowest_positions().items())
+        return sum(self._log.bytes_after(lane, lowest) for lane, lowest in self._lowest_positions().items())
 
     def partitions(self) -> Iterator[PartitionLag]:
         """The lag of every partition in every lane. Most have the same position, and the log is asked once
@@ -57,7 +57,10 @@ class Backlog:
             for partition in self._partitions:
                 offset = reached.get((partition, lane), 0)
                 if offset not in found:
-                    found[offset] = self._behind(lane, offset), self._log.append_time_after(lane, offset)
+                    found[offset] = (
+                        self._log.bytes_after(lane, offset),
+                        self._log.append_time_after(lane, offset),
+                    )
                 yield PartitionLag(partition, lane, offset, head.offset, *found[offset])
 
     def report(self) -> dict[str, Any]:
@@ -82,10 +85,6 @@ class Backlog:
     def age_s(self, moment: int) -> float:
         """The age of a moment (µs), 0 if the clock was set back since."""
         return max(self._clock.now_us() - moment, 0) / 1e6
-
-    def _behind(self, lane: Lane, offset: int) -> int:
-        head = self._log.head(lane)
-        return 0 if offset >= head.offset else max(head.bytes - self._log.bytes_until(lane, offset), 0)
 
     def _positions(self) -> dict[tuple[int, int], int]:
         return {(partition, lane): offset for partition, lane, offset in self._batches.positions()}

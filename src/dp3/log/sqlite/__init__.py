@@ -101,6 +101,10 @@ class SegmentLog:
         """See `Log.bytes_until`."""
         return self._lane(lane).reader.bytes_until(offset)
 
+    def bytes_after(self, lane: Lane, offset: int) -> int:
+        """See `Log.bytes_after`."""
+        return self._lane(lane).reader.bytes_after(offset)
+
     def append_time_after(self, lane: Lane, offset: int) -> int | None:
         """See `Log.append_time_after`."""
         return self._lane(lane).reader.append_time_after(offset)

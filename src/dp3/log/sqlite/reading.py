@@ -86,6 +86,10 @@ class LaneReader:
         """See `Log.bytes_until`. Entries that were removed count as one: none of them is a backlog."""
         return self.retrying(lambda: self._bytes_until(offset))
 
+    def bytes_after(self, offset: int) -> int:
+        """See `Log.bytes_after`."""
+        return self.retrying(lambda: self._bytes_after(offset))
+
     def append_time_after(self, offset: int) -> int | None:
         """See `Log.append_time_after`."""
         return self.retrying(lambda: self._append_time_after(offset))
@@ -156,6 +160,16 @@ class LaneReader:
         with self._files.lent(self._containing(offset)) as connection:
             total: int = connection.execute(self._sql["total_until"], (offset,)).get
             return total
+
+    def _bytes_after(self, offset: int) -> int:
+        first = self._containing(offset)
+        if first == self._firsts[-1]:  # as nearly always
+            with self._files.lent(first) as connection:
+                sealed, *_, total = connection.execute(self._sql["tail"]).get
+                if not sealed:
+                    passed: int = connection.execute(self._sql["total_until"], (offset,)).get
+                    return int(total) - passed
+        return self.head().bytes - self._bytes_until(offset)
 
     def _append_time_after(self, offset: int) -> int | None:
         first, found = self._containing(offset + 1), None
