@@ -31,12 +31,12 @@ demo: $(STAMP) ## watch this machine for a while: make demo [SECONDS=30]
 
 test: $(STAMP) ## all tests, with coverage
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n 2
+	$(BIN)/coverage run -m pytest -n 2 --dist worksteal
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 explore: $(STAMP) ## the tests with random examples once more, with other ones: make explore [SEED=1]
-	$(BIN)/pytest -n 2 -m hypothesis --hypothesis-seed=$(SEED)
+	$(BIN)/pytest -n 2 --dist worksteal -m hypothesis --hypothesis-seed=$(SEED)
 
 check: lint types layers tree ## style, types, layers
 
