@@ -79,4 +79,6 @@ def test_the_first_units_never_run_in_the_calling_thread() -> None:
 
 
 def test_nothing_is_done_for_no_units() -> None:
-    assert driven(some_threads(), computing([]), units=0) == UnitResult()
+    done = driven(some_threads(), computing([]), units=0)
+    assert (done.snapshots, done.without, done.failed) == ([], [], [])
+    assert (done.effects.tasks, done.effects.errors, done.effects.hooks.sums) == ([], 0, {})
