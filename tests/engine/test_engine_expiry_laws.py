@@ -114,7 +114,7 @@ def test_what_is_left_is_shown_as_before_and_is_all_that_the_rule_keeps(history,
     elif rule.max_items is None:
         assert Counter(wanted) <= Counter(after)
     if current(everything, rule) != current(left_of(verdict, fresh), rule):
-        assert verdict.noticed
+        assert verdict.dirty
 
 
 @given(histories(), rules)

@@ -211,7 +211,7 @@ def _rounds(now: datetime) -> list[Devices]:
 
 
 def _scan_s(server: Server) -> float:
-    """What reading and decoding all history takes, in one process and without any change."""
+    """The time that reading and decoding all history takes, in one process and without any change."""
     with state_of(server.data) as state:
         started = time.perf_counter()
         state.segments()

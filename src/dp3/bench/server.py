@@ -72,7 +72,7 @@ class Server:
         self.start(application)
 
     def end(self) -> None:
-        """Whatever it is at, it ends."""
+        """End it, whatever it is doing."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(STOP_S)

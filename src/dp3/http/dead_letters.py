@@ -115,23 +115,23 @@ def _find(dead_letters: DeadLetterReads, id_: int) -> tuple[int, DeadLetter]:
     return id_, found
 
 
-async def _order(services: Services, op: str, letters: Sequence[tuple[int, DeadLetter]]) -> Response:
+async def _order(services: Services, op: str, dead_letters: Sequence[tuple[int, DeadLetter]]) -> Response:
     """Have the workers do it, and answer with the outcome for each dead letter."""
     try:
-        messages = await run_in_threadpool(_send, services, op, letters)
+        messages = await run_in_threadpool(_send, services, op, dead_letters)
     except (ControlFull, StoreFull) as error:
         raise busy(str(error)) from None
     await poll(lambda: _all_done(services, messages), services.wait_limit_s)
     results = await run_in_threadpool(_results, services, messages)
-    if len(results) == len(letters):
+    if len(results) == len(dead_letters):
         return Json({"detail": "OK", "results": results})
     return Json({"detail": "Not all done yet", "results": results}, 202)
 
 
-def _send(services: Services, op: str, letters: Sequence[tuple[int, DeadLetter]]) -> Sent:
+def _send(services: Services, op: str, dead_letters: Sequence[tuple[int, DeadLetter]]) -> Sent:
     """One message to each worker concerned."""
     by_worker: dict[int, list[int]] = defaultdict(list)
-    for id_, letter in letters:
+    for id_, letter in dead_letters:
         by_worker[letter.partition % services.worker_processes].append(id_)
     return {
         services.store.control.send(worker, "deadletters", {"op": op, "ids": ids}): ids

@@ -83,7 +83,7 @@ def _without(stored: bytes, attrs: Mapping[str, list[RemovedAttr]]) -> bytes:
 
 
 def _shows(value: object, attrs: list[RemovedAttr]) -> bool:
-    """Whether a value is, or has among several, one that is removed."""
+    """True if a value is, or has among several, one that is removed."""
     several = value if isinstance(value, list) else [value]
     return any(not attr.values or any(encode_value(one) in attr.values for one in several) for attr in attrs)
 

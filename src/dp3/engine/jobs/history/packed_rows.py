@@ -86,7 +86,7 @@ _times = itemgetter(0, 1)
 
 # -- removal of old history --------------------------------------------------------------------------------
 class Judged(NamedTuple):
-    """What is left of a row."""
+    """A row and the segments of it that are left."""
 
     row: StoredRow
     segments: list[PackedSegment]
@@ -94,21 +94,21 @@ class Judged(NamedTuple):
 
     @property
     def changed(self) -> bool:
-        """Whether anything is gone, or joined to what is here."""
+        """True if anything is gone, or joined to what is here."""
         return self.segments != self.row.segments
 
 
 class Verdict(NamedTuple):
-    """What becomes of rows. `gone`: what readers do not see any more. `noticed`: another value may hold now,
+    """The outcome for rows. `gone`: what readers do not see any more. `dirty`: another value may hold now,
     or several ones in another order."""
 
     rows: list[Judged]
     gone: list[Segment[bytes]]
-    noticed: bool
+    dirty: bool
 
 
 def judge(rows: Sequence[StoredRow], fresh: Iterable[SegmentRow[bytes]], rule: KeepRule, now: int) -> Verdict:
-    """What becomes of packed rows at `now` (µs): those of one attribute, and of all values that matter for
+    """The outcome for packed rows at `now` (µs): those of one attribute, and of all values that matter for
     each other. `fresh` is the rest of their history."""
     packed = [(t1, t2, c or 0, row.v, n) for row in rows for t1, t2, c, n in row.segments]
     judgement = Judgement(packed, [*fresh], rule, now)
@@ -116,7 +116,7 @@ def judge(rows: Sequence[StoredRow], fresh: Iterable[SegmentRow[bytes]], rule: K
 
 
 def _by_row(rows: Sequence[StoredRow], judgement: Judgement) -> list[Judged]:
-    """What is joined stays in the row where the first of it was."""
+    """Segments that are joined stay in the row where the first of them was."""
     parts = [(number, segment) for number, row in enumerate(rows) for segment in row.segments]
     checks = judgement.checks()
     left: list[list[PackedSegment]] = [[] for _ in rows]

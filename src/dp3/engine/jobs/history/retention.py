@@ -107,7 +107,7 @@ class _Found:
     removed: list[RowPlace] = field(default_factory=list)
     kept: list[KeptRow] = field(default_factory=list)
     ended: list[EndedLink] = field(default_factory=list)
-    noticed: set[int] = field(default_factory=set)
+    dirty: set[int] = field(default_factory=set)
     points: int = 0
 
     def add(self, verdict: Verdict) -> None:
@@ -173,8 +173,8 @@ class Retention:
         for row in rows:
             verdict = judge([row], (), plan.rule, now)
             found.add(verdict)
-            if verdict.noticed:
-                found.noticed.add(row.entity)
+            if verdict.dirty:
+                found.dirty.add(row.entity)
         self._apply(plan, found, len(rows))
 
     def _judge_scopes(self, plan: AttrPlan, scopes: Sequence[Scope], now: int) -> None:
@@ -183,8 +183,8 @@ class Retention:
             verdict = judge(rows, fresh, plan.rule, now)
             found.add(verdict)
             looked += len(rows)
-            if verdict.noticed:
-                found.noticed.add(scope[0])
+            if verdict.dirty:
+                found.dirty.add(scope[0])
                 found.ended += _ended(plan, scope[0], verdict, fresh, now)
         self._apply(plan, found, looked)
 
@@ -206,8 +206,8 @@ class Retention:
         record = self._record
         self._record = record._replace(rows=record.rows + rows, points=record.points + found.points)
         slice_ = RetentionSlice(self._record, found.removed, found.kept, found.ended, points=found.points)
-        if found.noticed:
-            slice_.tasks = self._tasks(plan, found.noticed)
+        if found.dirty:
+            slice_.tasks = self._tasks(plan, found.dirty)
         self._write(slice_)
 
     def _tasks(self, plan: AttrPlan, entities: Iterable[int]) -> bytes:
