@@ -2,10 +2,11 @@
 
 import gzip
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dp3.bench.application import EVERY_SECOND, Application, Settings
+from dp3.bench.application import Application, Settings, soon
 from dp3.bench.driver import Watch
 from dp3.bench.floor import main_entries
 from dp3.bench.load import Streamed, send, streaming
@@ -101,7 +102,7 @@ def archive(points: int, say: Say) -> dict[str, Any]:
 def _archiving(server: Server) -> Settings:
     return {
         "datapoint_archivation": {
-            "schedule": EVERY_SECOND,
+            "schedule": soon(datetime.now(UTC)),
             "older_than": "1d",
             "archive_dir": str(_directory(server)),
         }
