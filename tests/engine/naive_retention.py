@@ -37,8 +37,8 @@ def young(points, params, limit):
             pair = points_in(points, [earlier, later], params) if later else []
             if later and len(canonical(pair, params)) == 1:
                 begin = unite(points_in(points, [earlier], params))[-1].t1
-                between = [p for p in points if begin < p.t1 < later.t1]
-                kept = [s for s in shown if s in kept or set(between) & set(points_in(points, [s], params))]
+                between = {s for s in unite(points) if begin < s.t1 < later.t1}
+                kept = [s for s in shown if s in kept or between & set(points_in(between, [s], params))]
     return kept
 
 

@@ -175,11 +175,21 @@ def test_old_parts_of_what_stays_become_few_and_no_other_part_changes(history, r
         assert max(Counter(inside).values(), default=0) <= 2 * len(shown) + others
 
 
+POST = Params(post=2)
+
+
+def obs(t1, t2, v):
+    return Observation(t1, t2, 1, v)
+
+
 def life_of(one):
     return st.lists(st.tuples(st.lists(one, max_size=8), st.integers(0, 8)), min_size=2, max_size=8)
 
 
 @given(st.one_of(life_of(points), life_of(crowded)), params)
+@example(
+    [([obs(0, 1, b"A"), obs(0, 2, b"C"), obs(1, 1, b"A"), obs(1, 1, b"B")], 1), ([obs(2, 2, b"C")], 1)], POST
+)
 @settings(max_examples=1_500, deadline=None)
 def test_nobody_sees_what_was_joined_unless_data_comes_that_begins_before_the_limit(life, params):
     """The model joins nothing. Rows hold two segments; some of what comes lies on what is there already."""
