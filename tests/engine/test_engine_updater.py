@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dp3.clock import to_datetime
-from dp3.engine.jobs.updates.visits import MOST_DEAD_LETTERS as MOST_LETTERS
+from dp3.engine.jobs.hook_effects import MOST_DEAD_LETTERS as MOST_LETTERS
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.log.port import Lane
 from dp3.model.partition import partition_of

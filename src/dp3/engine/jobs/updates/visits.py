@@ -3,7 +3,6 @@ committed with how far the visits are."""
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from datetime import timedelta
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 
 from dp3.common.utils import batched
 from dp3.engine.context import Context
-from dp3.engine.jobs.hook_effects import Effects, HookCaller
+from dp3.engine.jobs.hook_effects import DeadLetterLimit, Effects, HookCaller
 from dp3.engine.jobs.job import Waiting, Work, result_of
 from dp3.engine.jobs.snapshots.masters import MasterReader
 from dp3.engine.jobs.snapshots.records import plan_records
@@ -28,7 +27,6 @@ from dp3.model.attrspec import AttrSpecReadOnly
 from dp3.model.spec import ModelSpec
 from dp3.model.task import task_from_wire
 from dp3.model.wire import WireTask, encode_tasks
-from dp3.store.ports.dead_letters import DeadLetter
 from dp3.store.ports.state import State
 from dp3.store.ports.updates import UpdateBatch, UpdateGroup
 
@@ -48,9 +46,6 @@ PAGE_BYTES = 1_500_000
 
 PAGE_TASKS = 2_000
 """Of hooks in a page: some 20 ms of writing."""
-
-MOST_DEAD_LETTERS = 100
-"""Dead letters of one hook that are kept of one batch; more are only counted."""
 
 MOST_TASKS = 1_000
 """Tasks in one row of the outbox."""
@@ -174,7 +169,7 @@ class Visits:
         self._io = io
         self._pool = HookThreads(DaemonPool(threads, "updates"), threads)
         self._usual = self._size = PageSize()
-        self._kept = Counter[str]()
+        self._dead_letters = DeadLetterLimit()
 
     @property
     def size(self) -> int:
@@ -184,7 +179,7 @@ class Visits:
     def begin(self, tries: int = 0) -> bool:
         """Begin a batch. `tries`: so many workers in a row have ended at this place; after some of them the
         pages have one entity each. True: the next one is known to be to blame, and to be left out."""
-        self._kept.clear()
+        self._dead_letters = DeadLetterLimit()
         self._size = self._usual if tries < CAREFUL_TRIES else PageSize(most=1)
         return tries > CAREFUL_TRIES
 
@@ -210,16 +205,8 @@ class Visits:
     def commit(self, batch: UpdateBatch, effects: Effects) -> Work:
         """Commit how far the visits are with what hooks did."""
         batch.tasks = [encode_tasks(part) for part in batched(effects.tasks, MOST_TASKS)]
-        batch.dead_letters = self._to_keep(effects.dead_letters)
+        batch.dead_letters = self._dead_letters.kept(effects.dead_letters)
         if effects.errors:
             batch.counters["module_error"] = effects.errors
         batch.hooks = effects.hooks.rows()
         yield partial(self._state.updates.write, self._lease, batch)
-
-    def _to_keep(self, dead_letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-        kept = []
-        for one in dead_letters:
-            self._kept[one.hook] += 1
-            if self._kept[one.hook] <= MOST_DEAD_LETTERS:
-                kept.append(one)
-        return kept
