@@ -40,7 +40,7 @@ def ingest(
     clients: Annotated[int, typer.Option(min=1, help="Clients that send at the same time.")] = 2,
     as_json: AsJson = False,
 ) -> None:
-    """How fast data-points get in, against the floor measured in the same run."""
+    """Measure how fast data-points get in, against the floor measured in the same run."""
     _measure(lambda: run_scenarios(scenario, total, clients, as_json))
 
 
@@ -56,7 +56,7 @@ def snapshots(
     ] = snapshot_runs.RUNS,
     as_json: AsJson = False,
 ) -> None:
-    """How fast snapshot runs are, and what they cost when one entity in a hundred has changed."""
+    """Measure how fast snapshot runs are, and what they cost when one entity in a hundred has changed."""
     _measure(lambda: show(snapshot_runs.snapshots(linked, entities, runs, say), as_json))
 
 
@@ -67,7 +67,7 @@ def query(
     requests: Annotated[int, typer.Option(min=1, help="Questions of each kind.")] = queries.REQUESTS,
     as_json: AsJson = False,
 ) -> None:
-    """How long questions take while data-points come in."""
+    """Measure how long questions take while data-points come in."""
     entities = queries.LARGE if large else queries.ENTITIES
     _measure(lambda: show(queries.query(entities, requests, say), as_json))
 
@@ -92,7 +92,7 @@ def lifecycle(
     large: Annotated[bool, typer.Option("--large", help=f"{lives.LARGE:,} entities.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """How fast history is packed and cleaned, entities are collected and visited, and raw data is archived.
+    """Measure how fast history is packed and cleaned, entities collected and visited, raw data archived.
 
     Each phase runs with a quarter of its size first, so that its need of memory can be compared.
     """

@@ -48,19 +48,19 @@ def _add_telemetry(sh: typer.Typer) -> None:
 
 
 def sources_validity(context: Context) -> None:
-    """How far the data-points of each source reach."""
+    """Show how far the data-points of each source reach."""
     _api(context).show("/telemetry/sources_validity")
 
 
 def source_age(
     context: Context, unit: Annotated[Unit, typer.Option("--unit", "-u", help="Of the age.")] = Unit.MINUTES
 ) -> None:
-    """How long ago that was."""
+    """Show the age of the latest data-point of each source."""
     _api(context).show("/telemetry/sources_age", unit=unit)
 
 
 def entities_per_attr(context: Context) -> None:
-    """How many entities have data of each attribute."""
+    """Count the entities that have data of each attribute."""
     _api(context).show("/telemetry/entities_per_attr")
 
 
@@ -70,12 +70,12 @@ def attribute_bson_sizes(context: Context) -> None:
 
 
 def snapshot_summary(context: Context) -> None:
-    """How old the snapshots are."""
+    """Show the age of the snapshots."""
     _api(context).show("/telemetry/snapshot_summary")
 
 
 def rabbitmq_queues(context: Context) -> None:
-    """What waits for each worker."""
+    """Show the data that waits for each worker."""
     _api(context).show("/telemetry/rabbitmq/queues")
 
 
@@ -104,7 +104,7 @@ def event_counts(
     current: Annotated[bool, typer.Option("--current", help="Only those of the current interval.")] = False,
     both: Annotated[bool, typer.Option("--both", help="Those of both, as without any of these.")] = False,
 ) -> None:
-    """How often each event of a group happened."""
+    """Count the events of a group."""
     found = _api(context).get("/telemetry/event_counts", group=group, interval=interval)
     everything = both or last == current
     wanted = {

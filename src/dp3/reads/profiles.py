@@ -142,7 +142,7 @@ class Profiles:
 
 
 def _known_at(rows: Sequence[PlainRow], at: int | None) -> Sequence[PlainRow]:
-    """Those of the rows that had been stored at a moment (µs), all of them if that is None."""
+    """The rows that had been stored at a moment (µs), all of them if that is None."""
     return rows if at is None else [row for row in rows if row.written <= at]
 
 

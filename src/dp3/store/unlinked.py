@@ -58,7 +58,7 @@ def is_older(key: int, tombstone: Tombstone) -> bool:
 
 
 def targets_of(row: HistoryRow | PackedRow, tombstones: Iterable[Tombstone]) -> list[Tombstone]:
-    """Those of the deleted entities that a row mentions, whichever came first."""
+    """Deleted entities that a row mentions, whichever came first."""
     value = decode_value(row.v)
     return [tombstone for tombstone in tombstones if mentions(value, {tombstone.eid})]
 

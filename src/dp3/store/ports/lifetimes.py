@@ -123,12 +123,12 @@ class Lifetimes(Protocol):
 
     # -- asked when system tasks are applied
     def expired(self, wanted: Sequence[tuple[int, int]]) -> set[int]:
-        """Those of the (entity, moment) that have tokens, all of them over at the moment, and that were
+        """The given (entity, moment) pairs that have tokens, all of them over at the moment, and that were
         created until then."""
         ...
 
     def created_until(self, wanted: Sequence[tuple[int, int]]) -> set[int]:
-        """Those of the (entity, moment) that exist and were created until the moment."""
+        """The given (entity, moment) pairs that exist and were created until the moment."""
         ...
 
     def plain_value(self, entity: int, attr: int) -> PlainRow | None:

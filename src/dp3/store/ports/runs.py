@@ -99,6 +99,6 @@ class Runs(Protocol):
         ...
 
     def covered(self, entity: int, runs: Sequence[int]) -> set[int]:
-        """Those of the runs in which the entity's partition was completed, the entity is not missing and its
+        """The given runs in which the entity's partition was completed, the entity is not missing and its
         type had snapshots."""
         ...

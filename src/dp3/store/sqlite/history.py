@@ -58,7 +58,7 @@ class History:
             return self._page(state, _fresh(text), max_bytes)
 
     def last_parts(self, subjects: Sequence[Subject]) -> dict[Subject, PackedRow]:
-        """Those of a range of entities, most of which may be new."""
+        """The last packed rows of a range of entities, most of which may be new."""
         entities = [subject[0] for subject in subjects]
         with self._readers.state() as state:
             if not subjects or not state.execute(self._sql["any_packed"], (min(entities), max(entities))).get:

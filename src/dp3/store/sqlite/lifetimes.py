@@ -86,7 +86,7 @@ class Lifetimes:
         return self._selected("created_until", wanted)
 
     def _selected(self, statement: str, wanted: Sequence[tuple[int, int]]) -> set[int]:
-        """Those of the (entity, moment) that a statement selects."""
+        """The (entity, moment) pairs that a statement selects."""
         return _keys(self._readers.value(self._sql[statement], (listed(wanted),)))
 
     def plain_value(self, entity: int, attr: int) -> PlainRow | None:
