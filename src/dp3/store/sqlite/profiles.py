@@ -84,7 +84,7 @@ class RemovedLinks:
         self._sql = sql
 
     def of(self, state: apsw.Connection, keys: Sequence[int]) -> Mapping[int, Gone]:
-        """Links that were removed from entities, by key; mostly there are none of anybody, and nothing else is looked up."""
+        """Links removed from entities, by key; mostly nobody has any, and nothing else is looked up."""
         found: dict[int, dict[int, list[Tombstone]]] = {}
         if state.execute(self._sql["any_tombstone"]).get:
             for key, attr, *tombstone in state.execute(self._sql["removed_links"], (listed(keys),)):
