@@ -122,7 +122,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
             status, answer = app.http.send(everything[start : start + PER_REQUEST])
             assert status == 200, answer
         app.wait_applied()
-        app.wait_for(lambda: app.http.get("/entities")["domain"]["eid_estimate_count"] == len(domains()))
+        wait_for("count of all domains", lambda: known_domains(app) == len(domains()))
         yield app
 
 
