@@ -2,13 +2,15 @@
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 from kit.limits import Enter
@@ -27,6 +29,41 @@ if CAN_HOLD_ALL and "TMPDIR" not in os.environ:
 # Machines that are busy are slow.
 settings.register_profile("repeatable", derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
+
+TRACED_S = 1.0
+"""Processor time of a test after which coverage stops looking: it doubles the time, and hundreds of examples
+take the ways of the first ones."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """Called around the call of each test, in the main thread of its process."""
+    with traced_at_first(Coverage.current()):
+        yield
+
+
+@contextmanager
+def traced_at_first(coverage: Coverage | None) -> Iterator[None]:
+    """Stop measuring coverage after `TRACED_S`, until the block ends."""
+    if coverage is None:
+        yield
+        return
+    stopped = False
+
+    def stop(_number: int, _frame: object) -> None:
+        nonlocal stopped
+        stopped = True
+        coverage.stop()
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, TRACED_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+        if stopped:
+            coverage.start()
 
 
 @pytest.fixture

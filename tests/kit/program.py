@@ -28,6 +28,8 @@ BUSY_SHARE = 0.05
 
 SHOWN_CHARS = 6_000
 
+COVERAGE_VARIABLE = "COVERAGE_PROCESS_CONFIG"
+
 
 MODEL = {
     "a": a_type("a", {"o": each_point(), "p": plain_attr("string")}),
@@ -112,10 +114,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def environment(traced: bool) -> dict[str, str]:
+    """That of a program; without the variable by which coverage finds it unless it is `traced`."""
+    kept = {name: text for name, text in os.environ.items() if traced or name != COVERAGE_VARIABLE}
+    return {**kept, "PYTHONUNBUFFERED": "1", "COLUMNS": "300"}
+
+
 class Process:
     """One command of the program; what it writes goes to a file."""
 
-    def __init__(self, output: Path, *arguments: str) -> None:
+    def __init__(self, output: Path, *arguments: str, traced: bool = False) -> None:
         self._output = output
         self._may_end = False
         with output.open("ab") as file:
@@ -124,7 +132,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "300"},
+                env=environment(traced),
             )
 
     @property
@@ -193,11 +201,14 @@ def kill_if_there(process: psutil.Process) -> None:
 
 
 class App:
-    """An application in a directory of its own: configuration, modules, data, processes."""
+    """An application in a directory of its own: configuration, modules, data, processes.
 
-    def __init__(self, root: Path, stack: ExitStack) -> None:
+    Coverage watches its processes only if they are `traced`: that doubles what they compute."""
+
+    def __init__(self, root: Path, stack: ExitStack, *, traced: bool = False) -> None:
         self.root = root
         self._stack = stack
+        self._traced = traced
         self._started: list[Process] = []
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -242,7 +253,7 @@ class App:
     # -- its processes --------------------------------------------------------------------------------
     def start(self, *arguments: str) -> Process:
         """Any command of the program; ended when the test ends."""
-        process = Process(self.output, *arguments)
+        process = Process(self.output, *arguments, traced=self._traced)
         self._started.append(process)
         self._stack.callback(process.clean_up)
         return process
@@ -375,10 +386,10 @@ class App:
 
 
 @contextmanager
-def application(root: Path) -> Iterator[App]:
+def application(root: Path, *, traced: bool = False) -> Iterator[App]:
     """An application; all of its processes end with the block."""
     with ExitStack() as stack:
-        yield App(root, stack)
+        yield App(root, stack, traced=traced)
 
 
 @contextmanager

@@ -7,6 +7,6 @@ from kit.program import App, application
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with application(tmp_path) as app:
+def app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[App]:
+    with application(tmp_path, traced=request.node.get_closest_marker("traced") is not None) as app:
         yield app

@@ -10,6 +10,8 @@ from load import DERIVING_MODULE, Sender, assert_each_exactly_once
 
 from kit.program import HEADER, LIMIT_S, App, application, wait_for
 
+pytestmark = pytest.mark.traced
+
 MODULE = """
 class Module(BaseModule):
     def __init__(self, platform_config, module_config, registrar):

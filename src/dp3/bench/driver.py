@@ -104,14 +104,17 @@ class Watch:
         self._computed_before = self._computed_s()
         self._look()
 
-    def until(self, what: str, is_so: Callable[[], bool], limit_s: float = LONGEST_S) -> float:
-        """Wait until something is so; the time (s since 1970) when it was. Raises `BenchFailed`."""
+    def until(
+        self, what: str, is_so: Callable[[], bool], limit_s: float = LONGEST_S, every_s: float = POLL_S
+    ) -> float:
+        """Wait until something is so, looking `every_s`; the time (s since 1970) when it was. Raises
+        `BenchFailed`."""
         end = time.monotonic() + limit_s
         while not is_so():
             if time.monotonic() > end:
                 raise BenchFailed(f"{what}: not so within {limit_s:.0f} s")
             self._look()
-            time.sleep(POLL_S)
+            time.sleep(every_s)
         now = time.time()
         self._look()
         return now

@@ -26,6 +26,9 @@ INTERVALS_OF_ENTITY = 5
 LEAST_WATCHED = 0.9
 """A program that is slow to start begins before it is watched; what was packed by then does not count."""
 
+METRICS_POLL_S = 0.2
+"""An answer with all metrics takes the API some 10 ms."""
+
 SAMPLE = 20
 """Devices of which it is looked at whether readers see a difference."""
 
@@ -153,10 +156,11 @@ def _packing(schedule: Settings) -> dict[str, Settings]:
 
 def _later_passes(server: Server, watch: Watch, packed: int) -> dict[str, Any]:
     """Rows read by the passes after the first one, and how long one took. There is one every few seconds."""
-    watch.until("the first pass is told of", lambda: server.metric(PASSES) >= 1)
+    watch.until("the first pass is told of", lambda: server.metric(PASSES) >= 1, every_s=METRICS_POLL_S)
     passes, read, seconds = map(server.metric, (PASSES, READ, SECONDS))
     expect("fresh rows read until all was packed", read, packed)
-    watch.until("a pass over what has not changed", lambda: server.metric(PASSES) > passes)
+    over = "a pass over what has not changed"
+    watch.until(over, lambda: server.metric(PASSES) > passes, every_s=METRICS_POLL_S)
     later = server.metric(PASSES) - passes
     return {
         "second_pass_rows_read": round(server.metric(READ) - read),
