@@ -10,7 +10,7 @@ from load import Sender, choose
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
-from dp3.cli.main import app as commands
+from dp3.cli.main import application
 from kit.program import HEADER, App, Process, wait_for
 
 KILLS = 6
@@ -202,7 +202,7 @@ def command(app: App, *arguments: str, status: int = 0) -> str:
 
 def asked(app: App, *arguments: str) -> Any:
     """What a command prints that works. It is called here: its start would take longer than all it does."""
-    done = CliRunner().invoke(commands, ["sh", "--url", app.url, "telemetry", *arguments])
+    done = CliRunner().invoke(application("sh"), ["sh", "--url", app.url, "telemetry", *arguments])
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
 

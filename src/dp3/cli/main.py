@@ -1,26 +1,41 @@
 """The command `dp3`."""
 
 import sys
+from importlib import import_module
 
 import typer
 
 from dp3 import __version__
-from dp3.cli import archive, bench, check, deadletters, demo, processes, schema_update, sh
 
-app = typer.Typer(
-    name="dp3",
-    help="Dynamic Profile Processing Platform: keeps a profile of every entity from a stream of data-points.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-processes.add_to(app)
-check.add_to(app)
-deadletters.add_to(app)
-archive.add_to(app)
-schema_update.add_to(app)
-demo.add_to(app)
-bench.add_to(app)
-sh.add_to(app)
+COMMANDS = {
+    "run": "processes",
+    "api": "processes",
+    "worker": "processes",
+    "check": "check",
+    "deadletters": "deadletters",
+    "archive": "archive",
+    "schema-update": "schema_update",
+    "demo": "demo",
+    "bench": "bench",
+    "sh": "sh",
+}
+"""The module of each command, in the order in which they are listed."""
+
+
+def application(wanted: str = "") -> typer.Typer:
+    """The command line. Only the module of a wanted command is imported, because a process of the platform
+    would need a third of its start for those of all others."""
+    app = typer.Typer(
+        name="dp3",
+        help="Dynamic Profile Processing Platform: "
+        "keeps a profile of every entity from a stream of data-points.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_options)
+    for module in [COMMANDS[wanted]] if wanted in COMMANDS else dict.fromkeys(COMMANDS.values()):
+        import_module(f"dp3.cli.{module}").add_to(app)
+    return app
 
 
 def _version(wanted: bool) -> None:
@@ -29,7 +44,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
@@ -40,4 +54,4 @@ def _options(
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(app())
+    sys.exit(application(*sys.argv[1:2])())
