@@ -18,6 +18,9 @@ FORBIDDEN := [h]ttps?://[^ ]*(pypi|/simple)|[-]-(extra-)?index-url|[-]-find-link
 .DEFAULT_GOAL := help
 SEED ?= $(shell date +%s)
 
+# One more than there are processors: tests of whole programs wait for these now and then.
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+
 .PHONY: help setup demo test explore check bench lint types layers tree
 
 help: ## this list
@@ -29,14 +32,14 @@ setup: $(STAMP) ## make .venv with the project and everything that tests and che
 demo: $(STAMP) ## watch this machine for a while: make demo [SECONDS=30]
 	$(BIN)/dp3 demo $(if $(SECONDS),--seconds $(SECONDS))
 
-test: $(STAMP) ## all tests, with coverage
+test: $(STAMP) ## all tests, with coverage: make test [JOBS=3]
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n 2 --dist worksteal
+	$(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 explore: $(STAMP) ## the tests with random examples once more, with other ones: make explore [SEED=1]
-	$(BIN)/pytest -n 2 --dist worksteal -m hypothesis --hypothesis-seed=$(SEED)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m hypothesis --hypothesis-seed=$(SEED)
 
 check: lint types layers tree ## style, types, layers
 
@@ -50,6 +53,7 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/mypy scripts/*.py
+	$(BIN)/mypy --config-file tests/mypy.ini tests
 
 layers: $(STAMP)
 	$(BIN)/lint-imports

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from dp3.cli.main import COMMANDS, application
@@ -52,7 +53,9 @@ def test_every_registration_is_documented():
 
 def test_every_command_is_in_the_readme():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert get_command(application()).commands.keys() == COMMANDS.keys()
+    command = get_command(application())
+    assert isinstance(command, TyperGroup)
+    assert command.commands.keys() == COMMANDS.keys()
     assert [name for name in COMMANDS if f"`dp3 {name}" not in readme] == []
 
 

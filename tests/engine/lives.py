@@ -139,15 +139,20 @@ class Lives:
 
     def send(self, ref: Ref, points: list[WirePoint] | None = None, **more: Any) -> int:
         """Returns the append time."""
-        offset = self.engine.send(WireTask(*ref, points or [], **more))
+        offset = self.engine.send(WireTask(ref[0], ref[1], points or [], **more))
         moment = self.engine.append_time(offset)
         self.engine.clock.advance(0.001)
         return moment
 
+    def _owner(self, ref: Ref) -> int:
+        return partition_of(ref[0], ref[1], PARTITIONS) % self.processes
+
     def _collect(self) -> None:
         due = {index for index in range(self.processes) if self.now >= self._next[index]}
         if due:
-            self.naive.collect(lambda ref: partition_of(*ref, PARTITIONS) % self.processes in due, self.now)
+            self.naive.collect(
+                lambda ref: partition_of(ref[0], ref[1], PARTITIONS) % self.processes in due, self.now
+            )
         for index in due:
             self._begun[index], self._next[index] = self.now, tick_after(self.now)
 

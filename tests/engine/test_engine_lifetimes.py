@@ -193,7 +193,8 @@ def test_a_link_that_becomes_known_while_a_weak_entity_is_looked_at_saves_it(pai
 
 
 def owner(ref):
-    return partition_of(*ref, 8) % 2
+    etype, eid = ref
+    return partition_of(etype, eid, 8) % 2
 
 
 # -- links to deleted entities -------------------------------------------------------------------------------

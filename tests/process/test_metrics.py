@@ -258,13 +258,16 @@ def test_what_waits_is_told_by_partition_with_its_age(app: App) -> None:
     app.client.send([value(stuck, "stuck")])
     send(app, value(eid_of(0), "1"))
     place = {"lane": "main", "partition": str(partition_of("a", stuck, PARTITIONS))}
-    aged = wait_for(
-        "age", lambda: (now := Scrape(app)).only("dp3_log_backlog_age_seconds", **place) > 1 and now
-    )
+
+    def aged() -> Scrape | None:
+        now = Scrape(app)
+        return now if now.only("dp3_log_backlog_age_seconds", **place) > 1 else None
+
+    then = wait_for("age", aged)
     for metric in ("dp3_log_backlog_bytes", "dp3_log_backlog_age_seconds"):
-        waiting = {int(dict(has)["partition"]): v > 0 for has, v in aged.all(metric, lane="main").items()}
+        waiting = {int(dict(has)["partition"]): v > 0 for has, v in then.all(metric, lane="main").items()}
         assert waiting == {partition: partition % 2 == 1 for partition in range(PARTITIONS)}
-    assert aged.only("dp3_log_backlog_bytes", **place) < 10_000
+    assert then.only("dp3_log_backlog_bytes", **place) < 10_000
     (app.root / "modules" / "gate").touch()
     now = settled(app)
     assert now.sum("dp3_log_backlog_bytes") == 0
@@ -307,7 +310,12 @@ def test_after_a_worker_was_replaced_totals_go_on_and_its_own_numbers_begin_agai
     wait_for("the new one", lambda: working_anew(app))
     send(app, value("x", "1"))
     app.wait_idle()
-    now = wait_for("its report", lambda: (now := Scrape(app)).sum("dp3_batch_duration_seconds_count") and now)
+
+    def reported() -> Scrape | None:
+        now = Scrape(app)
+        return now if now.sum("dp3_batch_duration_seconds_count") else None
+
+    now = wait_for("its report", reported)
     assert now["dp3_batches_total"] > before["dp3_batches_total"]
     assert now["dp3_processed_datapoints_total"] == hook(now, "executions", "judge") == 6
     assert now["dp3_accepted_datapoints_total"] == 6
