@@ -25,6 +25,7 @@ from dp3.http.intake import Disconnected, Intake
 from dp3.http.listings import listing_routes
 from dp3.http.metrics import Metrics
 from dp3.http.parameters import Lookup, v1, v2
+from dp3.http.redirect import SlashRedirect
 from dp3.http.schemas import WRITTEN, Detail, EntityType, Written
 from dp3.http.services import Services
 from dp3.http.shortcut import Shortcut
@@ -74,7 +75,8 @@ def _framework(services: Services, logs: list[DatapointLog]) -> FastAPI:
         for log in logs:
             log.close()
 
-    app = FastAPI(title="DP³", lifespan=lifespan)
+    app = FastAPI(title="DP³", lifespan=lifespan, redirect_slashes=False)
+    app.router.default = SlashRedirect(app.router.routes)
     for error in REFUSED:
         app.add_exception_handler(error, refusal_response)
     app.add_exception_handler(Disconnected, _nobody_listens)
