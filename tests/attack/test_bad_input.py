@@ -232,7 +232,7 @@ def test_a_listing_beyond_all_data_is_empty_or_short(app: App, parameters: str) 
     assert app.http.request("GET", f"/entity/a/raw/get?{parameters}")[0] == 200
 
 
-HEAD = b"POST /datapoints HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+HEAD = b"POST /datapoints HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
 WRONG_LENGTHS = (
     b"Content-Length: -1\r\n\r\n[]",
     b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\n[]",
@@ -254,8 +254,8 @@ def test_nothing_of_a_truncated_body_is_stored(app: App) -> None:
 
 
 def test_pipelined_requests_are_answered_one_by_one(app: App) -> None:
-    one = b"POST /datapoints HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]"
-    last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    one = b"POST /datapoints HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n[]"
+    last = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     assert app.http.exchange(one * 100 + last).count(b"HTTP/1.1 200") == 101
 
 

@@ -80,7 +80,7 @@ class Application:
 
         async def send() -> httpx.Response:
             transport = httpx.ASGITransport(self._app, raise_app_exceptions=False, client=("127.0.0.9", 1))
-            async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
                 return await client.request(method, url, json=body, headers=headers)
 
         return self._runner.run(send())

@@ -215,6 +215,27 @@ def test_problems_can_be_read_by_programs(app: Folder) -> None:
             "datapoint_logger: {good_log: true}",
             "1: datapoint_logger.good_log: expected the path of a file",
         ),
+        *(
+            (
+                "api",
+                f"cors: {{allow_origins: ['{wrong}']}}",
+                "1: cors.allow_origins.0: expected an origin such as",
+            )
+            for wrong in (
+                "null",
+                "",
+                "pages.example",
+                "https://",
+                "https://x/y",
+                "https://*.x",
+                "https://a@b",
+                "**",
+            )
+        ),
+        *(
+            ("api", f"allowed_hosts: ['{wrong}']", "1: allowed_hosts.0: expected a name without port such as")
+            for wrong in ("", "https://x", "x:5000", "x/y", "*x", "*.", "x..y", "a.*", ".x")
+        ),
     ],
 )
 def test_wrong_setting(app: Folder, file: str, text: str, expected: str) -> None:

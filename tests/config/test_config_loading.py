@@ -73,7 +73,7 @@ def test_entities_alone_are_a_configuration_with_documented_defaults(app: Folder
     assert len(config.control.allowed_actions) == 3
     assert sorted(config.event_logging.groups) == ["secondary_hooks", "tasks_by_src", "te"]
     assert config.telemetry.attribute_bson_size_schedule == CronExpression(hour=3, minute=15)
-    assert config.api.cors.allow_origins == ("*",)
+    assert config.api.cors.allow_origins == config.api.allowed_hosts == ()
     assert (config.api.max_body, config.api.max_concurrent_body) == (16 * MIB, 256 * MIB)
     assert config.database.url is None
     assert config.notes == ()
@@ -192,6 +192,20 @@ def test_empty_entity_file_is_noted(app: Folder) -> None:
 @pytest.mark.parametrize("key", ["cors", "datapoint_logger"])
 def test_empty_group_of_api_settings_gives_the_defaults(app: Folder, key: str) -> None:
     assert load(app({"api.yml": f"{key}:\n"})).api == load(app({"api.yml": "{}"})).api
+
+
+def test_origins_and_host_names_are_written_as_browsers_send_them(app: Folder) -> None:
+    origins = "['*', 'HTTPS://Pages.Example:443/', 'http://[::1]:3000', 'http://x:80', 'app-1://x']"
+    hosts = "['*', 'DP3.Example.', '*.Example', 'my_host', '10.0.0.1']"
+    api = load(app({"api.yml": f"cors: {{allow_origins: {origins}}}\nallowed_hosts: {hosts}\n"})).api
+    assert api.cors.allow_origins == (
+        "*",
+        "https://pages.example",
+        "http://[::1]:3000",
+        "http://x",
+        "app-1://x",
+    )
+    assert api.allowed_hosts == ("*", "dp3.example", "*.example", "my_host", "10.0.0.1")
 
 
 def test_sizes_are_bytes_or_text_with_a_unit(app: Folder) -> None:

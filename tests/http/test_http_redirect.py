@@ -14,7 +14,7 @@ from kit.node import Node
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Iterator[Node]:
     node = Node(
-        tmp_path_factory.mktemp("prefixed"), runner, root_path="/api"
+        tmp_path_factory.mktemp("prefixed"), runner, settings={"allowed_hosts": ["*"]}, root_path="/api"
     )
     yield node
     node.close()

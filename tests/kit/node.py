@@ -141,7 +141,7 @@ class Node:
 
     def client(self) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=("127.0.0.9", 1))
-        return httpx.AsyncClient(transport=transport, base_url="http://node")
+        return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
 
     def get(self, url: str, **kwargs: Any) -> httpx.Response:
         return self.request("GET", url, **kwargs)

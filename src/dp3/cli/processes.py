@@ -136,7 +136,7 @@ def api(
     processes = workers or configuration.processing_core.worker_processes
     data = DataDir.choose(data_dir, config)
     try:
-        status = serve(configuration, data, listener, processes, os.environ.get("ROOT_PATH", ""))
+        status = serve(configuration, data, listener, processes, os.environ.get("ROOT_PATH", ""), host)
     except (FormatError, ModelRefused) as error:
         raise fail(str(error)) from None
     raise typer.Exit(status)

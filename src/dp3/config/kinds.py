@@ -59,6 +59,29 @@ def _empty_for_null(value: Any) -> Any:
     return {} if value is None else value
 
 
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\s*]+?)/?")
+_HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?")
+
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+"""Browsers leave them out of `Origin` and `Host`; other programs may write them."""
+
+
+def _origin(value: str) -> str:
+    found = _ORIGIN.fullmatch(value.lower())
+    if found is None and value != "*":
+        raise ValueError("expected an origin such as https://dp3.example.com or http://localhost:3000, or *")
+    if found is None:
+        return value
+    scheme, authority = found.groups()
+    return f"{scheme}://{authority.removesuffix(DEFAULT_PORTS.get(scheme, ''))}"
+
+
+def _host_name(value: str) -> str:
+    if value != "*" and not _HOST_NAME.fullmatch(value.lower()):
+        raise ValueError("expected a name without port such as dp3.example.com, *.example.com, or *")
+    return value.lower().removesuffix(".")
+
+
 Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
 """A whole number of at least 1."""
 
@@ -76,6 +99,12 @@ OutputFile = Annotated[Path | None, PlainValidator(_output_file)]
 
 OrEmpty = BeforeValidator(_empty_for_null)
 """Takes a group of settings that was left empty as one without any key."""
+
+Origin = Annotated[str, AfterValidator(_origin)]
+"""Scheme, host and port of web pages as browsers write them in `Origin`, or `*` for all."""
+
+HostName = Annotated[str, AfterValidator(_host_name)]
+"""A name by which the API is asked, `*.name` for all below it, or `*` for all."""
 
 Ignored = Annotated[Any, Unused()]
 """A setting that may have any value, because nothing reads it."""

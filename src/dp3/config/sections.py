@@ -14,10 +14,12 @@ from dp3.config.kinds import (
     Age,
     Count,
     CronExpression,
+    HostName,
     Ignored,
     Interval,
     LenientSection,
     OrEmpty,
+    Origin,
     OutputFile,
     Section,
     Size,
@@ -202,9 +204,9 @@ class TelemetrySettings(Section):
 
 
 class CorsSettings(LenientSection):
-    """`api.yml: cors`: origins whose pages may use the API."""
+    """`api.yml: cors`: other origins whose pages may use the API; `*`: all may read."""
 
-    allow_origins: tuple[str, ...] = ("*",)
+    allow_origins: tuple[Origin, ...] = ()
 
 
 class DatapointLoggerSettings(LenientSection):
@@ -215,8 +217,11 @@ class DatapointLoggerSettings(LenientSection):
 
 
 class ApiSettings(LenientSection):
-    """`api.yml`: `max_body` bytes of one request, `max_concurrent_body` of all requests in flight."""
+    """`api.yml`: `max_body` bytes of one request, `max_concurrent_body` of all requests in flight.
 
+    `allowed_hosts`: names by which the API may be asked without a token, besides addresses and localhost."""
+
+    allowed_hosts: tuple[HostName, ...] = ()
     cors: Annotated[CorsSettings, OrEmpty] = CorsSettings()
     datapoint_logger: Annotated[DatapointLoggerSettings, OrEmpty] = DatapointLoggerSettings()
     max_body: Size = ByteSize(16 * _MIB)

@@ -1,5 +1,6 @@
 """The HTTP application, made by plain constructor arguments."""
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -9,14 +10,14 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Header, Query
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dp3.http.answers import REFUSED, Json, refusal_response
 from dp3.http.control import control_routes
+from dp3.http.cors import Cors
 from dp3.http.datapoint_log import DatapointLog
 from dp3.http.datapoints import DATAPOINTS_PATH, MAX_KEY, Datapoints
 from dp3.http.dead_letters import dead_letter_routes
@@ -24,6 +25,7 @@ from dp3.http.entities import reading_routes, snapshot_routes, writing_routes
 from dp3.http.intake import Disconnected, Intake
 from dp3.http.listings import listing_routes
 from dp3.http.metrics import Metrics
+from dp3.http.origin import OriginPolicy
 from dp3.http.parameters import Lookup, v1, v2
 from dp3.http.redirect import SlashRedirect
 from dp3.http.schemas import WRITTEN, Detail, EntityType, Written
@@ -32,6 +34,8 @@ from dp3.http.shortcut import Shortcut
 from dp3.http.telemetry import health_routes, telemetry_routes
 from dp3.http.validation import DataPoint
 from dp3.http.writing import Writer
+
+READING = ("GET", "HEAD", "OPTIONS")
 
 
 def create_app(services: Services) -> ASGIApp:
@@ -56,12 +60,37 @@ def create_app(services: Services) -> ASGIApp:
     metrics = Metrics(services, writer.accepted, datapoints.refused)
     framework.router.routes.append(Route("/metrics", metrics.answer, include_in_schema=False))
     framework.router.routes.append(Route(DATAPOINTS_PATH, datapoints, methods=["POST"]))
-    return CORSMiddleware(
-        Shortcut(framework, datapoints, lookup, services.reads.profiles, services.root_path.rstrip("/")),
+    root_path = services.root_path.rstrip("/")
+    policy = OriginPolicy(
         allow_origins=settings.cors.allow_origins,
-        allow_methods=["*"],
-        allow_headers=["*"],
+        allowed_hosts=settings.allowed_hosts,
+        bound_host=services.bound_host,
     )
+    shortcut = Shortcut(framework, datapoints, lookup, services.reads.profiles, root_path)
+    return Cors(Door(shortcut, policy, root_path), policy)
+
+
+class Door:
+    """Refuses requests by their host and origin."""
+
+    def __init__(self, app: ASGIApp, policy: OriginPolicy, root_path: str) -> None:
+        self._app = app
+        self._policy = policy
+        self._asks_workers = re.compile(f"({re.escape(root_path)})?/control/(?!results/)").match
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            refusal = self._policy.refusal(
+                scope,
+                dict(scope["headers"]),
+                authenticated=False,
+                mode="open",
+                changes_state=scope["method"] not in READING or bool(self._asks_workers(scope["path"])),
+            )
+            if refusal:
+                await refusal.response()(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 def _open_log(path: Path | None, services: Services) -> DatapointLog | None:

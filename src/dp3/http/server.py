@@ -36,16 +36,21 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    config: Configuration, data: DataDir, listener: socket.socket, worker_processes: int, root_path: str = ""
+    config: Configuration,
+    data: DataDir,
+    listener: socket.socket,
+    worker_processes: int,
+    root_path: str = "",
+    bound_host: str = "",
 ) -> int:
-    """Answer requests until told to stop by SIGINT or SIGTERM; returns the exit status. Raises `ModelRefused`
-    when the model differs from that of the stored data."""
+    """Answer requests until told to stop by SIGINT or SIGTERM; returns the exit status. `bound_host` is the
+    host given to `listen`. Raises `ModelRefused` when the model differs from that of the stored data."""
     clock = SystemClock()
     with model_kept(data), open_resources(config, data, clock) as resources:
         note_model(resources.store, config, data)
         appender = Appender(resources.log)
         try:
-            services = _services(config, resources, appender, clock, worker_processes, root_path)
+            services = _services(config, resources, appender, clock, worker_processes, root_path, bound_host)
             server = uvicorn.Server(
                 uvicorn.Config(
                     create_app(services),
@@ -73,6 +78,7 @@ def _services(
     clock: SystemClock,
     worker_processes: int,
     root_path: str,
+    bound_host: str,
 ) -> Services:
     return Services(
         model=config.model,
@@ -86,6 +92,7 @@ def _services(
         allowed_actions=config.control.allowed_actions,
         modules=config.processing_core.enabled_modules,
         root_path=root_path,
+        bound_host=bound_host,
         max_backlog=config.processing_core.log.max_backlog,
         event_groups=event_groups(config.event_logging),
     )

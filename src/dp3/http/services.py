@@ -19,6 +19,7 @@ class Services:
 
     `max_backlog`: bytes that workers may be behind before new data is refused. `wait_limit_s`: how long
     `?wait=true` and requests to workers wait at most. `root_path`: URL prefix set by a reverse proxy.
+    `bound_host`: the address or name on which the API listens.
     `allowed_actions`: what may be asked of `/control`; `modules`: names of those that are enabled.
     `event_groups`: which events are counted.
     """
@@ -34,6 +35,7 @@ class Services:
     allowed_actions: Collection[str] = ()
     modules: Sequence[str] = ()
     root_path: str = ""
+    bound_host: str = ""
     max_backlog: int = 4 << 30
     wait_limit_s: float = 10.0
     event_groups: EventGroups = field(default_factory=dict)
