@@ -21,6 +21,7 @@ from dp3.http.cors import Cors
 from dp3.http.datapoint_log import DatapointLog
 from dp3.http.datapoints import DATAPOINTS_PATH, MAX_KEY, Datapoints
 from dp3.http.dead_letters import dead_letter_routes
+from dp3.http.docs_page import docs_routes
 from dp3.http.entities import reading_routes, snapshot_routes, writing_routes
 from dp3.http.intake import Disconnected, Intake
 from dp3.http.listings import listing_routes
@@ -60,6 +61,7 @@ def create_app(services: Services) -> ASGIApp:
     metrics = Metrics(services, writer.accepted, datapoints.refused)
     framework.router.routes.append(Route("/metrics", metrics.answer, include_in_schema=False))
     framework.router.routes.append(Route(DATAPOINTS_PATH, datapoints, methods=["POST"]))
+    framework.router.routes.extend(docs_routes())
     root_path = services.root_path.rstrip("/")
     policy = OriginPolicy(
         allow_origins=settings.cors.allow_origins,
@@ -104,7 +106,7 @@ def _framework(services: Services, logs: list[DatapointLog]) -> FastAPI:
         for log in logs:
             log.close()
 
-    app = FastAPI(title="DP³", lifespan=lifespan, redirect_slashes=False)
+    app = FastAPI(title="DP³", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.router.default = SlashRedirect(app.router.routes)
     for error in REFUSED:
         app.add_exception_handler(error, refusal_response)
