@@ -18,6 +18,14 @@ from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
 GRACE_S = 15
 """Requests under way at a stop have so long to finish."""
 
+HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+)
+"""Every answer has them: browsers take it for what its `Content-Type` says, never show it inside of another
+page, and tell nobody the addresses, which hold ids and filters."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -61,6 +69,7 @@ def serve(
                     lifespan="on",
                     timeout_graceful_shutdown=GRACE_S,
                     server_header=False,
+                    headers=list(HEADERS),
                 )
             )
             _let_stop(server)
