@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI, Header, Query
 from fastapi.openapi.utils import get_openapi
@@ -14,8 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from dp3.http.access import Access
 from dp3.http.answers import REFUSED, Json, refusal_response
+from dp3.http.callers import callers_of
 from dp3.http.control import control_routes
 from dp3.http.datapoint_log import DatapointLog
 from dp3.http.datapoints import DATAPOINTS_PATH, MAX_KEY, Datapoints
@@ -55,11 +58,30 @@ def create_app(services: Services) -> ASGIApp:
     metrics = Metrics(services, writer.accepted, datapoints.refused)
     framework.router.routes.append(Route("/metrics", metrics.answer, include_in_schema=False))
     framework.router.routes.append(Route(DATAPOINTS_PATH, datapoints, methods=["POST"]))
-    return CORSMiddleware(
-        Shortcut(framework, datapoints, lookup, services.reads.profiles, services.root_path.rstrip("/")),
-        allow_origins=settings.cors.allow_origins,
+    root_path = services.root_path.rstrip("/")
+    shortcut = Shortcut(framework, datapoints, lookup, services.reads.profiles, root_path)
+    return _with_access(shortcut, services, root_path)
+
+
+def _with_access(app: ASGIApp, services: Services, root_path: str) -> ASGIApp:
+    """What is outside of all routes, the outermost last."""
+    auth = services.settings.auth
+    with_cors = partial(
+        CORSMiddleware,
+        allow_origins=services.settings.cors.allow_origins,
         allow_methods=["*"],
         allow_headers=["*"],
+    )
+    inside: ASGIApp = with_cors(app)
+    if auth.mode == "proxy":  # `Access` needs the address of the proxy, all others that of its client
+        proxies = [str(network) for network in auth.proxy.addresses]
+        inside = cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", inside), proxies))
+    return Access(
+        inside,
+        callers_of(auth, services.store.tokens, services.clock),
+        with_cors=with_cors,
+        audit=services.audit,
+        root_path=root_path,
     )
 
 

@@ -1,0 +1,126 @@
+"""The outermost part of the API: who asks, and whether he may. All requests come through here, also those
+that go past the framework."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+from dp3.http.answers import Refusal, refused
+from dp3.http.audit import AuditLog
+from dp3.http.callers import UNASKED, Caller, Callers, roles_with
+from dp3.http.datapoints import client_address
+from dp3.http.rules import Permission, Rule, Rules, subject_of
+
+PREFLIGHT_HEADERS = (b"origin", b"access-control-request-method")
+"""Browsers send them with OPTIONS to ask whether a page may send a request."""
+
+
+class Access:
+    """Answers 401 to those who are not known and 403 to those who may not; all others go on.
+
+    `callers` finds out who asks. `with_cors` wraps answers, so that pages of other origins that may use the
+    API can read why they were refused. `audit` notes requests that change something, allowed or refused.
+    `root_path`: the prefix that a reverse proxy puts before all paths."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        callers: Callers,
+        *,
+        with_cors: Callable[[ASGIApp], ASGIApp],
+        audit: AuditLog | None,
+        root_path: str,
+    ) -> None:
+        self._app = app
+        self._callers = callers
+        self._with_cors = with_cors
+        self._audit = audit
+        self._root_path = root_path
+        self._rules = Rules()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await WebSocketClose()(scope, receive, send)
+            return
+        path = path_below(self._root_path, scope["path"])
+        rule = self._rules.find(scope["method"], path)
+        caller, answer = await self._judged(rule, scope)
+        if rule is None or not rule.audited or self._audit is None:
+            await answer(scope, receive, send)
+        else:
+            note = partial(self._note, self._audit, rule, caller, path, scope)
+            await _noting(note, answer, scope, receive, send)
+
+    async def _judged(self, rule: Rule | None, scope: Scope) -> tuple[Caller, ASGIApp]:
+        """Who sends a request, and what answers it."""
+        permission = Permission.ADMIN if rule is None else rule.permission
+        headers = dict(scope["headers"])
+        if permission is Permission.OPEN or is_preflight(scope, headers):
+            self._callers.keep_up()
+            return UNASKED, self._app
+        try:
+            caller = await self._callers.known(scope, headers)
+        except Refusal as refusal:
+            return UNASKED, self._refused(refusal)
+        # The origin of the request is checked here, once that is known.
+        if permission in caller.permissions:
+            return caller, self._app
+        return caller, self._refused(refusal_of(permission, caller))
+
+    def _refused(self, refusal: Refusal) -> ASGIApp:
+        return self._with_cors(refusal.response())
+
+    def _note(
+        self, audit: AuditLog, rule: Rule, caller: Caller, path: str, scope: Scope, status: int
+    ) -> None:
+        audit.note(
+            who=caller.name,
+            address=client_address(scope),
+            what=rule.audited,
+            on=subject_of(rule, path, scope["query_string"]),
+            result=status,
+        )
+
+
+def path_below(root_path: str, path: str) -> str:
+    """The path that routing goes by: without the prefix of a proxy, be it there or not."""
+    below = path.removeprefix(root_path)
+    return below or "/" if below[:1] in ("/", "") else path
+
+
+def is_preflight(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a browser asks if a page may send a request. It asks without a token."""
+    return scope["method"] == "OPTIONS" and all(name in headers for name in PREFLIGHT_HEADERS)
+
+
+def refusal_of(permission: Permission, caller: Caller) -> Refusal:
+    """401 for somebody who is not known, 403 for somebody who may not."""
+    if caller.unknown:
+        return Refusal(401, {"detail": caller.unknown}, {"WWW-Authenticate": "Bearer"})
+    roles = " or ".join(roles_with(permission))
+    return refused(403, f"This needs the role {roles}; {caller.name!r} has {caller.role or 'none'}")
+
+
+async def _noting(
+    note: Callable[[int], None], answer: ASGIApp, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer, and note the status before it is sent, or 0 if nothing is sent."""
+    status = 0
+
+    async def send_noted(message: Message) -> None:
+        nonlocal status
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            note(status)
+        await send(message)
+
+    try:
+        await answer(scope, receive, send_noted)
+    finally:
+        if not status:
+            note(status)
