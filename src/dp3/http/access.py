@@ -1,7 +1,7 @@
 """The outermost part of the API: who asks, and whether he may. All requests come through here, also those
 that go past the framework."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,29 +13,17 @@ from dp3.http.callers import UNASKED, Caller, Callers, roles_with
 from dp3.http.datapoints import client_address
 from dp3.http.rules import Permission, Rule, Rules, subject_of
 
-PREFLIGHT_HEADERS = (b"origin", b"access-control-request-method")
-"""Browsers send them with OPTIONS to ask whether a page may send a request."""
-
 
 class Access:
     """Answers 401 to those who are not known and 403 to those who may not; all others go on.
 
-    `callers` finds out who asks. `with_cors` wraps answers, so that pages of other origins that may use the
-    API can read why they were refused. `audit` notes requests that change something, allowed or refused.
-    `root_path`: the prefix that a reverse proxy puts before all paths."""
+    `callers` finds out who asks. `audit` notes requests that change something, allowed or refused.
+    `root_path`: the prefix that a reverse proxy puts before all paths. Only CORS is further outside: it lets
+    nobody in, preflights come without a token, and pages have to be able to read refusals."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        callers: Callers,
-        *,
-        with_cors: Callable[[ASGIApp], ASGIApp],
-        audit: AuditLog | None,
-        root_path: str,
-    ) -> None:
+    def __init__(self, app: ASGIApp, callers: Callers, *, audit: AuditLog | None, root_path: str) -> None:
         self._app = app
         self._callers = callers
-        self._with_cors = with_cors
         self._audit = audit
         self._root_path = root_path
         self._rules = Rules()
@@ -59,21 +47,16 @@ class Access:
     async def _judged(self, rule: Rule | None, scope: Scope) -> tuple[Caller, ASGIApp]:
         """Who sends a request, and what answers it."""
         permission = Permission.ADMIN if rule is None else rule.permission
-        headers = dict(scope["headers"])
-        if permission is Permission.OPEN or is_preflight(scope, headers):
+        if permission is Permission.OPEN:
             self._callers.keep_up()
             return UNASKED, self._app
         try:
-            caller = await self._callers.known(scope, headers)
+            caller = await self._callers.known(scope, dict(scope["headers"]))
         except Refusal as refusal:
-            return UNASKED, self._refused(refusal)
-        # The origin of the request is checked here, once that is known.
+            return UNASKED, refusal.response()
         if permission in caller.permissions:
             return caller, self._app
-        return caller, self._refused(refusal_of(permission, caller))
-
-    def _refused(self, refusal: Refusal) -> ASGIApp:
-        return self._with_cors(refusal.response())
+        return caller, refusal_of(permission, caller).response()
 
     def _note(
         self, audit: AuditLog, rule: Rule, caller: Caller, path: str, scope: Scope, status: int
@@ -91,11 +74,6 @@ def path_below(root_path: str, path: str) -> str:
     """The path that routing goes by: without the prefix of a proxy, be it there or not."""
     below = path.removeprefix(root_path)
     return below or "/" if below[:1] in ("/", "") else path
-
-
-def is_preflight(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a browser asks if a page may send a request. It asks without a token."""
-    return scope["method"] == "OPTIONS" and all(name in headers for name in PREFLIGHT_HEADERS)
 
 
 def refusal_of(permission: Permission, caller: Caller) -> Refusal:

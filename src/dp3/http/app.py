@@ -28,12 +28,16 @@ from dp3.http.intake import Disconnected, Intake
 from dp3.http.listings import listing_routes
 from dp3.http.metrics import Metrics
 from dp3.http.parameters import Lookup, v1, v2
+from dp3.http.rules import Permission, Rules
 from dp3.http.schemas import WRITTEN, Detail, EntityType, Written
 from dp3.http.services import Services
 from dp3.http.shortcut import Shortcut
 from dp3.http.telemetry import health_routes, telemetry_routes
 from dp3.http.validation import DataPoint
 from dp3.http.writing import Writer
+
+REFUSALS = {"401": "A token is needed that counts", "403": "The role does not go so far"}
+"""Answers to those who may not, in the description of the API."""
 
 
 def create_app(services: Services) -> ASGIApp:
@@ -60,29 +64,21 @@ def create_app(services: Services) -> ASGIApp:
     framework.router.routes.append(Route(DATAPOINTS_PATH, datapoints, methods=["POST"]))
     root_path = services.root_path.rstrip("/")
     shortcut = Shortcut(framework, datapoints, lookup, services.reads.profiles, root_path)
-    return _with_access(shortcut, services, root_path)
-
-
-def _with_access(app: ASGIApp, services: Services, root_path: str) -> ASGIApp:
-    """What is outside of all routes, the outermost last."""
-    auth = services.settings.auth
-    with_cors = partial(
-        CORSMiddleware,
-        allow_origins=services.settings.cors.allow_origins,
+    return CORSMiddleware(
+        _access(shortcut, services, root_path),
+        allow_origins=settings.cors.allow_origins,
         allow_methods=["*"],
         allow_headers=["*"],
     )
-    inside: ASGIApp = with_cors(app)
-    if auth.mode == "proxy":  # `Access` needs the address of the proxy, all others that of its client
+
+
+def _access(app: ASGIApp, services: Services, root_path: str) -> Access:
+    auth = services.settings.auth
+    if auth.mode == "proxy":  # `Access` needs the address of the proxy, all inside that of its client
         proxies = [str(network) for network in auth.proxy.addresses]
-        inside = cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", inside), proxies))
-    return Access(
-        inside,
-        callers_of(auth, services.store.tokens, services.clock),
-        with_cors=with_cors,
-        audit=services.audit,
-        root_path=root_path,
-    )
+        app = cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", app), proxies))
+    callers = callers_of(auth, services.store.tokens, services.clock)
+    return Access(app, callers, audit=services.audit, root_path=root_path)
 
 
 def _open_log(path: Path | None, services: Services) -> DatapointLog | None:
@@ -144,7 +140,22 @@ def _describe_all(openapi: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         own = get_openapi(title="", version="", routes=[_datapoints_route()])
         document["paths"] |= own["paths"]
         document.setdefault("components", {}).setdefault("schemas", {}).update(own["components"]["schemas"])
+        _describe_access(document)
     return document
+
+
+def _describe_access(document: dict[str, Any]) -> None:
+    """Say where requests may need a token, and how those that may not are answered."""
+    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    refusal = {"application/json": {"schema": {"$ref": "#/components/schemas/Detail"}}}
+    rules = Rules()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            rule = rules.find(method.upper(), path)
+            if rule is None or rule.permission is not Permission.OPEN:
+                operation["security"] = [{"token": []}, {}]
+                for status, meaning in REFUSALS.items():
+                    operation["responses"].setdefault(status, {"description": meaning, "content": refusal})
 
 
 def _datapoints_route() -> APIRoute:

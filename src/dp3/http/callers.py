@@ -4,12 +4,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from hmac import compare_digest
 from ipaddress import IPv6Address, ip_address
 from typing import Literal, NamedTuple, Protocol
 
-from anyio import CapacityLimiter, to_thread
 from starlette.types import Scope
 
 from dp3.clock import Clock
@@ -144,7 +144,7 @@ class TokenHolders:
     """Knows callers by their tokens, which are in memory and looked at again when requests come.
 
     So a token that is made or revoked counts after two seconds at the latest. Until the first one was ever
-    made nobody is asked, unless `always`. Used in one event loop."""
+    made nobody is asked, unless `always`."""
 
     def __init__(
         self,
@@ -158,10 +158,11 @@ class TokenHolders:
         self._clock = clock
         self._always = always
         self._monotonic = monotonic
-        self._looked_at = monotonic()
+        self._begun_at = self._looked_at = monotonic()
         self._seen = self._read()
-        self._look: asyncio.Task[None] | None = None
-        self._limiter = CapacityLimiter(1)
+        # Threads that all requests share may be taken, by slow questions for example.
+        self._threads = ThreadPoolExecutor(1, "tokens")
+        self._look: Future[None] | None = None
 
     @property
     def mode(self) -> Mode:
@@ -170,7 +171,7 @@ class TokenHolders:
     async def known(self, scope: Scope, headers: Headers) -> Caller:
         self.keep_up()
         if self._look is not None and self._age_s > STALE_S:
-            await asyncio.shield(self._look)
+            await asyncio.shield(asyncio.wrap_future(self._look))
             if self._age_s > STALE_S:
                 raise busy("Tokens can not be read at the moment")
         if self.mode == "open":
@@ -179,8 +180,10 @@ class TokenHolders:
         return self._holder(secret.strip()) if scheme.lower() == b"bearer" else WITHOUT_TOKEN
 
     def keep_up(self) -> None:
-        if self._look is None and self._age_s > LOOK_EVERY_S:
-            self._look = asyncio.create_task(self._look_now())
+        now = self._monotonic()
+        if now - self._begun_at > LOOK_EVERY_S and (self._look is None or self._look.done()):
+            self._begun_at = now
+            self._look = self._threads.submit(self._look_again, now)
 
     @property
     def _age_s(self) -> float:
@@ -197,16 +200,12 @@ class TokenHolders:
             return Caller(token.name, "", NOTHING, "The time of the token is over; ask for a new one")
         return caller
 
-    async def _look_now(self) -> None:
-        began = self._monotonic()
+    def _look_again(self, now: float) -> None:
         try:
-            # With a limit of its own: the threads that all requests share may be taken.
-            self._seen = await to_thread.run_sync(self._read, limiter=self._limiter)
-            self._looked_at = began
-        except Exception:
-            logger.exception("tokens can not be read")
-        finally:
-            self._look = None
+            self._seen = self._read()
+            self._looked_at = now
+        except Exception as error:
+            logger.warning("tokens can not be read: %s", error)
 
     def _read(self) -> _Seen:
         live = self._tokens.not_revoked()
