@@ -8,7 +8,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from dp3.cli.main import app as program
+from dp3.cli import main
 from kit.program import App, application
 
 
@@ -21,7 +21,7 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 def token(app: App, verb: str, *words: str) -> Result:
     words = ("token", verb, str(app.config), *words, "--data-dir", str(app.data))
-    return CliRunner().invoke(program, words, terminal_width=200)
+    return CliRunner().invoke(main.application("token"), words, terminal_width=200)
 
 
 def made(app: App, name: str, role: str, *more: str) -> str:
