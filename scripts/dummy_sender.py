@@ -3,12 +3,15 @@
 
     scripts/dummy_sender.py points.jsonl.gz all --shift-time --endpoint-url http://127.0.0.1:5000
 
+A token, if the platform wants one, is taken from $DP3_TOKEN.
+
 A primary module of your own needs no more than `Client(url).send(datapoints)`; the rest is reading files.
 """
 
 import argparse
 import gzip
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -38,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 points = first_of_each_attribute(points, options.n)
             if options.shift_time:
                 points = (shifted(point, datetime.now(UTC)) for point in points)
-            send_all(Client(options.endpoint_url), points, options.chunk or options.n, options.workers)
+            client = Client(options.endpoint_url, token=os.environ.get("DP3_TOKEN"))
+            send_all(client, points, options.chunk or options.n, options.workers)
     except (OSError, EOFError, ValueError, ClientError) as error:
         print(f"{options.input_file}: {error}", file=sys.stderr)
         return 1

@@ -4,12 +4,13 @@ import json
 import socket
 import subprocess
 import sys
+import traceback
 from datetime import UTC, datetime, timedelta, timezone
 from ipaddress import IPv4Address
 
 import pytest
 
-from dp3.client import Client, Refused, Retry, ServerError, Unavailable
+from dp3.client import Client, ClientError, Refused, Retry, ServerError, Unavailable
 
 POINT = {"type": "host", "id": "web-1", "attr": "os", "v": "Debian"}
 
@@ -200,3 +201,40 @@ def test_importing_the_client_loads_nothing_else_of_the_platform():
     code = "import sys, dp3.client; print(*(name for name in sys.modules if name.startswith('dp3.')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert all(name.startswith("dp3.client") for name in done.stdout.split())
+
+
+def test_a_token_goes_with_every_request(platform, fake_time):
+    client = Client(platform.url, token="dp3_secret", sleep=fake_time.sleep, monotonic=fake_time.monotonic)
+    platform.replies = [platform.reply(503), platform.reply()]
+    client.send([POINT])
+    client.get("/entities")
+    assert {request.headers["Authorization"] for request in platform.requests} == {"Bearer dp3_secret"}
+
+
+def test_without_a_token_there_is_no_header_for_it(client, platform):
+    client.get("/entities")
+    assert "Authorization" not in platform.requests[0].headers
+
+
+def test_a_token_is_never_shown(platform, fake_time):
+    client = Client(
+        platform.url,
+        token="dp3_secret",
+        retry=Retry(total_s=0),
+        sleep=fake_time.sleep,
+        monotonic=fake_time.monotonic,
+    )
+    shown = [repr(client), str(client)]
+    for reply in (platform.reply(401, {"detail": "wrong"}), platform.reply(500), platform.reply(503)):
+        platform.replies = [reply]
+        with pytest.raises(ClientError) as error:
+            client.get("/entities")
+        shown.append("".join(traceback.format_exception(error.value)))
+    assert [text for text in shown if "secret" in text] == []
+
+
+@pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "čí", "nul\0"])
+def test_what_can_not_be_a_token_is_refused_without_being_shown(platform, token):
+    with pytest.raises(ValueError, match="a token consists of visible ASCII characters") as error:
+        Client(platform.url, token=token)
+    assert not token or token not in str(error.value)

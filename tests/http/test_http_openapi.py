@@ -68,8 +68,17 @@ def test_description_of_data_points_names_body_and_answers(shared_node: Node) ->
     operation = shared_node.get("/openapi.json").json()["paths"]["/datapoints"]["post"]
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
     assert schema["items"] == {"$ref": "#/components/schemas/DataPoint"}
-    assert set(operation["responses"]) == {"200", "202", "408", "413", "415", "422", "503"}
+    assert set(operation["responses"]) == {*("200", "202", "401", "403", "408", "413", "415", "422", "503")}
     assert {parameter["name"] for parameter in operation["parameters"]} == {"wait", "idempotency-key"}
+
+
+def test_description_says_which_routes_need_a_token(shared_node: Node) -> None:
+    document = shared_node.get("/openapi.json").json()
+    assert document["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
+    operations = [(path, one) for path, item in document["paths"].items() for one in item.values()]
+    without = {path for path, operation in operations if "security" not in operation}
+    assert without == {"/", "/health/live", "/health/ready"}
+    assert all({"401", "403"} <= set(one["responses"]) for path, one in operations if path not in without)
 
 
 def test_generated_requests_get_described_answers(make_node: Callable[..., Node]) -> None:

@@ -15,6 +15,7 @@ from dp3.http.app import create_app
 from dp3.http.services import Services
 from dp3.log.appender import Appender
 from dp3.model.spec import ModelSpec
+from dp3.store.ports.state import State
 from kit.engine import Engine, Register, no_hooks
 from kit.specs import a_type, hourly, plain_attr, series_attr
 from kit.worker import Options
@@ -82,7 +83,8 @@ def obs(attr: str, v: Any, t1: str | int = NOW, **more: Any) -> dict[str, Any]:
 
 
 class Node:
-    """Requests go through the real ASGI application, on one event loop."""
+    """Requests go through the real ASGI application, on one event loop. `prepare` may change the state before
+    the application sees it."""
 
     def __init__(
         self,
@@ -90,6 +92,7 @@ class Node:
         runner: asyncio.Runner,
         *,
         settings: dict[str, Any] | None = None,
+        prepare: Callable[[State], None] | None = None,
         register: Register = no_hooks,
         **services: Any,
     ) -> None:
@@ -97,6 +100,8 @@ class Node:
         self._register = register
         self.engine = Engine(directory, MODEL, Options(drains=True), now_us=NOW_US, module="test")
         self.clock, self.log, self.store = self.engine.clock, self.engine.log, self.engine.store
+        if prepare:
+            prepare(self.store)
         self.appender = Appender(self.log)
         self.services = Services(
             model=MODEL,

@@ -44,18 +44,19 @@ class Result:
     fdatasync_ms: float = 0
 
 
-def ingest(workload: Workload, clients: int, progress: Progress) -> Result:
-    """Load the real program with an empty state, check what it stored, measure the floor."""
+def ingest(workload: Workload, clients: int, progress: Progress, *, tokens: bool = False) -> Result:
+    """Load the real program with an empty state, check what it stored, measure the floor. `tokens`: requests
+    need one."""
     progress(f"making {workload.total:,} data-points")
     bodies = list(workload.bodies())
     result = Result(workload=asdict(workload))
-    with running() as server:
+    with running(tokens=tokens) as server:
         result.fdatasync_ms = round(median_fdatasync_ms(server.data), 3)
         progress(f"sending them with {clients} clients")
         started = time.perf_counter()
         before = _cpu_seconds(server)
         with _watching_wal(server, result):
-            load = send(server.url, bodies, clients)
+            load = send(server.url, bodies, clients, server.token)
             server.wait_drained()
         seconds = time.perf_counter() - started
         _note_load(result, server, load, before, seconds)
@@ -150,12 +151,12 @@ READ_S = 5.0
 POLL_S = 0.02
 
 
-def reading(total: int, clients: int, say: Callable[[str], None]) -> dict[str, Any]:
+def reading(total: int, clients: int, tokens: bool, say: Say) -> dict[str, Any]:
     """Load the program; during the load, read for 5 s in one transaction. Sizes in MiB, times in ms."""
     bodies = list(Workload(total=total).bodies())
     say("sending them while somebody reads")
-    with running() as server:
-        loader = server.in_background(lambda: send(server.url, bodies, clients))
+    with running(tokens=tokens) as server:
+        loader = server.in_background(lambda: send(server.url, bodies, clients, server.token))
         connection = connect(server.data / "state" / "state.db", synchronous="NORMAL", readonly=True)
         peak = 0
         try:
@@ -180,40 +181,41 @@ COMPARED_POINTS = 400_000
 """Both loads of the comparison write so many rows."""
 
 
-def run(scenario: Scenario, total: int, clients: int, as_json: bool) -> None:
+def run(scenario: Scenario, total: int, clients: int, tokens: bool, as_json: bool) -> None:
     """Run scenarios and print their figures, as a table or as one JSON object."""
-    show(_figures(scenario, total, clients, say), as_json)
+    show(_figures(scenario, total, clients, tokens, say), as_json)
 
 
-def _figures(scenario: Scenario, total: int, clients: int, say: Say) -> dict[str, Any]:
+def _figures(scenario: Scenario, total: int, clients: int, tokens: bool, say: Say) -> dict[str, Any]:
     """The main load at the top level, the other scenarios below it by name."""
     figures: dict[str, Any] = {}
     if scenario in ("main", "all"):
-        figures |= asdict(ingest(Workload(total=total), clients, say))
+        figures |= asdict(ingest(Workload(total=total), clients, say, tokens=tokens))
     for name, measure in _OTHERS.items():
         if scenario in (name, "all"):
             say(f"scenario: {name}")
-            figures[name] = measure(total, clients, say)
+            figures[name] = measure(total, clients, tokens, say)
     return figures
 
 
-def _ordered(total: int, clients: int, say: Say) -> dict[str, Any]:
-    return asdict(ingest(Workload(total=total, order="time"), clients, say))
+def _ordered(total: int, clients: int, tokens: bool, say: Say) -> dict[str, Any]:
+    return asdict(ingest(Workload(total=total, order="time"), clients, say, tokens=tokens))
 
 
-def _singles(total: int, clients: int, say: Say) -> dict[str, Any]:
-    result = ingest(Workload(total=min(total, 20_000), batch=1), 8, say)
+def _singles(total: int, clients: int, tokens: bool, say: Say) -> dict[str, Any]:
+    result = ingest(Workload(total=min(total, 20_000), batch=1), 8, say, tokens=tokens)
     return {"requests_per_s": result.accepted_per_s, **asdict(result)}
 
 
-def _zipf(total: int, clients: int, say: Say) -> dict[str, Any]:
+def _zipf(total: int, clients: int, tokens: bool, say: Say) -> dict[str, Any]:
     """A million entities by Zipf's law against ten thousand, with as many rows."""
-    small = ingest(Workload(total=COMPARED_POINTS), clients, say)
-    large = ingest(Workload(total=COMPARED_POINTS, entities=ZIPF_ENTITIES, zipf=True), clients, say)
+    small = ingest(Workload(total=COMPARED_POINTS), clients, say, tokens=tokens)
+    zipf = Workload(total=COMPARED_POINTS, entities=ZIPF_ENTITIES, zipf=True)
+    large = ingest(zipf, clients, say, tokens=tokens)
     return {"cost_ratio": round(small.end_to_end_per_s / large.end_to_end_per_s, 2), **asdict(large)}
 
 
-_OTHERS: dict[str, Callable[[int, int, Say], dict[str, Any]]] = {
+_OTHERS: dict[str, Callable[[int, int, bool, Say], dict[str, Any]]] = {
     "ordered": _ordered,
     "singles": _singles,
     "zipf": _zipf,

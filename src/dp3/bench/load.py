@@ -2,7 +2,7 @@
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse
@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from dp3.bench.report import BenchFailed
+from dp3.bench.server import credentials
 from dp3.bench.workload import Workload
 
 Body = tuple[int, bytes]
@@ -41,49 +42,50 @@ class LoadFailed(BenchFailed):
     """A request was not accepted."""
 
 
-def client(url: str, bodies: Iterable[Body], results: Results) -> None:
+def client(url: str, bodies: Iterable[Body], results: Results, token: str | None = None) -> None:
     """Send all bodies one after the other; puts (accepted data-points, seconds of each request, failure)."""
     latencies: list[float] = []
     accepted, failure = 0, ""
     try:
-        for count in _accepted(url, bodies, latencies):
+        for count in _accepted(url, bodies, latencies, token):
             accepted += count
     except (LoadFailed, OSError, HTTPException) as error:
         failure = f"{type(error).__name__}: {error}"
     results.put((accepted, latencies, failure))
 
 
-def _accepted(url: str, bodies: Iterable[Body], latencies: list[float]) -> Iterator[int]:
+def _accepted(url: str, bodies: Iterable[Body], latencies: list[float], token: str | None) -> Iterator[int]:
     """Sends; the number of data-points of each request that was accepted."""
     address = urlsplit(url)
     connection = HTTPConnection(address.hostname or "", address.port, timeout=120)
+    headers = credentials(token)
     for count, body in bodies:
         started = time.perf_counter()
-        response, text = _post(connection, body)
+        response, text = _post(connection, body, headers)
         while response.status == 503:
             time.sleep(float(response.headers.get("Retry-After", 1)))
-            response, text = _post(connection, body)
+            response, text = _post(connection, body, headers)
         latencies.append(time.perf_counter() - started)
         if response.status != 200:
             raise LoadFailed(f"{response.status}: {text[:200]!r}")
         yield count
 
 
-def _post(connection: HTTPConnection, body: bytes) -> tuple[HTTPResponse, bytes]:
-    connection.request("POST", "/datapoints", body)
+def _post(connection: HTTPConnection, body: bytes, headers: Mapping[str, str]) -> tuple[HTTPResponse, bytes]:
+    connection.request("POST", "/datapoints", body, headers)
     response = connection.getresponse()
     return response, response.read()
 
 
-def send(url: str, bodies: Sequence[Body], clients: int) -> Load:
+def send(url: str, bodies: Sequence[Body], clients: int, token: str | None = None) -> Load:
     """Send all bodies with so many clients at a time. Raises `LoadFailed`."""
-    return send_parts(url, [bodies[index::clients] for index in range(clients)])
+    return send_parts(url, [bodies[index::clients] for index in range(clients)], token)
 
 
-def send_parts(url: str, parts: Sequence[Iterable[Body]]) -> Load:
+def send_parts(url: str, parts: Sequence[Iterable[Body]], token: str | None = None) -> Load:
     """Send all bodies, each part by a client of its own, all at the same time. Raises `LoadFailed`."""
     results: Results = multiprocessing.Queue()
-    processes = [multiprocessing.Process(target=client, args=(url, part, results)) for part in parts]
+    processes = [multiprocessing.Process(target=client, args=(url, part, results, token)) for part in parts]
     started = time.perf_counter()
     for process in processes:
         process.start()

@@ -37,7 +37,8 @@ class ServerFailed(BenchFailed):
 
 
 class Server:
-    """`dp3 run` with a benchmark's application, in a directory of its own."""
+    """`dp3 run` with a benchmark's application, in a directory of its own. `token`: for the API, None while
+    there are no tokens."""
 
     def __init__(self, directory: Path, workers: int = 1) -> None:
         self.data = directory / "data"
@@ -46,6 +47,7 @@ class Server:
         self._workers = workers
         self._port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self.token: str | None = None
         self.url = f"http://127.0.0.1:{self._port}"
 
     def start(self, application: Application) -> None:
@@ -57,6 +59,15 @@ class Server:
                 [*command, "--data-dir", str(self.data), "--workers", str(self._workers)], stderr=stderr
             )
         self._wait_ready()
+
+    def make_token(self, application: Application) -> None:
+        """Have all requests need a token from now on, and have one. Raises `ServerFailed`."""
+        config = application.install(self._directory)
+        command = [sys.executable, "-m", "dp3", "token", "create", str(config), "bench", "--role", "admin"]
+        made = subprocess.run([*command, "--data-dir", str(self.data)], capture_output=True, text=True)
+        if made.returncode != 0:
+            raise ServerFailed(f"no token could be made: {made.stderr}")
+        self.token = made.stdout.split()[-1]
 
     def stop(self) -> None:
         """Let it finish in order. Raises `ServerFailed` if it does not."""
@@ -136,7 +147,7 @@ class Server:
     def _text(self, method: str, path: str, body: bytes | None) -> str:
         connection = self.connect()
         try:
-            connection.request(method, path, body)
+            connection.request(method, path, body, credentials(self.token))
             response = connection.getresponse()
             text = response.read()
         finally:
@@ -152,13 +163,18 @@ class Server:
 
 
 @contextmanager
-def running(application: Application = Application(), workers: int = 1) -> Iterator[Server]:
-    """Start the program with an empty data directory; stop it and remove its data at the end.
+def running(
+    application: Application = Application(), workers: int = 1, *, tokens: bool = False
+) -> Iterator[Server]:
+    """Start the program with an empty data directory; stop it and remove its data at the end. `tokens`: all
+    requests need one.
 
     What it said last is added to a `BenchFailed`."""
     directory = Path(tempfile.mkdtemp(prefix="dp3-bench-"))
     server = Server(directory, workers)
     try:
+        if tokens:
+            server.make_token(application)
         server.start(application)
         yield server
     except BenchFailed as error:
@@ -167,6 +183,11 @@ def running(application: Application = Application(), workers: int = 1) -> Itera
     finally:
         server.end()
         shutil.rmtree(directory)
+
+
+def credentials(token: str | None) -> dict[str, str]:
+    """The header of requests with a token."""
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
 def _free_port() -> int:

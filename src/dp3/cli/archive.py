@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from dp3.cli.common import fail
+from dp3.cli.common import DEFAULT_URL, ApiToken, Url, connect, fail
 from dp3.client import Client, ClientError
 from dp3.common.utils import batched
 from dp3.model.durations import aware
@@ -38,7 +38,6 @@ Directory = Annotated[
     Path | None,
     typer.Option("--into", metavar="DIR", help="Where to write. Default: beside each FILE.", file_okay=False),
 ]
-Url = Annotated[str, typer.Option("--url", "-u", envvar="DP3_URL", help="Where the API is.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,14 +48,14 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="archive")
 
 
-def replay(files: Files, url: Url = "http://127.0.0.1:5000") -> None:
+def replay(files: Files, url: Url = DEFAULT_URL, token: ApiToken = None) -> None:
     """Send archived data-points to the platform again, in their order. What was sent within the last 24 hours
     is not added twice, so a replay that was interrupted can simply be repeated.
 
     Files with `derived` in their name hold what hooks returned: do not replay them where the same modules
     run, they return it again.
     """
-    client = Client(url)
+    client = connect(url, token)
     with Progress(console=Console(stderr=True)) as progress:
         for file in files:
             task = progress.add_task(file.name, total=None)

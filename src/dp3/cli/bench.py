@@ -38,10 +38,11 @@ def ingest(
     scenario: Annotated[Scenario, typer.Option(help="What to measure.")] = "main",
     total: Annotated[int, typer.Option(min=1_000, help="Data-points to send.")] = 400_000,
     clients: Annotated[int, typer.Option(min=1, help="Clients that send at the same time.")] = 2,
+    tokens: Annotated[bool, typer.Option("--tokens", help="Requests need a token, and bring it.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure how fast data-points get in, against the floor measured in the same run."""
-    _measure(lambda: run_scenarios(scenario, total, clients, as_json))
+    _measure(lambda: run_scenarios(scenario, total, clients, tokens, as_json))
 
 
 def snapshots(

@@ -8,13 +8,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dp3.cli.common import DEFAULT_URL, fail
-from dp3.client import Client, ClientError, Retry
+from dp3.cli.common import DEFAULT_URL, Api, ApiToken, Url
 
 PAGE = 100
 RETRY_S = 5.0
 
-Url = Annotated[str, typer.Option("--url", "-u", envvar="DP3_URL", help="Where the API is.")]
 Ids = Annotated[list[int], typer.Argument(help="Numbers of dead letters.")]
 Kind = Annotated[str | None, typer.Option(help="Only this kind: hook, result, task, generation or entry.")]
 Module = Annotated[str | None, typer.Option(help="Only of this module.")]
@@ -32,13 +30,14 @@ def add_to(app: typer.Typer) -> None:
 
 def list_letters(
     url: Url = DEFAULT_URL,
+    token: ApiToken = None,
     kind: Kind = None,
     module: Module = None,
     limit: Annotated[int, typer.Option("--limit", "-l", min=1, help="At most so many.")] = PAGE,
 ) -> None:
     """List dead letters, oldest first."""
     table = Table("id", "time", "kind", "hook", "entity", "reason")
-    for letter in _letters(url, kind, module, limit):
+    for letter in _letters(_api(url, token), kind, module, limit):
         hook = f"{letter['module']}.{letter['hook']}" if letter["hook"] else ""
         entity = f"{letter['etype']}/{letter['eid']}"
         row = (str(letter["id"]), letter["time"], letter["kind"], hook, entity, letter["reason"])
@@ -46,11 +45,11 @@ def list_letters(
     Console().print(table if table.rows else "No dead letters.")
 
 
-def _letters(url: str, kind: str | None, module: str | None, limit: int) -> Iterator[dict[str, Any]]:
+def _letters(api: Api, kind: str | None, module: str | None, limit: int) -> Iterator[dict[str, Any]]:
     after = 0
     while limit > 0:
         size = min(limit, PAGE)
-        page = _call(url, "GET", "/deadletters", after=after, limit=size, kind=kind, module=module)["data"]
+        page = api.get("/deadletters", after=after, limit=size, kind=kind, module=module)["data"]
         yield from page
         if len(page) < size:
             return
@@ -58,10 +57,12 @@ def _letters(url: str, kind: str | None, module: str | None, limit: int) -> Iter
 
 
 def show(
-    id: Annotated[int, typer.Argument(help="Number of the dead letter.")], url: Url = DEFAULT_URL
+    id: Annotated[int, typer.Argument(help="Number of the dead letter.")],
+    url: Url = DEFAULT_URL,
+    token: ApiToken = None,
 ) -> None:
     """Show one dead letter with its traceback."""
-    letter = _call(url, "GET", f"/deadletters/{id}")
+    letter = _api(url, token).get(f"/deadletters/{id}")
     console = Console()
     for name, value in letter.items():
         if name != "traceback":
@@ -69,20 +70,20 @@ def show(
     console.print(escape(letter.get("traceback") or ""))
 
 
-def retry(ids: Ids, url: Url = DEFAULT_URL) -> None:
+def retry(ids: Ids, url: Url = DEFAULT_URL, token: ApiToken = None) -> None:
     """Call failed hooks again, process failed tasks again. Letters that succeed are removed."""
-    _each(url, "POST", "/deadletters/{id}/retry", ids)
+    _each(_api(url, token), "POST", "/deadletters/{id}/retry", ids)
 
 
-def drop(ids: Ids, url: Url = DEFAULT_URL) -> None:
+def drop(ids: Ids, url: Url = DEFAULT_URL, token: ApiToken = None) -> None:
     """Remove dead letters for good."""
-    _each(url, "DELETE", "/deadletters/{id}", ids)
+    _each(_api(url, token), "DELETE", "/deadletters/{id}", ids)
 
 
-def _each(url: str, method: str, path: str, ids: list[int]) -> None:
+def _each(api: Api, method: str, path: str, ids: list[int]) -> None:
     failed = 0
     for id in ids:
-        answer = _call(url, method, path.format(id=id))
+        answer = api.request(method, path.format(id=id))
         result = answer.get("results", {}).get(str(id))
         if result is None:
             typer.echo(f"{id}: not done yet")
@@ -95,8 +96,5 @@ def _each(url: str, method: str, path: str, ids: list[int]) -> None:
         raise typer.Exit(1)
 
 
-def _call(url: str, method: str, path: str, **query: Any) -> Any:
-    try:
-        return Client(url, retry=Retry(total_s=RETRY_S)).request(method, path, query=query)
-    except ClientError as error:
-        raise fail(str(error), 1) from None
+def _api(url: str, token: str | None) -> Api:
+    return Api(url, token, retry_s=RETRY_S)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from dp3.cli.common import ApiToken
+
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
@@ -22,8 +24,9 @@ def run_demo(
         Path | None, typer.Option(metavar="DIR", help="Where data is kept. Default: a temporary directory.")
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the temporary directory.")] = False,
+    token: ApiToken = None,
 ) -> None:
     """Watch this machine: its processes, services and peers become profiles before your eyes."""
     from dp3.demo.command import demo
 
-    raise typer.Exit(demo(seconds, port, data_dir, keep))
+    raise typer.Exit(demo(seconds, port, data_dir, keep, token))

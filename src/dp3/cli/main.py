@@ -15,6 +15,7 @@ COMMANDS = {
     "deadletters": "deadletters",
     "archive": "archive",
     "schema-update": "schema_update",
+    "token": "token",
     "demo": "demo",
     "bench": "bench",
     "sh": "sh",

@@ -14,6 +14,7 @@ from dp3.config.loading import Configuration
 from dp3.engine.ingest.reader import LogBehind
 from dp3.engine.schema.tracking import ModelRefused
 from dp3.hooks.loading import ModuleLoadError
+from dp3.runtime.exposure import Exposed, check_exposure
 from dp3.runtime.logs import LogFormat, log_stacks_on_signal, set_up_logging
 from dp3.runtime.model import note_model
 from dp3.runtime.modules import WorkerIdentity
@@ -79,7 +80,7 @@ def run(
         )
         children.append(Child(f"worker {index}", command, is_worker=True))
     logger.info("%s: API on http://%s:%d, %d worker(s), data in %s", name, host, port, count, data.root)
-    raise typer.Exit(_supervise(config, data, children))
+    raise typer.Exit(_supervise(config, data, host, children))
 
 
 def _begin(verbose: bool, process: str, log_format: LogFormat) -> None:
@@ -93,18 +94,19 @@ def _api_child(config_dir: Path, host: str, port: int, workers: int, shared: lis
     return Child("API", python_command("api", "--config", str(config_dir), *address, *shared))
 
 
-def _supervise(config: Configuration, data: DataDir, children: list[Child]) -> int:
+def _supervise(config: Configuration, data: DataDir, host: str, children: list[Child]) -> int:
     stop = threading.Event()
     on_stop_signal(stop.set)
     on_parent_death(stop.set)
     clock = SystemClock()
     try:
         with sole_supervisor(data.run), open_resources(config, data, clock) as resources:
+            check_exposure(host, config, data, resources.store.tokens)
             note_model(resources.store, config, data)
             start_limit_s = START_LIMIT * config.processing_core.hook_hang.total_seconds()
             health = WorkerHealth(resources.store.leases.all, data, start_limit_s)
             return Supervisor(children, health).run(stop)
-    except (AlreadyRunning, FormatError, ModelRefused) as error:
+    except (AlreadyRunning, Exposed, FormatError, ModelRefused) as error:
         raise fail(str(error)) from None
 
 
@@ -137,7 +139,7 @@ def api(
     data = DataDir.choose(data_dir, config)
     try:
         status = serve(configuration, data, listener, processes, os.environ.get("ROOT_PATH", ""), host)
-    except (FormatError, ModelRefused) as error:
+    except (Exposed, FormatError, ModelRefused) as error:
         raise fail(str(error)) from None
     raise typer.Exit(status)
 

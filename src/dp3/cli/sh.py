@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dp3.cli.common import DEFAULT_URL, Api, echo_json
+from dp3.cli.common import DEFAULT_URL, Api, ApiToken, Url, echo_json
 
 Context = typer.Context
 Start = Annotated[str | None, typer.Option("--from", "-f", help="Begun at this time or later.")]
@@ -131,11 +131,10 @@ def add_to(app: typer.Typer) -> None:
 
 def _options(
     context: typer.Context,
-    url: Annotated[
-        str, typer.Option("--url", "-u", envvar="DP3_URL", help="Where the API is.")
-    ] = DEFAULT_URL,
+    url: Url = DEFAULT_URL,
+    token: ApiToken = None,
     timeout: Annotated[
         float, typer.Option("--timeout", "-t", min=0.1, help="Seconds to wait for an answer.")
     ] = 5.0,
 ) -> None:
-    context.obj = Api(url, timeout)
+    context.obj = Api(url, token, timeout)

@@ -24,19 +24,23 @@ class Client:
 
     `url` is the address of the API, such as `http://127.0.0.1:5000`. `timeout_s` limits the waiting for the
     network in one attempt; `retry` says for how long new attempts are made while the platform is not there
-    or busy. `sleep` and `monotonic` stand for the functions of `time`.
+    or busy. `token` says to the platform who asks; it is sent with every request and shown nowhere. `sleep`
+    and `monotonic` stand for the functions of `time`. Raises `ValueError` for an address or a token that can
+    not be one.
     """
 
     def __init__(
         self,
         url: str,
         *,
+        token: str | None = None,
         timeout_s: float = 30.0,
         retry: Retry | None = None,
         sleep: Callable[[float], object] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = Server.parse(url)
+        self._credentials = {} if token is None else {"Authorization": f"Bearer {_checked(token)}"}
         self._timeout_s = timeout_s
         self._retry = retry if retry is not None else Retry()
         self._sleep = sleep
@@ -120,8 +124,9 @@ class Client:
 
     def _attempt(self, request: "_Request") -> Answer:
         try:
+            headers = request.headers | self._credentials
             answer = self._server.exchange(
-                request.method, request.target, request.body, request.headers, self._timeout_s
+                request.method, request.target, request.body, headers, self._timeout_s
             )
         except (OSError, HTTPException) as error:
             useful = request.repeatable or isinstance(error, ConnectionRefusedError)
@@ -163,6 +168,13 @@ class _TryAgain(Exception):
         super().__init__(reason)
         self.useful = useful
         self.asked_s = asked_s
+
+
+def _checked(token: str) -> str:
+    """The token, if it can be sent. It is not in the message."""
+    if not token or not all("!" <= character <= "~" for character in token):
+        raise ValueError("a token consists of visible ASCII characters; got something else, or nothing")
+    return token
 
 
 def _encode(content: Any) -> bytes:

@@ -3,12 +3,21 @@
 Durations become `timedelta`, sizes whole bytes.
 """
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ByteSize,
+    Field,
+    IPvAnyNetwork,
+    ValidationInfo,
+    field_validator,
+)
 
 from dp3.config.kinds import (
     Age,
@@ -216,12 +225,55 @@ class DatapointLoggerSettings(LenientSection):
     bad_log: OutputFile = None
 
 
+Role = Literal["ingest", "read", "edit", "operate", "admin"]
+"""Clients of the API of a role may ask for the routes that it opens; see `dp3.http.rules`."""
+
+
+def _header_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]+", value):
+        raise ValueError("expected the name of a header, for example X-Forwarded-User")
+    return value
+
+
+class AuthProxySettings(Section):
+    """`api.yml: auth.proxy`: a reverse proxy that knows its users and names them in `header`.
+
+    Requests count only from `addresses` (of proxies, or networks). `users` have the role given for them, all
+    others `default_role`; None for none.
+    """
+
+    header: Annotated[str, AfterValidator(_header_name)] = "X-Forwarded-User"
+    addresses: tuple[IPvAnyNetwork, ...] = ()
+    users: dict[str, Role] = Field(default_factory=dict)
+    default_role: Role | None = None
+
+
+class AuthSettings(Section):
+    """`api.yml: auth`: how clients say who they are.
+
+    `open` asks nobody, `tokens` for a token, `proxy` trusts a reverse proxy. None: `tokens` from the first
+    token on that was ever made, until then `open`.
+    """
+
+    proxy: Annotated[AuthProxySettings, OrEmpty] = AuthProxySettings()
+    mode: Literal["open", "tokens", "proxy"] | None = None
+
+    @field_validator("mode")
+    @classmethod
+    def _proxies_known(cls, mode: str | None, info: ValidationInfo) -> str | None:
+        proxy: AuthProxySettings | None = info.data.get("proxy")
+        if mode == "proxy" and proxy is not None and not proxy.addresses:
+            raise ValueError("proxy needs the addresses of the proxies in auth.proxy.addresses, got none")
+        return mode
+
+
 class ApiSettings(LenientSection):
     """`api.yml`: `max_body` bytes of one request, `max_concurrent_body` of all requests in flight.
 
     `allowed_hosts`: names by which the API may be asked without a token, besides addresses and localhost."""
 
     allowed_hosts: tuple[HostName, ...] = ()
+    auth: Annotated[AuthSettings, OrEmpty] = AuthSettings()
     cors: Annotated[CorsSettings, OrEmpty] = CorsSettings()
     datapoint_logger: Annotated[DatapointLoggerSettings, OrEmpty] = DatapointLoggerSettings()
     max_body: Size = ByteSize(16 * _MIB)

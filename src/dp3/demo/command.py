@@ -26,17 +26,23 @@ class WatcherFailed(Exception):
 
 
 class Demonstration:
-    """Runs on `platform` until `stop` is set or `seconds` are over; shows on `console`."""
+    """Runs on `platform` until `stop` is set or `seconds` are over; shows on `console`. `token` is for the
+    API."""
 
     def __init__(
-        self, platform: Platform, console: Console, stop: threading.Event, seconds: int | None
+        self,
+        platform: Platform,
+        console: Console,
+        stop: threading.Event,
+        seconds: int | None,
+        token: str | None = None,
     ) -> None:
         self._platform = platform
         self._console = console
         self._stop = stop
         self._seconds = seconds
-        self._client = Client(platform.url)
-        self._watcher = Watcher(platform.url)
+        self._client = Client(platform.url, token=token)
+        self._watcher = Watcher(platform.url, token=token)
 
     def run(self) -> Findings:
         """Watch, show, and return what was found at the end.
@@ -84,30 +90,35 @@ class Demonstration:
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def demo(seconds: int | None, port: int | None, data_dir: Path | None, keep: bool) -> int:
+def demo(
+    seconds: int | None, port: int | None, data_dir: Path | None, keep: bool, token: str | None = None
+) -> int:
     """Keep profiles of this machine until Ctrl-C, or for `seconds` seconds; returns the exit status.
 
     The API listens on `port` of the loopback (default: a free one). Data go to `data_dir`, where they stay,
-    or to a temporary directory, which is removed at the end unless `keep`. With `seconds` the status is 0
+    or to a temporary directory, which is removed at the end unless `keep`. `token` is for the API, if there
+    were tokens in `data_dir` before. With `seconds` the status is 0
     only if the profiles were really built, otherwise 1 and the output says what is missing; without, a stop
     by the user is a success. Must be called in the main thread, because it handles signals.
     """
     console = Console()
     with _stop_event() as stop, _directory(data_dir, keep, console) as directory:
         try:
-            return _run(console, stop, seconds, Platform(directory, port))
+            return _run(console, stop, seconds, token, Platform(directory, port))
         except (PlatformFailed, WatcherFailed, ClientError) as error:
             console.print(str(error), style="red", markup=False, highlight=False)
             return 1
 
 
-def _run(console: Console, stop: threading.Event, seconds: int | None, platform: Platform) -> int:
+def _run(
+    console: Console, stop: threading.Event, seconds: int | None, token: str | None, platform: Platform
+) -> int:
     with platform:
         console.print("starting the platform …")
         if not platform.wait_ready(stop):
             return 0
         _say_where_to_look(console, platform)
-        findings = Demonstration(platform, console, stop, seconds).run()
+        findings = Demonstration(platform, console, stop, seconds, token).run()
         return _summary(console, findings, checked=seconds is not None)
 
 

@@ -132,12 +132,14 @@ class Watcher(threading.Thread):
     that talks to nobody. `failure` says why it ended by itself; `sent` counts data-points.
     """
 
-    def __init__(self, url: str, machine: Machine | None = None, every_s: float = EVERY_S) -> None:
+    def __init__(
+        self, url: str, machine: Machine | None = None, every_s: float = EVERY_S, token: str | None = None
+    ) -> None:
         super().__init__(name="watcher", daemon=True)
         self.failure: Exception | None = None
         self.sent = 0
         self._stopping = threading.Event()
-        self._client = Client(url, sleep=self._stopping.wait)
+        self._client = Client(url, token=token, sleep=self._stopping.wait)
         address = urlsplit(url)
         self._address = (address.hostname or "127.0.0.1", address.port or 80)
         self._machine = machine if machine is not None else Machine()

@@ -1,11 +1,10 @@
 """The HTTP application, made by plain constructor arguments."""
 
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI, Header, Query
 from fastapi.openapi.utils import get_openapi
@@ -13,9 +12,12 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from dp3.http.access import Access
 from dp3.http.answers import REFUSED, Json, refusal_response
+from dp3.http.callers import callers_of
 from dp3.http.control import control_routes
 from dp3.http.cors import Cors
 from dp3.http.datapoint_log import DatapointLog
@@ -29,6 +31,7 @@ from dp3.http.metrics import Metrics
 from dp3.http.origin import OriginPolicy
 from dp3.http.parameters import Lookup, v1, v2
 from dp3.http.redirect import SlashRedirect
+from dp3.http.rules import Permission, Rules
 from dp3.http.schemas import WRITTEN, Detail, EntityType, Written
 from dp3.http.services import Services
 from dp3.http.shortcut import Shortcut
@@ -36,7 +39,8 @@ from dp3.http.telemetry import health_routes, telemetry_routes
 from dp3.http.validation import DataPoint
 from dp3.http.writing import Writer
 
-READING = ("GET", "HEAD", "OPTIONS")
+REFUSALS = {"401": "A token is needed that counts", "403": "The role does not go so far"}
+"""Answers to those who may not, in the description of the API."""
 
 
 def create_app(services: Services) -> ASGIApp:
@@ -69,30 +73,16 @@ def create_app(services: Services) -> ASGIApp:
         bound_host=services.bound_host,
     )
     shortcut = Shortcut(framework, datapoints, lookup, services.reads.profiles, root_path)
-    return Cors(Door(shortcut, policy, root_path), policy)
+    return Cors(_access(shortcut, services, policy, root_path), policy)
 
 
-class Door:
-    """Refuses requests by their host and origin."""
-
-    def __init__(self, app: ASGIApp, policy: OriginPolicy, root_path: str) -> None:
-        self._app = app
-        self._policy = policy
-        self._asks_workers = re.compile(f"({re.escape(root_path)})?/control/(?!results/)").match
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            refusal = self._policy.refusal(
-                scope,
-                dict(scope["headers"]),
-                authenticated=False,
-                mode="open",
-                changes_state=scope["method"] not in READING or bool(self._asks_workers(scope["path"])),
-            )
-            if refusal:
-                await refusal.response()(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+def _access(app: ASGIApp, services: Services, policy: OriginPolicy, root_path: str) -> Access:
+    auth = services.settings.auth
+    if auth.mode == "proxy":  # `Access` needs the address of the proxy, all inside that of its client
+        proxies = [str(network) for network in auth.proxy.addresses]
+        app = cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", app), proxies))
+    callers = callers_of(auth, services.store.tokens, services.clock)
+    return Access(app, callers, policy, audit=services.audit, root_path=root_path)
 
 
 def _open_log(path: Path | None, services: Services) -> DatapointLog | None:
@@ -155,7 +145,22 @@ def _describe_all(openapi: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         own = get_openapi(title="", version="", routes=[_datapoints_route()])
         document["paths"] |= own["paths"]
         document.setdefault("components", {}).setdefault("schemas", {}).update(own["components"]["schemas"])
+        _describe_access(document)
     return document
+
+
+def _describe_access(document: dict[str, Any]) -> None:
+    """Say where requests may need a token, and how those that may not are answered."""
+    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    refusal = {"application/json": {"schema": {"$ref": "#/components/schemas/Detail"}}}
+    rules = Rules()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            rule = rules.find(method.upper(), path)
+            if rule is None or rule.permission is not Permission.OPEN:
+                operation["security"] = [{"token": []}, {}]
+                for status, meaning in REFUSALS.items():
+                    operation["responses"].setdefault(status, {"description": meaning, "content": refusal})
 
 
 def _datapoints_route() -> APIRoute:

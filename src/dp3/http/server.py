@@ -8,9 +8,11 @@ import uvicorn
 from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
 from dp3.http.app import create_app
+from dp3.http.audit import AUDIT_FILE, AuditLog
 from dp3.http.services import Services
 from dp3.log.appender import Appender
 from dp3.reads.reads import Reads
+from dp3.runtime.exposure import check_exposure, is_loopback
 from dp3.runtime.model import model_kept, note_model
 from dp3.runtime.resources import DataDir, Resources, event_groups, open_resources
 from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
@@ -52,13 +54,20 @@ def serve(
     bound_host: str = "",
 ) -> int:
     """Answer requests until told to stop by SIGINT or SIGTERM; returns the exit status. `bound_host` is the
-    host given to `listen`. Raises `ModelRefused` when the model differs from that of the stored data."""
+    host given to `listen`. Raises `ModelRefused` when the model differs from that of the stored data,
+    `Exposed` when nobody said who may use the API."""
     clock = SystemClock()
     with model_kept(data), open_resources(config, data, clock) as resources:
+        host = listener.getsockname()[0]
+        check_exposure(host, config, data, resources.store.tokens)
+        _warn_of_open_door(host, config)
         note_model(resources.store, config, data)
         appender = Appender(resources.log)
         try:
-            services = _services(config, resources, appender, clock, worker_processes, root_path, bound_host)
+            audit = AuditLog(data.root / AUDIT_FILE, clock)
+            services = _services(
+                config, resources, appender, clock, audit, worker_processes, root_path, bound_host
+            )
             server = uvicorn.Server(
                 uvicorn.Config(
                     create_app(services),
@@ -70,6 +79,7 @@ def serve(
                     timeout_graceful_shutdown=GRACE_S,
                     server_header=False,
                     headers=list(HEADERS),
+                    proxy_headers=config.api.auth.mode != "proxy",
                 )
             )
             _let_stop(server)
@@ -80,11 +90,19 @@ def serve(
     return 0 if server.started else 1
 
 
+def _warn_of_open_door(host: str, config: Configuration) -> None:
+    if config.api.auth.mode == "open" and not is_loopback(host):
+        logger.warning(
+            "auth.mode is open: everybody who reaches %s can read, change and delete everything", host
+        )
+
+
 def _services(
     config: Configuration,
     resources: Resources,
     appender: Appender,
     clock: SystemClock,
+    audit: AuditLog,
     worker_processes: int,
     root_path: str,
     bound_host: str,
@@ -104,6 +122,7 @@ def _services(
         bound_host=bound_host,
         max_backlog=config.processing_core.log.max_backlog,
         event_groups=event_groups(config.event_logging),
+        audit=audit,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from dp3.clock import Clock
 from dp3.config.sections import ApiSettings
+from dp3.http.audit import AuditLog
 from dp3.log.appender import Appender
 from dp3.log.port import Log
 from dp3.model.spec import ModelSpec
@@ -21,7 +22,7 @@ class Services:
     `?wait=true` and requests to workers wait at most. `root_path`: URL prefix set by a reverse proxy.
     `bound_host`: the address or name on which the API listens.
     `allowed_actions`: what may be asked of `/control`; `modules`: names of those that are enabled.
-    `event_groups`: which events are counted.
+    `event_groups`: which events are counted. `audit`: where changes are noted, None for nowhere.
     """
 
     model: ModelSpec
@@ -39,3 +40,4 @@ class Services:
     max_backlog: int = 4 << 30
     wait_limit_s: float = 10.0
     event_groups: EventGroups = field(default_factory=dict)
+    audit: AuditLog | None = None

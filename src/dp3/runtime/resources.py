@@ -79,16 +79,25 @@ def open_resources(
         segment_age_s=settings.log.segment_age.total_seconds(),
     )
     try:
-        store = open_state(
-            data.state,
-            clock,
-            max_dead_letters=settings.max_dead_letters,
-            checkpoint=checkpoint,
-            event_groups=event_groups(config.event_logging),
-        )
-        try:
+        with open_store(config, data, clock, checkpoint=checkpoint) as store:
             yield Resources(log, store)
-        finally:
-            store.close()
     finally:
         log.close()
+
+
+@contextmanager
+def open_store(
+    config: Configuration, data: DataDir, clock: Clock, *, checkpoint: bool = False
+) -> Iterator[State]:
+    """Open the state alone; otherwise as `open_resources`."""
+    store = open_state(
+        data.state,
+        clock,
+        max_dead_letters=config.processing_core.max_dead_letters,
+        checkpoint=checkpoint,
+        event_groups=event_groups(config.event_logging),
+    )
+    try:
+        yield store
+    finally:
+        store.close()

@@ -41,7 +41,7 @@ class Attempts:
     def _died_of(note: bytes) -> _Note | None:
         try:
             previous = msgspec.json.decode(note, type=_Note)
-        except (ValueError, RecursionError):
+        except msgspec.MsgspecError:
             return None
         previous.deaths += 1
         if previous.deaths >= DEATHS and not previous.single:

@@ -25,6 +25,7 @@ from dp3.store.ports.retention import Retention
 from dp3.store.ports.runs import Runs
 from dp3.store.ports.sizes import Sizes
 from dp3.store.ports.snapshots import SnapshotCleaning, Snapshots
+from dp3.store.ports.tokens import Tokens
 from dp3.store.ports.updates import Updates
 
 
@@ -47,6 +48,7 @@ class State:
     snapshots: Snapshots
     cleaning: SnapshotCleaning
     links: Links
+    tokens: Tokens
     updates: Updates
     lifetimes: Lifetimes
     history: History

@@ -37,10 +37,11 @@ from dp3.store.sqlite.retention import Retention
 from dp3.store.sqlite.runs import Runs
 from dp3.store.sqlite.sizes import Sizes
 from dp3.store.sqlite.snapshots import SnapshotCleaning, Snapshots
+from dp3.store.sqlite.tokens import Tokens
 from dp3.store.sqlite.updates import Updates
 
 APPLICATION_ID = int.from_bytes(b"DP3s", "big")
-FORMAT = 2
+FORMAT = 3
 
 CACHE_MIB = 32
 PAGE_SIZE = 4096
@@ -156,6 +157,7 @@ def _state(
         snapshots=Snapshots(writer, readers, runs, dead_letters, counters, outbox, partitions),
         cleaning=SnapshotCleaning(writer, readers),
         links=Links(readers),
+        tokens=Tokens(writer, readers, clock),
         updates=Updates(writer, readers, dead_letters, counters, control, outbox),
         lifetimes=Lifetimes(writer, readers, outbox),
         history=History(writer, readers),

@@ -553,6 +553,19 @@ CREATE TABLE retention_pass (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX retention_pass_by_time ON retention_pass (begun);
 
+-- name: format_3
+-- Tokens of clients of the API, as in `Token`. Those that are revoked stay: that there was a token is not forgotten.
+CREATE TABLE token (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    role TEXT NOT NULL,
+    digest BLOB NOT NULL UNIQUE,
+    created INTEGER NOT NULL,
+    expires INTEGER,
+    revoked INTEGER
+) STRICT;
+CREATE UNIQUE INDEX token_by_name ON token (name) WHERE revoked IS NULL;
+
 -- name: set_partitions
 -- Fix the number of partitions of a new state.
 INSERT INTO number VALUES ('partitions', ?);

@@ -1,0 +1,130 @@
+"""The outermost part of the API: who asks, and whether he may. All requests come through here, also those
+that go past the framework."""
+
+from collections.abc import Callable
+from functools import partial
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+from dp3.http.answers import Refusal, refused
+from dp3.http.audit import AuditLog
+from dp3.http.callers import UNASKED, Caller, Callers, Headers, roles_with
+from dp3.http.datapoints import client_address
+from dp3.http.origin import OriginPolicy
+from dp3.http.rules import Permission, Rule, Rules, subject_of
+
+READING = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing where no route is."""
+
+
+class Access:
+    """Answers 401 to those who are not known and 403 to those who may not; all others go on.
+
+    `callers` finds out who asks, `origins` whether a foreign page made a browser ask. `audit` notes requests
+    that change something, allowed or refused. `root_path`: the prefix that a reverse proxy puts before all
+    paths. Only CORS is further outside: it lets nobody in, preflights come without a token, and pages have to
+    be able to read refusals."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        callers: Callers,
+        origins: OriginPolicy,
+        *,
+        audit: AuditLog | None,
+        root_path: str,
+    ) -> None:
+        self._app = app
+        self._callers = callers
+        self._origins = origins
+        self._audit = audit
+        self._root_path = root_path
+        self._rules = Rules()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await WebSocketClose()(scope, receive, send)
+            return
+        path = path_below(self._root_path, scope["path"])
+        rule = self._rules.find(scope["method"], path)
+        caller, answer = await self._judged(rule, scope)
+        if rule is None or not rule.audited or self._audit is None:
+            await answer(scope, receive, send)
+        else:
+            note = partial(self._note, self._audit, rule, caller, path, scope)
+            await _noting(note, answer, scope, receive, send)
+
+    async def _judged(self, rule: Rule | None, scope: Scope) -> tuple[Caller, ASGIApp]:
+        """Who sends a request, and what answers it."""
+        permission = Permission.ADMIN if rule is None else rule.permission
+        headers = dict(scope["headers"])
+        try:
+            caller = await self._caller(permission, scope, headers)
+        except Refusal as unable:
+            return UNASKED, unable.response()
+        mode = self._callers.mode
+        refusal = self._origins.refusal(
+            scope,
+            headers,
+            authenticated=mode == "tokens" and caller is not UNASKED and not caller.unknown,
+            mode=mode,
+            changes_state=scope["method"] not in READING if rule is None else rule.changes_state,
+        )
+        if refusal is None and permission not in caller.permissions:
+            refusal = refusal_of(permission, caller)
+        return caller, self._app if refusal is None else refusal.response()
+
+    async def _caller(self, permission: Permission, scope: Scope, headers: Headers) -> Caller:
+        if permission is Permission.OPEN:
+            self._callers.keep_up()
+            return UNASKED
+        return await self._callers.known(scope, headers)
+
+    def _note(
+        self, audit: AuditLog, rule: Rule, caller: Caller, path: str, scope: Scope, status: int
+    ) -> None:
+        audit.note(
+            who=caller.name,
+            address=client_address(scope),
+            what=rule.audited,
+            on=subject_of(rule, path, scope["query_string"]),
+            result=status,
+        )
+
+
+def path_below(root_path: str, path: str) -> str:
+    """The path that routing goes by: without the prefix of a proxy, be it there or not."""
+    below = path.removeprefix(root_path)
+    return below or "/" if below[:1] in ("/", "") else path
+
+
+def refusal_of(permission: Permission, caller: Caller) -> Refusal:
+    """401 for somebody who is not known, 403 for somebody who may not."""
+    if caller.unknown:
+        return Refusal(401, {"detail": caller.unknown}, {"WWW-Authenticate": "Bearer"})
+    roles = " or ".join(roles_with(permission))
+    return refused(403, f"This needs the role {roles}; {caller.name!r} has {caller.role or 'none'}")
+
+
+async def _noting(
+    note: Callable[[int], None], answer: ASGIApp, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer, and note the status before it is sent, or 0 if nothing is sent."""
+    status = 0
+
+    async def send_noted(message: Message) -> None:
+        nonlocal status
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            note(status)
+        await send(message)
+
+    try:
+        await answer(scope, receive, send_noted)
+    finally:
+        if not status:
+            note(status)
