@@ -3,9 +3,11 @@
 import pytest
 
 from dp3.bench.application import Application
+from dp3.bench.load import send
 from dp3.bench.report import BenchFailed, expect
 from dp3.bench.server import running
 from dp3.bench.snapshots import history
+from dp3.bench.workload import Workload
 
 
 def _silent(_):
@@ -30,3 +32,12 @@ def test_a_failure_comes_with_what_the_program_said_last():
 def test_what_is_not_as_expected_makes_the_benchmark_void():
     with pytest.raises(BenchFailed, match="devices: 3, expected 4"):
         expect("devices", 3, 4)
+
+
+def test_a_load_with_tokens_is_one_of_requests_that_need_them():
+    bodies = list(Workload(total=2_000, batch=500).bodies())
+    with running(tokens=True) as server:
+        with pytest.raises(BenchFailed, match="401"):
+            send(server.url, bodies, 1)
+        assert send(server.url, bodies, 2, server.token).accepted == 2_000
+        server.wait_drained()

@@ -14,7 +14,7 @@ import pytest
 
 from dp3.client import Client
 from dp3.demo.findings import read_findings
-from dp3.demo.platform import Platform, PlatformFailed
+from dp3.demo.platform import CONFIG, Platform, PlatformFailed
 from dp3.demo.watch import Watcher
 
 DEMO = [sys.executable, "-m", "dp3", "demo"]
@@ -54,6 +54,17 @@ def test_the_demonstration_builds_profiles_and_says_so():
     assert re.search(
         r"profiles: 1 host, [1-9]\d* ip, [1-9]\d* process, [1-9]\d* service, [1-9]\d* user", done.stdout
     )
+
+
+def test_the_demonstration_takes_a_token_where_one_is_needed(tmp_path, monkeypatch):
+    command = [sys.executable, "-m", "dp3", "token", "create", str(CONFIG), "demo", "--role", "admin"]
+    made = subprocess.run([*command, "--data-dir", str(tmp_path)], capture_output=True, text=True, check=True)
+    place = ("--seconds", "3", "--data-dir", str(tmp_path))
+    refused = run(*place)
+    assert (refused.returncode, "401" in refused.stdout) == (1, True)
+    monkeypatch.setenv("DP3_TOKEN", made.stdout.strip())
+    done = run(*place)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
