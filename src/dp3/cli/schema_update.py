@@ -17,12 +17,13 @@ from dp3.log.port import LogFull
 from dp3.model.schema import compare, decode_schema, encode_schema, schema_of
 from dp3.printable import printable
 from dp3.runtime.model import ModelInUse, model_owned, update_command
+from dp3.runtime.places import Unusable, needed_at_start
 from dp3.runtime.resources import DataDir, Resources, open_resources
 from dp3.runtime.supervisor import AlreadyRunning, sole_supervisor
 from dp3.sqlite import FormatError
 from dp3.store.ports.errors import LeaseRefused, StoreFull
 
-_REFUSALS = (AlreadyRunning, FormatError, LeaseRefused, LogFull, ModelInUse, StoreFull)
+_REFUSALS = (AlreadyRunning, FormatError, LeaseRefused, LogFull, ModelInUse, StoreFull, Unusable)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,10 +41,13 @@ def schema_update(
     Nothing else may run. What was interrupted is finished by calling it again."""
     config = load_or_exit(config_dir)
     data = DataDir.choose(data_dir, config_dir)
-    if not (data.state / "state.db").exists():
-        typer.echo(f"No data in {data.root}: nothing to do.")
-        return
     try:
+        with needed_at_start():
+            is_there = (data.state / "state.db").exists()
+        if not is_there:
+            typer.echo(f"No data in {data.root}: nothing to do.")
+            return
+        data.prepare()
         with ExitStack() as stack:
             if not dry_run:
                 stack.enter_context(sole_supervisor(data.run))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from dp3.files import FILE_MODE, make_directory
 from dp3.hooks.table import Hook
 from dp3.hooks.watch import HookWatch, RunningHook
 from dp3.printable import further_lines
@@ -55,8 +56,8 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        self._sign.parent.mkdir(parents=True, exist_ok=True)
-        self._sign.touch()
+        make_directory(self._sign.parent)
+        self._sign.touch(FILE_MODE)
         self._thread.start()
 
     def working(self) -> None:

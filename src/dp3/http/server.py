@@ -11,7 +11,9 @@ from dp3.http.app import create_app
 from dp3.http.services import Services
 from dp3.log.appender import Appender
 from dp3.reads.reads import Reads
+from dp3.runtime.line_file import LineFiles
 from dp3.runtime.model import model_kept, note_model
+from dp3.runtime.places import needed_at_start
 from dp3.runtime.resources import DataDir, Resources, event_groups, open_resources
 from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
 
@@ -36,19 +38,27 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    config: Configuration, data: DataDir, listener: socket.socket, worker_processes: int, root_path: str = ""
+    config: Configuration,
+    data: DataDir,
+    listener: socket.socket,
+    worker_processes: int,
+    root_path: str = "",
+    files: LineFiles | None = None,
 ) -> int:
-    """Answer requests until told to stop by SIGINT or SIGTERM; returns the exit status. Raises `ModelRefused`
-    when the model differs from that of the stored data."""
+    """Answer requests until told to stop by SIGINT or SIGTERM; returns the exit status. `files` opens its
+    logs. Raises `ModelRefused` when the model differs from that of the stored data, `FormatError`,
+    `Unusable`."""
     clock = SystemClock()
     with model_kept(data), open_resources(config, data, clock) as resources:
         note_model(resources.store, config, data)
         appender = Appender(resources.log)
         try:
-            services = _services(config, resources, appender, clock, worker_processes, root_path)
+            services = _services(config, resources, appender, clock, worker_processes, files, root_path)
+            with needed_at_start():
+                app = create_app(services)
             server = uvicorn.Server(
                 uvicorn.Config(
-                    create_app(services),
+                    app,
                     loop="uvloop",
                     http="httptools",
                     access_log=False,
@@ -72,6 +82,7 @@ def _services(
     appender: Appender,
     clock: SystemClock,
     worker_processes: int,
+    files: LineFiles | None,
     root_path: str,
 ) -> Services:
     return Services(
@@ -88,6 +99,7 @@ def _services(
         root_path=root_path,
         max_backlog=config.processing_core.log.max_backlog,
         event_groups=event_groups(config.event_logging),
+        files=files or LineFiles(),
     )
 
 

@@ -9,6 +9,7 @@ from dp3.log.appender import Appender
 from dp3.log.port import Log
 from dp3.model.spec import ModelSpec
 from dp3.reads.reads import Reads
+from dp3.runtime.line_file import LineFiles
 from dp3.store.ports.counters import EventGroups
 from dp3.store.ports.state import State
 
@@ -20,7 +21,7 @@ class Services:
     `max_backlog`: bytes that workers may be behind before new data is refused. `wait_limit_s`: how long
     `?wait=true` and requests to workers wait at most. `root_path`: URL prefix set by a reverse proxy.
     `allowed_actions`: what may be asked of `/control`; `modules`: names of those that are enabled.
-    `event_groups`: which events are counted.
+    `event_groups`: which events are counted. `files`: opens logs that are opened anew at SIGHUP.
     """
 
     model: ModelSpec
@@ -37,3 +38,4 @@ class Services:
     max_backlog: int = 4 << 30
     wait_limit_s: float = 10.0
     event_groups: EventGroups = field(default_factory=dict)
+    files: LineFiles = field(default_factory=LineFiles)

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from dp3.printable import FURTHER_LINES, further_lines, printable, printable_lines
+from dp3.runtime.line_file import LineFile
 
 FORMAT = "%(asctime)s,%(threadName)s,%(name)s,[%(levelname)s] %(message)s"
 
@@ -34,9 +35,11 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-def set_up_logging(verbose: bool, process: str, log_format: LogFormat = LogFormat.TEXT) -> None:
-    """Log to stderr; `process` names the process in every line."""
-    handler = logging.StreamHandler(sys.stderr)
+def set_up_logging(
+    verbose: bool, process: str, log_format: LogFormat = LogFormat.TEXT, file: LineFile | None = None
+) -> None:
+    """Log to `file`, or to stderr without one; `process` names the process in every line."""
+    handler = logging.StreamHandler(sys.stderr) if file is None else LineFileHandler(file)
     if log_format is LogFormat.JSON:
         handler.setFormatter(JsonFormatter(process))
         logging.captureWarnings(True)
@@ -62,6 +65,27 @@ def _log_end_of_thread(ended: threading.ExceptHookArgs) -> None:
     name = ended.thread.name if ended.thread else "unknown"
     reason = (ended.exc_type, ended.exc_value, ended.exc_traceback)
     logger.error("thread %s has ended, an exception was not handled", name, exc_info=reason)
+
+
+class LineFileHandler(logging.Handler):
+    """Appends each event to a file, in one piece. One that is refused goes to stderr, with the reason."""
+
+    def __init__(self, file: LineFile) -> None:
+        super().__init__()
+        self._file = file
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler.emit`."""
+        try:
+            self._write(f"{self.format(record)}\n")
+        except Exception:
+            self.handleError(record)
+
+    def _write(self, lines: str) -> None:
+        try:
+            self._file.write(lines)
+        except OSError as error:
+            sys.stderr.write(f"{self._file.path}: {error.strerror}\n{lines}")
 
 
 BELOW = "  "
