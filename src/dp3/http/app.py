@@ -82,7 +82,7 @@ def _access(app: ASGIApp, services: Services, root_path: str) -> Access:
 
 
 def _open_log(path: Path | None, services: Services) -> DatapointLog | None:
-    return None if path is None else DatapointLog(path, services.clock)
+    return None if path is None else DatapointLog(services.files.open(path), services.clock)
 
 
 def _framework(services: Services, logs: list[DatapointLog]) -> FastAPI:
