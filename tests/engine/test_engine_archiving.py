@@ -102,7 +102,7 @@ def test_what_is_not_processed_stays(engine: Engine, tmp_path: Path) -> None:
     engine.clock.advance(8 * DAY_S)
     engine.send(task("e", obs(40)))
     assert archive(engine, tmp_path / "archive") == 0
-    assert not (tmp_path / "archive").exists()
+    assert list((tmp_path / "archive").iterdir()) == []
 
 
 def test_what_is_young_stays(engine: Engine, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_what_came_within_a_day_stays_with_what_was_refused(engine: Engine, tmp_
     engine.work(register)
     engine.clock.advance(DAY_S - 1)
     assert archive(engine, tmp_path / "archive", older_than_us=0) == 0
-    assert not (tmp_path / "archive").exists()
+    assert list((tmp_path / "archive").iterdir()) == []
     assert {row["id"] for row in in_log(engine)} == {"e0"}
     engine.clock.advance(DAY_S)
     engine.send(task("e0", obs(40)))

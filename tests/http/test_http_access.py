@@ -241,7 +241,8 @@ def test_changes_are_noted_whether_they_were_allowed_or_not(
     make_node: Callable[..., Node], tmp_path: Path
 ) -> None:
     file = tmp_path / "audit.log"
-    node = make_node(prepare=make_tokens, audit=AuditLog(file, FakeClock(NOW_US)))
+    audit = AuditLog(file, FakeClock(NOW_US))
+    node = make_node(prepare=make_tokens, audit=audit)
     for method, url, caller in (
         ("POST", "/entity/a/e1/set/p", "edit"),
         ("POST", "/v2/entity/a/attr?eid=e%2F1&attr=p&wait=true", "read"),
@@ -256,6 +257,7 @@ def test_changes_are_noted_whether_they_were_allowed_or_not(
     ):
         body = b'{"value": 5}' if "POST" in method else None
         node.request(method, url, content=body, headers=credentials(caller))
+    audit.close()
     notes = [json.loads(line) for line in file.read_text().splitlines()]
     assert [(note["who"], note["what"], note["on"], note["result"]) for note in notes] == [
         ("edit", "set", {"etype": "a", "eid": "e1", "attr": "p"}, 200),

@@ -42,9 +42,11 @@ def context_of(place: Place, lease: Lease) -> Context:
 
 
 class Archiver:
-    """Archives when a test says so."""
+    """Archives when a test says so, into a directory that is made if it is missing."""
 
     def __init__(self, place: Place, lease: Lease, directory: Path | None, older_than_us: int) -> None:
+        if directory is not None:
+            directory.mkdir(exist_ok=True)
         settings = DatapointArchivationSettings(
             schedule=cron(None), older_than=timedelta(microseconds=older_than_us), archive_dir=directory
         )

@@ -110,14 +110,16 @@ def _archiving(server: Server) -> Settings:
 
 
 def _directory(server: Server) -> Path:
-    return server.data / "archive"
+    directory = server.data / "archive"
+    directory.mkdir(exist_ok=True)
+    return directory
 
 
 def _archive(server: Server, old: list[Path]) -> tuple[Streamed, float, Watch]:
     """Send data-points from before archiving begins until all that is old is gone."""
     watch = Watch(server)
     with streaming(server.url, ENTITIES, RATE) as streamed:
-        begun = watch.until("archiving has begun", _directory(server).exists)
+        begun = watch.until("archiving has begun", lambda: any(_directory(server).iterdir()))
         done = watch.until("old segments are gone", lambda: not any(path.exists() for path in old))
     if streamed.per_s < RATE * LEAST_OF_RATE:
         raise BenchFailed(f"only {streamed.per_s:.0f} of {RATE} data-points a second were taken in")

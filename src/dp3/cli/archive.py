@@ -17,8 +17,8 @@ from rich.progress import Progress
 from dp3.cli.common import DEFAULT_URL, ApiToken, Url, connect, fail
 from dp3.client import Client, ClientError
 from dp3.common.utils import batched
+from dp3.files import sync_path
 from dp3.model.durations import aware
-from dp3.sqlite import sync_path
 
 BATCH = 1_000
 GZIP_MAGIC = b"\x1f\x8b"

@@ -1,5 +1,6 @@
 """`dp3 bench`."""
 
+import signal
 from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Annotated
@@ -102,6 +103,9 @@ def lifecycle(
 
 
 def _measure(measure: Callable[[], None]) -> None:
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        # As Ctrl-C: the measured program, which goes on when its terminal is closed, is ended in order.
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
         measure()
     except BenchFailed as error:

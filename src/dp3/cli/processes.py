@@ -15,11 +15,13 @@ from dp3.engine.ingest.reader import LogBehind
 from dp3.engine.schema.tracking import ModelRefused
 from dp3.hooks.loading import ModuleLoadError
 from dp3.runtime.exposure import Exposed, check_exposure
+from dp3.runtime.line_file import LineFiles
 from dp3.runtime.logs import LogFormat, log_stacks_on_signal, set_up_logging
 from dp3.runtime.model import note_model
 from dp3.runtime.modules import WorkerIdentity
+from dp3.runtime.places import Unusable, needed_at_start, require_archive
 from dp3.runtime.resources import DataDir, open_resources
-from dp3.runtime.signals import on_parent_death, on_stop_signal
+from dp3.runtime.signals import on_hang_up, on_parent_death, on_stop_signal
 from dp3.runtime.supervisor import (
     AlreadyRunning,
     Child,
@@ -34,6 +36,10 @@ from dp3.store.ports.errors import LeaseRefused
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)]
 
+LogFile = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="Append the log to this file. Default: write it to standard error."),
+]
 Format = Annotated[LogFormat, typer.Option("--log-format", help="How to write the log.")]
 
 START_LIMIT = 10
@@ -63,9 +69,10 @@ def run(
     ] = None,
     verbose: Verbose = False,
     log_format: Format = LogFormat.TEXT,
+    log_file: LogFile = None,
 ) -> None:
     """Run an application: the API and its workers, in one command. Ctrl-C stops it."""
-    _begin(verbose, "run", log_format)
+    _begin(verbose, "run", log_format, log_file)
     config = load_or_exit(config_dir)
     for note in config.notes:
         logger.warning("%s", note)
@@ -73,6 +80,7 @@ def run(
     count = workers or config.processing_core.worker_processes
     name = app_name or config_dir.resolve().parent.name or "dp3"
     shared = ["--data-dir", str(data.root), "--log-format", log_format, *(["--verbose"] if verbose else [])]
+    shared += ["--log-file", str(log_file.absolute())] if log_file else []
     children = [_api_child(config_dir, host, port, count, shared)]
     for index in range(count):
         command = python_command(
@@ -83,10 +91,18 @@ def run(
     raise typer.Exit(_supervise(config, data, host, children))
 
 
-def _begin(verbose: bool, process: str, log_format: LogFormat) -> None:
-    """First steps of every process."""
-    set_up_logging(verbose, process, log_format)
+def _begin(verbose: bool, process: str, log_format: LogFormat, log_file: Path | None) -> LineFiles:
+    """First steps of every process; returns what opens files that are opened anew at SIGHUP."""
+    files = LineFiles()
+    on_hang_up(files.reopen)
+    try:
+        with needed_at_start():
+            file = files.open(log_file) if log_file else None
+    except Unusable as error:
+        raise fail(f"--log-file: {error}") from None
+    set_up_logging(verbose, process, log_format, file)
     log_stacks_on_signal()
+    return files
 
 
 def _api_child(config_dir: Path, host: str, port: int, workers: int, shared: list[str]) -> Child:
@@ -100,6 +116,8 @@ def _supervise(config: Configuration, data: DataDir, host: str, children: list[C
     on_parent_death(stop.set)
     clock = SystemClock()
     try:
+        data.prepare()
+        require_archive(config)
         with sole_supervisor(data.run), open_resources(config, data, clock) as resources:
             check_exposure(host, config, data, resources.store.tokens)
             note_model(resources.store, config, data)
@@ -108,6 +126,8 @@ def _supervise(config: Configuration, data: DataDir, host: str, children: list[C
             return Supervisor(children, health).run(stop)
     except (AlreadyRunning, Exposed, FormatError, ModelRefused) as error:
         raise fail(str(error)) from None
+    except Unusable as error:
+        raise fail(str(error), _status(error)) from None
 
 
 def api(
@@ -123,11 +143,12 @@ def api(
     data_dir: DataDirOption = None,
     verbose: Verbose = False,
     log_format: Format = LogFormat.TEXT,
+    log_file: LogFile = None,
 ) -> None:
     """Run only the API. For installations that supervise their processes themselves."""
     from dp3.http.server import listen, serve
 
-    _begin(verbose, "api", log_format)
+    files = _begin(verbose, "api", log_format, log_file)
     if config is None:
         raise fail("which configuration? Give --config or set CONF_DIR")
     configuration = load_or_exit(config)
@@ -138,9 +159,15 @@ def api(
     processes = workers or configuration.processing_core.worker_processes
     data = DataDir.choose(data_dir, config)
     try:
-        status = serve(configuration, data, listener, processes, os.environ.get("ROOT_PATH", ""), host)
+        data.prepare()
+        root_path = os.environ.get("ROOT_PATH", "")
+        status = serve(
+            configuration, data, listener, processes, root_path=root_path, bound_host=host, files=files
+        )
     except (Exposed, FormatError, ModelRefused) as error:
         raise fail(str(error)) from None
+    except Unusable as error:
+        raise fail(str(error), _status(error)) from None
     raise typer.Exit(status)
 
 
@@ -154,11 +181,12 @@ def worker(
     data_dir: DataDirOption = None,
     verbose: Verbose = False,
     log_format: Format = LogFormat.TEXT,
+    log_file: LogFile = None,
 ) -> None:
     """Run one worker. For installations that supervise their processes themselves."""
     from dp3.runtime.worker import run_worker
 
-    _begin(verbose, f"worker-{index}", log_format)
+    _begin(verbose, f"worker-{index}", log_format, log_file)
     config = load_or_exit(config_dir)
     processes = workers or config.processing_core.worker_processes
     if index >= processes:
@@ -166,8 +194,18 @@ def worker(
             f"worker index must be less than the number of worker processes ({processes}), got {index}"
         )
     identity = WorkerIdentity(app_name, index, processes)
+    data = DataDir.choose(data_dir, config_dir)
     try:
-        status = run_worker(config, identity, DataDir.choose(data_dir, config_dir))
+        data.prepare()
+        require_archive(config)
+        status = run_worker(config, identity, data)
     except (FormatError, LeaseRefused, LogBehind, ModelRefused, ModuleLoadError) as error:
         raise fail(str(error), CONFIGURATION_ERROR) from None
+    except Unusable as error:
+        raise fail(str(error), _status(error)) from None
     raise typer.Exit(status)
+
+
+def _status(error: Unusable) -> int:
+    """With 1 a supervisor starts the process again, which may help when the disk was full."""
+    return 1 if error.passing else CONFIGURATION_ERROR

@@ -15,13 +15,15 @@ from dp3.engine.schema.tracking import losses, track_model
 from dp3.engine.schema.update import begin_update, finish_update, require_stopped
 from dp3.log.port import LogFull
 from dp3.model.schema import compare, decode_schema, encode_schema, schema_of
+from dp3.printable import printable
 from dp3.runtime.model import ModelInUse, model_owned, update_command
+from dp3.runtime.places import Unusable, needed_at_start
 from dp3.runtime.resources import DataDir, Resources, open_resources
 from dp3.runtime.supervisor import AlreadyRunning, sole_supervisor
 from dp3.sqlite import FormatError
 from dp3.store.ports.errors import LeaseRefused, StoreFull
 
-_REFUSALS = (AlreadyRunning, FormatError, LeaseRefused, LogFull, ModelInUse, StoreFull)
+_REFUSALS = (AlreadyRunning, FormatError, LeaseRefused, LogFull, ModelInUse, StoreFull, Unusable)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,10 +41,13 @@ def schema_update(
     Nothing else may run. What was interrupted is finished by calling it again."""
     config = load_or_exit(config_dir)
     data = DataDir.choose(data_dir, config_dir)
-    if not (data.state / "state.db").exists():
-        typer.echo(f"No data in {data.root}: nothing to do.")
-        return
     try:
+        with needed_at_start():
+            is_there = (data.state / "state.db").exists()
+        if not is_there:
+            typer.echo(f"No data in {data.root}: nothing to do.")
+            return
+        data.prepare()
         with ExitStack() as stack:
             if not dry_run:
                 stack.enter_context(sole_supervisor(data.run))
@@ -68,9 +73,9 @@ def _update(config: Configuration, data: DataDir, resources: Resources, *, yes: 
     schema = schema_of(config.model)
     difference = compare({} if tracked is None else decode_schema(tracked), schema)
     for place in difference.added if tracked is not None else ():
-        typer.echo(f"new or wider: {place}")
+        typer.echo(printable(f"new or wider: {place}"))
     for lost in losses(store, difference.destroyed):
-        typer.echo(str(lost))
+        typer.echo(printable(str(lost)))
     if not difference.destroyed:
         typer.echo("Nothing is lost.")
     if dry_run:

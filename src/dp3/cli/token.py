@@ -4,7 +4,7 @@ import os
 import pwd
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from dp3.clock import LAST_US, SystemClock, duration_us, to_datetime
 from dp3.config.sections import Role
 from dp3.http.audit import AUDIT_FILE, AuditLog
 from dp3.model.durations import parse_time_duration
+from dp3.runtime.places import Unusable, needed_at_start
 from dp3.runtime.resources import DataDir, open_store
 from dp3.sqlite import FormatError
 from dp3.store.ports.errors import StoreFull, TokenExists
@@ -141,10 +142,16 @@ def _tokens(
         raise fail(f"there is no data in {data.root}, so there are no tokens", 1)
     clock = SystemClock()
     try:
-        with open_store(config, data, clock) as store:
-            yield store.tokens, AuditLog(data.root / AUDIT_FILE, clock)
-    except (FormatError, StoreFull) as error:
+        data.prepare()
+        with open_store(config, data, clock) as store, closing(_audit_log(data, clock)) as audit:
+            yield store.tokens, audit
+    except (FormatError, StoreFull, Unusable) as error:
         raise fail(str(error), 1) from None
+
+
+def _audit_log(data: DataDir, clock: SystemClock) -> AuditLog:
+    with needed_at_start():
+        return AuditLog(data.root / AUDIT_FILE, clock)
 
 
 def _note(audit: AuditLog, what: str, on: dict[str, str]) -> None:

@@ -69,7 +69,7 @@ def _note_empty_files(source: Source) -> None:
             source.note(path, "empty, defines no entity type")
 
 
-__all__ = ["Configuration", "ConfigurationError", "Problem", "load", "load_module_config"]
+__all__ = ["Configuration", "ConfigurationError", "Problem", "load", "load_module_config", "problem_at"]
 
 
 _SECTIONS: Mapping[str, type[BaseModel]] = MappingProxyType(
@@ -126,6 +126,11 @@ def load(config_dir: Path) -> Configuration:
         raise ConfigurationError(source.problems)
     _note_what_nothing_reads(source, sections)
     return Configuration(config_dir.absolute(), source.tree, model, **sections, notes=tuple(source.notes))
+
+
+def problem_at(config_dir: Path, path: tuple[str, ...], message: str) -> Problem:
+    """A mistake that shows only when the configuration is used, with the place of its setting."""
+    return Problem(*read_source(config_dir).place(path), message)
 
 
 def _check_log_folders(source: Source, settings: ApiSettings) -> None:

@@ -138,7 +138,7 @@ class SnapshotCleaningSettings(LenientSection):
 class DatapointArchivationSettings(LenientSection):
     """`history_manager.yml: datapoint_archivation`: when raw data older than `older_than` is archived.
 
-    Without `archive_dir` (relative to the process's working directory) it is deleted only.
+    Without `archive_dir` (existing, relative to the process's working directory) it is deleted only.
     """
 
     schedule: CronExpression = CronExpression(hour=2, minute=0)

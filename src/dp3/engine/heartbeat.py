@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from dp3.files import FILE_MODE, make_directory
 from dp3.hooks.table import Hook
 from dp3.hooks.watch import HookWatch, RunningHook
+from dp3.printable import further_lines
 from dp3.store.ports.errors import LeaseLost, StoreFull
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
@@ -54,8 +56,8 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        self._sign.parent.mkdir(parents=True, exist_ok=True)
-        self._sign.touch()
+        make_directory(self._sign.parent)
+        self._sign.touch(FILE_MODE)
         self._thread.start()
 
     def working(self) -> None:
@@ -103,7 +105,8 @@ class Heartbeat:
 
     def _report(self, running: RunningHook) -> None:
         name = _named(running.hook, running.entity)
-        logger.warning("hook %s has been running for %.1f s:\n%s", name, running.running_s, running.stack)
+        stack = further_lines(running.stack)
+        logger.warning("hook %s has been running for %.1f s:", name, running.running_s, extra=stack)
 
     def _report_slow(self) -> None:
         calls, limit_s = self._watch.take_slow(), self._watch.timeout_s

@@ -86,7 +86,7 @@ def _access(app: ASGIApp, services: Services, policy: OriginPolicy, root_path: s
 
 
 def _open_log(path: Path | None, services: Services) -> DatapointLog | None:
-    return None if path is None else DatapointLog(path, services.clock)
+    return None if path is None else DatapointLog(services.files.open(path), services.clock)
 
 
 def _framework(services: Services, logs: list[DatapointLog]) -> FastAPI:

@@ -1,32 +1,69 @@
-"""The audit log: who changed what."""
+"""The audit log: who changed what, over HTTP or by a command; written by a thread of its own."""
 
+import json
 import logging
+import threading
 from collections.abc import Mapping
 from pathlib import Path
+from queue import Full, Queue
 
 from dp3.clock import Clock, to_datetime
-from dp3.model.canonical import encode_json
+from dp3.files import FILE_MODE
+from dp3.printable import printable
+from dp3.runtime.line_file import LineFiles
 
 AUDIT_FILE = "audit.log"
 """Its name in the data directory."""
+
+MAX_WAITING = 10_000
+"""Lines that may wait to be written: some 3 MB."""
 
 logger = logging.getLogger(__name__)
 
 
 class AuditLog:
-    """Appends one JSON object per request or command that changes something. Never fails who calls it."""
+    """Appends a line for each change: a JSON object with `time` (UTC), `who`, `address`, `what`, `on`,
+    `result`. Never delays or fails a request; a line that can not be written is in the log of the process."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._path = path
+    def __init__(self, path: Path, clock: Clock, files: LineFiles | None = None) -> None:
+        """The file is for the program's user alone; `files` opens it anew at SIGHUP. Raises `OSError` if it
+        can not be made or written."""
+        self._file = (files or LineFiles()).open(path, FILE_MODE)
         self._clock = clock
+        self._closed = False
+        self._waiting: Queue[str | None] = Queue(MAX_WAITING)
+        self._thread = threading.Thread(target=self._work, name="audit log", daemon=True)
+        self._thread.start()
 
     def note(self, *, who: str, address: str, what: str, on: Mapping[str, str], result: int) -> None:
-        """Note what somebody did or wanted to do. `who`: the name of a token or user; `address`: from where;
-        `on`: about what; `result`: the status of the answer, 0 without one."""
-        time = to_datetime(self._clock.now_us())
-        line = {"time": time, "who": who, "address": address, "what": what, "on": dict(on), "result": result}
+        """Note a change. `who`: the name of a token, of a user, or another word for what asked; `address`:
+        the host it came from; `what`: the kind of change; `on`: what was changed, such as `etype` and `eid`;
+        `result`: the HTTP status. Secrets have no place in any of them."""
+        time = to_datetime(self._clock.now_us()).isoformat(timespec="microseconds")
+        event = {"time": time, "who": who, "address": address, "what": what, "on": dict(on), "result": result}
+        line = printable(json.dumps(event, ensure_ascii=False))
+        if self._closed:
+            _lost(line, "the audit log is closed")
+            return
         try:
-            with self._path.open("ab") as file:
-                file.write(encode_json(line) + b"\n")
-        except OSError as error:
-            logger.warning("%s: not written: %s", self._path, error)
+            self._waiting.put_nowait(line)
+        except Full:
+            _lost(line, f"{MAX_WAITING} lines wait to be written")
+
+    def close(self) -> None:
+        """Write what waits and close the file. Otherwise the last lines may be lost when the process ends."""
+        self._closed = True
+        self._waiting.put(None)
+        self._thread.join()
+        self._file.close()
+
+    def _work(self) -> None:
+        while (line := self._waiting.get()) is not None:
+            try:
+                self._file.write(f"{line}\n")
+            except OSError as error:
+                _lost(line, f"{self._file.path}: {error.strerror}")
+
+
+def _lost(line: str, why: str) -> None:
+    logger.error("not in the audit log (%s): %s", why, line)

@@ -4,12 +4,13 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from dp3.clock import Clock, to_datetime
 from dp3.http.answers import Error
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, WireTask
+from dp3.printable import printable
+from dp3.runtime.line_file import LineFile
 
 MAX_WAITING = 100_000
 """Records that may wait to be written; what exceeds that is counted and left out."""
@@ -20,18 +21,18 @@ Records = Callable[[], Iterable[dict[str, Any]]]
 
 
 class DatapointLog:
-    """Appends one line per record to a file: time, client address in brackets, ` | `, the record as Python
-    dict text. Never delays or fails a request."""
+    """Appends one line per record to a file, which it closes in the end: time, client address in brackets,
+    ` | `, the record as Python dict text. Never delays or fails a request."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._file = path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1 << 16)
+    def __init__(self, file: LineFile, clock: Clock) -> None:
+        self._file = file
         self._clock = clock
         self._waiting: deque[tuple[str, int, Records]] = deque()
         self._count = 0
         self._left_out = 0
         self._closed = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name=f"log {path.name}", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=f"log {file.path.name}", daemon=True)
         self._thread.start()
 
     def accepted(self, client: str, tasks: list[WireTask]) -> None:
@@ -53,7 +54,7 @@ class DatapointLog:
     def _put(self, client: str, count: int, records: Records) -> None:
         if not count:
             return
-        prefix = f"{to_datetime(self._clock.now_us()):%Y-%m-%d %H:%M:%S.%f} [{client}] | "
+        prefix = f"{to_datetime(self._clock.now_us()):%Y-%m-%d %H:%M:%S.%f} [{printable(client)}] | "
         with self._changed:
             if self._count and self._count + count > MAX_WAITING:
                 self._left_out += count
@@ -65,10 +66,9 @@ class DatapointLog:
     def _work(self) -> None:
         while lines := self._next():
             try:
-                self._file.writelines(lines)
-                self._file.flush()
+                self._file.write("".join(lines))
             except OSError as error:
-                logger.error("%s: %d records are lost: %s", self._file.name, len(lines), error)
+                logger.error("%s: %d records are lost: %s", self._file.path, len(lines), error.strerror)
 
     def _next(self) -> list[str]:
         """The lines of one request; none when closed and all is written."""

@@ -2,6 +2,8 @@
 
 import logging
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -13,7 +15,9 @@ from dp3.http.services import Services
 from dp3.log.appender import Appender
 from dp3.reads.reads import Reads
 from dp3.runtime.exposure import check_exposure, is_loopback
+from dp3.runtime.line_file import LineFiles
 from dp3.runtime.model import model_kept, note_model
+from dp3.runtime.places import needed_at_start
 from dp3.runtime.resources import DataDir, Resources, event_groups, open_resources
 from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
 
@@ -52,25 +56,31 @@ def serve(
     worker_processes: int,
     root_path: str = "",
     bound_host: str = "",
+    files: LineFiles | None = None,
 ) -> int:
     """Answer requests until told to stop by SIGINT or SIGTERM; returns the exit status. `bound_host` is the
-    host given to `listen`. Raises `ModelRefused` when the model differs from that of the stored data,
-    `Exposed` when nobody said who may use the API."""
+    host given to `listen`, `files` opens the logs. Raises `ModelRefused` when the model differs from that of
+    the stored data, `Exposed` when nobody said who may use the API, `FormatError`, `Unusable`."""
     clock = SystemClock()
-    with model_kept(data), open_resources(config, data, clock) as resources:
+    with (
+        model_kept(data),
+        open_resources(config, data, clock) as resources,
+        _audit_log(data, clock, files) as audit,
+    ):
         host = listener.getsockname()[0]
         check_exposure(host, config, data, resources.store.tokens)
         _warn_of_open_door(host, config)
         note_model(resources.store, config, data)
         appender = Appender(resources.log)
         try:
-            audit = AuditLog(data.root / AUDIT_FILE, clock)
             services = _services(
-                config, resources, appender, clock, audit, worker_processes, root_path, bound_host
+                config, resources, appender, clock, audit, worker_processes, files, root_path, bound_host
             )
+            with needed_at_start():
+                app = create_app(services)
             server = uvicorn.Server(
                 uvicorn.Config(
-                    create_app(services),
+                    app,
                     loop="uvloop",
                     http="httptools",
                     access_log=False,
@@ -90,6 +100,17 @@ def serve(
     return 0 if server.started else 1
 
 
+@contextmanager
+def _audit_log(data: DataDir, clock: SystemClock, files: LineFiles | None) -> Iterator[AuditLog]:
+    """Closed after everything that notes something."""
+    with needed_at_start():
+        audit = AuditLog(data.root / AUDIT_FILE, clock, files)
+    try:
+        yield audit
+    finally:
+        audit.close()
+
+
 def _warn_of_open_door(host: str, config: Configuration) -> None:
     if config.api.auth.mode == "open" and not is_loopback(host):
         logger.warning(
@@ -104,6 +125,7 @@ def _services(
     clock: SystemClock,
     audit: AuditLog,
     worker_processes: int,
+    files: LineFiles | None,
     root_path: str,
     bound_host: str,
 ) -> Services:
@@ -123,6 +145,7 @@ def _services(
         max_backlog=config.processing_core.log.max_backlog,
         event_groups=event_groups(config.event_logging),
         audit=audit,
+        files=files or LineFiles(),
     )
 
 

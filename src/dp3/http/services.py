@@ -10,6 +10,7 @@ from dp3.log.appender import Appender
 from dp3.log.port import Log
 from dp3.model.spec import ModelSpec
 from dp3.reads.reads import Reads
+from dp3.runtime.line_file import LineFiles
 from dp3.store.ports.counters import EventGroups
 from dp3.store.ports.state import State
 
@@ -23,6 +24,7 @@ class Services:
     `bound_host`: the address or name on which the API listens.
     `allowed_actions`: what may be asked of `/control`; `modules`: names of those that are enabled.
     `event_groups`: which events are counted. `audit`: where changes are noted, None for nowhere.
+    `files`: opens logs that are opened anew at SIGHUP.
     """
 
     model: ModelSpec
@@ -41,3 +43,4 @@ class Services:
     wait_limit_s: float = 10.0
     event_groups: EventGroups = field(default_factory=dict)
     audit: AuditLog | None = None
+    files: LineFiles = field(default_factory=LineFiles)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from dp3.config.loading import Configuration
 from dp3.engine.schema.tracking import ModelRefused, track_model
+from dp3.runtime.places import needed_at_start, open_lock
 from dp3.runtime.resources import DataDir
 from dp3.store.ports.state import State
 
@@ -16,7 +17,8 @@ class ModelInUse(Exception):
 
 def note_model(state: State, config: Configuration, data: DataDir) -> None:
     """Note the configured model in the state; raises `ModelRefused` if data would lose its meaning."""
-    track_model(state, config.model, update_command(config, data))
+    with needed_at_start():
+        track_model(state, config.model, update_command(config, data))
 
 
 def update_command(config: Configuration, data: DataDir) -> str:
@@ -47,8 +49,7 @@ def model_owned(data: DataDir) -> Iterator[None]:
 
 @contextmanager
 def _locked(data: DataDir, kind: int) -> Iterator[bool]:
-    data.run.mkdir(parents=True, exist_ok=True)
-    with (data.run / "model.lock").open("w") as file:
+    with open_lock(data.run / "model.lock") as file:
         try:
             fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -11,6 +11,7 @@ from dp3.config.loading import Configuration
 from dp3.config.sections import EventLoggingSettings
 from dp3.log.port import Log
 from dp3.log.sqlite import open_log
+from dp3.runtime.places import make_private, needed_at_start
 from dp3.store.ports.counters import EventGroup, EventGroups
 from dp3.store.ports.state import State
 from dp3.store.sqlite import open_state
@@ -32,6 +33,15 @@ class DataDir:
         if from_environment := os.environ.get(DATA_DIR_ENV):
             return cls(Path(from_environment).absolute())
         return cls(config_dir.resolve().parent / "dp3-data")
+
+    def prepare(self) -> None:
+        """Make it, unless it is there, and keep other users out. Called before anything in it is opened.
+        Raises `Unusable` if this user can not write in it."""
+        make_private(self.root, [self.log, self.state, self.run])
+
+    @property
+    def log(self) -> Path:
+        return self.root / "log"
 
     @property
     def state(self) -> Path:
@@ -70,14 +80,16 @@ class Resources:
 def open_resources(
     config: Configuration, data: DataDir, clock: Clock, *, checkpoint: bool = False
 ) -> Iterator[Resources]:
-    """Open both, made when they do not exist yet; `checkpoint` in processes that write the state much."""
+    """Open both, made when they do not exist yet; `checkpoint` in processes that write the state much. Raises
+    `FormatError`, `Unusable`."""
     settings = config.processing_core
-    log = open_log(
-        data.root,
-        clock,
-        segment_bytes=settings.log.segment_size,
-        segment_age_s=settings.log.segment_age.total_seconds(),
-    )
+    with needed_at_start():
+        log = open_log(
+            data.root,
+            clock,
+            segment_bytes=settings.log.segment_size,
+            segment_age_s=settings.log.segment_age.total_seconds(),
+        )
     try:
         with open_store(config, data, clock, checkpoint=checkpoint) as store:
             yield Resources(log, store)
@@ -90,13 +102,14 @@ def open_store(
     config: Configuration, data: DataDir, clock: Clock, *, checkpoint: bool = False
 ) -> Iterator[State]:
     """Open the state alone; otherwise as `open_resources`."""
-    store = open_state(
-        data.state,
-        clock,
-        max_dead_letters=config.processing_core.max_dead_letters,
-        checkpoint=checkpoint,
-        event_groups=event_groups(config.event_logging),
-    )
+    with needed_at_start():
+        store = open_state(
+            data.state,
+            clock,
+            max_dead_letters=config.processing_core.max_dead_letters,
+            checkpoint=checkpoint,
+            event_groups=event_groups(config.event_logging),
+        )
     try:
         yield store
     finally:

@@ -1,4 +1,5 @@
-"""Stopping: by signal, by the death of the supervisor, and in bounded time."""
+"""Signals: stopping by signal, by the death of the supervisor, and in bounded time; hang-ups, which end
+nothing."""
 
 import faulthandler
 import logging
@@ -6,7 +7,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 PARENT_FD_ENV = "DP3_PARENT_FD"
 """Names a pipe whose other end the supervisor holds: its end of file means that the supervisor is gone."""
@@ -38,6 +40,35 @@ def on_stop_signal(stop: Callable[[], object]) -> None:
     threading.Thread(target=wait, name="signals", daemon=True).start()
     signal.signal(signal.SIGINT, handle)
     signal.signal(signal.SIGTERM, handle)
+
+
+def on_hang_up(call: Callable[[], object]) -> None:
+    """Call `call` in a thread at each SIGHUP, which does not end the process any more; one that came while
+    the signal was blocked counts, see `hang_ups_wait`."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+
+    def handle(_number: int, _frame: object) -> None:
+        with suppress(BlockingIOError):  # so many wait that one more makes no difference
+            os.write(write_end, b"!")
+
+    def wait() -> None:
+        while os.read(read_end, 1024):
+            call()
+
+    threading.Thread(target=wait, name="hang-ups", daemon=True).start()
+    signal.signal(signal.SIGHUP, handle)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+
+
+@contextmanager
+def hang_ups_wait() -> Iterator[None]:
+    """A process that is started in the block keeps a SIGHUP, which would end it, for its `on_hang_up`."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def on_parent_death(stop: Callable[[], None]) -> bool:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dp3.engine.heartbeat import LEASE_TTL_S, STARTING, WORKING
+from dp3.runtime.places import open_lock
 from dp3.runtime.resources import DataDir
-from dp3.runtime.signals import PARENT_FD_ENV, STOP_LIMIT_S
+from dp3.runtime.signals import PARENT_FD_ENV, STOP_LIMIT_S, hang_ups_wait
 from dp3.store.ports.leases import LeaseState
 
 LOOK_EVERY_S = 2.0
@@ -151,9 +152,14 @@ class Supervisor:
 
     def _start(self, child: Child, pipe: int, now: float) -> None:
         environment = {**os.environ, PARENT_FD_ENV: str(pipe)}
-        child.process = subprocess.Popen(
-            child.command, env=environment, pass_fds=[pipe], start_new_session=True, stdin=subprocess.DEVNULL
-        )
+        with hang_ups_wait():
+            child.process = subprocess.Popen(
+                child.command,
+                env=environment,
+                pass_fds=[pipe],
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+            )
         child.started = now
         logger.info("%s started, process %d", child.name, child.process.pid)
 
@@ -193,8 +199,7 @@ class Supervisor:
 @contextmanager
 def sole_supervisor(run_dir: Path) -> Iterator[None]:
     """Hold the data directory for this supervisor. Raises `AlreadyRunning`."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with (run_dir / "supervisor.lock").open("w") as file:
+    with open_lock(run_dir / "supervisor.lock") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

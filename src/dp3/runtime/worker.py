@@ -28,6 +28,7 @@ from dp3.hooks.watch import HookWatch
 from dp3.model.task import set_default_model
 from dp3.runtime.model import note_model
 from dp3.runtime.modules import ModuleConfigs, WorkerIdentity, register_modules, started
+from dp3.runtime.places import needed_at_start
 from dp3.runtime.resources import DataDir, open_resources
 from dp3.runtime.signals import STOP_LIMIT_S, limit_stop, on_parent_death, on_stop_signal
 from dp3.store.ports.errors import LeaseLost, LeaseRefused
@@ -58,7 +59,7 @@ def run_worker(config: Configuration, identity: WorkerIdentity, data: DataDir) -
 
     Raises `LeaseRefused` when another process is that worker or there are more workers than partitions,
     `ModelRefused` when the model differs from that of the stored data, `ModuleLoadError` when a module is
-    unusable.
+    unusable, `FormatError` and `Unusable` for files.
     """
     stop = threading.Event()
 
@@ -119,7 +120,8 @@ def _start_heartbeat(stack: ExitStack, context: Context, data: DataDir, stop: th
     heartbeat = Heartbeat(
         context.store, context.lease, context.watch, sign, stop.set, context.statistics.numbers
     )
-    heartbeat.start()
+    with needed_at_start():
+        heartbeat.start()
     stack.callback(heartbeat.stop)
     return heartbeat
 
@@ -169,7 +171,8 @@ def _check_processes(processes: int, partitions: int) -> None:
 @contextmanager
 def _attempts(path: Path) -> Iterator[Attempts]:
     """The note of what is under way. It stays when an exception ends the worker, as when it is killed."""
-    attempts = Attempts(path)
+    with needed_at_start():
+        attempts = Attempts(path)
     clean = False
     try:
         yield attempts
@@ -187,7 +190,8 @@ def held_lease(
 ) -> Iterator[Lease]:
     """Hold the lease while the block runs. Raises `LeaseRefused`: at once if the worker was started by hand
     and the holder lives, otherwise when the holder has not gone in time or `stop` is set."""
-    lease = _take_lease(store, identity, stop, supervised)
+    with needed_at_start():
+        lease = _take_lease(store, identity, stop, supervised)
     try:
         yield lease
     finally:

@@ -7,12 +7,12 @@ committed pages from the write-ahead log (WAL) to the database file and bounds t
 from dp3.sqlite.checkpoint import Checkpointer, wal_size
 from dp3.sqlite.connection import (
     DISK_ERRORS,
+    NO_ACCESS,
     FormatError,
     bytes_in,
     check_format,
     connect,
     stamp_format,
-    sync_path,
     transaction,
 )
 from dp3.sqlite.lock import FairLock
@@ -20,6 +20,7 @@ from dp3.sqlite.statements import Statements, load_statements, parse_statements,
 
 __all__ = [
     "DISK_ERRORS",
+    "NO_ACCESS",
     "Checkpointer",
     "FairLock",
     "FormatError",
@@ -31,7 +32,6 @@ __all__ = [
     "parse_statements",
     "run_for_rows",
     "stamp_format",
-    "sync_path",
     "transaction",
     "wal_size",
 ]

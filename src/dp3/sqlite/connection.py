@@ -8,8 +8,13 @@ from typing import Literal
 
 import apsw
 
+from dp3.files import open_file
+
 DISK_ERRORS = (apsw.FullError, apsw.IOError)
 """Errors of SQLite when the disk is full or fails; the transaction has not happened."""
+
+NO_ACCESS = (apsw.CantOpenError, apsw.PermissionsError, apsw.ReadOnlyError)
+"""Errors of SQLite when this user may not use the file, or it is not there."""
 
 BUSY_TIMEOUT_MS = 10_000
 """Writers queue in a FairLock, so this only covers recovery after a crash and checkpoints."""
@@ -36,19 +41,25 @@ def connect(
 ) -> apsw.Connection:
     """Open the SQLite file `path` with a WAL and no automatic checkpoints.
 
-    It is made if it is missing, unless `readonly` or not `create`.
+    It is made if it is missing, for this user alone, unless `readonly` or not `create`.
     `FULL` means that a commit survives power loss, `NORMAL` that the file is then an older consistent
     state. `page_size` (bytes) counts when the file is made. A connection is for one thread at a time.
     Whoever may make the file must hold its `FairLock`.
 
-    Raises `FormatError` if it is no SQLite file, `apsw.CantOpenError` if it cannot be opened.
+    Raises `FormatError` if it is no SQLite file, `apsw.CantOpenError` if it cannot be opened,
+    `apsw.ReadOnlyError` if it can only be read; what the disk refuses is one of `DISK_ERRORS`.
     """
     makes = create and not readonly
     access = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
     if makes:
-        access |= apsw.SQLITE_OPEN_CREATE
-    connection = apsw.Connection(str(path), flags=access, statementcachesize=STATEMENTS)
+        _make(path)
     try:
+        connection = apsw.Connection(str(path), flags=access, statementcachesize=STATEMENTS)
+    except NO_ACCESS as error:
+        raise type(error)(f"{path}: {error}") from None
+    try:
+        if not readonly and connection.readonly("main"):
+            raise apsw.ReadOnlyError("this user may only read it")
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         # Otherwise some statements are planned again for every row of parameters: 3 to 8 µs each.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
@@ -67,10 +78,23 @@ def connect(
     except apsw.CorruptError as error:
         connection.close()
         raise FormatError(f"{path}: the file is damaged ({error}); restore it from a copy") from None
+    except (*NO_ACCESS, *DISK_ERRORS) as error:
+        connection.close()
+        raise type(error)(f"{path}: {error}") from None
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _make(path: Path) -> None:
+    """Make the file unless it is there: SQLite would let others read it. What SQLite keeps beside a file gets
+    the mode of that.
+
+    A file that is there is not opened: closing it would give up the locks of all connections to it that this
+    process has."""
+    with suppress(FileExistsError):
+        os.close(open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
 
 
 class Transaction:
@@ -99,15 +123,6 @@ def transaction(
 ) -> Transaction:
     """Everything in the block happens, or nothing: `IMMEDIATE` to write, `DEFERRED` to read one state."""
     return Transaction(connection, f"BEGIN {mode}")
-
-
-def sync_path(path: Path) -> None:
-    """Have a file, or a directory (which files it has), written to the disk. Raises `OSError`."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def bytes_in(files: Iterable[Path]) -> int:

@@ -7,6 +7,8 @@ from collections import deque
 from pathlib import Path
 from typing import Self
 
+from dp3.files import open_file
+
 _HANDED_OVER = -1
 """The owner between being woken and running; no thread has this number."""
 
@@ -24,9 +26,9 @@ class FairLock:
     def __init__(self, path: Path) -> None:
         """`path` and a sibling with the suffix `.gate` are made if missing; they stay empty."""
         self._queue = _ThreadQueue()
-        self._gate = _open(path.with_name(path.name + ".gate"))
+        self._gate = open_file(path.with_name(path.name + ".gate"), os.O_RDWR | os.O_CREAT)
         try:
-            self._lock = _open(path)
+            self._lock = open_file(path, os.O_RDWR | os.O_CREAT)
         except OSError:
             os.close(self._gate)
             raise
@@ -106,7 +108,3 @@ class _ThreadQueue:
                 self._waiting.popleft().release()
             else:
                 self._owner = None
-
-
-def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)

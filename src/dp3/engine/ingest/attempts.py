@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from dp3.files import make_directory, open_file
+
 DEATHS = 2
 """So many deaths in a row make a batch, and then an entry of it, a suspect."""
 
@@ -31,10 +33,10 @@ class Attempts:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         previous = path.read_bytes() if path.exists() else b""
         self._path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._file = open_file(path, os.O_RDWR | os.O_CREAT)
         self._suspect = self._died_of(previous)
 
     @staticmethod

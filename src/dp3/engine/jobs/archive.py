@@ -15,9 +15,9 @@ from dp3.clock import to_datetime
 from dp3.config.sections import DatapointArchivationSettings
 from dp3.engine.context import Context
 from dp3.engine.jobs.job import Schedule, Waiting, Work, result_of
+from dp3.files import sync_path
 from dp3.log.port import IDEMPOTENCY_WINDOW_US, Entry, Lane, LogSegment
 from dp3.model.wire import Undecodable, WireTask, decode_slice, raw_rows
-from dp3.sqlite import sync_path
 from dp3.store.ports.batches import reached_by_all
 
 JOB = "archive"
@@ -130,7 +130,6 @@ class ArchiveFile:
     has a `t1`."""
 
     def __init__(self, directory: Path, name: str, times: tuple[datetime, datetime]) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._name = name
         self._partial = directory / f"{name}{PARTIAL}"

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import apsw
 
+from dp3.files import make_directory
 from dp3.sqlite import (
     Statements,
     check_format,
     connect,
     load_statements,
     stamp_format,
-    sync_path,
     transaction,
 )
 
@@ -62,7 +62,7 @@ class SegmentFiles:
 
     def __init__(self, directory: Path) -> None:
         """The directory is made if it is missing."""
-        _make_directory(directory)
+        make_directory(directory)
         self.directory = directory
         self.sql: Statements = load_statements("dp3.log.sqlite", "segments.sql")
         self._mutex = threading.Lock()
@@ -184,12 +184,3 @@ def _close(connections: list[tuple[int, apsw.Connection]]) -> None:
 
 def _format(connection: apsw.Connection) -> int:
     return check_format(connection, APPLICATION_ID, FORMAT, "a log segment")
-
-
-def _make_directory(path: Path) -> None:
-    """Make a directory and those above it, so that they survive power loss."""
-    if path.is_dir():
-        return
-    _make_directory(path.parent)
-    path.mkdir(exist_ok=True)
-    sync_path(path.parent)

@@ -10,7 +10,8 @@ from typing import Any
 
 import apsw
 
-from dp3.sqlite import DISK_ERRORS, Checkpointer, FairLock, connect, load_statements, sync_path
+from dp3.files import sync_path
+from dp3.sqlite import DISK_ERRORS, Checkpointer, FairLock, connect, load_statements
 from dp3.store.ports.errors import LeaseLost, StoreFull
 from dp3.store.ports.leases import Lease
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import apsw
 
 from dp3.clock import Clock
+from dp3.files import make_directory, sync_path
 from dp3.model.partition import DEFAULT_PARTITIONS
 from dp3.sqlite import (
     Checkpointer,
@@ -14,7 +15,6 @@ from dp3.sqlite import (
     connect,
     load_statements,
     stamp_format,
-    sync_path,
     transaction,
 )
 from dp3.sqlite.connection import MIB
@@ -79,7 +79,7 @@ def open_state(
 
     Raises `FormatError` when the file is of another program or a newer version.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     path = directory / "state.db"
     lock = FairLock(directory / "state.lock")
     checkpointer = None
