@@ -8,7 +8,11 @@ import subprocess
 import sys
 from typing import Any
 
-from dp3.runtime.logs import JsonFormatter
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dp3.printable import further_lines, printable
+from dp3.runtime.logs import JsonFormatter, TextFormatter
 
 BUSY = """\
 import ctypes
@@ -58,6 +62,42 @@ def test_an_exception_comes_with_its_traceback() -> None:
 
 def test_text_that_is_not_utf_8_does_not_stop_the_log() -> None:
     assert formatted("file \udcff")["message"] == "file \\udcff"
+
+
+HOSTILE = "x\nERROR y\r\x1b[2J\x7f\x9b\u202e\u2028\ud800 z\t\\"
+
+
+def as_text(message: str, *arguments: Any, **more: Any) -> list[str]:
+    """The lines of an event of the text log."""
+    values = {"name": "a.b", "level": logging.ERROR, "fn": "f", "lno": 1, "exc_info": None, **more}
+    record = logging.getLogger("a.b").makeRecord(msg=message, args=arguments, **values)
+    return TextFormatter("p [%(levelname)s] %(message)s").format(record).split("\n")
+
+
+def test_what_comes_from_outside_makes_no_other_event_and_nothing_a_terminal_acts_on() -> None:
+    escaped = r"x\nERROR y\r\u001b[2J\u007f\u009b\u202e\u2028\ud800 z" + "\t\\"
+    assert as_text("got %s", HOSTILE) == [f"p [ERROR] got {escaped}"]
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        first, *below = as_text("failed", exc_info=sys.exc_info())
+    assert first == "p [ERROR] failed"
+    assert all(line.startswith("  ") and printable(line) == line for line in below)
+    assert below[-2:] == ["  ValueError: x", "  " + escaped.removeprefix(r"x\n")]
+
+
+def test_the_stack_of_an_event_keeps_its_lines() -> None:
+    stack = further_lines("File a\n  b\x1b\n")
+    assert as_text("slow:", extra=stack) == ["p [ERROR] slow:", "  File a", r"    b\u001b"]
+    assert formatted("slow:", extra=stack)["message"] == "slow:\nFile a\n  b\x1b\n"
+
+
+@given(st.recursive(st.text() | st.floats(allow_nan=False) | st.none(), st.lists) | st.just(HOSTILE))
+def test_escaped_json_is_the_same_json_and_text_is_one_line(value: Any) -> None:
+    text = json.dumps(value, ensure_ascii=False)
+    assert json.loads(printable(text)) == value
+    assert len(printable(text).splitlines()) == 1
+    assert printable(printable(text)) == printable(text)
 
 
 def test_stacks_are_those_of_the_signal_even_if_the_interpreter_was_held() -> None:

@@ -11,6 +11,7 @@ from dp3.config.problems import ConfigurationError
 from dp3.hooks.graph import order_as_mermaid, order_as_text
 from dp3.hooks.loading import ModuleLoadError
 from dp3.model.task import set_default_model
+from dp3.printable import printable, printable_lines
 from dp3.runtime.modules import WorkerIdentity, register_modules
 
 
@@ -30,10 +31,10 @@ def check(
     try:
         config = load(config_dir)
     except ConfigurationError as error:
-        typer.echo(f"The configuration has mistakes:\n{error}")
+        typer.echo(printable_lines(f"The configuration has mistakes:\n{error}"))
         raise typer.Exit(1) from None
     for note in config.notes:
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(printable(f"note: {note}"), err=True)
     set_default_model(config.model)
     processes = config.processing_core.worker_processes
     try:

@@ -10,6 +10,7 @@ import typer
 from dp3.client import Client, ClientError, Retry
 from dp3.config.loading import Configuration, load
 from dp3.config.problems import ConfigurationError
+from dp3.printable import printable, printable_lines
 
 CONFIGURATION_ERROR = 2
 """Exit status for mistakes in the configuration, in modules, or in the way a command was called."""
@@ -27,8 +28,8 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log debug messag
 
 
 def fail(message: str, status: int = CONFIGURATION_ERROR) -> typer.Exit:
-    """Print a message on stderr; the caller raises what is returned."""
-    typer.echo(message, err=True)
+    """Print a message, which may have several lines, on stderr; the caller raises what is returned."""
+    typer.echo(printable_lines(message), err=True)
     return typer.Exit(status)
 
 
@@ -64,4 +65,4 @@ class Api:
 
 def echo_json(value: Any) -> None:
     """Print a value as one line of JSON."""
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    typer.echo(printable(json.dumps(value, ensure_ascii=False)))

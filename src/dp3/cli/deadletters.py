@@ -10,6 +10,7 @@ from rich.table import Table
 
 from dp3.cli.common import DEFAULT_URL, fail
 from dp3.client import Client, ClientError, Retry
+from dp3.printable import printable, printable_lines
 
 PAGE = 100
 RETRY_S = 5.0
@@ -42,7 +43,7 @@ def list_letters(
         hook = f"{letter['module']}.{letter['hook']}" if letter["hook"] else ""
         entity = f"{letter['etype']}/{letter['eid']}"
         row = (str(letter["id"]), letter["time"], letter["kind"], hook, entity, letter["reason"])
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(printable(text)) for text in row))
     Console().print(table if table.rows else "No dead letters.")
 
 
@@ -65,8 +66,8 @@ def show(
     console = Console()
     for name, value in letter.items():
         if name != "traceback":
-            console.print(f"[bold]{name}[/bold]: {escape(str(value))}")
-    console.print(escape(letter.get("traceback") or ""))
+            console.print(f"[bold]{name}[/bold]: {escape(printable(str(value)))}")
+    console.print(escape(printable_lines(letter.get("traceback") or "")))
 
 
 def retry(ids: Ids, url: Url = DEFAULT_URL) -> None:
@@ -90,7 +91,7 @@ def _each(url: str, method: str, path: str, ids: list[int]) -> None:
             typer.echo(f"{id}: done")
         else:
             failed += 1
-            typer.echo(f"{id}: {result.get('reason')}", err=True)
+            typer.echo(printable(f"{id}: {result.get('reason')}"), err=True)
     if failed:
         raise typer.Exit(1)
 

@@ -15,6 +15,7 @@ from dp3.engine.schema.tracking import losses, track_model
 from dp3.engine.schema.update import begin_update, finish_update, require_stopped
 from dp3.log.port import LogFull
 from dp3.model.schema import compare, decode_schema, encode_schema, schema_of
+from dp3.printable import printable
 from dp3.runtime.model import ModelInUse, model_owned, update_command
 from dp3.runtime.resources import DataDir, Resources, open_resources
 from dp3.runtime.supervisor import AlreadyRunning, sole_supervisor
@@ -68,9 +69,9 @@ def _update(config: Configuration, data: DataDir, resources: Resources, *, yes: 
     schema = schema_of(config.model)
     difference = compare({} if tracked is None else decode_schema(tracked), schema)
     for place in difference.added if tracked is not None else ():
-        typer.echo(f"new or wider: {place}")
+        typer.echo(printable(f"new or wider: {place}"))
     for lost in losses(store, difference.destroyed):
-        typer.echo(str(lost))
+        typer.echo(printable(str(lost)))
     if not difference.destroyed:
         typer.echo("Nothing is lost.")
     if dry_run:

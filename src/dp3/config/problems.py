@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dp3.printable import printable
+
 _LONGEST = 80
 
 
@@ -20,7 +22,7 @@ class Problem:
 
     def __str__(self) -> str:
         place = str(self.file) if self.line is None else f"{self.file}:{self.line}"
-        return ": ".join(filter(None, (place, ".".join(self.path), self.message)))
+        return printable(": ".join(filter(None, (place, ".".join(self.path), self.message))))
 
 
 class ConfigurationError(ValueError):

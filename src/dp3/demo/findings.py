@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dp3.client import Client
+from dp3.printable import printable
 
 RECENT = 400
 SHOWN = 8
@@ -117,7 +118,7 @@ def _hosts(findings: Findings) -> Table:
         points = profile.get("load") or [{"v": {"load_1m": None}}]
         system = " ".join(_texts(profile, "os", "kernel"))
         load = points[-1]["v"]["load_1m"]
-        table.add_row(escape(eid), system, *_texts(profile, "cpu_percent", "memory_percent"), _text(load))
+        table.add_row(_safe(eid), system, *_texts(profile, "cpu_percent", "memory_percent"), _text(load))
     return table
 
 
@@ -126,7 +127,7 @@ def _processes(findings: Findings) -> Table:
     for eid, profile in list(findings.processes.items())[:SHOWN]:
         memory = latest(profile, "memory")
         table.add_row(
-            escape(eid),
+            _safe(eid),
             _text(latest(profile, "cpu_percent")),
             NOTHING if memory is None else str(memory // 1_000_000),
             _text(latest(profile, "state")),
@@ -142,7 +143,7 @@ def _services(findings: Findings) -> Table:
     )
     for eid, profile in sorted(findings.services.items())[:SHOWN]:
         table.add_row(
-            escape(eid),
+            _safe(eid),
             _text(latest(profile, "name")),
             _joined(profile, "addresses"),
             _joined(profile, "exposure"),
@@ -154,7 +155,7 @@ def _peers(findings: Findings) -> Table:
     table = _table("peers (scope and role are derived)", "address", "scope", "role", "uses", "offers")
     for eid, profile in list(findings.peers.items())[:SHOWN]:
         columns = (_joined(profile, attr) for attr in ("role", "uses", "offers"))
-        table.add_row(escape(eid), _text(latest(profile, "scope")), *columns)
+        table.add_row(_safe(eid), _text(latest(profile, "scope")), *columns)
     return table
 
 
@@ -178,4 +179,9 @@ def _text(value: Any) -> str:
         return NOTHING
     if isinstance(value, dict):
         value = value.get("eid", value)
-    return f"{value:.1f}" if isinstance(value, float) else escape(str(value))
+    return f"{value:.1f}" if isinstance(value, float) else _safe(str(value))
+
+
+def _safe(text: str) -> str:
+    """Any process may have any name: nothing in it is markup or does something to the terminal."""
+    return escape(printable(text))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dp3.hooks.table import Hook
 from dp3.hooks.watch import HookWatch, RunningHook
+from dp3.printable import further_lines
 from dp3.store.ports.errors import LeaseLost, StoreFull
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
@@ -103,7 +104,8 @@ class Heartbeat:
 
     def _report(self, running: RunningHook) -> None:
         name = _named(running.hook, running.entity)
-        logger.warning("hook %s has been running for %.1f s:\n%s", name, running.running_s, running.stack)
+        stack = further_lines(running.stack)
+        logger.warning("hook %s has been running for %.1f s:", name, running.running_s, extra=stack)
 
     def _report_slow(self) -> None:
         calls, limit_s = self._watch.take_slow(), self._watch.timeout_s

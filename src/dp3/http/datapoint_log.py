@@ -10,6 +10,7 @@ from typing import Any
 from dp3.clock import Clock, to_datetime
 from dp3.http.answers import Error
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, WireTask
+from dp3.printable import printable
 
 MAX_WAITING = 100_000
 """Records that may wait to be written; what exceeds that is counted and left out."""
@@ -53,7 +54,7 @@ class DatapointLog:
     def _put(self, client: str, count: int, records: Records) -> None:
         if not count:
             return
-        prefix = f"{to_datetime(self._clock.now_us()):%Y-%m-%d %H:%M:%S.%f} [{client}] | "
+        prefix = f"{to_datetime(self._clock.now_us()):%Y-%m-%d %H:%M:%S.%f} [{printable(client)}] | "
         with self._changed:
             if self._count and self._count + count > MAX_WAITING:
                 self._left_out += count

@@ -16,6 +16,8 @@ from typing import Any
 
 import msgspec
 
+from dp3.printable import FURTHER_LINES, further_lines, printable, printable_lines
+
 FORMAT = "%(asctime)s,%(threadName)s,%(name)s,[%(levelname)s] %(message)s"
 
 NOISY = ("apscheduler", "uvicorn.access", "asyncio")
@@ -39,7 +41,7 @@ def set_up_logging(verbose: bool, process: str, log_format: LogFormat = LogForma
         handler.setFormatter(JsonFormatter(process))
         logging.captureWarnings(True)
     else:
-        handler.setFormatter(logging.Formatter(f"{process} {FORMAT}"))
+        handler.setFormatter(TextFormatter(f"{process} {FORMAT}"))
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -62,6 +64,26 @@ def _log_end_of_thread(ended: threading.ExceptHookArgs) -> None:
     logger.error("thread %s has ended, an exception was not handled", name, exc_info=reason)
 
 
+BELOW = "  "
+"""What is below the line of an event begins with this, so no text of it looks like another event."""
+
+
+class TextFormatter(logging.Formatter):
+    """Each event as one line. Below it, indented, what has lines itself: further lines, exception, stack.
+
+    Control characters, which may come from outside, are escaped, newlines of the message among them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of an event, and those below it."""
+        record.message = record.getMessage().rstrip("\n")
+        record.asctime = self.formatTime(record, self.datefmt)
+        lines = [printable(self.formatMessage(record))]
+        for text in (_further_lines(record), _exception(self, record)):
+            if text:
+                lines.append(printable_lines(text.rstrip("\n"), BELOW))
+        return "\n".join(lines)
+
+
 class JsonFormatter(logging.Formatter):
     """Each event as one JSON object in one line: `time` (UTC), `level`, `process`, `thread`, `logger`,
     `message` and, if there is one, `exception` with its traceback."""
@@ -72,22 +94,29 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of an event."""
+        lines = _further_lines(record)
         event: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds"),
             "level": record.levelname,
             "process": self._process,
             "thread": record.threadName,
             "logger": record.name,
-            "message": _encodable(record.getMessage()),
+            "message": _encodable(record.getMessage() + (f"\n{lines}" if lines else "")),
         }
         if exception := _exception(self, record):
             event["exception"] = _encodable(exception)
-        return msgspec.json.encode(event).decode()
+        return printable(msgspec.json.encode(event).decode())
+
+
+def _further_lines(record: logging.LogRecord) -> str:
+    lines: str = getattr(record, FURTHER_LINES, "")
+    return lines
 
 
 def _exception(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     text = formatter.formatException(record.exc_info) if record.exc_info else record.exc_text or ""
-    return text + (formatter.formatStack(record.stack_info) if record.stack_info else "")
+    stack = formatter.formatStack(record.stack_info) if record.stack_info else ""
+    return "\n".join(filter(None, (text, stack)))
 
 
 def _encodable(text: str) -> str:
@@ -128,7 +157,8 @@ def _enlarge(pipe: int) -> None:
 
 def _log_dumps(pipe: int) -> None:
     while True:
-        logger.warning("stacks of all threads, asked for by SIGUSR1:\n%s", _named(_read_dump(pipe)))
+        stacks = _named(_read_dump(pipe))
+        logger.warning("stacks of all threads, asked for by SIGUSR1:", extra=further_lines(stacks))
 
 
 def _read_dump(pipe: int) -> str:
