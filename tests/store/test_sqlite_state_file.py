@@ -70,12 +70,12 @@ HISTORY = "key, entity, attr, t1, t2, c, v"
 
 
 def make_older(directory: Path) -> list[Any]:
-    """Turn a state into one of the version before; returns what it had."""
+    """Turn a state into one of the first version; returns what it had."""
     connection = apsw.Connection(str(directory / "state.db"))
     names: list[Any] = connection.execute("SELECT name FROM sqlite_schema").fetchall()
     history = connection.execute(f"SELECT {HISTORY} FROM fresh JOIN incoming USING (key)").fetchall()
     sql = load_statements("dp3.store.sqlite", "schema.sql")
-    added = re.findall(r"CREATE (INDEX|TABLE|VIEW) (\w+)", sql["format_2"])
+    added = re.findall(r"CREATE (INDEX|TABLE|VIEW) (\w+)", sql["format_2"] + sql["format_3"])
     connection.execute("".join(f"DROP {kind} IF EXISTS {name};" for kind, name in added))
     connection.execute("".join(re.findall(r"CREATE \w+ fresh\w* .*?;", sql["schema"], re.DOTALL)))
     connection.executemany(f"INSERT INTO fresh ({HISTORY}) VALUES (?, ?, ?, ?, ?, ?, ?)", history)

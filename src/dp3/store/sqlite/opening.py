@@ -40,7 +40,7 @@ from dp3.store.sqlite.snapshots import SnapshotCleaning, Snapshots
 from dp3.store.sqlite.updates import Updates
 
 APPLICATION_ID = int.from_bytes(b"DP3s", "big")
-FORMAT = 2
+FORMAT = 3
 
 CACHE_MIB = 32
 PAGE_SIZE = 4096

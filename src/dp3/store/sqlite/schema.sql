@@ -553,6 +553,10 @@ CREATE TABLE retention_pass (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX retention_pass_by_time ON retention_pass (begun);
 
+-- name: format_3
+-- When (µs) data-points of a source were last processed; null for those that have sent nothing since the update.
+ALTER TABLE source ADD COLUMN seen INTEGER;
+
 -- name: set_partitions
 -- Fix the number of partitions of a new state.
 INSERT INTO number VALUES ('partitions', ?);
