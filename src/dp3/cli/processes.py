@@ -18,7 +18,7 @@ from dp3.runtime.logs import LogFormat, log_stacks_on_signal, set_up_logging
 from dp3.runtime.model import note_model
 from dp3.runtime.modules import WorkerIdentity
 from dp3.runtime.resources import DataDir, open_resources
-from dp3.runtime.signals import on_parent_death, on_stop_signal
+from dp3.runtime.signals import is_supervised, on_parent_death, on_stop_signal
 from dp3.runtime.supervisor import (
     AlreadyRunning,
     Child,
@@ -65,9 +65,7 @@ def run(
 ) -> None:
     """Run an application: the API and its workers, in one command. Ctrl-C stops it."""
     _begin(verbose, "run", log_format)
-    config = load_or_exit(config_dir)
-    for note in config.notes:
-        logger.warning("%s", note)
+    config = _load(config_dir)
     data = DataDir.choose(data_dir, config_dir)
     count = workers or config.processing_core.worker_processes
     name = app_name or config_dir.resolve().parent.name or "dp3"
@@ -86,6 +84,14 @@ def _begin(verbose: bool, process: str, log_format: LogFormat) -> None:
     """First steps of every process."""
     set_up_logging(verbose, process, log_format)
     log_stacks_on_signal()
+
+
+def _load(config_dir: Path) -> Configuration:
+    """Load the configuration and log what is to be noted of it: once, not by each process of `dp3 run`."""
+    config = load_or_exit(config_dir)
+    for note in () if is_supervised() else config.notes:
+        logger.warning("%s", note)
+    return config
 
 
 def _api_child(config_dir: Path, host: str, port: int, workers: int, shared: list[str]) -> Child:
@@ -128,7 +134,7 @@ def api(
     _begin(verbose, "api", log_format)
     if config is None:
         raise fail("which configuration? Give --config or set CONF_DIR")
-    configuration = load_or_exit(config)
+    configuration = _load(config)
     try:
         listener = listen(host, port)
     except OSError as error:
@@ -157,7 +163,7 @@ def worker(
     from dp3.runtime.worker import run_worker
 
     _begin(verbose, f"worker-{index}", log_format)
-    config = load_or_exit(config_dir)
+    config = _load(config_dir)
     processes = workers or config.processing_core.worker_processes
     if index >= processes:
         raise fail(

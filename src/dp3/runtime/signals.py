@@ -40,6 +40,11 @@ def on_stop_signal(stop: Callable[[], object]) -> None:
     signal.signal(signal.SIGTERM, handle)
 
 
+def is_supervised() -> bool:
+    """True if a supervisor has started this process. To be asked before `on_parent_death` is called."""
+    return PARENT_FD_ENV in os.environ
+
+
 def on_parent_death(stop: Callable[[], None]) -> bool:
     """Call `stop` when the supervisor that started this process is gone. False: it was started by hand."""
     inherited = os.environ.pop(PARENT_FD_ENV, None)
