@@ -202,6 +202,7 @@ def _run(run: Run, workers: list[WorkerRun]) -> Record:
         "status": run.status,
         "written": sum(row.written for row in workers),
         "failed": sum(row.failed for row in workers),
+        "hook_failures": sum(row.checkpoint.get("hook_failures", 0) for row in workers),
         "detail": run.detail,
     }
 
