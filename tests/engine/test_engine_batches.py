@@ -74,6 +74,18 @@ def test_an_entity_type_that_left_the_model_leaves_a_dead_letter(engine):
     assert "'gone' is not in the model" in stored.letter.reason
 
 
+def test_the_log_tells_of_tasks_that_are_set_aside_the_first_and_the_tenth_time(engine, caplog):
+    for number in range(12):
+        engine.send(task(f"q{number}", plain("p", 1), etype="gone"))
+    engine.work()
+    told = [record.getMessage() for record in caplog.records if record.name == "dp3.hooks.failures"]
+    reason = "entity type 'gone' is not in the model"
+    assert told == [
+        f"a task was set aside for gone/q0: {reason}",
+        f"a task was set aside 10 times, now for gone/q9: {reason}",
+    ]
+
+
 def test_a_rejected_datapoint_is_stored_by_a_retry_with_the_model_that_knows_it(engine):
     engine.send(task("q", plain("p", 1), plain("s", 2)))
     engine.work(model=ModelSpec(config("p")))

@@ -231,7 +231,7 @@ def test_an_allow_hook_is_asked_again_after_the_entity_was_deleted(engine):
     assert engine.master("q") == {}
 
 
-def test_hooks_that_trigger_each_other_end_in_a_dead_letter(engine):
+def test_hooks_that_trigger_each_other_end_in_a_dead_letter(engine, caplog):
     calls = []
 
     def register(registrar):
@@ -245,6 +245,7 @@ def test_hooks_that_trigger_each_other_end_in_a_dead_letter(engine):
     engine.work(register, generations=3)
     assert calls == [0, 1, 2, 3]
     assert [stored.letter.kind for stored in engine.letters()] == ["generation"]
+    assert "failed for a/q at " in caplog.text and "do hooks trigger each other?" in caplog.text
 
 
 def test_what_a_hook_changes_in_its_task_is_not_stored(engine):

@@ -244,3 +244,35 @@ def test_failure_in_a_sibling_is_reported_there(write: Any, load: Load) -> None:
     with pytest.raises(ModuleLoadError) as caught:
         load("sample")
     assert (caught.value.module, caught.value.file, caught.value.line) == ("sample", helper, 2)
+
+
+def test_all_modules_that_can_not_be_imported_are_named_at_once(write: Any, load: Load) -> None:
+    first = write("first.py", "import surely_not_there")
+    write("good.py", "class Good(BaseModule): ...")
+    second = write("second.py", "1 / 0")
+    with pytest.raises(ModuleLoadError) as caught:
+        load("goood", "first", "good", "second")
+    message = str(caught.value)
+    assert message.startswith("Modules have 3 mistakes:\n")
+    assert "'goood'" in message and "Did you mean 'good'?" in message
+    assert f"{first}:2: ModuleNotFoundError: No module named 'surely_not_there'" in message
+    assert f"{second}:2: ZeroDivisionError: division by zero" in message
+    assert "good" not in sys.modules
+
+
+def test_the_registration_mistakes_of_all_modules_are_named_at_once(write: Any, load: Load) -> None:
+    for name in ("first", "second"):
+        write(
+            f"{name}.py",
+            """
+            class A(BaseModule):
+                def __init__(self, config, own, registrar):
+                    registrar.register_on_entity_creation_hook(print, "sitte")
+            """,
+        )
+    with pytest.raises(ModuleLoadError) as caught:
+        load("first", "second")
+    message = str(caught.value)
+    assert "Class A of module 'first' can not be constructed" in message
+    assert "Class A of module 'second' can not be constructed" in message
+    assert message.count("Did you mean 'site'?") == 2

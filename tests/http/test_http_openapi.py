@@ -56,6 +56,7 @@ def test_every_route_is_described(shared_node: Node) -> None:
         "POST /control/{action}",
         "GET /control/results/{id}",
         "GET /deadletters",
+        "GET /deadletters/summary",
         "GET /deadletters/{id}",
         "DELETE /deadletters/{id}",
         "POST /deadletters/{id}/retry",

@@ -121,6 +121,25 @@ def test_dead_letters_can_be_filtered_and_paged(failing: Node) -> None:
     assert failing.get(f"/deadletters?after={third}").json() == {"count": 0, "total": 3, "data": []}
 
 
+def test_dead_letters_are_listed_with_the_newest_first(failing: Node) -> None:
+    first, second, third = (letter["id"] for letter in letters(failing))
+    assert [letter["id"] for letter in letters(failing, "order=newest")] == [third, second, first]
+    assert [letter["id"] for letter in letters(failing, f"order=newest&after={third}&limit=1")] == [second]
+    assert failing.get("/deadletters?order=best").status_code == 422
+
+
+def test_dead_letters_are_summed_up_by_hook_and_reason(failing: Node) -> None:
+    failing.store_points(*(dp("p", 1, f"more{i}") for i in range(20)))
+    summary = failing.get("/deadletters/summary").json()
+    assert (summary["total"], summary["count"]) == (23, 23)
+    (group,) = summary["groups"]
+    assert (group["kind"], group["module"], group["count"], group["reasons"]) == ("hook", "test", 23, 23)
+    assert group["reason"] == "RuntimeError: can not work with more19"
+    assert group["newest"] == letters(failing, "order=newest")[0]["id"]
+    some = failing.get("/deadletters/summary?reason=with e").json()
+    assert (some["total"], some["count"], len(some["groups"])) == (23, 3, 3)
+
+
 def test_a_retried_letter_goes_if_it_works_now(failing: Node, flaky: Flaky) -> None:
     first = letters(failing)[0]["id"]
     with failing.working():
@@ -151,6 +170,15 @@ def test_letters_can_be_retried_by_filter(failing: Node, flaky: Flaky) -> None:
         retried = failing.post("/deadletters/retry?limit=2").json()
     assert len(retried["results"]) == 2
     assert len(letters(failing)) == 1
+
+
+def test_letters_that_fail_again_can_be_passed_by(failing: Node) -> None:
+    first, second, third = (letter["id"] for letter in letters(failing))
+    with failing.working():
+        retried = failing.post(f"/deadletters/retry?after={first}").json()
+        dropped = failing.post(f"/deadletters/drop?after={second}").json()
+    assert list(retried["results"]) == [str(second), str(third)]
+    assert list(dropped["results"]) == [str(third)]
 
 
 def test_without_a_worker_the_answer_says_that_it_is_not_done(make_node: MakeNode, flaky: Flaky) -> None:

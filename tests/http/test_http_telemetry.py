@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from dp3.clock import FakeClock
 from dp3.engine.statistics import Statistics
 from dp3.hooks.registrar import CallbackRegistrar
+from dp3.http.metrics import MOST_SOURCES
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.counters import EventGroup, HookSums, SourceSums
 from dp3.store.ports.leases import Holder
@@ -26,9 +27,9 @@ MakeNode = Callable[..., Node]
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
-def metrics(node: Node) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+def metrics(node: Node, query: str = "") -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """All samples by name and labels."""
-    response = node.get("/metrics")
+    response = node.get(f"/metrics{query}")
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/plain")
     families = text_string_to_metric_families(response.text)
@@ -166,15 +167,46 @@ def test_what_was_accepted_and_refused_is_counted(node: Node) -> None:
     assert sample(node, "dp3_refused_requests_total", status="422") == 1
 
 
-def test_what_waits_in_the_log_is_told_by_partition(node: Node) -> None:
+@pytest.mark.parametrize(
+    ("query", "place"),
+    [("", {"lane": "main"}), ("?by_partition=true", {"lane": "main", "partition": "0"})],
+)
+def test_what_waits_in_the_log_is_told_by_lane_and_if_asked_for_by_partition(
+    node: Node, query: str, place: dict[str, str]
+) -> None:
     node.send(dp("p", 1))
     node.clock.advance(3)
-    place = {"lane": "main", "partition": "0"}
-    assert sample(node, "dp3_log_backlog_bytes", **place) > 0
-    assert sample(node, "dp3_log_backlog_age_seconds", **place) == 3
+
+    def backlog() -> list[float]:
+        found, labels = metrics(node, query), frozenset(place.items())
+        return [found[f"dp3_log_backlog_{unit}", labels] for unit in ("bytes", "age_seconds")]
+
+    size, age_s = backlog()
+    assert (size > 0, age_s) == (True, 3)
     node.process()
-    assert sample(node, "dp3_log_backlog_bytes", **place) == 0
-    assert sample(node, "dp3_log_backlog_age_seconds", **place) == 0
+    assert backlog() == [0, 0]
+
+
+def test_partitions_are_not_told_unless_asked_for(node: Node) -> None:
+    assert "partition" not in {name for _, labels in metrics(node) for name, _ in labels}
+    refused = node.get("/metrics?by_partition=maybe")
+    assert (refused.status_code, refused.json()["detail"][0]["loc"]) == (422, ["query", "by_partition"])
+
+
+def test_a_source_has_the_age_of_the_last_data_points_that_were_processed_of_it(node: Node) -> None:
+    node.store_points(dp("p", 1, src="plain"), obs("o", 1, src="ahead", t2="2031-01-01T00:00:00Z"))
+    node.clock.advance(60)
+    node.store_points(dp("p", 2, src="plain"))
+    node.clock.advance(5)
+    assert sample(node, "dp3_source_age_seconds", source="plain") == 5
+    assert sample(node, "dp3_source_age_seconds", source="ahead") == 65
+
+
+def test_of_very_many_sources_those_with_the_most_data_points_have_an_age(node: Node) -> None:
+    node.store_points(*(dp("p", 1, src=f"made up {number}") for number in range(MOST_SOURCES + 50)))
+    node.store_points(*(dp("p", 2, src="busy") for _ in range(3)))
+    told = {dict(labels)["source"] for name, labels in metrics(node) if name == "dp3_source_age_seconds"}
+    assert (len(told), "busy" in told) == (MOST_SOURCES, True)
 
 
 def test_hooks_are_counted_by_module_and_hook(make_node: MakeNode) -> None:

@@ -74,8 +74,8 @@ Labels = frozenset[tuple[str, str]]
 class Scrape:
     """All samples at a moment. No sample comes twice, which Prometheus would refuse."""
 
-    def __init__(self, app: App) -> None:
-        with urlopen(f"{app.url}/metrics", timeout=10) as answer:
+    def __init__(self, app: App, query: str = "") -> None:
+        with urlopen(f"{app.url}/metrics{query}", timeout=10) as answer:
             families = list(text_string_to_metric_families(answer.read().decode()))
         samples = [sample for family in families for sample in family.samples]
         self._values = {(s.name, frozenset(s.labels.items())): s.value for s in samples}
@@ -252,7 +252,11 @@ def eid_of(worker: int, number: int = 0) -> str:
     return [name for name in names if partition_of("a", name, PARTITIONS) % 2 == worker][number]
 
 
-def test_what_waits_is_told_by_partition_with_its_age(app: App) -> None:
+def by_partition(app: App) -> Scrape:
+    return Scrape(app, "?by_partition=true")
+
+
+def test_what_waits_is_told_by_lane_and_if_asked_for_by_partition_with_its_age(app: App) -> None:
     program = start(app, worker_processes=2)
     stuck = eid_of(1)
     app.client.send([value(stuck, "stuck")])
@@ -260,7 +264,7 @@ def test_what_waits_is_told_by_partition_with_its_age(app: App) -> None:
     place = {"lane": "main", "partition": str(partition_of("a", stuck, PARTITIONS))}
 
     def aged() -> Scrape | None:
-        now = Scrape(app)
+        now = by_partition(app)
         return now if now.only("dp3_log_backlog_age_seconds", **place) > 1 else None
 
     then = wait_for("age", aged)
@@ -268,6 +272,9 @@ def test_what_waits_is_told_by_partition_with_its_age(app: App) -> None:
         waiting = {int(dict(has)["partition"]): v > 0 for has, v in then.all(metric, lane="main").items()}
         assert waiting == {partition: partition % 2 == 1 for partition in range(PARTITIONS)}
     assert then.only("dp3_log_backlog_bytes", **place) < 10_000
+    of_lanes = Scrape(app)
+    assert of_lanes.only("dp3_log_backlog_bytes", lane="main") > 0
+    assert of_lanes.only("dp3_log_backlog_age_seconds", lane="main") > 1
     (app.root / "modules" / "gate").touch()
     now = settled(app)
     assert now.sum("dp3_log_backlog_bytes") == 0

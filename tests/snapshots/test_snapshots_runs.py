@@ -418,6 +418,37 @@ def test_what_a_hook_leaves_that_can_not_be_stored_is_reported_and_left_out(clus
     assert cluster.snapshots("a", "e1") == [{"eid": "e1", "p": 1, "risk": 5}]
     [(_, letter)] = cluster.store.dead_letters.page(0, 10)
     assert letter.reason.startswith("odd: ")
+    assert (letter.module, letter.hook.rpartition(".")[2]) == ("test", "hook"), "the only one of the type"
+    worker.stop()
+
+
+def test_a_value_that_can_not_be_stored_is_of_the_hook_that_has_left_it_as_far_as_that_is_known(
+    cluster: Engine,
+) -> None:
+    def leaves(attr: str, value: Any) -> Callable[[str, Values], None]:
+        return lambda entity_type, values: values.update({attr: value})
+
+    def register(registrar: CallbackRegistrar) -> None:
+        hooks = {
+            "adds": (leaves("odd", object()), []),
+            "declares": (leaves("risk", object()), [["risk"]]),
+            "replaces": (leaves("p", object()), [["p"]]),
+            "restores": (leaves("p", object()), [["p"]]),
+        }
+        for name, (hook, may_change) in hooks.items():
+            hook.__qualname__ = name
+            registrar.register_correlation_hook(hook, "a", [], may_change)
+
+    worker = cluster.start(register=register)
+    cluster.put("a", "e1", p=1, risk=1)
+    settle(worker)
+    run(cluster, worker)
+    page = cluster.store.dead_letters.page(0, 10)
+    letters = {letter.reason.partition(":")[0]: letter for _, letter in page}
+    hooks = {name: letter.hook.rpartition(".")[2] for name, letter in letters.items()}
+    assert hooks == {"odd": "adds", "risk": "declares", "p": ""}
+    several = letters["p"].reason.partition("; left by one of the hooks ")[2]
+    assert sorted(name.rpartition(".")[2] for name in several.split(", ")) == ["replaces", "restores"]
     worker.stop()
 
 

@@ -146,6 +146,20 @@ def test_a_source_has_the_latest_end_of_all_its_data_points(state: State, holder
     assert list(state.counters.sources().items()) == [("a", 7), ("b", 20), ("z", 1)]
 
 
+def test_a_source_was_last_seen_when_data_points_of_it_were_committed(
+    state: State, holder: Lease, clock: FakeClock
+) -> None:
+    state.batches.commit(holder, Batch(sources=[source("often"), source("once", t2=1 << 60)]))
+    begun = clock.now_us()
+    clock.advance(5)
+    state.batches.commit(holder, Batch(sources=[source("often")]))
+    assert state.counters.last_seen(10) == {"often": begun + 5_000_000, "once": begun}
+    assert state.counters.last_seen(1) == {"often": begun + 5_000_000}
+    clock.advance(-3600)
+    state.batches.commit(holder, Batch(sources=[source("often")]))
+    assert state.counters.last_seen(1) == {"often": clock.now_us()}, "a wrong clock is forgotten"
+
+
 def test_sources_above_the_limit_are_counted_together(state: State, holder: Lease, enter: Enter) -> None:
     enter(most_sources(2))
     state.batches.commit(

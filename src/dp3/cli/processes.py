@@ -21,7 +21,7 @@ from dp3.runtime.model import note_model
 from dp3.runtime.modules import WorkerIdentity
 from dp3.runtime.places import Unusable, needed_at_start, require_archive
 from dp3.runtime.resources import DataDir, open_resources
-from dp3.runtime.signals import on_hang_up, on_parent_death, on_stop_signal
+from dp3.runtime.signals import is_supervised, on_hang_up, on_parent_death, on_stop_signal
 from dp3.runtime.supervisor import (
     AlreadyRunning,
     Child,
@@ -73,9 +73,7 @@ def run(
 ) -> None:
     """Run an application: the API and its workers, in one command. Ctrl-C stops it."""
     _begin(verbose, "run", log_format, log_file)
-    config = load_or_exit(config_dir)
-    for note in config.notes:
-        logger.warning("%s", note)
+    config = _load(config_dir)
     data = DataDir.choose(data_dir, config_dir)
     count = workers or config.processing_core.worker_processes
     name = app_name or config_dir.resolve().parent.name or "dp3"
@@ -103,6 +101,14 @@ def _begin(verbose: bool, process: str, log_format: LogFormat, log_file: Path | 
     set_up_logging(verbose, process, log_format, file)
     log_stacks_on_signal()
     return files
+
+
+def _load(config_dir: Path) -> Configuration:
+    """Load the configuration and log what is to be noted of it: once, not by each process of `dp3 run`."""
+    config = load_or_exit(config_dir)
+    for note in () if is_supervised() else config.notes:
+        logger.warning("%s", note)
+    return config
 
 
 def _api_child(config_dir: Path, host: str, port: int, workers: int, shared: list[str]) -> Child:
@@ -151,7 +157,7 @@ def api(
     files = _begin(verbose, "api", log_format, log_file)
     if config is None:
         raise fail("which configuration? Give --config or set CONF_DIR")
-    configuration = load_or_exit(config)
+    configuration = _load(config)
     try:
         listener = listen(host, port)
     except OSError as error:
@@ -187,7 +193,7 @@ def worker(
     from dp3.runtime.worker import run_worker
 
     _begin(verbose, f"worker-{index}", log_format, log_file)
-    config = load_or_exit(config_dir)
+    config = _load(config_dir)
     processes = workers or config.processing_core.worker_processes
     if index >= processes:
         raise fail(

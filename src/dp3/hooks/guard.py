@@ -6,7 +6,8 @@ from threading import get_ident
 from time import monotonic_ns
 from typing import Any
 
-from dp3.hooks.outcome import HookOutcome, hook_failed, tasks_of
+from dp3.hooks.failures import FailureLog
+from dp3.hooks.outcome import HookError, HookOutcome, tasks_of
 from dp3.hooks.table import Hook
 from dp3.hooks.watch import Entity, HookWatch
 from dp3.model.task import DataPointTask
@@ -19,11 +20,12 @@ loop may end the worker. Signals never raise here, the process has its own handl
 class Guard:
     """Runs hooks, one at a time in each thread, and registers them with `watch` while they run.
 
-    `max_tasks` bounds the tasks of one call.
+    `max_tasks` bounds the tasks of one call. `failures` tells the log of hooks that fail.
     """
 
-    def __init__(self, watch: HookWatch, max_tasks: int = 10_000) -> None:
+    def __init__(self, watch: HookWatch, max_tasks: int = 10_000, failures: FailureLog | None = None) -> None:
         self._watch = watch
+        self._failures = failures or FailureLog()
         self._slots = watch.slots
         self._slow_ns = watch.timeout_ns
         self._max_tasks = max_tasks
@@ -49,10 +51,14 @@ class Guard:
             elif allowed:
                 allowed = bool(result)
         except _FAILURES as raised:
-            error = hook_failed(raised)
+            error = self._failures.hook_failed(raised)
         finally:
             duration_ns = self._end(thread, hook, entity, start)
         return HookOutcome(tasks, error, duration_ns, allowed)
+
+    def report(self, hook: Hook | None, entity: Entity, error: HookError) -> None:
+        """Tell the log of a failure. Called by those who keep it, also if they found it themselves."""
+        self._failures.hook(hook, entity, error)
 
     def _end(self, thread: int, hook: Hook, entity: Entity, start: int) -> int:
         """Note that a hook has returned; returns how long (ns) it took. One that forked also returns in the

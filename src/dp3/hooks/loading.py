@@ -3,22 +3,27 @@
 import importlib
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec, spec_from_file_location
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from dp3.config.hierarchy import PlatformConfig
 from dp3.hooks.base_module import BaseModule
 from dp3.hooks.errors import suggestion
+from dp3.hooks.outcome import own_place
 from dp3.hooks.registrar import CallbackRegistrar
+
+T = TypeVar("T")
+V = TypeVar("V")
 
 
 class ModuleLoadError(Exception):
-    """An application module can not be found, imported or constructed. `module` is its name; `file` and
-    `line` say where in the application's code it went wrong, as far as known."""
+    """Application modules can not be found, imported or constructed. `module` is the name of the first one;
+    `file` and `line` say where in the application's code it went wrong, as far as known."""
 
     def __init__(
         self, message: str, *, module: str | None = None, file: Path | None = None, line: int | None = None
@@ -27,6 +32,16 @@ class ModuleLoadError(Exception):
         self.module = module
         self.file = file
         self.line = line
+
+    @classmethod
+    def of(cls, errors: Sequence["ModuleLoadError"]) -> "ModuleLoadError":
+        """Several errors as one, each on a line of its own below the first."""
+        first = errors[0]
+        if len(errors) == 1:
+            return first
+        lines = "\n  ".join(map(str, errors))
+        text = f"Modules have {len(errors)} mistakes:\n  {lines}"
+        return cls(text, module=first.module, file=first.file, line=first.line)
 
 
 class LoadedModule(NamedTuple):
@@ -47,27 +62,41 @@ def load_modules(
 
     Each gets the one platform configuration that `make_platform_config` returns, its part
     `modules.<name>` of the configuration (`{}` when there is none) and the registrar in its own name.
-    Raises `ModuleLoadError`, which names module, file, line and cause; nothing of the directory stays
-    imported then.
+    Raises `ModuleLoadError`, which names module, file, line and cause of each that can not be imported, or,
+    if all can, of each class that can not be constructed; nothing of the directory stays imported then.
     """
     try:
-        files = _find(list(names), directory)
-        classes = {name: module_classes(name, _import(name, file, directory)) for name, file in files.items()}
+        files, classes = _import_all(list(names), directory)
         platform_config, sections = make_platform_config(), config_tree.get("modules", None) or {}
-        loaded = []
-        for name, file in files.items():
-            view = registrar.for_module(name)
-            for cls in classes[name]:
-                try:
-                    instance = cls(platform_config, sections.get(name, None) or {}, view)
-                except (Exception, SystemExit) as error:
-                    what = f"Class {cls.__name__} of module '{name}' can not be constructed"
-                    raise _failed(what, name, file, directory, error) from error
-                loaded.append(LoadedModule(name, instance))
-        return loaded
+
+        def construct(name: str, cls: type[BaseModule]) -> LoadedModule:
+            settings = sections.get(name, None) or {}
+            try:
+                return LoadedModule(name, cls(platform_config, settings, registrar.for_module(name)))
+            except (Exception, SystemExit) as error:
+                what = f"Class {cls.__name__} of module '{name}' can not be constructed"
+                raise _failed(what, name, files[name], directory, error) from error
+
+        return _each(construct, classes)
     except ModuleLoadError:
         unload_modules(directory)
         raise
+
+
+def _each(
+    function: Callable[[str, V], T], items: Iterable[tuple[str, V]], found: Iterable[ModuleLoadError] = ()
+) -> list[T]:
+    """What a function gives for each pair; raises all its `ModuleLoadError`s, after those `found`, as one."""
+    results: list[T] = []
+    errors = list(found)
+    for item in items:
+        try:
+            results.append(function(*item))
+        except ModuleLoadError as error:
+            errors.append(error)
+    if errors:
+        raise ModuleLoadError.of(errors)
+    return results
 
 
 def module_classes(name: str, module: ModuleType) -> list[type[BaseModule]]:
@@ -92,26 +121,40 @@ def _is_own(cls: type, name: str) -> bool:
 
 
 # -- importing ---------------------------------------------------------------------------------------------
-def _find(names: list[str], directory: Path) -> dict[str, Path]:
-    """The file of each named module: `<name>.py`, or `__init__.py` of the package `<name>`.
+def _import_all(
+    names: Sequence[str], directory: Path
+) -> tuple[dict[str, Path], list[tuple[str, type[BaseModule]]]]:
+    """The file of each named module, `<name>.py` or `__init__.py` of the package `<name>`, and its classes.
 
-    Raises `ModuleLoadError` when the directory can not be read, a name is not there or is there twice.
+    Raises `ModuleLoadError` when the directory can not be read, a name is not there or is there twice, or its
+    file can not be imported.
     """
     available = _available(directory) if names else {}
+    files = {name: available[name] for name in names if name in available}
+
+    def import_one(name: str, file: Path) -> list[tuple[str, type[BaseModule]]]:
+        return [(name, cls) for cls in module_classes(name, _import(name, file, directory))]
+
+    classes = _each(import_one, files.items(), _misnamed(names, available, directory))
+    return files, list(chain.from_iterable(classes))
+
+
+def _misnamed(
+    names: Sequence[str], available: Mapping[str, Path], directory: Path
+) -> Iterator[ModuleLoadError]:
+    """What is wrong with names that are not there, or are there twice."""
     missing = sorted(set(names) - set(available))
     if missing:
         near = "".join(suggestion(name, available) for name in missing)
-        raise ModuleLoadError(
+        yield ModuleLoadError(
             "Some of desired modules are not available (not in modules folder), "
             f"specifically: {{{', '.join(map(repr, missing))}}} in {directory}.{near}",
             module=missing[0],
         )
-    for name in names:
+    for name in dict.fromkeys(names):
         if names.count(name) > 1:
-            raise ModuleLoadError(
-                f"Module '{name}' is enabled more than once; remove the repetition.", module=name
-            )
-    return {name: available[name] for name in names}
+            text = f"Module '{name}' is enabled more than once; remove the repetition."
+            yield ModuleLoadError(text, module=name)
 
 
 def _available(directory: Path) -> dict[str, Path]:
@@ -177,9 +220,8 @@ def _failed(what: str, name: str, file: Path, directory: Path, error: BaseExcept
 def _place(directory: Path, error: BaseException) -> tuple[Path, int | None] | None:
     if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_relative_to(directory):
         return Path(error.filename), error.lineno
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename).is_relative_to(directory)]
-    return (Path(own[-1].filename), own[-1].lineno) if own else None
+    place = own_place(error.__traceback__, directory)
+    return None if place is None else (Path(place[0]), place[1])
 
 
 def unload_modules(directory: Path) -> None:

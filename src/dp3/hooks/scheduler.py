@@ -11,6 +11,7 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from dp3.hooks import checks
+from dp3.hooks.failures import FailureLog
 from dp3.hooks.pool import DaemonPool
 from dp3.hooks.registration import HookRegistration, get_func_name
 
@@ -38,11 +39,12 @@ class Scheduler:
     """Calls functions by cron expressions (those of APScheduler 3, in UTC unless told otherwise), in a pool
     of 10 threads.
 
-    A callback never runs twice at a time; firings missed meanwhile become one. An exception is logged and
-    the callback stays scheduled.
+    A callback never runs twice at a time; firings missed meanwhile become one. After an
+    exception, of which `failures` tells the log, the callback stays scheduled.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, failures: FailureLog | None = None) -> None:
+        self._failures = failures or FailureLog()
         self._scheduler = _BackgroundScheduler(
             executors={"default": _DaemonExecutor(POOL_THREADS)},
             job_defaults={"coalesce": True, "max_instances": 1},
@@ -139,8 +141,8 @@ class Scheduler:
             self._running[job] = name
         try:
             func(*args, **kwargs)
-        except Exception:
-            log.exception("Scheduled callback %s failed; it stays scheduled", name)
+        except BaseException as raised:  # neither may `sys.exit()` of a library end the thread
+            self._failures.callback(name, raised)
         finally:
             with self._idle:
                 del self._running[job]

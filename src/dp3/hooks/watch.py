@@ -59,7 +59,7 @@ class HookWatch:
     def note_slow(self, hook: Hook, entity: Entity, duration_ns: int) -> None:
         """A call that took longer than the limit has ended. Called by any thread."""
         self.slow_calls = next(self._numbers)
-        self._ended.append(SlowCall(hook, _named(entity), duration_ns / 1e9))
+        self._ended.append(SlowCall(hook, entity_name(entity), duration_ns / 1e9))
 
     def take_slow(self) -> list[SlowCall]:
         """The latest slow calls since the last time, the oldest first; not all if there were very many."""
@@ -82,7 +82,7 @@ class HookWatch:
         slow = running_s > self.timeout_s
         return RunningHook(
             hook=hook,
-            entity=_named(entity),
+            entity=entity_name(entity),
             thread=thread,
             since=since,
             running_s=running_s,
@@ -92,6 +92,6 @@ class HookWatch:
         )
 
 
-def _named(entity: Entity) -> str:
+def entity_name(entity: Entity) -> str:
     """`type/id`; empty for hooks that are called for none."""
     return f"{entity[0]}/{entity[1]}" if entity[0] else ""

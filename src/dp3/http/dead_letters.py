@@ -2,14 +2,21 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from dp3.http.answers import Json, busy, refused
-from dp3.http.schemas import INVALID, DeadLetterResults, DeadLetters, DeadLetterState, Detail
+from dp3.http.schemas import (
+    INVALID,
+    DeadLetterResults,
+    DeadLetters,
+    DeadLetterState,
+    DeadLetterSummary,
+    Detail,
+)
 from dp3.http.services import Services
 from dp3.http.writing import poll
 from dp3.reads.dead_letters import DeadLetters as DeadLetterReads
@@ -21,6 +28,7 @@ MAX_LIMIT = 1_000
 
 Results = dict[str, dict[str, Any]]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
+After = Annotated[int, Query(ge=0, lt=1 << 63)]
 
 
 async def filters(
@@ -29,9 +37,10 @@ async def filters(
     hook: str | None = None,
     etype: str | None = None,
     eid: str | None = None,
+    reason: Annotated[str | None, Query(description="A part of the reason")] = None,
 ) -> dict[str, str]:
     """The query parameters that filter dead letters."""
-    wanted = {"kind": kind, "module": module, "hook": hook, "etype": etype, "eid": eid}
+    wanted = {"kind": kind, "module": module, "hook": hook, "etype": etype, "eid": eid, "reason": reason}
     return {name: value for name, value in wanted.items() if value is not None}
 
 
@@ -62,11 +71,16 @@ def dead_letter_routes(services: Services) -> APIRouter:
 def _add_reading(router: APIRouter, dead_letters: DeadLetterReads) -> None:
     @router.get("", response_model=DeadLetters)
     def listing(
-        filters: Filters, after: Annotated[int, Query(ge=0, lt=1 << 63)] = 0, limit: Limit = 20
+        filters: Filters, after: After = 0, limit: Limit = 20, order: Literal["oldest", "newest"] = "oldest"
     ) -> Response:
-        """Dead letters in order of their ids, from the first after `after`."""
-        data = dead_letters.page(after, limit, filters)
+        """Dead letters in order of their ids, or the newest first, those that come after the id `after`."""
+        data = dead_letters.page(after, limit, filters, newest_first=order == "newest")
         return Json({"count": len(data), "total": dead_letters.count(), "data": data})
+
+    @router.get("/summary", response_model=DeadLetterSummary)
+    def summary(filters: Filters, limit: Limit = 100) -> Response:
+        """Dead letters by hook and reason, with how many there are; the groups with the newest ones."""
+        return Json(dead_letters.summary(limit, filters))
 
     @router.get("/{id}", response_model=DeadLetterState, responses=NOT_FOUND)
     def one(id: int) -> Response:
@@ -78,17 +92,17 @@ def _add_bulk_orders(router: APIRouter, services: Services) -> None:
     store = services.store
 
     @router.post("/retry", response_model=DeadLetterResults, responses=PENDING)
-    async def retry_many(filters: Filters, limit: Limit = 100) -> Response:
-        """Retry the oldest `limit` dead letters that match."""
+    async def retry_many(filters: Filters, after: After = 0, limit: Limit = 100) -> Response:
+        """Retry the oldest `limit` dead letters that match, of those that come after the id `after`."""
         return await _order(
-            services, "retry", await run_in_threadpool(store.dead_letters.page, 0, limit, filters)
+            services, "retry", await run_in_threadpool(store.dead_letters.page, after, limit, filters)
         )
 
     @router.post("/drop", response_model=DeadLetterResults, responses=PENDING)
-    async def drop_many(filters: Filters, limit: Limit = 100) -> Response:
-        """Drop the oldest `limit` dead letters that match."""
+    async def drop_many(filters: Filters, after: After = 0, limit: Limit = 100) -> Response:
+        """Drop the oldest `limit` dead letters that match, of those that come after the id `after`."""
         return await _order(
-            services, "drop", await run_in_threadpool(store.dead_letters.page, 0, limit, filters)
+            services, "drop", await run_in_threadpool(store.dead_letters.page, after, limit, filters)
         )
 
 

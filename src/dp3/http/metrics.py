@@ -4,7 +4,8 @@ Everything is read when it is asked for: numbers of the workers come through the
 answers for all of them. What is counted in the API process itself is of that process.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import accumulate
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -21,9 +22,11 @@ from starlette.responses import Response
 
 from dp3.engine.heartbeat import LEASE_TTL_S, WORKING
 from dp3.engine.statistics import ABOVE, BUCKETS_S
+from dp3.http.answers import invalid_value
 from dp3.http.services import Services
 from dp3.http.writing import Accepted
 from dp3.log.port import Lane
+from dp3.reads.backlog import LaneLag, PartitionLag
 from dp3.store.ports.runs import Run
 
 HOOK_LABELS = ("module", "hook", "family", "context")
@@ -50,31 +53,50 @@ DURATIONS = {
 """Durations that workers report: their metrics."""
 
 
-class Metrics(Collector):
+MOST_SOURCES = 200
+"""Sources that are told: one that makes up names must not make as many metrics."""
+
+
+class _Collected(Collector):
+    """What a function yields, for a registry."""
+
+    def __init__(self, metrics: Callable[[], Iterator[Metric]]) -> None:
+        self._metrics = metrics
+
+    def describe(self) -> Iterable[Metric]:
+        """No names beforehand, which a registry would otherwise ask for by collecting."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics, with what is known now."""
+        return self._metrics()
+
+
+class Metrics:
     """The metrics of an application, and the route that shows them."""
 
     def __init__(self, services: Services, accepted: Accepted, refused: Mapping[int, int]) -> None:
         self._services = services
         self._accepted = accepted
         self._refused = refused
-        self._registry = CollectorRegistry()
-        # Registering asks for names by collecting, unless there is `describe`.
-        self._registry.register(self)
+        self._usual, self._detailed = CollectorRegistry(), CollectorRegistry()
+        self._usual.register(_Collected(partial(self._all, self._lanes)))
+        self._detailed.register(_Collected(partial(self._all, self._partitions)))
 
-    async def answer(self, _: Request) -> Response:
-        """All metrics as text."""
-        text = await run_in_threadpool(generate_latest, self._registry)
+    async def answer(self, request: Request) -> Response:
+        """All metrics as text; with `by_partition=true` the backlog of each partition."""
+        wanted = request.query_params.get("by_partition", "false")
+        if wanted not in ("true", "false"):
+            raise invalid_value(("query", "by_partition"), "expected true or false")
+        registry = self._detailed if wanted == "true" else self._usual
+        text = await run_in_threadpool(generate_latest, registry)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
-    def describe(self) -> Iterable[Metric]:
-        """No names beforehand: nothing else is in the registry."""
-        return ()
-
-    def collect(self) -> Iterator[Metric]:
-        """All metrics, with what is known now."""
+    def _all(self, log: Callable[[], Iterator[Metric]]) -> Iterator[Metric]:
         yield from self._intake()
-        yield from self._log()
+        yield from log()
         yield from self._work()
+        yield from self._sources()
         yield from self._hooks()
         yield from self._workers()
         yield from self._snapshots()
@@ -90,20 +112,37 @@ class Metrics(Collector):
             refused.add_metric([str(status)], count)
         yield refused
 
-    def _log(self) -> Iterator[Metric]:
-        labels = ["lane", "partition"]
+    def _lanes(self) -> Iterator[Metric]:
+        lags = self._services.reads.backlog.lanes()
+        return self._backlog(["lane"], ((lag, [lag.lane.name.lower()]) for lag in lags))
+
+    def _partitions(self) -> Iterator[Metric]:
+        lags = self._services.reads.backlog.partitions()
+        places = ((lag, [lag.lane.name.lower(), str(lag.partition)]) for lag in lags)
+        return self._backlog(["lane", "partition"], places)
+
+    def _backlog(
+        self, labels: list[str], lags: Iterable[tuple[LaneLag | PartitionLag, list[str]]]
+    ) -> Iterator[Metric]:
         waiting = GaugeMetricFamily(
             "dp3_log_backlog_bytes", "Bytes of log entries that a partition has not passed", labels=labels
         )
         age = GaugeMetricFamily(
             "dp3_log_backlog_age_seconds", "Age of the oldest log entry not passed", labels=labels
         )
-        backlog = self._services.reads.backlog
-        for lag in backlog.partitions():
-            place = [lag.lane.name.lower(), str(lag.partition)]
+        for lag, place in lags:
             waiting.add_metric(place, lag.bytes)
-            age.add_metric(place, 0 if lag.oldest is None else backlog.age_s(lag.oldest))
+            oldest = lag.oldest
+            age.add_metric(place, 0 if oldest is None else self._services.reads.backlog.age_s(oldest))
         yield from (waiting, age)
+
+    def _sources(self) -> Iterator[Metric]:
+        age = GaugeMetricFamily(
+            "dp3_source_age_seconds", "Since data-points of a source were last processed", labels=["source"]
+        )
+        for source, silent_s in self._services.reads.telemetry.silent_s(MOST_SOURCES).items():
+            age.add_metric([source], silent_s)
+        yield age
 
     def _work(self) -> Iterator[Metric]:
         counters = self._services.store.counters.all()

@@ -89,7 +89,10 @@ RULES = (
     Rule("GET", "/metrics", Permission.OPERATE),
     Rule("GET", "/control/results/{id}", Permission.OPERATE),
     *(Rule(method, "/control/{action}", Permission.OPERATE, "control") for method in ("GET", "POST")),
-    *(Rule("GET", path, Permission.OPERATE) for path in ("/deadletters", "/deadletters/{id}")),
+    *(
+        Rule("GET", path, Permission.OPERATE)
+        for path in ("/deadletters", "/deadletters/summary", "/deadletters/{id}")
+    ),
     *(
         Rule("POST", path, Permission.OPERATE, "retry dead letters")
         for path in ("/deadletters/retry", "/deadletters/{id}/retry")

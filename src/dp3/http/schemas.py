@@ -199,6 +199,30 @@ class DeadLetters(BaseModel):
     data: list[DeadLetterState]
 
 
+class DeadLetterGroup(BaseModel):
+    """Dead letters of one hook for one reason; with `reasons` different ones that begin like the one shown,
+    which is that of the `newest` (its id)."""
+
+    kind: str
+    module: str
+    hook: str
+    reason: str
+    reasons: int
+    count: int
+    first: datetime
+    last: datetime
+    newest: int
+
+
+class DeadLetterSummary(BaseModel):
+    """`total` counts all dead letters, `count` those that pass the filters; the group with the newest is
+    first."""
+
+    total: int
+    count: int
+    groups: list[DeadLetterGroup]
+
+
 class DeadLetterResults(BaseModel):
     """What became of each dead letter: `done`, or a `reason` why not."""
 

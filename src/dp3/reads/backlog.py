@@ -34,6 +34,15 @@ class PartitionLag(NamedTuple):
         return max(self.head - self.position, 0)
 
 
+class LaneLag(NamedTuple):
+    """The part of a lane that at least one partition has not passed: bytes, and the append time (µs) of the
+    oldest entry in it, None if there is none."""
+
+    lane: Lane
+    bytes: int
+    oldest: int | None
+
+
 class Backlog:
     """The part of the log that workers have not processed: measured at every call."""
 
@@ -62,6 +71,14 @@ class Backlog:
                         self._log.append_time_after(lane, offset),
                     )
                 yield PartitionLag(partition, lane, offset, head.offset, *found[offset])
+
+    def lanes(self) -> Iterator[LaneLag]:
+        """The lag of every lane."""
+        found = list(self.partitions())
+        for lane in Lane:
+            lags = [lag for lag in found if lag.lane is lane]
+            oldest = min((lag.oldest for lag in lags if lag.oldest is not None), default=None)
+            yield LaneLag(lane, max(lag.bytes for lag in lags), oldest)
 
     def report(self) -> dict[str, Any]:
         """Bytes that wait, the age of the oldest entry, and how far each partition is, in entries."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from dp3.clock import to_datetime
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, WireTask, decode_tasks
-from dp3.store.ports.dead_letters import DeadLetter
+from dp3.store.ports.dead_letters import DeadLetter, LetterGroup
 from dp3.store.ports.dead_letters import DeadLetters as DeadLetterPort
 
 Record = dict[str, Any]
@@ -17,10 +17,22 @@ class DeadLetters:
     def __init__(self, dead_letters: DeadLetterPort) -> None:
         self._dead_letters = dead_letters
 
-    def page(self, after: int, limit: int, filters: Mapping[str, str]) -> list[Record]:
-        """The first `limit` ones, in order of their ids, after an id; `filters`: kind, module, hook, etype,
-        eid."""
-        return [describe(*found) for found in self._dead_letters.page(after, limit, dict(filters))]
+    def page(
+        self, after: int, limit: int, filters: Mapping[str, str], *, newest_first: bool = False
+    ) -> list[Record]:
+        """The first `limit` ones, in order of their ids or the newest first, that come after an id; `filters`
+        are those of the port."""
+        found = self._dead_letters.page(after, limit, filters, newest_first=newest_first)
+        return [describe(*each) for each in found]
+
+    def summary(self, limit: int, filters: Mapping[str, str]) -> Record:
+        """How many there are, how many pass the filters, and these by hook and reason."""
+        groups = self._dead_letters.groups(limit, filters)
+        return {
+            "total": self._dead_letters.count(),
+            "count": self._dead_letters.count(filters),
+            "groups": [_group(group) for group in groups],
+        }
 
     def find(self, id_: int) -> DeadLetter | None:
         """The one with this id."""
@@ -29,6 +41,11 @@ class DeadLetters:
     def count(self) -> int:
         """The number of all dead letters."""
         return self._dead_letters.count()
+
+
+def _group(group: LetterGroup) -> Record:
+    record = {**group._asdict(), "first": to_datetime(group.first), "last": to_datetime(group.last)}
+    return {"count": record.pop("letters"), **record}
 
 
 def describe(id_: int, letter: DeadLetter) -> Record:

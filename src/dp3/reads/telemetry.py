@@ -65,6 +65,11 @@ class Telemetry:
         now = self._clock.now_us()
         return {source: int((now - t2) / unit_us) for source, t2 in self._counters.sources().items()}
 
+    def silent_s(self, limit: int) -> dict[str, float]:
+        """Source → seconds since data-points of it were last processed; those with the most data-points."""
+        now = self._clock.now_us()
+        return {source: max(now - seen, 0) / 1e6 for source, seen in self._counters.last_seen(limit).items()}
+
     def entities_per_attribute(self) -> dict[str, dict[str, int]]:
         """Type → attribute → how many entities have data of it; mirrors have none.
 
@@ -197,6 +202,7 @@ def _run(run: Run, workers: list[WorkerRun]) -> Record:
         "status": run.status,
         "written": sum(row.written for row in workers),
         "failed": sum(row.failed for row in workers),
+        "hook_failures": sum(row.checkpoint.get("hook_failures", 0) for row in workers),
         "detail": run.detail,
     }
 

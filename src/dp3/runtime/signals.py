@@ -71,6 +71,11 @@ def hang_ups_wait() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def is_supervised() -> bool:
+    """True if a supervisor has started this process. To be asked before `on_parent_death` is called."""
+    return PARENT_FD_ENV in os.environ
+
+
 def on_parent_death(stop: Callable[[], None]) -> bool:
     """Call `stop` when the supervisor that started this process is gone. False: it was started by hand."""
     inherited = os.environ.pop(PARENT_FD_ENV, None)

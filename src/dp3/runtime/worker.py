@@ -22,6 +22,7 @@ from dp3.engine.jobs.job import Job
 from dp3.engine.jobs.sizes import SizeMeasurement
 from dp3.engine.statistics import Statistics
 from dp3.engine.worker import Worker
+from dp3.hooks.failures import FailureLog
 from dp3.hooks.pool import DaemonPool
 from dp3.hooks.scheduler import Scheduler
 from dp3.hooks.watch import HookWatch
@@ -144,7 +145,7 @@ def _start(
     assembly.outbox.start()
     stack.callback(assembly.outbox.stop, OUTBOX_STOP_S)
     stack.enter_context(started(modules.loaded))
-    scheduler = Scheduler()
+    scheduler = Scheduler(FailureLog(config.processing_core.modules_dir))
     scheduler.add(registrations)
     scheduler.start()
     stack.callback(scheduler.stop)

@@ -141,9 +141,9 @@ class TaskHooks:
         if generation <= limit:
             outcome.tasks.extend(derived)
             return
-        reason = f"derived from derived tasks more than {limit} times in a row; do hooks trigger each other?"
+        self._guard.report(hook, (item.task.etype, item.task.eid), _too_deep(limit))
         for task in derived:
-            dead_letter = self._dead_letter("generation", hook, item, task, HookError("result", reason))
+            dead_letter = self._dead_letter("generation", hook, item, task, _too_deep(limit))
             outcome.dead_letters.append(dead_letter)
 
     def _fail(
@@ -155,6 +155,7 @@ class TaskHooks:
         error: HookError,
     ) -> None:
         outcome.errors += 1
+        self._guard.report(hook, (item.task.etype, item.task.eid), error)
         dead_letter = self._dead_letter(error.kind, hook, item, item.task, error)
         dead_letter.context.update(
             {"kind": hook.kind, "lane": int(item.entry.lane), "offset": item.entry.offset, **(place or {})}
@@ -175,6 +176,11 @@ class TaskHooks:
             task=encode_tasks([task]),
             context={},
         )
+
+
+def _too_deep(limit: int) -> HookError:
+    reason = f"derived from derived tasks more than {limit} times in a row; do hooks trigger each other?"
+    return HookError("result", reason)
 
 
 def _does_not_fit(error: Exception) -> str:

@@ -14,6 +14,7 @@ from dp3.engine.ingest.outbox import OutboxDrainer
 from dp3.engine.ingest.reader import Decoded, Reader, Reading
 from dp3.engine.ingest.system_tasks import SystemTasks
 from dp3.engine.plans import TypePlan
+from dp3.hooks.failures import FailureLog
 from dp3.log.port import Lane, LaneBounds
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.errors import StoreFull
@@ -87,6 +88,7 @@ class Ingest:
         self._system_tasks = SystemTasks(state.names, state.lifetimes, context.log, entities, plans)
         self._bounds = LaneBounds(context.log)
         self._pace = Pace(batch_limit_s)
+        self._failures = FailureLog()
 
     def read(self) -> Reading | None:
         """The next entries, or None when there are none."""
@@ -108,6 +110,7 @@ class Ingest:
             self._give_up(builder, found)
         self._set_aside(builder, found)
         batch = builder.finish()
+        self._tell(batch)
         last = found.entries[-1].offset
         batch.positions = {int(reading.lane): last}
         processed = time.perf_counter()
@@ -153,6 +156,12 @@ class Ingest:
             entry = damage.entry
             builder.damaged(damage)
             logger.error("entry %s/%d: %s", entry.lane.name, entry.offset, damage.reason)
+
+    def _tell(self, batch: Batch) -> None:
+        """Tell the log of tasks that can not be applied; of hooks it knows, and of entries."""
+        for letter in batch.dead_letters:
+            if letter.kind == "task":
+                self._failures.task((letter.etype, letter.eid), letter.reason)
 
     def commit(self, batch: Batch) -> None:
         """Commit, waiting for room as long as the disk is full. Raises `LeaseLost`, `Stopped`."""

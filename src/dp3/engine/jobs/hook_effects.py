@@ -96,6 +96,7 @@ class HookCaller:
         """Keep what failed; without `hook` it is not known which one is to blame. `point` is what it was
         shown."""
         effects.errors += 1
+        self._guard.report(hook, (etype, eid), error)
         effects.dead_letters.append(
             DeadLetter(
                 time=self._clock.now_us(),

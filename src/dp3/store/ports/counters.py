@@ -120,3 +120,8 @@ class Counters(Protocol):
     def sources(self) -> dict[str, int]:
         """The latest end of validity (µs) of each source's data-points, sorted by source."""
         ...
+
+    def last_seen(self, limit: int) -> dict[str, int]:
+        """The `limit` sources with the most data-points, and when (µs) some of each were last processed; the
+        end of their validity where that is not known, because nothing came since an update."""
+        ...

@@ -48,7 +48,9 @@ class CounterWriter:
         if hooks:
             run_for_rows(connection, self._sql["add_hook_sums"], hooks)
         if sources:
-            run_for_rows(connection, self._sql["add_source"], self._bounded(connection, sources))
+            now = self._clock.now_us()
+            rows = [(*source, now) for source in self._bounded(connection, sources)]
+            run_for_rows(connection, self._sql["add_source"], rows)
 
     def _begin_intervals(self, connection: apsw.Connection) -> None:
         if not self._spans:
@@ -110,3 +112,6 @@ class Counters:
 
     def sources(self) -> dict[str, int]:
         return dict(self._readers.rows(self._sql["sources"]))
+
+    def last_seen(self, limit: int) -> dict[str, int]:
+        return dict(self._readers.rows(self._sql["last_seen"], (limit,)))

@@ -21,10 +21,11 @@ ON CONFLICT (module, hook, family, context) DO UPDATE SET
 SELECT name FROM source;
 
 -- name: add_source
--- Data-points of a source, and the latest end of their validity.
-INSERT INTO source (name, points, t2) VALUES {rows}
+-- Data-points of a source, the latest end of their validity, and now.
+INSERT INTO source (name, points, t2, seen) VALUES {rows}
 ON CONFLICT (name) DO UPDATE SET
     points = points + excluded.points,
+    seen = excluded.seen,
     t2 = CASE WHEN excluded.t2 > coalesce(t2, excluded.t2 - 1) THEN excluded.t2 ELSE t2 END;
 
 -- name: intervals
@@ -54,6 +55,11 @@ FROM interval CROSS JOIN total WHERE interval.span = ?;
 -- name: sources
 -- Sources with the latest end of validity, if any of their data-points had one.
 SELECT name, t2 FROM source WHERE t2 IS NOT NULL ORDER BY name;
+
+-- name: last_seen
+-- When the sources with the most data-points were last heard of.
+SELECT name, coalesce(seen, t2) FROM source WHERE coalesce(seen, t2) IS NOT NULL
+ORDER BY points DESC, name LIMIT ?;
 
 -- name: counters
 -- All event counters.

@@ -1,16 +1,16 @@
 """Keeping dead letters, up to a limit, and reading them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apsw
 
 from dp3.sqlite import load_statements
-from dp3.store.ports.dead_letters import DeadLetter
+from dp3.store.ports.dead_letters import FILTERS, DeadLetter, LetterGroup
 from dp3.store.sqlite.connections import Readers
 from dp3.store.sqlite.parameters import from_json, to_json
 
-FILTERS = ("kind", "module", "hook", "etype", "eid")
+_ABOVE_ALL = (1 << 63) - 1
 
 
 class DeadLetterWriter:
@@ -38,24 +38,38 @@ class DeadLetters:
         self._sql = load_statements("dp3.store.sqlite", "dead_letters.sql")
 
     def page(
-        self, after: int, limit: int, filters: dict[str, str] | None = None
+        self, after: int, limit: int, filters: Mapping[str, str] | None = None, *, newest_first: bool = False
     ) -> list[tuple[int, DeadLetter]]:
-        if unknown := set(filters or ()) - set(FILTERS):
-            raise ValueError(f"dead letters can be filtered by {', '.join(FILTERS)}, got {sorted(unknown)}")
-        values: dict[str, Any] = {"after": after, "limit": limit}
-        statement = "next_dead_letters"
-        if filters:
-            values |= dict.fromkeys(FILTERS) | filters
-            statement = "dead_letters"
+        values = _filter_values(filters) | {"limit": limit}
+        if not filters:
+            statement = "previous_dead_letters" if newest_first else "next_dead_letters"
+            values |= {"after": after}
+        else:
+            statement, sign = "dead_letters", -1 if newest_first else 1
+            values |= {"sign": sign, "after": after * sign or -_ABOVE_ALL}
         return [(row[0], _dead_letter(row)) for row in self._readers.rows(self._sql[statement], values)]
+
+    def groups(self, limit: int, filters: Mapping[str, str] | None = None) -> list[LetterGroup]:
+        values = _filter_values(filters) | {"limit": limit}
+        return list(map(LetterGroup._make, self._readers.rows(self._sql["dead_letter_groups"], values)))
 
     def get(self, id: int) -> DeadLetter | None:
         row = self._readers.value(self._sql["dead_letter"], (id,))
         return _dead_letter(row) if row else None
 
-    def count(self) -> int:
-        count: int = self._readers.value(self._sql["dead_letter_count"])
+    def count(self, filters: Mapping[str, str] | None = None) -> int:
+        if filters:
+            count: int = self._readers.value(self._sql["count_dead_letters"], _filter_values(filters))
+        else:
+            count = self._readers.value(self._sql["dead_letter_count"])
         return count
+
+
+def _filter_values(filters: Mapping[str, str] | None) -> dict[str, Any]:
+    """Filters as parameters of statements, None where there is none."""
+    if unknown := set(filters or ()) - set(FILTERS):
+        raise ValueError(f"dead letters can be filtered by {', '.join(FILTERS)}, got {sorted(unknown)}")
+    return dict.fromkeys(FILTERS) | dict(filters or {})
 
 
 def _dead_letter(row: tuple[Any, ...]) -> DeadLetter:

@@ -565,6 +565,8 @@ CREATE TABLE token (
     revoked INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX token_by_name ON token (name) WHERE revoked IS NULL;
+-- When (µs) data-points of a source were last processed; null for those that have sent nothing since the update.
+ALTER TABLE source ADD COLUMN seen INTEGER;
 
 -- name: set_partitions
 -- Fix the number of partitions of a new state.

@@ -22,6 +22,9 @@ from dp3.hooks.table import Hook
 from dp3.model.wire import WireTask
 from dp3.store.ports.entities import Profile
 
+MOST_NAMED = 5
+"""Hooks that are named when it is not known which of them has left a value."""
+
 logger = logging.getLogger(__name__)
 
 Unit: TypeAlias = Sequence[Sequence[Member]]
@@ -56,15 +59,16 @@ class UnitResult:
 
 
 class OpenMember(NamedTuple):
-    """A member while hooks run; `profile` has the results of timeseries hooks in it. For refreshed hooks:
-    `records` of its group (empty if it is not linked), and the plain values (in wire form) that they gave
-    it, `derived`."""
+    """A member while hooks run; `profile` has the results of timeseries hooks in it; `added` says which hook
+    has added a value. For refreshed hooks: `records` of its group (empty if it is not linked), and the plain
+    values (in wire form) that they gave it, `derived`."""
 
     member: Member
     profile: Profile
     record: Record
     records: Records
     derived: dict[str, Any]
+    added: dict[Any, Hook]
 
     @property
     def entity(self) -> tuple[str, Any]:
@@ -116,7 +120,7 @@ class Correlator:
                 if linked and not self._plans.keep_empty:
                     doc = without_missing(doc, member.plan.attached, lambda *target: target not in missing)
                 record = open_record(doc, member.plan.records, self._time)
-                yield OpenMember(member, profile, record, records, {})
+                yield OpenMember(member, profile, record, records, {}, {})
             except Exception:
                 logger.exception("no snapshot of %s/%s in this run", member.plan.etype, member.eid)
                 if member.entity:
@@ -145,10 +149,14 @@ class Correlator:
         return _with_points(member, own, self._time)
 
     def _call(self, hook: Hook, one: OpenMember, effects: Effects) -> None:
-        args: tuple[Any, ...] = (one.member.plan.etype, one.record.values)
+        values = one.record.values
+        args: tuple[Any, ...] = (one.member.plan.etype, values)
         if hook.spec.takes_record:
             args = (*args, self._master(one))
+        before = len(values)
         self._caller.call(hook, one.entity, one.member.eid, effects, *args)
+        if len(values) > before:
+            one.added.update(dict.fromkeys([*values][before:], hook))
 
     def _refresh(self, hook: Hook, members: Iterable[OpenMember], effects: Effects) -> None:
         """Call a hook of the ingestion again. The plain values that it returns for an entity show in this
@@ -170,14 +178,27 @@ class Correlator:
         member = one.member
         closed = close_record(one.record, member.plan.records)
         for name, problem in closed.problems.items():
-            error = HookError("result", f"{name}: {problem}")
-            self._caller.fail(None, member.plan.etype, member.eid, result.effects, error)
+            self._blame(one, name, problem, result.effects)
         if not (member.entity and member.plan.stored):
             return
         if linked and not self._plans.keep_empty and _is_empty(closed.doc):
             result.without.append(member.entity)
         else:
             result.snapshots.append(self._snapshot(member, closed.doc, linked))
+
+    def _blame(self, one: OpenMember, name: str, problem: str, effects: Effects) -> None:
+        """Keep that a value can not be stored, for the hook that has left it or naming all that may have."""
+        member, writers = one.member, self._plans.hooks.writers(one.member.plan.etype, name)
+        first, *others = (one.added[name],) if name in one.added else writers or (None,)
+        reason = f"{name}: {problem}"
+        if first is None:
+            reason += "; left by a hook that does not declare it in may_change"
+        elif others:
+            names = ", ".join(f"{hook.module}: {hook.name}" for hook in (first, *others)[:MOST_NAMED])
+            reason += f"; left by one of the hooks {names}"
+        error = HookError("result", reason)
+        hook = None if others else first
+        self._caller.fail(hook, member.plan.etype, member.eid, effects, error)
 
     def _snapshot(self, member: Member, doc: Doc, linked: bool) -> NewSnapshot:
         """An entity without hooks of its own is looked at again once it is not with others that have some; if

@@ -259,7 +259,7 @@ class RunCoordinator:
             detail["missing"] = sorted(missing | lost)
         detail |= _merged(row.checkpoint.get("report", {}) for row in rows.values())
         if run.phase is Phase.FINALIZE:
-            self._close(run, detail)
+            self._close(run, detail, sum(row.checkpoint.get("hook_failures", 0) for row in rows.values()))
             return None
         self._runs.advance(run.id, _ORDER[_ORDER.index(run.phase) + 1], "", detail)
         current = self.current()
@@ -271,10 +271,12 @@ class RunCoordinator:
         latest = self._clock.now_us() - MISSING_AFTER_US
         return {worker for worker in workers if max(beats.get(worker, 0), run.updated) < latest}
 
-    def _close(self, run: Run, detail: dict[str, Any]) -> None:
+    def _close(self, run: Run, detail: dict[str, Any], hook_failures: int = 0) -> None:
         status = _status(run.detail | detail)
         self._runs.advance(run.id, Phase.CLOSED, status, detail)
         logger.info("snapshot run %d is over: %s", run.id, status)
+        if hook_failures:
+            logger.warning("calls of hooks that failed in snapshot run %d: %d", run.id, hook_failures)
 
 
 def has_completed(row: WorkerRun | None, phase: Phase) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dp3.config.sections import SnapshotsSettings
+from dp3.engine.jobs.snapshots.doc import CONFIDENCE
 from dp3.engine.jobs.snapshots.keys import KeyPlan, plan_keys
 from dp3.engine.jobs.snapshots.masters import MasterReader, chunk_reader
 from dp3.engine.jobs.snapshots.records import RecordPlan, plan_records
@@ -60,6 +61,14 @@ class SnapshotHooks:
         self.names = [one.correlation_id for one in correlations] + [
             f"{hook.name}{place}" for place, hooks in self.timeseries.items() for hook in hooks
         ]
+
+    def writers(self, etype: str, name: str) -> tuple[Hook, ...]:
+        """The correlation hooks that may have given a value to an entity of a type: those that declare it in
+        `may_change`, or, if none does, all that are called with the values of the type."""
+        place = etype, name.removesuffix(CONFIDENCE)
+        hooks = [(one, hook) for one, hook in self._in_order if one.spec.ordered]
+        declared = tuple(hook for one, hook in hooks if place in one.writes)
+        return declared or tuple(hook for _, hook in hooks if hook.entity == etype)
 
     def ordered_with(self, refreshed: Collection[Hook]) -> tuple[Hook, ...]:
         """Correlation hooks and these refreshed ones, each after all that change what it reads."""

@@ -98,8 +98,8 @@ class NewSnapshot(NamedTuple):
 
 class Checkpoint(msgspec.Struct, frozen=True):
     """The place that a worker's work has reached, as it is kept with the run: the stage, the last entity key
-    done in it, the running number of outbox keys, the log offsets that the work has seen, its report, and
-    which hooks of the ingestion take part."""
+    done in it, the running number of outbox keys, the log offsets that the work has seen, its report,
+    which hooks of the ingestion take part, and how often hooks have failed."""
 
     stage: int = 0
     after: int = 0
@@ -107,6 +107,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     offsets: dict[int, int] = {}
     report: dict[str, Any] = {}
     refresh: list[str] = []
+    hook_failures: int = 0
 
     def stored(self) -> dict[str, Any]:
         """The form in which it is kept."""
@@ -234,6 +235,8 @@ class RunWriter:
         self._slice.dead_letters = effects.dead_letters
         if effects.errors:
             self._slice.counters["module_error"] = effects.errors
+            failures = self.checkpoint.hook_failures + effects.errors
+            self.checkpoint = msgspec.structs.replace(self.checkpoint, hook_failures=failures)
         self._slice.hooks = effects.hooks.rows()
         for tasks in batched(effects.tasks, MOST_TASKS) if effects.tasks else ():
             self.checkpoint = msgspec.structs.replace(self.checkpoint, outbox=self.checkpoint.outbox + 1)
