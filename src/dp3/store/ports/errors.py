@@ -19,3 +19,7 @@ class ControlFull(Exception):
 
 class QueryTooSlow(Exception):
     """The query took longer than a reader may stay (5 s) and was stopped; a narrower one will do."""
+
+
+class QueryTooLarge(ValueError):
+    """The conditions of a query are nested too deep, or have too many values or alternatives."""
