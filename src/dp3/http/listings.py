@@ -10,9 +10,9 @@ from pydantic_core import from_json
 from starlette.responses import Response
 
 from dp3.clock import to_datetime, to_us
-from dp3.http.answers import Json, invalid, json_invalid, parse_json, pydantic_errors, refused
+from dp3.http.answers import Json, invalid, json_invalid, parse_json, pydantic_errors
 from dp3.http.intake import Intake
-from dp3.http.parameters import Addressing, Filtered, Lookup, Paged, Sort
+from dp3.http.parameters import Addressing, Filtered, Lookup, Part, Sort
 from dp3.http.schemas import INVALID, Detail, FoundSnapshots, TotalCount
 from dp3.http.services import Services
 from dp3.model.durations import AwareDatetime
@@ -35,6 +35,9 @@ REFUSED: dict[int | str, dict[str, Any]] = {
 
 MAX_QUESTION = 4 << 20
 """Bytes of a question in a body: ten thousand texts of 400 characters."""
+
+MAX_QUESTIONS = 64 << 20
+"""Bytes of all such bodies in memory. They take nothing of what writers may send."""
 
 
 class Eids(BaseModel):
@@ -65,12 +68,12 @@ class PageBody(CountBody):
 Body = TypeVar("Body", bound=BaseModel)
 
 
-def listing_routes(services: Services, lookup: Lookup, paths: Addressing, intake: Intake) -> APIRouter:
+def listing_routes(services: Services, lookup: Lookup, paths: Addressing, questions: Intake) -> APIRouter:
     """`…/get`, `…/count` and `…/_/distinct/{attr}`."""
     router = APIRouter(prefix=paths.prefix, responses=REFUSED)
     _add_listing(router, services, lookup)
     _add_counts(router, services, lookup)
-    _add_bodies(router, services, lookup, intake)
+    _add_bodies(router, services, lookup, questions)
     return router
 
 
@@ -79,10 +82,11 @@ def _add_listing(router: APIRouter, services: Services, lookup: Lookup) -> None:
 
     @router.get("/get", response_model=FoundSnapshots)
     @services.pools.queries.serves
-    def get(etype: str, given: Paged, sort: Sort = (), at: At = None) -> Response:
+    def get(etype: str, given: Filtered, part: Part, sort: Sort = (), at: At = None) -> Response:
         """Latest snapshots that match."""
+        filters = given.decoded()
         lookup.etype(etype)
-        return _page(listings, etype, given, sort, at)
+        return _page(listings, etype, (*filters, part), sort, at)
 
 
 def _add_counts(router: APIRouter, services: Services, lookup: Lookup) -> None:
@@ -92,8 +96,9 @@ def _add_counts(router: APIRouter, services: Services, lookup: Lookup) -> None:
     @queries
     def count(etype: str, given: Filtered, at: At = None) -> Response:
         """How many latest snapshots match."""
+        filters = given.decoded()
         lookup.etype(etype)
-        return _count(reads.listings, etype, given, at)
+        return _count(reads.listings, etype, filters, at)
 
     @router.get("/_/distinct/{attr}", response_model=dict[str, int])
     @queries
@@ -103,7 +108,7 @@ def _add_counts(router: APIRouter, services: Services, lookup: Lookup) -> None:
         return Json(reads.distinct.counts(etype, attr))
 
 
-def _add_bodies(router: APIRouter, services: Services, lookup: Lookup, intake: Intake) -> None:
+def _add_bodies(router: APIRouter, services: Services, lookup: Lookup, questions: Intake) -> None:
     listings, queries = services.reads.listings, services.pools.queries
 
     @router.post("/get", response_model=FoundSnapshots, openapi_extra=_json_body(PageBody, Eids))
@@ -111,7 +116,7 @@ def _add_bodies(router: APIRouter, services: Services, lookup: Lookup, intake: I
         """Latest snapshots that match, for questions that are too long for a URL; or those of the entities
         with these ids, in their order, without those that have none."""
         entity = lookup.etype(etype)
-        with intake.body(request.scope) as incoming:
+        with questions.body(request.scope) as incoming:
             received = await incoming.read(request.receive)
             return await queries.answer(request, _page_by_body, listings, entity, received)
 
@@ -119,7 +124,7 @@ def _add_bodies(router: APIRouter, services: Services, lookup: Lookup, intake: I
     async def count_by_body(request: Request, etype: str) -> Response:
         """How many latest snapshots match, for questions that are too long for a URL."""
         lookup.etype(etype)
-        with intake.body(request.scope) as incoming:
+        with questions.body(request.scope) as incoming:
             received = await incoming.read(request.receive)
             return await queries.answer(request, _count_by_body, listings, etype, received)
 
@@ -147,8 +152,6 @@ def _count_by_body(listings: Listings, etype: str, body: bytes) -> Response:
 
 def _decoded(body: bytes) -> Any:
     """The body as query parameters are decoded, which takes less than the standard library does."""
-    if len(body) > MAX_QUESTION:
-        raise refused(413, f"the body of a question may have up to {MAX_QUESTION} bytes, got {len(body)}")
     try:
         return from_json(body)
     except ValueError as error:

@@ -15,12 +15,12 @@ from prometheus_client.core import (
     Metric,
 )
 from prometheus_client.registry import Collector
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from dp3.engine.heartbeat import LEASE_TTL_S, WORKING
 from dp3.engine.statistics import ABOVE, BUCKETS_S
+from dp3.http.pools import Once
 from dp3.http.services import Services
 from dp3.http.writing import Accepted
 from dp3.log.port import Lane
@@ -57,14 +57,14 @@ class Metrics(Collector):
         self._services = services
         self._accepted = accepted
         self._refused = refused
-        self._registry = CollectorRegistry()
+        self._registry = registry = CollectorRegistry()
+        self._text = Once(lambda: services.pools.operating.run(generate_latest, registry))
         # Registering asks for names by collecting, unless there is `describe`.
         self._registry.register(self)
 
     async def answer(self, _: Request) -> Response:
         """All metrics as text."""
-        text = await run_in_threadpool(generate_latest, self._registry)
-        return Response(text, media_type=CONTENT_TYPE_LATEST)
+        return Response(await self._text(), media_type=CONTENT_TYPE_LATEST)
 
     def describe(self) -> Iterable[Metric]:
         """No names beforehand: nothing else is in the registry."""

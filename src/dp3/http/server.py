@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import sys
 
 import uvicorn
 
@@ -17,6 +18,11 @@ from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
 
 GRACE_S = 15
 """Requests under way at a stop have so long to finish."""
+
+SWITCH_INTERVAL_S = 0.0005
+"""The event loop and the thread that appends to the log wait so long for one that computes an answer, dozens
+of times in a request. Beside two queries a data-point took up to 120 ms with the default, 5 ms, and 40 ms
+with this."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +65,9 @@ def serve(
                 )
             )
             _let_stop(server)
+            sys.setswitchinterval(SWITCH_INTERVAL_S)
             server.run(sockets=[listener])
+            services.pools.close()
         finally:
             appender.close()
     logger.info("API stopped")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from dp3.clock import Clock
 from dp3.config.sections import ApiSettings
+from dp3.http.pools import Pools
 from dp3.log.appender import Appender
 from dp3.log.port import Log
 from dp3.model.spec import ModelSpec
@@ -20,7 +21,7 @@ class Services:
     `max_backlog`: bytes that workers may be behind before new data is refused. `wait_limit_s`: how long
     `?wait=true` and requests to workers wait at most. `root_path`: URL prefix set by a reverse proxy.
     `allowed_actions`: what may be asked of `/control`; `modules`: names of those that are enabled.
-    `event_groups`: which events are counted.
+    `event_groups`: which events are counted. `pools`: the threads that answer.
     """
 
     model: ModelSpec
@@ -37,3 +38,4 @@ class Services:
     max_backlog: int = 4 << 30
     wait_limit_s: float = 10.0
     event_groups: EventGroups = field(default_factory=dict)
+    pools: Pools = field(default_factory=Pools)
