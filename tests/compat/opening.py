@@ -52,7 +52,9 @@ class Application:
         appender = Appender(self.log)
         self._stack.callback(appender.close)
         self._runner = self._stack.enter_context(asyncio.Runner())
-        self._app = create_app(self._services(appender))
+        services = self._services(appender)
+        self._stack.callback(services.pools.close)
+        self._app = create_app(services)
 
     def _services(self, appender: Appender) -> Services:
         return Services(

@@ -15,6 +15,18 @@ from dp3.demo.platform import Platform
 from dp3.http.datapoints import MAX_KEY
 from dp3.http.dead_letters import MAX_LIMIT
 from dp3.http.intake import BODY_LIMIT_S, SILENCE_LIMIT_S, SLOWEST_BYTES_PER_S
+from dp3.http.listings import MAX_QUESTION
+from dp3.http.pools import (
+    OPERATING_THREADS,
+    OPERATING_WAITING,
+    PATIENCE_S,
+    QUERIES_WAITING,
+    QUERY_THREADS,
+    READING_THREADS,
+    READING_WAITING,
+    WRITING_THREADS,
+    WRITING_WAITING,
+)
 from dp3.http.validation import MAX_ERRORS
 from dp3.log.port import IDEMPOTENCY_WINDOW_US
 from dp3.reads.raw import SCAN_BYTES
@@ -110,6 +122,16 @@ def test_limits_are_answered_as_described(client: httpx.Client) -> None:
         ("at most {} MiB and one second", SCAN_BYTES / 2**20),
         ("(20; up to {}) of them", MAX_LIMIT),
         ("After {} errors", MAX_ERRORS),
+        ("to the same path, up to {} MiB", MAX_QUESTION / 2**20),
+        ("Who has waited {} s", PATIENCE_S),
+        ("`/telemetry/entities_per_attr` | {} |", QUERY_THREADS),
+        ("| 2 | {} | | reads of one entity", QUERIES_WAITING),
+        ("and `GET /entities` | {} |", READING_THREADS),
+        ("| 4 | {} |", READING_WAITING),
+        ("all other `/telemetry` | {} |", OPERATING_THREADS),
+        ("| 2 | {} | | checks of values", OPERATING_WAITING),
+        ("data-points with mistakes | {} |", WRITING_THREADS),
+        ("data-points with mistakes | 2 | {} |", WRITING_WAITING),
     ],
 )
 def test_documented_limits_are_those_that_hold(sentence: str, limit: float) -> None:

@@ -33,6 +33,18 @@ def test_shutdown_finishes_what_was_submitted_and_takes_no_more() -> None:
         pool.submit(int)
 
 
+def test_work_that_was_cancelled_before_its_turn_is_left_out_and_nothing_else() -> None:
+    pool = DaemonPool(1, "test")
+    gate = threading.Event()
+    first = pool.submit(gate.wait, 10)
+    cancelled = pool.submit(int, "1")
+    assert cancelled.cancel()
+    gate.set()
+    assert pool.submit(int, "2").result(10) == 2
+    assert first.result(10)
+    pool.shutdown()
+
+
 def test_hanging_work_does_not_keep_the_interpreter_alive() -> None:
     code = (
         "import threading; from dp3.hooks.pool import DaemonPool\n"

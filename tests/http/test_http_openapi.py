@@ -20,6 +20,7 @@ def test_every_route_is_described(shared_node: Node) -> None:
         "GET {}/get",
         "POST {}/get",
         "GET {}/count",
+        "POST {}/count",
         "GET {}/_/distinct/{{attr}}",
         "GET {}/raw/get",
         "GET {}{}",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dp3.hooks.registrar import CallbackRegistrar
+from dp3.http.listings import MAX_QUESTION
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.leases import Holder
 from dp3.store.ports.runs import Phase
@@ -248,6 +249,109 @@ def test_many_entities_are_read_at_once_in_the_order_asked_for(hosts: Node) -> N
     assert eids(answer) == ["e3", "e1"]
     assert answer["time_created"] == NOW
     assert eids(hosts.post("/v2/entity/b/get", {"eids": ["7"]}).json()) == [7]
+
+
+QUESTIONS: list[dict[str, Any]] = [
+    {"generic_filter": {"p": {"$gte": 3}}, "sort": ["p:-1"], "skip": 1, "limit": 3},
+    {"generic_filter": {"last.p": {"$lt": 4}}, "fulltext_filters": {"s": "HOST"}},
+    {"fulltext_filters": {"eid": "[13]$"}, "sort": "s:-1"},
+    {"generic_filter": {"ip": "$$IPv4Prefix{10.0.0.0/14}"}, "limit": 0},
+    {"generic_filter": {"p": {"$gte": 3}}, "at": NOW, "sort": ["p:-1", "eid"], "limit": 2},
+    {"limit": 4},
+]
+
+
+COUNTED = ("generic_filter", "fulltext_filters", "at")
+
+
+@pytest.mark.parametrize("version", ["", "/v2"])
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_question_in_a_body_is_answered_as_one_in_the_url(
+    hosts: Node, version: str, question: dict[str, Any]
+) -> None:
+    path = f"{version}/entity/a"
+    page = get(hosts, f"{path}/get", **question)
+    assert page["count"] > 0
+    assert hosts.post(f"{path}/get", question).json() == page
+    counted = {
+        name: v for name, v in question.items() if name in ("generic_filter", "fulltext_filters", "at")
+    }
+    assert hosts.post(f"{path}/count", counted).json() == get(hosts, f"{path}/count", **counted)
+
+
+def test_a_listing_by_body_continues_after_its_cursor(hosts: Node) -> None:
+    question: dict[str, Any] = {"generic_filter": {"p": {"$gte": 3}}, "limit": 4}
+    found: list[Any] = []
+    while True:
+        answer = hosts.post("/entity/a/get", question).json()
+        found += eids(answer)
+        if answer["cursor"] is None:
+            break
+        question["cursor"] = answer["cursor"]
+    assert found == [f"e{i}" for i in range(3, 10)]
+
+
+def test_a_list_of_9_999_texts_fits_into_a_body(hosts: Node) -> None:
+    texts = [f"host {i:040}" for i in range(9_997)] + ["host a", "host b"]
+    question = {"generic_filter": {"s": {"$in": texts}}}
+    assert eids(hosts.post("/entity/a/get", question).json()) == ["e0", "e3", "e6", "e9"]
+    assert hosts.post("/entity/a/count", question).json() == {"total_count": 4}
+    left = {"generic_filter": {"s": {"$nin": texts, "$exists": True}}}
+    assert hosts.post("/entity/a/count", left).json() == {"total_count": 0}
+
+
+def lists_of_texts(count: int) -> dict[str, Any]:
+    lists = [[f"{i} {j}" for j in range(9_998)] + ["host a"] for i in range(count)]
+    return {"$and": [{"s": {"$in": texts}} for texts in lists]}
+
+
+def test_lists_of_more_texts_than_the_store_takes_in_one_statement_are_found_all_the_same(
+    hosts: Node,
+) -> None:
+    question = {"generic_filter": lists_of_texts(5)}
+    assert hosts.post("/entity/a/count", question).json() == {"total_count": 2}
+    assert eids(hosts.post("/entity/a/get", question).json()) == ["e0", "e6"]
+
+
+LARGEST: list[tuple[dict[str, Any], int]] = [
+    ({"ip": {"$in": [f"$$IPv4Prefix{{10.0.{i % 250}.{i // 250}/32}}" for i in range(1_000)]}}, 200),
+    ({"ip": {"$in": [f"$$IPv4Prefix{{10.0.{i % 250}.{i // 250}/32}}" for i in range(9_999)]}}, 400),
+    ({"$or": [{"p": {"$in": list(range(i, i + 9_999))}} for i in range(60)]}, 200),
+    ({"$nor": [{"s": {"$in": [f"{i} {j}" for j in range(3_000)]}} for i in range(60)]}, 200),
+]
+
+
+@pytest.mark.parametrize(("generic", "status"), LARGEST)
+def test_the_largest_questions_get_an_answer_in_time(hosts: Node, generic: Any, status: int) -> None:
+    for path in ("/entity/a/count", "/entity/a/get"):
+        response = hosts.post(path, {"generic_filter": generic})
+        assert response.status_code == status, response.text[:300]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "loc"),
+    [
+        ("get", {"generic_filter": {}, "filter": {}}, ["body", "filter"]),
+        ("get", {"eids": ["e1"], "limit": 1}, ["body", "eids"]),
+        ("get", {"limit": -1}, ["body", "limit"]),
+        ("get", {"cursor": "x"}, ["query", "cursor"]),
+        ("count", {"limit": 1}, ["body", "limit"]),
+        ("count", b"", ["body"]),
+        ("count", b"[1", ["body", 2]),
+        ("count", b'{"generic_filter": {"s": "\\ud800"}}', ["body", 0]),
+        ("count", b'{"at": "yesterday"}', ["body", "at"]),
+    ],
+)
+def test_wrong_questions_in_a_body_are_refused(hosts: Node, path: str, body: Any, loc: list[Any]) -> None:
+    response = hosts.post(f"/entity/a/{path}", body)
+    assert response.status_code == 422, response.text
+    assert response.json()["detail"][0]["loc"] == loc
+
+
+def test_a_question_has_a_limit(hosts: Node) -> None:
+    response = hosts.post("/entity/a/count", {"generic_filter": {"s": "x" * MAX_QUESTION}})
+    assert response.status_code == 413
+    assert str(MAX_QUESTION) in response.json()["detail"]
 
 
 @pytest.mark.parametrize(

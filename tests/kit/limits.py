@@ -126,7 +126,17 @@ def counting_s(seconds: float) -> Limit:
 
 def backlog_age_s(seconds: float) -> Limit:
     """What is known of the backlog is believed for so long."""
-    return constants("dp3.http.intake", BACKLOG_AGE_S=seconds)
+    return constants("dp3.http.intake", BACKLOG_AGE_S=seconds, BACKLOG_TRUST_S=seconds)
+
+
+def patience_s(seconds: float) -> Limit:
+    """A request waits so long for a thread."""
+    return constants("dp3.http.pools", PATIENCE_S=seconds)
+
+
+def refusal_s(seconds: float) -> Limit:
+    """A request for which there is no place left is refused after so long."""
+    return constants("dp3.http.pools", REFUSAL_S=(seconds, seconds))
 
 
 def silence_s(seconds: float) -> Limit:

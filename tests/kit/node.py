@@ -116,6 +116,7 @@ class Node:
 
     def close(self) -> None:
         self.appender.close()
+        self.services.pools.close()
         self.engine.close()
 
     # -- requests --------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ class DaemonPool(Executor):
         future: Future[T] = Future()
 
         def call() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
             try:
                 result = fn(*args, **kwargs)
             except BaseException as error:  # goes to whoever holds the future

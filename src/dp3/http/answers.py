@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from dp3.model.canonical import encode_json
 from dp3.reads.errors import CountingBusy, CountingTooSlow, CursorError, QueryError, SortError
-from dp3.store.ports.errors import QueryTooSlow
+from dp3.store.ports.errors import QueryTooLarge, QueryTooSlow
 
 RETRY_AFTER_S = 1
 
@@ -47,11 +47,16 @@ class Refusal(Exception):
         return Json(self.body, self.status, self.headers)
 
 
+class Disconnected(Exception):
+    """The client went away before its request was complete, or while it waited for its turn."""
+
+
 REFUSED: tuple[type[Exception], ...] = (
     Refusal,
     QueryError,
     SortError,
     CursorError,
+    QueryTooLarge,
     QueryTooSlow,
     CountingTooSlow,
     CountingBusy,
@@ -84,7 +89,7 @@ def refusal_of(error: Exception) -> Refusal:
     match error:
         case Refusal():
             return error
-        case QueryError():
+        case QueryError() | QueryTooLarge():
             return refused(400, str(error))
         case SortError():
             return invalid_value(["query", "sort"], str(error))

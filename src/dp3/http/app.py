@@ -16,8 +16,9 @@ from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from dp3.http.access import Access
-from dp3.http.answers import REFUSED, Json, refusal_response
+from dp3.http.answers import REFUSED, Disconnected, Json, refusal_response
 from dp3.http.callers import callers_of
+from dp3.http.changes import StateChanges
 from dp3.http.control import control_routes
 from dp3.http.cors import Cors
 from dp3.http.datapoint_log import DatapointLog
@@ -25,14 +26,14 @@ from dp3.http.datapoints import DATAPOINTS_PATH, MAX_KEY, Datapoints
 from dp3.http.dead_letters import dead_letter_routes
 from dp3.http.docs_page import docs_routes
 from dp3.http.entities import reading_routes, snapshot_routes, writing_routes
-from dp3.http.intake import Disconnected, Intake
-from dp3.http.listings import listing_routes
+from dp3.http.intake import Intake
+from dp3.http.listings import MAX_QUESTION, MAX_QUESTIONS, listing_routes
 from dp3.http.metrics import Metrics
 from dp3.http.origin import OriginPolicy
 from dp3.http.parameters import Lookup, v1, v2
 from dp3.http.redirect import SlashRedirect
 from dp3.http.rules import Permission, Rules
-from dp3.http.schemas import WRITTEN, Detail, EntityType, Written
+from dp3.http.schemas import BUSY, WRITTEN, Detail, EntityType, Written
 from dp3.http.services import Services
 from dp3.http.shortcut import Shortcut
 from dp3.http.telemetry import health_routes, telemetry_routes
@@ -49,19 +50,17 @@ def create_app(services: Services) -> ASGIApp:
     It closes what it opened itself (logs of data-points) at its lifespan's end; the services stay the
     caller's. Serve it with one event loop."""
     settings = services.settings
-    intake = Intake(
-        services.reads.backlog,
-        max_body=settings.max_body,
-        max_in_flight=settings.max_concurrent_body,
-        max_backlog=services.max_backlog,
-    )
-    writer = Writer(services.appender, services.store, services.wait_limit_s)
+    intake = _intake(services, settings.max_body, settings.max_concurrent_body)
+    changes = StateChanges(services.store.changes, services.pools.state)
+    writer = Writer(services.appender, services.store, changes, services.wait_limit_s)
     good_log = _open_log(settings.datapoint_logger.good_log, services)
     bad_log = _open_log(settings.datapoint_logger.bad_log, services)
-    datapoints = Datapoints(services.model, intake, writer, good_log=good_log, bad_log=bad_log)
+    datapoints = Datapoints(
+        services.model, intake, writer, services.pools.writing, good_log=good_log, bad_log=bad_log
+    )
     framework = _framework(services, [log for log in (good_log, bad_log) if log])
     lookup = Lookup(services.model)
-    _add_routes(framework, services, intake, writer, lookup)
+    _add_routes(framework, services, intake, writer, changes, lookup)
     metrics = Metrics(services, writer.accepted, datapoints.refused)
     framework.router.routes.append(Route("/metrics", metrics.answer, include_in_schema=False))
     framework.router.routes.append(Route(DATAPOINTS_PATH, datapoints, methods=["POST"]))
@@ -72,7 +71,7 @@ def create_app(services: Services) -> ASGIApp:
         allowed_hosts=settings.allowed_hosts,
         bound_host=services.bound_host,
     )
-    shortcut = Shortcut(framework, datapoints, lookup, services.reads.profiles, root_path)
+    shortcut = Shortcut(framework, datapoints, lookup, services)
     return Cors(_access(shortcut, services, policy, root_path), policy)
 
 
@@ -83,6 +82,16 @@ def _access(app: ASGIApp, services: Services, policy: OriginPolicy, root_path: s
         app = cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", app), proxies))
     callers = callers_of(auth, services.store.tokens, services.clock)
     return Access(app, callers, policy, audit=services.audit, root_path=root_path)
+
+
+def _intake(services: Services, max_body: int, max_in_flight: int) -> Intake:
+    return Intake(
+        services.reads.backlog,
+        services.pools.state,
+        max_body=max_body,
+        max_in_flight=max_in_flight,
+        max_backlog=services.max_backlog,
+    )
 
 
 def _open_log(path: Path | None, services: Services) -> DatapointLog | None:
@@ -109,21 +118,29 @@ async def _nobody_listens(_: Request, __: Exception) -> Response:
     return Response(status_code=400)
 
 
-def _add_routes(app: FastAPI, services: Services, intake: Intake, writer: Writer, lookup: Lookup) -> None:
+def _add_routes(
+    app: FastAPI,
+    services: Services,
+    intake: Intake,
+    writer: Writer,
+    changes: StateChanges,
+    lookup: Lookup,
+) -> None:
+    questions = _intake(services, MAX_QUESTION, MAX_QUESTIONS)
     app.include_router(_root_routes(services))
     for addressing in (v1(lookup), v2(lookup)):
-        app.include_router(listing_routes(services, lookup, addressing, intake))
+        app.include_router(listing_routes(services, lookup, addressing, questions))
         app.include_router(reading_routes(services, lookup, addressing))
         app.include_router(writing_routes(services, addressing, intake, writer))
         app.include_router(snapshot_routes(services, addressing))
     app.include_router(control_routes(services))
     app.include_router(telemetry_routes(services))
     app.include_router(health_routes(services))
-    app.include_router(dead_letter_routes(services))
+    app.include_router(dead_letter_routes(services, changes))
 
 
 def _root_routes(services: Services) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(responses=BUSY)
 
     @router.get("/", response_model=Detail)
     async def root() -> Response:
@@ -131,6 +148,7 @@ def _root_routes(services: Services) -> APIRouter:
         return Json({"detail": "It works!"})
 
     @router.get("/entities", response_model=dict[str, EntityType])
+    @services.pools.reading.serves
     def entities() -> Response:
         """Entity types, their attributes and how many entities there are."""
         return Json(services.reads.entity_types.all())

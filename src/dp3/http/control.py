@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from dp3.http.answers import Json, Refusal, invalid, invalid_value, refused
-from dp3.http.schemas import INVALID, ActionResults, ActionSent, Detail
+from dp3.http.schemas import BUSY, INVALID, ActionResults, ActionSent, Detail
 from dp3.http.services import Services
 from dp3.model.errors import did_you_mean
 from dp3.store.ports.runs import Phase
@@ -39,8 +39,10 @@ class Action(StrEnum):
 
 def control_routes(services: Services) -> APIRouter:
     """`/control/{action}`; asking by GET is what existing clients do."""
-    router = APIRouter(prefix="/control", responses=INVALID)
+    router = APIRouter(prefix="/control", responses=INVALID | BUSY)
+    operating = services.pools.operating.serves
 
+    @operating
     def send(action: Action, module: Module = None, etype: Etype = None) -> Response:
         """Ask for a snapshot run (`make_snapshots`; one that is under way is not disturbed), or have all
         workers read the configuration of a module again (`refresh_module_config`) or call creation hooks for
@@ -58,6 +60,7 @@ def control_routes(services: Services) -> APIRouter:
         _check_module(services, module)
         return _sent(services, action, workers, {"module": module})
 
+    @operating
     def results(id: Sent) -> Response:
         """What became of a request, for each worker; null while that has not got to it, `progress` while it
         is not through."""

@@ -6,14 +6,14 @@ from hashlib import blake2b
 from urllib.parse import parse_qs
 
 from pydantic import TypeAdapter, ValidationError
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from dp3.http.answers import Error, Refusal, failure, invalid, invalid_value, pydantic_errors
+from dp3.http.answers import Disconnected, Error, Refusal, failure, invalid, invalid_value, pydantic_errors
 from dp3.http.conversion import Converter
 from dp3.http.datapoint_log import DatapointLog
-from dp3.http.intake import Disconnected, Intake
+from dp3.http.intake import Intake
+from dp3.http.pools import Pool
 from dp3.http.validation import validate
 from dp3.http.writing import Groups, Idempotency, Writer, tasks_of
 from dp3.model.errors import Reject
@@ -38,6 +38,7 @@ class Datapoints:
         model: ModelSpec,
         intake: Intake,
         writer: Writer,
+        checks: Pool,
         *,
         good_log: DatapointLog | None = None,
         bad_log: DatapointLog | None = None,
@@ -45,6 +46,7 @@ class Datapoints:
         self._model = model
         self._intake = intake
         self._writer = writer
+        self._checks = checks
         self._good_log = good_log
         self._bad_log = bad_log
         self._convert = Converter(model).convert
@@ -70,7 +72,8 @@ class Datapoints:
             body = await incoming.read(receive)
             client = client_address(scope)
             tasks = tasks_of(await self._points(body, client))
-            response = await self._writer.write(tasks, wait=wait, idempotency=await _idempotency(key, body))
+            idempotency = await self._idempotency(key, body)
+            response = await self._writer.write(tasks, wait=wait, idempotency=idempotency)
             if self._good_log:
                 self._good_log.accepted(client, tasks)
             return response
@@ -83,11 +86,18 @@ class Datapoints:
 
     async def _validated(self, body: bytes, client: str) -> Groups:
         try:
-            return await run_in_threadpool(validate, body, self._model)
+            return await self._checks.run(validate, body, self._model)
         except Refusal as refusal:
-            if self._bad_log:
+            if self._bad_log and refusal.status == 422:
                 self._bad_log.rejected(client, refusal.body["detail"])
             raise
+
+    async def _idempotency(self, key: str | None, body: bytes) -> Idempotency | None:
+        if key is None:
+            return None
+        if len(body) <= SMALL_BODY:
+            return key, _digest(body)
+        return key, await self._checks.run(_digest, body)
 
 
 def client_address(scope: Scope) -> str:
@@ -122,14 +132,6 @@ def idempotency_key(headers: Mapping[bytes, bytes]) -> str | None:
             ["header", "Idempotency-Key"], f"Idempotency key must be 1 to {MAX_KEY} visible ASCII characters"
         )
     return sent.decode("ascii")
-
-
-async def _idempotency(key: str | None, body: bytes) -> Idempotency | None:
-    if key is None:
-        return None
-    if len(body) <= SMALL_BODY:
-        return key, _digest(body)
-    return key, await run_in_threadpool(_digest, body)
 
 
 def _digest(body: bytes) -> bytes:

@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from dp3.http.answers import Json, busy, refused
+from dp3.http.changes import StateChanges
 from dp3.http.schemas import (
     INVALID,
     DeadLetterResults,
@@ -18,7 +19,6 @@ from dp3.http.schemas import (
     Detail,
 )
 from dp3.http.services import Services
-from dp3.http.writing import poll
 from dp3.reads.dead_letters import DeadLetters as DeadLetterReads
 from dp3.reads.dead_letters import describe
 from dp3.store.ports.dead_letters import DeadLetter
@@ -59,17 +59,21 @@ Sent = dict[int, list[int]]
 """Message to a worker → the dead letters that it is about."""
 
 
-def dead_letter_routes(services: Services) -> APIRouter:
+def dead_letter_routes(services: Services, changes: StateChanges) -> APIRouter:
     """`/deadletters`."""
     router = APIRouter(prefix="/deadletters", responses=INVALID)
-    _add_reading(router, services.reads.dead_letters)
-    _add_bulk_orders(router, services)
-    _add_single_orders(router, services)
+    orders = Orders(services, changes)
+    _add_reading(router, services)
+    _add_bulk_orders(router, services, orders)
+    _add_single_orders(router, services, orders)
     return router
 
 
-def _add_reading(router: APIRouter, dead_letters: DeadLetterReads) -> None:
+def _add_reading(router: APIRouter, services: Services) -> None:
+    dead_letters, operating = services.reads.dead_letters, services.pools.operating.serves
+
     @router.get("", response_model=DeadLetters)
+    @operating
     def listing(
         filters: Filters, after: After = 0, limit: Limit = 20, order: Literal["oldest", "newest"] = "oldest"
     ) -> Response:
@@ -78,48 +82,44 @@ def _add_reading(router: APIRouter, dead_letters: DeadLetterReads) -> None:
         return Json({"count": len(data), "total": dead_letters.count(), "data": data})
 
     @router.get("/summary", response_model=DeadLetterSummary)
+    @operating
     def summary(filters: Filters, limit: Limit = 100) -> Response:
         """Dead letters by hook and reason, with how many there are; the groups with the newest ones."""
         return Json(dead_letters.summary(limit, filters))
 
     @router.get("/{id}", response_model=DeadLetterState, responses=NOT_FOUND)
+    @operating
     def one(id: int) -> Response:
         """One dead letter."""
         return Json(describe(*_find(dead_letters, id)))
 
 
-def _add_bulk_orders(router: APIRouter, services: Services) -> None:
-    store = services.store
+def _add_bulk_orders(router: APIRouter, services: Services, orders: "Orders") -> None:
+    page, run = services.store.dead_letters.page, services.pools.operating.run
 
     @router.post("/retry", response_model=DeadLetterResults, responses=PENDING)
     async def retry_many(filters: Filters, after: After = 0, limit: Limit = 100) -> Response:
         """Retry the oldest `limit` dead letters that match, of those that come after the id `after`."""
-        return await _order(
-            services, "retry", await run_in_threadpool(store.dead_letters.page, after, limit, filters)
-        )
+        return await orders.give("retry", await run(page, after, limit, filters))
 
     @router.post("/drop", response_model=DeadLetterResults, responses=PENDING)
     async def drop_many(filters: Filters, after: After = 0, limit: Limit = 100) -> Response:
         """Drop the oldest `limit` dead letters that match, of those that come after the id `after`."""
-        return await _order(
-            services, "drop", await run_in_threadpool(store.dead_letters.page, after, limit, filters)
-        )
+        return await orders.give("drop", await run(page, after, limit, filters))
 
 
-def _add_single_orders(router: APIRouter, services: Services) -> None:
+def _add_single_orders(router: APIRouter, services: Services, orders: "Orders") -> None:
+    dead_letters, run = services.reads.dead_letters, services.pools.operating.run
+
     @router.post("/{id}/retry", response_model=DeadLetterResults, responses=NOT_FOUND | PENDING)
     async def retry_one(id: int) -> Response:
         """Try again what failed: call the hook, or process the task. The letter goes if that works."""
-        return await _order(
-            services, "retry", [await run_in_threadpool(_find, services.reads.dead_letters, id)]
-        )
+        return await orders.give("retry", [await run(_find, dead_letters, id)])
 
     @router.delete("/{id}", response_model=DeadLetterResults, responses=NOT_FOUND | PENDING)
     async def drop_one(id: int) -> Response:
         """Drop a dead letter for good."""
-        return await _order(
-            services, "drop", [await run_in_threadpool(_find, services.reads.dead_letters, id)]
-        )
+        return await orders.give("drop", [await run(_find, dead_letters, id)])
 
 
 def _find(dead_letters: DeadLetterReads, id_: int) -> tuple[int, DeadLetter]:
@@ -129,17 +129,26 @@ def _find(dead_letters: DeadLetterReads, id_: int) -> tuple[int, DeadLetter]:
     return id_, found
 
 
-async def _order(services: Services, op: str, dead_letters: Sequence[tuple[int, DeadLetter]]) -> Response:
-    """Have the workers do it, and answer with the outcome for each dead letter."""
-    try:
-        messages = await run_in_threadpool(_send, services, op, dead_letters)
-    except (ControlFull, StoreFull) as error:
-        raise busy(str(error)) from None
-    await poll(lambda: _all_done(services, messages), services.wait_limit_s)
-    results = await run_in_threadpool(_results, services, messages)
-    if len(results) == len(dead_letters):
-        return Json({"detail": "OK", "results": results})
-    return Json({"detail": "Not all done yet", "results": results}, 202)
+class Orders:
+    """Has the workers retry or drop dead letters."""
+
+    def __init__(self, services: Services, changes: StateChanges) -> None:
+        self._services = services
+        self._changes = changes
+        self._run = services.pools.operating.run
+
+    async def give(self, op: str, dead_letters: Sequence[tuple[int, DeadLetter]]) -> Response:
+        """Have the workers do it, and answer with the outcome for each dead letter."""
+        try:
+            messages = await self._run(_send, self._services, op, dead_letters)
+        except (ControlFull, StoreFull) as error:
+            raise busy(str(error)) from None
+        all_done = partial(_all_done, self._services, messages)
+        await self._changes.until(all_done, self._services.wait_limit_s)
+        results = await self._run(_results, self._services, messages)
+        if len(results) == len(dead_letters):
+            return Json({"detail": "OK", "results": results})
+        return Json({"detail": "Not all done yet", "results": results}, 202)
 
 
 def _send(services: Services, op: str, dead_letters: Sequence[tuple[int, DeadLetter]]) -> Sent:

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from dp3.clock import to_datetime, to_us
@@ -15,7 +14,7 @@ from dp3.http.answers import Json, invalid, invalid_value, parse_json, pydantic_
 from dp3.http.datapoints import client_address
 from dp3.http.intake import Intake
 from dp3.http.parameters import Addressing, Entity, EntityAttr, InSpan, Lookup, Wait
-from dp3.http.schemas import INVALID, WRITTEN, AttributeAnswer, EntityAnswer, RawAnswer, Written
+from dp3.http.schemas import BUSY, INVALID, WRITTEN, AttributeAnswer, EntityAnswer, RawAnswer, Written
 from dp3.http.services import Services
 from dp3.http.writing import Writer
 from dp3.model.attrspec import point_to_wire
@@ -33,15 +32,17 @@ At = Annotated[
 
 def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> APIRouter:
     """Routes that read one entity."""
-    router = APIRouter(prefix=paths.prefix, responses=INVALID)
-    reads = services.reads
+    router = APIRouter(prefix=paths.prefix, responses=INVALID | BUSY)
+    reads, reading, queries = services.reads, services.pools.reading.serves, services.pools.queries.serves
 
     @router.get(paths.master_path, response_model=dict[str, Any])
+    @reading
     def master(entity: Annotated[Entity, Depends(paths.entity)], span: InSpan, at: At = None) -> Response:
         """The master record: everything known of the entity, or what held at a moment."""
         return Json(reads.profiles.master(entity.etype, entity.eid, span, _us(at)))
 
     @router.get(paths.get_attr_path, response_model=AttributeAnswer)
+    @reading
     def get_attr(
         target: Annotated[EntityAttr, Depends(paths.entity_attr)], span: InSpan, at: At = None
     ) -> Response:
@@ -50,6 +51,7 @@ def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> API
         return Json(reads.profiles.attribute(etype, eid, spec, span, _us(at)))
 
     @router.get("/raw/get", response_model=RawAnswer)
+    @queries
     def raw(
         etype: str,
         eid: str | None = None,
@@ -70,10 +72,11 @@ def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> API
 
 def snapshot_routes(services: Services, paths: Addressing) -> APIRouter:
     """Routes that read the snapshots of one entity. Their shortest path takes any id, so they come last."""
-    router = APIRouter(prefix=paths.prefix, responses=INVALID)
-    reads = services.reads
+    router = APIRouter(prefix=paths.prefix, responses=INVALID | BUSY)
+    reads, reading = services.reads, services.pools.reading.serves
 
     @router.get(paths.snapshots_path, response_model=list[dict[str, Any]])
+    @reading
     def series(
         entity: Annotated[Entity, Depends(paths.entity)],
         span: InSpan,
@@ -83,6 +86,7 @@ def snapshot_routes(services: Services, paths: Addressing) -> APIRouter:
         """The entity's snapshots of all runs, oldest first."""
         return Json(reads.snapshots.series(entity.etype, str(entity.eid), span, skip, limit))
 
+    @reading
     def everything(entity: Annotated[Entity, Depends(paths.entity)], span: InSpan, at: At = None) -> Response:
         """Master record and snapshots, or both for one moment."""
         master, snapshots = reads.entity(entity.etype, entity.eid, span, _us(at))
@@ -110,6 +114,7 @@ _parse_tokens = TypeAdapter(dict[Text, AwareDatetime]).validate_python
 def writing_routes(services: Services, paths: Addressing, intake: Intake, writer: Writer) -> APIRouter:
     """Routes that change one entity."""
     router = APIRouter(prefix=paths.prefix, responses=WRITTEN)
+    check = services.pools.writing.run
 
     async def read_body(request: Request) -> AsyncIterator[bytes]:
         await intake.admit()
@@ -127,7 +132,7 @@ def writing_routes(services: Services, paths: Addressing, intake: Intake, writer
     ) -> Response:
         """Set an attribute to a value, from now on."""
         now, client = services.clock.now_us(), client_address(request.scope)
-        task = await run_in_threadpool(_set_task, body, target, services.model, now_us=now, client=client)
+        task = await check(_set_task, body, target, services.model, now_us=now, client=client)
         return await writer.write([task], wait=wait)
 
     @router.post(paths.ttl_path, response_model=Written, openapi_extra=_tokens_body())
@@ -135,7 +140,7 @@ def writing_routes(services: Services, paths: Addressing, intake: Intake, writer
         entity: Annotated[Entity, Depends(paths.entity)], body: Body, wait: Wait = False
     ) -> Response:
         """Keep the entity at least until the times given; tokens can only be moved later."""
-        return await writer.write([await run_in_threadpool(_ttl_task, body, entity)], wait=wait)
+        return await writer.write([await check(_ttl_task, body, entity)], wait=wait)
 
     async def delete(entity: Annotated[Entity, Depends(paths.entity)], wait: Wait = False) -> Response:
         """Delete the entity. Its raw data-points stay, and later ones create it again."""

@@ -5,14 +5,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Scope
 
-from dp3.http.answers import busy, refused
+from dp3.http.answers import Disconnected, busy, refused
+from dp3.http.pools import Once, Pool
 from dp3.reads.backlog import Backlog
 
 BACKLOG_AGE_S = 0.1
-"""The backlog is measured at most this often."""
+"""The backlog is measured at most this often, beside the requests that come meanwhile."""
+
+BACKLOG_TRUST_S = 1.0
+"""A request waits for a measurement when the latest one is older: none has come for a while."""
 
 SILENCE_LIMIT_S = 30.0
 """A client that sends nothing of its body for so long is given up."""
@@ -23,23 +26,23 @@ SLOWEST_BYTES_PER_S = 16 << 10
 in use, and a bound for those who send drop by drop."""
 
 
-class Disconnected(Exception):
-    """The client went away before its request was complete."""
-
-
 class Intake:
     """Limits on what comes in: the size of one body, of all bodies in memory, and of the backlog.
 
     Used in one event loop."""
 
-    def __init__(self, backlog: Backlog, *, max_body: int, max_in_flight: int, max_backlog: int) -> None:
+    def __init__(
+        self, backlog: Backlog, state: Pool, *, max_body: int, max_in_flight: int, max_backlog: int
+    ) -> None:
         self._backlog = backlog
+        self._state = state
         self._max_body = max_body
         self._max_in_flight = max_in_flight
         self._max_backlog = max_backlog
         self._in_flight = 0
         self._unprocessed = 0
         self._measured_at = float("-inf")
+        self._measurement = Once(self._measure)
 
     @property
     def in_flight(self) -> int:
@@ -48,15 +51,21 @@ class Intake:
 
     async def admit(self) -> None:
         """Refuse with 503 while the workers are too far behind."""
-        now = time.monotonic()
-        if now - self._measured_at > BACKLOG_AGE_S:
-            self._measured_at = now
-            self._unprocessed = await run_in_threadpool(self._backlog.unprocessed_bytes)
+        age_s = time.monotonic() - self._measured_at
+        if age_s > BACKLOG_TRUST_S:
+            await self._measurement()
+        elif age_s > BACKLOG_AGE_S:
+            self._measurement.begin()
         if self._unprocessed > self._max_backlog:
             raise busy(
                 f"{self._unprocessed} bytes wait to be processed, the limit is {self._max_backlog}; "
                 "send the request again later"
             )
+
+    async def _measure(self) -> None:
+        begun = time.monotonic()
+        self._unprocessed = await self._state.run(self._backlog.unprocessed_bytes)
+        self._measured_at = begun
 
     @contextmanager
     def body(self, scope: Scope) -> Iterator["Body"]:

@@ -1,21 +1,23 @@
 """Routes about many entities: their latest snapshots, or their values at any moment."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
-from starlette.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 from starlette.responses import Response
 
 from dp3.clock import to_datetime, to_us
-from dp3.http.answers import Json, invalid, parse_json, pydantic_errors
+from dp3.http.answers import Json, invalid, json_invalid, parse_json, pydantic_errors
 from dp3.http.intake import Intake
-from dp3.http.parameters import Addressing, Filtered, Lookup, Paged, Sort
+from dp3.http.parameters import Addressing, Filtered, Lookup, Part, Sort
 from dp3.http.schemas import INVALID, Detail, FoundSnapshots, TotalCount
 from dp3.http.services import Services
 from dp3.model.durations import AwareDatetime
 from dp3.model.entityspec import EntitySpec
-from dp3.reads.listings import Listing
+from dp3.reads.listings import Listing, Listings, Window
 
 MAX_EIDS = 10_000
 
@@ -26,26 +28,52 @@ At = Annotated[
 
 REFUSED: dict[int | str, dict[str, Any]] = {
     400: {"model": Detail, "description": "The filter can not be processed"},
-    503: {"model": Detail, "description": "The question takes too long"},
+    503: {"model": Detail, "description": "It takes too long, or (with `Retry-After`) too many ask"},
     **INVALID,
 }
+
+
+MAX_QUESTION = 4 << 20
+"""Bytes of a question in a body: ten thousand texts of 400 characters."""
+
+MAX_QUESTIONS = 64 << 20
+"""Bytes of all such bodies in memory. They take nothing of what writers may send."""
 
 
 class Eids(BaseModel):
     """Ids of entities."""
 
+    model_config = ConfigDict(extra="forbid")
     eids: list[Any] = Field(max_length=MAX_EIDS)
 
 
-_parse_eids = TypeAdapter(Eids).validate_python
+class CountBody(BaseModel):
+    """The query parameters of `GET …/count`, as JSON."""
+
+    model_config = ConfigDict(extra="forbid")
+    fulltext_filters: Any = Field(None, examples=[{"name": "^web"}])
+    generic_filter: Any = Field(None, examples=[{"last.load": {"$gt": 5}}])
+    at: AwareDatetime | None = None
 
 
-def listing_routes(services: Services, lookup: Lookup, paths: Addressing, intake: Intake) -> APIRouter:
+class PageBody(CountBody):
+    """The query parameters of `GET …/get`, as JSON."""
+
+    skip: int = Field(0, ge=0, lt=1 << 31)
+    limit: int = Field(20, ge=0, lt=1 << 31)
+    cursor: str | None = None
+    sort: str | list[str] = Field(default_factory=list, examples=[["load:-1", "eid"]])
+
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+def listing_routes(services: Services, lookup: Lookup, paths: Addressing, questions: Intake) -> APIRouter:
     """`…/get`, `…/count` and `…/_/distinct/{attr}`."""
     router = APIRouter(prefix=paths.prefix, responses=REFUSED)
     _add_listing(router, services, lookup)
     _add_counts(router, services, lookup)
-    _add_bulk(router, services, lookup, intake)
+    _add_bodies(router, services, lookup, questions)
     return router
 
 
@@ -53,60 +81,93 @@ def _add_listing(router: APIRouter, services: Services, lookup: Lookup) -> None:
     listings = services.reads.listings
 
     @router.get("/get", response_model=FoundSnapshots)
-    def get(etype: str, given: Paged, sort: Sort = (), at: At = None) -> Response:
+    @services.pools.queries.serves
+    def get(etype: str, given: Filtered, part: Part, sort: Sort = (), at: At = None) -> Response:
         """Latest snapshots that match."""
+        filters = given.decoded()
         lookup.etype(etype)
-        if at is not None:
-            found = listings.as_of(to_us(at), etype, *given, sort)
-            return Json(_found(found, {"cursor": found.cursor}))
-        found = listings.latest(etype, *given, sort)
-        return Json(_found(found, {"total": found.total, "cursor": found.cursor}))
+        return _page(listings, etype, (*filters, part), sort, at)
 
 
 def _add_counts(router: APIRouter, services: Services, lookup: Lookup) -> None:
-    reads = services.reads
+    reads, queries = services.reads, services.pools.queries.serves
 
     @router.get("/count", response_model=TotalCount)
+    @queries
     def count(etype: str, given: Filtered, at: At = None) -> Response:
         """How many latest snapshots match."""
+        filters = given.decoded()
         lookup.etype(etype)
-        if at is not None:
-            total, truncated = reads.listings.count_as_of(to_us(at), etype, *given)
-            return Json({"total_count": total} | ({"truncated": True} if truncated else {}))
-        return Json({"total_count": reads.listings.count(etype, *given)})
+        return _count(reads.listings, etype, filters, at)
 
     @router.get("/_/distinct/{attr}", response_model=dict[str, int])
+    @queries
     def distinct(etype: str, attr: str) -> Response:
         """Each value of an attribute in the latest snapshots, and how often it occurs."""
         lookup.etype(etype)
         return Json(reads.distinct.counts(etype, attr))
 
 
-def _add_bulk(router: APIRouter, services: Services, lookup: Lookup, intake: Intake) -> None:
-    body = Eids.model_json_schema()
+def _add_bodies(router: APIRouter, services: Services, lookup: Lookup, questions: Intake) -> None:
+    listings, queries = services.reads.listings, services.pools.queries
 
-    @router.post(
-        "/get",
-        response_model=FoundSnapshots,
-        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": body}}}},
-    )
-    async def get_many(request: Request, etype: str) -> Response:
-        """Latest snapshots of the entities with these ids, in their order; those without one are left out."""
+    @router.post("/get", response_model=FoundSnapshots, openapi_extra=_json_body(PageBody, Eids))
+    async def get_by_body(request: Request, etype: str) -> Response:
+        """Latest snapshots that match, for questions that are too long for a URL; or those of the entities
+        with these ids, in their order, without those that have none."""
         entity = lookup.etype(etype)
-        with intake.body(request.scope) as incoming:
+        with questions.body(request.scope) as incoming:
             received = await incoming.read(request.receive)
-        return await run_in_threadpool(_bulk, received, entity)
+            return await queries.answer(request, _page_by_body, listings, entity, received)
 
-    def _bulk(received: bytes, entity: EntitySpec) -> Response:
-        return Json(_found(services.reads.listings.by_id(entity.id, _eids(entity, received)), {}))
+    @router.post("/count", response_model=TotalCount, openapi_extra=_json_body(CountBody))
+    async def count_by_body(request: Request, etype: str) -> Response:
+        """How many latest snapshots match, for questions that are too long for a URL."""
+        lookup.etype(etype)
+        with questions.body(request.scope) as incoming:
+            received = await incoming.read(request.receive)
+            return await queries.answer(request, _count_by_body, listings, etype, received)
 
 
-def _eids(entity: EntitySpec, body: bytes) -> list[str]:
-    """The ids in a body as the store knows them, or a refusal with all that is wrong."""
+def _json_body(*models: type[BaseModel]) -> dict[str, Any]:
+    schema = {"anyOf": [model.model_json_schema() for model in models]}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _page_by_body(listings: Listings, entity: EntitySpec, body: bytes) -> Response:
+    sent = _decoded(body)
+    if isinstance(sent, dict) and not sent.keys().isdisjoint(PageBody.model_fields):
+        asked = _checked(PageBody, sent)
+        window = Window(asked.skip, asked.limit, asked.cursor)
+        sort = [asked.sort] if isinstance(asked.sort, str) else asked.sort
+        given = asked.fulltext_filters, asked.generic_filter, window
+        return _page(listings, entity.id, given, sort, asked.at)
+    return Json(_found(listings.by_id(entity.id, _eids(entity, _checked(Eids, sent).eids)), {}))
+
+
+def _count_by_body(listings: Listings, etype: str, body: bytes) -> Response:
+    asked = _checked(CountBody, _decoded(body))
+    return _count(listings, etype, (asked.fulltext_filters, asked.generic_filter), asked.at)
+
+
+def _decoded(body: bytes) -> Any:
+    """The body as query parameters are decoded, which takes less than the standard library does."""
     try:
-        given = _parse_eids(parse_json(body)).eids
+        return from_json(body)
+    except ValueError as error:
+        parse_json(body)
+        raise invalid([json_invalid(body, 0, str(error))]) from None
+
+
+def _checked(model: type[Body], sent: Any) -> Body:
+    try:
+        return model.model_validate(sent)
     except ValidationError as error:
         raise invalid(pydantic_errors(error.errors(include_url=False), ["body"])) from None
+
+
+def _eids(entity: EntitySpec, given: Sequence[Any]) -> list[str]:
+    """The ids as the store knows them, or a refusal with all that is wrong."""
     eids, errors = [], []
     for i, eid in enumerate(given):
         try:
@@ -116,6 +177,27 @@ def _eids(entity: EntitySpec, body: bytes) -> list[str]:
     if errors:
         raise invalid(errors)
     return eids
+
+
+def _page(
+    listings: Listings,
+    etype: str,
+    given: tuple[Any, Any, Window],
+    sort: Sequence[str],
+    at: datetime | None,
+) -> Response:
+    if at is not None:
+        found = listings.as_of(to_us(at), etype, *given, sort)
+        return Json(_found(found, {"cursor": found.cursor}))
+    found = listings.latest(etype, *given, sort)
+    return Json(_found(found, {"total": found.total, "cursor": found.cursor}))
+
+
+def _count(listings: Listings, etype: str, given: tuple[Any, Any], at: datetime | None) -> Response:
+    if at is not None:
+        total, truncated = listings.count_as_of(to_us(at), etype, *given)
+        return Json({"total_count": total} | ({"truncated": True} if truncated else {}))
+    return Json({"total_count": listings.count(etype, *given)})
 
 
 def _found(found: Listing, more: dict[str, Any]) -> dict[str, Any]:

@@ -16,13 +16,13 @@ from prometheus_client.core import (
     Metric,
 )
 from prometheus_client.registry import Collector
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from dp3.engine.heartbeat import LEASE_TTL_S, WORKING
 from dp3.engine.statistics import ABOVE, BUCKETS_S
 from dp3.http.answers import invalid_value
+from dp3.http.pools import Once
 from dp3.http.services import Services
 from dp3.http.writing import Accepted
 from dp3.log.port import Lane
@@ -79,18 +79,22 @@ class Metrics:
         self._services = services
         self._accepted = accepted
         self._refused = refused
-        self._usual, self._detailed = CollectorRegistry(), CollectorRegistry()
-        self._usual.register(_Collected(partial(self._all, self._lanes)))
-        self._detailed.register(_Collected(partial(self._all, self._partitions)))
+        self._usual = self._text(self._lanes)
+        self._detailed = self._text(self._partitions)
 
     async def answer(self, request: Request) -> Response:
         """All metrics as text; with `by_partition=true` the backlog of each partition."""
         wanted = request.query_params.get("by_partition", "false")
         if wanted not in ("true", "false"):
             raise invalid_value(("query", "by_partition"), "expected true or false")
-        registry = self._detailed if wanted == "true" else self._usual
-        text = await run_in_threadpool(generate_latest, registry)
+        text = await (self._detailed if wanted == "true" else self._usual)()
         return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    def _text(self, log: Callable[[], Iterator[Metric]]) -> Once[bytes]:
+        """The text of all metrics, once for all who ask at the same time; `log` gives those of the log."""
+        registry = CollectorRegistry()
+        registry.register(_Collected(partial(self._all, log)))
+        return Once(lambda: self._services.pools.operating.run(generate_latest, registry))
 
     def _all(self, log: Callable[[], Iterator[Metric]]) -> Iterator[Metric]:
         yield from self._intake()

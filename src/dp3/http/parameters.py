@@ -7,10 +7,10 @@ from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Path, Query
 from pydantic import Json as JsonText
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from dp3.clock import to_us
-from dp3.http.answers import invalid_value
+from dp3.http.answers import invalid, invalid_value, pydantic_errors
 from dp3.model.attrspec import AttrSpecType
 from dp3.model.durations import AwareDatetime
 from dp3.model.entityspec import EntitySpec
@@ -30,30 +30,55 @@ async def span(date_from: Moment = None, date_to: Moment = None) -> Span:
 InSpan = Annotated[Span, Depends(span)]
 
 
+_JSON = {"contentMediaType": "application/json", "contentSchema": {}}
+
 Fulltext = Annotated[
-    JsonText[Any] | None, Query(description='Attribute → regular expression: `{"name": "^web"}`')
+    str | None,
+    Query(description='Attribute → regular expression: `{"name": "^web"}`', json_schema_extra=_JSON),
 ]
-Generic = Annotated[JsonText[Any] | None, Query(description='MongoDB query: `{"last.load": {"$gt": 5}}`')]
+Generic = Annotated[
+    str | None, Query(description='MongoDB query: `{"last.load": {"$gt": 5}}`', json_schema_extra=_JSON)
+]
+
+_decode = TypeAdapter(JsonText[Any]).validate_python
 
 
-async def filters(fulltext_filters: Fulltext = None, generic_filter: Generic = None) -> tuple[Any, Any]:
-    """The query parameters that filter snapshots: decoded JSON of both, None if not given."""
-    return fulltext_filters, generic_filter
+class Filters(NamedTuple):
+    """The query parameters that filter snapshots. They stay texts until a thread has its turn with them: an
+    object in JSON takes twenty times as much memory."""
+
+    fulltext: str | None
+    generic: str | None
+
+    def decoded(self) -> tuple[Any, Any]:
+        """Both, None if not given; a refusal with all mistakes."""
+        found, errors = [], []
+        for name, text in (("fulltext_filters", self.fulltext), ("generic_filter", self.generic)):
+            try:
+                found.append(None if text is None else _decode(text))
+            except ValidationError as error:
+                errors.extend(pydantic_errors(error.errors(include_url=False), ["query", name]))
+        if errors:
+            raise invalid(errors)
+        return found[0], found[1]
 
 
-async def page(
-    fulltext_filters: Fulltext = None,
-    generic_filter: Generic = None,
+async def filters(fulltext_filters: Fulltext = None, generic_filter: Generic = None) -> Filters:
+    """Both parameters as they were sent."""
+    return Filters(fulltext_filters, generic_filter)
+
+
+async def window(
     skip: Annotated[int, Query(ge=0, lt=1 << 31)] = 0,
     limit: Annotated[int, Query(ge=0, lt=1 << 31, description="0: as many as an answer may have")] = 20,
     cursor: Annotated[str | None, Query(description="Continue after the answer that had this cursor")] = None,
-) -> tuple[Any, Any, Window]:
-    """The same, and the part that is wanted."""
-    return fulltext_filters, generic_filter, Window(skip, limit, cursor)
+) -> Window:
+    """The query parameters that say which part of a listing is wanted."""
+    return Window(skip, limit, cursor)
 
 
-Filtered = Annotated[tuple[Any, Any], Depends(filters)]
-Paged = Annotated[tuple[Any, Any, Window], Depends(page)]
+Filtered = Annotated[Filters, Depends(filters)]
+Part = Annotated[Window, Depends(window)]
 Sort = Annotated[Sequence[str], Query(description="`attribute`, `attribute:1` or `attribute:-1`; repeatable")]
 
 

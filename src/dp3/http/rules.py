@@ -66,7 +66,7 @@ def _entity_rules(prefix: str, eid: str, get_attr: str, set_attr: str) -> list[R
     ]
     return [
         *(Rule("GET", prefix + path, read) for path in paths),
-        Rule("POST", f"{prefix}/get", read),
+        *(Rule("POST", prefix + path, read) for path in ("/get", "/count")),
         Rule("POST", prefix + set_attr, edit, "set"),
         Rule("POST", f"{prefix}{eid}/ttl", edit, "ttl"),
         Rule("DELETE", prefix + eid, edit, "delete"),

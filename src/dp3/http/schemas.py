@@ -232,6 +232,10 @@ class DeadLetterResults(BaseModel):
 
 INVALID: dict[int | str, dict[str, Any]] = {422: {"model": Invalid, "description": "The request is wrong"}}
 
+BUSY: dict[int | str, dict[str, Any]] = {
+    503: {"model": Detail, "description": "Too many requests at once; try again after `Retry-After`"}
+}
+
 WRITTEN: dict[int | str, dict[str, Any]] = {
     202: {"model": Written, "description": "Durable, but not applied in time (`wait=true`)"},
     408: {"model": Detail, "description": "The body did not come in time"},

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,6 +32,11 @@ HEADERS = (
 )
 """Every answer has them: browsers take it for what its `Content-Type` says, never show it inside of another
 page, and tell nobody the addresses, which hold ids and filters."""
+
+SWITCH_INTERVAL_S = 0.0005
+"""The event loop and the thread that appends to the log wait so long for one that computes an answer, dozens
+of times in a request. Beside two queries a data-point took up to 120 ms with the default, 5 ms, and 40 ms
+with this."""
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +99,9 @@ def serve(
                 )
             )
             _let_stop(server)
+            sys.setswitchinterval(SWITCH_INTERVAL_S)
             server.run(sockets=[listener])
+            services.pools.close()
         finally:
             appender.close()
     logger.info("API stopped")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from dp3.clock import Clock
 from dp3.config.sections import ApiSettings
 from dp3.http.audit import AuditLog
+from dp3.http.pools import Pools
 from dp3.log.appender import Appender
 from dp3.log.port import Log
 from dp3.model.spec import ModelSpec
@@ -24,7 +25,7 @@ class Services:
     `bound_host`: the address or name on which the API listens.
     `allowed_actions`: what may be asked of `/control`; `modules`: names of those that are enabled.
     `event_groups`: which events are counted. `audit`: where changes are noted, None for nowhere.
-    `files`: opens logs that are opened anew at SIGHUP.
+    `files`: opens logs that are opened anew at SIGHUP. `pools`: the threads that answer.
     """
 
     model: ModelSpec
@@ -44,3 +45,4 @@ class Services:
     event_groups: EventGroups = field(default_factory=dict)
     audit: AuditLog | None = None
     files: LineFiles = field(default_factory=LineFiles)
+    pools: Pools = field(default_factory=Pools)

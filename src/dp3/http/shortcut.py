@@ -2,14 +2,13 @@
 
 import re
 
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dp3.http.answers import Json, Refusal, failure
 from dp3.http.datapoints import DATAPOINTS_PATH
 from dp3.http.parameters import Lookup
-from dp3.reads.profiles import Profiles
+from dp3.http.services import Services
 
 
 class Shortcut:
@@ -20,13 +19,13 @@ class Shortcut:
     as the read itself, and on the event loop, which all requests share. All see the prefix that a reverse
     proxy puts before all paths, if there is one."""
 
-    def __init__(
-        self, framework: ASGIApp, datapoints: ASGIApp, lookup: Lookup, profiles: Profiles, root_path: str
-    ) -> None:
+    def __init__(self, framework: ASGIApp, datapoints: ASGIApp, lookup: Lookup, services: Services) -> None:
+        root_path = services.root_path.rstrip("/")
         self._framework = framework
         self._datapoints = datapoints
         self._lookup = lookup
-        self._profiles = profiles
+        self._profiles = services.reads.profiles
+        self._reading = services.pools.reading
         self._root_path = root_path
         self._paths = {DATAPOINTS_PATH, root_path + DATAPOINTS_PATH}
         prefix = f"(?:{re.escape(root_path)})?"
@@ -46,17 +45,16 @@ class Shortcut:
 
     async def _respond(self, found: re.Match[str], scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            response = await run_in_threadpool(self._answer, *found.groups())
+            response = await self._reading.run(self._answer, *found.groups())
+        except Refusal as refusal:
+            response = refusal.response()
         except Exception:
             response = failure(f"GET {scope['path']}")
         await response(scope, receive, send)
 
     def _answer(self, etype: str, eid: str, attr: str | None) -> Response:
-        try:
-            entity = self._lookup.entity(etype, eid, "path")
-            if attr is None:
-                return Json(self._profiles.master(etype, entity.eid))
-            spec = self._lookup.attr(etype, attr, "path")
-            return Json(self._profiles.attribute(etype, entity.eid, spec))
-        except Refusal as refusal:
-            return refusal.response()
+        entity = self._lookup.entity(etype, eid, "path")
+        if attr is None:
+            return Json(self._profiles.master(etype, entity.eid))
+        spec = self._lookup.attr(etype, attr, "path")
+        return Json(self._profiles.attribute(etype, entity.eid, spec))

@@ -9,7 +9,9 @@ from starlette.responses import Response
 
 from dp3.http.answers import Json, invalid_value
 from dp3.http.parameters import InSpan
+from dp3.http.pools import Once
 from dp3.http.schemas import (
+    BUSY,
     INVALID,
     AttributeSizes,
     EventCountsAnswer,
@@ -36,7 +38,7 @@ Records = list[dict[str, Any]]
 
 def telemetry_routes(services: Services) -> APIRouter:
     """`/telemetry`: snapshot runs, what is stored and what happened, what workers have done by themselves."""
-    router = APIRouter(prefix="/telemetry", responses=INVALID)
+    router = APIRouter(prefix="/telemetry", responses=INVALID | BUSY)
     _add_runs(router, services)
     _add_measured(router, services)
     _add_jobs(router, services)
@@ -44,14 +46,16 @@ def telemetry_routes(services: Services) -> APIRouter:
 
 
 def _add_runs(router: APIRouter, services: Services) -> None:
-    runs = services.reads.runs
+    runs, operating = services.reads.runs, services.pools.operating.serves
 
     @router.get("/snapshot_summary", response_model=SnapshotSummary)
+    @operating
     def snapshot_summary() -> Response:
         """How old the snapshots are."""
         return Json(runs.summary())
 
     @router.get("/metadata", response_model=list[dict[str, Any]])
+    @operating
     def metadata(
         span: InSpan,
         module: str | None = None,
@@ -67,34 +71,41 @@ def _add_runs(router: APIRouter, services: Services) -> None:
 
 def _add_measured(router: APIRouter, services: Services) -> None:
     telemetry, workers = services.reads.telemetry, services.reads.workers
+    operating = services.pools.operating.serves
 
     @router.get("/sources_validity", response_model=dict[str, Any])
+    @operating
     def sources_validity() -> Response:
         """How far the data-points of each source reach."""
         return Json(telemetry.sources())
 
     @router.get("/sources_age", response_model=dict[str, int])
+    @operating
     def sources_age(unit: Literal["minutes", "seconds"] = "minutes") -> Response:
         """How long ago that was."""
         return Json(telemetry.source_ages(UNIT_US[unit]))
 
     @router.get("/entities_per_attr", response_model=dict[str, dict[str, int]])
+    @services.pools.queries.serves
     def entities_per_attr() -> Response:
         """How many entities have data of each attribute."""
         return Json(telemetry.entities_per_attribute())
 
     @router.get("/attribute_bson_sizes", response_model=dict[str, AttributeSizes])
+    @operating
     def attribute_bson_sizes() -> Response:
         """Sizes of stored values, as they were last measured."""
         return Json(telemetry.attribute_sizes())
 
     @router.get("/event_counts", response_model=EventCountsAnswer)
+    @operating
     def event_counts(group: str, interval: str) -> Response:
         """Events of a group in the current interval and the one before."""
         span = _interval(services, group, interval) // timedelta(microseconds=1)
         return Json({"group": group, "interval": interval, **telemetry.event_counts(group, span)})
 
     @router.get("/rabbitmq/queues", response_model=Queues)
+    @operating
     def queues() -> Response:
         """What waits for each worker in each lane of the log."""
         return Json({"queues": workers.queues(services.worker_processes)})
@@ -117,27 +128,31 @@ def _interval(services: Services, group: str, text: str) -> timedelta:
 
 
 def _add_jobs(router: APIRouter, services: Services) -> None:
-    jobs = services.reads.jobs
+    jobs, operating = services.reads.jobs, services.pools.operating.serves
 
     @router.get("/updates", response_model=Records)
+    @operating
     def updates(limit: Limit = 100) -> Response:
         """The latest cycles of periodic hooks."""
         return Json(jobs.updates(limit))
 
     @router.get("/collections", response_model=Records)
+    @operating
     def collections(limit: Limit = 100) -> Response:
         """The latest collections of each worker."""
         return Json(jobs.collections(limit))
 
     @router.get("/retention", response_model=Records)
+    @operating
     def retention(limit: Limit = 100) -> Response:
         """The latest cleanings of history by each worker."""
         return Json(jobs.retention(limit))
 
 
 def health_routes(services: Services) -> APIRouter:
-    """`/health` and `/telemetry/log`."""
+    """`/health`, which waits for nothing that others may fill, and `/telemetry/log`."""
     router = APIRouter()
+    problems = Once(lambda: services.pools.state.run(_problems, services))
 
     @router.get("/health/live", response_model=Readiness)
     async def live() -> Response:
@@ -145,22 +160,24 @@ def health_routes(services: Services) -> APIRouter:
         return Json({"status": "alive"})
 
     @router.get("/health/ready", response_model=Readiness, responses=NOT_READY)
-    def ready() -> Response:
+    async def ready() -> Response:
         """Every worker is working and new data can be stored."""
-        reasons = [
-            *services.reads.workers.problems(services.worker_processes),
-            *_log_problems(services),
-        ]
+        reasons = await problems()
         if reasons:
             return Json({"status": "not ready", "reasons": reasons}, 503)
         return Json({"status": "ready", "reasons": []})
 
-    @router.get("/telemetry/log", response_model=LogState)
+    @router.get("/telemetry/log", response_model=LogState, responses=BUSY)
+    @services.pools.operating.serves
     def log_state() -> Response:
         """How far the workers are behind the log."""
         return Json(services.reads.backlog.report())
 
     return router
+
+
+def _problems(services: Services) -> list[str]:
+    return [*services.reads.workers.problems(services.worker_processes), *_log_problems(services)]
 
 
 def _log_problems(services: Services) -> Iterator[str]:

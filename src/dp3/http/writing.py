@@ -1,15 +1,14 @@
 """From tasks to the answer: durable before it, with `wait` also applied before it."""
 
-import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
 
 import msgspec
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from dp3.http.answers import Json, busy, invalid_value
+from dp3.http.changes import StateChanges
 from dp3.log.appender import Appender, AppenderBusy, AppenderClosed
 from dp3.log.port import Append, Appended, IdempotencyConflict, Lane, LogFull
 from dp3.model.partition import partition_of
@@ -18,11 +17,6 @@ from dp3.store.ports.state import State
 
 ENTRY_POINTS = 4_000
 """A worker commits whole entries: so many data-points take it about 20 ms."""
-
-FIRST_PAUSE_S = 0.002
-LONGEST_PAUSE_S = 0.05
-
-T = TypeVar("T")
 
 Idempotency = tuple[str, bytes]
 """Key and digest of the body."""
@@ -85,10 +79,12 @@ class Accepted:
 class Writer:
     """Appends tasks to the log and answers the request."""
 
-    def __init__(self, appender: Appender, store: State, wait_limit_s: float) -> None:
+    def __init__(self, appender: Appender, store: State, changes: StateChanges, wait_limit_s: float) -> None:
         self.accepted = Accepted()
         self._appender = appender
-        self._store = store
+        self._partitions = store.partitions
+        self._reached = Reached(store)
+        self._changes = changes
         self._wait_limit_s = wait_limit_s
 
     async def write(
@@ -98,7 +94,7 @@ class Writer:
 
         Refuses with 503 when the log can not take it and 422 when the idempotency key was used before for
         another body."""
-        entries = entries_of(tasks, self._store.partitions)
+        entries = entries_of(tasks, self._partitions)
         appended = None
         if entries or idempotency:
             appended = await self._append(Append(entries or [{}], idempotency))
@@ -107,8 +103,8 @@ class Writer:
         if not wait:
             return Json(OK, 200, headers)
         touched = {partition for slices in entries for partition in slices}
-        check = Applied(self._store, appended.offset if appended else 0, touched)
-        applied = bool(await poll(check, self._wait_limit_s))
+        check = partial(self._reached.passed, appended.offset if appended else 0, touched)
+        applied = bool(await self._changes.until(check, self._wait_limit_s))
         return Json(OK | {"applied": applied}, 200 if applied else 202, headers)
 
     def _count(self, tasks: Sequence[WireTask], appended: Appended | None) -> None:
@@ -131,31 +127,21 @@ class Writer:
             raise busy(str(error)) from None
 
 
-async def poll(check: Callable[[], T | None], limit_s: float) -> T | None:
-    """Ask `check` (in a thread) until it does not return None, at most for `limit_s`."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + limit_s
-    pause = FIRST_PAUSE_S
-    while (found := await run_in_threadpool(check)) is None and loop.time() < deadline:
-        await asyncio.sleep(min(pause, max(deadline - loop.time(), 0)))
-        pause = min(pause * 1.5, LONGEST_PAUSE_S)
-    return found
+class Reached:
+    """The part of the MAIN lane that has been applied, read once after each change of the state.
 
+    For one thread at a time."""
 
-class Applied:
-    """Asks whether an entry of the MAIN lane has been applied in all of its partitions."""
-
-    def __init__(self, store: State, offset: int, partitions: Collection[int]) -> None:
+    def __init__(self, store: State) -> None:
         self._store = store
-        self._offset = offset
-        self._partitions = partitions
         self._version: int | None = None
+        self._offsets: dict[int, int] = {}
 
-    def __call__(self) -> bool | None:
-        """True when it has been, None when not yet."""
+    def passed(self, offset: int, partitions: Collection[int]) -> bool | None:
+        """True when all of these partitions have passed an offset, None when not yet."""
         version = self._store.changes.version()
-        if version == self._version:
-            return None
-        self._version = version
-        reached = {p: offset for p, lane, offset in self._store.batches.positions() if lane == Lane.MAIN}
-        return all(reached.get(p, 0) >= self._offset for p in self._partitions) or None
+        if version != self._version:
+            positions = self._store.batches.positions()
+            self._offsets = {partition: at for partition, lane, at in positions if lane == Lane.MAIN}
+            self._version = version
+        return all(self._offsets.get(partition, 0) >= offset for partition in partitions) or None

@@ -1,6 +1,6 @@
 """The errors of reads that the asker can do something about; their message is the whole answer.
 
-The store adds `QueryTooSlow` (dp3.store.ports.errors)."""
+The store adds `QueryTooSlow` and `QueryTooLarge` (dp3.store.ports.errors)."""
 
 
 class QueryError(ValueError):

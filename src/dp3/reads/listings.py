@@ -15,7 +15,7 @@ from dp3.reads.query.places import Places
 from dp3.reads.query.planning import Plan, make_plan, searches_texts
 from dp3.reads.snapshots import MAX_ROWS, dated_document
 from dp3.reads.sorting import parse_sort, sort_documents
-from dp3.store.ports.errors import QueryTooSlow
+from dp3.store.ports.errors import QueryTooLarge, QueryTooSlow
 from dp3.store.ports.queries import Found, Order, Queries, Where
 
 FIRST_PAGE = 125
@@ -74,12 +74,15 @@ class Listings:
         window: Window = Window(),
         sort: Sequence[str] = (),
     ) -> Listing:
-        """Latest snapshots that match. Raises `QueryError`, `SortError`, `CursorError`, `QueryTooSlow`."""
+        """Latest snapshots that match. Raises `QueryError`, `SortError`, `CursorError`, `QueryTooLarge`,
+        `QueryTooSlow`."""
         condition = self._condition(etype, fulltext, generic)
         orders = parse_sort(self._model, etype, sort) if sort else ()
         plan = make_plan(condition)
         try:
             found = self._page(etype, plan, orders, window)
+        except QueryTooLarge:
+            raise
         except ValueError as error:
             raise CursorError(str(error)) from None
         found.total = self._total(etype, plan, window, found)
@@ -111,7 +114,8 @@ class Listings:
         return found
 
     def count(self, etype: str, fulltext: Any = None, generic: Any = None) -> int:
-        """The number of latest snapshots that match. Raises `QueryError`, `QueryTooSlow`."""
+        """The number of latest snapshots that match. Raises `QueryError`, `QueryTooLarge`,
+        `QueryTooSlow`."""
         return self._count(etype, make_plan(self._condition(etype, fulltext, generic)))
 
     def count_as_of(self, at: int, etype: str, fulltext: Any = None, generic: Any = None) -> tuple[int, bool]:

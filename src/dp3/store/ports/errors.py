@@ -23,3 +23,7 @@ class QueryTooSlow(Exception):
 
 class TokenExists(Exception):
     """A live token has this name; nothing was written."""
+
+
+class QueryTooLarge(ValueError):
+    """The conditions of a query are nested too deep, or have too many values or alternatives."""

@@ -93,7 +93,7 @@ class Found(NamedTuple):
 
 class Queries(Protocol):
     """Queries about the latest snapshots. All raise `QueryTooSlow` instead of reading for over 5 s, and
-    `ValueError` for conditions that are nested too deep or have too many values."""
+    `QueryTooLarge` for conditions that are nested too deep or have too many values."""
 
     def find(
         self,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from dp3.store.patterns import Search, compile_for_lines, compile_pattern
+from dp3.store.ports.errors import QueryTooLarge
 from dp3.store.ports.queries import And, Between, Has, Not, OneOf, Or, TextMatches, Where
 from dp3.store.ports.snapshots import Key
 from dp3.store.sqlite.index import FIRST_BYTES, FIRST_TEXT, kind_of, prefix_end, storable
@@ -21,8 +22,16 @@ COUNTED = 20_000
 FEW = 2_000
 """So many candidates are asked one by one, whatever their other conditions cost."""
 
-MAX_KEYS = 1_000
-"""So many keys become parameters; more are looked up in Python."""
+MAX_KEYS = 10_000
+"""So many keys are looked up in the index; of more, every key at the path is tested in Python."""
+
+FEW_KEYS = 100
+"""So many become a parameter each. SQLite looks for a name among all of them: for 10 000 texts that takes
+270 ms, as one array they take 5 ms."""
+
+MAX_TESTS = 4_000
+"""So many tests of keys may be in one statement. SQLite takes 2 s to prepare it, which nothing interrupts;
+for 10 000 it would take minutes."""
 
 MAX_ALTERNATIVES = 400
 """So many SELECTs become one; SQLite takes 500."""
@@ -77,11 +86,12 @@ class Compiler:
     def __init__(self, builder: SqlBuilder) -> None:
         self._builder = builder
         self._sql = builder.sql
+        self._tests = 0
 
     def compile(self, where: Where, depth: int = 0, lazy: bool = False) -> Condition:
         """`lazy`: few entities will be asked, so no need to look through all texts first."""
         if depth > MAX_DEPTH:
-            raise ValueError(f"conditions may be nested {MAX_DEPTH} deep; this one is nested deeper")
+            raise QueryTooLarge(f"conditions may be nested {MAX_DEPTH} deep; this one is nested deeper")
         match where:
             case And(parts):
                 return self._all_of(parts, depth + 1, lazy)
@@ -113,12 +123,14 @@ class Compiler:
         distinct = list(dict.fromkeys(storable(key) for key in keys if key == key))
         if not distinct:
             return NOTHING
-        if len(distinct) > MAX_KEYS:
+        if len(distinct) == 1:
+            return replace(self._key(path, f"k.key = {self._builder.parameter(distinct[0])}"), unique=True)
+        if len(distinct) <= FEW_KEYS:
+            listed = ", ".join(map(self._builder.parameter, distinct))
+        elif len(distinct) <= MAX_KEYS and not any(type(key) is str and "\0" in key for key in distinct):
+            listed = self._builder.listed(distinct)
+        else:  # arrays take no text that has a NUL
             return self._key(path, f"{self._builder.function(frozenset(distinct).__contains__)}(k.key)")
-        names = [self._builder.parameter(key) for key in distinct]
-        if len(names) == 1:
-            return replace(self._key(path, f"k.key = {names[0]}"), unique=True)
-        listed = ", ".join(names)
         return self._key(path, f"k.key IN ({listed})", f"+k.key IN ({listed})")
 
     def _between(self, where: Between) -> Condition:
@@ -149,6 +161,11 @@ class Compiler:
     def _key(self, path: str, seek: str, check: str = "") -> Condition:
         """Some key `k.key` at the path passes a test, in two ways: to look into an index, and to check a key
         at hand."""
+        self._tests += 1
+        if self._tests > MAX_TESTS:
+            raise QueryTooLarge(
+                f"a question may have up to {MAX_TESTS} conditions, networks included; ask several questions"
+            )
         keys, entities = self._builder.sizes(path)
         if not keys:
             return NOTHING

@@ -1,14 +1,16 @@
 """One query on one connection: its parameters, its Python functions, its paths, and its time limit."""
 
 import time
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import apsw
 
 from dp3.sqlite import Statements
-from dp3.store.ports.errors import QueryTooSlow
+from dp3.store.ports.errors import QueryTooLarge, QueryTooSlow
+from dp3.store.ports.snapshots import Key
 
 TRUE, FALSE = "1", "0"
 
@@ -35,6 +37,7 @@ class SqlBuilder:
         self._parameters: dict[str, Any] = {}
         self._functions: list[str] = []
         self._paths: dict[str, int] = {}
+        self._names: dict[int, str] = {}
         self._sizes: dict[int, tuple[int, int]] = {}
         some = connection.execute(sql["any_garbage"]).get
         self.not_deleted: str = sql["not_deleted"] if some else TRUE
@@ -43,10 +46,21 @@ class SqlBuilder:
     def parameter(self, value: Any) -> str:
         """The name of a parameter with a value."""
         if len(self._parameters) >= MAX_PARAMETERS:
-            raise ValueError(f"a question may have up to {MAX_PARAMETERS} values; ask several questions")
+            raise QueryTooLarge(f"a question may have up to {MAX_PARAMETERS} values; ask several questions")
         name = f"p{len(self._parameters)}"
         self._parameters[name] = value
         return f":{name}"
+
+    def listed(self, keys: Sequence[Key]) -> str:
+        """A SELECT of many keys, those of each type as one array. No text may have a NUL."""
+        arrays: list[Any] = [
+            array("q", (key for key in keys if type(key) is int)),
+            array("d", (key for key in keys if type(key) is float)),
+            tuple(key for key in keys if type(key) is str),
+            tuple(key for key in keys if type(key) is bytes),
+        ]
+        names = [self.parameter(apsw.carray(values)) for values in arrays if values]
+        return " UNION ALL ".join(f"SELECT value FROM carray({name})" for name in names)
 
     def function(self, test: Callable[[Any], bool]) -> str:
         """The name of an SQL function that calls `test`."""
@@ -57,7 +71,10 @@ class SqlBuilder:
 
     def path(self, path: str) -> str:
         """The name of a parameter with the number of a path."""
-        return self.parameter(self.number(path))
+        number = self.number(path)
+        if number not in self._names:
+            self._names[number] = self.parameter(number)
+        return self._names[number]
 
     def number(self, path: str) -> int:
         """The number of a path; 0, which no key has, if there is none."""
