@@ -144,7 +144,7 @@ def test_a_module_that_can_not_be_started_is_named_and_tried_again(app, tmp_path
     app.write({"visitor": STARTS_WHEN_THE_DOOR_IS_OPEN})
     program = app.run()
     output = wait_for("the failure", lambda: program.output if "starting it again" in program.output else "")
-    assert "RuntimeError: the door is closed\nstart() of module visitor failed" in output
+    assert "RuntimeError: the door is closed\n  start() of module visitor failed" in output
     door.touch()
     app.wait_ready(program)
     app.stop(program)
