@@ -145,6 +145,7 @@ BAD_POINTS = {
     "never closed": b"[" * 1_000_000,
     "nothing": b"",
     "not UTF-8": b'["\xff"]',
+    "not UTF-8 in a value": dp(v="here").replace(b"here", b"\xff"),
     "before the year 1": dp(attr="o", v=1, t1="0001-01-01T00:00:00+05:00"),
     "after the year 9999": dp(attr="o", v=1, t1="9999-12-31T23:59:59-05:00"),
     "interval that ends before it begins": dp(attr="o", v=1, t1=10, t2=9),

@@ -391,6 +391,7 @@ def test_unexpected_failure_is_answered_with_a_plain_text(node: Node) -> None:
     ("body", "reason"),
     [
         (b'["\xff"]', "Invalid UTF-8"),
+        (b'[{"type":"a","id":"x","attr":"s","v":"\xff"}]', "Invalid UTF-8"),
         (b"[" * 200_000, "Nested too deeply"),
         (b"[" + b"1" * 5_000 + b"]", None),
     ],

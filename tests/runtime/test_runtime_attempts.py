@@ -44,3 +44,11 @@ def test_a_message_that_ends_the_worker_again_and_again_may_not_begin_any_more(t
     assert attempts.begin(CONTROL, 7, 8)
     assert attempts.begin(Lane.MAIN, 6, 7)
     attempts.close()
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b'{"\xff": 1}', b"\0" * 9])
+def test_a_note_that_is_damaged_accuses_nobody(tmp_path: Path, damaged: bytes) -> None:
+    path = tmp_path / "attempt"
+    path.write_bytes(damaged)
+    with _attempts(path) as attempts:
+        assert not attempts.single(Lane.MAIN, 5)

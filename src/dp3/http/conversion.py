@@ -75,7 +75,7 @@ class Converter:
                 self._add(points, groups)
                 if len(points) == POINTS_PER_TURN:
                     await asyncio.sleep(0)
-        except (msgspec.MsgspecError, RecursionError):
+        except (ValueError, RecursionError):  # also what is not UTF-8, which is no error of msgspec
             raise Reject from None
         return groups
 

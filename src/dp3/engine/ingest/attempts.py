@@ -43,7 +43,7 @@ class Attempts:
     def _died_of(note: bytes) -> _Note | None:
         try:
             previous = msgspec.json.decode(note, type=_Note)
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):
             return None
         previous.deaths += 1
         if previous.deaths >= DEATHS and not previous.single:
