@@ -2,15 +2,27 @@
 
 import logging
 import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
+from dp3.http.access_log import AccessLog
 from dp3.http.app import create_app
+from dp3.http.connections import Connection, Connections
+from dp3.http.handshakes import Handshakes
+from dp3.http.listener import url_of
+from dp3.http.protocol import HttpProtocol
 from dp3.http.services import Services
 from dp3.log.appender import Appender
 from dp3.reads.reads import Reads
+from dp3.runtime.file_limit import raise_file_limit
 from dp3.runtime.model import model_kept, note_model
 from dp3.runtime.resources import DataDir, Resources, event_groups, open_resources
 from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
@@ -18,52 +30,49 @@ from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
 GRACE_S = 15
 """Requests under way at a stop have so long to finish."""
 
+OTHER_FILES = 128
+"""Of the files that the process may open, so many are left to the log, the state and libraries."""
+
 logger = logging.getLogger(__name__)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises `OSError` with a message that names the address."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-    listener.listen(2048)
-    return listener
-
-
 def serve(
-    config: Configuration, data: DataDir, listener: socket.socket, worker_processes: int, root_path: str = ""
+    config: Configuration,
+    data: DataDir,
+    listener: socket.socket,
+    worker_processes: int,
+    root_path: str = "",
+    *,
+    tls: ssl.SSLContext | None = None,
+    access_log: bool = False,
 ) -> int:
     """Answer requests until told to stop by SIGINT or SIGTERM; returns the exit status. Raises `ModelRefused`
-    when the model differs from that of the stored data."""
+    when the model differs from that of the stored data, `TooFewFiles`."""
+    stop = _stop_event()
+    connections = Connections(_most_connections(config))
     clock = SystemClock()
     with model_kept(data), open_resources(config, data, clock) as resources:
         note_model(resources.store, config, data)
         appender = Appender(resources.log)
         try:
             services = _services(config, resources, appender, clock, worker_processes, root_path)
-            server = uvicorn.Server(
-                uvicorn.Config(
-                    create_app(services),
-                    loop="uvloop",
-                    http="httptools",
-                    access_log=False,
-                    log_config=None,
-                    lifespan="on",
-                    timeout_graceful_shutdown=GRACE_S,
-                    server_header=False,
-                )
-            )
-            _let_stop(server)
+            server = http_server(create_app(services), connections, stop, tls, access_log=access_log)
+            host, port, *_ = listener.getsockname()
+            logger.info("API on %s", url_of(host, port, tls))
             server.run(sockets=[listener])
         finally:
             appender.close()
     logger.info("API stopped")
     return 0 if server.started else 1
+
+
+def _most_connections(config: Configuration) -> int:
+    """As configured, if the process may have so many files."""
+    room = raise_file_limit() - OTHER_FILES
+    wanted = config.api.max_connections
+    if wanted > room:
+        logger.warning("at most %d connections: the limit of open files allows no more (ulimit -n)", room)
+    return min(wanted, room)
 
 
 def _services(
@@ -91,13 +100,92 @@ def _services(
     )
 
 
-def _let_stop(server: uvicorn.Server) -> None:
-    """Stop the server at a signal or when the supervisor is gone. While it runs, uvicorn takes signals itself
-    and raises them again at its end; one that comes before ends the server as soon as it has begun."""
+def http_server(
+    app: ASGIApp,
+    connections: Connections,
+    stop: threading.Event,
+    tls: ssl.SSLContext | None = None,
+    *,
+    access_log: bool = False,
+) -> uvicorn.Server:
+    """The HTTP server of an application; it ends when `stop` is set."""
+    config = uvicorn.Config(
+        AccessLog(app) if access_log else app,
+        loop="uvloop",
+        http=partial(HttpProtocol, connections, access_log=access_log),  # type: ignore[arg-type]
+        ws="none",
+        access_log=False,
+        log_config=None,
+        lifespan="on",
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+    )
+    return _Server(config, connections, stop, tls, access_log=access_log)
 
-    def stop() -> None:
-        server.should_exit = True
+
+def _stop_event() -> threading.Event:
+    """Set at a signal, or when the supervisor is gone."""
+    stop = threading.Event()
+
+    def request_stop() -> None:
+        stop.set()
         limit_stop()
 
-    on_stop_signal(stop)
-    on_parent_death(stop)
+    on_stop_signal(request_stop)
+    on_parent_death(request_stop)
+    return stop
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which looks after its connections and leaves signals to the process."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        connections: Connections,
+        stop: threading.Event,
+        tls: ssl.SSLContext | None,
+        *,
+        access_log: bool,
+    ) -> None:
+        super().__init__(config)
+        self._access_log = access_log
+        self._connections = connections
+        self._stop = stop
+        self._tls = tls
+        self._handshakes: list[Handshakes] = []
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._tls is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        for listener in sockets or []:
+            handshakes = Handshakes(listener, self._tls, self._connections, self._after)
+            handshakes.start()
+            self._handshakes.append(handshakes)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second; True ends the server."""
+        self._connections.look()
+        return await super().on_tick(counter) or self._stop.is_set()
+
+    def _after(self, handshake: Connection) -> HttpProtocol:
+        return HttpProtocol(
+            self._connections,
+            access_log=self._access_log,
+            handshake=handshake,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for handshakes in self._handshakes:
+            handshakes.stop()
+        self._connections.drop_silent()
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

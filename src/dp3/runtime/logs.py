@@ -18,7 +18,7 @@ import msgspec
 
 FORMAT = "%(asctime)s,%(threadName)s,%(name)s,[%(levelname)s] %(message)s"
 
-NOISY = ("apscheduler", "uvicorn.access", "asyncio")
+NOISY = ("apscheduler", "uvicorn.access", "uvicorn.error", "asyncio")
 """Third-party loggers that are held at WARNING."""
 
 
