@@ -89,7 +89,7 @@ def test_a_url_that_is_too_long_is_refused_with_a_hint_at_bodies(server: Served)
     for sent in (b"GET /?" + LONG + b" HTTP/1.1\r\n\r\n", b"GET /?" + LONG * 3):
         answer = server.exchange(sent)
         assert status(answer) == 414
-        assert "body of POST" in detail(answer)
+        assert "body of a POST" in detail(answer)
 
 
 def test_a_request_has_a_hundred_fields_at_most(server: Served) -> None:
