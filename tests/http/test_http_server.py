@@ -16,7 +16,8 @@ import os, signal, sys, time
 from pathlib import Path
 import uvicorn
 from dp3.config.loading import load
-from dp3.http.server import listen, serve
+from dp3.http.listener import listen
+from dp3.http.server import serve
 from dp3.runtime.resources import DataDir
 
 run = uvicorn.Server.run

@@ -154,6 +154,26 @@ def slowest_bytes_per_s(rate: float) -> Limit:
     return constants("dp3.http.intake", SLOWEST_BYTES_PER_S=rate)
 
 
+@contextmanager
+def connection_times(head_s: float, keep_alive_s: float, others_s: float) -> Iterator[None]:
+    """A connection may take so long for the head of a request, until its next request, and for anything else
+    that is waited for."""
+    registry = "dp3.http.connections"
+    with (
+        constants(registry, HEAD_S=head_s, LOOK_EVERY_S=0.0, TELL_EVERY_S=0.0),
+        constants(registry, CLOSING_S=others_s, SILENCE_LIMIT_S=others_s),
+        constants("dp3.http.handshakes", HEAD_S=head_s),
+        constants("dp3.http.protocol", HEAD_S=head_s, KEEP_ALIVE_S=keep_alive_s),
+        constants("dp3.http.protocol", DRAIN_S=others_s, LINGER_S=others_s),
+    ):
+        yield
+
+
+def unread_bytes(count: int) -> Limit:
+    """So many bytes of answers may wait for clients that do not read them."""
+    return constants("dp3.http.connections", MOST_UNREAD=count)
+
+
 # -- the state ---------------------------------------------------------------------------------------------
 def pending_messages(count: int) -> Limit:
     """At most so many control messages may wait."""

@@ -2,12 +2,14 @@
 
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -121,9 +123,9 @@ def environment(traced: bool) -> dict[str, str]:
 
 
 class Process:
-    """One command of the program; what it writes goes to a file."""
+    """One command of the program; what it writes goes to a file. `files`: how many it may have open."""
 
-    def __init__(self, output: Path, *arguments: str, traced: bool = False) -> None:
+    def __init__(self, output: Path, *arguments: str, traced: bool = False, files: int | None = None) -> None:
         self._output = output
         self._may_end = False
         with output.open("ab") as file:
@@ -133,6 +135,7 @@ class Process:
                 stdout=file,
                 stderr=file,
                 env=environment(traced),
+                preexec_fn=None if files is None else partial(limit_files, files),
             )
 
     @property
@@ -190,6 +193,11 @@ class Process:
                 kill_if_there(process)
             self._popen.wait()
             psutil.wait_procs(left, timeout=LIMIT_S)
+
+
+def limit_files(count: int) -> None:
+    """From now on this process may have so many files open, and can not have more."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
 
 
 def kill_if_there(process: psutil.Process) -> None:
@@ -251,17 +259,17 @@ class App:
         return file.read_text().splitlines() if file.exists() else []
 
     # -- its processes --------------------------------------------------------------------------------
-    def start(self, *arguments: str) -> Process:
+    def start(self, *arguments: str, files: int | None = None) -> Process:
         """Any command of the program; ended when the test ends."""
-        process = Process(self.output, *arguments, traced=self._traced)
+        process = Process(self.output, *arguments, traced=self._traced, files=files)
         self._started.append(process)
         self._stack.callback(process.clean_up)
         return process
 
-    def run(self, *more: str, port: int | None = None) -> Process:
+    def run(self, *more: str, port: int | None = None, files: int | None = None) -> Process:
         """`dp3 run`."""
         place = ("--data-dir", str(self.data), "--port", str(port or self.port))
-        return self.start("run", str(self.config), *place, *more)
+        return self.start("run", str(self.config), *place, *more, files=files)
 
     def api(self, workers: int) -> Process:
         place = ("--data-dir", str(self.data), "--port", str(self.port))
@@ -271,9 +279,9 @@ class App:
         more = ("--workers", str(workers), "--data-dir", str(self.data))
         return self.start("worker", "app", str(self.config), str(index), *more)
 
-    def run_ready(self, *more: str) -> Process:
+    def run_ready(self, *more: str, files: int | None = None) -> Process:
         """`dp3 run`, once everything works."""
-        program = self.run(*more)
+        program = self.run(*more, files=files)
         self.wait_ready(program)
         return program
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,9 @@ from dp3.config.loading import Configuration
 from dp3.engine.ingest.reader import LogBehind
 from dp3.engine.schema.tracking import ModelRefused
 from dp3.hooks.loading import ModuleLoadError
+from dp3.http.listener import Door, listen, tls_context
 from dp3.runtime.exposure import Exposed, check_exposure
+from dp3.runtime.file_limit import TooFewFiles, raise_file_limit
 from dp3.runtime.line_file import LineFiles
 from dp3.runtime.logs import LogFormat, log_stacks_on_signal, set_up_logging
 from dp3.runtime.model import note_model
@@ -40,6 +43,15 @@ LogFile = Annotated[
     Path | None,
     typer.Option(metavar="PATH", help="Append the log to this file. Default: write it to standard error."),
 ]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Certificate chain (PEM): serve https. Default: as configured."),
+]
+TlsKey = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Its key, if the certificate's file has none.")
+]
+AccessLogOption = Annotated[bool, typer.Option("--access-log", help="Log a line for each request.")]
+
 Format = Annotated[LogFormat, typer.Option("--log-format", help="How to write the log.")]
 
 START_LIMIT = 10
@@ -67,6 +79,9 @@ def run(
     app_name: Annotated[
         str | None, typer.Option(help="Name of the application. Default: name of the directory with CONFIG.")
     ] = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    access_log: AccessLogOption = False,
     verbose: Verbose = False,
     log_format: Format = LogFormat.TEXT,
     log_file: LogFile = None,
@@ -77,20 +92,27 @@ def run(
     data = DataDir.choose(data_dir, config_dir)
     count = workers or config.processing_core.worker_processes
     name = app_name or config_dir.resolve().parent.name or "dp3"
+    door = _open_door(config, host, port, tls_cert, tls_key)
+    url = door.url
+    door.listener.close()  # only tried: the API process listens itself, whenever it is started
     shared = ["--data-dir", str(data.root), "--log-format", log_format, *(["--verbose"] if verbose else [])]
     shared += ["--log-file", str(log_file.absolute())] if log_file else []
-    children = [_api_child(config_dir, host, port, count, shared)]
+    only_api = _only_api(tls_cert, tls_key, access_log)
+    children = [_api_child(config_dir, host, port, count, [*only_api, *shared])]
     for index in range(count):
         command = python_command(
             "worker", name, str(config_dir), str(index), "--workers", str(count), *shared
         )
         children.append(Child(f"worker {index}", command, is_worker=True))
-    logger.info("%s: API on http://%s:%d, %d worker(s), data in %s", name, host, port, count, data.root)
-    raise typer.Exit(_supervise(config, data, host, children))
+    logger.info("%s: API on %s, %d worker(s), data in %s", name, url, count, data.root)
+    status = _supervise(config, data, host, children)
+    logger.info("%s stopped", name)
+    raise typer.Exit(status)
 
 
 def _begin(verbose: bool, process: str, log_format: LogFormat, log_file: Path | None) -> LineFiles:
-    """First steps of every process; returns what opens files that are opened anew at SIGHUP."""
+    """First steps of every process; returns what opens files that are opened anew at SIGHUP. Signals that
+    stop have been taken care of before, by `dp3.__main__`."""
     files = LineFiles()
     on_hang_up(files.reopen)
     try:
@@ -100,7 +122,31 @@ def _begin(verbose: bool, process: str, log_format: LogFormat, log_file: Path | 
         raise fail(f"--log-file: {error}") from None
     set_up_logging(verbose, process, log_format, file)
     log_stacks_on_signal()
+    try:
+        raise_file_limit()
+    except TooFewFiles as error:
+        raise fail(str(error)) from None
     return files
+
+
+def _open_door(config: Configuration, host: str, port: int, cert: Path | None, key: Path | None) -> Door:
+    """Listen, or say in one line why that can not be and exit."""
+    if cert is None:
+        if key is not None:
+            raise fail("--tls-key needs a certificate; give --tls-cert too")
+        cert, key = config.api.tls.cert, config.api.tls.key
+    try:
+        tls = None if cert is None else tls_context(cert, key)
+        return Door(listen(host, port), host, tls, os.environ.get("ROOT_PATH", ""))
+    except OSError as error:
+        raise fail(str(error)) from None
+
+
+def _only_api(tls_cert: Path | None, tls_key: Path | None, access_log: bool) -> list[str]:
+    """The options that `dp3 run` hands to the API alone."""
+    files = [("--tls-cert", tls_cert), ("--tls-key", tls_key)]
+    given = [word for name, file in files if file is not None for word in (name, str(file))]
+    return [*given, *(["--access-log"] if access_log else [])]
 
 
 def _load(config_dir: Path) -> Configuration:
@@ -147,29 +193,27 @@ def api(
         int | None, typer.Option(min=1, help="Worker processes of the application. Default: as configured.")
     ] = None,
     data_dir: DataDirOption = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    access_log: AccessLogOption = False,
     verbose: Verbose = False,
     log_format: Format = LogFormat.TEXT,
     log_file: LogFile = None,
 ) -> None:
     """Run only the API. For installations that supervise their processes themselves."""
-    from dp3.http.server import listen, serve
-
     files = _begin(verbose, "api", log_format, log_file)
     if config is None:
         raise fail("which configuration? Give --config or set CONF_DIR")
     configuration = _load(config)
-    try:
-        listener = listen(host, port)
-    except OSError as error:
-        raise fail(str(error)) from None
+    door = _open_door(configuration, host, port, tls_cert, tls_key)
+
+    from dp3.http.server import serve  # takes a second, so mistakes are told before
+
     processes = workers or configuration.processing_core.worker_processes
     data = DataDir.choose(data_dir, config)
     try:
         data.prepare()
-        root_path = os.environ.get("ROOT_PATH", "")
-        status = serve(
-            configuration, data, listener, processes, root_path=root_path, bound_host=host, files=files
-        )
+        status = serve(configuration, data, replace(door, access_log=access_log), processes, files)
     except (Exposed, FormatError, ModelRefused) as error:
         raise fail(str(error)) from None
     except Unusable as error:

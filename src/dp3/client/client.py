@@ -1,6 +1,7 @@
 """The client itself: encoding, retries, errors."""
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -130,6 +131,8 @@ class Client:
             )
         except (OSError, HTTPException) as error:
             useful = request.repeatable or isinstance(error, ConnectionRefusedError)
+            if isinstance(error, ssl.SSLCertVerificationError):
+                useful = False  # it will not be trusted a moment later
             raise _TryAgain(f"{type(error).__name__}: {error}", useful=useful) from error
         if answer.status in BUSY:
             useful = request.repeatable or answer.status == HTTPStatus.SERVICE_UNAVAILABLE

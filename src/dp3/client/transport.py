@@ -2,6 +2,7 @@
 
 import http.client
 import random
+import ssl
 from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
@@ -24,10 +25,7 @@ class Retry:
         return max(longest * random.uniform(0.5, 1.0), asked_s or 0.0)
 
 
-CONNECTIONS: dict[str, type[http.client.HTTPConnection]] = {
-    "http": http.client.HTTPConnection,
-    "https": http.client.HTTPSConnection,
-}
+SCHEMES = ("http", "https")
 
 
 class Answer(NamedTuple):
@@ -40,32 +38,41 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """The address of the platform's API; `prefix` is the path under which a proxy offers it."""
+    """The address of the platform's API; `prefix` is the path under which a proxy offers it, `tls` says whom
+    to trust where the address begins with https."""
 
-    scheme: str
+    tls: ssl.SSLContext | None
     host: str
     port: int | None
     prefix: str
 
     @classmethod
     def parse(cls, url: str) -> "Server":
-        """Take apart `http://host:port/prefix`. Raises `ValueError` when it is not such an address."""
+        """Take apart `http://host:port/prefix`. Raises `ValueError` when it is not such an address.
+
+        Certificates are trusted as the system says, or by the file that `SSL_CERT_FILE` names."""
         parts = urlsplit(url)
-        if parts.scheme not in CONNECTIONS or not parts.hostname:
+        if parts.scheme not in SCHEMES or not parts.hostname:
             raise ValueError(f"the address of the platform must look like http://host:5000, got {url!r}")
-        return cls(parts.scheme, parts.hostname, parts.port, quote(parts.path.rstrip("/"), safe="/%"))
+        tls = ssl.create_default_context() if parts.scheme == "https" else None
+        return cls(tls, parts.hostname, parts.port, quote(parts.path.rstrip("/"), safe="/%"))
 
     def exchange(
         self, method: str, target: str, body: bytes | None, headers: dict[str, str], timeout_s: float
     ) -> Answer:
         """Send one request and read the whole answer. Raises `OSError` or `http.client.HTTPException`."""
-        connection = CONNECTIONS[self.scheme](self.host, self.port, timeout=timeout_s)
+        connection = self._connection(timeout_s)
         try:
             connection.request(method, self.prefix + target, body, headers)
             response = connection.getresponse()
             return Answer(response.status, response.read(), _seconds(response.getheader("Retry-After")))
         finally:
             connection.close()
+
+    def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
+        if self.tls is None:
+            return http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
+        return http.client.HTTPSConnection(self.host, self.port, timeout=timeout_s, context=self.tls)
 
 
 def _seconds(retry_after: str | None) -> float | None:

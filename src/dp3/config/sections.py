@@ -225,6 +225,19 @@ class DatapointLoggerSettings(LenientSection):
     bad_log: OutputFile = None
 
 
+def _with_certificate(key: Path | None, info: ValidationInfo) -> Path | None:
+    if key is not None and info.data.get("cert") is None:
+        raise ValueError("a key needs a certificate; set tls.cert too")
+    return key
+
+
+class TlsSettings(LenientSection):
+    """`api.yml: tls`: files (PEM) of the certificate chain and of its key, which may also be in `cert`."""
+
+    cert: Path | None = None
+    key: Annotated[Path | None, AfterValidator(_with_certificate)] = None
+
+
 Role = Literal["ingest", "read", "edit", "operate", "admin"]
 """Clients of the API of a role may ask for the routes that it opens; see `dp3.http.rules`."""
 
@@ -268,7 +281,8 @@ class AuthSettings(Section):
 
 
 class ApiSettings(LenientSection):
-    """`api.yml`: `max_body` bytes of one request, `max_concurrent_body` of all requests in flight.
+    """`api.yml`: `max_body` bytes of one request, `max_concurrent_body` of all requests in flight,
+    `max_connections` at a time.
 
     `allowed_hosts`: names by which the API may be asked without a token, besides addresses and localhost."""
 
@@ -278,3 +292,5 @@ class ApiSettings(LenientSection):
     datapoint_logger: Annotated[DatapointLoggerSettings, OrEmpty] = DatapointLoggerSettings()
     max_body: Size = ByteSize(16 * _MIB)
     max_concurrent_body: Size = ByteSize(256 * _MIB)
+    max_connections: Count = 1000
+    tls: Annotated[TlsSettings, OrEmpty] = TlsSettings()

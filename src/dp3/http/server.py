@@ -2,20 +2,30 @@
 
 import logging
 import socket
+import ssl
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
+from dp3.http.access_log import AccessLog
 from dp3.http.app import create_app
 from dp3.http.audit import AUDIT_FILE, AuditLog
+from dp3.http.connections import Connection, Connections
+from dp3.http.handshakes import Handshakes
+from dp3.http.listener import Door
+from dp3.http.protocol import HttpProtocol
 from dp3.http.services import Services
 from dp3.log.appender import Appender
 from dp3.reads.reads import Reads
 from dp3.runtime.exposure import check_exposure, is_loopback
+from dp3.runtime.file_limit import raise_file_limit
 from dp3.runtime.line_file import LineFiles
 from dp3.runtime.model import model_kept, note_model
 from dp3.runtime.places import needed_at_start
@@ -38,69 +48,49 @@ SWITCH_INTERVAL_S = 0.0005
 of times in a request. Beside two queries a data-point took up to 120 ms with the default, 5 ms, and 40 ms
 with this."""
 
+OTHER_FILES = 128
+"""Of the files that the process may open, so many are left to the log, the state and libraries."""
+
 logger = logging.getLogger(__name__)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises `OSError` with a message that names the address."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-    listener.listen(2048)
-    return listener
 
 
 def serve(
     config: Configuration,
     data: DataDir,
-    listener: socket.socket,
+    door: Door,
     worker_processes: int,
-    root_path: str = "",
-    bound_host: str = "",
     files: LineFiles | None = None,
 ) -> int:
-    """Answer requests until told to stop by SIGINT or SIGTERM; returns the exit status. `bound_host` is the
-    host given to `listen`, `files` opens the logs. Raises `ModelRefused` when the model differs from that of
-    the stored data, `Exposed` when nobody said who may use the API, `FormatError`, `Unusable`."""
+    """Answer requests until told to stop by SIGINT or SIGTERM; returns the exit status. `files` opens the
+    logs. Raises `ModelRefused` when the model differs from that of the stored data, `Exposed` when nobody
+    said who may use the API, `FormatError`, `TooFewFiles`, `Unusable`."""
+    stop = _stop_event()
+    connections = Connections(_most_connections(config))
     clock = SystemClock()
     with (
         model_kept(data),
         open_resources(config, data, clock) as resources,
         _audit_log(data, clock, files) as audit,
     ):
-        host = listener.getsockname()[0]
-        check_exposure(host, config, data, resources.store.tokens)
-        _warn_of_open_door(host, config)
+        check_exposure(door.host, config, data, resources.store.tokens)
+        _warn_of_open_door(door.host, config)
         note_model(resources.store, config, data)
         appender = Appender(resources.log)
         try:
-            services = _services(
-                config, resources, appender, clock, audit, worker_processes, files, root_path, bound_host
-            )
+            services = _services(config, resources, appender, clock, audit, worker_processes, files, door)
             with needed_at_start():
                 app = create_app(services)
-            server = uvicorn.Server(
-                uvicorn.Config(
-                    app,
-                    loop="uvloop",
-                    http="httptools",
-                    access_log=False,
-                    log_config=None,
-                    lifespan="on",
-                    timeout_graceful_shutdown=GRACE_S,
-                    server_header=False,
-                    headers=list(HEADERS),
-                    proxy_headers=config.api.auth.mode != "proxy",
-                )
+            server = http_server(
+                app,
+                connections,
+                stop,
+                door.tls,
+                access_log=door.access_log,
+                proxy_headers=config.api.auth.mode != "proxy",
             )
-            _let_stop(server)
+            logger.info("API on %s", door.url)
             sys.setswitchinterval(SWITCH_INTERVAL_S)
-            server.run(sockets=[listener])
+            server.run(sockets=[door.listener])
             services.pools.close()
         finally:
             appender.close()
@@ -126,6 +116,15 @@ def _warn_of_open_door(host: str, config: Configuration) -> None:
         )
 
 
+def _most_connections(config: Configuration) -> int:
+    """As configured, if the process may have so many files."""
+    room = raise_file_limit() - OTHER_FILES
+    wanted = config.api.max_connections
+    if wanted > room:
+        logger.warning("at most %d connections: the limit of open files allows no more (ulimit -n)", room)
+    return min(wanted, room)
+
+
 def _services(
     config: Configuration,
     resources: Resources,
@@ -134,8 +133,7 @@ def _services(
     audit: AuditLog,
     worker_processes: int,
     files: LineFiles | None,
-    root_path: str,
-    bound_host: str,
+    door: Door,
 ) -> Services:
     return Services(
         model=config.model,
@@ -148,8 +146,8 @@ def _services(
         worker_processes=worker_processes,
         allowed_actions=config.control.allowed_actions,
         modules=config.processing_core.enabled_modules,
-        root_path=root_path,
-        bound_host=bound_host,
+        root_path=door.root_path,
+        bound_host=door.host,
         max_backlog=config.processing_core.log.max_backlog,
         event_groups=event_groups(config.event_logging),
         audit=audit,
@@ -157,13 +155,96 @@ def _services(
     )
 
 
-def _let_stop(server: uvicorn.Server) -> None:
-    """Stop the server at a signal or when the supervisor is gone. While it runs, uvicorn takes signals itself
-    and raises them again at its end; one that comes before ends the server as soon as it has begun."""
+def http_server(
+    app: ASGIApp,
+    connections: Connections,
+    stop: threading.Event,
+    tls: ssl.SSLContext | None = None,
+    *,
+    access_log: bool = False,
+    proxy_headers: bool = False,
+) -> uvicorn.Server:
+    """The HTTP server of an application; it ends when `stop` is set. `proxy_headers`: a proxy on this machine
+    is believed which address a client has."""
+    config = uvicorn.Config(
+        AccessLog(app) if access_log else app,
+        loop="uvloop",
+        http=partial(HttpProtocol, connections, access_log=access_log),  # type: ignore[arg-type]
+        ws="none",
+        access_log=False,
+        log_config=None,
+        lifespan="on",
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+        headers=list(HEADERS),
+        proxy_headers=proxy_headers,
+    )
+    return _Server(config, connections, stop, tls, access_log=access_log)
 
-    def stop() -> None:
-        server.should_exit = True
+
+def _stop_event() -> threading.Event:
+    """Set at a signal, or when the supervisor is gone."""
+    stop = threading.Event()
+
+    def request_stop() -> None:
+        stop.set()
         limit_stop()
 
-    on_stop_signal(stop)
-    on_parent_death(stop)
+    on_stop_signal(request_stop)
+    on_parent_death(request_stop)
+    return stop
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which looks after its connections and leaves signals to the process."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        connections: Connections,
+        stop: threading.Event,
+        tls: ssl.SSLContext | None,
+        *,
+        access_log: bool,
+    ) -> None:
+        super().__init__(config)
+        self._access_log = access_log
+        self._connections = connections
+        self._stop = stop
+        self._tls = tls
+        self._handshakes: list[Handshakes] = []
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._tls is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        for listener in sockets or []:
+            handshakes = Handshakes(listener, self._tls, self._connections, self._after)
+            handshakes.start()
+            self._handshakes.append(handshakes)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second; True ends the server."""
+        self._connections.look()
+        return await super().on_tick(counter) or self._stop.is_set()
+
+    def _after(self, handshake: Connection) -> HttpProtocol:
+        return HttpProtocol(
+            self._connections,
+            access_log=self._access_log,
+            handshake=handshake,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for handshakes in self._handshakes:
+            handshakes.stop()
+        self._connections.drop_silent()
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -21,7 +21,7 @@ from dp3.runtime.line_file import LineFile
 
 FORMAT = "%(asctime)s,%(threadName)s,%(name)s,[%(levelname)s] %(message)s"
 
-NOISY = ("apscheduler", "uvicorn.access", "asyncio")
+NOISY = ("apscheduler", "uvicorn.access", "uvicorn.error", "asyncio")
 """Third-party loggers that are held at WARNING."""
 
 

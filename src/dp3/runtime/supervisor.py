@@ -181,7 +181,9 @@ class Supervisor:
                 child.process.kill()
 
     def _stop_children(self) -> bool:
-        """Stop all children; True if all of them ended by themselves with status 0 or were not running."""
+        """Stop all children; True if all of them ended by themselves with status 0 or were not running.
+
+        One that was started a moment ago is ended by the signal itself, before it can answer it."""
         running = [child.process for child in self._children if child.process and child.running]
         for process in running:
             process.send_signal(signal.SIGTERM)
@@ -193,7 +195,7 @@ class Supervisor:
                 logger.error("process %d did not stop in time; killing it", process.pid)
                 process.kill()
                 process.wait()
-        return all(process.returncode == 0 for process in running)
+        return all(process.returncode in (0, -signal.SIGTERM) for process in running)
 
 
 @contextmanager

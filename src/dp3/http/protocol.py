@@ -1,0 +1,346 @@
+"""HTTP on one connection: the server's protocol, within bounds."""
+
+import asyncio
+import json
+from collections import deque
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from dp3.http.access_log import log_refused
+from dp3.http.connections import HEAD_S, Connection, Connections
+
+MAX_HEAD = 64 << 10
+"""Bytes of the head of a request: its first line and its header fields."""
+
+MAX_FIELDS = 100
+"""Header fields of a request."""
+
+MAX_PIPELINED = 128
+"""Requests that may wait on one connection until those before them are answered."""
+
+KEEP_ALIVE_S = 5.0
+"""A connection without a request is kept so long after an answer."""
+
+DRAIN_S = 30.0
+"""What is left of a body whose request is answered already is read for so long."""
+
+LINGER_S = 10.0
+"""A client whose request is refused may go on sending for so long, so that it finds the answer: a connection
+that is closed while data comes is reset, and the answer may be lost."""
+
+REFUSED_S = 1.0
+"""A client for which there is no room has so long to read that."""
+
+TLS_PIECE = 256 << 10
+"""Bytes that are encrypted at once."""
+
+LONG_QUERIES = (
+    "questions with long filters or lists of ids can be sent as the body of a POST to the same path"
+)
+
+BUSY = "too many connections are open; try again later"
+
+
+class _Refused(Exception):
+    """The request is answered with this by the server itself, and the connection ends."""
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+class _Flow(FlowControl):
+    """Reads nothing while requests wait: the data of an endless pipeline stays with its sender."""
+
+    def __init__(self, transport: asyncio.Transport, pipeline: deque[Any]) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        if not self._pipeline:
+            super().resume_reading()
+
+
+class _Pieces:
+    """A transport with TLS, which takes any amount at once and then counts nothing of it as unread: it gets
+    large answers piece by piece, so that it tells when the client does not take them."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        for start in range(0, len(data), TLS_PIECE):
+            self._transport.write(data[start : start + TLS_PIECE])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection.
+
+    Beyond what uvicorn does: heads, trailers and pipelines are bounded, time is limited wherever the client
+    is waited for, answers are not piled up for a client that does not read them, errors are answered in the
+    API's shape and in their turn, and requests to upgrade to another protocol are taken as plain ones.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        *,
+        access_log: bool,
+        handshake: Connection | None = None,
+        **given: Any,
+    ) -> None:
+        super().__init__(**given)
+        self._connections = connections
+        self._handshake = handshake
+        self._logs_access = access_log
+        self._between = True
+        """Whether the next byte belongs to a head, not to the body of the latest request."""
+        self._begun = False
+        """Whether a head has begun that is not complete."""
+        self._is_receiving = False
+        self._limit_s = HEAD_S
+        """The time limit of the present silence; 0 while a request is in work."""
+        self._fed = 0
+        """Bytes that the parser has now."""
+        self._unproductive = 0
+        """Bytes before those, since the latest complete head, part of a body or end of a body."""
+        self._produced = False
+        self._is_over = False
+        """Whether nothing that comes is read any more."""
+        self._refusal: _Refused | None = None
+        self._is_held = False
+
+    # -- called by the transport -----------------------------------------------------------------------
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
+        if self._handshake is not None:
+            self._connections.closed(self._handshake)
+            self.transport = _Pieces(transport)  # type: ignore[assignment]
+        if not self._connections.opened(self):
+            self._is_over = True
+            self._write_refusal(_Refused(HTTPStatus.SERVICE_UNAVAILABLE, BUSY))
+            transport.close()
+            self.loop.call_later(REFUSED_S, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.closed(self)
+        super().connection_lost(exc)
+        self.pipeline.clear()
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_over:
+            return
+        self._fed, self._produced = len(data), False
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            self._refuse(_refusal(error))
+        else:
+            self._unproductive = 0 if self._produced else self._unproductive + len(data)
+            if self._unproductive > MAX_HEAD:
+                self._refuse(self._too_large())
+            else:
+                self._settle()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._connections.unread(self)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._connections.read(self)
+        self.has_read()
+
+    # -- called by the parser --------------------------------------------------------------------------
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._begun = True
+
+    def on_headers_complete(self) -> None:
+        if len(self.headers) > MAX_FIELDS:
+            raise _Refused(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                f"the request has more than {MAX_FIELDS} header fields",
+            )
+        if self._unproductive + self._fed > MAX_HEAD and self._head_size() > MAX_HEAD:
+            raise self._too_large()
+        if self.parser.should_upgrade():
+            return  # `data_received` comes back with the same head without its wish
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise _Refused(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"more than {MAX_PIPELINED} requests wait on this connection; wait for answers",
+            )
+        super().on_headers_complete()
+        self.headers = []  # trailers are no headers of the request
+        self._between, self._begun, self._produced = False, False, True
+        self._limit_s = 0.0
+        self._connections.working(self)
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._produced = True
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._between = self._produced = True
+
+    def _should_upgrade(self) -> bool:
+        """Whether the callbacks of the parser leave the present message alone."""
+        return True
+
+    # -- called by the request's cycle -----------------------------------------------------------------
+    def on_response_complete(self) -> None:
+        """The answer to one request is written, as far as the client takes it."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self.flow.write_paused:
+            self._is_held = True
+            self.flow.pause_reading()
+        else:
+            self._next()
+
+    # -- called by the registry ------------------------------------------------------------------------
+    @property
+    def unread_bytes(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    @property
+    def is_closing(self) -> bool:
+        return self.transport.is_closing()
+
+    def has_read(self) -> None:
+        if self._is_held and not self.transport.is_closing():
+            self._is_held = False
+            self._next()
+
+    def time_out(self) -> None:
+        if self.unread_bytes:
+            self._connections.unread(self)
+            self.transport.close()
+        elif self.transport.is_closing():
+            self.drop()
+        elif self._begun and not self._is_over:
+            self._refuse(
+                _Refused(
+                    HTTPStatus.REQUEST_TIMEOUT, f"the head of the request did not come within {HEAD_S:g} s"
+                )
+            )
+        else:
+            self.transport.close()
+
+    def drop(self) -> None:
+        self.transport.abort()
+
+    # --------------------------------------------------------------------------------------------------
+    def _next(self) -> None:
+        """Go on after an answer: with the next request that waits, or by waiting for one."""
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._refusal is not None:
+            self._end(self._refusal)
+        else:
+            self.flow.resume_reading()
+            self._settle()
+
+    def _settle(self) -> None:
+        """Tell the registry what is waited for, when it has changed."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            if self._is_receiving == self._between:
+                self._is_receiving = not self._between
+                self._connections.receiving(self, self._is_receiving)
+            return
+        if self._is_receiving:
+            self._is_receiving = False
+            self._connections.receiving(self, False)
+        limit_s = DRAIN_S if not self._between else HEAD_S if self._begun else KEEP_ALIVE_S
+        if limit_s != self._limit_s:
+            self._limit_s = limit_s
+            self._connections.silent(self, limit_s)
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Feed the head of a request once more, without its wish to speak another protocol; then what came
+        after it. The server may ignore such a wish (RFC 9110, 7.8); the parser would take what follows for
+        that protocol, or for a next request."""
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(_Refused(HTTPStatus.METHOD_NOT_ALLOWED, "this is not a proxy"))
+            return
+        version = self.parser.get_http_version().encode()
+        fields = [b"%s: %s\r\n" % field for field in self.headers if field[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self._unproductive = 0
+        self.data_received(b"%s %s HTTP/%s\r\n%s\r\n" % (method, self.url, version, b"".join(fields)))
+        if rest:
+            self.data_received(rest)
+
+    # -- refusals --------------------------------------------------------------------------------------
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _too_large(self) -> _Refused:
+        if self._begun and len(self.url) > MAX_HEAD // 2:
+            return _Refused(
+                HTTPStatus.REQUEST_URI_TOO_LONG,
+                f"the URL is too long, a head may have {MAX_HEAD} bytes; {LONG_QUERIES}",
+            )
+        what = "the head of the request" if self._between else "a part of the body that carries no data"
+        return _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"{what} is larger than {MAX_HEAD} bytes")
+
+    def _refuse(self, refused: _Refused) -> None:
+        """End the connection with this answer, after those to the requests before."""
+        self._is_over = True
+        self._connections.note(f"with a bad request, answered with {refused.status.value}")
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._end(refused)
+            return
+        if cycle.more_body:  # the mistake is in the body of this request, which must not go on
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if not self.pipeline:
+                self._end(refused, is_late=cycle.response_started)
+                return
+            self.pipeline.popleft()
+        self._refusal = refused
+
+    def _end(self, refused: _Refused, *, is_late: bool = False) -> None:
+        """Write the refusal, unless an answer has begun (`is_late`), and wait for the client to go."""
+        self._refusal = None
+        if not is_late:
+            self._write_refusal(refused)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self._connections.silent(self, LINGER_S)
+
+    def _write_refusal(self, refused: _Refused) -> None:
+        body = json.dumps({"detail": refused.detail}).encode()
+        head = [b"%s: %s\r\n" % header for header in self.server_state.default_headers]
+        if refused.status is HTTPStatus.SERVICE_UNAVAILABLE:
+            head.append(b"retry-after: 1\r\n")
+        head.append(b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body))
+        self.transport.write(
+            STATUS_LINE[refused.status] + b"".join(head) + b"connection: close\r\n\r\n" + body
+        )
+        if self._logs_access:
+            log_refused(self.client, refused.status, len(body))
+
+
+def _refusal(error: httptools.HttpParserError) -> _Refused:
+    """What ended the parser: a limit of ours, or a request that is not HTTP."""
+    if isinstance(error.__context__, _Refused):
+        return error.__context__
+    return _Refused(HTTPStatus.BAD_REQUEST, f"this is not a request of HTTP/1.1: {error}")

@@ -1,0 +1,361 @@
+"""One connection keeps the server neither busy nor waiting, whatever comes on it."""
+
+import json
+import logging
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from dp3.http.listener import tls_context
+from dp3.http.protocol import MAX_FIELDS, MAX_HEAD, MAX_PIPELINED
+from kit.limits import connection_times, unread_bytes
+from kit.program import wait_for
+from kit.raw_http import LIMIT_S
+from kit.served import LARGE, Served, rest_of, served
+from kit.tls import certificate
+
+GET = b"GET / HTTP/1.1\r\n\r\n"
+LAST = b"GET /last HTTP/1.1\r\nConnection: close\r\n\r\n"
+CHUNKED = b"POST /chunks HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    with served() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[Served]:
+    """Nothing is waited for any longer than a moment."""
+    with connection_times(0.5, 0.25, 0.3), served() as server:
+        yield server
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+def detail(answer: bytes) -> str:
+    said: str = json.loads(answer.partition(b"\r\n\r\n")[2])["detail"]
+    return said
+
+
+def told(answer: bytes) -> list[dict[str, str]]:
+    """What the application said to each of the pipelined requests."""
+    return [json.loads(part[: part.index(b"}}") + 2]) for part in answer.split(b"\r\n\r\n")[1:]]
+
+
+# -- heads -------------------------------------------------------------------------------------------------
+LONG = b"a" * (MAX_HEAD + 1)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"GET / HTTP/1.1\r\nX: " + LONG + b"\r\n\r\n"],
+        [b"GET / HTTP/1.1\r\nX: ", *[b"a" * 1000] * 70],
+        [b"GET / HTTP/1.1\r\n" + b"".join(b"%d: b\r\n" % i for i in range(20_000))],
+        [b"GET / HTTP/1.1\r\n", *[b"X: b\r\n" * 1000] * 20],
+        [b"\r\n" * MAX_HEAD],
+        [GET, b"GET / HTTP/1.1\r\nX: ", *[b"a" * 1000] * 700],
+        [b"GET / HTTP/1.1\r\nX: " + b"a" * (40 << 20)],
+    ],
+    ids=["complete", "endless", "many fields", "endless fields", "blank lines", "second", "huge"],
+)
+def test_a_head_that_is_too_large_is_refused_with_the_limit_and_ends_the_connection(
+    server: Served, pieces: list[bytes]
+) -> None:
+    answer = server.exchange(*pieces)
+    refused = answer[answer.rindex(b"HTTP/1.1") :]
+    assert (status(refused), str(MAX_HEAD) in detail(refused)) == (431, True)
+
+
+def test_a_head_of_the_largest_size_is_taken(server: Served) -> None:
+    around = len(b"/") + len(b"x") + 4 + len(b"connection") + len(b"close") + 4
+    head = b"GET / HTTP/1.1\r\nX: %s\r\nConnection: close\r\n\r\n"
+    assert status(server.exchange(head % (b"a" * (MAX_HEAD - around)))) == 200
+    assert status(server.exchange(head % (b"a" * (MAX_HEAD - around + 1)))) == 431
+
+
+def test_a_url_that_is_too_long_is_refused_with_a_hint_at_bodies(server: Served) -> None:
+    for sent in (b"GET /?" + LONG + b" HTTP/1.1\r\n\r\n", b"GET /?" + LONG * 3):
+        answer = server.exchange(sent)
+        assert status(answer) == 414
+        assert "body of a POST" in detail(answer)
+
+
+def test_a_request_has_a_hundred_fields_at_most(server: Served) -> None:
+    fields = [b"X%d: a\r\n" % i for i in range(MAX_FIELDS - 1)]
+    head = b"GET / HTTP/1.1\r\nConnection: close\r\n"
+    assert status(server.exchange(head + b"".join(fields) + b"\r\n")) == 200
+    answer = server.exchange(head + b"".join(fields) + b"Y: a\r\n\r\n")
+    assert (status(answer), detail(answer)) == (431, "the request has more than 100 header fields")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"hello\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA B: c\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        b"GET / HTTP/1.1\r\nX: a\r\n b\r\n\r\n",
+        b"GET http://[ HTTP/1.1\r\n\r\n",
+        CHUNKED + b"\r\n2\r\nab\r\nzz\r\n",
+    ],
+)
+def test_what_is_not_a_request_or_could_be_read_in_two_ways_is_a_bad_request(
+    server: Served, sent: bytes
+) -> None:
+    answer = server.exchange(sent + LAST)
+    assert (status(answer), answer.count(b"HTTP/1.1 ")) == (400, 1)
+    assert detail(answer).startswith("this is not a request of HTTP/1.1: ")
+
+
+# -- bodies ------------------------------------------------------------------------------------------------
+def test_trailers_are_no_headers(server: Served) -> None:
+    (said,) = told(
+        server.exchange(CHUNKED + b"Connection: close\r\n\r\n2\r\nab\r\n0\r\nAuthorization: x\r\n\r\n")
+    )
+    assert (said["body"], "authorization" in said["headers"]) == ("ab", False)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"2;" + b"x" * 1000, *[b"x" * 1000] * 700],
+        [b"2\r\nab\r\n0\r\nX: ", *[b"x" * 1000] * 700],
+        [b"2\r\nab\r\n0\r\n", *[b"X: a\r\n" * 200] * 700],
+    ],
+    ids=["extension", "trailer", "trailers"],
+)
+def test_parts_of_a_body_that_carry_no_data_are_bounded(server: Served, pieces: list[bytes]) -> None:
+    answer = server.exchange(CHUNKED + b"\r\n", *pieces)
+    assert (status(answer), str(MAX_HEAD) in detail(answer)) == (431, True)
+
+
+UPGRADE = b"POST / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: %s\r\n%s\r\n\r\n"
+BODIES = [(b"Content-Length: 4", b"body"), (b"Transfer-Encoding: chunked", b"4\r\nbody\r\n0\r\n\r\n")]
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_wish_to_speak_another_protocol_is_ignored(
+    server: Served, protocol: bytes, body: tuple[bytes, bytes], apart: bool
+) -> None:
+    head, content = UPGRADE % (protocol, body[0]), body[1] + LAST
+    pieces = [head, content] if apart else [head + content]
+    with server.connect() as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(0.05 * apart)  # so that they are read one by one; a fast reader changes nothing
+        first, second = told(rest_of(connection))
+    assert (first["body"], second["path"]) == ("body", "/last")
+
+
+def test_the_server_is_no_proxy(server: Served) -> None:
+    answer = server.exchange(b"CONNECT example.org:443 HTTP/1.1\r\n\r\n")
+    assert (status(answer), detail(answer)) == (405, "this is not a proxy")
+
+
+# -- several requests --------------------------------------------------------------------------------------
+def test_requests_before_a_bad_one_are_answered_first(server: Served) -> None:
+    answer = server.exchange(GET * 3 + b"nonsense\r\n\r\n" + GET)
+    assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200", b"200", b"200", b"400"]
+
+
+def test_too_many_requests_at_once_are_not_taken(server: Served) -> None:
+    answer = server.exchange(GET * (MAX_PIPELINED + 1) + LAST * 10)
+    assert answer.count(b"200 OK") == MAX_PIPELINED + 1
+    assert f"more than {MAX_PIPELINED} requests wait" in detail(answer[answer.rindex(b"HTTP/1.1") :])
+
+
+def test_an_endless_pipeline_stays_with_its_sender() -> None:
+    with served() as server, server.connect() as connection:
+        connection.sendall(b"GET /wait HTTP/1.1\r\n\r\n" + GET)
+        wait_for("request", lambda: server.app.begun)
+        connection.settimeout(0.5)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < 64 << 20:
+                sent += connection.send(GET * 10_000)
+
+
+# -- time --------------------------------------------------------------------------------------------------
+def closed_after(connection: socket.socket, drip: bytes = b"") -> tuple[float, bytes]:
+    """How long it takes until the server closes, and what it says; meanwhile bytes come one by one."""
+    began = time.monotonic()
+    done = threading.Event()
+
+    def send() -> None:
+        for byte in drip:
+            if done.wait(0.02):
+                return
+            try:
+                connection.send(bytes([byte]))
+            except OSError:
+                return
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    answer = rest_of(connection)
+    done.set()
+    sender.join()
+    return time.monotonic() - began, answer
+
+
+def test_a_silent_connection_is_closed_without_a_word(impatient: Served) -> None:
+    with impatient.connect() as connection:
+        took_s, answer = closed_after(connection)
+    assert (took_s >= 0.4, answer) == (True, b"")
+
+
+@pytest.mark.parametrize("before", [b"", GET])
+def test_a_head_that_comes_drop_by_drop_is_given_up(impatient: Served, before: bytes) -> None:
+    with impatient.connect() as connection:
+        connection.sendall(before)
+        _, answer = closed_after(connection, b"GET / HTTP/1.1\r\nX: " + b"a" * 10_000)
+    refused = answer[answer.rindex(b"HTTP/1.1") :]
+    assert (status(refused), "did not come within" in detail(refused)) == (408, True)
+
+
+def test_a_connection_without_a_next_request_is_closed(impatient: Served) -> None:
+    with impatient.connect() as connection:
+        connection.sendall(GET)
+        assert closed_after(connection)[1].count(b"HTTP/1.1 200") == 1
+
+
+def test_the_rest_of_a_body_that_was_answered_already_is_not_waited_for(impatient: Served) -> None:
+    with impatient.connect() as connection:
+        connection.sendall(b"POST /early HTTP/1.1\r\nContent-Length: 1000\r\n\r\n")
+        _, answer = closed_after(connection, b"a" * 900)
+    assert status(answer) == 200
+
+
+# -- answers that nobody reads -----------------------------------------------------------------------------
+LARGE_ONE = b"GET /large HTTP/1.1\r\n\r\n"
+
+
+def test_a_client_gets_no_further_answer_until_it_has_read_the_one_before(server: Served) -> None:
+    before = len(server.app.begun)
+    with server.connect() as connection:
+        connection.sendall(LARGE_ONE * 3 + LAST)
+        wait_for("request", lambda: len(server.app.begun) > before)
+        server.ask()
+        assert server.app.begun[before:] == ["/large", "/"]
+        assert len(rest_of(connection)) > 3 * LARGE
+    assert server.app.begun[before:] == ["/large", "/", "/large", "/large", "/last"]
+
+
+@pytest.mark.parametrize("end", [b"", b"Connection: close\r\n"])
+def test_a_client_that_does_not_read_its_answer_is_cut(
+    impatient: Served, end: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with impatient.connect() as connection:
+        connection.sendall(b"GET /large HTTP/1.1\r\n" + end + b"\r\n")
+        wait_for("end", lambda: "cut, the answer was not read in time" in caplog.text)
+        assert len(rest_of(connection)) < LARGE
+
+
+def test_all_unread_answers_together_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    with unread_bytes(LARGE), served() as server, ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in range(8)]
+        for client in clients:
+            client.sendall(LARGE_ONE)
+        wait_for("requests", lambda: len(server.app.begun) == len(clients))
+        wait_for("line", lambda: "cut, too much of answers was unread" in caplog.text)
+        for client in clients:
+            client.sendall(LAST)  # also after the first answer: without a next request it would stay open
+        assert 1 <= sum(len(rest_of(client)) > LARGE for client in clients) <= 3
+
+
+# -- too many connections ----------------------------------------------------------------------------------
+def test_at_the_limit_the_connection_that_is_silent_longest_makes_room(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with served(limit=10) as server, ExitStack() as stack:
+        silent = [stack.enter_context(server.connect()) for _ in range(12)]
+        assert server.ask()["path"] == "/"
+        assert [rest_of(connection) for connection in silent[:2]] == [b"", b""]
+        silent[-1].sendall(LAST)
+        assert status(rest_of(silent[-1])) == 200
+        wait_for("line", lambda: "cut to make room" in caplog.text)
+    (line,) = [r for r in caplog.records if "cut to make room" in r.getMessage()]
+    assert line.levelno == logging.WARNING
+    assert "silent longest" in line.getMessage() and "the limit is 10" in line.getMessage()
+
+
+def test_many_connections_that_send_something_incomplete_keep_nobody_out() -> None:
+    halves = (b"GET / HT", b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab", LARGE_ONE)
+    with served(limit=10) as server, ExitStack() as stack:
+        for half in halves:
+            before = len(server.app.begun)
+            for _ in range(10):
+                stack.enter_context(server.connect()).sendall(half)
+            if b"\r\n" in half:
+                wait_for("requests", lambda before=before: len(server.app.begun) >= before + 10)  # type: ignore[misc]
+            assert server.ask()["path"] == "/"
+
+
+def test_a_new_connection_is_refused_when_all_others_are_being_worked_for() -> None:
+    with served(limit=3) as server, ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(server.connect()).sendall(b"GET /wait HTTP/1.1\r\n\r\n")
+        wait_for("requests", lambda: len(server.app.begun) == 3)
+        answer = server.exchange()
+        assert (status(answer), b"retry-after: 1" in answer) == (503, True)
+        server.app.go.set()
+        wait_for("answer", lambda: b"200 OK" in server.exchange(LAST))
+
+
+# -- TLS ---------------------------------------------------------------------------------------------------
+@pytest.fixture
+def tls(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """How the server speaks TLS, and how a client does."""
+    cert, key = certificate(tmp_path)
+    return tls_context(cert, key), ssl.create_default_context(cafile=cert)
+
+
+def test_the_bounds_hold_behind_tls(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    with served(10, *tls) as server:
+        assert server.ask()["path"] == "/"
+        assert status(server.exchange(b"GET / HTTP/1.1\r\nX: " + LONG)) == 431
+        with server.connect() as connection:
+            before = len(server.app.begun)
+            connection.sendall(LARGE_ONE * 2 + LAST)
+            wait_for("request", lambda: len(server.app.begun) > before)
+            server.ask()
+            assert server.app.begun[before:] == ["/large", "/"]
+            assert len(rest_of(connection)) > 2 * LARGE
+
+
+def test_handshakes_that_are_not_finished_keep_nobody_out(
+    tls: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    with served(10, *tls) as server, ExitStack() as stack:
+        begun = [stack.enter_context(server.connect_plain()) for _ in range(30)]
+        for connection in begun:
+            connection.sendall(b"\x16\x03\x01")
+        assert server.ask()["path"] == "/"
+        assert rest_of(begun[0]) == b""
+
+
+def test_a_handshake_has_its_time(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    with connection_times(0.5, 0.25, 0.3), served(10, *tls) as server:
+        with server.connect_plain() as connection:
+            connection.settimeout(LIMIT_S)
+            assert rest_of(connection) == b""
+        assert server.exchange(b"") == b""
+        assert server.ask()["path"] == "/"
