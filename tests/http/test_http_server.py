@@ -16,7 +16,7 @@ import os, signal, sys, time
 from pathlib import Path
 import uvicorn
 from dp3.config.loading import load
-from dp3.http.listener import listen
+from dp3.http.listener import Door, listen
 from dp3.http.server import serve
 from dp3.runtime.resources import DataDir
 
@@ -29,7 +29,8 @@ def run_later(server, sockets):
 
 uvicorn.Server.run = run_later
 directory = Path(sys.argv[1])
-sys.exit(serve(load(directory / "config"), DataDir(directory / "data"), listen("127.0.0.1", 0), 1))
+door = Door(listen("127.0.0.1", 0), "127.0.0.1", None)
+sys.exit(serve(load(directory / "config"), DataDir(directory / "data"), door, 1))
 """
 
 

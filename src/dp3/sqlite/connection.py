@@ -61,17 +61,13 @@ def connect(
         if not readonly and connection.readonly("main"):
             raise apsw.ReadOnlyError("this user may only read it")
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        # Otherwise some statements are planned again for every row of parameters: 3 to 8 µs each.
-        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         connection.pragma("page_size", page_size)
         if makes:
             connection.pragma("journal_mode", "wal")
-        connection.wal_autocheckpoint(0)
         connection.pragma("synchronous", synchronous)
-        connection.pragma("foreign_keys", True)
         connection.pragma("cache_size", -cache_mib * 1024)
         connection.pragma("mmap_size", mmap_mib * MIB)
-        connection.pragma("schema_version")
+        _set_what_never_differs(connection)
     except apsw.NotADBError:
         connection.close()
         raise FormatError(f"{path}: not a SQLite database; expected one written by DP³") from None
@@ -85,6 +81,14 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def _set_what_never_differs(connection: apsw.Connection) -> None:
+    # Otherwise some statements are planned again for every row of parameters: 3 to 8 µs each.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+    connection.wal_autocheckpoint(0)
+    connection.pragma("foreign_keys", True)
+    connection.pragma("schema_version")  # reads the file, so damage is found here
 
 
 def _make(path: Path) -> None:
