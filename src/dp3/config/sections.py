@@ -215,9 +215,11 @@ class DatapointLoggerSettings(LenientSection):
 
 
 class ApiSettings(LenientSection):
-    """`api.yml`: `max_body` bytes of one request, `max_concurrent_body` of all requests in flight."""
+    """`api.yml`: `max_body` bytes of one request, `max_concurrent_body` of all requests in flight,
+    `max_value` of the JSON of one value, also of those that hooks make."""
 
     cors: Annotated[CorsSettings, OrEmpty] = CorsSettings()
     datapoint_logger: Annotated[DatapointLoggerSettings, OrEmpty] = DatapointLoggerSettings()
     max_body: Size = ByteSize(16 * _MIB)
     max_concurrent_body: Size = ByteSize(256 * _MIB)
+    max_value: Size = ByteSize(_MIB)

@@ -19,14 +19,16 @@ loop may end the worker. Signals never raise here, the process has its own handl
 class Guard:
     """Runs hooks, one at a time in each thread, and registers them with `watch` while they run.
 
-    `max_tasks` bounds the tasks of one call.
+    `max_tasks` bounds the tasks of one call, `max_value` the bytes of JSON of one value that a hook makes:
+    who takes the values checks it.
     """
 
-    def __init__(self, watch: HookWatch, max_tasks: int = 10_000) -> None:
+    def __init__(self, watch: HookWatch, max_tasks: int = 10_000, max_value: int = 1 << 20) -> None:
         self._watch = watch
         self._slots = watch.slots
         self._slow_ns = watch.timeout_ns
         self._max_tasks = max_tasks
+        self.max_value = max_value
         self._process = os.getpid()
 
     def run(self, hook: Hook, entity: Entity, *args: Any) -> HookOutcome:

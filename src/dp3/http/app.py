@@ -48,7 +48,7 @@ def create_app(services: Services) -> ASGIApp:
     writer = Writer(services.appender, services.store, services.wait_limit_s)
     good_log = _open_log(settings.datapoint_logger.good_log, services)
     bad_log = _open_log(settings.datapoint_logger.bad_log, services)
-    datapoints = Datapoints(services.model, intake, writer, good_log=good_log, bad_log=bad_log)
+    datapoints = Datapoints(services, intake, writer, good_log=good_log, bad_log=bad_log)
     framework = _framework(services, [log for log in (good_log, bad_log) if log])
     lookup = Lookup(services.model)
     _add_routes(framework, services, intake, writer, lookup)

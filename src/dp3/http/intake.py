@@ -2,13 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Scope
 
 from dp3.http.answers import busy, refused
+from dp3.http.pieces import SMALL_BODY, Sent
 from dp3.reads.backlog import Backlog
 
 BACKLOG_AGE_S = 0.1
@@ -23,12 +27,20 @@ SLOWEST_BYTES_PER_S = 16 << 10
 in use, and a bound for those who send drop by drop."""
 
 
+LARGE_AT_ONCE, SMALL_AT_ONCE = 1, 2
+"""Bodies that are decoded at the same time, above and up to `SMALL_BODY`. Decoding holds the interpreter's
+lock: more at a time take more memory and are no faster."""
+
+T = TypeVar("T")
+
+
 class Disconnected(Exception):
     """The client went away before its request was complete."""
 
 
 class Intake:
-    """Limits on what comes in: the size of one body, of all bodies in memory, and of the backlog.
+    """Limits on what comes in: the size of one body, of all bodies in memory, how many of them are decoded at
+    once, and the backlog.
 
     Used in one event loop."""
 
@@ -40,6 +52,8 @@ class Intake:
         self._in_flight = 0
         self._unprocessed = 0
         self._measured_at = float("-inf")
+        self._large, self._small = asyncio.Semaphore(LARGE_AT_ONCE), asyncio.Semaphore(SMALL_AT_ONCE)
+        self._threads = CapacityLimiter(LARGE_AT_ONCE + SMALL_AT_ONCE)
 
     @property
     def in_flight(self) -> int:
@@ -67,6 +81,20 @@ class Intake:
         finally:
             self._in_flight -= body.reserved
 
+    def turn(self, body: Sent) -> asyncio.Semaphore:
+        """To be held while the decoded form of a body is in memory, unless it is decoded in the event loop at
+        once; the first to come is the first to go."""
+        return self._large if len(body) > SMALL_BODY else self._small
+
+    async def in_thread(self, work: Callable[..., T], *args: object) -> T:
+        """Do the work of whoever holds a turn, off the event loop."""
+        return await run_sync(work, *args, limiter=self._threads)
+
+    async def decode(self, work: Callable[..., T], body: Sent, *args: object) -> T:
+        """Have `work(body, ...)` decode a body when it is its turn."""
+        async with self.turn(body):
+            return await self.in_thread(work, body, *args)
+
     def check_size(self, size: int) -> None:
         """Refuse a body that is too large."""
         if size > self._max_body:
@@ -88,7 +116,7 @@ class Body:
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self.reserved = 0
 
-    async def read(self, receive: Receive) -> bytes:
+    async def read(self, receive: Receive) -> Sent:
         """All of it. Refuses encodings (415), what exceeds a limit (413, 503) as early as it is known, and
         clients that stop sending (408); raises `Disconnected`."""
         encoding = self._headers.get(b"content-encoding", b"identity").strip().lower()
@@ -97,7 +125,7 @@ class Body:
                 415, "compressed bodies are not supported; send the request without Content-Encoding"
             )
         self._intake.check_size(_declared_length(self._headers))
-        chunks: list[bytes] = []
+        received: Sent = b""
         size = 0
         start = time.monotonic()
         while True:
@@ -108,9 +136,14 @@ class Body:
             size += len(chunk)
             self._intake.reserve(size, len(chunk))
             self.reserved = size
-            chunks.append(chunk)
+            if not received:
+                received = chunk
+            elif isinstance(received, bytes):
+                received = bytearray(received) + chunk
+            else:
+                received += chunk  # grows in place: there are never two copies of a large body
             if not message.get("more_body", False):
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                return received
 
 
 async def _receive(receive: Receive, end: float) -> Message:

@@ -8,16 +8,27 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from dp3.clock import to_datetime, to_us
-from dp3.http.answers import Json, invalid, parse_json, pydantic_errors
+from dp3.http.answers import (
+    MAX_ERRORS,
+    Errors,
+    Json,
+    invalid,
+    parse_json,
+    pydantic_errors,
+    refused,
+    too_many_errors,
+)
 from dp3.http.intake import Intake
 from dp3.http.parameters import Addressing, Filtered, Lookup, Paged, Sort
+from dp3.http.pieces import Sent
 from dp3.http.schemas import INVALID, Detail, FoundSnapshots, TotalCount
 from dp3.http.services import Services
 from dp3.model.durations import AwareDatetime
 from dp3.model.entityspec import EntitySpec
 from dp3.reads.listings import Listing
 
-MAX_EIDS = 10_000
+MAX_EIDS, MAX_EIDS_BYTES = 10_000, 4 << 20
+"""Ids in one request, and size of the request: 400 bytes an id."""
 
 At = Annotated[
     AwareDatetime | None,
@@ -95,26 +106,33 @@ def _add_bulk(router: APIRouter, services: Services, lookup: Lookup, intake: Int
         entity = lookup.etype(etype)
         with intake.body(request.scope) as incoming:
             received = await incoming.read(request.receive)
-        return await run_in_threadpool(_bulk, received, entity)
+            eids = await intake.decode(_eids, received, entity)
+        return await run_in_threadpool(_bulk, entity.id, eids)
 
-    def _bulk(received: bytes, entity: EntitySpec) -> Response:
-        return Json(_found(services.reads.listings.by_id(entity.id, _eids(entity, received)), {}))
+    def _bulk(etype: str, eids: list[str]) -> Response:
+        return Json(_found(services.reads.listings.by_id(etype, eids), {}))
 
 
-def _eids(entity: EntitySpec, body: bytes) -> list[str]:
-    """The ids in a body as the store knows them, or a refusal with all that is wrong."""
+def _eids(body: Sent, entity: EntitySpec) -> list[str]:
+    """The ids in a body as the store knows them, or a refusal with all that is wrong (at most about
+    `MAX_ERRORS`)."""
+    if len(body) > MAX_EIDS_BYTES:
+        raise refused(413, f"the body is larger than {MAX_EIDS_BYTES} bytes; ask for fewer entities at once")
     try:
         given = _parse_eids(parse_json(body)).eids
     except ValidationError as error:
-        raise invalid(pydantic_errors(error.errors(include_url=False), ["body"])) from None
-    eids, errors = [], []
+        raise invalid(pydantic_errors(error, ["body"])) from None
+    eids, errors = [], Errors()
     for i, eid in enumerate(given):
         try:
             eids.append(str(entity.eid_to_wire(entity.eid_adapter.validate_python(eid))))
         except ValidationError as error:
-            errors.extend(pydantic_errors(error.errors(include_url=False), ["body", "eids", i]))
+            errors.add(pydantic_errors(error, ["body", "eids", i]))
+        if len(errors) >= MAX_ERRORS:
+            errors.add([too_many_errors(["body"], f"what follows id {i} was not checked")])
+            break
     if errors:
-        raise invalid(errors)
+        raise errors.refusal()
     return eids
 
 

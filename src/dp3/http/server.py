@@ -1,5 +1,6 @@
 """Composition of an API process."""
 
+import ctypes
 import logging
 import socket
 
@@ -14,6 +15,9 @@ from dp3.reads.reads import Reads
 from dp3.runtime.model import model_kept, note_model
 from dp3.runtime.resources import DataDir, Resources, event_groups, open_resources
 from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
+
+M_MMAP_THRESHOLD, LARGE_MEMORY = -3, 1 << 20
+"""Number of an option in `malloc.h`; blocks of so many bytes are mapped one by one."""
 
 GRACE_S = 15
 """Requests under way at a stop have so long to finish."""
@@ -41,6 +45,7 @@ def serve(
     """Answer requests until told to stop by SIGINT or SIGTERM; returns the exit status. Raises `ModelRefused`
     when the model differs from that of the stored data."""
     clock = SystemClock()
+    _return_large_memory()
     with model_kept(data), open_resources(config, data, clock) as resources:
         note_model(resources.store, config, data)
         appender = Appender(resources.log)
@@ -64,6 +69,14 @@ def serve(
             appender.close()
     logger.info("API stopped")
     return 0 if server.started else 1
+
+
+def _return_large_memory() -> None:
+    """Have memory of large bodies go back to the system when it is free. By default the C library keeps it,
+    in pieces that the next body does not fit into, once the first one was freed."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # of glibc
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE_MEMORY)
 
 
 def _services(

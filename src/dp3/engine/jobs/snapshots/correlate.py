@@ -168,7 +168,7 @@ class Correlator:
 
     def _close(self, one: OpenMember, linked: bool, result: UnitResult) -> None:
         member = one.member
-        closed = close_record(one.record, member.plan.records)
+        closed = close_record(one.record, member.plan.records, self._caller.max_value)
         for name, problem in closed.problems.items():
             error = HookError("result", f"{name}: {problem}")
             self._caller.fail(None, member.plan.etype, member.eid, result.effects, error)
