@@ -158,7 +158,7 @@ def test_other_requests_are_answered_while_a_large_body_is_read(make_node: MakeN
             assert (await sending).status_code == 200
             return count
 
-    assert node.run(answered_meanwhile()) >= 5
+    assert node.run(answered_meanwhile()) >= 2
 
 
 def test_a_small_body_does_not_wait_until_large_ones_are_read(make_node: MakeNode) -> None:
