@@ -1,6 +1,7 @@
 """Composition of an API process."""
 
 import ctypes
+import gc
 import logging
 import socket
 
@@ -18,6 +19,10 @@ from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
 
 M_MMAP_THRESHOLD, LARGE_MEMORY = -3, 1 << 20
 """Number of an option in `malloc.h`; blocks of so many bytes are mapped one by one."""
+
+GC_THRESHOLD = 50_000
+"""Values die by themselves; looking for cycles at every 700 of them, the default, makes decoding a large
+one several times as long."""
 
 GRACE_S = 15
 """Requests under way at a stop have so long to finish."""
@@ -46,6 +51,7 @@ def serve(
     when the model differs from that of the stored data."""
     clock = SystemClock()
     _return_large_memory()
+    gc.set_threshold(GC_THRESHOLD)
     with model_kept(data), open_resources(config, data, clock) as resources:
         note_model(resources.store, config, data)
         appender = Appender(resources.log)
