@@ -79,6 +79,7 @@ class Intake:
         try:
             yield body
         finally:
+            body.release()
             self._in_flight -= body.reserved
 
     def turn(self, body: Sent) -> asyncio.Semaphore:
@@ -115,6 +116,7 @@ class Body:
         self._intake = intake
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self.reserved = 0
+        self._received: Sent = b""
 
     async def read(self, receive: Receive) -> Sent:
         """All of it. Refuses encodings (415), what exceeds a limit (413, 503) as early as it is known, and
@@ -143,7 +145,14 @@ class Body:
             else:
                 received += chunk  # grows in place: there are never two copies of a large body
             if not message.get("more_body", False):
+                self._received = received
                 return received
+
+    def release(self) -> None:
+        """Free the memory of a large body, though the frames of an exception may still know it."""
+        if isinstance(self._received, bytearray):
+            with suppress(BufferError):
+                self._received.clear()
 
 
 async def _receive(receive: Receive, end: float) -> Message:
