@@ -174,7 +174,7 @@ def test_bad_values_and_tokens_are_refused_without_a_trace(app: App, target: str
     assert refuse(app, body, target)[0] == 422
 
 
-@pytest.mark.parametrize("body", [b"[" + b"1," * 1_000_000 + b"1]", dp(attr="arr", v=["x"] * 1_000_000)])
+@pytest.mark.parametrize("body", [b"[" + b"1," * 1_000_000 + b"1]", dp(attr="arr", v=["x"] * 200_000)])
 def test_the_answer_to_a_request_with_a_million_mistakes_is_bounded(app: App, body: bytes) -> None:
     status, answer = refuse(app, body)
     assert status == 422

@@ -6,6 +6,7 @@ import pytest
 from dp3.clock import to_datetime
 from dp3.log.port import Lane
 from dp3.model.spec import ModelSpec
+from kit.limits import decoding_s
 from kit.points import SECOND, START_US, config, delete, derived, obs, plain, task
 
 
@@ -214,3 +215,12 @@ def test_damage_behind_the_end_of_a_batch_is_reported_with_its_own_batch(engine)
         assert engine.letters() == []
         driven.finish()
     assert len(engine.letters()) == 1
+
+
+def test_entries_that_take_long_to_decode_are_processed_one_by_one(engine, enter):
+    enter(decoding_s(-1))
+    for number in range(3):
+        engine.send(task("q", plain("p", number), obs(number)))
+    engine.work()
+    assert engine.values("q") == {"p": 2, "o": [(0, 0), (1, 1), (2, 2)]}
+    assert engine.store.counters.all()["batches"] == 3

@@ -2,12 +2,16 @@
 
 import threading
 from collections import defaultdict
+from contextlib import closing
 
 import pytest
 
 from dp3.model.partition import partition_of
+from dp3.model.spec import ModelSpec
+from kit.engine import Engine
 from kit.place import PARTITIONS
 from kit.points import delete, derived, obs, plain, task
+from kit.specs import a_type, plain_attr
 
 
 def failing(registrar, calls, fails=lambda: True):
@@ -300,3 +304,20 @@ def test_a_hook_is_named_by_module_and_function_in_its_letter(engine):
     engine.send(task("q", plain("p", 1)))
     engine.work(lambda registrar: registrar.register_on_new_attr_hook(surely_this_one, "a", "p"))
     assert "surely_this_one" in engine.letters()[0].letter.hook
+
+
+def test_a_hook_that_makes_too_large_a_value_leaves_a_dead_letter_in_its_name_and_nothing_else(tmp_path):
+    model = ModelSpec({"a": a_type("a", {"p": plain_attr("int"), "t": plain_attr("string")})})
+
+    def too_large(eid):
+        return [derived(eid, "p", 2, model=model), derived(eid, "t", "x" * (1 << 20), model=model)]
+
+    with closing(Engine(tmp_path, model)) as engine:
+        engine.send(task("q", plain("p", 1)))
+        engine.work(returning(too_large))
+        assert engine.values("q") == {"p": 1}
+        (stored,) = engine.letters()
+        assert (stored.letter.module, stored.letter.eid) == ("m", "q")
+        assert (
+            "a.t: the value has 1048578 bytes of JSON, more than 1048576 (max_value)" in stored.letter.reason
+        )

@@ -1,7 +1,7 @@
 """The fast path takes nothing that the slow path would not, and makes the same of it."""
 
-import asyncio
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -9,14 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dp3.http.answers import Refusal
-from dp3.http.conversion import POINTS_PER_TURN, Converter
-from dp3.http.validation import validate
-from dp3.http.writing import ENTRY_POINTS, Groups, entries_of, tasks_of
+from dp3.http.conversion import Converter
+from dp3.http.pieces import PIECE_BYTES
+from dp3.http.validation import Validator
+from dp3.http.writing import BYTES_AT_ONCE, ENTRY_POINTS, Groups, entries_of, tasks_of
 from dp3.model.errors import Reject
 from dp3.model.wire import decode_tasks
 from kit.node import MODEL, NOW_US, dp, obs
 
-CONVERTER = Converter(MODEL)
+MIB = 1 << 20
+CONVERTER, VALIDATOR = Converter(MODEL, MIB), Validator(MODEL, MIB)
 
 scalars = st.one_of(
     st.none(),
@@ -76,16 +78,29 @@ sent_points = st.fixed_dictionaries(
 )
 
 
+def united(groups: Iterable[Groups]) -> Groups:
+    """All that comes, by entity."""
+    every: dict[tuple[str, int | str], list[Any]] = {}
+    for some in groups:
+        for entity, points in some.items():
+            every.setdefault(entity, []).extend(points)
+    return every
+
+
+def validate(body: bytes) -> Groups:
+    return united(VALIDATOR.validate(body))
+
+
 def fast(body: bytes) -> Groups | None:
     try:
-        return asyncio.run(CONVERTER.convert(body))
+        return united(CONVERTER.convert(body))
     except Reject:
         return None
 
 
 def slow(body: bytes) -> Groups | list[Any]:
     try:
-        return validate(body, MODEL)
+        return validate(body)
     except Refusal as refusal:
         return refusal.body["detail"]  # type: ignore[no-any-return]
 
@@ -163,32 +178,43 @@ def test_the_last_of_repeated_keys_counts_on_both_paths() -> None:
 def test_digits_below_a_microsecond_are_cut() -> None:
     body = json.dumps([obs("o", 1, t1="2020-01-01T12:00:00.0000019Z")]).encode()
     assert fast(body) is None
-    assert validate(body, MODEL)["a", "e1"][0].t1 == NOW_US + 1
+    assert validate(body)["a", "e1"][0].t1 == NOW_US + 1
 
 
-def test_large_bodies_are_converted_in_portions_with_the_same_result() -> None:
-    points = [ALL_KINDS[i % len(ALL_KINDS)] for i in range(2 * POINTS_PER_TURN + 7)]
-    body = json.dumps(points, indent=1).encode()
-    assert fast(body) == validate(body, MODEL)
+LARGE = [ALL_KINDS[i % len(ALL_KINDS)] for i in range(10 * PIECE_BYTES // 100)]
 
 
-def test_other_work_is_done_while_a_large_body_is_converted() -> None:
-    body = json.dumps([dp("p", i) for i in range(5 * POINTS_PER_TURN)]).encode()
+@pytest.mark.parametrize("indent", [None, 1])
+def test_large_bodies_are_converted_in_pieces_with_the_same_result(indent: int | None) -> None:
+    body = json.dumps(LARGE, indent=indent).encode()
+    assert fast(body) == fast(bytearray(body)) == validate(body) == united(map(validate, each_alone(LARGE)))
 
-    async def turns() -> int:
-        conversion = asyncio.create_task(CONVERTER.convert(body))
-        count = 0
-        while not conversion.done():
-            await asyncio.sleep(0)
-            count += 1
-        return count
 
-    assert asyncio.run(turns()) >= 5
+def each_alone(points: list[dict[str, Any]]) -> list[bytes]:
+    return [json.dumps([point]).encode() for point in points]
+
+
+@pytest.mark.parametrize("first", [{"eid": 7, "type": ""}, [{"type": "a"}, {"type": "a"}], '},{"type":"a"'])
+def test_what_looks_like_the_end_of_a_data_point_inside_a_value_is_none(first: Any) -> None:
+    points = [{"type": "a", "id": "e", "attr": "free", "v": [first] * 1_000} for _ in range(20)]
+    body = json.dumps(points, separators=(",", ":")).encode()
+    taken = fast(body)
+    assert taken in (None, validate(body))
+    assert [point.v for point in validate(body)["a", "e"]] == [[first] * 1_000] * 20
+
+
+def test_what_comes_from_a_large_body_is_handed_on_a_part_at_a_time() -> None:
+    body = json.dumps([dp("p", i, f"e{i}") for i in range(3 * BYTES_AT_ONCE // 50)]).encode()
+    for groups in (list(CONVERTER.convert(body)), list(VALIDATOR.validate(body))):
+        assert len(groups) > 2
+        assert [eid for some in groups for _, eid in some] == [
+            f"e{i}" for i in range(3 * BYTES_AT_ONCE // 50)
+        ]
 
 
 def test_data_points_are_grouped_by_entity_in_order_of_first_appearance() -> None:
     sent = [dp("p", 1, "x"), dp("p", 2, "y"), dp("s", "z", "x"), dp("p", 3, "1", "b"), dp("p", 4, 1, "b")]
-    groups = validate(json.dumps(sent).encode(), MODEL)
+    groups = validate(json.dumps(sent).encode())
     assert [(entity, [point.v for point in points]) for entity, points in groups.items()] == [
         (("a", "x"), [1, "z"]),
         (("a", "y"), [2]),
@@ -197,7 +223,7 @@ def test_data_points_are_grouped_by_entity_in_order_of_first_appearance() -> Non
 
 
 def test_tasks_are_numbered_through_the_entry_whatever_their_partition() -> None:
-    groups = validate(json.dumps([dp("p", i, f"e{i % 5}") for i in range(20)]).encode(), MODEL)
+    groups = validate(json.dumps([dp("p", i, f"e{i % 5}") for i in range(20)]).encode())
     (slices,) = entries_of(tasks_of(groups), 8)
     tasks = [task for some in slices.values() for task in decode_tasks(some)]
     assert sorted((task.first, task.eid) for task in tasks) == [(4 * i, f"e{i}") for i in range(5)]
@@ -205,7 +231,7 @@ def test_tasks_are_numbered_through_the_entry_whatever_their_partition() -> None
 
 def test_a_large_request_becomes_entries_of_bounded_size_and_a_large_task_is_split() -> None:
     points = [dp("p", i, "big") for i in range(2 * ENTRY_POINTS + 1)] + [dp("p", 1, "small")]
-    groups = validate(json.dumps(points).encode(), MODEL)
+    groups = validate(json.dumps(points).encode())
     sizes, values = [], []
     for slices in entries_of(tasks_of(groups), 8):
         tasks = [task for some in slices.values() for task in decode_tasks(some)]

@@ -75,6 +75,11 @@ def small_lifetime_slices() -> Iterator[None]:
         yield
 
 
+def decoding_s(seconds: float) -> Limit:
+    """A worker decodes entries of the log for so long at a time, at least one."""
+    return constants("dp3.engine.ingest.reader", DECODING_S=seconds)
+
+
 def update_pages(first: int, largest: int) -> Limit:
     """Periodic hooks get so many entities at once."""
     return constants(f"{UPDATES}.visits", FIRST=first, LARGEST=largest)
@@ -147,6 +152,11 @@ def silence_s(seconds: float) -> Limit:
 def body_s(seconds: float) -> Limit:
     """A body may take so long, however small it is."""
     return constants("dp3.http.intake", BODY_LIMIT_S=seconds)
+
+
+def piece_bytes(count: int) -> Limit:
+    """A large array is decoded so many bytes at a time."""
+    return constants("dp3.http.pieces", PIECE_BYTES=count)
 
 
 def slowest_bytes_per_s(rate: float) -> Limit:

@@ -1,11 +1,16 @@
 """When the supervisor takes a worker for sick."""
 
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from threading import get_ident
 from typing import Any
 
+import psutil
 import pytest
 
 from dp3.clock import FakeClock
@@ -13,7 +18,7 @@ from dp3.engine.heartbeat import MOST_REPORTED, STARTING, WORKING, Heartbeat
 from dp3.hooks.table import Hook
 from dp3.hooks.watch import HookWatch
 from dp3.runtime.resources import DataDir
-from dp3.runtime.supervisor import SILENT_LOOKS, WorkerHealth
+from dp3.runtime.supervisor import COMPUTING_S, SILENT_LOOKS, WorkerHealth
 from dp3.store.ports.errors import StoreFull
 from dp3.store.ports.leases import Holder, Lease, LeaseState
 from dp3.store.ports.state import State
@@ -31,7 +36,7 @@ class Workplace:
         self.clock = FakeClock()
         self.store: State = open_state(self.data.state, self.clock)
         self.lease: Lease = self.store.leases.take(0, 1, Holder("host", PID), 15)
-        self.health = WorkerHealth(self.store.leases.all, self.data, start_limit_s=600)
+        self.health = WorkerHealth(self.store.leases.all, self.data, hang_s=60, start_limit_s=600)
 
     def look(self, times: int = 1, age_s: float = 60) -> str:
         for _ in range(times):
@@ -50,6 +55,36 @@ def test_a_worker_without_a_new_heartbeat_at_many_looks_is_sick(place: Workplace
     place.store.leases.heartbeat(place.lease, WORKING)
     assert place.look(SILENT_LOOKS) == ""
     assert "no sign of life" in place.look()
+
+
+@contextmanager
+def computing() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does nothing but compute."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        yield process
+        process.kill()
+
+
+def look_while_it_computes(health: WorkerHealth, process: psutil.Process) -> None:
+    """Look when the process has used more of a processor."""
+    before = process.cpu_times().user
+    health.look()
+    while process.cpu_times().user - before < 2 * COMPUTING_S:
+        time.sleep(COMPUTING_S / 10)
+
+
+def test_a_silent_worker_that_computes_is_sick_only_after_the_time_that_a_hook_may_take(
+    tmp_path: Path,
+) -> None:
+    with computing() as process:
+        leases = [LeaseState(Lease(0, 1, 5), Holder("host", process.pid), 0, WORKING)]
+        health = WorkerHealth(lambda: leases, DataDir(tmp_path), hang_s=24, start_limit_s=600)
+        for _ in range(SILENT_LOOKS + 2):
+            look_while_it_computes(health, psutil.Process(process.pid))
+        assert health.complaint(process.pid, 60) == ""
+        for _ in range(3):
+            look_while_it_computes(health, psutil.Process(process.pid))
+        assert health.complaint(process.pid, 60) == "no sign of life for 24 s"
 
 
 def test_a_new_heartbeat_heals(place: Workplace) -> None:
@@ -105,7 +140,7 @@ def test_a_worker_that_waits_for_its_lease_is_starting(place: Workplace) -> None
 
 def test_a_worker_is_judged_by_its_own_lease_only(place: Workplace) -> None:
     leases = [LeaseState(Lease(1, 2, 5), Holder("host", PID + 1), 0, "sick")]
-    health = WorkerHealth(lambda: leases, place.data, 600)
+    health = WorkerHealth(lambda: leases, place.data, hang_s=60, start_limit_s=600)
     health.look()
     assert health.complaint(PID, 1) == ""
     assert health.complaint(PID + 1, 1) == "sick"

@@ -24,6 +24,8 @@ from dp3.model.mac import MACAddress
 from kit.specs import a_model, plain_attr
 from kit.values import brief
 
+MIB = 1 << 20
+
 NOW = 5
 HALF = Terms(500_000_000, 1, 0, 10, 0, 0)
 FULL = Terms(1_000_000_000, 1, 0, 10, 0, 0)
@@ -73,7 +75,7 @@ def after(*hooks: Hook, doc: Doc = DOC, plan: RecordPlan = PLAN) -> ClosedRecord
     record = open_record(doc, plan, NOW)
     for hook in hooks:
         hook(record.values)
-    return close_record(record, plan)
+    return close_record(record, plan, MIB)
 
 
 def setting(**values: Any) -> Hook:
@@ -123,14 +125,14 @@ def test_ids_are_typed() -> None:
     plan = plan_records(a_model({}, id_data_type="mac"), "a")
     record = open_record(Doc({"eid": "00:01:02:03:04:05"}, {}), plan, NOW)
     assert record.values == {"eid": MACAddress("00:01:02:03:04:05")}
-    assert close_record(record, plan) == (record.doc, {})
+    assert close_record(record, plan, MIB) == (record.doc, {})
 
 
 def test_a_value_that_does_not_fit_the_model_any_more_is_given_as_it_is() -> None:
     values = {"eid": "e", "ip": 5, "d": 5, "l": {"eid": 1, "data": 1}, "lm": "text", "removed": {"k": [1]}}
     record = open_record(Doc(values, {}), PLAN, NOW)
     assert record.values == values
-    assert close_record(record, PLAN) == (Doc(values, {}), {})
+    assert close_record(record, PLAN, MIB) == (Doc(values, {}), {})
 
 
 # -- what nobody changed -----------------------------------------------------------------------------
@@ -334,8 +336,12 @@ def a_bomb() -> list[Any]:
         (a_deep_list(), "levels deep"),
         (a_bomb(), f"more than {MAX_PARTS} parts"),
         (b"bytes", "bytes has no JSON form"),
+        ("x" * MIB, f"more than {MIB} (max_value)"),
     ],
-    ids=["object", "nan", "inf", "large", "surrogate", "key", "hostile", "cycle", "deep", "bomb", "bytes"],
+    ids=[
+        *("object", "nan", "inf", "large", "surrogate", "key", "hostile", "cycle", "deep", "bomb", "bytes"),
+        "long",
+    ],
 )
 @pytest.mark.parametrize("name", ["p", "l", "extra"])
 def test_what_cannot_be_stored_is_left_out_and_hurts_nothing_else(name: str, value: Any, reason: str) -> None:

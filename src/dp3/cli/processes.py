@@ -173,8 +173,10 @@ def _supervise(config: Configuration, data: DataDir, host: str, children: list[C
         with sole_supervisor(data.run), open_resources(config, data, clock) as resources:
             check_exposure(host, config, data, resources.store.tokens)
             note_model(resources.store, config, data)
-            start_limit_s = START_LIMIT * config.processing_core.hook_hang.total_seconds()
-            health = WorkerHealth(resources.store.leases.all, data, start_limit_s)
+            hang_s = config.processing_core.hook_hang.total_seconds()
+            health = WorkerHealth(
+                resources.store.leases.all, data, hang_s=hang_s, start_limit_s=START_LIMIT * hang_s
+            )
             return Supervisor(children, health).run(stop)
     except (AlreadyRunning, Exposed, FormatError, ModelRefused) as error:
         raise fail(str(error)) from None

@@ -282,7 +282,7 @@ class AuthSettings(Section):
 
 class ApiSettings(LenientSection):
     """`api.yml`: `max_body` bytes of one request, `max_concurrent_body` of all requests in flight,
-    `max_connections` at a time.
+    `max_connections` at a time, `max_value` of the JSON of one value, also of those that hooks make.
 
     `allowed_hosts`: names by which the API may be asked without a token, besides addresses and localhost."""
 
@@ -294,3 +294,4 @@ class ApiSettings(LenientSection):
     max_concurrent_body: Size = ByteSize(256 * _MIB)
     max_connections: Count = 1000
     tls: Annotated[TlsSettings, OrEmpty] = TlsSettings()
+    max_value: Size = ByteSize(_MIB)

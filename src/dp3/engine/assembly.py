@@ -62,7 +62,8 @@ class Assembly:
         self._context = context
         self._config = config
         self._registrations = registrations
-        self._guard = Guard(context.watch, core.max_tasks_per_hook, FailureLog(core.modules_dir))
+        failures = FailureLog(core.modules_dir)
+        self._guard = Guard(context.watch, core.max_tasks_per_hook, config.api.max_value, failures)
         self._pool = executor or DaemonPool(core.worker_threads, "hooks")
         # A thread that reads ahead and writes behind; more would take turns with the worker on two cores.
         self._snapshot_io = executor or DaemonPool(1, "snapshots")

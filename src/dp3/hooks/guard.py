@@ -20,15 +20,23 @@ loop may end the worker. Signals never raise here, the process has its own handl
 class Guard:
     """Runs hooks, one at a time in each thread, and registers them with `watch` while they run.
 
-    `max_tasks` bounds the tasks of one call. `failures` tells the log of hooks that fail.
+    `max_tasks` bounds the tasks of one call, `max_value` the bytes of JSON of one value that a hook makes:
+    who takes the values checks it. `failures` tells the log of hooks that fail.
     """
 
-    def __init__(self, watch: HookWatch, max_tasks: int = 10_000, failures: FailureLog | None = None) -> None:
+    def __init__(
+        self,
+        watch: HookWatch,
+        max_tasks: int = 10_000,
+        max_value: int = 1 << 20,
+        failures: FailureLog | None = None,
+    ) -> None:
         self._watch = watch
         self._failures = failures or FailureLog()
         self._slots = watch.slots
         self._slow_ns = watch.timeout_ns
         self._max_tasks = max_tasks
+        self.max_value = max_value
         self._process = os.getpid()
 
     def run(self, hook: Hook, entity: Entity, *args: Any) -> HookOutcome:

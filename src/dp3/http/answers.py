@@ -1,13 +1,15 @@
 """Answers: JSON bodies, the documented error shapes, and exceptions that carry an answer."""
 
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from dp3.hooks.outcome import MAX_REPR_CHARS, bounded_repr
+from dp3.http.pieces import InvalidJson, Sent, check_utf8, decode_text
 from dp3.model.canonical import encode_json
 from dp3.reads.errors import CountingBusy, CountingTooSlow, CursorError, QueryError, SortError
 from dp3.store.ports.errors import QueryTooLarge, QueryTooSlow
@@ -15,7 +17,13 @@ from dp3.store.ports.errors import QueryTooLarge, QueryTooSlow
 RETRY_AFTER_S = 1
 
 MAX_ECHO = 64 << 10
-"""Characters of an undecodable body that are repeated in the error."""
+"""Characters, about, of a request that one error repeats."""
+
+MAX_ECHOES = 1 << 20
+"""Characters, about, of a request that all errors of an answer repeat."""
+
+MAX_ERRORS = 1_000
+"""Mistakes that end the check of a request: each costs more than a good data-point."""
 
 logger = logging.getLogger(__name__)
 
@@ -69,9 +77,59 @@ def refused(status: int, detail: str) -> Refusal:
     return Refusal(status, {"detail": detail})
 
 
-def invalid(errors: Sequence[Error]) -> Refusal:
-    """422 with all errors of the request."""
-    return Refusal(422, {"detail": list(errors)})
+def invalid(errors: Iterable[Error]) -> Refusal:
+    """422 with all errors of the request; what they repeat of it is bounded."""
+    collected = Errors()
+    collected.add(errors)
+    return collected.refusal()
+
+
+class Errors:
+    """The errors of one request. What they repeat of it is cut when it is too much, at once, so that it needs
+    not be kept."""
+
+    def __init__(self) -> None:
+        self._errors: list[Error] = []
+        self._left = MAX_ECHOES
+
+    def __len__(self) -> int:
+        return len(self._errors)
+
+    def add(self, errors: Iterable[Error]) -> None:
+        """Add errors."""
+        self._errors += map(self._cut, errors)
+
+    def refusal(self) -> Refusal:
+        """422 with all of them."""
+        return Refusal(422, {"detail": self._errors})
+
+    def _cut(self, error: Error) -> Error:
+        cut = {name: self._cut_value(value) for name, value in error.items()}
+        cut["loc"] = [self._cut_value(part) for part in error["loc"]]
+        return cut
+
+    def _cut_value(self, value: Any) -> Any:
+        room = max(min(MAX_ECHO, self._left), MAX_REPR_CHARS)
+        size = _size(value, room)
+        self._left = max(self._left - size, 0)
+        return value if size <= room else bounded_repr(value)
+
+
+def _size(value: Any, enough: int) -> int:
+    """Characters in a value, about; nothing more is counted once there are more than `enough`."""
+    size = 0
+    left: list[Any] = [value]
+    while left and size <= enough:
+        one = left.pop()
+        size += len(one) if isinstance(one, str | bytes | Mapping | list | tuple) else 1
+        if size <= enough and isinstance(one, Mapping):
+            left += one
+            left += one.values()
+        elif size <= enough and isinstance(one, list | tuple):
+            left += one
+        elif isinstance(one, int):
+            size += one.bit_length() // 3
+    return size
 
 
 def invalid_value(loc: Loc, msg: str) -> Refusal:
@@ -112,9 +170,16 @@ def refusal_response(_: Request, error: Exception) -> Response:
     return refusal_of(error).response()
 
 
-def pydantic_errors(errors: Sequence[Mapping[str, Any]], prefix: Loc) -> list[Error]:
-    """Errors of a pydantic `ValidationError` as they are answered: exceptions in `ctx` become `{}`."""
-    return [_pydantic_error(error, prefix) for error in errors]
+def pydantic_errors(error: ValidationError, prefix: Loc) -> list[Error]:
+    """The errors as they are answered: exceptions in `ctx` become `{}`. More than `MAX_ERRORS` become one."""
+    if error.error_count() > MAX_ERRORS:
+        return [too_many_errors(prefix, f"there are {error.error_count()}")]
+    return [_pydantic_error(each, prefix) for each in error.errors(include_url=False)]
+
+
+def too_many_errors(loc: Loc, detail: str) -> Error:
+    """The error that stands for all further ones."""
+    return {"type": "too_many_errors", "loc": list(loc), "msg": f"Too many errors: {detail}", "input": None}
 
 
 def _pydantic_error(error: Mapping[str, Any], prefix: Loc) -> Error:
@@ -130,28 +195,27 @@ def _pydantic_error(error: Mapping[str, Any], prefix: Loc) -> Error:
     return answer
 
 
-def json_invalid(body: bytes, position: int, reason: str) -> Error:
-    """The error for a body that is not JSON."""
-    return {
-        "type": "json_invalid",
-        "loc": ["body", position],
-        "msg": "JSON decode error",
-        "input": body[: MAX_ECHO * 4].decode("utf-8", "replace")[:MAX_ECHO],
-        "ctx": {"error": reason},
-    }
+def json_invalid(body: Sent, error: InvalidJson) -> Refusal:
+    """The refusal of a body that is not JSON."""
+    return invalid(
+        [
+            {
+                "type": "json_invalid",
+                "loc": ["body", error.position],
+                "msg": "JSON decode error",
+                "input": body[: MAX_ECHO * 4].decode("utf-8", "replace")[:MAX_ECHO],
+                "ctx": {"error": error.reason},
+            }
+        ]
+    )
 
 
-def parse_json(body: bytes) -> Any:
-    """A body as the standard library reads it; 422 if it is missing or not JSON."""
+def parse_json(body: Sent) -> Any:
+    """A body of bounded size as the standard library reads it; 422 if it is missing or not JSON."""
     if not body:
         raise invalid([{"type": "missing", "loc": ["body"], "msg": "Field required", "input": None}])
     try:
-        return json.loads(body.decode("utf-8"))
-    except json.JSONDecodeError as error:
-        raise invalid([json_invalid(body, error.pos, error.msg)]) from None
-    except UnicodeDecodeError as error:
-        raise invalid([json_invalid(body, error.start, "Invalid UTF-8")]) from None
-    except RecursionError:
-        raise invalid([json_invalid(body, 0, "Nested too deeply")]) from None
-    except ValueError as error:
-        raise invalid([json_invalid(body, 0, str(error))]) from None
+        check_utf8(body)
+        return decode_text(body.decode())
+    except InvalidJson as error:
+        raise json_invalid(body, error) from None

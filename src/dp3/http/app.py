@@ -55,9 +55,7 @@ def create_app(services: Services) -> ASGIApp:
     writer = Writer(services.appender, services.store, changes, services.wait_limit_s)
     good_log = _open_log(settings.datapoint_logger.good_log, services)
     bad_log = _open_log(settings.datapoint_logger.bad_log, services)
-    datapoints = Datapoints(
-        services.model, intake, writer, services.pools.writing, good_log=good_log, bad_log=bad_log
-    )
+    datapoints = Datapoints(services, intake, writer, good_log=good_log, bad_log=bad_log)
     framework = _framework(services, [log for log in (good_log, bad_log) if log])
     lookup = Lookup(services.model)
     _add_routes(framework, services, intake, writer, changes, lookup)
@@ -87,7 +85,7 @@ def _access(app: ASGIApp, services: Services, policy: OriginPolicy, root_path: s
 def _intake(services: Services, max_body: int, max_in_flight: int) -> Intake:
     return Intake(
         services.reads.backlog,
-        services.pools.state,
+        services.pools,
         max_body=max_body,
         max_in_flight=max_in_flight,
         max_backlog=services.max_backlog,

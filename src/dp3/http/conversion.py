@@ -4,7 +4,6 @@ It takes what is obviously right and raises `Reject` for everything else; then `
 give the same result for everything that this one takes.
 """
 
-import asyncio
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,7 +13,8 @@ import msgspec
 from pydantic import TypeAdapter, ValidationError
 
 from dp3.clock import EPOCH, FIRST_US, LAST_US
-from dp3.http.writing import Groups
+from dp3.http.pieces import PIECE_BYTES, SMALL_BODY, Sent
+from dp3.http.writing import BYTES_AT_ONCE, Groups
 from dp3.model.attrspec import (
     AttrSpecObservations,
     AttrSpecPlain,
@@ -26,12 +26,6 @@ from dp3.model.durations import AwareDatetime
 from dp3.model.errors import Reject
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint
-
-POINTS_PER_TURN = 2_000
-"""After so many data-points, other requests get their turn."""
-
-BYTES_PER_TURN = 256 << 10
-"""Larger bodies are decoded in portions."""
 
 
 class SentPoint(msgspec.Struct, gc=False):
@@ -50,34 +44,49 @@ class SentPoint(msgspec.Struct, gc=False):
 Plan = Callable[[SentPoint], WirePoint]
 
 _decode_points = msgspec.json.Decoder(list[SentPoint]).decode
-_decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _parse_number = TypeAdapter(AwareDatetime).validate_python
 
 # The decoder rounds times to microseconds where the slow path cuts: leave such times to the latter.
 _below_a_microsecond = re.compile(rb'\.\d{7,}["Zz+-]').search
 
+_SPACE = rb"[ \t\n\r]*+"
+_begin = re.compile(_SPACE + rb"\[" + _SPACE + rb"(?=\{" + _SPACE + rb'"(\w{1,4})")').match
+_BOUNDARIES = {
+    name.encode(): re.compile(
+        rb"\}(" + _SPACE + rb"," + _SPACE + rb")(?=\{" + _SPACE + rb'"' + name.encode() + rb'")'
+    ).search
+    for name in SentPoint.__struct_fields__
+}
+"""By the key that data-points begin with: what looks like the end of one and the beginning of the next."""
+
 
 class Converter:
-    """Converts bodies for one model."""
+    """Converts bodies for one model. A value may have `max_value` bytes of JSON."""
 
-    def __init__(self, model: ModelSpec) -> None:
+    def __init__(self, model: ModelSpec, max_value: int) -> None:
+        self._max_value = max_value
         self._plans: Mapping[tuple[str, str], tuple[Callable[[Any], int | str], Plan]] = {
             (etype, attr): (model.entity(etype).accept_eid, _plan(spec))
             for (etype, attr), spec in model.attributes.items()
             if not isinstance(spec, AttrSpecReadOnly)
         }
 
-    async def convert(self, body: bytes) -> Groups:
-        """All data-points of a body by entity. Raises `Reject`."""
+    def convert(self, body: Sent) -> Iterator[Groups]:
+        """All data-points of a body by entity, those of about `BYTES_AT_ONCE` at a time. Raises `Reject`."""
         groups: dict[tuple[str, int | str], list[WirePoint]] = {}
+        taken = 0
         try:
-            for points in _portions(body):
-                self._add(points, groups)
-                if len(points) == POINTS_PER_TURN:
-                    await asyncio.sleep(0)
+            for piece in _pieces(body, self._max_value):
+                if _below_a_microsecond(piece):
+                    raise Reject
+                self._add(_decode_points(piece), groups)
+                taken += len(piece)
+                if taken >= BYTES_AT_ONCE:
+                    yield groups
+                    groups, taken = {}, 0
         except (ValueError, RecursionError):  # also what is not UTF-8, which is no error of msgspec
             raise Reject from None
-        return groups
+        yield groups
 
     def _add(self, points: Sequence[SentPoint], groups: dict[tuple[str, int | str], list[WirePoint]]) -> None:
         plans = self._plans
@@ -94,15 +103,31 @@ class Converter:
                 same.append(plan(point))
 
 
-def _portions(body: bytes) -> Iterator[list[SentPoint]]:
-    if _below_a_microsecond(body):
-        raise Reject
-    if len(body) <= BYTES_PER_TURN:
-        yield _decode_points(body)
+def _pieces(body: Sent, largest: int) -> Iterator[Sent]:
+    """The data-points of a body in arrays of bounded size, none of more than `largest` bytes. Raises
+    `Reject`.
+
+    A piece ends where the end of a data-point seems to be. If that is in the middle of a value, the piece is
+    not JSON: whoever decodes it refuses it. If it is JSON, it ends where a data-point does, because what came
+    before it did.
+    """
+    if len(body) <= min(SMALL_BODY, largest):
+        yield body
         return
-    raw = _decode_raw(body)
-    for start in range(0, len(raw), POINTS_PER_TURN):
-        yield _decode_points(b"[" + b",".join(raw[start : start + POINTS_PER_TURN]) + b"]")
+    found = _begin(body, 0, PIECE_BYTES)
+    find = _BOUNDARIES.get(found[1]) if found is not None else None
+    if found is None or find is None:
+        raise Reject
+    start, size = found.end(), min(PIECE_BYTES, largest // 2)
+    while len(body) - start > 2 * size:
+        boundary = find(body, start + size, start + largest)
+        if boundary is None:
+            break
+        yield b"".join((b"[", body[start : boundary.start(1)], b"]"))
+        start = boundary.end()
+    if len(body) - start > largest:
+        raise Reject
+    yield b"[" + body[start:]
 
 
 def _plan(spec: AttrSpecType) -> Plan:

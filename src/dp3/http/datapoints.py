@@ -1,7 +1,8 @@
 """`POST /datapoints` as plain ASGI: the route that has to be fast."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from urllib.parse import parse_qs
 
@@ -9,22 +10,27 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from dp3.http.answers import Disconnected, Error, Refusal, failure, invalid, invalid_value, pydantic_errors
+from dp3.http.answers import Disconnected, Refusal, failure, invalid, invalid_value, pydantic_errors
 from dp3.http.conversion import Converter
 from dp3.http.datapoint_log import DatapointLog
 from dp3.http.intake import Intake
-from dp3.http.pools import Pool
-from dp3.http.validation import validate
-from dp3.http.writing import Groups, Idempotency, Writer, tasks_of
+from dp3.http.pieces import SMALL_BODY, Sent
+from dp3.http.services import Services
+from dp3.http.validation import Validator
+from dp3.http.writing import Encoded, Groups, Idempotency, Writer, encode
+from dp3.log.port import Appended
 from dp3.model.errors import Reject
-from dp3.model.spec import ModelSpec
 
 DATAPOINTS_PATH = "/datapoints"
 
 MAX_KEY = 200
 """Length of an idempotency key."""
 
-SMALL_BODY = 1 << 20
+ENCODED_SHARE = 4
+"""A request may take so many times `max_body` in the log: lists of small numbers are longer there than as
+JSON."""
+
+LARGE_DIGEST = 1 << 20
 """The digest of a larger body is computed off the event loop."""
 
 _parse_bool = TypeAdapter(bool).validate_python
@@ -35,21 +41,22 @@ class Datapoints:
 
     def __init__(
         self,
-        model: ModelSpec,
+        services: Services,
         intake: Intake,
         writer: Writer,
-        checks: Pool,
         *,
         good_log: DatapointLog | None = None,
         bad_log: DatapointLog | None = None,
     ) -> None:
-        self._model = model
+        settings = services.settings
         self._intake = intake
         self._writer = writer
-        self._checks = checks
         self._good_log = good_log
         self._bad_log = bad_log
-        self._convert = Converter(model).convert
+        self._convert = Converter(services.model, settings.max_value).convert
+        self._validate = Validator(services.model, settings.max_value).validate
+        self._partitions = services.store.partitions
+        self._max_encoded = ENCODED_SHARE * settings.max_body
         self.refused: Counter[int] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,33 +78,48 @@ class Datapoints:
         with self._intake.body(scope) as incoming:
             body = await incoming.read(receive)
             client = client_address(scope)
-            tasks = tasks_of(await self._points(body, client))
-            idempotency = await self._idempotency(key, body)
-            response = await self._writer.write(tasks, wait=wait, idempotency=idempotency)
+            encoded, appended = await self._append(body, client, await self._idempotency(key, body))
+            response = await self._writer.answer(encoded, appended, wait=wait)
             if self._good_log:
-                self._good_log.accepted(client, tasks)
+                self._good_log.accepted(client, encoded)
             return response
 
-    async def _points(self, body: bytes, client: str) -> Groups:
-        try:
-            return await self._convert(body)
-        except Reject:
-            return await self._validated(body, client)
+    async def _append(
+        self, body: Sent, client: str, idempotency: Idempotency | None
+    ) -> tuple[Encoded, Appended | None]:
+        """Convert a body and append what is in it. The event loop does only what is small and obviously
+        right. Who has a turn keeps it until the log has the data-points, lest they pile up."""
+        if len(body) <= SMALL_BODY:
+            try:
+                encoded = self._encode(self._convert(body))
+            except Reject:
+                pass
+            else:
+                return encoded, await self._writer.append(encoded, idempotency)
+        async with self._intake.turn(body):
+            encoded = await self._intake.in_thread(self._encode_any, body, client)
+            return encoded, await self._writer.append(encoded, idempotency)
 
-    async def _validated(self, body: bytes, client: str) -> Groups:
+    def _encode_any(self, body: Sent, client: str) -> Encoded:
+        if len(body) > SMALL_BODY:
+            with suppress(Reject):
+                return self._encode(self._convert(body))
         try:
-            return await self._checks.run(validate, body, self._model)
+            return self._encode(self._validate(body))
         except Refusal as refusal:
             if self._bad_log and refusal.status == 422:
                 self._bad_log.rejected(client, refusal.body["detail"])
             raise
 
-    async def _idempotency(self, key: str | None, body: bytes) -> Idempotency | None:
+    async def _idempotency(self, key: str | None, body: Sent) -> Idempotency | None:
         if key is None:
             return None
-        if len(body) <= SMALL_BODY:
+        if len(body) <= LARGE_DIGEST:
             return key, _digest(body)
-        return key, await self._checks.run(_digest, body)
+        return key, await self._intake.in_thread(_digest, body)
+
+    def _encode(self, groups: Iterable[Groups]) -> Encoded:
+        return encode(groups, self._partitions, self._max_encoded)
 
 
 def client_address(scope: Scope) -> str:
@@ -115,11 +137,7 @@ def wanted_wait(scope: Scope) -> bool:
     try:
         return _parse_bool(sent)
     except ValidationError as error:
-        raise invalid(wait_errors(error)) from None
-
-
-def wait_errors(error: ValidationError) -> list[Error]:
-    return pydantic_errors(error.errors(include_url=False), ["query", "wait"])
+        raise invalid(pydantic_errors(error, ["query", "wait"])) from None
 
 
 def idempotency_key(headers: Mapping[bytes, bytes]) -> str | None:
@@ -134,5 +152,5 @@ def idempotency_key(headers: Mapping[bytes, bytes]) -> str | None:
     return sent.decode("ascii")
 
 
-def _digest(body: bytes) -> bytes:
+def _digest(body: Sent) -> bytes:
     return blake2b(body, digest_size=16).digest()

@@ -10,14 +10,16 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from dp3.clock import to_datetime, to_us
-from dp3.http.answers import Json, invalid, invalid_value, parse_json, pydantic_errors
+from dp3.http.answers import Json, invalid, invalid_value, parse_json, pydantic_errors, refused
 from dp3.http.datapoints import client_address
 from dp3.http.intake import Intake
 from dp3.http.parameters import Addressing, Entity, EntityAttr, InSpan, Lookup, Wait
+from dp3.http.pieces import Sent
 from dp3.http.schemas import BUSY, INVALID, WRITTEN, AttributeAnswer, EntityAnswer, RawAnswer, Written
 from dp3.http.services import Services
 from dp3.http.writing import Writer
 from dp3.model.attrspec import point_to_wire
+from dp3.model.canonical import size_problem
 from dp3.model.durations import AwareDatetime
 from dp3.model.primitives import Text
 from dp3.model.spec import ModelSpec
@@ -114,14 +116,14 @@ _parse_tokens = TypeAdapter(dict[Text, AwareDatetime]).validate_python
 def writing_routes(services: Services, paths: Addressing, intake: Intake, writer: Writer) -> APIRouter:
     """Routes that change one entity."""
     router = APIRouter(prefix=paths.prefix, responses=WRITTEN)
-    check = services.pools.writing.run
 
-    async def read_body(request: Request) -> AsyncIterator[bytes]:
+    async def read_body(request: Request) -> AsyncIterator[Sent]:
         await intake.admit()
         with intake.body(request.scope) as incoming:
             yield await incoming.read(request.receive)
 
-    Body = Annotated[bytes, Depends(read_body)]
+    Body = Annotated[Sent, Depends(read_body)]
+    max_value = services.settings.max_value
 
     @router.post(paths.set_attr_path, response_model=Written, openapi_extra=_json_body(NewValue))
     async def set_attr(
@@ -132,7 +134,7 @@ def writing_routes(services: Services, paths: Addressing, intake: Intake, writer
     ) -> Response:
         """Set an attribute to a value, from now on."""
         now, client = services.clock.now_us(), client_address(request.scope)
-        task = await check(_set_task, body, target, services.model, now_us=now, client=client)
+        task = await intake.decode(_set_task, body, max_value, target, services.model, now, client)
         return await writer.write([task], wait=wait)
 
     @router.post(paths.ttl_path, response_model=Written, openapi_extra=_tokens_body())
@@ -140,7 +142,7 @@ def writing_routes(services: Services, paths: Addressing, intake: Intake, writer
         entity: Annotated[Entity, Depends(paths.entity)], body: Body, wait: Wait = False
     ) -> Response:
         """Keep the entity at least until the times given; tokens can only be moved later."""
-        return await writer.write([await check(_ttl_task, body, entity)], wait=wait)
+        return await writer.write([await intake.decode(_ttl_task, body, entity, max_value)], wait=wait)
 
     async def delete(entity: Annotated[Entity, Depends(paths.entity)], wait: Wait = False) -> Response:
         """Delete the entity. Its raw data-points stay, and later ones create it again."""
@@ -165,14 +167,16 @@ def _request_body(schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def _set_task(body: bytes, target: EntityAttr, model: ModelSpec, *, now_us: int, client: str) -> WireTask:
+def _set_task(
+    body: Sent, max_value: int, target: EntityAttr, model: ModelSpec, now_us: int, client: str
+) -> WireTask:
     """A data-point with the value in the body, valid from now, or a refusal."""
     entity, spec = target
     sent = {
         "etype": entity.etype,
         "eid": model.entity(entity.etype).eid_from_wire(entity.eid),
         "attr": spec.id,
-        "v": _new_value(body),
+        "v": _new_value(body, max_value),
         "t1": to_datetime(now_us),
         "t2": None,
         "c": 1.0,
@@ -181,27 +185,34 @@ def _set_task(body: bytes, target: EntityAttr, model: ModelSpec, *, now_us: int,
     try:
         dp = spec.dp_model.model_validate(sent)
     except ValidationError as error:
-        raise invalid_value(["body", "value"], error.errors()[0]["msg"]) from None
+        raise invalid_value(["body", "value"], pydantic_errors(error, ())[0]["msg"]) from None
     return WireTask(entity.etype, entity.eid, [point_to_wire(dp)])
 
 
-def _new_value(body: bytes) -> Any:
+def _new_value(body: Sent, max_value: int) -> Any:
+    if len(body) > 2 * max_value:
+        raise invalid_value(["body", "value"], f"the body has {len(body)} bytes, more than {2 * max_value}")
     try:
-        return NewValue.model_validate(json.loads(body)).value
+        value = NewValue.model_validate(json.loads(body)).value
     except ValidationError as error:
         raise invalid_value(["body"], error.errors()[0]["msg"]) from None
     except RecursionError:
         raise invalid_value(["body"], "The body is nested too deeply") from None
     except ValueError as error:
         raise invalid_value(["body"], str(error)) from None
+    if len(body) > max_value and (problem := size_problem(value, max_value)):
+        raise invalid_value(["body", "value"], problem)
+    return value
 
 
-def _ttl_task(body: bytes, entity: Entity) -> WireTask:
+def _ttl_task(body: Sent, entity: Entity, max_value: int) -> WireTask:
     """The tokens in the body, or a refusal."""
+    if len(body) > max_value:
+        raise refused(413, f"the body is larger than {max_value} bytes (max_value); send the tokens in parts")
     try:
         tokens = _parse_tokens(parse_json(body))
     except ValidationError as error:
-        raise invalid(pydantic_errors(error.errors(include_url=False), ["body"])) from None
+        raise invalid(pydantic_errors(error, ["body"])) from None
     if not tokens:
         raise invalid_value(["body"], 'At least one token is needed, for example {"base": "2030-01-01"}')
     expiries = {name: to_us(expiry) for name, expiry in tokens.items()}

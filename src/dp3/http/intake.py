@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from starlette.types import Message, Receive, Scope
 
 from dp3.http.answers import Disconnected, busy, refused
-from dp3.http.pools import Once, Pool
+from dp3.http.pieces import SMALL_BODY, Sent
+from dp3.http.pools import Once
 from dp3.reads.backlog import Backlog
 
 BACKLOG_AGE_S = 0.1
@@ -26,16 +28,24 @@ SLOWEST_BYTES_PER_S = 16 << 10
 in use, and a bound for those who send drop by drop."""
 
 
+LARGE_AT_ONCE, SMALL_AT_ONCE = 1, 2
+"""Bodies that are decoded at the same time, above and up to `SMALL_BODY`. Decoding holds the interpreter's
+lock: more at a time take more memory and are no faster."""
+
+T = TypeVar("T")
+
+
 class Intake:
-    """Limits on what comes in: the size of one body, of all bodies in memory, and of the backlog.
+    """Limits on what comes in: the size of one body, of all bodies in memory, how many of them are decoded at
+    once, and the backlog.
 
     Used in one event loop."""
 
     def __init__(
-        self, backlog: Backlog, state: Pool, *, max_body: int, max_in_flight: int, max_backlog: int
+        self, backlog: Backlog, pools: Pools, *, max_body: int, max_in_flight: int, max_backlog: int
     ) -> None:
         self._backlog = backlog
-        self._state = state
+        self._pools = pools
         self._max_body = max_body
         self._max_in_flight = max_in_flight
         self._max_backlog = max_backlog
@@ -43,6 +53,7 @@ class Intake:
         self._unprocessed = 0
         self._measured_at = float("-inf")
         self._measurement = Once(self._measure)
+        self._large, self._small = asyncio.Semaphore(LARGE_AT_ONCE), asyncio.Semaphore(SMALL_AT_ONCE)
 
     @property
     def in_flight(self) -> int:
@@ -64,7 +75,7 @@ class Intake:
 
     async def _measure(self) -> None:
         begun = time.monotonic()
-        self._unprocessed = await self._state.run(self._backlog.unprocessed_bytes)
+        self._unprocessed = await self._pools.state.run(self._backlog.unprocessed_bytes)
         self._measured_at = begun
 
     @contextmanager
@@ -74,7 +85,22 @@ class Intake:
         try:
             yield body
         finally:
+            body.release()
             self._in_flight -= body.reserved
+
+    def turn(self, body: Sent) -> asyncio.Semaphore:
+        """To be held while the decoded form of a body is in memory, unless it is decoded in the event loop at
+        once; the first to come is the first to go."""
+        return self._large if len(body) > SMALL_BODY else self._small
+
+    async def in_thread(self, work: Callable[..., T], *args: object) -> T:
+        """Do the work of whoever holds a turn, off the event loop."""
+        return await self._pools.writing.run(work, *args)
+
+    async def decode(self, work: Callable[..., T], body: Sent, *args: object) -> T:
+        """Have `work(body, ...)` decode a body when it is its turn."""
+        async with self.turn(body):
+            return await self.in_thread(work, body, *args)
 
     def check_size(self, size: int) -> None:
         """Refuse a body that is too large."""
@@ -96,8 +122,9 @@ class Body:
         self._intake = intake
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self.reserved = 0
+        self._received: Sent = b""
 
-    async def read(self, receive: Receive) -> bytes:
+    async def read(self, receive: Receive) -> Sent:
         """All of it. Refuses encodings (415), what exceeds a limit (413, 503) as early as it is known, and
         clients that stop sending (408); raises `Disconnected`."""
         encoding = self._headers.get(b"content-encoding", b"identity").strip().lower()
@@ -106,7 +133,7 @@ class Body:
                 415, "compressed bodies are not supported; send the request without Content-Encoding"
             )
         self._intake.check_size(_declared_length(self._headers))
-        chunks: list[bytes] = []
+        received: Sent = b""
         size = 0
         start = time.monotonic()
         while True:
@@ -117,9 +144,21 @@ class Body:
             size += len(chunk)
             self._intake.reserve(size, len(chunk))
             self.reserved = size
-            chunks.append(chunk)
+            if not received:
+                received = chunk
+            elif isinstance(received, bytes):
+                received = bytearray(received) + chunk
+            else:
+                received += chunk  # grows in place: there are never two copies of a large body
             if not message.get("more_body", False):
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                self._received = received
+                return received
+
+    def release(self) -> None:
+        """Free the memory of a large body, though the frames of an exception may still know it."""
+        if isinstance(self._received, bytearray):
+            with suppress(BufferError):
+                self._received.clear()
 
 
 async def _receive(receive: Receive, end: float) -> Message:

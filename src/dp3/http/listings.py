@@ -10,9 +10,19 @@ from pydantic_core import from_json
 from starlette.responses import Response
 
 from dp3.clock import to_datetime, to_us
-from dp3.http.answers import Json, invalid, json_invalid, parse_json, pydantic_errors
+from dp3.http.answers import (
+    MAX_ERRORS,
+    Errors,
+    Json,
+    invalid,
+    json_invalid,
+    parse_json,
+    pydantic_errors,
+    too_many_errors,
+)
 from dp3.http.intake import Intake
 from dp3.http.parameters import Addressing, Filtered, Lookup, Part, Sort
+from dp3.http.pieces import InvalidJson, Sent
 from dp3.http.schemas import INVALID, Detail, FoundSnapshots, TotalCount
 from dp3.http.services import Services
 from dp3.model.durations import AwareDatetime
@@ -134,7 +144,7 @@ def _json_body(*models: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def _page_by_body(listings: Listings, entity: EntitySpec, body: bytes) -> Response:
+def _page_by_body(listings: Listings, entity: EntitySpec, body: Sent) -> Response:
     sent = _decoded(body)
     if isinstance(sent, dict) and not sent.keys().isdisjoint(PageBody.model_fields):
         asked = _checked(PageBody, sent)
@@ -145,37 +155,40 @@ def _page_by_body(listings: Listings, entity: EntitySpec, body: bytes) -> Respon
     return Json(_found(listings.by_id(entity.id, _eids(entity, _checked(Eids, sent).eids)), {}))
 
 
-def _count_by_body(listings: Listings, etype: str, body: bytes) -> Response:
+def _count_by_body(listings: Listings, etype: str, body: Sent) -> Response:
     asked = _checked(CountBody, _decoded(body))
     return _count(listings, etype, (asked.fulltext_filters, asked.generic_filter), asked.at)
 
 
-def _decoded(body: bytes) -> Any:
+def _decoded(body: Sent) -> Any:
     """The body as query parameters are decoded, which takes less than the standard library does."""
     try:
         return from_json(body)
     except ValueError as error:
         parse_json(body)
-        raise invalid([json_invalid(body, 0, str(error))]) from None
+        raise json_invalid(body, InvalidJson(0, str(error))) from None
 
 
 def _checked(model: type[Body], sent: Any) -> Body:
     try:
         return model.model_validate(sent)
     except ValidationError as error:
-        raise invalid(pydantic_errors(error.errors(include_url=False), ["body"])) from None
+        raise invalid(pydantic_errors(error, ["body"])) from None
 
 
 def _eids(entity: EntitySpec, given: Sequence[Any]) -> list[str]:
-    """The ids as the store knows them, or a refusal with all that is wrong."""
-    eids, errors = [], []
+    """The ids as the store knows them, or a refusal with all that is wrong (at most about `MAX_ERRORS`)."""
+    eids, errors = [], Errors()
     for i, eid in enumerate(given):
         try:
             eids.append(str(entity.eid_to_wire(entity.eid_adapter.validate_python(eid))))
         except ValidationError as error:
-            errors.extend(pydantic_errors(error.errors(include_url=False), ["body", "eids", i]))
+            errors.add(pydantic_errors(error, ["body", "eids", i]))
+        if len(errors) >= MAX_ERRORS:
+            errors.add([too_many_errors(["body"], f"what follows id {i} was not checked")])
+            break
     if errors:
-        raise invalid(errors)
+        raise errors.refusal()
     return eids
 
 

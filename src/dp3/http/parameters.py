@@ -57,7 +57,7 @@ class Filters(NamedTuple):
             try:
                 found.append(None if text is None else _decode(text))
             except ValidationError as error:
-                errors.extend(pydantic_errors(error.errors(include_url=False), ["query", name]))
+                errors.extend(pydantic_errors(error, ["query", name]))
         if errors:
             raise invalid(errors)
         return found[0], found[1]

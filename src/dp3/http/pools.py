@@ -28,7 +28,9 @@ once again: three hundred such clients keep the event loop busy. With one time f
 STATE_THREADS = 3
 """One for each of those that look at the state for many others: the backlog, readiness, waiting requests."""
 
-WRITING_THREADS = 2
+WRITING_THREADS = 3
+"""As many as bodies may be decoded at once (`dp3.http.intake`)."""
+
 WRITING_WAITING = 200
 OPERATING_THREADS = 2
 OPERATING_WAITING = 50

@@ -1,5 +1,7 @@
 """Composition of an API process."""
 
+import ctypes
+import gc
 import logging
 import socket
 import ssl
@@ -31,6 +33,13 @@ from dp3.runtime.model import model_kept, note_model
 from dp3.runtime.places import needed_at_start
 from dp3.runtime.resources import DataDir, Resources, event_groups, open_resources
 from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
+
+M_MMAP_THRESHOLD, LARGE_MEMORY = -3, 1 << 20
+"""Number of an option in `malloc.h`; blocks of so many bytes are mapped one by one."""
+
+GC_THRESHOLD = 50_000
+"""Values die by themselves; looking for cycles at every 700 of them, the default, makes decoding a large
+one several times as long."""
 
 GRACE_S = 15
 """Requests under way at a stop have so long to finish."""
@@ -67,6 +76,8 @@ def serve(
     stop = _stop_event()
     connections = Connections(_most_connections(config))
     clock = SystemClock()
+    _return_large_memory()
+    gc.set_threshold(GC_THRESHOLD)
     with (
         model_kept(data),
         open_resources(config, data, clock) as resources,
@@ -123,6 +134,14 @@ def _most_connections(config: Configuration) -> int:
     if wanted > room:
         logger.warning("at most %d connections: the limit of open files allows no more (ulimit -n)", room)
     return min(wanted, room)
+
+
+def _return_large_memory() -> None:
+    """Have memory of large bodies go back to the system when it is free. By default the C library keeps it,
+    in pieces that the next body does not fit into, once the first one was freed."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # of glibc
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE_MEMORY)
 
 
 def _services(

@@ -1,19 +1,39 @@
 """The slow path of `POST /datapoints`: pydantic decides, and all errors are collected."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from dp3.http.answers import Error, invalid, parse_json, pydantic_errors
-from dp3.http.writing import Groups
+from dp3.http.answers import (
+    MAX_ECHO,
+    MAX_ERRORS,
+    Error,
+    Errors,
+    Loc,
+    Refusal,
+    invalid,
+    json_invalid,
+    parse_json,
+    pydantic_errors,
+    too_many_errors,
+)
+from dp3.http.pieces import (
+    SMALL_BODY,
+    ElementTooLarge,
+    InvalidJson,
+    Sent,
+    after_space,
+    check_utf8,
+    elements,
+)
+from dp3.http.writing import BYTES_AT_ONCE, Groups
 from dp3.model.attrspec import AttrSpecType, point_to_wire
+from dp3.model.canonical import size_problem
 from dp3.model.durations import AwareDatetime
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint
-
-MAX_ERRORS = 1_000
-"""Mistakes that end the check of a request: each costs more than a good data-point."""
 
 
 class DataPoint(BaseModel):
@@ -29,61 +49,107 @@ class DataPoint(BaseModel):
     src: str | None = Field(None, description="Where the data-point comes from")
 
 
-def validate(body: bytes, model: ModelSpec) -> Groups:
-    """All data-points of a body by entity, or a refusal with all errors (at most about `MAX_ERRORS`)."""
-    sent = parse_json(body)
-    if not isinstance(sent, list):
-        raise invalid(
-            [{"type": "list_type", "loc": ["body"], "msg": "Input should be a valid list", "input": sent}]
-        )
-    groups: dict[tuple[str, int | str], list[WirePoint]] = {}
-    errors: list[Error] = []
-    for i, item in enumerate(sent):
+class Validator:
+    """Validates bodies for one model. A value may have `max_value` bytes of JSON, a data-point twice as
+    many."""
+
+    def __init__(self, model: ModelSpec, max_value: int) -> None:
+        self._model = model
+        self._max_value = max_value
+
+    def validate(self, body: Sent) -> Iterator[Groups]:
+        """All data-points of a body by entity, those of about `BYTES_AT_ONCE` at a time; at last a refusal
+        with all errors (at most about `MAX_ERRORS`) if there are any."""
+        groups: dict[tuple[str, int | str], list[WirePoint]] = {}
+        errors = Errors()
+        i = taken = 0
         try:
-            etype, eid, point = _validate_one(item, model)
-        except _Invalid as refused:
-            errors.extend(pydantic_errors(refused.errors, ["body", i]))
-            if len(errors) >= MAX_ERRORS:
-                errors.append(_too_many(["body"], f"what follows data-point {i} was not checked"))
-                break
-        else:
-            groups.setdefault((etype, eid), []).append(point)
-    if errors:
-        raise invalid(errors)
-    return groups
+            for size, items in _read_list(body, 2 * self._max_value):
+                for item in items:
+                    try:
+                        etype, eid, point = self._validate_one(item, size)
+                    except _Invalid as wrong:
+                        _add_errors(wrong, i, errors)
+                    else:
+                        groups.setdefault((etype, eid), []).append(point)
+                    i += 1
+                taken += size
+                if taken >= BYTES_AT_ONCE:
+                    yield groups
+                    groups, taken = {}, 0
+        except ElementTooLarge:
+            reason = f"it has more than {2 * self._max_value} bytes; what follows was not checked"
+            errors.add([_value_error(["body", i], f"Data-point is too large: {reason}", None)])
+        except InvalidJson as error:
+            raise json_invalid(body, error) from None
+        if errors:
+            raise errors.refusal()
+        yield groups
+
+    def _validate_one(self, item: Any, size: int) -> tuple[str, int | str, WirePoint]:
+        """The entity and the data-point that an item of at most `size` bytes holds. Raises `_Invalid`."""
+        model = self._model
+        try:
+            sent = DataPoint.model_validate(item, from_attributes=True)
+            if size > self._max_value and (problem := size_problem(sent.v, self._max_value)):
+                raise _Invalid(lambda loc: [_value_error([*loc, "v"], problem, sent.v)])
+            spec = _spec(sent, item, model)
+            dp = spec.dp_model.model_validate(_internal(item, sent.c))
+        except ValidationError as error:
+            raise _Invalid(partial(pydantic_errors, error)) from None
+        return dp.etype, model.entity(dp.etype).eid_to_wire(dp.eid), point_to_wire(dp)
 
 
 class _Invalid(Exception):
-    def __init__(self, errors: Sequence[Any]) -> None:
+    """A data-point is wrong; `errors(loc)` lists why, with locations below that of the data-point."""
+
+    def __init__(self, errors: Callable[[Loc], list[Error]]) -> None:
+        super().__init__()
         self.errors = errors
 
 
-def _validate_one(item: Any, model: ModelSpec) -> tuple[str, int | str, WirePoint]:
-    try:
-        sent = DataPoint.model_validate(item, from_attributes=True)
-        spec = _spec(sent, item, model)
-        dp = spec.dp_model.model_validate(_internal(item, sent.c))
-    except ValidationError as error:
-        raise _Invalid(_errors_of(error)) from None
-    return dp.etype, model.entity(dp.etype).eid_to_wire(dp.eid), point_to_wire(dp)
+def _add_errors(wrong: _Invalid, index: int, errors: Errors) -> None:
+    """Add those of a data-point. Raises the refusal when there are too many."""
+    errors.add(wrong.errors(["body", index]))
+    if len(errors) >= MAX_ERRORS:
+        errors.add([too_many_errors(["body"], f"what follows data-point {index} was not checked")])
+        raise errors.refusal() from None
 
 
-def _errors_of(error: ValidationError) -> Sequence[Any]:
-    if error.error_count() > MAX_ERRORS:
-        return [_too_many((), f"there are {error.error_count()} in this data-point")]
-    return error.errors(include_url=False)
+def _read_list(body: Sent, largest: int) -> Iterator[tuple[int, list[Any]]]:
+    """The elements of the list in a body, some at a time, with the bytes of their text."""
+    if len(body) <= SMALL_BODY:
+        sent = parse_json(body)
+        if not isinstance(sent, list):
+            raise _no_list(sent)
+        yield len(body), sent
+        return
+    check_utf8(body)
+    start = after_space(body, 0)
+    if body[start : start + 1] == b"[":
+        yield from elements(body, largest)
+    elif len(body) <= largest:
+        raise _no_list(parse_json(body))
+    else:
+        raise _no_list(body[start : start + MAX_ECHO].decode("utf-8", "ignore"))
 
 
-def _too_many(loc: Sequence[str], detail: str) -> Error:
-    return {"type": "too_many_errors", "loc": loc, "msg": f"Too many errors: {detail}", "input": None}
+def _no_list(sent: Any) -> Refusal:
+    message = "Input should be a valid list"
+    return invalid([{"type": "list_type", "loc": ["body"], "msg": message, "input": sent}])
+
+
+def _value_error(loc: Loc, message: str, sent: Any) -> Error:
+    """The error as pydantic would give it."""
+    error: Error = {"type": "value_error", "loc": loc, "msg": f"Value error, {message}", "input": sent}
+    return error | {"ctx": {"error": {}}}
 
 
 def _spec(sent: DataPoint, item: Any, model: ModelSpec) -> AttrSpecType:
     spec = model.attributes.get((sent.type, sent.attr))
     if spec is None:
         message = f"Combination of type '{sent.type}' and attr '{sent.attr}' doesn't exist"
-        error = {"type": "value_error", "loc": (), "msg": f"Value error, {message}", "input": item}
-        raise _Invalid([error | {"ctx": {"error": {}}}])
+        raise _Invalid(lambda loc: [_value_error(loc, message, item)])
     return spec
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 from starlette.responses import Response
 
-from dp3.http.answers import Json, busy, invalid_value
+from dp3.http.answers import Json, busy, invalid_value, refused
 from dp3.http.changes import StateChanges
 from dp3.log.appender import Appender, AppenderBusy, AppenderClosed
 from dp3.log.port import Append, Appended, IdempotencyConflict, Lane, LogFull
@@ -17,6 +18,10 @@ from dp3.store.ports.state import State
 
 ENTRY_POINTS = 4_000
 """A worker commits whole entries: so many data-points take it about 20 ms."""
+
+BYTES_AT_ONCE = 1 << 20
+"""Of JSON become tasks at once: 10 000 usual data-points. What follows in a request makes tasks of its own,
+so that neither this process nor a worker has all data-points of a large request in memory."""
 
 Idempotency = tuple[str, bytes]
 """Key and digest of the body."""
@@ -68,6 +73,27 @@ def _slices(tasks: Iterable[WireTask], partitions: int) -> dict[int, bytes]:
     return {partition: encode_tasks(same) for partition, same in by_partition.items()}
 
 
+class Encoded(NamedTuple):
+    """A request as it goes to the log: its entries, and how many data-points are in them."""
+
+    entries: Sequence[Mapping[int, bytes]]
+    points: int
+
+
+def encode(groups: Iterable[Groups], partitions: int, largest: int) -> Encoded:
+    """Data-points as they go to the log. Refuses with 413 what has more than `largest` bytes there."""
+    entries: list[dict[int, bytes]] = []
+    points = size = 0
+    for some in groups:
+        for entry in entries_of(tasks_of(some), partitions):
+            size += sum(map(len, entry.values()))
+            entries.append(entry)
+        if size > largest:
+            raise refused(413, f"the data-points take more than {largest} bytes; send them in parts")
+        points += sum(map(len, some.values()))
+    return Encoded(entries, points)
+
+
 @dataclass(slots=True)
 class Accepted:
     """Counts of what this process has made durable since it started."""
@@ -87,30 +113,33 @@ class Writer:
         self._changes = changes
         self._wait_limit_s = wait_limit_s
 
-    async def write(
-        self, tasks: Sequence[WireTask], *, wait: bool, idempotency: Idempotency | None = None
-    ) -> Response:
-        """200 when durable (with `wait`: when applied), 202 when durable but not applied in time.
+    async def write(self, tasks: Sequence[WireTask], *, wait: bool) -> Response:
+        """`append` and `answer`."""
+        encoded = Encoded(entries_of(tasks, self._partitions), sum(len(task.points) for task in tasks))
+        return await self.answer(encoded, await self.append(encoded), wait=wait)
+
+    async def append(self, encoded: Encoded, idempotency: Idempotency | None = None) -> Appended | None:
+        """Return when the request is durable; None if there was nothing to append.
 
         Refuses with 503 when the log can not take it and 422 when the idempotency key was used before for
         another body."""
-        entries = entries_of(tasks, self._partitions)
         appended = None
-        if entries or idempotency:
-            appended = await self._append(Append(entries or [{}], idempotency))
-        self._count(tasks, appended)
+        if encoded.entries or idempotency:
+            appended = await self._append(Append(encoded.entries or [{}], idempotency))
+        if appended is None or not appended.repeated:
+            self.accepted.requests += 1
+            self.accepted.points += encoded.points
+        return appended
+
+    async def answer(self, encoded: Encoded, appended: Appended | None, *, wait: bool) -> Response:
+        """200 to what was appended; with `wait` when it has been applied, or 202 when that takes too long."""
         headers = {"Idempotency-Replayed": "true"} if appended and appended.repeated else None
         if not wait:
             return Json(OK, 200, headers)
-        touched = {partition for slices in entries for partition in slices}
+        touched = {partition for slices in encoded.entries for partition in slices}
         check = partial(self._reached.passed, appended.offset if appended else 0, touched)
         applied = bool(await self._changes.until(check, self._wait_limit_s))
         return Json(OK | {"applied": applied}, 200 if applied else 202, headers)
-
-    def _count(self, tasks: Sequence[WireTask], appended: Appended | None) -> None:
-        if appended is None or not appended.repeated:
-            self.accepted.requests += 1
-            self.accepted.points += sum(len(task.points) for task in tasks)
 
     async def _append(self, append: Append) -> Appended:
         try:

@@ -212,6 +212,16 @@ def encode_json(content: Any) -> bytes:
         return json.dumps(_printable(content, 0), default=str, allow_nan=False).encode()
 
 
+def size_problem(value: Any, largest: int) -> str:
+    """What is wrong with a value of more than `largest` bytes of JSON; empty if it has no more."""
+    # Six bytes: a control character, escaped. No number has as many as the smallest limit that makes sense.
+    if isinstance(value, str) and 6 * len(value) + 2 <= largest:
+        return ""
+    if not isinstance(value, str | list | dict) or (size := len(encode_json(value))) <= largest:
+        return ""
+    return f"the value has {size} bytes of JSON, more than {largest} (max_value)"
+
+
 def _printable(value: Any, depth: int) -> Any:
     if depth > 100:
         return "…"

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from dp3.clock import to_datetime, to_us
 from dp3.model.attrspec import point_from_wire, point_to_wire
-from dp3.model.canonical import checked_text, json_value
+from dp3.model.canonical import checked_text, json_value, size_problem
 from dp3.model.datapoint import DataPointBase
 from dp3.model.entityspec import AnyEidT
 from dp3.model.spec import ModelSpec
@@ -164,20 +164,30 @@ def parse_data_point_task(task: str | bytes, model_spec: ModelSpec) -> DataPoint
     return DataPointTask(**_message_object.validate_json(task) | {"model_spec": model_spec})
 
 
-def task_to_wire(task: DataPointTask, generation: int = 0) -> WireTask:
+def task_to_wire(task: DataPointTask, generation: int = 0, max_value: int | None = None) -> WireTask:
     """The wire form of a task; raises `ValueError`, or what Python raises for a value of a wrong type, if the
-    task or its data-points were changed into something invalid."""
+    task or its data-points were changed into something invalid or a value has more than `max_value` bytes of
+    JSON."""
     entity = task.model_spec.entities[task.etype]
     tokens = task.ttl_tokens
+    points = task.wire_points()
+    if max_value is not None:
+        _check_sizes(task.etype, points, max_value)
     return WireTask(
         task.etype,
         entity.eid_to_wire(task.eid),
-        task.wire_points(),
+        points,
         generation=generation,
         ttl_tokens=None if not tokens else {checked_text(name): to_us(t) for name, t in tokens.items()},
         delete=bool(task.delete),
         tags=json_value(task.tags),
     )
+
+
+def _check_sizes(etype: str, points: list[WirePoint], max_value: int) -> None:
+    for point in points:
+        if problem := size_problem(point.v, max_value):
+            raise ValueError(f"{etype}.{point.attr}: {problem}")
 
 
 def task_from_wire(wire: WireTask, model_spec: ModelSpec) -> DataPointTask:

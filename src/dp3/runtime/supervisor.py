@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from dp3.engine.heartbeat import LEASE_TTL_S, STARTING, WORKING
 from dp3.runtime.places import open_lock
 from dp3.runtime.resources import DataDir
@@ -25,6 +27,10 @@ LOOK_EVERY_S = 2.0
 SILENT_LOOKS = round(LEASE_TTL_S / LOOK_EVERY_S)
 """So many looks in a row without a new sign of life, and a worker counts as dead. Looks are counted, not
 seconds: a clock that is set, or a machine that stood still, makes nobody older."""
+
+COMPUTING_S = 0.1
+"""A process that used so much of a processor between two looks computes. One C function that decodes a large
+value, or a regular expression, stops all threads of its process, also the one that gives signs of life."""
 
 BACK_OFF_S = (0.2, 1, 2, 5, 10, 30)
 """Pauses before a child is started again; the last one repeats."""
@@ -41,25 +47,35 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A worker at the latest look. `sign` differs whenever it has given a new sign of life."""
+    """A worker at the latest look. `sign` differs whenever it has given a new sign of life. `idle_looks`: the
+    silent ones between which it did not compute. `used_s`: processor time of its process."""
 
     state: LeaseState
     sign: tuple[int, int]
     silent_looks: int
+    idle_looks: int
+    used_s: float
 
 
 class WorkerHealth:
     """Looks at the workers of a data directory every `LOOK_EVERY_S`.
 
     A sign of life is a new heartbeat in the lease or, from a worker whose heartbeat the disk refuses, a new
-    time of its file in `run/`. A worker that does not work `start_limit_s` after its start is sick too.
+    time of its file in `run/`. A worker that computes may be silent for `hang_s`. One that does not work
+    `start_limit_s` after its start is sick too.
     """
 
     def __init__(
-        self, leases: Callable[[], Sequence[LeaseState]], data: DataDir, start_limit_s: float
+        self,
+        leases: Callable[[], Sequence[LeaseState]],
+        data: DataDir,
+        *,
+        hang_s: float,
+        start_limit_s: float,
     ) -> None:
         self._leases = leases
         self._data = data
+        self._hang_looks = max(round(hang_s / LOOK_EVERY_S), SILENT_LOOKS)
         self._start_limit_s = start_limit_s
         self._seen: dict[int, _Seen] = {}
 
@@ -70,7 +86,7 @@ class WorkerHealth:
     def complaint(self, pid: int, age_s: float) -> str:
         """Why the worker with this process number, started `age_s` ago, should be replaced; or nothing."""
         seen = self._seen.get(pid)
-        if seen is not None and seen.silent_looks >= SILENT_LOOKS:
+        if seen is not None and (seen.idle_looks >= SILENT_LOOKS or seen.silent_looks >= self._hang_looks):
             return f"no sign of life for {seen.silent_looks * LOOK_EVERY_S:.0f} s"
         if seen is None or seen.state.status == STARTING:
             return f"does not work {age_s:.0f} s after its start" if age_s > self._start_limit_s else ""
@@ -78,15 +94,27 @@ class WorkerHealth:
 
     def _look_at(self, state: LeaseState) -> _Seen:
         sign = (state.heartbeat, self._touched(state.lease.index))
+        used_s = _used_s(state.holder.process)
         before = self._seen.get(state.holder.process)
-        silent = before.silent_looks + 1 if before is not None and before.sign == sign else 0
-        return _Seen(state, sign, silent)
+        if before is None or before.sign != sign:
+            return _Seen(state, sign, 0, 0, used_s)
+        is_idle = used_s - before.used_s < COMPUTING_S
+        return _Seen(state, sign, before.silent_looks + 1, before.idle_looks + is_idle, used_s)
 
     def _touched(self, worker: int) -> int:
         try:
             return self._data.sign_of_life(worker).stat().st_mtime_ns
         except FileNotFoundError:
             return 0
+
+
+def _used_s(pid: int) -> float:
+    """Processor time of a process; 0 if it is gone."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
 
 
 class AlreadyRunning(Exception):

@@ -134,7 +134,7 @@ class TaskHooks:
         """Keep all tasks of a call or, when one of them is unusable, none."""
         generation, limit = item.task.generation + 1, self._generations
         try:
-            derived = [task_to_wire(task, generation) for task in called.tasks]
+            derived = [task_to_wire(task, generation, self._guard.max_value) for task in called.tasks]
         except Exception as error:  # a task is mutable: whatever the hook made of it, it is the hook's
             self._fail(hook, item, outcome, place, hook_failed(error))
             return

@@ -1,5 +1,6 @@
 """Reads the log for one worker: the entries that come next, and of their tasks its own ones that count."""
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,10 @@ from dp3.log.port import Entry, Lane, Log
 from dp3.model.wire import Undecodable, WirePoint, WireTask, decode_slice, encode_value
 from dp3.store.ports.batches import Batches
 from dp3.store.ports.models import Models, Outdated
+
+DECODING_S = 0.25
+"""Entries are decoded for so long at a time. Usual ones of 4 MiB take a tenth of it; lists of lists take many
+times the memory, too."""
 
 OUTDATED = "it was sent before the meaning of {} was changed by `dp3 schema-update`"
 
@@ -172,9 +177,14 @@ class Reader:
     # -- tasks -----------------------------------------------------------------------------------------
     def decode(self, entries: Sequence[Entry]) -> Decoded:
         """The tasks of those slices that the worker owns and has not applied, as far as all are system tasks
-        or none is. The owner of partition 0 reports damaged bodies."""
+        or none is; what follows after `DECODING_S` is left for the next time. The owner of partition 0
+        reports damaged bodies."""
         found = Decoded(entries)
-        for entry in entries:
+        end = time.perf_counter() + DECODING_S
+        for number, entry in enumerate(entries):
+            if number and time.perf_counter() > end:
+                found.entries = entries[:number]
+                break
             reached = self._reached[entry.lane]
             if entry.damage and reached.get(0, entry.offset) < entry.offset:
                 found.damaged.append(Damaged(entry, 0, entry.damage))

@@ -58,10 +58,12 @@ class DeadLetterLimit:
 
 
 class HookCaller:
-    """Calls hooks. May be used by several threads at once."""
+    """Calls hooks. May be used by several threads at once. Values that they make have at most `max_value`
+    bytes of JSON."""
 
     def __init__(self, guard: Guard, clock: Clock, partitions: int) -> None:
         self._guard = guard
+        self.max_value = guard.max_value
         self._clock = clock
         self._partitions = partitions
 
@@ -77,7 +79,7 @@ class HookCaller:
         """Call a hook; `eid` is the wire id of the entity that it runs for, `point` the data-point that it is
         shown, if any. Returns its tasks, which are also added to `effects`, with what failed."""
         called = self._guard.run(hook, entity, *args)
-        tasks, error = _wire_tasks(called)
+        tasks, error = _wire_tasks(called, self.max_value)
         effects.hooks.count(hook, called, error is not None, len(tasks))
         if error is not None:
             self.fail(hook, entity[0], eid, effects, error, point)
@@ -114,9 +116,9 @@ class HookCaller:
         )
 
 
-def _wire_tasks(called: HookOutcome) -> tuple[list[WireTask], HookError | None]:
+def _wire_tasks(called: HookOutcome, max_value: int) -> tuple[list[WireTask], HookError | None]:
     """The tasks of a call, or why there are none."""
     try:
-        return [task_to_wire(task, GENERATION) for task in called.tasks], called.error
+        return [task_to_wire(task, GENERATION, max_value) for task in called.tasks], called.error
     except Exception as error:  # a task is mutable: whatever the hook made of it, it is the hook's
         return [], hook_failed(error)

@@ -176,7 +176,7 @@ class Correlator:
 
     def _close(self, one: OpenMember, linked: bool, result: UnitResult) -> None:
         member = one.member
-        closed = close_record(one.record, member.plan.records)
+        closed = close_record(one.record, member.plan.records, self._caller.max_value)
         for name, problem in closed.problems.items():
             self._blame(one, name, problem, result.effects)
         if not (member.entity and member.plan.stored):

@@ -11,7 +11,7 @@ from dp3.engine.jobs.snapshots.doc import CONFIDENCE, Doc, expand
 from dp3.history.confidence import Terms
 from dp3.hooks.outcome import bounded_repr
 from dp3.model.attrspec import AttrSpecClassic, AttrSpecObservations
-from dp3.model.canonical import MAX_DEPTH, checked_text, copied, json_value
+from dp3.model.canonical import MAX_DEPTH, checked_text, copied, json_value, size_problem
 from dp3.model.entityspec import EntitySpec
 from dp3.model.errors import Reject
 from dp3.model.primitives import PRIMITIVE_TYPES, Converter, identity
@@ -99,11 +99,12 @@ def open_record(doc: Doc, plan: RecordPlan, t: int) -> Record:
     return Record(doc, values, dict(values), wires)
 
 
-def close_record(record: Record, plan: RecordPlan) -> ClosedRecord:
+def close_record(record: Record, plan: RecordPlan, max_value: int) -> ClosedRecord:
     """The snapshot to be stored: unchanged values as they were, changed ones in wire form without `record`s.
 
     Confidences that are still what their terms say keep their terms, others become literals. A value that
-    cannot be stored is left out and reported; nothing else suffers.
+    cannot be stored, or was changed and has more than `max_value` bytes of JSON, is left out and reported;
+    nothing else suffers.
     """
     values, before = record.values, record.before
     suspects = [
@@ -117,7 +118,10 @@ def close_record(record: Record, plan: RecordPlan) -> ClosedRecord:
         try:
             if name in before and _is_untouched(value, record.wires[name]):
                 continue
-            changed[name] = _closed_value(name, value, record, plan.fields.get(name))
+            closed = _closed_value(name, value, record, plan.fields.get(name))
+            if closed is not record.wires.get(name, _ABSENT) and (problem := size_problem(closed, max_value)):
+                raise ValueError(problem)
+            changed[name] = closed
         except Exception as error:  # whatever a foreign object does when it is looked at
             changed[name] = _ABSENT
             problems[name if isinstance(name, str) else bounded_repr(name)] = _reason(error)
