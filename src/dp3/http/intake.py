@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope
 
 from dp3.http.answers import Disconnected, busy, refused
 from dp3.http.pieces import SMALL_BODY, Sent
-from dp3.http.pools import Once
+from dp3.http.pools import Once, Pools
 from dp3.reads.backlog import Backlog
 
 BACKLOG_AGE_S = 0.1
