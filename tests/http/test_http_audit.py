@@ -86,7 +86,7 @@ def test_nobody_waits_for_a_file_that_takes_nothing(
     read: list[bytes] = []
     closing = threading.Thread(target=audit.close)
     closing.start()
-    while b"".join(read).count(b"{") < 15 - lost:
+    while b"".join(read).count(b"}\n") < 15 - lost:
         read.append(os.read(reader, PIPE_BYTES))
     closing.join()
     os.close(reader)
