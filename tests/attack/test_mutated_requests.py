@@ -13,6 +13,9 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from kit.program import App, running
 from kit.specs import a_type, observed_attr, plain_attr, series_attr
@@ -383,10 +386,25 @@ class Attack(threading.Thread):
         )
 
 
+GENERATED = settings(
+    max_examples=5,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate],
+)
+
+
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     with running(tmp_path_factory.mktemp("mutated"), TYPES, {"picky": MODULE}) as app:
         yield app
+
+
+@pytest.fixture(scope="module")
+def tokens(app: App) -> dict[str, str]:
+    """Role → a token that has it."""
+    return {role: token_of(app, role) for role in ROLES}
 
 
 def token_of(app: App, role: str) -> str:
@@ -396,11 +414,29 @@ def token_of(app: App, role: str) -> str:
     return made.output.split()[-1]
 
 
-def test_requests_that_are_a_little_wrong_are_answered_soon_and_kill_nothing(app: App) -> None:
-    tokens = ["", "dp3_wrong", *(token_of(app, role) for role in ROLES)]
-    tokens += tokens[-1:] * 4  # most requests should get past the door
+def test_generated_requests_of_every_route_get_no_server_error(app: App, tokens: dict[str, str]) -> None:
+    schema = schemathesis.openapi.from_url(f"{app.url}/openapi.json")
+    for found in schema.get_all_operations():
+        operation = found.ok()  # type: ignore[union-attr]
+
+        @settings(GENERATED)
+        @given(operation.as_strategy(), st.sampled_from(["a", "b", "nope"]), st.sampled_from(["", *ROLES]))
+        def check(case: schemathesis.Case[Any], etype: str, role: str) -> None:
+            if "etype" in case.path_parameters:
+                case.path_parameters["etype"] = etype
+            response = case.call(headers={"Authorization": f"Bearer {tokens[role]}"} if role else {})
+            assert response.status_code < 500, (case.path, response.status_code, response.text)
+
+        check()
+
+
+def test_requests_that_are_a_little_wrong_are_answered_soon_and_kill_nothing(
+    app: App, tokens: dict[str, str]
+) -> None:
+    brought = ["", "dp3_wrong", *tokens.values()]
+    brought += [tokens["admin"]] * 4  # most requests should get past the door
     children = {child.pid for child in app.program.children()}
-    attacks = [Attack(app.port, seed, COUNT // THREADS, tokens) for seed in range(THREADS)]
+    attacks = [Attack(app.port, seed, COUNT // THREADS, brought) for seed in range(THREADS)]
     for attack in attacks:
         attack.start()
     for attack in attacks:
