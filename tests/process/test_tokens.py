@@ -189,6 +189,6 @@ def test_a_door_left_open_on_purpose_is_told(app: App) -> None:
         *("api", "--config", str(app.config), "--data-dir", str(app.data), "--port", str(app.port)),
         *("--host", "0.0.0.0"),
     )
-    wait_for("the API", lambda: "Application startup complete" in program.output)
+    wait_for("the API", lambda: "API on http" in program.output)
     assert "auth.mode is open: everybody who reaches 0.0.0.0" in program.output
     assert program.stop() == 0
