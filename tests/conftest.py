@@ -13,6 +13,7 @@ import pytest
 from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
+from kit import program
 from kit.limits import Enter
 
 # Programs are started hundreds of times: they find everything compiled.
@@ -29,6 +30,17 @@ if CAN_HOLD_ALL and "TMPDIR" not in os.environ:
 # Machines that are busy are slow.
 settings.register_profile("repeatable", derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
+
+COVERAGE_VARIABLE = "COVERAGE_PROCESS_CONFIG"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Called in the process that distributes tests, whose environment those that run them have, and in these:
+    from then on coverage watches a program only if a test wants it, because that doubles what it computes."""
+    distributes = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if not distributes and (found := os.environ.pop(COVERAGE_VARIABLE, None)) is not None:
+        program.COVERAGE[COVERAGE_VARIABLE] = found
+
 
 TRACED_S = 1.0
 """Processor time of a test after which coverage stops looking: it doubles the time, and hundreds of examples

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +22,6 @@ from dp3.bench.state import state_of
 from dp3.clock import SystemClock
 from dp3.log.port import Append, Lane
 from dp3.log.sqlite import open_log
-from kit.program import COVERAGE_VARIABLE
 
 HEADLINE = {"retention": "retention_ratio"}
 SMALL = 2_000
@@ -42,14 +40,6 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def points_of(devices, count: int) -> list[dict]:
     bodies = Part(devices, range(count))
     return [point for _, text in bodies for point in msgspec.json.decode(text)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _untraced() -> Iterator[None]:
-    """What is measured is not watched by coverage; what measures is, in this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(COVERAGE_VARIABLE, raising=False)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,8 @@ BUSY_SHARE = 0.05
 
 SHOWN_CHARS = 6_000
 
-COVERAGE_VARIABLE = "COVERAGE_PROCESS_CONFIG"
+COVERAGE: dict[str, str] = {}
+"""The variables of the environment by which coverage finds a program; `tests/conftest.py` takes them away."""
 
 
 MODEL = {
@@ -116,10 +117,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def environment(traced: bool) -> dict[str, str]:
-    """That of a program; without the variable by which coverage finds it unless it is `traced`."""
-    kept = {name: text for name, text in os.environ.items() if traced or name != COVERAGE_VARIABLE}
-    return {**kept, "PYTHONUNBUFFERED": "1", "COLUMNS": "300"}
+def environment(*, traced: bool = False) -> dict[str, str]:
+    """That of a program; coverage watches it only if it is `traced`."""
+    return {**os.environ, **(COVERAGE if traced else {}), "PYTHONUNBUFFERED": "1", "COLUMNS": "300"}
 
 
 class Process:
@@ -134,7 +134,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                env=environment(traced),
+                env=environment(traced=traced),
                 preexec_fn=None if files is None else partial(limit_files, files),
             )
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pyarrow import parquet
 
-from kit.program import App
+from kit.program import App, environment
 
 POINTS = [
     {"attr": "o", "src": "x", "v": v, "c": 0.5, "t1": f"2020-01-01T00:00:{v:02}.000001Z",
@@ -28,7 +28,7 @@ def archive(path: Path, points: list[dict[str, Any]]) -> Path:
 
 def archive_command(*words: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "dp3", "archive", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment(traced=True))
 
 
 def replay(app: App, *files: Path) -> subprocess.CompletedProcess[str]:

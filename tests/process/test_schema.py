@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kit.program import App, wait_for
+from kit.program import App, environment, wait_for
 from kit.specs import a_type, each_point, plain_attr
 
 T1 = "2020-01-01T00:00:00Z"
@@ -60,7 +60,9 @@ def update(app: App, *options: str, answer: str = "") -> subprocess.CompletedPro
         str(app.data),
         *options,
     ]
-    return subprocess.run(words, input=answer, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        words, input=answer, capture_output=True, text=True, check=False, env=environment(traced=True)
+    )
 
 
 def fill(app: App, entities: int) -> None:

@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from dp3.cli.common import DEFAULT_URL, ApiToken, Url, connect, fail
+from dp3.cli.common import fail
+from dp3.cli.platform import DEFAULT_URL, ApiToken, Url, connect
 from dp3.client import Client, ClientError
 from dp3.common.utils import batched
 from dp3.files import sync_path

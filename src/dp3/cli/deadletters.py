@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dp3.cli.common import DEFAULT_URL, Api, ApiToken, Url, echo_json, fail
+from dp3.cli.common import echo_json, fail
+from dp3.cli.platform import DEFAULT_URL, Api, ApiToken, Url
 from dp3.hooks.errors import suggestion
 from dp3.printable import printable, printable_lines
 

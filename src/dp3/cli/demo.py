@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dp3.cli.common import ApiToken
+from dp3.cli.platform import ApiToken
 
 
 def add_to(app: typer.Typer) -> None:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from dp3.cli.common import DEFAULT_URL, Api, ApiToken, Url, echo_json
+from dp3.cli.common import echo_json
+from dp3.cli.platform import DEFAULT_URL, Api, ApiToken, Url
 
 Context = typer.Context
 Start = Annotated[str | None, typer.Option("--from", "-f", help="Begun at this time or later.")]
