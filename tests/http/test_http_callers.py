@@ -67,6 +67,16 @@ def test_users_named_by_a_proxy_have_their_roles(behind_proxy: Node) -> None:
     assert [through_proxy(behind_proxy, "GET", user) for user in ("alice", "bob")] == [200, 200]
 
 
+def test_credentials_that_a_browser_sends_by_itself_are_no_proof_of_will(behind_proxy: Node) -> None:
+    own, foreign = (
+        {"host": "dp3.example", "origin": "https://dp3.example"},
+        {"origin": "https://evil.example"},
+    )
+    assert through_proxy(behind_proxy, "DELETE", "alice", **own) == 200
+    assert through_proxy(behind_proxy, "DELETE", "alice", **(own | foreign)) == 403
+    assert through_proxy(behind_proxy, "GET", "alice", **(own | foreign)) == 200
+
+
 def test_other_users_have_the_default_role(behind_proxy: Node, make_node: Callable[..., Node]) -> None:
     assert through_proxy(behind_proxy, "GET", "carol") == 403
     proxy = PROXY["proxy"] | {"default_role": "read"}  # type: ignore[operator]

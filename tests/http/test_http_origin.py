@@ -201,24 +201,18 @@ def test_two_hosts_are_a_bad_request_and_none_is_nothing_to_check(open_node: Nod
 # -- tokens ------------------------------------------------------------------------------------------------
 
 
-def status(
-    mode: str, *, authenticated: bool, host: str = "any.example", origin: str = "https://evil.example"
-) -> int:
+def status(*, brings_token: bool, host: str = "any.example", origin: str = "https://evil.example") -> int:
     policy = OriginPolicy(allow_origins=["*"], allowed_hosts=[])
     headers = {b"host": host.encode(), b"origin": origin.encode()}
     scope = {"headers": list(headers.items())}
-    refusal = policy.refusal(scope, headers, authenticated=authenticated, mode=mode, changes_state=True)
+    refusal = policy.refusal(scope, headers, brings_token=brings_token, is_open=False, changes_state=True)
     return 200 if refusal is None else refusal.status
 
 
 def test_with_a_token_any_page_may_ask_under_any_name() -> None:
-    assert status("tokens", authenticated=True) == 200
-    assert status("tokens", authenticated=False) == 403
-
-
-def test_credentials_that_a_browser_sends_by_itself_are_no_proof_of_will() -> None:
-    assert status("proxy", authenticated=True) == 403
-    assert status("proxy", authenticated=True, origin="https://any.example") == 200
+    assert status(brings_token=True) == 200
+    assert status(brings_token=False) == 403
+    assert status(brings_token=False, origin="https://any.example") == 200
 
 
 # -- CORS --------------------------------------------------------------------------------------------------

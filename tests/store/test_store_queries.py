@@ -8,7 +8,7 @@ import pytest
 
 from dp3.store.patterns import Search, compile_pattern
 from dp3.store.ports.batches import Batch
-from dp3.store.ports.errors import QueryTooSlow
+from dp3.store.ports.errors import QueryTooLarge, QueryTooSlow
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.queries import (
     EVERYTHING,
@@ -133,7 +133,7 @@ def test_too_deeply_nested_conditions_are_refused(people: Any) -> None:
     deep: Where = EVERYTHING
     for _ in range(200):
         deep = Not(deep)
-    with pytest.raises(ValueError, match="nested 100 deep"):
+    with pytest.raises(QueryTooLarge, match="nested 100 deep"):
         people.queries.count("p", deep)
 
 

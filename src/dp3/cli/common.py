@@ -9,6 +9,7 @@ import typer
 from dp3.config.loading import Configuration, load
 from dp3.config.problems import ConfigurationError
 from dp3.printable import printable, printable_lines
+from dp3.runtime.places import Unusable
 
 CONFIGURATION_ERROR = 2
 """Exit status for mistakes in the configuration, in modules, or in the way a command was called."""
@@ -29,6 +30,12 @@ def fail(message: str, status: int = CONFIGURATION_ERROR) -> typer.Exit:
     """Print a message, which may have several lines, on stderr; the caller raises what is returned."""
     typer.echo(printable_lines(message), err=True)
     return typer.Exit(status)
+
+
+def fail_of(error: Unusable, where: str = "") -> typer.Exit:
+    """The same for what can not be used at the start. With status 1 a supervisor starts the process again,
+    which may help when the disk was full."""
+    return fail(f"{where}{error}", 1 if error.passing else CONFIGURATION_ERROR)
 
 
 def load_or_exit(config_dir: Path) -> Configuration:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dp3.cli.common import CONFIGURATION_ERROR, ConfigDir, DataDirOption, Verbose, fail, load_or_exit
+from dp3.cli.common import CONFIGURATION_ERROR, ConfigDir, DataDirOption, Verbose, fail, fail_of, load_or_exit
 from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
 from dp3.engine.ingest.reader import LogBehind
@@ -119,7 +119,7 @@ def _begin(verbose: bool, process: str, log_format: LogFormat, log_file: Path | 
         with needed_at_start():
             file = files.open(log_file) if log_file else None
     except Unusable as error:
-        raise fail(f"--log-file: {error}") from None
+        raise fail_of(error, "--log-file: ") from None
     set_up_logging(verbose, process, log_format, file)
     log_stacks_on_signal()
     try:
@@ -181,7 +181,7 @@ def _supervise(config: Configuration, data: DataDir, host: str, children: list[C
     except (AlreadyRunning, Exposed, FormatError, ModelRefused) as error:
         raise fail(str(error)) from None
     except Unusable as error:
-        raise fail(str(error), _status(error)) from None
+        raise fail_of(error) from None
 
 
 def api(
@@ -219,7 +219,7 @@ def api(
     except (Exposed, FormatError, ModelRefused) as error:
         raise fail(str(error)) from None
     except Unusable as error:
-        raise fail(str(error), _status(error)) from None
+        raise fail_of(error) from None
     raise typer.Exit(status)
 
 
@@ -236,7 +236,7 @@ def worker(
     log_file: LogFile = None,
 ) -> None:
     """Run one worker. For installations that supervise their processes themselves."""
-    from dp3.runtime.worker import run_worker
+    from dp3.runtime.worker import run_worker  # takes long, and the other commands do without
 
     _begin(verbose, f"worker-{index}", log_format, log_file)
     config = _load(config_dir)
@@ -254,10 +254,5 @@ def worker(
     except (FormatError, LeaseRefused, LogBehind, ModelRefused, ModuleLoadError) as error:
         raise fail(str(error), CONFIGURATION_ERROR) from None
     except Unusable as error:
-        raise fail(str(error), _status(error)) from None
+        raise fail_of(error) from None
     raise typer.Exit(status)
-
-
-def _status(error: Unusable) -> int:
-    """With 1 a supervisor starts the process again, which may help when the disk was full."""
-    return 1 if error.passing else CONFIGURATION_ERROR

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from dp3.cli.common import ConfigDir, DataDirOption, fail, load_or_exit
+from dp3.cli.common import ConfigDir, DataDirOption, fail, fail_of, load_or_exit
 from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
 from dp3.engine.schema.tracking import losses, track_model
@@ -23,7 +23,7 @@ from dp3.runtime.supervisor import AlreadyRunning, sole_supervisor
 from dp3.sqlite import FormatError
 from dp3.store.ports.errors import LeaseRefused, StoreFull
 
-_REFUSALS = (AlreadyRunning, FormatError, LeaseRefused, LogFull, ModelInUse, StoreFull, Unusable)
+_REFUSALS = (AlreadyRunning, FormatError, LeaseRefused, LogFull, ModelInUse, StoreFull)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -58,6 +58,8 @@ def schema_update(
             if not dry_run:
                 require_stopped(resources.store)
             _update(config, data, resources, yes=yes, dry_run=dry_run)
+    except Unusable as error:
+        raise fail_of(error) from None
     except _REFUSALS as error:
         raise fail(str(error)) from None
 

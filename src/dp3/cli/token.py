@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dp3.cli.common import ConfigDir, DataDirOption, echo_json, fail, load_or_exit
+from dp3.cli.common import ConfigDir, DataDirOption, echo_json, fail, fail_of, load_or_exit
 from dp3.clock import LAST_US, SystemClock, duration_us, to_datetime
 from dp3.config.sections import Role
 from dp3.http.audit import AUDIT_FILE, AuditLog
@@ -145,7 +145,11 @@ def _tokens(
         data.prepare()
         with open_store(config, data, clock) as store, closing(_audit_log(data, clock)) as audit:
             yield store.tokens, audit
-    except (FormatError, StoreFull, Unusable) as error:
+    except Unusable as error:
+        raise fail_of(error) from None
+    except FormatError as error:
+        raise fail(str(error)) from None
+    except StoreFull as error:
         raise fail(str(error), 1) from None
 
 

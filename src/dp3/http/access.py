@@ -10,8 +10,8 @@ from starlette.websockets import WebSocketClose
 from dp3.http.answers import Refusal, refused
 from dp3.http.audit import AuditLog
 from dp3.http.callers import UNASKED, Caller, Callers, Headers, roles_with
-from dp3.http.datapoints import client_address
 from dp3.http.origin import OriginPolicy
+from dp3.http.parameters import client_address, path_below
 from dp3.http.rules import Permission, Rule, Rules, subject_of
 
 READING = ("GET", "HEAD", "OPTIONS")
@@ -70,12 +70,12 @@ class Access:
         refusal = self._origins.refusal(
             scope,
             headers,
-            authenticated=mode == "tokens" and caller is not UNASKED and not caller.unknown,
-            mode=mode,
+            brings_token=mode == "tokens" and caller is not UNASKED and not caller.unknown,
+            is_open=mode == "open",
             changes_state=scope["method"] not in READING if rule is None else rule.changes_state,
         )
         if refusal is None and permission not in caller.permissions:
-            refusal = refusal_of(permission, caller)
+            refusal = not_permitted(permission, caller)
         return caller, self._app if refusal is None else refusal.response()
 
     async def _caller(self, permission: Permission, scope: Scope, headers: Headers) -> Caller:
@@ -96,13 +96,7 @@ class Access:
         )
 
 
-def path_below(root_path: str, path: str) -> str:
-    """The path that routing goes by: without the prefix of a proxy, be it there or not."""
-    below = path.removeprefix(root_path)
-    return below or "/" if below[:1] in ("/", "") else path
-
-
-def refusal_of(permission: Permission, caller: Caller) -> Refusal:
+def not_permitted(permission: Permission, caller: Caller) -> Refusal:
     """401 for somebody who is not known, 403 for somebody who may not."""
     if caller.unknown:
         return Refusal(401, {"detail": caller.unknown}, {"WWW-Authenticate": "Bearer"})

@@ -56,7 +56,7 @@ def create_app(services: Services) -> ASGIApp:
     good_log = _open_log(settings.datapoint_logger.good_log, services)
     bad_log = _open_log(settings.datapoint_logger.bad_log, services)
     datapoints = Datapoints(services, intake, writer, good_log=good_log, bad_log=bad_log)
-    framework = _framework(services, [log for log in (good_log, bad_log) if log])
+    framework = _framework([log for log in (good_log, bad_log) if log])
     lookup = Lookup(services.model)
     _add_routes(framework, services, intake, writer, changes, lookup)
     metrics = Metrics(services, writer.accepted, datapoints.refused)
@@ -69,7 +69,7 @@ def create_app(services: Services) -> ASGIApp:
         allowed_hosts=settings.allowed_hosts,
         bound_host=services.bound_host,
     )
-    shortcut = Shortcut(framework, datapoints, lookup, services)
+    shortcut = Shortcut(framework, datapoints, lookup, services, root_path)
     return Cors(_access(shortcut, services, policy, root_path), policy)
 
 
@@ -96,7 +96,7 @@ def _open_log(path: Path | None, services: Services) -> DatapointLog | None:
     return None if path is None else DatapointLog(services.files.open(path), services.clock)
 
 
-def _framework(services: Services, logs: list[DatapointLog]) -> FastAPI:
+def _framework(logs: list[DatapointLog]) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield

@@ -15,7 +15,7 @@ from starlette.types import Scope
 from dp3.clock import Clock
 from dp3.config.sections import AuthProxySettings, AuthSettings
 from dp3.http.answers import busy
-from dp3.http.datapoints import client_address
+from dp3.http.parameters import client_address
 from dp3.http.rules import EVERYTHING, NOTHING, ROLES, Permission
 from dp3.store.ports.tokens import Token, Tokens, digest_of
 

@@ -14,6 +14,7 @@ from dp3.http.answers import Disconnected, Refusal, failure, invalid, invalid_va
 from dp3.http.conversion import Converter
 from dp3.http.datapoint_log import DatapointLog
 from dp3.http.intake import Intake
+from dp3.http.parameters import client_address
 from dp3.http.pieces import SMALL_BODY, Sent
 from dp3.http.services import Services
 from dp3.http.validation import Validator
@@ -120,12 +121,6 @@ class Datapoints:
 
     def _encode(self, groups: Iterable[Groups]) -> Encoded:
         return encode(groups, self._partitions, self._max_encoded)
-
-
-def client_address(scope: Scope) -> str:
-    """The host that sent the request, as the server sees it."""
-    client = scope.get("client")
-    return client[0] if client else "unknown"
 
 
 def wanted_wait(scope: Scope) -> bool:

@@ -11,9 +11,8 @@ from starlette.responses import Response
 
 from dp3.clock import to_datetime, to_us
 from dp3.http.answers import Json, invalid, invalid_value, parse_json, pydantic_errors, refused
-from dp3.http.datapoints import client_address
 from dp3.http.intake import Intake
-from dp3.http.parameters import Addressing, Entity, EntityAttr, InSpan, Lookup, Wait
+from dp3.http.parameters import Addressing, Entity, EntityAttr, InSpan, Lookup, Wait, client_address
 from dp3.http.pieces import Sent
 from dp3.http.schemas import BUSY, INVALID, WRITTEN, AttributeAnswer, EntityAnswer, RawAnswer, Written
 from dp3.http.services import Services

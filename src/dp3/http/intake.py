@@ -55,11 +55,6 @@ class Intake:
         self._measurement = Once(self._measure)
         self._large, self._small = asyncio.Semaphore(LARGE_AT_ONCE), asyncio.Semaphore(SMALL_AT_ONCE)
 
-    @property
-    def in_flight(self) -> int:
-        """Bytes of bodies that are in memory now."""
-        return self._in_flight
-
     async def admit(self) -> None:
         """Refuse with 503 while the workers are too far behind."""
         age_s = time.monotonic() - self._measured_at

@@ -67,26 +67,26 @@ class OriginPolicy:
         scope: Scope,
         headers: Mapping[bytes, bytes],
         *,
-        authenticated: bool,
-        mode: str,
+        brings_token: bool,
+        is_open: bool,
         changes_state: bool,
     ) -> Refusal | None:
         """The answer to a request that must not be carried out, None if it may be.
 
-        `headers` are those of `scope`. `authenticated`: a token came in `Authorization`, where no browser
-        puts it on its own; in mode `proxy` browsers send what the proxy asks for with every request, so
-        origins count nevertheless. `changes_state`: the route does more than read.
+        `headers` are those of `scope`. `brings_token`: a token that counts came in `Authorization`, where no
+        browser puts it on its own; what a proxy asks for browsers send with every request, so there origins
+        count. `is_open`: nobody is asked who he is. `changes_state`: the route does more than read.
 
-        400: more than one `Host`. 421, in mode `open`: an unknown name. 403: a change that a foreign page
+        400: more than one `Host`. 421, if it `is_open`: an unknown name. 403: a change that a foreign page
         asks for. A request without `Host` comes from no browser and has nothing to be checked.
         """
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         if len(hosts) > 1:
             return refused(400, f"expected one Host header, got {len(hosts)}")
         host = hosts[0] if hosts else b""
-        if mode == "open" and host and not self._is_known(host):
+        if is_open and host and not self._is_known(host):
             return self._unknown_host(host)
-        if changes_state and (mode == "proxy" or not authenticated):
+        if changes_state and not brings_token:
             return self._foreign_change(headers.get(b"origin"), headers.get(b"sec-fetch-site"), host)
         return None
 

@@ -1,5 +1,5 @@
 """Parameters that several routes have: entity type, entity and attribute, checked against the model; times;
-filters, order and part of a listing."""
+filters, order and part of a listing; the path below a proxy's prefix and the address of the client."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import Depends, Path, Query
 from pydantic import Json as JsonText
 from pydantic import TypeAdapter, ValidationError
+from starlette.types import Scope
 
 from dp3.clock import to_us
 from dp3.http.answers import invalid, invalid_value, pydantic_errors
@@ -186,3 +187,15 @@ def v2(lookup: Lookup) -> Addressing:
         entity=entity,
         entity_attr=entity_attr,
     )
+
+
+def path_below(root_path: str, path: str) -> str:
+    """The path that routing goes by: without the prefix of a proxy, be it there or not."""
+    below = path.removeprefix(root_path)
+    return below or "/" if below[:1] in ("/", "") else path
+
+
+def client_address(scope: Scope) -> str:
+    """The host that sent the request, as the server sees it."""
+    client = scope.get("client")
+    return client[0] if client else "unknown"

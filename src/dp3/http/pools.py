@@ -7,6 +7,7 @@ interpreter with `THREADS` others at most, however many clients there are.
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from random import uniform
@@ -42,6 +43,8 @@ QUERY_THREADS = 2
 
 QUERIES_WAITING = 50
 """Each holds a filter of up to a few MiB meanwhile."""
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -175,7 +178,14 @@ class Once(Generic[T]):
         """The call that is under way, or a new one. Await it shielded: it is not for one alone."""
         if self._running is None or self._running.done():
             self._running = asyncio.ensure_future(self._call())
+            self._running.add_done_callback(_log_failure)
         return self._running
 
     async def __call__(self) -> T:
         return await asyncio.shield(self.begin())
+
+
+def _log_failure(ended: asyncio.Future[Any]) -> None:
+    """Also of a call for which nobody waits."""
+    if not ended.cancelled() and (error := ended.exception()) is not None:
+        logger.warning("%s: %s", type(error).__name__, error)

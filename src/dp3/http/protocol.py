@@ -1,7 +1,6 @@
 """HTTP on one connection: the server's protocol, within bounds."""
 
 import asyncio
-import json
 from collections import deque
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +10,9 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from dp3.http.access_log import log_refused
+from dp3.http.answers import Refusal, busy, refused
 from dp3.http.connections import HEAD_S, Connection, Connections
+from dp3.model.canonical import encode_json
 
 MAX_HEAD = 64 << 10
 """Bytes of the head of a request: its first line and its header fields."""
@@ -42,16 +43,7 @@ LONG_QUERIES = (
     "questions with long filters or lists of ids can be sent as the body of a POST to the same path"
 )
 
-BUSY = "too many connections are open; try again later"
-
-
-class _Refused(Exception):
-    """The request is answered with this by the server itself, and the connection ends."""
-
-    def __init__(self, status: HTTPStatus, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
+NO_ROOM = "too many connections are open; try again later"
 
 
 class _Flow(FlowControl):
@@ -115,7 +107,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._produced = False
         self._is_over = False
         """Whether nothing that comes is read any more."""
-        self._refusal: _Refused | None = None
+        self._refusal: Refusal | None = None
         self._is_held = False
 
     # -- called by the transport -----------------------------------------------------------------------
@@ -127,7 +119,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport = _Pieces(transport)  # type: ignore[assignment]
         if not self._connections.opened(self):
             self._is_over = True
-            self._write_refusal(_Refused(HTTPStatus.SERVICE_UNAVAILABLE, BUSY))
+            self._write_refusal(busy(NO_ROOM))
             transport.close()
             self.loop.call_later(REFUSED_S, transport.abort)
 
@@ -169,7 +161,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if len(self.headers) > MAX_FIELDS:
-            raise _Refused(
+            raise refused(
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
                 f"the request has more than {MAX_FIELDS} header fields",
             )
@@ -178,7 +170,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return  # `data_received` comes back with the same head without its wish
         if len(self.pipeline) >= MAX_PIPELINED:
-            raise _Refused(
+            raise refused(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"more than {MAX_PIPELINED} requests wait on this connection; wait for answers",
             )
@@ -234,7 +226,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.drop()
         elif self._begun and not self._is_over:
             self._refuse(
-                _Refused(
+                refused(
                     HTTPStatus.REQUEST_TIMEOUT, f"the head of the request did not come within {HEAD_S:g} s"
                 )
             )
@@ -276,7 +268,7 @@ class HttpProtocol(HttpToolsProtocol):
         that protocol, or for a next request."""
         method = self.parser.get_method()
         if method == b"CONNECT":
-            self._refuse(_Refused(HTTPStatus.METHOD_NOT_ALLOWED, "this is not a proxy"))
+            self._refuse(refused(HTTPStatus.METHOD_NOT_ALLOWED, "this is not a proxy"))
             return
         version = self.parser.get_http_version().encode()
         fields = [b"%s: %s\r\n" % field for field in self.headers if field[0] != b"upgrade"]
@@ -290,57 +282,56 @@ class HttpProtocol(HttpToolsProtocol):
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
-    def _too_large(self) -> _Refused:
+    def _too_large(self) -> Refusal:
         if self._begun and len(self.url) > MAX_HEAD // 2:
-            return _Refused(
+            return refused(
                 HTTPStatus.REQUEST_URI_TOO_LONG,
                 f"the URL is too long, a head may have {MAX_HEAD} bytes; {LONG_QUERIES}",
             )
         what = "the head of the request" if self._between else "a part of the body that carries no data"
-        return _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"{what} is larger than {MAX_HEAD} bytes")
+        return refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"{what} is larger than {MAX_HEAD} bytes")
 
-    def _refuse(self, refused: _Refused) -> None:
+    def _refuse(self, refusal: Refusal) -> None:
         """End the connection with this answer, after those to the requests before."""
         self._is_over = True
-        self._connections.note(f"with a bad request, answered with {refused.status.value}")
+        self._connections.note(f"with a bad request, answered with {refusal.status}")
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
-            self._end(refused)
+            self._end(refusal)
             return
         if cycle.more_body:  # the mistake is in the body of this request, which must not go on
             cycle.disconnected = True
             cycle.message_event.set()
             if not self.pipeline:
-                self._end(refused, is_late=cycle.response_started)
+                self._end(refusal, is_late=cycle.response_started)
                 return
             self.pipeline.popleft()
-        self._refusal = refused
+        self._refusal = refusal
 
-    def _end(self, refused: _Refused, *, is_late: bool = False) -> None:
+    def _end(self, refusal: Refusal, *, is_late: bool = False) -> None:
         """Write the refusal, unless an answer has begun (`is_late`), and wait for the client to go."""
         self._refusal = None
         if not is_late:
-            self._write_refusal(refused)
+            self._write_refusal(refusal)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.flow.resume_reading()
         self._connections.silent(self, LINGER_S)
 
-    def _write_refusal(self, refused: _Refused) -> None:
-        body = json.dumps({"detail": refused.detail}).encode()
+    def _write_refusal(self, refusal: Refusal) -> None:
+        body = encode_json(refusal.body)
         head = [b"%s: %s\r\n" % header for header in self.server_state.default_headers]
-        if refused.status is HTTPStatus.SERVICE_UNAVAILABLE:
-            head.append(b"retry-after: 1\r\n")
+        head += [f"{name.lower()}: {text}\r\n".encode() for name, text in (refusal.headers or {}).items()]
         head.append(b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body))
         self.transport.write(
-            STATUS_LINE[refused.status] + b"".join(head) + b"connection: close\r\n\r\n" + body
+            STATUS_LINE[refusal.status] + b"".join(head) + b"connection: close\r\n\r\n" + body
         )
         if self._logs_access:
-            log_refused(self.client, refused.status, len(body))
+            log_refused(self.client, refusal.status, len(body))
 
 
-def _refusal(error: httptools.HttpParserError) -> _Refused:
+def _refusal(error: httptools.HttpParserError) -> Refusal:
     """What ended the parser: a limit of ours, or a request that is not HTTP."""
-    if isinstance(error.__context__, _Refused):
+    if isinstance(error.__context__, Refusal):
         return error.__context__
-    return _Refused(HTTPStatus.BAD_REQUEST, f"this is not a request of HTTP/1.1: {error}")
+    return refused(HTTPStatus.BAD_REQUEST, f"this is not a request of HTTP/1.1: {error}")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from dp3.http.datapoints import DATAPOINTS_PATH
+from dp3.store.ports.dead_letters import FILTERS
 
 
 class Permission(StrEnum):
@@ -101,7 +102,7 @@ RULES = (
     Rule("DELETE", "/deadletters/{id}", Permission.OPERATE, "drop dead letters"),
 )
 
-TOLD = {"eid", "attr", "etype", "module", "kind", "hook", "limit"}
+TOLD = {"attr", "after", "limit", *FILTERS}
 """Query parameters that say what a request is about. Others are not told."""
 
 _PARAMETER = re.compile(r"{(\w+)}")

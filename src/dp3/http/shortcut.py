@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dp3.http.answers import Json, Refusal, failure
 from dp3.http.datapoints import DATAPOINTS_PATH
-from dp3.http.parameters import Lookup
+from dp3.http.parameters import Lookup, path_below
 from dp3.http.services import Services
 
 
@@ -19,26 +19,27 @@ class Shortcut:
     as the read itself, and on the event loop, which all requests share. All see the prefix that a reverse
     proxy puts before all paths, if there is one."""
 
-    def __init__(self, framework: ASGIApp, datapoints: ASGIApp, lookup: Lookup, services: Services) -> None:
-        root_path = services.root_path.rstrip("/")
+    def __init__(
+        self, framework: ASGIApp, datapoints: ASGIApp, lookup: Lookup, services: Services, root_path: str
+    ) -> None:
         self._framework = framework
         self._datapoints = datapoints
         self._lookup = lookup
         self._profiles = services.reads.profiles
         self._reading = services.pools.reading
         self._root_path = root_path
-        self._paths = {DATAPOINTS_PATH, root_path + DATAPOINTS_PATH}
-        prefix = f"(?:{re.escape(root_path)})?"
-        self._read = re.compile(rf"{prefix}/entity/([^/]+)/([^/]+)/(?:master|get/([^/]+))").fullmatch
+        self._read = re.compile(r"/entity/([^/]+)/([^/]+)/(?:master|get/([^/]+))").fullmatch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._root_path:
             scope = {**scope, "root_path": self._root_path}
         if scope["type"] != "http":
             await self._framework(scope, receive, send)
-        elif scope["method"] == "POST" and scope["path"] in self._paths:
+            return
+        path = path_below(self._root_path, scope["path"])
+        if scope["method"] == "POST" and path == DATAPOINTS_PATH:
             await self._datapoints(scope, receive, send)
-        elif scope["method"] == "GET" and not scope["query_string"] and (found := self._read(scope["path"])):
+        elif scope["method"] == "GET" and not scope["query_string"] and (found := self._read(path)):
             await self._respond(found, scope, receive, send)
         else:
             await self._framework(scope, receive, send)

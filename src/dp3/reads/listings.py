@@ -15,7 +15,7 @@ from dp3.reads.query.places import Places
 from dp3.reads.query.planning import Plan, make_plan, searches_texts
 from dp3.reads.snapshots import MAX_ROWS, dated_document
 from dp3.reads.sorting import parse_sort, sort_documents
-from dp3.store.ports.errors import QueryTooLarge, QueryTooSlow
+from dp3.store.ports.errors import QueryTooSlow
 from dp3.store.ports.queries import Found, Order, Queries, Where
 
 FIRST_PAGE = 125
@@ -81,8 +81,6 @@ class Listings:
         plan = make_plan(condition)
         try:
             found = self._page(etype, plan, orders, window)
-        except QueryTooLarge:
-            raise
         except ValueError as error:
             raise CursorError(str(error)) from None
         found.total = self._total(etype, plan, window, found)

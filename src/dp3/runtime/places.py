@@ -53,7 +53,8 @@ def make_private(root: Path, folders: list[Path]) -> None:
     try:
         for folder in (root, *folders):
             make_directory(folder)
-        found = [root, *folders, *(path for folder in folders for path in folder.rglob("*"))]
+        files = (path for path in root.iterdir() if path.is_file() and not path.is_symlink())
+        found = [root, *files, *folders, *(path for folder in folders for path in folder.rglob("*"))]
     except OSError as error:
         message = f"the data directory {root} can not be used: {_described(error)}"
         raise Unusable(message, passing=error.errno in PASSING) from None

@@ -25,5 +25,5 @@ class TokenExists(Exception):
     """A live token has this name; nothing was written."""
 
 
-class QueryTooLarge(ValueError):
+class QueryTooLarge(Exception):
     """The conditions of a query are nested too deep, or have too many values or alternatives."""
