@@ -14,8 +14,15 @@ from dp3.config.sections import ApiSettings
 from dp3.demo.platform import Platform
 from dp3.http.datapoints import MAX_KEY
 from dp3.http.dead_letters import MAX_LIMIT
-from dp3.http.intake import BODY_LIMIT_S, SILENCE_LIMIT_S, SLOWEST_BYTES_PER_S
+from dp3.http.intake import (
+    BODY_LIMIT_S,
+    LARGE_AT_ONCE,
+    SILENCE_LIMIT_S,
+    SLOWEST_BYTES_PER_S,
+    SMALL_AT_ONCE,
+)
 from dp3.http.listings import MAX_QUESTION
+from dp3.http.pieces import SMALL_BODY
 from dp3.http.pools import (
     OPERATING_THREADS,
     OPERATING_WAITING,
@@ -24,8 +31,6 @@ from dp3.http.pools import (
     QUERY_THREADS,
     READING_THREADS,
     READING_WAITING,
-    WRITING_THREADS,
-    WRITING_WAITING,
 )
 from dp3.http.validation import MAX_ERRORS
 from dp3.log.port import IDEMPOTENCY_WINDOW_US
@@ -129,9 +134,11 @@ def test_limits_are_answered_as_described(client: httpx.Client) -> None:
         ("and `GET /entities` | {} |", READING_THREADS),
         ("| 4 | {} |", READING_WAITING),
         ("all other `/telemetry` | {} |", OPERATING_THREADS),
-        ("| 2 | {} | | checks of values", OPERATING_WAITING),
-        ("data-points with mistakes | {} |", WRITING_THREADS),
-        ("data-points with mistakes | 3 | {} |", WRITING_WAITING),
+        ("| 2 | {} | Who has waited", OPERATING_WAITING),
+        ("| above {} KiB | 1 |", SMALL_BODY / 1024),
+        ("| above 256 KiB | {} |", LARGE_AT_ONCE),
+        ("values and TTL tokens that are set | {} |", SMALL_AT_ONCE),
+        ("up to {} KiB without mistakes", SMALL_BODY / 1024),
     ],
 )
 def test_documented_limits_are_those_that_hold(sentence: str, limit: float) -> None:

@@ -54,5 +54,5 @@ def _options(
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Run the command that the arguments name; called by `dp3.__main__.main`, which begins the program."""
     sys.exit(application(*sys.argv[1:2])())

@@ -23,8 +23,8 @@ class Access:
 
     `callers` finds out who asks, `origins` whether a foreign page made a browser ask. `audit` notes requests
     that change something, allowed or refused. `root_path`: the prefix that a reverse proxy puts before all
-    paths. Only CORS is further outside: it lets nobody in, preflights come without a token, and pages have to
-    be able to read refusals."""
+    paths. Only CORS and the access log are further outside, and let nobody in. CORS: preflights come without
+    a token, and pages have to be able to read refusals. The access log: it has what is refused, too."""
 
     def __init__(
         self,

@@ -89,7 +89,8 @@ class Intake:
         return self._large if len(body) > SMALL_BODY else self._small
 
     async def in_thread(self, work: Callable[..., T], *args: object) -> T:
-        """Do the work of whoever holds a turn, off the event loop."""
+        """Do some work off the event loop: for holders of turns, of whom there are as many as threads, and
+        for digests of large bodies, which take no turn."""
         return await self._pools.writing.run(work, *args)
 
     async def decode(self, work: Callable[..., T], body: Sent, *args: object) -> T:

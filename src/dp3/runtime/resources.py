@@ -21,7 +21,8 @@ DATA_DIR_ENV = "DP3_DATA_DIR"
 
 @dataclass(frozen=True, slots=True)
 class DataDir:
-    """The data directory: `log/` (raw data-points), `state/` (profiles), `run/` (of running processes)."""
+    """The data directory: `log/` (raw data-points), `state/` (profiles), `run/` (of running processes),
+    `audit.log` (who changed what)."""
 
     root: Path
 
