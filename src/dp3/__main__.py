@@ -14,6 +14,8 @@ def main() -> None:
     if SERVING.intersection(sys.argv[1:2]):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _stop_early)
+        # A hang-up ends nothing; it waits until `on_hang_up` takes it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
     from dp3.cli.main import main as run_command
 

@@ -269,3 +269,37 @@ def test_changes_are_noted_whether_they_were_allowed_or_not(
         ("admin", "drop dead letters", {"id": "5"}, 404),
     ]
     assert {note["address"] for note in notes} == {"127.0.0.9"}
+
+
+@pytest.fixture
+def noted(make_node: Callable[..., Node], tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
+    """Sends requests of a caller and tells the lines of the audit log."""
+    file = tmp_path / "audit.log"
+    audit = AuditLog(file, FakeClock(NOW_US))
+    node = make_node(prepare=make_tokens, audit=audit)
+
+    def send(caller: str, *urls: str) -> list[dict[str, Any]]:
+        for url in urls:
+            node.request("DELETE", url, headers=credentials(caller))
+        audit.close()
+        return [json.loads(line) for line in file.read_text().splitlines()]
+
+    return send
+
+
+def test_what_a_line_tells_of_a_request_is_bounded(noted: Callable[..., list[dict[str, Any]]]) -> None:
+    eid, others = "x" * 5_000, "&".join(f"a{i}=1" for i in range(200))
+    lines = noted("admin", f"/v2/entity/a?eid={eid}", f"/entity/a/{eid}", f"/v2/entity/a?eid=e1&{others}")
+    cut = "x" * 1_000 + "… (4000 more)"
+    assert [line["on"] for line in lines] == [{"etype": "a", "eid": cut}] * 2 + [{"etype": "a"}]
+
+
+def test_unknown_callers_do_not_fill_the_log(noted: Callable[..., list[dict[str, Any]]]) -> None:
+    lines = noted("wrong", *["/entity/a/e1"] * 300)
+    assert 60 <= len(lines) <= 120  # the minute may have ended meanwhile
+
+
+def test_a_newline_at_the_end_of_a_path_leads_nowhere(make_node: Callable[..., Node]) -> None:
+    node = make_node(prepare=make_tokens)
+    for path in ("/entity/a/e1/ttl%0A", "/v2/entity/a/attr%0A?eid=e1&attr=p", "/deadletters/drop%0A"):
+        assert node.request("POST", path, content=b"{}", headers=credentials("admin")).status_code == 404

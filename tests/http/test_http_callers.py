@@ -1,19 +1,22 @@
 """How callers are known: by tokens, by a reverse proxy, or not at all."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dp3.clock import FakeClock
 from dp3.http.answers import Refusal
+from dp3.http.audit import AuditLog
 from dp3.http.callers import LOOK_EVERY_S, STALE_S, TokenHolders
 from dp3.store.ports.state import State
 from dp3.store.ports.tokens import Token, Tokens, digest_of
 from kit.callers import ROLES, ask, make_tokens, scope_of
-from kit.node import LIMIT_S, Node
+from kit.node import LIMIT_S, NOW_US, Node
 
 
 def revoke_all(store: State) -> None:
@@ -204,3 +207,24 @@ def test_nobody_is_let_in_on_tokens_that_can_not_be_read_any_more(
 
     asyncio.run(story())
     assert "tokens can not be read" in caplog.text
+
+
+def test_only_configured_proxies_tell_the_address_of_a_client(
+    make_node: Callable[..., Node], tmp_path: Path
+) -> None:
+    told = {}
+    for proxies in ([], ["127.0.0.9"]):
+        file = tmp_path / f"audit{len(proxies)}.log"
+        audit = AuditLog(file, FakeClock(NOW_US))
+        node = make_node(settings={"auth": {"mode": "open", "proxy": {"addresses": proxies}}}, audit=audit)
+        headers = {"host": "localhost", "x-forwarded-for": "10.1.1.1"}
+        assert ask(node, scope_of("DELETE", "/entity/a/e1", headers)) == 200
+        audit.close()
+        told[len(proxies)] = json.loads(file.read_text())["address"]
+    assert told == {0: "127.0.0.9", 1: "10.1.1.1"}
+
+
+def test_a_proxy_is_asked_for_by_the_names_that_are_configured(make_node: Callable[..., Node]) -> None:
+    node = make_node(settings={"auth": PROXY, "allowed_hosts": ["dp3.example"]})
+    asked = [through_proxy(node, "GET", "alice", host=host) for host in ("dp3.example", "evil.example")]
+    assert asked == [200, 421]

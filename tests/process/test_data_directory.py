@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from dp3.clock import FakeClock
+from dp3.http.audit import AuditLog
+from dp3.runtime.resources import DataDir
 from kit.program import App, application
 
 NOBODY = 65_534
@@ -107,6 +110,31 @@ def test_what_was_open_to_others_is_closed_with_a_line(made: App) -> None:
     told = [line for line in made.output.read_text().splitlines() if "other users could open" in line]
     assert len(told) == 1
     assert f"{made.data}: other users could open 2 of its files" in told[0]
+
+
+def test_neither_what_links_lead_to_nor_a_directory_of_others_is_changed(tmp_path: Path) -> None:
+    outside, shared = tmp_path / "outside", tmp_path / "shared"
+    outside.write_text("")
+    (shared / "log").mkdir(parents=True)
+    (shared / "log" / "link").symlink_to(outside)
+    (shared / "something else").write_text("")
+    for path in (outside, shared):
+        path.chmod(0o755)
+    DataDir(shared).prepare()
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (outside, shared)] == [0o755, 0o755]
+    assert stat.S_IMODE((shared / "log").stat().st_mode) == 0o700
+    (shared / "audit.log").symlink_to(outside)
+    with pytest.raises(OSError, match="symbolic links"):
+        AuditLog(shared / "audit.log", FakeClock())
+
+
+def test_an_audit_log_that_was_open_to_others_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "data" / "audit.log"
+    file.write_text("")
+    file.chmod(0o666)
+    DataDir(tmp_path / "data").prepare()
+    assert [oct(path.stat().st_mode)[-3:] for path in (file, file.parent)] == ["600", "700"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -102,6 +102,23 @@ def test_a_stop_at_any_moment_of_the_start_ends_with_status_0_and_says_so(app: A
         assert "Traceback" not in said and "CRITICAL" not in said, (later_s, said)
 
 
+def test_a_hang_up_at_any_moment_of_the_start_ends_nothing(app: App) -> None:
+    process = start(app, "run")
+    wait_for("signal handler", lambda: takes_signals(process))
+    while not app.is_ready():
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.1)
+    app.stop(process)
+
+
+def test_who_stops_all_processes_at_once_gets_status_0(app: App) -> None:
+    process = start(app, "run")
+    app.wait_ready(process)
+    for child in process.children():
+        child.send_signal(signal.SIGTERM)
+    assert process.stop() == 0, process.output
+
+
 # -- a program that serves https and writes its access log -------------------------------------------------
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:

@@ -15,7 +15,7 @@ from rich.table import Table
 from dp3.cli.common import ConfigDir, DataDirOption, echo_json, fail, fail_of, load_or_exit
 from dp3.clock import LAST_US, SystemClock, duration_us, to_datetime
 from dp3.config.sections import Role
-from dp3.http.audit import AUDIT_FILE, AuditLog
+from dp3.http.audit import AuditLog
 from dp3.model.durations import parse_time_duration
 from dp3.runtime.places import Unusable, needed_at_start
 from dp3.runtime.resources import DataDir, open_store
@@ -155,7 +155,7 @@ def _tokens(
 
 def _audit_log(data: DataDir, clock: SystemClock) -> AuditLog:
     with needed_at_start():
-        return AuditLog(data.root / AUDIT_FILE, clock)
+        return AuditLog(data.audit_log, clock)
 
 
 def _note(audit: AuditLog, what: str, on: dict[str, str]) -> None:

@@ -1,6 +1,7 @@
 """The outermost part of the API: who asks, and whether he may. All requests come through here, also those
 that go past the framework."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -16,6 +17,9 @@ from dp3.http.rules import Permission, Rule, Rules, subject_of
 
 READING = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing where no route is."""
+
+UNKNOWN_A_MINUTE = 60
+"""Lines of the audit log about callers that are not known."""
 
 
 class Access:
@@ -41,6 +45,7 @@ class Access:
         self._audit = audit
         self._root_path = root_path
         self._rules = Rules()
+        self._unknown = _Seldom()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -50,6 +55,9 @@ class Access:
             await WebSocketClose()(scope, receive, send)
             return
         path = path_below(self._root_path, scope["path"])
+        if path.endswith("\n"):  # routing takes it for the path without, the rules do not
+            await refused(404, "Not Found").response()(scope, receive, send)
+            return
         rule = self._rules.find(scope["method"], path)
         caller, answer = await self._judged(rule, scope)
         if rule is None or not rule.audited or self._audit is None:
@@ -71,7 +79,7 @@ class Access:
             scope,
             headers,
             brings_token=mode == "tokens" and caller is not UNASKED and not caller.unknown,
-            is_open=mode == "open",
+            checks_host=mode == "open" or (mode == "proxy" and self._origins.has_names),
             changes_state=scope["method"] not in READING if rule is None else rule.changes_state,
         )
         if refusal is None and permission not in caller.permissions:
@@ -87,13 +95,37 @@ class Access:
     def _note(
         self, audit: AuditLog, rule: Rule, caller: Caller, path: str, scope: Scope, status: int
     ) -> None:
-        audit.note(
-            who=caller.name,
-            address=client_address(scope),
-            what=rule.audited,
-            on=subject_of(rule, path, scope["query_string"]),
-            result=status,
-        )
+        on = subject_of(rule, path, scope["query_string"])
+        if caller.unknown:
+            if not self._unknown.is_turn():
+                return
+            on |= self._unknown.left_out()
+        address = client_address(scope)
+        audit.note(who=caller.name, address=address, what=rule.audited, on=on, result=status)
+
+
+class _Seldom:
+    """Which refusals of unknown callers are noted: `UNKNOWN_A_MINUTE`, lest they fill the disk."""
+
+    def __init__(self) -> None:
+        self._minute = 0
+        self._count = 0
+        self._left_out = 0
+
+    def is_turn(self) -> bool:
+        """Whether the present one is noted; if not, it is counted."""
+        minute = int(time.monotonic() // 60)
+        if minute != self._minute:
+            self._minute, self._count = minute, 0
+        self._count += 1
+        is_turn = self._count <= UNKNOWN_A_MINUTE
+        self._left_out += not is_turn
+        return is_turn
+
+    def left_out(self) -> dict[str, str]:
+        """How many were not noted since the latest that was."""
+        count, self._left_out = self._left_out, 0
+        return {"left out before": str(count)} if count else {}
 
 
 def not_permitted(permission: Permission, caller: Caller) -> Refusal:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from dp3.config.sections import AuthSettings
 from dp3.http.access import Access
 from dp3.http.answers import REFUSED, Disconnected, Json, refusal_response
 from dp3.http.callers import callers_of
@@ -73,13 +74,22 @@ def create_app(services: Services) -> ASGIApp:
     return Cors(_access(shortcut, services, policy, root_path), policy)
 
 
-def _access(app: ASGIApp, services: Services, policy: OriginPolicy, root_path: str) -> Access:
+def _access(app: ASGIApp, services: Services, policy: OriginPolicy, root_path: str) -> ASGIApp:
+    """The addresses of clients are those that the proxies tell, if there are some; but in mode `proxy`
+    `Access` needs the address of the proxy itself."""
     auth = services.settings.auth
-    if auth.mode == "proxy":  # `Access` needs the address of the proxy, all inside that of its client
-        proxies = [str(network) for network in auth.proxy.addresses]
-        app = cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", app), proxies))
     callers = callers_of(auth, services.store.tokens, services.clock)
-    return Access(app, callers, policy, audit=services.audit, root_path=root_path)
+    access = partial(Access, callers=callers, origins=policy, audit=services.audit, root_path=root_path)
+    if not auth.proxy.addresses:
+        return access(app)
+    if auth.mode == "proxy":
+        return access(_with_told_addresses(app, auth))
+    return _with_told_addresses(access(app), auth)
+
+
+def _with_told_addresses(app: ASGIApp, auth: AuthSettings) -> ASGIApp:
+    proxies = [str(network) for network in auth.proxy.addresses]
+    return cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", app), proxies))
 
 
 def _intake(services: Services, max_body: int, max_in_flight: int) -> Intake:

@@ -6,17 +6,20 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from queue import Full, Queue
+from typing import Any
 
 from dp3.clock import Clock, to_datetime
 from dp3.files import FILE_MODE
 from dp3.printable import printable
 from dp3.runtime.line_file import LineFiles
 
-AUDIT_FILE = "audit.log"
-"""Its name in the data directory."""
+MAX_WAITING = 2_000
+"""Lines that may wait to be written: 16 MiB at most, as what a request is about is cut."""
 
-MAX_WAITING = 10_000
-"""Lines that may wait to be written: some 3 MB."""
+MAX_LOST_CHARS = 500
+"""Of a line that can not be written, as told in the log of the process."""
+
+Event = dict[str, Any]
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +34,7 @@ class AuditLog:
         self._file = (files or LineFiles()).open(path, FILE_MODE)
         self._clock = clock
         self._closed = False
-        self._waiting: Queue[str | None] = Queue(MAX_WAITING)
+        self._waiting: Queue[Event | None] = Queue(MAX_WAITING)
         self._thread = threading.Thread(target=self._work, name="audit log", daemon=True)
         self._thread.start()
 
@@ -41,14 +44,13 @@ class AuditLog:
         `result`: the HTTP status. Secrets have no place in any of them."""
         time = to_datetime(self._clock.now_us()).isoformat(timespec="microseconds")
         event = {"time": time, "who": who, "address": address, "what": what, "on": dict(on), "result": result}
-        line = printable(json.dumps(event, ensure_ascii=False))
         if self._closed:
-            _lost(line, "the audit log is closed")
+            _lost(event, "the audit log is closed")
             return
         try:
-            self._waiting.put_nowait(line)
+            self._waiting.put_nowait(event)
         except Full:
-            _lost(line, f"{MAX_WAITING} lines wait to be written")
+            _lost(event, f"{MAX_WAITING} lines wait to be written")
 
     def close(self) -> None:
         """Write what waits and close the file. Otherwise the last lines may be lost when the process ends."""
@@ -58,12 +60,16 @@ class AuditLog:
         self._file.close()
 
     def _work(self) -> None:
-        while (line := self._waiting.get()) is not None:
+        while (event := self._waiting.get()) is not None:
             try:
-                self._file.write(f"{line}\n")
+                self._file.write(f"{_line(event)}\n")
             except OSError as error:
-                _lost(line, f"{self._file.path}: {error.strerror}")
+                _lost(event, f"{self._file.path}: {error.strerror}")
 
 
-def _lost(line: str, why: str) -> None:
-    logger.error("not in the audit log (%s): %s", why, line)
+def _line(event: Event) -> str:
+    return printable(json.dumps(event, ensure_ascii=False))
+
+
+def _lost(event: Event, why: str) -> None:
+    logger.error("not in the audit log (%s): %s", why, _line(event)[:MAX_LOST_CHARS])

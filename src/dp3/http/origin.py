@@ -51,11 +51,17 @@ class OriginPolicy:
     ) -> None:
         self._origins = frozenset(allow_origins) - {ANY}
         self._any_may_read = ANY in allow_origins
+        self._has_names = bool(allowed_hosts)
         self._any_host = ANY in allowed_hosts
         self._names = {"localhost", bound_host.lower(), *allowed_hosts}
         self._suffixes = (".localhost", *(name[1:] for name in allowed_hosts if name.startswith("*.")))
         self._is_known = lru_cache(KNOWN_HOSTS)(self._judge)
         self._noted: set[str] = set()
+
+    @property
+    def has_names(self) -> bool:
+        """Whether names are configured by which the API may be asked."""
+        return self._has_names
 
     @property
     def depends_on_origin(self) -> bool:
@@ -68,23 +74,24 @@ class OriginPolicy:
         headers: Mapping[bytes, bytes],
         *,
         brings_token: bool,
-        is_open: bool,
+        checks_host: bool,
         changes_state: bool,
     ) -> Refusal | None:
         """The answer to a request that must not be carried out, None if it may be.
 
         `headers` are those of `scope`. `brings_token`: a token that counts came in `Authorization`, where no
         browser puts it on its own; what a proxy asks for browsers send with every request, so there origins
-        count. `is_open`: nobody is asked who he is. `changes_state`: the route does more than read.
+        count. `checks_host`: only known names count; with tokens
+        a page that rebinds has none to send. `changes_state`: the route does more than read.
 
-        400: more than one `Host`. 421, if it `is_open`: an unknown name. 403: a change that a foreign page
+        400: more than one `Host`. 421: an unknown name. 403: a change that a foreign page
         asks for. A request without `Host` comes from no browser and has nothing to be checked.
         """
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         if len(hosts) > 1:
             return refused(400, f"expected one Host header, got {len(hosts)}")
         host = hosts[0] if hosts else b""
-        if is_open and host and not self._is_known(host):
+        if checks_host and host and not self._is_known(host):
             return self._unknown_host(host)
         if changes_state and not brings_token:
             return self._foreign_change(headers.get(b"origin"), headers.get(b"sec-fetch-site"), host)

@@ -105,6 +105,9 @@ RULES = (
 TOLD = {"attr", "after", "limit", *FILTERS}
 """Query parameters that say what a request is about. Others are not told."""
 
+MAX_TOLD_CHARS = 1_000
+MAX_PARAMETERS = 50
+
 _PARAMETER = re.compile(r"{(\w+)}")
 
 
@@ -140,10 +143,24 @@ def _any_of(rules: Iterable[Rule]) -> re.Pattern[str]:
 
 
 def subject_of(rule: Rule, path: str, query: bytes) -> dict[str, str]:
-    """What a request is about, as the client gave it: parameters of the path and of the query by name."""
+    """What a request is about, as the client gave it, cut at `MAX_TOLD_CHARS`: parameters of the path and of
+    the query by name."""
     found = _named(rule.path).fullmatch(path.rstrip("/"))
-    told = {name: value for name, value in parse_qsl(query.decode("latin-1")) if name in TOLD}
-    return told if found is None else told | found.groupdict()
+    told = {name: value for name, value in _parameters(query) if name in TOLD}
+    return {name: _cut(value) for name, value in (told | (found.groupdict() if found else {})).items()}
+
+
+def _parameters(query: bytes) -> list[tuple[str, str]]:
+    """None of a query that has more of them than any route."""
+    try:
+        return parse_qsl(query.decode("latin-1"), max_num_fields=MAX_PARAMETERS)
+    except ValueError:
+        return []
+
+
+def _cut(value: str) -> str:
+    left_out = len(value) - MAX_TOLD_CHARS
+    return value if left_out <= 0 else f"{value[:MAX_TOLD_CHARS]}… ({left_out} more)"
 
 
 @cache

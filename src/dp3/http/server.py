@@ -18,7 +18,7 @@ from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
 from dp3.http.access_log import AccessLog
 from dp3.http.app import create_app
-from dp3.http.audit import AUDIT_FILE, AuditLog
+from dp3.http.audit import AuditLog
 from dp3.http.connections import Connection, Connections
 from dp3.http.handshakes import Handshakes
 from dp3.http.listener import Door
@@ -97,7 +97,6 @@ def serve(
                 stop,
                 door.tls,
                 access_log=door.access_log,
-                proxy_headers=config.api.auth.mode != "proxy",
             )
             logger.info("API on %s", door.url)
             sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -113,7 +112,7 @@ def serve(
 def _audit_log(data: DataDir, clock: SystemClock, files: LineFiles | None) -> Iterator[AuditLog]:
     """Closed after everything that notes something."""
     with needed_at_start():
-        audit = AuditLog(data.root / AUDIT_FILE, clock, files)
+        audit = AuditLog(data.audit_log, clock, files)
     try:
         yield audit
     finally:
@@ -181,10 +180,8 @@ def http_server(
     tls: ssl.SSLContext | None = None,
     *,
     access_log: bool = False,
-    proxy_headers: bool = False,
 ) -> uvicorn.Server:
-    """The HTTP server of an application; it ends when `stop` is set. `proxy_headers`: a proxy on this machine
-    is believed which address a client has."""
+    """The HTTP server of an application; it ends when `stop` is set."""
     config = uvicorn.Config(
         AccessLog(app) if access_log else app,
         loop="uvloop",
@@ -196,7 +193,7 @@ def http_server(
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
         headers=list(HEADERS),
-        proxy_headers=proxy_headers,
+        proxy_headers=False,  # the application knows the proxies
     )
     return _Server(config, connections, stop, tls, access_log=access_log)
 

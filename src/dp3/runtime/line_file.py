@@ -81,7 +81,9 @@ class LineFile:
         self._file, self._torn = opened, False
 
     def _open(self) -> int:
-        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, self._mode)
+        # What only this user may read must not be written where somebody else's link leads.
+        links = 0 if self._mode == SHARED_MODE else os.O_NOFOLLOW
+        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | links, self._mode)
 
 
 class LineFiles:

@@ -22,6 +22,9 @@ PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, err
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 """What a mode allows to other users."""
 
+AUDIT_FILE = "audit.log"
+"""Its name in the data directory; that of a rotated one begins with it."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -49,12 +52,15 @@ def needed_at_start() -> Iterator[None]:
 
 def make_private(root: Path, folders: list[Path]) -> None:
     """Make a data directory with its folders unless they are there, and keep other users out of what is.
-    Raises `Unusable` if this user can not write everything in it."""
+    Neither what links lead to nor a directory that was there for other things is changed. Raises `Unusable`
+    if this user can not write everything in it."""
     try:
+        is_own = not root.exists() or _is_own(root, folders)
         for folder in (root, *folders):
             make_directory(folder)
-        files = (path for path in root.iterdir() if path.is_file() and not path.is_symlink())
-        found = [root, *files, *folders, *(path for folder in folders for path in folder.rglob("*"))]
+        below = [*folders, *root.glob(f"{AUDIT_FILE}*")]
+        below += [path for folder in folders for path in folder.rglob("*")]
+        found = [*([root] if is_own else []), *(path for path in below if not path.is_symlink())]
     except OSError as error:
         message = f"the data directory {root} can not be used: {_described(error)}"
         raise Unusable(message, passing=error.errno in PASSING) from None
@@ -62,6 +68,13 @@ def make_private(root: Path, folders: list[Path]) -> None:
         if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
             _refuse(root, path)
     _keep_from_others(root, found)
+
+
+def _is_own(root: Path, folders: list[Path]) -> bool:
+    """Whether nothing else is in a directory, which then may be kept from others."""
+    if root.stat().st_mode & stat.S_ISVTX:
+        return False
+    return all(path in folders or path.name.startswith(AUDIT_FILE) for path in root.iterdir())
 
 
 def open_lock(path: Path) -> IO[str]:

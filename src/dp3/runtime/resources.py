@@ -11,7 +11,7 @@ from dp3.config.loading import Configuration
 from dp3.config.sections import EventLoggingSettings
 from dp3.log.port import Log
 from dp3.log.sqlite import open_log
-from dp3.runtime.places import make_private, needed_at_start
+from dp3.runtime.places import AUDIT_FILE, make_private, needed_at_start
 from dp3.store.ports.counters import EventGroup, EventGroups
 from dp3.store.ports.state import State
 from dp3.store.sqlite import open_state
@@ -51,6 +51,11 @@ class DataDir:
     @property
     def run(self) -> Path:
         return self.root / "run"
+
+    @property
+    def audit_log(self) -> Path:
+        """Who changed what."""
+        return self.root / AUDIT_FILE
 
     def attempt(self, worker: int) -> Path:
         """The note of what a worker is doing."""

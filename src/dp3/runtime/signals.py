@@ -19,16 +19,21 @@ logger = logging.getLogger(__name__)
 
 
 def on_stop_signal(stop: Callable[[], object]) -> None:
-    """Call `stop` at the first SIGINT or SIGTERM; the second one ends the process at once.
+    """Call `stop` at the first SIGINT or SIGTERM; the second one ends the process at once, unless a
+    supervisor has started it: who stops all processes of a unit signals this one, as the supervisor does.
+
     A thread calls it: the handler itself interrupts the main thread anywhere, also where that holds a lock
     that `stop` needs, such as the one inside the event that it sets.
     """
     read_end, write_end = os.pipe()
+    supervised = is_supervised()
     seen = False
 
     def handle(number: int, _frame: object) -> None:
         nonlocal seen
         if seen:
+            if supervised:
+                return
             os._exit(128 + number)
         seen = True
         os.write(write_end, b"!")
