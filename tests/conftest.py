@@ -37,8 +37,12 @@ COVERAGE_VARIABLE = "COVERAGE_PROCESS_CONFIG"
 def pytest_configure(config: pytest.Config) -> None:
     """Called in the process that distributes tests, whose environment those that run them have, and in these:
     from then on coverage watches a program only if a test wants it, because that doubles what it computes."""
-    distributes = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
-    if not distributes and (found := os.environ.pop(COVERAGE_VARIABLE, None)) is not None:
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        take_coverage_from_programs()
+
+
+def take_coverage_from_programs() -> None:
+    if (found := os.environ.pop(COVERAGE_VARIABLE, None)) is not None:
         program.COVERAGE[COVERAGE_VARIABLE] = found
 
 
@@ -75,7 +79,8 @@ def traced_at_first(coverage: Coverage | None) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
         if stopped:
-            coverage.start()
+            coverage.start()  # puts its variables into the environment again
+            take_coverage_from_programs()
 
 
 @pytest.fixture

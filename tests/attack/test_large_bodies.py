@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from kit.program import App, running
+from kit.program import App, own_time_s, running
 from kit.specs import a_type, observed_attr, plain_attr, series_attr
 
 MIB = 1 << 20
@@ -101,6 +100,7 @@ class Probes:
 
     def __init__(self, app: App) -> None:
         self._http = app.http
+        self._api = app.child(app.program, "api")
         self._over = threading.Event()
         self.took_s: list[float] = []
 
@@ -116,9 +116,9 @@ class Probes:
 
     def _ask(self) -> None:
         while not self._over.wait(0.01):
-            start = time.perf_counter()
-            self._http.get("/health/live")
-            self.took_s.append(time.perf_counter() - start)
+            with own_time_s(self._api) as took_s:
+                self._http.get("/health/live")
+            self.took_s += took_s
 
 
 def peak_rss(process: psutil.Process) -> int:
