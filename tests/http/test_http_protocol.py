@@ -2,13 +2,15 @@
 
 import json
 import logging
+import os
 import re
+import resource
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -191,6 +193,60 @@ def test_an_endless_pipeline_stays_with_its_sender() -> None:
         with pytest.raises(TimeoutError):
             while sent < 64 << 20:
                 sent += connection.send(GET * 10_000)
+
+
+# -- turns -------------------------------------------------------------------------------------------------
+WORK_S = 0.001
+"""Work of the application for a request, which holds the event loop."""
+
+
+def test_pipelines_of_others_do_not_go_before_a_new_client() -> None:
+    with served(work_s=WORK_S) as server, ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(server.connect()).sendall(GET * 40)
+        wait_for("requests", lambda: len(server.app.begun) > 100)
+        began = time.monotonic()
+        assert server.ask("/new")["path"] == "/new"
+        took_s, before = time.monotonic() - began, len(server.app.begun)
+    assert before < 100 * 40 / 2, took_s
+
+
+def test_connections_that_come_at_once_are_accepted_at_once() -> None:
+    with served(work_s=20 * WORK_S) as server, ExitStack() as stack:
+        stack.enter_context(server.connect()).sendall(GET * 60)
+        wait_for("request", lambda: server.app.begun)
+        for _ in range(30):
+            stack.enter_context(server.connect()).sendall(b"GET /new HTTP/1.1\r\n\r\n")
+        wait_for("requests", lambda: server.app.begun.count("/new") == 30)
+        assert server.app.begun.count("/") < 20
+
+
+def test_without_files_new_connections_wait_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    with connection_times(5, 5, 5), served() as server, ExitStack() as stack:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        client = stack.enter_context(socket.socket())
+        used = max(int(each.name) for each in Path("/dev/fd").iterdir()) + 1
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used, hard))
+        fill = []
+        try:
+            with suppress(OSError):
+                while True:
+                    fill.append(os.dup(0))
+            client.connect(("127.0.0.1", server.port))
+            spent = time.process_time()
+            end = time.monotonic() + LIMIT_S
+            while "could not be accepted at once (Too many open files)" not in caplog.text:
+                assert time.monotonic() < end
+                time.sleep(0.01)  # `wait_for` needs files
+            time.sleep(0.5)
+            assert time.process_time() - spent < 0.4
+        finally:
+            for each in fill:
+                os.close(each)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        client.settimeout(LIMIT_S)
+        client.sendall(LAST)
+        assert status(rest_of(client)) == 200
 
 
 # -- time --------------------------------------------------------------------------------------------------

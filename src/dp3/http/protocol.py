@@ -2,16 +2,18 @@
 
 import asyncio
 from collections import deque
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from dp3.http.access_log import log_refused
 from dp3.http.answers import Refusal, busy, refused
 from dp3.http.connections import HEAD_S, Connection, Connections
+from dp3.http.turns import Turns
 from dp3.model.canonical import encode_json
 
 MAX_HEAD = 64 << 10
@@ -84,6 +86,7 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(
         self,
         connections: Connections,
+        turns: Turns,
         *,
         access_log: bool,
         handshake: Connection | None = None,
@@ -91,6 +94,7 @@ class HttpProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(**given)
         self._connections = connections
+        self._turns = turns
         self._handshake = handshake
         self._logs_access = access_log
         self._between = True
@@ -192,6 +196,9 @@ class HttpProtocol(HttpToolsProtocol):
         """Whether the callbacks of the parser leave the present message alone."""
         return True
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._turns.begin(partial(super()._start_asgi_task, cycle, app))
+
     # -- called by the request's cycle -----------------------------------------------------------------
     def on_response_complete(self) -> None:
         """The answer to one request is written, as far as the client takes it."""
@@ -240,12 +247,16 @@ class HttpProtocol(HttpToolsProtocol):
     def _next(self) -> None:
         """Go on after an answer: with the next request that waits, or by waiting for one."""
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            self._turns.begin_pipelined(partial(self._begin_pipelined, *self.pipeline.pop()))
         elif self._refusal is not None:
             self._end(self._refusal)
         else:
             self.flow.resume_reading()
             self._settle()
+
+    def _begin_pipelined(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self.parser is not None:  # the client is still there
+            super()._start_asgi_task(cycle, app)
 
     def _settle(self) -> None:
         """Tell the registry what is waited for, when it has changed."""
