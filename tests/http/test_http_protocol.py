@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from dp3.http.listener import tls_context
-from dp3.http.protocol import MAX_FIELDS, MAX_HEAD, MAX_PIPELINED
+from dp3.http.protocol import MAX_FIELDS, MAX_HEAD, MAX_PATH, MAX_PIPELINED
 from kit.limits import connection_times, unread_bytes
 from kit.program import wait_for
 from kit.raw_http import LIMIT_S
@@ -94,6 +94,16 @@ def test_a_url_that_is_too_long_is_refused_with_a_hint_at_bodies(server: Served)
         answer = server.exchange(sent)
         assert status(answer) == 414
         assert "body of a POST" in detail(answer)
+
+
+def test_a_path_that_is_too_long_is_refused_before_it_is_decoded(server: Served) -> None:
+    for path, expected in (
+        (b"/x" + b"%7F" * 20_000, 414),
+        (b"/" + b"a" * MAX_PATH, 414),
+        (b"/" + b"a" * (MAX_PATH - 1), 200),
+        (b"/?" + b"a" * (2 * MAX_PATH), 200),
+    ):
+        assert status(server.exchange(b"GET %s HTTP/1.1\r\nConnection: close\r\n\r\n" % path)) == expected
 
 
 def test_a_request_has_a_hundred_fields_at_most(server: Served) -> None:

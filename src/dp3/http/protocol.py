@@ -22,6 +22,9 @@ MAX_HEAD = 64 << 10
 MAX_FIELDS = 100
 """Header fields of a request."""
 
+MAX_PATH = 8 << 10
+"""Bytes of a path, without its query: decoding 20 000 encoded ones takes 6 ms."""
+
 MAX_PIPELINED = 128
 """Requests that may wait on one connection until those before them are answered."""
 
@@ -189,6 +192,8 @@ class HttpProtocol(HttpToolsProtocol):
         is_too_large = self._unproductive + self._fed > MAX_HEAD and self._head_size() > MAX_HEAD
         if is_too_large or len(self.headers) > MAX_FIELDS:
             raise self._too_large()
+        if len(self.url) > MAX_PATH and len(self.url.partition(b"?")[0]) > MAX_PATH:
+            raise refused(HTTPStatus.REQUEST_URI_TOO_LONG, f"the path is longer than {MAX_PATH} bytes")
         if self.parser.should_upgrade():
             return  # `data_received` comes back with the same head without its wish
         if len(self.pipeline) >= MAX_PIPELINED:
