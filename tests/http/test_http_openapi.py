@@ -1,16 +1,36 @@
 """The OpenAPI description is complete and true."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import schemathesis
+from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from dp3.http.app import description_route
 from kit.node import MODEL, Node
 
 NAMES = st.sampled_from([*MODEL.attributes, ("nope", "nope")])
+
+
+async def get(app: FastAPI) -> dict[str, Any]:
+    """The description, as the application gives it."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://a") as client:
+        document: dict[str, Any] = (await client.get("/openapi.json")).json()
+        return document
+
+
+def test_the_description_is_encoded_once() -> None:
+    app = FastAPI(openapi_url=None)
+    app.router.routes.append(description_route(app, "/api"))
+    first = asyncio.run(get(app))
+    app.openapi()["info"]["title"] = "other"
+    assert asyncio.run(get(app)) == first
+    assert first["servers"] == [{"url": "/api"}]
 
 
 def test_every_route_is_described(shared_node: Node) -> None:

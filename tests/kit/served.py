@@ -5,6 +5,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,9 +22,11 @@ LARGE = 8 << 20
 
 
 class Answers:
-    """`/PATH` says what came, `/large` answers at length, `/wait` answers when `go` is set."""
+    """`/PATH` says what came, `/large` answers at length, `/wait` answers when `go` is set. Each
+    holds the event loop for `work_s`."""
 
-    def __init__(self) -> None:
+    def __init__(self, work_s: float = 0.0) -> None:
+        self._work_s = work_s
         self.go = threading.Event()
         self.begun: list[str] = []
 
@@ -32,6 +35,7 @@ class Answers:
             await self._live(receive, send)
             return
         self.begun.append(scope["path"])
+        time.sleep(self._work_s)
         while scope["path"] == "/wait" and not self.go.is_set():
             await asyncio.sleep(0.005)
         body = b" " * LARGE if scope["path"] == "/large" else await self._told(scope, receive)
@@ -102,10 +106,13 @@ def rest_of(connection: socket.socket) -> bytes:
 
 @contextmanager
 def served(
-    limit: int = 1000, tls: ssl.SSLContext | None = None, client_tls: ssl.SSLContext | None = None
+    limit: int = 1000,
+    tls: ssl.SSLContext | None = None,
+    client_tls: ssl.SSLContext | None = None,
+    work_s: float = 0.0,
 ) -> Iterator[Served]:
     """Serve with at most `limit` connections until the end of the block."""
-    app, stop, listener = Answers(), threading.Event(), listen("127.0.0.1", 0)
+    app, stop, listener = Answers(work_s), threading.Event(), listen("127.0.0.1", 0)
     server = http_server(app, Connections(limit), stop, tls)
     run: Callable[[], None] = lambda: server.run(sockets=[listener])  # noqa: E731
     thread = threading.Thread(target=run)

@@ -5,6 +5,9 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+MAX_TARGET = 2 << 10
+"""Bytes of a path and its query that are logged."""
+
 logger = logging.getLogger("dp3.http.access")
 
 
@@ -54,4 +57,6 @@ def _address(client: tuple[str, int] | None) -> str:
 def _target(scope: Scope) -> str:
     query: bytes = scope["query_string"]
     sent = scope["raw_path"] + (b"?" + query if query else b"")
-    return "".join(chr(byte) if 0x21 <= byte < 0x7F else f"\\x{byte:02x}" for byte in sent)
+    return "".join(chr(byte) if 0x21 <= byte < 0x7F else f"\\x{byte:02x}" for byte in sent[:MAX_TARGET]) + (
+        "…" if len(sent) > MAX_TARGET else ""
+    )

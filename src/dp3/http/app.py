@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,6 +40,7 @@ from dp3.http.shortcut import Shortcut
 from dp3.http.telemetry import health_routes, telemetry_routes
 from dp3.http.validation import DataPoint
 from dp3.http.writing import Writer
+from dp3.model.canonical import encode_json
 
 REFUSALS = {"401": "A token is needed that counts", "403": "The role does not go so far"}
 """Answers to those who may not, in the description of the API."""
@@ -65,6 +66,7 @@ def create_app(services: Services) -> ASGIApp:
     framework.router.routes.append(Route(DATAPOINTS_PATH, datapoints, methods=["POST"]))
     framework.router.routes.extend(docs_routes())
     root_path = services.root_path.rstrip("/")
+    framework.router.routes.append(description_route(framework, root_path))
     policy = OriginPolicy(
         allow_origins=settings.cors.allow_origins,
         allowed_hosts=settings.allowed_hosts,
@@ -113,7 +115,7 @@ def _framework(logs: list[DatapointLog]) -> FastAPI:
         for log in logs:
             log.close()
 
-    app = FastAPI(title="DP³", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(title="DP³", lifespan=lifespan, openapi_url=None, redirect_slashes=False)
     app.router.default = SlashRedirect(app.router.routes)
     for error in REFUSED:
         app.add_exception_handler(error, refusal_response)
@@ -162,6 +164,20 @@ def _root_routes(services: Services) -> APIRouter:
         return Json(services.reads.entity_types.all())
 
     return router
+
+
+def description_route(app: FastAPI, root_path: str) -> Route:
+    """`/openapi.json`, encoded once: it is long."""
+
+    @cache
+    def encoded() -> bytes:
+        servers = {"servers": [{"url": root_path}]} if root_path else {}
+        return encode_json(app.openapi() | servers)
+
+    async def description(_: Request) -> Response:
+        return Response(encoded(), media_type="application/json")
+
+    return Route("/openapi.json", description, include_in_schema=False)
 
 
 def _describe_all(openapi: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -79,6 +79,11 @@ class Connections:
         self._events: Counter[str] = Counter()
         self._looked_at = self._told_at = float("-inf")
 
+    @property
+    def room(self) -> int:
+        """Connections that can be opened without closing others."""
+        return self.limit - len(self._all)
+
     # -- told by connections ---------------------------------------------------------------------------
     def opened(self, connection: Connection) -> bool:
         """Called first; False if there is no room for it."""

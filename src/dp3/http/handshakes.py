@@ -8,51 +8,31 @@ from collections.abc import Callable
 from dp3.http.connections import HEAD_S, Connection, Connections
 from dp3.http.protocol import HttpProtocol
 
-PAUSE_S = 0.1
-"""After a connection that could not be accepted the next one is tried so much later."""
-
 SHUTDOWN_S = 3600.0
 """So long uvloop lets an answer take after its connection was closed; `Connections` knows better."""
 
 
 class Handshakes:
-    """Accepts connections and leads each through its handshake; then a protocol made by `http` takes over.
+    """Leads each connection through its handshake; then a protocol made by `http` takes over.
 
     uvloop's own server tells of a connection only when its handshake is over. So one that never ends would
     be counted nowhere and could not make room."""
 
     def __init__(
         self,
-        listener: socket.socket,
         context: ssl.SSLContext,
         connections: Connections,
         http: Callable[[Connection], HttpProtocol],
     ) -> None:
-        self._listener = listener
         self._context = context
         self._connections = connections
         self._http = http
-        self._loop = asyncio.get_running_loop()
-        listener.setblocking(False)
 
-    def start(self) -> None:
-        """Accept from now on."""
-        self._loop.add_reader(self._listener, self._accept)
+    @property
+    def under_way(self) -> int:
+        return 0
 
-    def stop(self) -> None:
-        """Accept nothing more. Handshakes that are under way go on."""
-        self._loop.remove_reader(self._listener)
-
-    def _accept(self) -> None:
-        try:
-            accepted, _ = self._listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return
-        except OSError:  # no file is left
-            self.stop()
-            self._loop.call_later(PAUSE_S, self.start)
-            return
-        accepted.setblocking(False)
+    def take(self, accepted: socket.socket) -> None:
         handshake = _Handshake(self._connections, accepted)
         if self._connections.opened(handshake):
             handshake.begin(self._context, self._http)

@@ -2,16 +2,18 @@
 
 import asyncio
 from collections import deque
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from dp3.http.access_log import log_refused
 from dp3.http.answers import Refusal, busy, refused
 from dp3.http.connections import HEAD_S, Connection, Connections
+from dp3.http.turns import Turns
 from dp3.model.canonical import encode_json
 
 MAX_HEAD = 64 << 10
@@ -20,8 +22,24 @@ MAX_HEAD = 64 << 10
 MAX_FIELDS = 100
 """Header fields of a request."""
 
+MAX_PATH = 8 << 10
+"""Bytes of a path, without its query: decoding 20 000 encoded ones takes 6 ms."""
+
 MAX_PIPELINED = 128
 """Requests that may wait on one connection until those before them are answered."""
+
+MAX_FRAMING = 64 << 10
+"""Bytes around the chunks of a body, beyond as many as are in them: small ones cost as much as large ones."""
+
+DRAIN_FRAMING = 16 << 10
+"""The same for what is left of a body whose request is answered already."""
+
+PIECE = 16 << 10
+"""Bytes that are parsed at once: 2 ms in the smallest chunks."""
+
+CALLS_IN_TURN = 1000
+"""After so many calls by the parser in a turn of the event loop, about 1 ms, others have theirs. A body in
+large chunks makes one for each piece."""
 
 KEEP_ALIVE_S = 5.0
 """A connection without a request is kept so long after an answer."""
@@ -43,18 +61,22 @@ LONG_QUERIES = (
     "questions with long filters or lists of ids can be sent as the body of a POST to the same path"
 )
 
+SMALL_CHUNKS = "the body comes in chunks of a few bytes; send larger ones, or Content-Length"
+
 NO_ROOM = "too many connections are open; try again later"
 
 
 class _Flow(FlowControl):
-    """Reads nothing while requests wait: the data of an endless pipeline stays with its sender."""
+    """Reads nothing while requests wait, or data that is not parsed: the data of an endless pipeline stays
+    with its sender."""
 
-    def __init__(self, transport: asyncio.Transport, pipeline: deque[Any]) -> None:
+    def __init__(self, transport: asyncio.Transport, pipeline: deque[Any], unfed: deque[bytes]) -> None:
         super().__init__(transport)
         self._pipeline = pipeline
+        self._unfed = unfed
 
     def resume_reading(self) -> None:
-        if not self._pipeline:
+        if not self._pipeline and not self._unfed:
             super().resume_reading()
 
 
@@ -84,6 +106,7 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(
         self,
         connections: Connections,
+        turns: Turns,
         *,
         access_log: bool,
         handshake: Connection | None = None,
@@ -91,6 +114,7 @@ class HttpProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(**given)
         self._connections = connections
+        self._turns = turns
         self._handshake = handshake
         self._logs_access = access_log
         self._between = True
@@ -100,8 +124,18 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_receiving = False
         self._limit_s = HEAD_S
         """The time limit of the present silence; 0 while a request is in work."""
+        self._unfed: deque[bytes] = deque()
+        """Pieces that came and wait for a next turn of the event loop."""
+        self._called = 0
+        """Calls of the parser about bodies in this turn."""
         self._fed = 0
         """Bytes that the parser has now."""
+        self._data = 0
+        """Bytes of bodies in those."""
+        self._framing = 0
+        """Bytes around chunks of the present body, less the bytes in them."""
+        self._drained = 0
+        """Bytes around chunks since the answer."""
         self._unproductive = 0
         """Bytes before those, since the latest complete head, part of a body or end of a body."""
         self._produced = False
@@ -113,7 +147,7 @@ class HttpProtocol(HttpToolsProtocol):
     # -- called by the transport -----------------------------------------------------------------------
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = _Flow(transport, self.pipeline)
+        self.flow = _Flow(transport, self.pipeline, self._unfed)
         if self._handshake is not None:
             self._connections.closed(self._handshake)
             self.transport = _Pieces(transport)  # type: ignore[assignment]
@@ -127,23 +161,18 @@ class HttpProtocol(HttpToolsProtocol):
         self._connections.closed(self)
         super().connection_lost(exc)
         self.pipeline.clear()
+        self._unfed.clear()
 
     def data_received(self, data: bytes) -> None:
         if self._is_over:
             return
-        self._fed, self._produced = len(data), False
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
-            self._refuse(_refusal(error))
-        else:
-            self._unproductive = 0 if self._produced else self._unproductive + len(data)
-            if self._unproductive > MAX_HEAD:
-                self._refuse(self._too_large())
-            else:
-                self._settle()
+        is_waiting = bool(self._unfed)
+        if not is_waiting and len(data) <= PIECE:
+            self._feed(data)
+            return
+        self._unfed.extend(data[start : start + PIECE] for start in range(0, len(data), PIECE))
+        if not is_waiting:
+            self._feed_on()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -160,13 +189,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._begun = True
 
     def on_headers_complete(self) -> None:
-        if len(self.headers) > MAX_FIELDS:
-            raise refused(
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                f"the request has more than {MAX_FIELDS} header fields",
-            )
-        if self._unproductive + self._fed > MAX_HEAD and self._head_size() > MAX_HEAD:
+        is_too_large = self._unproductive + self._fed > MAX_HEAD and self._head_size() > MAX_HEAD
+        if is_too_large or len(self.headers) > MAX_FIELDS:
             raise self._too_large()
+        if len(self.url) > MAX_PATH and len(self.url.partition(b"?")[0]) > MAX_PATH:
+            raise refused(HTTPStatus.REQUEST_URI_TOO_LONG, f"the path is longer than {MAX_PATH} bytes")
         if self.parser.should_upgrade():
             return  # `data_received` comes back with the same head without its wish
         if len(self.pipeline) >= MAX_PIPELINED:
@@ -177,12 +204,15 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         self.headers = []  # trailers are no headers of the request
         self._between, self._begun, self._produced = False, False, True
+        self._framing = self._drained = 0
         self._limit_s = 0.0
         self._connections.working(self)
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
         self._produced = True
+        self._called += 1
+        self._data += len(body)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -191,6 +221,9 @@ class HttpProtocol(HttpToolsProtocol):
     def _should_upgrade(self) -> bool:
         """Whether the callbacks of the parser leave the present message alone."""
         return True
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._turns.begin(partial(super()._start_asgi_task, cycle, app))
 
     # -- called by the request's cycle -----------------------------------------------------------------
     def on_response_complete(self) -> None:
@@ -236,16 +269,83 @@ class HttpProtocol(HttpToolsProtocol):
     def drop(self) -> None:
         self.transport.abort()
 
+    # -- parsing ---------------------------------------------------------------------------------------
+    def _feed_on(self) -> None:
+        """Feed what waits, until that was enough for one turn of the event loop."""
+        if self.transport.is_closing():
+            self._unfed.clear()
+            return
+        self._called = 0
+        while self._unfed and self._called < CALLS_IN_TURN:
+            self._feed(self._unfed.popleft())
+        if self._unfed:
+            self.flow.pause_reading()
+            self.loop.call_soon(self._feed_on)
+        elif not self._is_held and not self._is_full() and not self.transport.is_closing():
+            self.flow.resume_reading()
+
+    def _is_full(self) -> bool:
+        """Whether the request in work has to take from its body before more is read."""
+        cycle = self.cycle
+        return cycle is not None and not cycle.response_complete and len(cycle.body) > HIGH_WATER_LIMIT
+
+    def _feed(self, data: bytes) -> None:
+        while data and not self._is_over:
+            data = self._parse(data)
+
+    def _parse(self, data: bytes) -> bytes:
+        """Feed the parser once; what is to be fed next."""
+        is_body = not self._between
+        self._fed, self._data, self._produced = len(data), 0, False
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            taken: int = upgrade.args[0]
+        except httptools.HttpParserError as error:
+            self._refuse(_refusal(error))
+            return b""
+        else:
+            self._count(is_body and not self._between)
+            return b""
+        return self._without_upgrade(data[taken:])
+
+    def _count(self, is_body: bool) -> None:
+        """Look at how much of what was fed led to something. `is_body`: all of it is of one body."""
+        if self._produced:
+            self._unproductive = 0
+        else:
+            self._unproductive += self._fed
+            self._called = CALLS_IN_TURN  # calls for header fields are not counted
+            if self._unproductive > MAX_HEAD or (self._begun and len(self.headers) > MAX_FIELDS):
+                self._refuse(self._too_large())
+                return
+        if not is_body:
+            self._settle()
+        elif self.cycle.response_complete:
+            self._drained += self._fed - self._data
+            if self._drained > DRAIN_FRAMING:
+                self._connections.note("with the rest of a body in chunks that are too small")
+                self._stop_reading()
+                self._end(None)
+        else:
+            self._framing += self._fed - 2 * self._data
+            if self._framing > MAX_FRAMING:
+                self._refuse(refused(HTTPStatus.BAD_REQUEST, SMALL_CHUNKS))
+
     # --------------------------------------------------------------------------------------------------
     def _next(self) -> None:
         """Go on after an answer: with the next request that waits, or by waiting for one."""
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            self._turns.begin_pipelined(partial(self._begin_pipelined, *self.pipeline.pop()))
         elif self._refusal is not None:
             self._end(self._refusal)
         else:
             self.flow.resume_reading()
             self._settle()
+
+    def _begin_pipelined(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self.parser is not None:  # the client is still there
+            super()._start_asgi_task(cycle, app)
 
     def _settle(self) -> None:
         """Tell the registry what is waited for, when it has changed."""
@@ -262,21 +362,19 @@ class HttpProtocol(HttpToolsProtocol):
             self._limit_s = limit_s
             self._connections.silent(self, limit_s)
 
-    def _ignore_upgrade(self, rest: bytes) -> None:
-        """Feed the head of a request once more, without its wish to speak another protocol; then what came
-        after it. The server may ignore such a wish (RFC 9110, 7.8); the parser would take what follows for
+    def _without_upgrade(self, rest: bytes) -> bytes:
+        """The head of a request once more, without its wish to speak another protocol, and what came after
+        it. The server may ignore such a wish (RFC 9110, 7.8); the parser would take what follows for
         that protocol, or for a next request."""
         method = self.parser.get_method()
         if method == b"CONNECT":
             self._refuse(refused(HTTPStatus.METHOD_NOT_ALLOWED, "this is not a proxy"))
-            return
+            return b""
         version = self.parser.get_http_version().encode()
         fields = [b"%s: %s\r\n" % field for field in self.headers if field[0] != b"upgrade"]
         self.parser = httptools.HttpRequestParser(self)
         self._unproductive = 0
-        self.data_received(b"%s %s HTTP/%s\r\n%s\r\n" % (method, self.url, version, b"".join(fields)))
-        if rest:
-            self.data_received(rest)
+        return b"%s %s HTTP/%s\r\n%s\r\n%s" % (method, self.url, version, b"".join(fields), rest)
 
     # -- refusals --------------------------------------------------------------------------------------
     def _head_size(self) -> int:
@@ -288,30 +386,40 @@ class HttpProtocol(HttpToolsProtocol):
                 HTTPStatus.REQUEST_URI_TOO_LONG,
                 f"the URL is too long, a head may have {MAX_HEAD} bytes; {LONG_QUERIES}",
             )
+        if self._begun and len(self.headers) > MAX_FIELDS:
+            return refused(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                f"the request has more than {MAX_FIELDS} header fields",
+            )
         what = "the head of the request" if self._between else "a part of the body that carries no data"
         return refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"{what} is larger than {MAX_HEAD} bytes")
 
     def _refuse(self, refusal: Refusal) -> None:
         """End the connection with this answer, after those to the requests before."""
-        self._is_over = True
+        self._stop_reading()
         self._connections.note(f"with a bad request, answered with {refusal.status}")
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
-            self._end(refusal)
+            self._end(refusal if self._between else None)
             return
         if cycle.more_body:  # the mistake is in the body of this request, which must not go on
             cycle.disconnected = True
             cycle.message_event.set()
             if not self.pipeline:
-                self._end(refusal, is_late=cycle.response_started)
+                self._end(None if cycle.response_started else refusal)
                 return
             self.pipeline.popleft()
         self._refusal = refusal
 
-    def _end(self, refusal: Refusal, *, is_late: bool = False) -> None:
-        """Write the refusal, unless an answer has begun (`is_late`), and wait for the client to go."""
+    def _stop_reading(self) -> None:
+        """From now on what comes is taken from the client and thrown away."""
+        self._is_over = True
+        self._unfed.clear()
+
+    def _end(self, refusal: Refusal | None) -> None:
+        """Write the refusal, unless an answer has begun already, and wait for the client to go."""
         self._refusal = None
-        if not is_late:
+        if refusal is not None:
             self._write_refusal(refusal)
         if self.transport.can_write_eof():
             self.transport.write_eof()

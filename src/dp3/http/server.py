@@ -9,13 +9,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
+from dp3.http.accepting import Acceptor, Plain
 from dp3.http.access_log import AccessLog
 from dp3.http.app import create_app
 from dp3.http.audit import AuditLog
@@ -24,6 +24,7 @@ from dp3.http.handshakes import Handshakes
 from dp3.http.listener import Door
 from dp3.http.protocol import HttpProtocol
 from dp3.http.services import Services
+from dp3.http.turns import Turns
 from dp3.log.appender import Appender
 from dp3.reads.reads import Reads
 from dp3.runtime.exposure import check_exposure, is_loopback
@@ -185,7 +186,7 @@ def http_server(
     config = uvicorn.Config(
         AccessLog(app) if access_log else app,
         loop="uvloop",
-        http=partial(HttpProtocol, connections, access_log=access_log),  # type: ignore[arg-type]
+        http=HttpProtocol,
         ws="none",
         access_log=False,
         log_config=None,
@@ -228,26 +229,27 @@ class _Server(uvicorn.Server):
         self._connections = connections
         self._stop = stop
         self._tls = tls
-        self._handshakes: list[Handshakes] = []
+        self._turns = Turns()
+        self._acceptors: list[Acceptor] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        if self._tls is None:
-            await super().startup(sockets)
-            return
         await super().startup([])
+        tls = self._tls
+        taker = Plain(self._protocol) if tls is None else Handshakes(tls, self._connections, self._protocol)
         for listener in sockets or []:
-            handshakes = Handshakes(listener, self._tls, self._connections, self._after)
-            handshakes.start()
-            self._handshakes.append(handshakes)
+            acceptor = Acceptor(listener, self._connections, taker)
+            acceptor.start()
+            self._acceptors.append(acceptor)
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second; True ends the server."""
         self._connections.look()
         return await super().on_tick(counter) or self._stop.is_set()
 
-    def _after(self, handshake: Connection) -> HttpProtocol:
+    def _protocol(self, handshake: Connection | None = None) -> HttpProtocol:
         return HttpProtocol(
             self._connections,
+            self._turns,
             access_log=self._access_log,
             handshake=handshake,
             config=self.config,
@@ -256,8 +258,8 @@ class _Server(uvicorn.Server):
         )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for handshakes in self._handshakes:
-            handshakes.stop()
+        for acceptor in self._acceptors:
+            acceptor.stop()
         self._connections.drop_silent()
         await super().shutdown(sockets)
 
