@@ -55,11 +55,12 @@ class Access:
             await WebSocketClose()(scope, receive, send)
             return
         path = path_below(self._root_path, scope["path"])
-        if path.endswith("\n"):  # routing takes it for the path without, the rules do not
-            await refused(404, "Not Found").response()(scope, receive, send)
-            return
         rule = self._rules.find(scope["method"], path)
         caller, answer = await self._judged(rule, scope)
+        if answer is self._app and path.endswith(
+            "\n"
+        ):  # routing takes it for the path without, the rules not
+            answer = refused(404, "Not Found").response()
         if rule is None or not rule.audited or self._audit is None:
             await answer(scope, receive, send)
         else:
