@@ -57,9 +57,8 @@ class Access:
         path = path_below(self._root_path, scope["path"])
         rule = self._rules.find(scope["method"], path)
         caller, answer = await self._judged(rule, scope)
-        if answer is self._app and path.endswith(
-            "\n"
-        ):  # routing takes it for the path without, the rules not
+        # Routing takes a path with a newline at its end for the one without, the rules do not.
+        if answer is self._app and path.endswith("\n"):
             answer = refused(404, "Not Found").response()
         if rule is None or not rule.audited or self._audit is None:
             await answer(scope, receive, send)
