@@ -31,7 +31,6 @@ from dp3.engine.jobs.updates.periodic import PeriodicHooks, UpdateSchedule
 from dp3.engine.jobs.updates.visits import Visits, make_groups
 from dp3.engine.plans import make_plans
 from dp3.engine.worker import Worker
-from dp3.hooks.failures import FailureLog
 from dp3.hooks.guard import Guard
 from dp3.hooks.pool import DaemonPool
 from dp3.hooks.registration import HookRegistration
@@ -62,8 +61,7 @@ class Assembly:
         self._context = context
         self._config = config
         self._registrations = registrations
-        failures = FailureLog(core.modules_dir)
-        self._guard = Guard(context.watch, core.max_tasks_per_hook, config.api.max_value, failures)
+        self._guard = Guard(context.watch, core.max_tasks_per_hook, config.api.max_value, context.failures)
         self._pool = executor or DaemonPool(core.worker_threads, "hooks")
         # A thread that reads ahead and writes behind; more would take turns with the worker on two cores.
         self._snapshot_io = executor or DaemonPool(1, "snapshots")

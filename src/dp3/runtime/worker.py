@@ -112,7 +112,8 @@ def _open_context(
     lease = stack.enter_context(held_lease(resources.store, identity, stop, supervised=supervised))
     note_model(resources.store, config, data)
     watch = HookWatch(core.hook_timeout.total_seconds(), core.hook_hang.total_seconds())
-    return Context(resources.log, resources.store, clock, lease, watch, Statistics())
+    failures = FailureLog(core.modules_dir)
+    return Context(resources.log, resources.store, clock, lease, watch, Statistics(), failures)
 
 
 def _start_heartbeat(stack: ExitStack, context: Context, data: DataDir, stop: threading.Event) -> Heartbeat:
@@ -145,7 +146,7 @@ def _start(
     assembly.outbox.start()
     stack.callback(assembly.outbox.stop, OUTBOX_STOP_S)
     stack.enter_context(started(modules.loaded))
-    scheduler = Scheduler(FailureLog(config.processing_core.modules_dir))
+    scheduler = Scheduler(context.failures)
     scheduler.add(registrations)
     scheduler.start()
     stack.callback(scheduler.stop)

@@ -14,7 +14,6 @@ from dp3.engine.ingest.outbox import OutboxDrainer
 from dp3.engine.ingest.reader import Decoded, Reader, Reading
 from dp3.engine.ingest.system_tasks import SystemTasks
 from dp3.engine.plans import TypePlan
-from dp3.hooks.failures import FailureLog
 from dp3.log.port import Lane, LaneBounds
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.errors import StoreFull
@@ -88,7 +87,7 @@ class Ingest:
         self._system_tasks = SystemTasks(state.names, state.lifetimes, context.log, entities, plans)
         self._bounds = LaneBounds(context.log)
         self._pace = Pace(batch_limit_s)
-        self._failures = FailureLog()
+        self._failures = context.failures
 
     def read(self) -> Reading | None:
         """The next entries, or None when there are none."""
