@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dp3.clock import FakeClock
-from dp3.http.audit import AuditLog
 from dp3.http.rules import ROLES as TABLE
 from dp3.http.rules import RULES, Rules
+from dp3.runtime.audit import AuditLog
 from kit.callers import ROLES, ask, credentials, make_tokens, scope_of
 from kit.node import NOW_US, Node
 

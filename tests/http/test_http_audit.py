@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.http.audit import AuditLog
+from dp3.runtime.audit import AuditLog
 from dp3.runtime.line_file import LineFiles
 from kit.limits import Enter, constants
 
@@ -72,7 +72,7 @@ def test_a_change_that_can_not_be_written_is_in_the_log_of_the_process(
 def test_nobody_waits_for_a_file_that_takes_nothing(
     tmp_path: Path, enter: Enter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    enter(constants("dp3.http.audit", MAX_WAITING=10))
+    enter(constants("dp3.runtime.audit", MAX_WAITING=10))
     path = tmp_path / "audit.log"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDWR)

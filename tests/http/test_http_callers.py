@@ -11,8 +11,8 @@ import pytest
 
 from dp3.clock import FakeClock
 from dp3.http.answers import Refusal
-from dp3.http.audit import AuditLog
 from dp3.http.callers import LOOK_EVERY_S, STALE_S, TokenHolders
+from dp3.runtime.audit import AuditLog
 from dp3.store.ports.state import State
 from dp3.store.ports.tokens import Token, Tokens, digest_of
 from kit.callers import ROLES, ask, make_tokens, scope_of

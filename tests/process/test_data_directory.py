@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.http.audit import AuditLog
+from dp3.runtime.audit import AuditLog
 from dp3.runtime.resources import DataDir
 from kit.program import App, application
 

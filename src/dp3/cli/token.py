@@ -4,7 +4,7 @@ import os
 import pwd
 import re
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -15,9 +15,9 @@ from rich.table import Table
 from dp3.cli.common import ConfigDir, DataDirOption, echo_json, fail, fail_of, load_or_exit
 from dp3.clock import LAST_US, SystemClock, duration_us, to_datetime
 from dp3.config.sections import Role
-from dp3.http.audit import AuditLog
 from dp3.model.durations import parse_time_duration
-from dp3.runtime.places import Unusable, needed_at_start
+from dp3.runtime.audit import AuditLog, open_audit_log
+from dp3.runtime.places import Unusable
 from dp3.runtime.resources import DataDir, open_store
 from dp3.sqlite import FormatError
 from dp3.store.ports.errors import StoreFull, TokenExists
@@ -143,7 +143,7 @@ def _tokens(
     clock = SystemClock()
     try:
         data.prepare()
-        with open_store(config, data, clock) as store, closing(_audit_log(data, clock)) as audit:
+        with open_store(config, data, clock) as store, open_audit_log(data.audit_log, clock) as audit:
             yield store.tokens, audit
     except Unusable as error:
         raise fail_of(error) from None
@@ -151,11 +151,6 @@ def _tokens(
         raise fail(str(error)) from None
     except StoreFull as error:
         raise fail(str(error), 1) from None
-
-
-def _audit_log(data: DataDir, clock: SystemClock) -> AuditLog:
-    with needed_at_start():
-        return AuditLog(data.audit_log, clock)
 
 
 def _note(audit: AuditLog, what: str, on: dict[str, str]) -> None:

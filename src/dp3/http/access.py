@@ -9,11 +9,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from dp3.http.answers import Refusal, refused
-from dp3.http.audit import AuditLog
 from dp3.http.callers import UNASKED, Caller, Callers, Headers, roles_with
 from dp3.http.origin import OriginPolicy
 from dp3.http.parameters import client_address, path_below
 from dp3.http.rules import Permission, Rule, Rules, subject_of
+from dp3.runtime.audit import AuditLog
 
 READING = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing where no route is."""

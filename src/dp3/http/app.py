@@ -27,7 +27,7 @@ from dp3.http.datapoints import DATAPOINTS_PATH, MAX_KEY, Datapoints
 from dp3.http.dead_letters import dead_letter_routes
 from dp3.http.docs_page import docs_routes
 from dp3.http.entities import reading_routes, snapshot_routes, writing_routes
-from dp3.http.intake import Intake
+from dp3.http.intake import Bodies, Intake
 from dp3.http.listings import MAX_QUESTION, MAX_QUESTIONS, listing_routes
 from dp3.http.metrics import Metrics
 from dp3.http.origin import OriginPolicy
@@ -52,7 +52,13 @@ def create_app(services: Services) -> ASGIApp:
     It closes what it opened itself (logs of data-points) at its lifespan's end; the services stay the
     caller's. Serve it with one event loop."""
     settings = services.settings
-    intake = _intake(services, settings.max_body, settings.max_concurrent_body)
+    intake = Intake(
+        services.reads.backlog,
+        services.pools,
+        max_body=settings.max_body,
+        max_in_flight=settings.max_concurrent_body,
+        max_backlog=services.max_backlog,
+    )
     changes = StateChanges(services.store.changes, services.pools.state)
     writer = Writer(services.appender, services.store, changes, services.wait_limit_s)
     good_log = _open_log(settings.datapoint_logger.good_log, services)
@@ -94,16 +100,6 @@ def _with_told_addresses(app: ASGIApp, auth: AuthSettings) -> ASGIApp:
     return cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", app), proxies))
 
 
-def _intake(services: Services, max_body: int, max_in_flight: int) -> Intake:
-    return Intake(
-        services.reads.backlog,
-        services.pools,
-        max_body=max_body,
-        max_in_flight=max_in_flight,
-        max_backlog=services.max_backlog,
-    )
-
-
 def _open_log(path: Path | None, services: Services) -> DatapointLog | None:
     return None if path is None else DatapointLog(services.files.open(path), services.clock)
 
@@ -136,7 +132,7 @@ def _add_routes(
     changes: StateChanges,
     lookup: Lookup,
 ) -> None:
-    questions = _intake(services, MAX_QUESTION, MAX_QUESTIONS)
+    questions = Bodies(MAX_QUESTION, MAX_QUESTIONS, "ask several questions")
     app.include_router(_root_routes(services))
     for addressing in (v1(lookup), v2(lookup)):
         app.include_router(listing_routes(services, lookup, addressing, questions))

@@ -14,7 +14,16 @@ from dp3.http.answers import Json, invalid, invalid_value, parse_json, pydantic_
 from dp3.http.intake import Intake
 from dp3.http.parameters import Addressing, Entity, EntityAttr, InSpan, Lookup, Wait, client_address
 from dp3.http.pieces import Sent
-from dp3.http.schemas import BUSY, INVALID, WRITTEN, AttributeAnswer, EntityAnswer, RawAnswer, Written
+from dp3.http.schemas import (
+    BUSY,
+    INVALID,
+    WRITTEN,
+    AttributeAnswer,
+    EntityAnswer,
+    RawAnswer,
+    Written,
+    request_body,
+)
 from dp3.http.services import Services
 from dp3.http.writing import Writer
 from dp3.model.attrspec import point_to_wire
@@ -124,7 +133,7 @@ def writing_routes(services: Services, paths: Addressing, intake: Intake, writer
     Body = Annotated[Sent, Depends(read_body)]
     max_value = services.settings.max_value
 
-    @router.post(paths.set_attr_path, response_model=Written, openapi_extra=_json_body(NewValue))
+    @router.post(paths.set_attr_path, response_model=Written, openapi_extra=request_body(NewValue))
     async def set_attr(
         request: Request,
         target: Annotated[EntityAttr, Depends(paths.entity_attr)],
@@ -136,7 +145,7 @@ def writing_routes(services: Services, paths: Addressing, intake: Intake, writer
         task = await intake.decode(_set_task, body, max_value, target, services.model, now, client)
         return await writer.write([task], wait=wait)
 
-    @router.post(paths.ttl_path, response_model=Written, openapi_extra=_tokens_body())
+    @router.post(paths.ttl_path, response_model=Written, openapi_extra=request_body(TOKENS_SCHEMA))
     async def extend_ttl(
         entity: Annotated[Entity, Depends(paths.entity)], body: Body, wait: Wait = False
     ) -> Response:
@@ -153,17 +162,11 @@ def writing_routes(services: Services, paths: Addressing, intake: Intake, writer
     return router
 
 
-def _json_body(model: type[NewValue]) -> dict[str, Any]:
-    return _request_body(model.model_json_schema())
-
-
-def _tokens_body() -> dict[str, Any]:
-    time = {"type": "string", "format": "date-time"}
-    return _request_body({"type": "object", "additionalProperties": time, "minProperties": 1})
-
-
-def _request_body(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+TOKENS_SCHEMA = {
+    "type": "object",
+    "additionalProperties": {"type": "string", "format": "date-time"},
+    "minProperties": 1,
+}
 
 
 def _set_task(

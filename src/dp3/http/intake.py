@@ -35,21 +35,51 @@ lock: more at a time take more memory and are no faster."""
 T = TypeVar("T")
 
 
-class Intake:
-    """Limits on what comes in: the size of one body, of all bodies in memory, how many of them are decoded at
-    once, and the backlog.
+class Bodies:
+    """Limits on bodies: the size of one, and of all that are in memory. `advice` is said when one is too large.
 
     Used in one event loop."""
+
+    def __init__(self, max_body: int, max_in_flight: int, advice: str) -> None:
+        self._max_body = max_body
+        self._max_in_flight = max_in_flight
+        self._advice = advice
+        self._in_flight = 0
+
+    @contextmanager
+    def body(self, scope: Scope) -> Iterator["Body"]:
+        """A body to be read; its bytes count as in flight until the block ends."""
+        body = Body(self, scope)
+        try:
+            yield body
+        finally:
+            body.release()
+            self._in_flight -= body.reserved
+
+    def check_size(self, size: int) -> None:
+        """Refuse a body that is too large."""
+        if size > self._max_body:
+            raise refused(413, f"the body is larger than {self._max_body} bytes; {self._advice}")
+
+    def reserve(self, total: int, more: int) -> None:
+        """Refuse a body that has grown to `total` bytes, by `more`, if a limit is exceeded."""
+        self.check_size(total)
+        if self._in_flight + more > self._max_in_flight:
+            raise busy("too many requests are being read at once; send the request again later")
+        self._in_flight += more
+
+
+class Intake(Bodies):
+    """Limits on what comes in to be written: that of bodies, how many of them are decoded at once, and the
+    backlog."""
 
     def __init__(
         self, backlog: Backlog, pools: Pools, *, max_body: int, max_in_flight: int, max_backlog: int
     ) -> None:
+        super().__init__(max_body, max_in_flight, "send it in parts")
         self._backlog = backlog
         self._pools = pools
-        self._max_body = max_body
-        self._max_in_flight = max_in_flight
         self._max_backlog = max_backlog
-        self._in_flight = 0
         self._unprocessed = 0
         self._measured_at = float("-inf")
         self._measurement = Once(self._measure)
@@ -73,16 +103,6 @@ class Intake:
         self._unprocessed = await self._pools.state.run(self._backlog.unprocessed_bytes)
         self._measured_at = begun
 
-    @contextmanager
-    def body(self, scope: Scope) -> Iterator["Body"]:
-        """A body to be read; its bytes count as in flight until the block ends."""
-        body = Body(self, scope)
-        try:
-            yield body
-        finally:
-            body.release()
-            self._in_flight -= body.reserved
-
     def turn(self, body: Sent) -> asyncio.Semaphore:
         """To be held while the decoded form of a body is in memory, unless it is decoded in the event loop at
         once; the first to come is the first to go."""
@@ -98,24 +118,12 @@ class Intake:
         async with self.turn(body):
             return await self.in_thread(work, body, *args)
 
-    def check_size(self, size: int) -> None:
-        """Refuse a body that is too large."""
-        if size > self._max_body:
-            raise refused(413, f"the body is larger than {self._max_body} bytes; send it in parts")
-
-    def reserve(self, total: int, more: int) -> None:
-        """Refuse a body that has grown to `total` bytes, by `more`, if a limit is exceeded."""
-        self.check_size(total)
-        if self._in_flight + more > self._max_in_flight:
-            raise busy("too many requests are being read at once; send the request again later")
-        self._in_flight += more
-
 
 class Body:
     """One request body."""
 
-    def __init__(self, intake: Intake, scope: Scope) -> None:
-        self._intake = intake
+    def __init__(self, bodies: Bodies, scope: Scope) -> None:
+        self._bodies = bodies
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self.reserved = 0
         self._received: Sent = b""
@@ -128,7 +136,7 @@ class Body:
             raise refused(
                 415, "compressed bodies are not supported; send the request without Content-Encoding"
             )
-        self._intake.check_size(_declared_length(self._headers))
+        self._bodies.check_size(_declared_length(self._headers))
         received: Sent = b""
         size = 0
         start = time.monotonic()
@@ -138,7 +146,7 @@ class Body:
                 raise Disconnected
             chunk = message.get("body", b"")
             size += len(chunk)
-            self._intake.reserve(size, len(chunk))
+            self._bodies.reserve(size, len(chunk))
             self.reserved = size
             if not received:
                 received = chunk

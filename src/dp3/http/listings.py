@@ -20,10 +20,10 @@ from dp3.http.answers import (
     pydantic_errors,
     too_many_errors,
 )
-from dp3.http.intake import Intake
+from dp3.http.intake import Bodies
 from dp3.http.parameters import Addressing, Filtered, Lookup, Part, Sort
 from dp3.http.pieces import InvalidJson, Sent
-from dp3.http.schemas import INVALID, Detail, FoundSnapshots, TotalCount
+from dp3.http.schemas import INVALID, Detail, FoundSnapshots, TotalCount, request_body
 from dp3.http.services import Services
 from dp3.model.durations import AwareDatetime
 from dp3.model.entityspec import EntitySpec
@@ -78,7 +78,7 @@ class PageBody(CountBody):
 Body = TypeVar("Body", bound=BaseModel)
 
 
-def listing_routes(services: Services, lookup: Lookup, paths: Addressing, questions: Intake) -> APIRouter:
+def listing_routes(services: Services, lookup: Lookup, paths: Addressing, questions: Bodies) -> APIRouter:
     """`…/get`, `…/count` and `…/_/distinct/{attr}`."""
     router = APIRouter(prefix=paths.prefix, responses=REFUSED)
     _add_listing(router, services, lookup)
@@ -118,10 +118,14 @@ def _add_counts(router: APIRouter, services: Services, lookup: Lookup) -> None:
         return Json(reads.distinct.counts(etype, attr))
 
 
-def _add_bodies(router: APIRouter, services: Services, lookup: Lookup, questions: Intake) -> None:
+def _add_bodies(router: APIRouter, services: Services, lookup: Lookup, questions: Bodies) -> None:
     listings, queries = services.reads.listings, services.pools.queries
 
-    @router.post("/get", response_model=FoundSnapshots, openapi_extra=_json_body(PageBody, Eids))
+    @router.post(
+        "/get",
+        response_model=FoundSnapshots,
+        openapi_extra=request_body(PageBody, Eids),
+    )
     async def get_by_body(request: Request, etype: str) -> Response:
         """Latest snapshots that match, for questions that are too long for a URL; or those of the entities
         with these ids, in their order, without those that have none."""
@@ -130,18 +134,13 @@ def _add_bodies(router: APIRouter, services: Services, lookup: Lookup, questions
             received = await incoming.read(request.receive)
             return await queries.answer(request, _page_by_body, listings, entity, received)
 
-    @router.post("/count", response_model=TotalCount, openapi_extra=_json_body(CountBody))
+    @router.post("/count", response_model=TotalCount, openapi_extra=request_body(CountBody))
     async def count_by_body(request: Request, etype: str) -> Response:
         """How many latest snapshots match, for questions that are too long for a URL."""
         lookup.etype(etype)
         with questions.body(request.scope) as incoming:
             received = await incoming.read(request.receive)
             return await queries.answer(request, _count_by_body, listings, etype, received)
-
-
-def _json_body(*models: type[BaseModel]) -> dict[str, Any]:
-    schema = {"anyOf": [model.model_json_schema() for model in models]}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def _page_by_body(listings: Listings, entity: EntitySpec, body: Sent) -> Response:

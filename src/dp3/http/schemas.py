@@ -244,3 +244,10 @@ WRITTEN: dict[int | str, dict[str, Any]] = {
     503: {"model": Detail, "description": "Too much waits to be processed; try again after `Retry-After`"},
     **INVALID,
 }
+
+
+def request_body(*forms: type[BaseModel] | dict[str, Any]) -> dict[str, Any]:
+    """The description of a body that a route reads itself, in one of these forms (models or JSON schemas)."""
+    schemas = [form if isinstance(form, dict) else form.model_json_schema() for form in forms]
+    schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

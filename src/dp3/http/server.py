@@ -1,11 +1,9 @@
 """Composition of an API process."""
 
 import ctypes
-import gc
 import logging
 import socket
 import ssl
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +16,6 @@ from dp3.config.loading import Configuration
 from dp3.http.accepting import Acceptor, Plain
 from dp3.http.access_log import AccessLog
 from dp3.http.app import create_app
-from dp3.http.audit import AuditLog
 from dp3.http.connections import Connection, Connections
 from dp3.http.handshakes import Handshakes
 from dp3.http.listener import Door
@@ -27,20 +24,18 @@ from dp3.http.services import Services
 from dp3.http.turns import Turns
 from dp3.log.appender import Appender
 from dp3.reads.reads import Reads
+from dp3.runtime.audit import AuditLog, open_audit_log
 from dp3.runtime.exposure import check_exposure, is_loopback
 from dp3.runtime.file_limit import raise_file_limit
+from dp3.runtime.interpreter import tune
 from dp3.runtime.line_file import LineFiles
 from dp3.runtime.model import model_kept, note_model
 from dp3.runtime.places import needed_at_start
 from dp3.runtime.resources import DataDir, Resources, event_groups, open_resources
-from dp3.runtime.signals import limit_stop, on_parent_death, on_stop_signal
+from dp3.runtime.signals import stop_event
 
 M_MMAP_THRESHOLD, LARGE_MEMORY = -3, 1 << 20
 """Number of an option in `malloc.h`; blocks of so many bytes are mapped one by one."""
-
-GC_THRESHOLD = 50_000
-"""Values die by themselves; looking for cycles at every 700 of them, the default, makes decoding a large
-one several times as long."""
 
 GRACE_S = 15
 """Requests under way at a stop have so long to finish."""
@@ -74,15 +69,15 @@ def serve(
     """Answer requests until told to stop by SIGINT or SIGTERM; returns the exit status. `files` opens the
     logs. Raises `ModelRefused` when the model differs from that of the stored data, `Exposed` when nobody
     said who may use the API, `FormatError`, `TooFewFiles`, `Unusable`."""
-    stop = _stop_event()
+    stop, _ = stop_event()
     connections = Connections(_most_connections(config))
     clock = SystemClock()
     _return_large_memory()
-    gc.set_threshold(GC_THRESHOLD)
+    tune(SWITCH_INTERVAL_S)
     with (
         model_kept(data),
         open_resources(config, data, clock) as resources,
-        _audit_log(data, clock, files) as audit,
+        open_audit_log(data.audit_log, clock, files) as audit,
     ):
         check_exposure(door.host, config, data, resources.store.tokens)
         _warn_of_open_door(door.host, config)
@@ -100,24 +95,12 @@ def serve(
                 access_log=door.access_log,
             )
             logger.info("API on %s", door.url)
-            sys.setswitchinterval(SWITCH_INTERVAL_S)
             server.run(sockets=[door.listener])
             services.pools.close()
         finally:
             appender.close()
     logger.info("API stopped")
     return 0 if server.started else 1
-
-
-@contextmanager
-def _audit_log(data: DataDir, clock: SystemClock, files: LineFiles | None) -> Iterator[AuditLog]:
-    """Closed after everything that notes something."""
-    with needed_at_start():
-        audit = AuditLog(data.audit_log, clock, files)
-    try:
-        yield audit
-    finally:
-        audit.close()
 
 
 def _warn_of_open_door(host: str, config: Configuration) -> None:
@@ -197,19 +180,6 @@ def http_server(
         proxy_headers=False,  # the application knows the proxies
     )
     return _Server(config, connections, stop, tls, access_log=access_log)
-
-
-def _stop_event() -> threading.Event:
-    """Set at a signal, or when the supervisor is gone."""
-    stop = threading.Event()
-
-    def request_stop() -> None:
-        stop.set()
-        limit_stop()
-
-    on_stop_signal(request_stop)
-    on_parent_death(request_stop)
-    return stop
 
 
 class _Server(uvicorn.Server):

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from dp3.clock import Clock
 from dp3.config.sections import ApiSettings
-from dp3.http.audit import AuditLog
 from dp3.http.pools import Pools
 from dp3.log.appender import Appender
 from dp3.log.port import Log
 from dp3.model.spec import ModelSpec
 from dp3.reads.reads import Reads
+from dp3.runtime.audit import AuditLog
 from dp3.runtime.line_file import LineFiles
 from dp3.store.ports.counters import EventGroups
 from dp3.store.ports.state import State

@@ -109,3 +109,16 @@ def limit_stop(limit_s: float = STOP_LIMIT_S) -> threading.Timer:
     timer.daemon = True
     timer.start()
     return timer
+
+
+def stop_event() -> tuple[threading.Event, bool]:
+    """An event that is set at a stop signal or when the supervisor is gone, after which the process ends
+    within `STOP_LIMIT_S`; True if a supervisor has started it."""
+    stop = threading.Event()
+
+    def request_stop() -> None:
+        stop.set()
+        limit_stop()
+
+    on_stop_signal(request_stop)
+    return stop, on_parent_death(request_stop)

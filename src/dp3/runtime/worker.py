@@ -1,10 +1,8 @@
 """Composition of a worker process, which holds its lease while it works."""
 
-import gc
 import logging
 import os
 import platform
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -27,20 +25,17 @@ from dp3.hooks.pool import DaemonPool
 from dp3.hooks.scheduler import Scheduler
 from dp3.hooks.watch import HookWatch
 from dp3.model.task import set_default_model
+from dp3.runtime.interpreter import tune
 from dp3.runtime.model import note_model
 from dp3.runtime.modules import ModuleConfigs, WorkerIdentity, register_modules, started
 from dp3.runtime.places import needed_at_start
 from dp3.runtime.resources import DataDir, open_resources
-from dp3.runtime.signals import STOP_LIMIT_S, limit_stop, on_parent_death, on_stop_signal
+from dp3.runtime.signals import STOP_LIMIT_S, stop_event
 from dp3.store.ports.errors import LeaseLost, LeaseRefused
 from dp3.store.ports.leases import Holder, Lease
 from dp3.store.ports.state import State
 
 OUTBOX_STOP_S = 10.0
-
-GC_THRESHOLD = 50_000
-"""Rows and values of a batch die by themselves; looking for cycles at every 700 of them, the default, took an
-eighth of the time of a snapshot run."""
 
 SWITCH_INTERVAL_S = 0.0001
 """A thread that comes back from SQLite waits so long for one that computes. With the default, 5 ms, a
@@ -62,16 +57,9 @@ def run_worker(config: Configuration, identity: WorkerIdentity, data: DataDir) -
     `ModelRefused` when the model differs from that of the stored data, `ModuleLoadError` when a module is
     unusable, `FormatError` and `Unusable` for files.
     """
-    stop = threading.Event()
-
-    def request_stop() -> None:
-        stop.set()
-        limit_stop()
-
-    on_stop_signal(request_stop)
-    supervised = on_parent_death(request_stop)
+    stop, supervised = stop_event()
     set_default_model(config.model)
-    _tune_interpreter()
+    tune(SWITCH_INTERVAL_S)
     try:
         with ExitStack() as stack:
             context = _open_context(stack, config, identity, data, stop, supervised=supervised)
@@ -88,12 +76,6 @@ def run_worker(config: Configuration, identity: WorkerIdentity, data: DataDir) -
             raise
     logger.info("worker %d stopped", identity.index)
     return 0
-
-
-def _tune_interpreter() -> None:
-    """Fit the interpreter to a process that handles very many small objects."""
-    gc.set_threshold(GC_THRESHOLD)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
 
 
 def _open_context(

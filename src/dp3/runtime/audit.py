@@ -3,7 +3,8 @@
 import json
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Full, Queue
 from typing import Any
@@ -12,6 +13,7 @@ from dp3.clock import Clock, to_datetime
 from dp3.files import FILE_MODE
 from dp3.printable import printable
 from dp3.runtime.line_file import LineFiles
+from dp3.runtime.places import needed_at_start
 
 MAX_WAITING = 2_000
 """Lines that may wait to be written: 16 MiB at most, as what a request is about is cut."""
@@ -65,6 +67,17 @@ class AuditLog:
                 self._file.write(f"{_line(event)}\n")
             except OSError as error:
                 _lost(event, f"{self._file.path}: {error.strerror}")
+
+
+@contextmanager
+def open_audit_log(path: Path, clock: Clock, files: LineFiles | None = None) -> Iterator[AuditLog]:
+    """The audit log for the block, after which all that was noted is in the file. Raises `Unusable`."""
+    with needed_at_start():
+        audit = AuditLog(path, clock, files)
+    try:
+        yield audit
+    finally:
+        audit.close()
 
 
 def _line(event: Event) -> str:
