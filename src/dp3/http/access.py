@@ -25,10 +25,12 @@ UNKNOWN_A_MINUTE = 60
 class Access:
     """Answers 401 to those who are not known and 403 to those who may not; all others go on.
 
-    `callers` finds out who asks, `origins` whether a foreign page made a browser ask. `audit` notes requests
-    that change something, allowed or refused. `root_path`: the prefix that a reverse proxy puts before all
-    paths. Only CORS and the access log are further outside, and let nobody in. CORS: preflights come without
-    a token, and pages have to be able to read refusals. The access log: it has what is refused, too."""
+    `callers` finds out who asks, `origins` whether a foreign page made a browser ask. `has_route` is True if
+    something answers a request: who is known gets 404 and 405 where nothing does. `audit` notes requests that
+    change something, allowed or refused. `root_path`: the prefix that a reverse proxy puts before all paths.
+
+    Only CORS and the access log are further outside, and let nobody in. CORS: preflights bring no token,
+    and pages have to be able to read refusals. The access log: it has what is refused, too."""
 
     def __init__(
         self,
@@ -36,12 +38,14 @@ class Access:
         callers: Callers,
         origins: OriginPolicy,
         *,
+        has_route: Callable[[Scope], bool],
         audit: AuditLog | None,
         root_path: str,
     ) -> None:
         self._app = app
         self._callers = callers
         self._origins = origins
+        self._has_route = has_route
         self._audit = audit
         self._root_path = root_path
         self._rules = Rules()
@@ -82,9 +86,13 @@ class Access:
             checks_host=mode == "open" or (mode == "proxy" and self._origins.has_names),
             changes_state=scope["method"] not in READING if rule is None else rule.changes_state,
         )
-        if refusal is None and permission not in caller.permissions:
+        if refusal is None and permission not in caller.permissions and self._is_there(rule, caller, scope):
             refusal = not_permitted(permission, caller)
         return caller, self._app if refusal is None else refusal.response()
+
+    def _is_there(self, rule: Rule | None, caller: Caller, scope: Scope) -> bool:
+        """True if there is something to be refused, as far as the caller may know."""
+        return rule is not None or bool(caller.unknown) or self._has_route(scope)
 
     async def _caller(self, permission: Permission, scope: Scope, headers: Headers) -> Caller:
         if permission is Permission.OPEN:

@@ -11,8 +11,8 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Scope
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from dp3.config.sections import AuthSettings
@@ -79,15 +79,34 @@ def create_app(services: Services) -> ASGIApp:
         bound_host=services.bound_host,
     )
     shortcut = Shortcut(framework, datapoints, lookup, services, root_path)
-    return Cors(_access(shortcut, services, policy, root_path), policy)
+    has_route = partial(_has_route, framework, root_path)
+    return Cors(_access(shortcut, services, policy, has_route, root_path), policy)
 
 
-def _access(app: ASGIApp, services: Services, policy: OriginPolicy, root_path: str) -> ASGIApp:
+def _has_route(framework: FastAPI, root_path: str, scope: Scope) -> bool:
+    below = {**scope, "root_path": root_path}
+    return any(route.matches(below)[0] is Match.FULL for route in framework.router.routes)
+
+
+def _access(
+    app: ASGIApp,
+    services: Services,
+    policy: OriginPolicy,
+    has_route: Callable[[Scope], bool],
+    root_path: str,
+) -> ASGIApp:
     """The addresses of clients are those that the proxies tell, if there are some; but in mode `proxy`
     `Access` needs the address of the proxy itself."""
     auth = services.settings.auth
     callers = callers_of(auth, services.store.tokens, services.clock)
-    access = partial(Access, callers=callers, origins=policy, audit=services.audit, root_path=root_path)
+    access = partial(
+        Access,
+        callers=callers,
+        origins=policy,
+        has_route=has_route,
+        audit=services.audit,
+        root_path=root_path,
+    )
     if not auth.proxy.addresses:
         return access(app)
     if auth.mode == "proxy":

@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class Bodies:
-    """Limits on bodies: the size of one, and of all that are in memory. `advice` is said when one is too large.
+    """Limits on bodies: the size of one, and of all in memory. `advice` is said when one is too large.
 
     Used in one event loop."""
 

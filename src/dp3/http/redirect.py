@@ -36,7 +36,7 @@ class SlashRedirect:
         await redirect(scope, other)(scope, receive, send)
 
     def _leads_somewhere(self, scope: Scope) -> bool:
-        return any(route.matches(scope)[0] is not Match.NONE for route in self._routes)
+        return any(route.matches(scope)[0] is Match.FULL for route in self._routes)
 
 
 def _sent_path(scope: Scope) -> str:
