@@ -5,7 +5,7 @@ import shutil
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -182,10 +182,7 @@ def retry(
 
     Either those with these numbers, or those that match the options; then it asks first."""
     api, filters = _api(url, token), _filters(kind, module, hook, etype, eid, reason)
-    if _by_numbers(ids, filters, all_letters):
-        _each(api, "POST", "/deadletters/{id}/retry", ids or ())
-    else:
-        _many(api, "retry", filters, limit, yes)
+    _order(api, "retry", ids or (), filters, limit, all_letters=all_letters, yes=yes)
 
 
 def drop(
@@ -206,20 +203,33 @@ def drop(
 
     Either those with these numbers, or those that match the options; then it asks first."""
     api, filters = _api(url, token), _filters(kind, module, hook, etype, eid, reason)
-    if _by_numbers(ids, filters, all_letters):
-        _each(api, "DELETE", "/deadletters/{id}", ids or ())
-    else:
-        _many(api, "drop", filters, limit, yes)
+    _order(api, "drop", ids or (), filters, limit, all_letters=all_letters, yes=yes)
 
 
-def _by_numbers(ids: list[int] | None, filters: Mapping[str, str], all_letters: bool) -> bool:
-    """Whether numbers say which; else filters do, or `--all`."""
+ONE = {"retry": ("POST", "/deadletters/{id}/retry"), "drop": ("DELETE", "/deadletters/{id}")}
+"""Method and path of an order for one dead letter."""
+
+
+def _order(
+    api: Api,
+    op: str,
+    ids: Sequence[int],
+    filters: Mapping[str, str],
+    limit: int | None,
+    *,
+    all_letters: bool,
+    yes: bool,
+) -> None:
+    """Numbers say which dead letters it is about; else filters do, or `--all`."""
     if bool(ids) == bool(filters or all_letters):
         raise fail("which dead letters? Give either their numbers, or options such as --module, or --all")
-    return bool(ids)
+    if ids:
+        _each(api, *ONE[op], ids)
+    else:
+        _many(api, op, filters, limit, yes)
 
 
-def _each(api: Api, method: str, path: str, ids: Iterable[int]) -> None:
+def _each(api: Api, method: str, path: str, ids: Sequence[int]) -> None:
     failed = 0
     for id in ids:
         answer = api.request(method, path.format(id=id))
