@@ -31,7 +31,7 @@ MOST_REASONS = 10
 
 
 class Kind(StrEnum):
-    """What failed."""
+    """A kind of failure."""
 
     HOOK = "hook"
     RESULT = "result"
@@ -213,7 +213,7 @@ def drop(
 
 
 def _by_numbers(ids: list[int] | None, filters: Mapping[str, str], all_letters: bool) -> bool:
-    """Whether numbers say which; else filters do, or `--all`."""
+    """True if numbers say which dead letters are meant; else filters do, or `--all`."""
     if bool(ids) == bool(filters or all_letters):
         raise fail("which dead letters? Give either their numbers, or options such as --module, or --all")
     return bool(ids)
@@ -326,7 +326,7 @@ def _filters(
 
 
 def _why_none(api: Api, filters: Mapping[str, str]) -> str:
-    """That there are none, with near names for those that no dead letter has."""
+    """The message that there are none, with near names for those that no dead letter has."""
     if not filters:
         return "No dead letters."
     lines = ["No dead letters match."]
