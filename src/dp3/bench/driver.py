@@ -135,7 +135,7 @@ Record = dict[str, Any]
 
 
 def begun_s(record: Record) -> float:
-    """When a job began, in seconds since 1970."""
+    """The begin of a job, in seconds since 1970."""
     return datetime.fromisoformat(record["begun"]).timestamp()
 
 

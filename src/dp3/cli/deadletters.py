@@ -31,7 +31,7 @@ MOST_REASONS = 10
 
 
 class Kind(StrEnum):
-    """What failed."""
+    """A kind of failure."""
 
     HOOK = "hook"
     RESULT = "result"
@@ -336,7 +336,7 @@ def _filters(
 
 
 def _why_none(api: Api, filters: Mapping[str, str]) -> str:
-    """That there are none, with near names for those that no dead letter has."""
+    """The message that there are none, with near names for those that no dead letter has."""
     if not filters:
         return "No dead letters."
     lines = ["No dead letters match."]

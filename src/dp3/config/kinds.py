@@ -188,7 +188,7 @@ def _known_timezone(name: str) -> str:
 
 
 class CronExpression(BaseModel):
-    """When something is to run.
+    """The times at which something is to run.
 
     Fields are whole numbers or cron strings: `*`, `*/n`, `a`, `a-b`, `a-b/n` and comma lists of these.
     Months and days of the week (0 is Monday) also have names. A field left out matches everything if it

@@ -48,7 +48,7 @@ class FailureLog:
         self._counts: dict[Hashable, _Count] = {}
 
     def hook_failed(self, raised: BaseException) -> HookError:
-        """What a hook has raised."""
+        """The error for what a hook has raised."""
         return hook_failed(raised, self._application)
 
     def hook(self, hook: Hook | None, entity: Entity, error: HookError) -> None:

@@ -86,7 +86,7 @@ def load_modules(
 def _each(
     function: Callable[[str, V], T], items: Iterable[tuple[str, V]], found: Iterable[ModuleLoadError] = ()
 ) -> list[T]:
-    """What a function gives for each pair; raises all its `ModuleLoadError`s, after those `found`, as one."""
+    """The result of a function for each pair; raises all `ModuleLoadError`s, after those `found`, as one."""
     results: list[T] = []
     errors = list(found)
     for item in items:
@@ -142,7 +142,7 @@ def _import_all(
 def _misnamed(
     names: Sequence[str], available: Mapping[str, Path], directory: Path
 ) -> Iterator[ModuleLoadError]:
-    """What is wrong with names that are not there, or are there twice."""
+    """The errors for names that are not there, or are there twice."""
     missing = sorted(set(names) - set(available))
     if missing:
         near = "".join(suggestion(name, available) for name in missing)

@@ -26,7 +26,7 @@ _NOT_COLLECTIONS = (str, bytes, bytearray, Mapping, BaseModel)
 
 
 class HookError(msgspec.Struct, frozen=True):
-    """Why a hook failed (`hook`: it raised) or what is wrong with its result (`result`).
+    """The failure of a hook (`hook`: it raised) or a fault in its result (`result`), with the reason.
 
     `without_values` is the reason without what a hook returned, where that is in it. `at` is the place in the
     application's code where it happened, `FILE:LINE`, empty if it is not known."""

@@ -71,7 +71,7 @@ class Access:
             await _noting(note, answer, scope, receive, send)
 
     async def _judged(self, rule: Rule | None, scope: Scope) -> tuple[Caller, ASGIApp]:
-        """Who sends a request, and what answers it."""
+        """The caller of a request, and the application that answers it."""
         permission = Permission.ADMIN if rule is None else rule.permission
         headers = dict(scope["headers"])
         try:
@@ -113,7 +113,7 @@ class Access:
 
 
 class _Seldom:
-    """Which refusals of unknown callers are noted: `UNKNOWN_A_MINUTE`, lest they fill the disk."""
+    """A limit on the refusals of unknown callers noted: `UNKNOWN_A_MINUTE`, lest they fill the disk."""
 
     def __init__(self) -> None:
         self._minute = 0
@@ -121,7 +121,7 @@ class _Seldom:
         self._left_out = 0
 
     def is_turn(self) -> bool:
-        """Whether the present one is noted; if not, it is counted."""
+        """True if the present refusal is noted; if not, it is counted."""
         minute = int(time.monotonic() // 60)
         if minute != self._minute:
             self._minute, self._count = minute, 0
@@ -131,7 +131,7 @@ class _Seldom:
         return is_turn
 
     def left_out(self) -> dict[str, str]:
-        """How many were not noted since the latest that was."""
+        """The number of refusals that were not noted since the latest that was."""
         count, self._left_out = self._left_out, 0
         return {"left out before": str(count)} if count else {}
 

@@ -1,4 +1,4 @@
-"""Who sends a request: known by a token, named by a reverse proxy, or not asked."""
+"""Callers, who send requests: known by a token, named by a reverse proxy, or not asked."""
 
 import asyncio
 import logging
@@ -37,8 +37,8 @@ logger = logging.getLogger(__name__)
 
 
 class Caller(NamedTuple):
-    """Who sends a request, and what he may. `unknown`: why he is not known; then he may only what everybody
-    may."""
+    """The sender of a request, and what he may. `unknown`: why he is not known; then he may only what
+    everybody may."""
 
     name: str
     role: str
@@ -67,7 +67,7 @@ class Callers(Protocol):
         ...
 
     async def known(self, scope: Scope, headers: Headers) -> Caller:
-        """Who sends a request. Raises `Refusal` when that can not be found out now."""
+        """The caller of a request. Raises `Refusal` when that can not be found out now."""
         ...
 
     def keep_up(self) -> None:
@@ -187,7 +187,7 @@ class TokenHolders:
 
     @property
     def _age_s(self) -> float:
-        """How long ago it was that the tokens were as they are in memory."""
+        """The time since the tokens were as they are in memory."""
         return self._monotonic() - self._looked_at
 
     def _holder(self, secret: bytes) -> Caller:

@@ -35,7 +35,7 @@ class Connection(Protocol):
 
     @property
     def is_closing(self) -> bool:
-        """Whether nothing more is done on it but to deliver what is unread."""
+        """True if nothing more is done on it but to deliver what is unread."""
         ...
 
     def time_out(self) -> None:
@@ -111,7 +111,7 @@ class Connections:
         self._silent.pop(connection, None)
 
     def receiving(self, connection: Connection, is_so: bool) -> None:
-        """Whether the body of a request in work is still coming."""
+        """The body of a request in work is still coming if `is_so`, else no longer."""
         self._receiving.pop(connection, None)
         if is_so:
             self._receiving[connection] = None

@@ -30,7 +30,7 @@ Module = Annotated[str | None, Query(description="Whose configuration is read ag
 
 
 class Action(StrEnum):
-    """What can be asked for."""
+    """An action that can be asked for."""
 
     MAKE_SNAPSHOTS = "make_snapshots"
     REFRESH_ON_ENTITY_CREATION = "refresh_on_entity_creation"
@@ -62,8 +62,8 @@ def control_routes(services: Services) -> APIRouter:
 
     @operating
     def results(id: Sent) -> Response:
-        """What became of a request, for each worker; null while that has not got to it, `progress` while it
-        is not through."""
+        """The outcome of a request, for each worker; null while the worker has not got to it, `progress`
+        while it is not through."""
         messages = list(map(int, id.split("-")))[:MAX_MESSAGES]
         done = services.store.control.results(messages)
         pending = {

@@ -44,7 +44,7 @@ class Cors:
             await self._app(scope, receive, _adding(added, send))
 
     def _headers(self, origin: bytes | None, host: bytes) -> Headers:
-        """What is added to an answer."""
+        """The headers that are added to an answer."""
         added = [VARY] if self._policy.depends_on_origin else []
         if origin is not None and self._policy.may_read(origin):
             return [*added, (b"access-control-allow-origin", origin)]
@@ -69,8 +69,9 @@ class Cors:
         return PlainTextResponse("OK", headers=granted)
 
     def _is_granted(self, origin: bytes, method: bytes, wanted: bytes) -> bool:
-        """Where all pages may read, others than the named ones may change something only with a token, which
-        they announce here and bring with the request itself."""
+        """True if pages of an origin may send such a request. Where all pages may read, others than the named
+        ones may change something only with a token, which they announce here and bring with the request
+        itself."""
         if self._policy.may_change(origin):
             return True
         has_token = b"authorization" in [name.strip() for name in wanted.lower().split(b",")]

@@ -10,7 +10,7 @@ BACKLOG = 2048
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """How the API is reached: its listening socket, the `host` that was given for it, its TLS if it has any,
+    """The way to the API: its listening socket, the `host` that was given for it, its TLS if it has any,
     the prefix that a reverse proxy puts before all paths, and whether each request is logged."""
 
     listener: socket.socket

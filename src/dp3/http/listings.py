@@ -105,7 +105,7 @@ def _add_counts(router: APIRouter, services: Services, lookup: Lookup) -> None:
     @router.get("/count", response_model=TotalCount)
     @queries
     def count(etype: str, given: Filtered, at: At = None) -> Response:
-        """How many latest snapshots match."""
+        """The number of latest snapshots that match."""
         filters = given.decoded()
         lookup.etype(etype)
         return _count(reads.listings, etype, filters, at)
@@ -136,7 +136,7 @@ def _add_bodies(router: APIRouter, services: Services, lookup: Lookup, questions
 
     @router.post("/count", response_model=TotalCount, openapi_extra=request_body(CountBody))
     async def count_by_body(request: Request, etype: str) -> Response:
-        """How many latest snapshots match, for questions that are too long for a URL."""
+        """The number of latest snapshots that match, for questions that are too long for a URL."""
         lookup.etype(etype)
         with questions.body(request.scope) as incoming:
             received = await incoming.read(request.receive)

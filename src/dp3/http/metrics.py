@@ -58,7 +58,7 @@ MOST_SOURCES = 200
 
 
 class _Collected(Collector):
-    """What a function yields, for a registry."""
+    """The metrics that a function yields, for a registry."""
 
     def __init__(self, metrics: Callable[[], Iterator[Metric]]) -> None:
         self._metrics = metrics

@@ -1,4 +1,4 @@
-"""Whose web pages may use the API, and by which names it is asked."""
+"""The web pages that may use the API, and the names by which it is asked."""
 
 import logging
 import re
@@ -60,12 +60,12 @@ class OriginPolicy:
 
     @property
     def has_names(self) -> bool:
-        """Whether names are configured by which the API may be asked."""
+        """True if names are configured by which the API may be asked."""
         return self._has_names
 
     @property
     def depends_on_origin(self) -> bool:
-        """Whether answers to one origin differ from those to another."""
+        """True if answers to one origin differ from those to another."""
         return bool(self._origins)
 
     def refusal(
@@ -98,11 +98,11 @@ class OriginPolicy:
         return None
 
     def may_read(self, origin: bytes) -> bool:
-        """Whether pages of an origin may read answers."""
+        """True if pages of an origin may read answers."""
         return self._any_may_read or self.may_change(origin)
 
     def may_change(self, origin: bytes) -> bool:
-        """Whether pages of an origin may change something without a token: only those named."""
+        """True if pages of an origin may change something without a token: only those named."""
         return origin.decode("latin-1") in self._origins
 
     def note_origin(self, origin: bytes) -> None:
@@ -153,7 +153,7 @@ class OriginPolicy:
 
 
 def is_same_origin(origin: bytes, host: bytes) -> bool:
-    """Whether an `Origin` names the host and port that were asked. Schemes may differ: a proxy in front may
+    """True if an `Origin` names the host and port that were asked. Schemes may differ: a proxy in front may
     speak another one."""
     scheme, _, authority = origin.decode("latin-1").lower().partition("://")
     port = DEFAULT_PORTS.get(scheme, "")
@@ -176,5 +176,5 @@ def _is_address(name: str) -> bool:
 
 
 def _shown(header: bytes) -> str:
-    """What a header says, harmless on terminals and short."""
+    """The text of a header, harmless on terminals and short."""
     return ascii(header[:MAX_SHOWN].decode("latin-1"))

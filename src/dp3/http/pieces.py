@@ -30,7 +30,7 @@ _OPEN, _CLOSE, _COMMA, _QUOTE = frozenset(b"[{"), frozenset(b"]}"), ord(","), or
 
 
 class InvalidJson(ValueError):
-    """What is wrong, as the standard library says it, and at which character of the text."""
+    """A text is not JSON: the reason, as the standard library says it, and at which character of the text."""
 
     def __init__(self, position: int, reason: str) -> None:
         super().__init__(reason)
@@ -123,7 +123,7 @@ def _character_end(body: Sent, start: int) -> int:
 
 
 def after_space(body: Sent, start: int) -> int:
-    """Where the first character is that is not white space."""
+    """The position of the first character that is not white space."""
     while True:
         found = _skip_space(body, start, start + PIECE_BYTES)
         assert found is not None

@@ -68,12 +68,12 @@ class Pool:
 
     @property
     def is_occupied(self) -> bool:
-        """Whether no thread is free."""
+        """True if no thread is free."""
         return self._free.locked()
 
     @property
     def waiting(self) -> int:
-        """How many wait for a thread."""
+        """The number of calls that wait for a thread."""
         return self._waiting
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -219,7 +219,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._between = self._produced = True
 
     def _should_upgrade(self) -> bool:
-        """Whether the callbacks of the parser leave the present message alone."""
+        """True if the callbacks of the parser leave the present message alone."""
         return True
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -285,7 +285,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.flow.resume_reading()
 
     def _is_full(self) -> bool:
-        """Whether the request in work has to take from its body before more is read."""
+        """True if the request in work has to take from its body before more is read."""
         cycle = self.cycle
         return cycle is not None and not cycle.response_complete and len(cycle.body) > HIGH_WATER_LIMIT
 
@@ -439,7 +439,7 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 def _refusal(error: httptools.HttpParserError) -> Refusal:
-    """What ended the parser: a limit of ours, or a request that is not HTTP."""
+    """The answer to what ended the parser: a limit of ours, or a request that is not HTTP."""
     if isinstance(error.__context__, Refusal):
         return error.__context__
     return refused(HTTPStatus.BAD_REQUEST, f"this is not a request of HTTP/1.1: {error}")

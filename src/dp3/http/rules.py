@@ -1,4 +1,4 @@
-"""Which role may ask for what: one table of all routes.
+"""One table of all routes, and the roles that may use them.
 
 A route that is missing here is refused for everybody but administrators.
 """
@@ -16,7 +16,7 @@ from dp3.store.ports.dead_letters import FILTERS
 
 
 class Permission(StrEnum):
-    """What a route asks of those who use it."""
+    """The permission that a route asks of those who use it."""
 
     OPEN = "open"
     """Nothing, not even a token."""
@@ -43,8 +43,9 @@ ROLES: Mapping[str, frozenset[Permission]] = MappingProxyType(
 
 
 class Rule(NamedTuple):
-    """What a route asks of its users. `path` is written as for the framework. `audited`: the name in the
-    audit log, for routes that change something, except that for data-points: those are too many."""
+    """A route, and the permission that it asks of its users. `path` is written as for the framework.
+    `audited`: the name in the audit log, for routes that change something, except that for data-points: those
+    are too many."""
 
     method: str
     path: str
@@ -53,7 +54,7 @@ class Rule(NamedTuple):
 
     @property
     def changes_state(self) -> bool:
-        """Whether a request may change something."""
+        """True if a request may change something."""
         return bool(self.audited) or self.permission is Permission.INGEST
 
 
@@ -143,7 +144,7 @@ def _any_of(rules: Iterable[Rule]) -> re.Pattern[str]:
 
 
 def subject_of(rule: Rule, path: str, query: bytes) -> dict[str, str]:
-    """What a request is about, as the client gave it, cut at `MAX_TOLD_CHARS`: parameters of the path and of
+    """The subject of a request, as the client gave it, cut at `MAX_TOLD_CHARS`: parameters of the path and of
     the query by name."""
     found = _named(rule.path).fullmatch(path.rstrip("/"))
     told = {name: value for name, value in _parameters(query) if name in TOLD}

@@ -20,7 +20,7 @@ class Written(BaseModel):
 
 
 class ErrorItem(BaseModel):
-    """What is wrong, and where in the request."""
+    """An error, and its place in the request."""
 
     loc: list[str | int]
     msg: str
@@ -74,7 +74,7 @@ class FoundSnapshots(BaseModel):
 
 
 class TotalCount(BaseModel):
-    """How many match; `truncated`: at least so many."""
+    """The number of snapshots that match; `truncated`: at least so many."""
 
     total_count: int
     truncated: bool = False
@@ -88,7 +88,7 @@ class ActionSent(BaseModel):
 
 
 class ActionResults(BaseModel):
-    """What became of a request: whether all workers are through, and what each says (null: not yet;
+    """The outcome of a request: whether all workers are through, and what each says (null: not yet;
     `progress`: how far it is)."""
 
     done: bool
@@ -133,7 +133,7 @@ class Readiness(BaseModel):
 
 
 class PartitionState(BaseModel):
-    """How far a partition is behind in one lane, in entries."""
+    """The backlog of a partition in one lane, in entries."""
 
     partition: int
     lane: str
@@ -143,7 +143,7 @@ class PartitionState(BaseModel):
 
 
 class LogState(BaseModel):
-    """How far the workers are behind."""
+    """The backlog of the workers."""
 
     unprocessed_bytes: int
     oldest_unprocessed_age_s: float | None
@@ -169,13 +169,13 @@ class EventCountsAnswer(BaseModel):
 
 
 class Queues(BaseModel):
-    """What waits for the workers, one queue for each and lane."""
+    """The backlog of the workers, one queue for each and lane."""
 
     queues: list[dict[str, Any]]
 
 
 class DeadLetterState(BaseModel):
-    """What failed and why."""
+    """A failure and its reason."""
 
     id: int
     time: datetime
@@ -224,7 +224,7 @@ class DeadLetterSummary(BaseModel):
 
 
 class DeadLetterResults(BaseModel):
-    """What became of each dead letter: `done`, or a `reason` why not."""
+    """The outcome for each dead letter: `done`, or a `reason` why not."""
 
     detail: str
     results: dict[str, dict[str, Any]]

@@ -51,7 +51,7 @@ def _add_runs(router: APIRouter, services: Services) -> None:
     @router.get("/snapshot_summary", response_model=SnapshotSummary)
     @operating
     def snapshot_summary() -> Response:
-        """How old the snapshots are."""
+        """The age of the snapshots."""
         return Json(runs.summary())
 
     @router.get("/metadata", response_model=list[dict[str, Any]])
@@ -76,19 +76,19 @@ def _add_measured(router: APIRouter, services: Services) -> None:
     @router.get("/sources_validity", response_model=dict[str, Any])
     @operating
     def sources_validity() -> Response:
-        """How far the data-points of each source reach."""
+        """The latest end of validity of the data-points of each source."""
         return Json(telemetry.sources())
 
     @router.get("/sources_age", response_model=dict[str, int])
     @operating
     def sources_age(unit: Literal["minutes", "seconds"] = "minutes") -> Response:
-        """How long ago that was."""
+        """The time since the latest end of validity of the data-points of each source, in whole units."""
         return Json(telemetry.source_ages(UNIT_US[unit]))
 
     @router.get("/entities_per_attr", response_model=dict[str, dict[str, int]])
     @services.pools.queries.serves
     def entities_per_attr() -> Response:
-        """How many entities have data of each attribute."""
+        """The number of entities that have data of each attribute."""
         return Json(telemetry.entities_per_attribute())
 
     @router.get("/attribute_bson_sizes", response_model=dict[str, AttributeSizes])
@@ -107,7 +107,7 @@ def _add_measured(router: APIRouter, services: Services) -> None:
     @router.get("/rabbitmq/queues", response_model=Queues)
     @operating
     def queues() -> Response:
-        """What waits for each worker in each lane of the log."""
+        """The backlog of each worker in each lane of the log."""
         return Json({"queues": workers.queues(services.worker_processes)})
 
 
@@ -170,7 +170,7 @@ def health_routes(services: Services) -> APIRouter:
     @router.get("/telemetry/log", response_model=LogState, responses=BUSY)
     @services.pools.operating.serves
     def log_state() -> Response:
-        """How far the workers are behind the log."""
+        """The backlog of the workers in the log."""
         return Json(services.reads.backlog.report())
 
     return router

@@ -213,7 +213,7 @@ def encode_json(content: Any) -> bytes:
 
 
 def size_problem(value: Any, largest: int) -> str:
-    """What is wrong with a value of more than `largest` bytes of JSON; empty if it has no more."""
+    """The problem of a value of more than `largest` bytes of JSON; empty if it has no more."""
     # Six bytes: a control character, escaped. No number has as many as the smallest limit that makes sense.
     if isinstance(value, str) and 6 * len(value) + 2 <= largest:
         return ""

@@ -170,7 +170,7 @@ def _compare_attrs(etype: str, old: Schema, new: Schema, added: list[str], destr
 
 
 def _other_meaning(old: AttrSchema, new: AttrSchema | None) -> str:
-    """Why nothing that is stored of an attribute can be read with its new form; empty if it can."""
+    """The reason why nothing stored of an attribute can be read with its new form; empty if it can."""
     if new is None:
         return f"removed (was {old.described})"
     if (old.kind, old.timeseries_type) != (new.kind, new.timeseries_type):

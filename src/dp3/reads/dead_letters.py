@@ -26,7 +26,7 @@ class DeadLetters:
         return [describe(*each) for each in found]
 
     def summary(self, limit: int, filters: Mapping[str, str]) -> Record:
-        """How many there are, how many pass the filters, and these by hook and reason."""
+        """The number of all dead letters, the number that pass the filters, and these by hook and reason."""
         groups = self._dead_letters.groups(limit, filters)
         return {
             "total": self._dead_letters.count(),

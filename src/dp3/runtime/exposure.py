@@ -28,8 +28,8 @@ def check_exposure(host: str, config: Configuration, data: DataDir, tokens: Toke
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address, or all addresses of a name; a name without any is
-    reached by nobody."""
+    """True if only this machine reaches an address, or all addresses of a name; a name without any is reached
+    by nobody."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

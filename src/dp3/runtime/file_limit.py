@@ -1,4 +1,4 @@
-"""How many files a process may have open."""
+"""The number of files a process may have open."""
 
 import resource
 

@@ -39,7 +39,7 @@ class Unusable(Exception):
 
 @contextmanager
 def needed_at_start() -> Iterator[None]:
-    """What the disk refuses in the block is `Unusable`."""
+    """Raise `Unusable` for what the disk refuses in the block."""
     try:
         yield
     except (StoreFull, LogFull, *DISK_ERRORS) as error:
@@ -71,7 +71,7 @@ def make_private(root: Path, folders: list[Path]) -> None:
 
 
 def _is_own(root: Path, folders: list[Path]) -> bool:
-    """Whether nothing else is in a directory, which then may be kept from others."""
+    """True if nothing else is in a directory, which then may be kept from others."""
     if root.stat().st_mode & stat.S_ISVTX:
         return False
     return all(path in folders or path.name.startswith(AUDIT_FILE) for path in root.iterdir())

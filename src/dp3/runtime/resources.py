@@ -54,7 +54,7 @@ class DataDir:
 
     @property
     def audit_log(self) -> Path:
-        """Who changed what."""
+        """The record of who changed what."""
         return self.root / AUDIT_FILE
 
     def attempt(self, worker: int) -> Path:

@@ -84,7 +84,7 @@ class WorkerHealth:
         self._seen = {state.holder.process: self._look_at(state) for state in self._leases()}
 
     def complaint(self, pid: int, age_s: float) -> str:
-        """Why the worker with this process number, started `age_s` ago, should be replaced; or nothing."""
+        """The reason to replace the worker with this process number, started `age_s` ago; empty if none."""
         seen = self._seen.get(pid)
         if seen is not None and (seen.idle_looks >= SILENT_LOOKS or seen.silent_looks >= self._hang_looks):
             return f"no sign of life for {seen.silent_looks * LOOK_EVERY_S:.0f} s"

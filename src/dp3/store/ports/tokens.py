@@ -33,7 +33,7 @@ class Token(NamedTuple):
     revoked: int | None
 
     def is_expired(self, now: int) -> bool:
-        """Whether its time is over at a moment."""
+        """True if its time is over at a moment."""
         return self.expires is not None and self.expires <= now
 
 
@@ -59,5 +59,5 @@ class Tokens(Protocol):
         ...
 
     def ever_made(self) -> bool:
-        """Whether there is or was any token."""
+        """True if there is or was any token."""
         ...

@@ -224,7 +224,7 @@ class RunCoordinator:
         return run
 
     def _unfit(self, run: Run, age_us: int) -> str:
-        """Why the run can not be completed as it was begun; empty if it can."""
+        """The reason why the run can not be completed as it was begun; empty if it can."""
         processes = self._lease.worker_processes
         if run.workers != processes:
             return f"it was begun by {run.workers} workers, now there are {processes}"
