@@ -1,7 +1,7 @@
 """Opening SQLite files the one way we use them."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -60,14 +60,10 @@ def connect(
     try:
         if not readonly and connection.readonly("main"):
             raise apsw.ReadOnlyError("this user may only read it")
-        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        connection.pragma("page_size", page_size)
-        if makes:
-            connection.pragma("journal_mode", "wal")
-        connection.pragma("synchronous", synchronous)
-        connection.pragma("cache_size", -cache_mib * 1024)
-        connection.pragma("mmap_size", mmap_mib * MIB)
-        _set_what_never_differs(connection)
+        options: dict[str, int | str] = {"page_size": page_size}
+        options |= {"journal_mode": "wal"} if makes else {}
+        options |= {"synchronous": synchronous, "cache_size": -cache_mib * 1024, "mmap_size": mmap_mib * MIB}
+        _set_up(connection, options)
     except apsw.NotADBError:
         connection.close()
         raise FormatError(f"{path}: not a SQLite database; expected one written by DP³") from None
@@ -83,7 +79,11 @@ def connect(
     return connection
 
 
-def _set_what_never_differs(connection: apsw.Connection) -> None:
+def _set_up(connection: apsw.Connection, options: Mapping[str, int | str]) -> None:
+    """Set these options in their order, and what is the same for all connections."""
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    for name, value in options.items():
+        connection.pragma(name, value)
     # Otherwise some statements are planned again for every row of parameters: 3 to 8 µs each.
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.wal_autocheckpoint(0)
