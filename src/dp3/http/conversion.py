@@ -79,12 +79,14 @@ class Converter:
             for piece in _pieces(body, self._max_value):
                 if _below_a_microsecond(piece):
                     raise Reject
+                if not piece.isascii():
+                    piece.decode()  # the decoder does not look at what it ignores
                 self._add(_decode_points(piece), groups)
                 taken += len(piece)
                 if taken >= BYTES_AT_ONCE:
                     yield groups
                     groups, taken = {}, 0
-        except (ValueError, RecursionError):  # also what is not UTF-8, which is no error of msgspec
+        except (ValueError, RecursionError):  # among them what is not UTF-8
             raise Reject from None
         yield groups
 
