@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from dp3.http.answers import (
     MAX_ECHO,
@@ -31,7 +31,7 @@ from dp3.http.pieces import (
 from dp3.http.writing import BYTES_AT_ONCE, Groups
 from dp3.model.attrspec import AttrSpecType, point_to_wire
 from dp3.model.canonical import size_problem
-from dp3.model.durations import AwareDatetime
+from dp3.model.durations import AwareDatetime, none_if_empty
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint
 
@@ -44,7 +44,9 @@ class DataPoint(BaseModel):
     attr: str = Field(description="Attribute", examples=["load"])
     v: Any = Field(description="The value, of the attribute's data type")
     t1: AwareDatetime | None = Field(None, description="Start of validity; not for plain attributes")
-    t2: AwareDatetime | None = Field(None, description="End of validity, `t1` by default")
+    t2: Annotated[AwareDatetime | None, BeforeValidator(none_if_empty)] = Field(
+        None, description="End of validity, `t1` by default"
+    )
     c: Annotated[float, Field(ge=0, le=1)] = Field(1.0, description="Confidence")
     src: str | None = Field(None, description="Where the data-point comes from")
 
