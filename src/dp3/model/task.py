@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from dp3.clock import to_datetime, to_us
 from dp3.model.attrspec import point_from_wire, point_to_wire
-from dp3.model.canonical import checked_text, json_value, size_problem
+from dp3.model.canonical import checked_text, copied, json_value, size_problem
 from dp3.model.datapoint import DataPointBase
 from dp3.model.entityspec import AnyEidT
 from dp3.model.spec import ModelSpec
@@ -192,6 +192,7 @@ def _check_sizes(etype: str, points: list[WirePoint], max_value: int) -> None:
 
 def task_from_wire(wire: WireTask, model_spec: ModelSpec) -> DataPointTask:
     """The task of a wire task, trusted to be valid; data-point objects are made when first looked at.
+    Whatever is changed in the task, the wire task stays as it is.
 
     Raises `KeyError` if the model does not know the entity type.
     """
@@ -201,7 +202,7 @@ def task_from_wire(wire: WireTask, model_spec: ModelSpec) -> DataPointTask:
     task.eid = model_spec.entities[wire.etype].eid_from_wire(wire.eid)
     task._points = None
     task._wire_points = wire.points
-    task.tags = wire.tags
+    task.tags = copied(wire.tags)
     tokens = wire.ttl_tokens
     task.ttl_tokens = None if tokens is None else {name: to_datetime(us) for name, us in tokens.items()}
     task.delete = wire.delete
