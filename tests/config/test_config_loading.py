@@ -164,6 +164,22 @@ def test_unknown_timeseries_parameter_is_noted(app: Folder) -> None:
     assert only.startswith("config/db_entities/device.yml:14: attribs.flow.timeseries_params.max_agee: ")
 
 
+def test_unknown_key_of_a_series_is_noted(app: Folder) -> None:
+    series = """\
+  flow:
+    name: flow
+    type: timeseries
+    timeseries_type: irregular
+    series: {bytes: {data_type: int, unit: B, data_typ: float}}
+"""
+    notes = load(app({"db_entities/device.yml": DEVICE + series})).notes
+    place = "config/db_entities/device.yml:14: attribs.flow.series.bytes"
+    assert notes == (
+        f"{place}.unit: Unknown key 'unit'",
+        f"{place}.data_typ: Unknown key 'data_typ'; did you mean 'data_type'?",
+    )
+
+
 def test_file_with_nearly_the_name_of_a_section_is_noted(app: Folder) -> None:
     (note,) = load(app({"snapshot.yml": "keep_empty: false"})).notes
     assert note == "config/snapshot.yml:1: the platform does not read this; did you mean 'snapshots'?"

@@ -13,7 +13,7 @@ from dp3.clock import to_datetime, to_us
 from dp3.http.answers import Json, invalid, invalid_value, parse_json, pydantic_errors, refused
 from dp3.http.intake import Intake
 from dp3.http.parameters import Addressing, Entity, EntityAttr, InSpan, Lookup, Wait, client_address
-from dp3.http.pieces import Sent
+from dp3.http.pieces import InvalidJson, Sent, check_utf8
 from dp3.http.schemas import (
     BUSY,
     INVALID,
@@ -195,7 +195,10 @@ def _new_value(body: Sent, max_value: int) -> Any:
     if len(body) > 2 * max_value:
         raise invalid_value(["body", "value"], f"the body has {len(body)} bytes, more than {2 * max_value}")
     try:
-        value = NewValue.model_validate(json.loads(body)).value
+        check_utf8(body)
+        value = NewValue.model_validate(json.loads(body.decode("utf-8-sig"))).value
+    except InvalidJson as error:
+        raise invalid_value(["body"], f"{error.reason} at byte {error.position}") from None
     except ValidationError as error:
         raise invalid_value(["body"], error.errors()[0]["msg"]) from None
     except RecursionError:
