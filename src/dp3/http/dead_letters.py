@@ -71,6 +71,7 @@ def dead_letter_routes(services: Services, changes: StateChanges) -> APIRouter:
 
 def _add_reading(router: APIRouter, services: Services) -> None:
     dead_letters, operating = services.reads.dead_letters, services.pools.operating.serves
+    rendering = services.rendering
 
     @router.get("", response_model=DeadLetters)
     @operating
@@ -79,19 +80,20 @@ def _add_reading(router: APIRouter, services: Services) -> None:
     ) -> Response:
         """Dead letters in order of their ids, or the newest first, those that come after the id `after`."""
         data = dead_letters.page(after, limit, filters, newest_first=order == "newest")
-        return Json({"count": len(data), "total": dead_letters.count(), "data": data})
+        answer = {"count": len(data), "total": dead_letters.count(), "data": data}
+        return rendering.json(answer, {"data": rendering.dead_letter()})
 
     @router.get("/summary", response_model=DeadLetterSummary)
     @operating
     def summary(filters: Filters, limit: Limit = 100) -> Response:
         """Dead letters by hook and reason, with how many there are; the groups with the newest ones."""
-        return Json(dead_letters.summary(limit, filters))
+        return rendering.json(dead_letters.summary(limit, filters))
 
     @router.get("/{id}", response_model=DeadLetterState, responses=NOT_FOUND)
     @operating
     def one(id: int) -> Response:
         """One dead letter."""
-        return Json(describe(*_find(dead_letters, id)))
+        return rendering.json(describe(*_find(dead_letters, id)), rendering.dead_letter())
 
 
 def _add_bulk_orders(router: APIRouter, services: Services, orders: "Orders") -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from dp3.clock import to_datetime, to_us
-from dp3.http.answers import Json, invalid, invalid_value, parse_json, pydantic_errors, refused
+from dp3.http.answers import invalid, invalid_value, parse_json, pydantic_errors, refused
 from dp3.http.intake import Intake
 from dp3.http.parameters import Addressing, Entity, EntityAttr, InSpan, Lookup, Wait, client_address
 from dp3.http.pieces import Sent
@@ -43,13 +43,15 @@ At = Annotated[
 def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> APIRouter:
     """Routes that read one entity."""
     router = APIRouter(prefix=paths.prefix, responses=INVALID | BUSY)
-    reads, reading, queries = services.reads, services.pools.reading.serves, services.pools.queries.serves
+    reads, rendering = services.reads, services.rendering
+    reading, queries = services.pools.reading.serves, services.pools.queries.serves
 
     @router.get(paths.master_path, response_model=dict[str, Any])
     @reading
     def master(entity: Annotated[Entity, Depends(paths.entity)], span: InSpan, at: At = None) -> Response:
         """The master record: everything known of the entity, or what held at a moment."""
-        return Json(reads.profiles.master(entity.etype, entity.eid, span, _us(at)))
+        found = reads.profiles.master(entity.etype, entity.eid, span, _us(at))
+        return rendering.json(found, rendering.master(entity.etype))
 
     @router.get(paths.get_attr_path, response_model=AttributeAnswer)
     @reading
@@ -58,7 +60,8 @@ def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> API
     ) -> Response:
         """Value now (or at a moment) and history of one attribute."""
         (etype, eid), spec = target
-        return Json(reads.profiles.attribute(etype, eid, spec, span, _us(at)))
+        found = reads.profiles.attribute(etype, eid, spec, span, _us(at))
+        return rendering.json(found, rendering.attribute(etype, spec.id))
 
     @router.get("/raw/get", response_model=RawAnswer)
     @queries
@@ -75,7 +78,8 @@ def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> API
         wanted_eid = None if eid is None else lookup.entity(etype, eid, "query").eid
         if attr is not None:
             lookup.attr(etype, attr, "query")
-        return Json(reads.raw.find(RawQuery(etype, wanted_eid, attr, src, skip, limit)))
+        found = reads.raw.find(RawQuery(etype, wanted_eid, attr, src, skip, limit))
+        return rendering.json(found, {"data": rendering.data_point(etype)})
 
     return router
 
@@ -83,7 +87,7 @@ def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> API
 def snapshot_routes(services: Services, paths: Addressing) -> APIRouter:
     """Routes that read the snapshots of one entity. Their shortest path takes any id, so they come last."""
     router = APIRouter(prefix=paths.prefix, responses=INVALID | BUSY)
-    reads, reading = services.reads, services.pools.reading.serves
+    reads, rendering, reading = services.reads, services.rendering, services.pools.reading.serves
 
     @router.get(paths.snapshots_path, response_model=list[dict[str, Any]])
     @reading
@@ -94,14 +98,19 @@ def snapshot_routes(services: Services, paths: Addressing) -> APIRouter:
         limit: Annotated[int, Query(ge=0, description="0: as many as an answer may have")] = 0,
     ) -> Response:
         """The entity's snapshots of all runs, oldest first."""
-        return Json(reads.snapshots.series(entity.etype, str(entity.eid), span, skip, limit))
+        found = reads.snapshots.series(entity.etype, str(entity.eid), span, skip, limit)
+        return rendering.json(found, rendering.snapshot(entity.etype))
 
     @reading
     def everything(entity: Annotated[Entity, Depends(paths.entity)], span: InSpan, at: At = None) -> Response:
         """Master record and snapshots, or both for one moment."""
         master, snapshots = reads.entity(entity.etype, entity.eid, span, _us(at))
         empty = not master and not snapshots
-        return Json({"empty": empty, "master_record": master, "snapshots": snapshots})
+        times = {
+            "master_record": rendering.master(entity.etype),
+            "snapshots": rendering.snapshot(entity.etype),
+        }
+        return rendering.json({"empty": empty, "master_record": master, "snapshots": snapshots}, times)
 
     for i, path in enumerate(paths.entity_paths):
         router.get(path, response_model=EntityAnswer, include_in_schema=i == 0)(everything)

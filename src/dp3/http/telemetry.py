@@ -46,13 +46,14 @@ def telemetry_routes(services: Services) -> APIRouter:
 
 
 def _add_runs(router: APIRouter, services: Services) -> None:
-    runs, operating = services.reads.runs, services.pools.operating.serves
+    runs, answer = services.reads.runs, services.rendering.json
+    operating = services.pools.operating.serves
 
     @router.get("/snapshot_summary", response_model=SnapshotSummary)
     @operating
     def snapshot_summary() -> Response:
         """The age of the snapshots."""
-        return Json(runs.summary())
+        return answer(runs.summary())
 
     @router.get("/metadata", response_model=list[dict[str, Any]])
     @operating
@@ -65,50 +66,50 @@ def _add_runs(router: APIRouter, services: Services) -> None:
     ) -> Response:
         """Records of snapshot runs."""
         if module not in (None, MODULE):
-            return Json([])
-        return Json(runs.records(*span.bounds(), skip, limit, newest_first=sort == "newest"))
+            return answer([])
+        return answer(runs.records(*span.bounds(), skip, limit, newest_first=sort == "newest"))
 
 
 def _add_measured(router: APIRouter, services: Services) -> None:
     telemetry, workers = services.reads.telemetry, services.reads.workers
-    operating = services.pools.operating.serves
+    answer, operating = services.rendering.json, services.pools.operating.serves
 
     @router.get("/sources_validity", response_model=dict[str, Any])
     @operating
     def sources_validity() -> Response:
         """The latest end of validity of the data-points of each source."""
-        return Json(telemetry.sources())
+        return answer(telemetry.sources())
 
     @router.get("/sources_age", response_model=dict[str, int])
     @operating
     def sources_age(unit: Literal["minutes", "seconds"] = "minutes") -> Response:
         """The time since the latest end of validity of the data-points of each source, in whole units."""
-        return Json(telemetry.source_ages(UNIT_US[unit]))
+        return answer(telemetry.source_ages(UNIT_US[unit]))
 
     @router.get("/entities_per_attr", response_model=dict[str, dict[str, int]])
     @services.pools.queries.serves
     def entities_per_attr() -> Response:
         """The number of entities that have data of each attribute."""
-        return Json(telemetry.entities_per_attribute())
+        return answer(telemetry.entities_per_attribute())
 
     @router.get("/attribute_bson_sizes", response_model=dict[str, AttributeSizes])
     @operating
     def attribute_bson_sizes() -> Response:
         """Sizes of stored values, as they were last measured."""
-        return Json(telemetry.attribute_sizes())
+        return answer(telemetry.attribute_sizes())
 
     @router.get("/event_counts", response_model=EventCountsAnswer)
     @operating
     def event_counts(group: str, interval: str) -> Response:
         """Events of a group in the current interval and the one before."""
         span = _interval(services, group, interval) // timedelta(microseconds=1)
-        return Json({"group": group, "interval": interval, **telemetry.event_counts(group, span)})
+        return answer({"group": group, "interval": interval, **telemetry.event_counts(group, span)})
 
     @router.get("/rabbitmq/queues", response_model=Queues)
     @operating
     def queues() -> Response:
         """The backlog of each worker in each lane of the log."""
-        return Json({"queues": workers.queues(services.worker_processes)})
+        return answer({"queues": workers.queues(services.worker_processes)})
 
 
 def _interval(services: Services, group: str, text: str) -> timedelta:
@@ -128,25 +129,26 @@ def _interval(services: Services, group: str, text: str) -> timedelta:
 
 
 def _add_jobs(router: APIRouter, services: Services) -> None:
-    jobs, operating = services.reads.jobs, services.pools.operating.serves
+    jobs, answer = services.reads.jobs, services.rendering.json
+    operating = services.pools.operating.serves
 
     @router.get("/updates", response_model=Records)
     @operating
     def updates(limit: Limit = 100) -> Response:
         """The latest cycles of periodic hooks."""
-        return Json(jobs.updates(limit))
+        return answer(jobs.updates(limit))
 
     @router.get("/collections", response_model=Records)
     @operating
     def collections(limit: Limit = 100) -> Response:
         """The latest collections of each worker."""
-        return Json(jobs.collections(limit))
+        return answer(jobs.collections(limit))
 
     @router.get("/retention", response_model=Records)
     @operating
     def retention(limit: Limit = 100) -> Response:
         """The latest cleanings of history by each worker."""
-        return Json(jobs.retention(limit))
+        return answer(jobs.retention(limit))
 
 
 def health_routes(services: Services) -> APIRouter:
