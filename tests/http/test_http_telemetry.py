@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,20 @@ def test_hooks_are_counted_by_module_and_hook(make_node: MakeNode) -> None:
     assert sample(node, "dp3_dead_letters") == 1
     assert sample(node, "dp3_processed_datapoints_total") == 1
     assert sample(node, "dp3_entities", etype="a") == 1
+
+
+def deriv(unit: str, eid: Any, dp: Any) -> None: ...
+
+
+def test_hooks_are_told_without_the_arguments_of_partials(make_node: MakeNode) -> None:
+    def register(registrar: CallbackRegistrar) -> None:
+        registrar.register_on_new_attr_hook(partial(deriv, "s"), "a", "o")
+        registrar.register_on_new_attr_hook(partial(deriv, "m"), "a", "o")
+
+    node = make_node(register=register)
+    node.store_points(obs("o", 1), obs("o", 2))
+    name = {"module": "test", "hook": "test_http_telemetry.deriv", "family": "on_new_observation"}
+    assert sample(node, "dp3_hook_executions_total", context="a,o", **name) == 4
 
 
 def test_what_workers_report_is_told_by_worker(node: Node) -> None:
