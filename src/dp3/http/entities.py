@@ -42,20 +42,22 @@ At = Annotated[
 
 def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> APIRouter:
     """Routes that read one entity."""
-    router = APIRouter(prefix=paths.prefix, responses=INVALID | BUSY)
+    router = APIRouter(prefix=paths.prefix, tags=[paths.tag], responses=INVALID | BUSY)
     reads, rendering = services.reads, services.rendering
     reading, queries = services.pools.reading.serves, services.pools.queries.serves
 
     @router.get(paths.master_path, response_model=dict[str, Any])
     @reading
-    def master(entity: Annotated[Entity, Depends(paths.entity)], span: InSpan, at: At = None) -> Response:
+    def get_entity_master(
+        entity: Annotated[Entity, Depends(paths.entity)], span: InSpan, at: At = None
+    ) -> Response:
         """The master record: everything known of the entity, or what held at a moment."""
         found = reads.profiles.master(entity.etype, entity.eid, span, _us(at))
         return rendering.json(found, rendering.master(entity.etype))
 
     @router.get(paths.get_attr_path, response_model=AttributeAnswer)
     @reading
-    def get_attr(
+    def get_entity_attr(
         target: Annotated[EntityAttr, Depends(paths.entity_attr)], span: InSpan, at: At = None
     ) -> Response:
         """Value now (or at a moment) and history of one attribute."""
@@ -65,7 +67,7 @@ def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> API
 
     @router.get("/raw/get", response_model=RawAnswer)
     @queries
-    def raw(
+    def get_raw_datapoints(
         etype: str,
         eid: str | None = None,
         attr: str | None = None,
@@ -86,12 +88,12 @@ def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> API
 
 def snapshot_routes(services: Services, paths: Addressing) -> APIRouter:
     """Routes that read the snapshots of one entity. Their shortest path takes any id, so they come last."""
-    router = APIRouter(prefix=paths.prefix, responses=INVALID | BUSY)
+    router = APIRouter(prefix=paths.prefix, tags=[paths.tag], responses=INVALID | BUSY)
     reads, rendering, reading = services.reads, services.rendering, services.pools.reading.serves
 
     @router.get(paths.snapshots_path, response_model=list[dict[str, Any]])
     @reading
-    def series(
+    def get_entity_snapshots(
         entity: Annotated[Entity, Depends(paths.entity)],
         span: InSpan,
         skip: Annotated[int, Query(ge=0)] = 0,
@@ -102,7 +104,7 @@ def snapshot_routes(services: Services, paths: Addressing) -> APIRouter:
         return rendering.json(found, rendering.snapshot(entity.etype))
 
     @reading
-    def everything(entity: Annotated[Entity, Depends(paths.entity)], span: InSpan, at: At = None) -> Response:
+    def get_entity(entity: Annotated[Entity, Depends(paths.entity)], span: InSpan, at: At = None) -> Response:
         """Master record and snapshots, or both for one moment."""
         master, snapshots = reads.entity(entity.etype, entity.eid, span, _us(at))
         empty = not master and not snapshots
@@ -113,7 +115,7 @@ def snapshot_routes(services: Services, paths: Addressing) -> APIRouter:
         return rendering.json({"empty": empty, "master_record": master, "snapshots": snapshots}, times)
 
     for i, path in enumerate(paths.entity_paths):
-        router.get(path, response_model=EntityAnswer, include_in_schema=i == 0)(everything)
+        router.get(path, response_model=EntityAnswer, include_in_schema=i == 0)(get_entity)
     return router
 
 
@@ -132,7 +134,7 @@ _parse_tokens = TypeAdapter(dict[Text, AwareDatetime]).validate_python
 
 def writing_routes(services: Services, paths: Addressing, intake: Intake, writer: Writer) -> APIRouter:
     """Routes that change one entity."""
-    router = APIRouter(prefix=paths.prefix, responses=WRITTEN)
+    router = APIRouter(prefix=paths.prefix, tags=[paths.tag], responses=WRITTEN)
 
     async def read_body(request: Request) -> AsyncIterator[Sent]:
         await intake.admit()
@@ -143,7 +145,7 @@ def writing_routes(services: Services, paths: Addressing, intake: Intake, writer
     max_value = services.settings.max_value
 
     @router.post(paths.set_attr_path, response_model=Written, openapi_extra=request_body(NewValue))
-    async def set_attr(
+    async def set_entity_attr(
         request: Request,
         target: Annotated[EntityAttr, Depends(paths.entity_attr)],
         body: Body,
@@ -155,19 +157,19 @@ def writing_routes(services: Services, paths: Addressing, intake: Intake, writer
         return await writer.write([task], wait=wait)
 
     @router.post(paths.ttl_path, response_model=Written, openapi_extra=request_body(TOKENS_SCHEMA))
-    async def extend_ttl(
+    async def extend_entity_ttl(
         entity: Annotated[Entity, Depends(paths.entity)], body: Body, wait: Wait = False
     ) -> Response:
         """Keep the entity at least until the times given; tokens can only be moved later."""
         return await writer.write([await intake.decode(_ttl_task, body, entity, max_value)], wait=wait)
 
-    async def delete(entity: Annotated[Entity, Depends(paths.entity)], wait: Wait = False) -> Response:
+    async def delete_entity(entity: Annotated[Entity, Depends(paths.entity)], wait: Wait = False) -> Response:
         """Delete the entity. Its raw data-points stay, and later ones create it again."""
         await intake.admit()
         return await writer.write([WireTask(entity.etype, entity.eid, [], delete=True)], wait=wait)
 
     for i, path in enumerate(paths.entity_paths):
-        router.delete(path, response_model=Written, include_in_schema=i == 0)(delete)
+        router.delete(path, response_model=Written, include_in_schema=i == 0)(delete_entity)
     return router
 
 

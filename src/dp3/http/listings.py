@@ -80,7 +80,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 def listing_routes(services: Services, lookup: Lookup, paths: Addressing, questions: Bodies) -> APIRouter:
     """`…/get`, `…/count` and `…/_/distinct/{attr}`."""
-    router = APIRouter(prefix=paths.prefix, responses=REFUSED)
+    router = APIRouter(prefix=paths.prefix, tags=[paths.tag], responses=REFUSED)
     _add_listing(router, services, lookup)
     _add_counts(router, services, lookup)
     _add_bodies(router, services, lookup, questions)
@@ -90,7 +90,9 @@ def listing_routes(services: Services, lookup: Lookup, paths: Addressing, questi
 def _add_listing(router: APIRouter, services: Services, lookup: Lookup) -> None:
     @router.get("/get", response_model=FoundSnapshots)
     @services.pools.queries.serves
-    def get(etype: str, given: Filtered, part: Part, sort: Sort = (), at: At = None) -> Response:
+    def get_latest_snapshots(
+        etype: str, given: Filtered, part: Part, sort: Sort = (), at: At = None
+    ) -> Response:
         """Latest snapshots that match."""
         filters = given.decoded()
         lookup.etype(etype)
@@ -102,7 +104,7 @@ def _add_counts(router: APIRouter, services: Services, lookup: Lookup) -> None:
 
     @router.get("/count", response_model=TotalCount)
     @queries
-    def count(etype: str, given: Filtered, at: At = None) -> Response:
+    def get_snapshot_count(etype: str, given: Filtered, at: At = None) -> Response:
         """The number of latest snapshots that match."""
         filters = given.decoded()
         lookup.etype(etype)
@@ -110,7 +112,7 @@ def _add_counts(router: APIRouter, services: Services, lookup: Lookup) -> None:
 
     @router.get("/_/distinct/{attr}", response_model=dict[str, int])
     @queries
-    def distinct(etype: str, attr: str) -> Response:
+    def get_distinct_values(etype: str, attr: str) -> Response:
         """Each value of an attribute in the latest snapshots, and how often it occurs."""
         lookup.etype(etype)
         return services.rendering.counted(etype, attr, reads.distinct.counts(etype, attr))
@@ -124,7 +126,7 @@ def _add_bodies(router: APIRouter, services: Services, lookup: Lookup, questions
         response_model=FoundSnapshots,
         openapi_extra=request_body(PageBody, Eids),
     )
-    async def get_by_body(request: Request, etype: str) -> Response:
+    async def find_latest_snapshots(request: Request, etype: str) -> Response:
         """Latest snapshots that match, for questions that are too long for a URL; or those of the entities
         with these ids, in their order, without those that have none."""
         entity = lookup.etype(etype)
@@ -133,7 +135,7 @@ def _add_bodies(router: APIRouter, services: Services, lookup: Lookup, questions
             return await queries.answer(request, _page_by_body, services, entity, received)
 
     @router.post("/count", response_model=TotalCount, openapi_extra=request_body(CountBody))
-    async def count_by_body(request: Request, etype: str) -> Response:
+    async def count_snapshots(request: Request, etype: str) -> Response:
         """The number of latest snapshots that match, for questions that are too long for a URL."""
         lookup.etype(etype)
         with questions.body(request.scope) as incoming:
