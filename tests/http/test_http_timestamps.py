@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dp3.hooks.registrar import CallbackRegistrar
+from dp3.model.canonical import MAX_DEPTH
 from dp3.model.spec import ModelSpec
 from dp3.store.ports.batches import Stream
 from dp3.store.ports.counters import EventGroup
@@ -260,6 +261,16 @@ def test_texts_of_other_types_stay_as_they_are(make_node: MakeNode) -> None:
     assert {row["attr"]: row["v"] for row in raw} == values | {"parts": parts, "plain": parts["at"]}
     assert {row["id"] for row in raw} == {LOOKS_LIKE_ONE}
     assert node.get("/entity/a/_/distinct/text").json() == {LOOKS_LIKE_ONE: 1}
+
+
+def test_values_of_the_greatest_depth_are_shown(make_node: MakeNode) -> None:
+    node = make_node(settings={"timestamps": "naive"}, model=MODEL)
+    value: Any = []
+    for _ in range(MAX_DEPTH - 1):
+        value = [value]
+    node.store_points(dp("free", value))
+    assert node.get("/entity/a/e1/get/free").json()["current_value"] == value
+    assert node.get("/entity/a/raw/get").json()["data"][0]["v"] == value
 
 
 @pytest.mark.parametrize("sent", [EARLY, EARLY.removesuffix("Z"), "2020-01-01T12:00:00.123+01:00"])
