@@ -75,6 +75,10 @@ def test_entities_alone_are_a_configuration_with_documented_defaults(app: Folder
     assert config.telemetry.attribute_bson_size_schedule == CronExpression(hour=3, minute=15)
     assert config.api.cors.allow_origins == config.api.allowed_hosts == ()
     assert (config.api.max_body, config.api.max_concurrent_body) == (16 * MIB, 256 * MIB)
+    assert (config.api.timestamps, load(app({"api.yml": "timestamps: naive"})).api.timestamps) == (
+        "utc",
+        "naive",
+    )
     assert config.database.url is None
     assert config.notes == ()
 

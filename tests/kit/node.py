@@ -94,17 +94,18 @@ class Node:
         settings: dict[str, Any] | None = None,
         prepare: Callable[[State], None] | None = None,
         register: Register = no_hooks,
+        model: ModelSpec = MODEL,
         **services: Any,
     ) -> None:
         self._runner = runner
         self._register = register
-        self.engine = Engine(directory, MODEL, Options(drains=True), now_us=NOW_US, module="test")
+        self.engine = Engine(directory, model, Options(drains=True), now_us=NOW_US, module="test")
         self.clock, self.log, self.store = self.engine.clock, self.engine.log, self.engine.store
         if prepare:
             prepare(self.store)
         self.appender = Appender(self.log)
         self.services = Services(
-            model=MODEL,
+            model=model,
             log=self.log,
             store=self.store,
             reads=self.engine.reads(),

@@ -80,7 +80,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 def listing_routes(services: Services, lookup: Lookup, paths: Addressing, questions: Bodies) -> APIRouter:
     """`…/get`, `…/count` and `…/_/distinct/{attr}`."""
-    router = APIRouter(prefix=paths.prefix, responses=REFUSED)
+    router = APIRouter(prefix=paths.prefix, tags=[paths.tag], responses=REFUSED)
     _add_listing(router, services, lookup)
     _add_counts(router, services, lookup)
     _add_bodies(router, services, lookup, questions)
@@ -88,15 +88,15 @@ def listing_routes(services: Services, lookup: Lookup, paths: Addressing, questi
 
 
 def _add_listing(router: APIRouter, services: Services, lookup: Lookup) -> None:
-    listings = services.reads.listings
-
     @router.get("/get", response_model=FoundSnapshots)
     @services.pools.queries.serves
-    def get(etype: str, given: Filtered, part: Part, sort: Sort = (), at: At = None) -> Response:
+    def get_latest_snapshots(
+        etype: str, given: Filtered, part: Part, sort: Sort = (), at: At = None
+    ) -> Response:
         """Latest snapshots that match."""
         filters = given.decoded()
         lookup.etype(etype)
-        return _page(listings, etype, (*filters, part), sort, at)
+        return _page(services, etype, (*filters, part), sort, at)
 
 
 def _add_counts(router: APIRouter, services: Services, lookup: Lookup) -> None:
@@ -104,7 +104,7 @@ def _add_counts(router: APIRouter, services: Services, lookup: Lookup) -> None:
 
     @router.get("/count", response_model=TotalCount)
     @queries
-    def count(etype: str, given: Filtered, at: At = None) -> Response:
+    def get_snapshot_count(etype: str, given: Filtered, at: At = None) -> Response:
         """The number of latest snapshots that match."""
         filters = given.decoded()
         lookup.etype(etype)
@@ -112,10 +112,10 @@ def _add_counts(router: APIRouter, services: Services, lookup: Lookup) -> None:
 
     @router.get("/_/distinct/{attr}", response_model=dict[str, int])
     @queries
-    def distinct(etype: str, attr: str) -> Response:
+    def get_distinct_values(etype: str, attr: str) -> Response:
         """Each value of an attribute in the latest snapshots, and how often it occurs."""
         lookup.etype(etype)
-        return Json(reads.distinct.counts(etype, attr))
+        return services.rendering.counted(etype, attr, reads.distinct.counts(etype, attr))
 
 
 def _add_bodies(router: APIRouter, services: Services, lookup: Lookup, questions: Bodies) -> None:
@@ -126,16 +126,16 @@ def _add_bodies(router: APIRouter, services: Services, lookup: Lookup, questions
         response_model=FoundSnapshots,
         openapi_extra=request_body(PageBody, Eids),
     )
-    async def get_by_body(request: Request, etype: str) -> Response:
+    async def find_latest_snapshots(request: Request, etype: str) -> Response:
         """Latest snapshots that match, for questions that are too long for a URL; or those of the entities
         with these ids, in their order, without those that have none."""
         entity = lookup.etype(etype)
         with questions.body(request.scope) as incoming:
             received = await incoming.read(request.receive)
-            return await queries.answer(request, _page_by_body, listings, entity, received)
+            return await queries.answer(request, _page_by_body, services, entity, received)
 
     @router.post("/count", response_model=TotalCount, openapi_extra=request_body(CountBody))
-    async def count_by_body(request: Request, etype: str) -> Response:
+    async def count_snapshots(request: Request, etype: str) -> Response:
         """The number of latest snapshots that match, for questions that are too long for a URL."""
         lookup.etype(etype)
         with questions.body(request.scope) as incoming:
@@ -143,15 +143,16 @@ def _add_bodies(router: APIRouter, services: Services, lookup: Lookup, questions
             return await queries.answer(request, _count_by_body, listings, etype, received)
 
 
-def _page_by_body(listings: Listings, entity: EntitySpec, body: Sent) -> Response:
+def _page_by_body(services: Services, entity: EntitySpec, body: Sent) -> Response:
     sent = _decoded(body)
     if isinstance(sent, dict) and not sent.keys().isdisjoint(PageBody.model_fields):
         asked = _checked(PageBody, sent)
         window = Window(asked.skip, asked.limit, asked.cursor)
         sort = [asked.sort] if isinstance(asked.sort, str) else asked.sort
         given = asked.fulltext_filters, asked.generic_filter, window
-        return _page(listings, entity.id, given, sort, asked.at)
-    return Json(_found(listings.by_id(entity.id, _eids(entity, _checked(Eids, sent).eids)), {}))
+        return _page(services, entity.id, given, sort, asked.at)
+    eids = _eids(entity, _checked(Eids, sent).eids)
+    return _found(services, entity.id, services.reads.listings.by_id(entity.id, eids), {})
 
 
 def _count_by_body(listings: Listings, etype: str, body: Sent) -> Response:
@@ -192,17 +193,18 @@ def _eids(entity: EntitySpec, given: Sequence[Any]) -> list[str]:
 
 
 def _page(
-    listings: Listings,
+    services: Services,
     etype: str,
     given: tuple[Any, Any, Window],
     sort: Sequence[str],
     at: datetime | None,
 ) -> Response:
+    listings = services.reads.listings
     if at is not None:
         found = listings.as_of(to_us(at), etype, *given, sort)
-        return Json(_found(found, {"cursor": found.cursor}))
+        return _found(services, etype, found, {"cursor": found.cursor})
     found = listings.latest(etype, *given, sort)
-    return Json(_found(found, {"total": found.total, "cursor": found.cursor}))
+    return _found(services, etype, found, {"total": found.total, "cursor": found.cursor})
 
 
 def _count(listings: Listings, etype: str, given: tuple[Any, Any], at: datetime | None) -> Response:
@@ -212,11 +214,14 @@ def _count(listings: Listings, etype: str, given: tuple[Any, Any], at: datetime 
     return Json({"total_count": listings.count(etype, *given)})
 
 
-def _found(found: Listing, more: dict[str, Any]) -> dict[str, Any]:
+def _found(services: Services, etype: str, found: Listing, more: dict[str, Any]) -> Response:
+    rendering = services.rendering
     answer = {
         "time_created": None if found.run_time is None else to_datetime(found.run_time),
         "count": len(found.documents),
         "data": found.documents,
         **more,
     }
-    return answer | {"truncated": True} if found.truncated else answer
+    if found.truncated:
+        answer["truncated"] = True
+    return rendering.json(answer, {"data": rendering.snapshot(etype)})
