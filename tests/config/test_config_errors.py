@@ -365,3 +365,27 @@ def test_module_enabled_twice(app: Folder) -> None:
         "config/processing_core.yml:3: enabled_modules.1: "
         "module 'a' stands 2 times; expected each module once"
     )
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "mistake"),
+    [
+        (
+            "processing_core.yml",
+            "worker_processes: 2\nbatch_time_limit: 1:30",
+            "2: 1:30 is the number 90 in YAML (base 60)",
+        ),
+        (
+            "snapshots.yml",
+            "creation_rate:\n  hour: 010",
+            "2: 010 is the number 8 in YAML (octal); write 8 or 10",
+        ),
+        (
+            "db_entities/device.yml",
+            attribute("history_params: {max_age: 24:00}"),
+            "10: 24:00 is the number 1440",
+        ),
+    ],
+)
+def test_number_that_is_not_what_it_looks_like(app: Folder, file: str, text: str, mistake: str) -> None:
+    assert only_mistake(app({file: text})).startswith(f"config/{file}:{mistake}")
