@@ -9,7 +9,16 @@ from typing import Annotated
 
 import typer
 
-from dp3.cli.common import CONFIGURATION_ERROR, ConfigDir, DataDirOption, Verbose, fail, fail_of, load_or_exit
+from dp3.cli.common import (
+    CONFIGURATION_ERROR,
+    ConfigDir,
+    DataDirOption,
+    Verbose,
+    ending,
+    fail,
+    fail_of,
+    load_or_exit,
+)
 from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
 from dp3.engine.ingest.reader import LogBehind
@@ -247,12 +256,13 @@ def worker(
         )
     identity = WorkerIdentity(app_name, index, processes)
     data = DataDir.choose(data_dir, config_dir)
-    try:
-        data.prepare()
-        require_archive(config)
-        status = run_worker(config, identity, data)
-    except (FormatError, LeaseRefused, LogBehind, ModelRefused, ModuleLoadError) as error:
-        raise fail(str(error), CONFIGURATION_ERROR) from None
-    except Unusable as error:
-        raise fail_of(error) from None
-    raise typer.Exit(status)
+    with ending(after_failure_only=True):
+        try:
+            data.prepare()
+            require_archive(config)
+            status = run_worker(config, identity, data)
+        except (FormatError, LeaseRefused, LogBehind, ModelRefused, ModuleLoadError) as error:
+            raise fail(str(error), CONFIGURATION_ERROR) from None
+        except Unusable as error:
+            raise fail_of(error) from None
+        raise typer.Exit(status)
