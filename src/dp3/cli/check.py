@@ -13,6 +13,7 @@ from dp3.config.problems import ConfigurationError
 from dp3.hooks.graph import order_as_mermaid, order_as_text
 from dp3.hooks.loading import ModuleLoadError
 from dp3.hooks.registrar import CallbackRegistrar
+from dp3.hooks.scheduler import never_firing
 from dp3.model.task import set_default_model
 from dp3.printable import printable, printable_lines
 from dp3.runtime.left_running import LeftRunning
@@ -56,11 +57,13 @@ def _registrations(config: Configuration, left_running: LeftRunning) -> Callback
     set_default_model(config.model)
     identity = WorkerIdentity("check", 0, config.processing_core.worker_processes)
     try:
-        return register_modules(config, identity, left_running.loading).registrar
+        registrar = register_modules(config, identity, left_running.loading).registrar
     except ModuleLoadError as error:
         raise fail(str(error), 1) from None
     finally:
         _note(left_running.notes())
+    _note(never_firing(registrar.registrations))
+    return registrar
 
 
 def _note(notes: Iterable[str]) -> None:
