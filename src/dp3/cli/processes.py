@@ -86,7 +86,10 @@ def run(
         typer.Option(min=1, help="Worker processes. Default: `worker_processes` of processing_core.yml."),
     ] = None,
     app_name: Annotated[
-        str | None, typer.Option(help="Name of the application. Default: name of the directory with CONFIG.")
+        str | None,
+        typer.Option(
+            envvar="APP_NAME", help="Name of the application. Default: name of the directory with CONFIG."
+        ),
     ] = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
@@ -233,7 +236,7 @@ def api(
 
 
 def worker(
-    app_name: Annotated[str, typer.Argument(metavar="APP", help="Name of the application.")],
+    app_name: Annotated[str, typer.Argument(metavar="APP_NAME", help="Name of the application.")],
     config_dir: ConfigDir,
     index: Annotated[int, typer.Argument(min=0, help="Which worker this is, from 0.")],
     workers: Annotated[

@@ -12,6 +12,7 @@ from dp3.clock import Clock, SystemClock, to_datetime
 from dp3.config.hierarchy import HierarchicalDict
 from dp3.config.modules import FOLDER as MODULES
 from dp3.config.modules import check_modules, load_module_config, resolve_modules_dir
+from dp3.config.old_keys import report_old_keys
 from dp3.config.problems import ConfigurationError, Problem
 from dp3.config.sections import (
     ApiSettings,
@@ -117,6 +118,7 @@ def load(config_dir: Path, clock: Clock = SystemClock()) -> Configuration:
     """Read and check a configuration folder; raises `ConfigurationError` with all mistakes in it."""
     source = read_source(config_dir)
     _report_misread_numbers(source)
+    report_old_keys(source)
     sections: dict[str, Any] = {
         name: validate_section(source, name, settings) for name, settings in _SECTIONS.items()
     }
