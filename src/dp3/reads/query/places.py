@@ -60,11 +60,18 @@ class Places:
     def find(self, name: str, inside: Place | None = None) -> Place:
         """The place that a filter calls `name`; in `$elemMatch`, seen from an element of the list `inside`.
 
-        Every name is a place: modules may add values under any name."""
+        Every name is a place: modules may add values under any name. `_id` is the entity's id, with
+        the prefix only if no attribute is called so."""
         if inside is not None:
-            return replace(self.find(f"{inside.path}.{name}"), steps=tuple(name.split(".")))
+            return replace(self.at(f"{inside.path}.{name}"), steps=tuple(name.split(".")))
         path = name.removeprefix(PREFIX)
-        if path in ("_id", "eid"):
+        if path == "_id" and (name == path or path not in self._attribs):
+            return self._eid
+        return self.at(path)
+
+    def at(self, path: str) -> Place:
+        """The place at a path in the snapshot: the name of an attribute is nothing else here."""
+        if path == self._eid.path:
             return self._eid
         steps = tuple(path.split("."))
         place = self._resolve(steps)
