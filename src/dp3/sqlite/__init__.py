@@ -21,6 +21,7 @@ from dp3.sqlite.connection import (
 from dp3.sqlite.damage import DAMAGE, damage, damage_named, raise_damage
 from dp3.sqlite.lock import FairLock
 from dp3.sqlite.statements import Statements, load_statements, parse_statements, run_for_rows
+from dp3.sqlite.verifying import verify_file
 
 __all__ = [
     "DAMAGE",
@@ -44,5 +45,6 @@ __all__ = [
     "run_for_rows",
     "stamp_format",
     "transaction",
+    "verify_file",
     "wal_size",
 ]
