@@ -10,10 +10,12 @@ import apsw
 
 from dp3.files import make_directory
 from dp3.sqlite import (
+    DAMAGE,
     Statements,
     check_format,
     connect,
     load_statements,
+    raise_damage,
     stamp_format,
     transaction,
 )
@@ -134,12 +136,15 @@ class SegmentFiles:
 
     @contextmanager
     def lent(self, first: int) -> Iterator[apsw.Connection]:
-        """A connection for the block; every cursor on it must be used up or closed at the end. See `take`."""
+        """A connection for the block; every cursor on it must be used up or closed at the end. See `take`.
+        Raises `DamagedFile` for what SQLite says in the block."""
         connection = self.take(first)
         try:
             yield connection
-        except BaseException:
+        except BaseException as error:
             connection.close(True)
+            if isinstance(error, DAMAGE):
+                raise_damage(self.path(first), error)
             raise
         self.give_back(first, connection)
 
