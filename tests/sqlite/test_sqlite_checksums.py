@@ -7,7 +7,17 @@ from pathlib import Path
 import apsw
 import pytest
 
-from dp3.sqlite import DamagedFile, FormatError, connect, has_checksums, raise_damage, transaction
+from dp3.sqlite import (
+    DamagedFile,
+    FormatError,
+    check_format,
+    connect,
+    has_checksums,
+    raise_damage,
+    stamp_format,
+    transaction,
+    verify_file,
+)
 from kit.flips import flip, place_of, without_checksums
 
 ROWS = 2_000
@@ -99,6 +109,25 @@ def test_what_another_connection_that_was_open_before_the_first_checkpoint_write
     assert third.pragma("integrity_check") == "ok"
     for connection in (first, second, third):
         connection.close()
+
+
+def test_a_connection_that_was_opened_before_the_file_was_made_compares_and_writes_checksums(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.db"
+    path.touch()
+    early = connect(path, create=False)
+    maker = connect(path)
+    with transaction(maker):
+        maker.execute("CREATE TABLE t (k INTEGER PRIMARY KEY, v TEXT)")
+        maker.executemany("INSERT INTO t VALUES (?, ?)", ((n, value(n)) for n in range(ROWS)))
+        stamp_format(maker, 7, 1)
+    assert check_format(early, 7, 1, "a file") == 1
+    assert has_checksums(early)
+    early.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    assert verify_file(path) == []
+    early.close()
+    maker.close()
 
 
 WITHOUT_EXTENSION = """

@@ -12,7 +12,16 @@ from pathlib import Path
 import apsw
 import pytest
 
-from dp3.sqlite import DamagedFile, FormatError, connect, has_checksums, rewrite, transaction, verify_file
+from dp3.sqlite import (
+    DamagedFile,
+    FormatError,
+    connect,
+    has_checksums,
+    renew_checksums,
+    rewrite,
+    transaction,
+    verify_file,
+)
 from kit.flips import without_checksums
 
 ROWS = 4_000
@@ -142,6 +151,39 @@ def test_a_damaged_file_is_not_replaced(older: Path) -> None:
     with pytest.raises(DamagedFile, match=r"a\.db: the file is damaged"):
         rewrite(older, add_column)
     assert [path.name for path in older.parent.iterdir()] == ["a.db"]
+
+
+CRASH = """
+import os, sys
+from pathlib import Path
+from dp3.sqlite import connect
+connection = connect(Path(sys.argv[1]))
+connection.execute("UPDATE t SET v = 'new' WHERE k % 7 = 0")
+os._exit(0)
+"""
+
+
+def test_checksums_that_another_program_left_wrong_after_a_crash_are_renewed(older: Path) -> None:
+    rewrite(older, add_column)
+    subprocess.run([sys.executable, "-c", CRASH, str(older)], check=True)
+    other = apsw.Connection(str(older), vfs="unix")
+    right = other.execute(SELECT).get
+    other.close()
+    assert verify_file(older) != []
+    assert renew_checksums(older) > 10
+    assert verify_file(older) == []
+    assert rows(older) == right
+    assert renew_checksums(older) == 0
+
+
+def test_checksums_are_not_renewed_beside_others_nor_where_there_are_none(older: Path) -> None:
+    with pytest.raises(FormatError, match="no room for checksums"):
+        renew_checksums(older)
+    rewrite(older, add_column)
+    connection = connect(older)
+    with pytest.raises(FormatError, match="another process has it open"):
+        renew_checksums(older)
+    connection.close()
 
 
 REWRITE = """

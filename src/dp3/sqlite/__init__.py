@@ -20,7 +20,7 @@ from dp3.sqlite.connection import (
 )
 from dp3.sqlite.damage import DAMAGE, damage, damage_named, raise_damage
 from dp3.sqlite.lock import FairLock
-from dp3.sqlite.rewriting import rewrite
+from dp3.sqlite.rewriting import renew_checksums, rewrite
 from dp3.sqlite.statements import Statements, load_statements, parse_statements, run_for_rows
 from dp3.sqlite.verifying import verify_file
 
@@ -43,6 +43,7 @@ __all__ = [
     "load_statements",
     "parse_statements",
     "raise_damage",
+    "renew_checksums",
     "rewrite",
     "run_for_rows",
     "stamp_format",

@@ -14,8 +14,13 @@ import apsw
 
 CHECKSUM_BYTES = 8
 
+HEADER_BYTES = 100
+
 VFS = "cksmvfs"
 """The name of the layer in SQLite."""
+
+PLAIN_VFS = "unix"
+"""What is below the layer."""
 
 RESERVED_AT = 20
 """Where the header of a file says how many bytes its pages keep free; for us that means: it has checksums."""
@@ -69,12 +74,19 @@ def has_checksums(connection: apsw.Connection) -> bool:
     return verification == "1"
 
 
+def notice_checksums(connection: apsw.Connection) -> None:
+    """Have a connection that was opened when the file was still empty learn that it has checksums by now.
+    (Others learned it when they were opened.)"""
+    connection.read("main", 0, 0, HEADER_BYTES)
+
+
 def has_lost_mark(connection: apsw.Connection) -> bool:
     """True if a file that seems to be without checksums has them: then it is its mark that was changed, and
     nothing else would be noticed any more."""
     complete, page = connection.read("main", 0, 0, connection.pragma("page_size"))
-    marked = page[:RESERVED_AT] + bytes([CHECKSUM_BYTES]) + page[RESERVED_AT + 1 :]
-    return complete and is_intact(connection, marked)
+    if not complete or page[RESERVED_AT] == CHECKSUM_BYTES:  # empty, or not any more
+        return False
+    return is_intact(connection, page[:RESERVED_AT] + bytes([CHECKSUM_BYTES]) + page[RESERVED_AT + 1 :])
 
 
 def is_intact(connection: apsw.Connection, page: bytes) -> bool:
@@ -82,26 +94,29 @@ def is_intact(connection: apsw.Connection, page: bytes) -> bool:
     return bool(connection.execute("SELECT verify_checksum(?)", (page,)).get)
 
 
-def write_checksums(path: Path) -> None:
-    """Write the checksums of all pages of a file that has room for them. Nobody may have it open.
+def connect_plainly(path: Path) -> apsw.Connection:
+    """A connection that neither compares nor writes checksums, to an existing file."""
+    return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=PLAIN_VFS)
+
+
+def write_checksums(path: Path, connection: apsw.Connection) -> int:
+    """Write the checksums that pages lack in a file that has room for them; returns how many pages did. The
+    connection is a plain one, and alone with the file.
 
     `VACUUM` with room for checksums does not do it: pages that leave the cache before the first page has been
     written get none."""
     flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READWRITE, 0]
-    with path.open("rb") as source:
-        size = page_size(source.read(RESERVED_AT + 1))
-        source.seek(0)
-        pages = apsw.VFSFile(VFS, str(path), flags)
-        try:
-            at = 0
-            while page := source.read(size):
-                pages.xWrite(page, at)
-                at += len(page)
-        finally:
-            pages.xClose()
-
-
-def page_size(header: bytes) -> int:
-    """Bytes of a page of the file that begins so."""
-    size = int.from_bytes(header[16:18], "big")
-    return 65536 if size == 1 else size
+    size: int = connection.pragma("page_size")
+    pages = apsw.VFSFile(VFS, str(path.absolute()), flags)
+    try:
+        at = written = 0
+        while (found := connection.read("main", 0, at, size))[0]:
+            lacks = not is_intact(connection, found[1])
+            if lacks or at == 0:  # by the first page the layer learns that there are checksums
+                pages.xWrite(found[1], at)
+            written += lacks
+            at += size
+        pages.xSync(apsw.SQLITE_SYNC_NORMAL)
+        return written
+    finally:
+        pages.xClose()

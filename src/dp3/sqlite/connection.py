@@ -9,7 +9,14 @@ from typing import Literal
 import apsw
 
 from dp3.files import FormatError, open_file
-from dp3.sqlite.checksums import CHECKSUM_BYTES, checksum_vfs, has_checksums, has_lost_mark, reserve
+from dp3.sqlite.checksums import (
+    CHECKSUM_BYTES,
+    checksum_vfs,
+    has_checksums,
+    has_lost_mark,
+    notice_checksums,
+    reserve,
+)
 from dp3.sqlite.damage import damage, damaged
 
 DISK_ERRORS = (apsw.FullError, apsw.IOError)
@@ -169,6 +176,7 @@ def check_format(connection: apsw.Connection, application_id: int, version: int,
     path = connection.filename
     if empty and found_id == 0 and found == 0:
         return 0
+    notice_checksums(connection)
     if found_id != application_id:
         raise FormatError(
             f"{path}: expected {what} of DP³ (application id {application_id:#010x}), "

@@ -7,15 +7,21 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import apsw
 
 from dp3.files import FormatError, open_file, sync_path
-from dp3.sqlite.checksums import checksum_vfs, reserve, write_checksums
+from dp3.sqlite.checksums import (
+    CHECKSUM_BYTES,
+    checksum_vfs,
+    connect_plainly,
+    reserve,
+    write_checksums,
+)
 from dp3.sqlite.connection import MIB, connect, transaction
-from dp3.sqlite.damage import damage_named, damaged
+from dp3.sqlite.damage import DAMAGE, damage_named, damaged, raise_damage
 
 ALONE_TIMEOUT_MS = 2_000
 """A process that is about to end gets so long to let go of the file."""
@@ -61,6 +67,34 @@ def rewrite(path: Path, change: Callable[[apsw.Connection], None]) -> None:
             raise
         sync_path(path.parent)
     logger.info("%s: now in the new format, after %.0f s", path, time.monotonic() - started)
+
+
+def renew_checksums(path: Path) -> int:
+    """Take the content of a file for what it should be, and write the checksums that its pages lack; returns
+    how many pages did.
+
+    For whoever knows why they are wrong: another program has written to the file. An older version, or the
+    `sqlite3` shell, does so when it is the first to open, and close, a file after a crash: it moves pages
+    from the write-ahead log. Raises `FormatError` if another process has the file open, or if it is no file
+    with checksums.
+    """
+    if checksum_vfs() is None:
+        raise FormatError(f"{path}: this installation of apsw has no checksums; install apsw from a wheel")
+    connection = connect_plainly(path)
+    try:
+        connection.set_busy_timeout(ALONE_TIMEOUT_MS)
+        # Set before anything is read, it means that nobody else may have the file open.
+        connection.pragma("locking_mode", "exclusive")
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        if connection.reserve_bytes() != CHECKSUM_BYTES:
+            raise FormatError(f"{path}: its pages have no room for checksums, so none are wrong")
+        return write_checksums(path, connection)
+    except (apsw.BusyError, apsw.LockedError):
+        raise FormatError(f"{path}: another process has it open; stop all processes first") from None
+    except DAMAGE as error:
+        raise_damage(path, error)
+    finally:
+        connection.close()
 
 
 def _remove(copy: Path) -> None:
@@ -119,7 +153,8 @@ def _copy(old: apsw.Connection, path: Path, copy: Path) -> None:
     finally:
         old.set_progress_handler(None)
     if checksum_vfs():
-        write_checksums(copy)
+        with closing(connect_plainly(copy)) as new:
+            write_checksums(copy, new)
 
 
 def _make_like(path: Path, copy: Path) -> None:
