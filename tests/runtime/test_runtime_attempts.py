@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dp3.engine.ingest.attempts import Attempts
+from dp3.files import DamagedFile
 from dp3.log.port import Lane
 from dp3.runtime.worker import _attempts
 from dp3.store.ports.errors import LeaseLost
@@ -27,10 +28,13 @@ def test_an_exception_that_ends_the_worker_counts_as_its_death(tmp_path: Path) -
         assert attempts.single(Lane.MAIN, 5)
 
 
-def test_a_lost_lease_is_not_the_fault_of_the_work(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [LeaseLost, DamagedFile])
+def test_a_lost_lease_or_a_damaged_file_is_not_the_fault_of_the_work(
+    tmp_path: Path, error: type[Exception]
+) -> None:
     path = tmp_path / "attempt"
     for _ in range(4):
-        fail(path, Lane.MAIN, 5, 9, LeaseLost)
+        fail(path, Lane.MAIN, 5, 9, error)
     with _attempts(path) as attempts:
         assert not attempts.single(Lane.MAIN, 5)
 

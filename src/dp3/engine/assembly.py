@@ -75,7 +75,7 @@ class Assembly:
         self._reader = Reader(context.log, state.batches, state.models, lease.index, lease.worker_processes)
         self._deleted = DeletedRows(context)
         self._io = BackgroundIo(state.snapshots, lease, self._snapshot_io)
-        self.outbox = OutboxDrainer(context.log, state, lease)
+        self.outbox = OutboxDrainer(context.log, state, lease, context.damage.note)
         self.snapshots = self._make_snapshots()
         self.history = HistoryUpkeep(context, config.model, self._plans, config.history_manager)
         jobs = [*self._make_jobs(attempts, refresh_module), *more]
