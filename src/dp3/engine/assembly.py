@@ -92,7 +92,7 @@ class Assembly:
             plans=self._plans,
             entities=entities,
             hooks=MicroBatches(
-                self._task_hooks, self._plans, entities, self._pool, batch_s, core.worker_threads
+                self._task_hooks, self._plans, entities, self._pool, batch_s, core.worker_threads, attempts
             ),
             attempts=attempts,
             outbox=self.outbox,

@@ -65,6 +65,8 @@ class Worker:
     def step(self) -> bool:
         """Process one micro-batch if there is any, then give each job a turn. False: nothing to do."""
         ingested = self._take_in()
+        if ingested and self._ingest.isolates:
+            return True
         return self._jobs.turn(self._changes.version(), may_block=not ingested) or ingested
 
     def _take_in(self) -> bool:

@@ -20,6 +20,8 @@ from dp3.store.ports.history import history_key
 
 PLAIN, OBSERVATIONS = AttrType.PLAIN, AttrType.OBSERVATIONS
 
+DEADLY = "its hooks ended the worker process repeatedly"
+
 BASE, DATA = "base", "data"
 """The names of the tokens that the platform gives: at creation, and for data."""
 
@@ -104,6 +106,8 @@ class BatchBuilder:
                 self._apply(item, plan)
             elif outcome.unreadable:
                 self.reject(item, outcome.unreadable)
+            elif outcome.deadly:
+                self.reject(item, DEADLY, kind="entry")
             else:
                 self._note(item, outcome)
                 if not outcome.refused:
@@ -114,8 +118,10 @@ class BatchBuilder:
         task = item.task
         encoded = encode_tasks([task])
         self._set_aside(kind, item.entry, item.partition, reason, task.etype, str(task.eid), encoded)
+        context = self.batch.dead_letters[-1].context
+        context["task"] = task.first
         if outdated:
-            self.batch.dead_letters[-1].context["outdated"] = True
+            context["outdated"] = True
 
     def damaged(self, found: Damaged) -> None:
         """Keep a dead letter, without a task, of what can not be decoded."""
