@@ -173,8 +173,7 @@ class BatchBuilder:
         identity = (plan.id, str(task.eid))
         key = self._entities.key_of(identity)
         if task.delete:
-            if key:
-                self.delete(item, plan, key, item.entry.append_time)
+            self.delete(item, plan, key, item.entry.append_time)
             return
         if not key:
             key = self._entities.create(identity, item.partition)
@@ -217,12 +216,15 @@ class BatchBuilder:
         )
 
     def delete(self, item: Item, plan: TypePlan, key: int, at: int) -> None:
-        """Delete the entity that an item is about; links to it that were sent until `at` (µs) go with it."""
+        """Delete the entity that an item is about; links to it that were sent until `at` (µs) go with it.
+        These may be all that there is of it: then it has no key (0)."""
         identity = (plan.id, str(item.task.eid))
-        self._entities.delete(identity)
-        self._gone.add(key)
         bounds = self._bounds.until(at)
         self.batch.tombstones.append(Tombstone(*identity, item.partition, at, *bounds))
+        if not key:
+            return
+        self._entities.delete(identity)
+        self._gone.add(key)
         if key in self._created:
             del self._created[key]
         else:
