@@ -5,7 +5,7 @@ import time
 import pytest
 
 from kit.program import HEADER, App, Process, wait_for
-from kit.specs import a_type, each_point, plain_attr
+from kit.specs import a_type, each_point, plain_attr, series_attr
 
 BAD = "e5"
 INNOCENT = 10
@@ -121,3 +121,92 @@ def test_ten_entries_in_a_row_that_end_the_worker_are_through_in_a_minute(app: A
     assert told(app) == sorted(innocent)
     assert took_s < 60, killing.output[-6000:]
     app.stop(killing)
+
+
+BACKGROUND = (
+    HEADER
+    + """
+BAD = ("e3", "e7")
+
+
+class Background(BaseModule):
+    def __init__(self, platform_config, module_config, registrar):
+        super().__init__(platform_config, module_config, registrar)
+        self.model = platform_config.model_spec
+        registrar.register_correlation_hook(self.correlate, "n", [["p"]], [["seen"]])
+        registrar.register_timeseries_hook(self.series, "n", "load")
+        registrar.register_periodic_update_hook(self.update, "update", "n", "1m")
+
+    def correlate(self, etype, values):
+        if values["p"] == "correlation" and values["eid"] in BAD:
+            os._exit(3)
+        values["seen"] = 1
+
+    def series(self, etype, attr, history):
+        if history[0]["v"]["v"] == [13]:
+            os._exit(3)
+
+    def update(self, etype, eid, master):
+        if master["p"]["v"] == "update" and eid in BAD:
+            os._exit(3)
+        point = {"etype": "t", "eid": "all", "attr": "told", "v": eid, "t1": datetime(2020, 1, 1)}
+        return [DataPointTask(etype="t", eid="all", data_points=[point], model_spec=self.model)]
+"""
+)
+
+BACKGROUND_MODEL = {
+    "n": a_type(
+        "n",
+        {
+            "p": plain_attr("string"),
+            "seen": plain_attr("int"),
+            "load": series_attr("irregular", series={"v": {"data_type": "int"}}),
+        },
+    ),
+    "t": a_type("t", {"told": each_point("string")}),
+}
+MANY = [f"e{number}" for number in range(30)]
+
+
+def files(updates: dict[str, object]) -> dict[str, object]:
+    """Snapshots on demand, and batches of periodic hooks by this schedule."""
+    return {
+        "snapshots.yml": {"creation_rate": {"year": 2100}},
+        "updater.yml": {"update_batch_cron": updates, "update_batch_period": "10s"},
+    }
+
+
+def snapshots(app: App) -> dict[str, object]:
+    return {row["eid"]: row.get("seen") for row in app.client.get("/v2/entity/n/get", limit=100)["data"]}
+
+
+@pytest.mark.parametrize("how", ["correlation", "series"])
+def test_a_hook_that_ends_the_worker_in_a_snapshot_run_fails_for_its_entity_only(app: App, how: str) -> None:
+    app.write({"background": BACKGROUND}, {}, BACKGROUND_MODEL, files(updates={"year": 2100}))
+    program = app.run_ready()
+    app.client.send([{"type": "n", "id": eid, "attr": "p", "v": how} for eid in MANY])
+    series = {"type": "n", "attr": "load", "t1": "2020-01-01T00:00:00"}
+    if how == "series":
+        values = {eid: [13 if eid in ("e3", "e7") else 1] for eid in MANY}
+        times = ["2020-01-01T00:00:00"]
+        app.client.send([{**series, "id": eid, "v": {"time": times, "v": v}} for eid, v in values.items()])
+    app.wait_idle()
+    app.client.request("POST", "/control/make_snapshots")
+    wait_for("end of the run", lambda: app.query("SELECT status FROM run WHERE phase = 'closed'"))
+    assert app.query("SELECT status FROM run") == [("complete",)]
+    assert sorted(letter["eid"] for letter in app.dead_letters()) == ["e3", "e7"]
+    bad = {"e3", "e7"} if how == "correlation" else set()
+    assert snapshots(app) == {eid: None if eid in bad else 1 for eid in MANY}
+    assert program.output.count("worker 0 started") <= 5
+    app.stop(program)
+
+
+def test_a_periodic_hook_that_ends_the_worker_is_left_out_for_its_entity_only(app: App) -> None:
+    app.write({"background": BACKGROUND}, {}, BACKGROUND_MODEL, files(updates={"second": "*/10"}))
+    program = app.run_ready()
+    app.client.send([{"type": "n", "id": eid, "attr": "p", "v": "update"} for eid in MANY])
+    innocent = set(MANY) - {"e3", "e7"}
+    wait_for("all visits", lambda: set(told(app)) == innocent and len(app.dead_letters()) >= 2)
+    assert {letter["eid"] for letter in app.dead_letters()} == {"e3", "e7"}
+    assert program.output.count("worker 0 started") <= 6
+    app.stop(program)

@@ -3,17 +3,16 @@
 Before a batch is processed, its place in the log is noted in a small file; so are the entries whose hooks are
 about to run. A clean stop removes the file; an exception that ends the worker does not. A worker that starts
 and finds a note of something that was never committed knows that its predecessor died of it (or during it).
-It runs suspects alone: one entry at a time, and of an entry one task at a time, each noted by itself. Death
-of the machine does not matter here, so nothing is fsynced.
+It runs suspects alone: one entry at a time, and of an entry one task at a time, each noted by itself.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from dp3.files import make_directory, open_file
+from dp3.engine.call_attempts import CallAttempts, CallsNote
+from dp3.engine.notes import NoteFile, read_note
 from dp3.log.port import Entry, Lane
 
 DEATHS = 2
@@ -48,15 +47,13 @@ class Attempts:
     hooks, either `hooks_of(...)` for some entries after the others or, if they `run_alone`, `may_run(...)`
     for each task; at last `hooks_done()`.
 
-    `by_itself`: the predecessor was not ended from outside.
+    `by_itself`: the predecessor was not ended from outside. `calls` are those of background work.
     """
 
     def __init__(self, path: Path, *, by_itself: bool = False) -> None:
-        make_directory(path.parent)
-        previous = path.read_bytes() if path.exists() else b""
-        self._path = path
-        self._file = open_file(path, os.O_RDWR | os.O_CREAT)
-        self._suspect = _died_of(previous, by_itself)
+        self._suspect = _died_of(read_note(path, _Note), by_itself)
+        self._file = NoteFile(path)
+        self.calls = CallAttempts(_calls_of(path), by_itself=by_itself)
         self._note = _Note(0, 0, 0)
 
     @property
@@ -95,7 +92,7 @@ class Attempts:
         self._note = note
         if note.single and note.deaths >= DEATHS:
             return False
-        self._write(note)
+        self._file.write(note)
         return True
 
     @property
@@ -105,7 +102,7 @@ class Attempts:
 
     def hooks_of(self, first: int, last: int) -> None:
         """Note that hooks are about to be called for the entries from `first` to `last`."""
-        self._write(_Note(self._note.lane, first, last, hooks=True))
+        self._file.write(_Note(self._note.lane, first, last, hooks=True))
 
     def may_run(self, task: int) -> bool:
         """Note that hooks are about to be called for a task, by its number, of an entry that runs alone.
@@ -115,51 +112,43 @@ class Attempts:
             self._expect_more(note)
             return False
         note.task = task
-        self._write(note)
+        self._file.write(note)
         return True
 
     def hooks_done(self) -> None:
         """All hooks of what has begun have returned."""
         self._note.task = None
-        self._write(self._note)
+        self._file.write(self._note)
 
     def _expect_more(self, note: _Note) -> None:
         note.last = max(note.last, note.first + FURTHER)
         if self._suspect is not None:
             self._suspect.last = max(self._suspect.last, note.last)
 
-    def _write(self, note: _Note) -> None:
-        os.pwrite(self._file, msgspec.json.encode(note) + b"\n", 0)
-
     def close(self, *, clean: bool = True) -> None:
         """Nothing is under way: a clean stop. If not `clean`, what was under way has failed: the note stays,
         and this counts as a death."""
-        os.close(self._file)
-        if clean:
-            self._path.unlink(missing_ok=True)
+        self._file.close(clean=clean)
+        self.calls.close(clean=clean)
 
 
 _LANES = frozenset(map(int, Lane))
 
 
 def hooks_under_way(path: Path) -> bytes:
-    """The note of a worker that has died, if hooks were under way; otherwise empty. As long as hooks end one
-    worker after the other, each note differs from the one before."""
-    file = path.read_bytes() if path.exists() else b""
-    note = _read(file)
-    return file.partition(b"\n")[0] if note is not None and (note.hooks or note.task is not None) else b""
+    """The notes of a worker that has died, if hooks were under way; otherwise empty. As long as hooks end one
+    worker after the other, they differ from those before."""
+    note, calls = read_note(path, _Note), read_note(_calls_of(path), CallsNote)
+    ingested = note is not None and (note.hooks or note.task is not None)
+    return msgspec.json.encode((note, calls)) if ingested or (calls is not None and calls.busy) else b""
 
 
-def _read(file: bytes) -> _Note | None:
-    try:
-        return msgspec.json.decode(file.partition(b"\n")[0], type=_Note)
-    except (ValueError, RecursionError):
-        return None
+def _calls_of(path: Path) -> Path:
+    return path.with_suffix(".calls")
 
 
-def _died_of(file: bytes, by_itself: bool) -> _Note | None:
-    """The note that a worker has left in its file, with its death counted."""
-    note = _read(file)
+def _died_of(note: _Note | None, by_itself: bool) -> _Note | None:
+    """The note that a worker has left, with its death counted."""
     if note is None:
         return None
     if note.hooks:

@@ -65,11 +65,12 @@ class MicroBatches:
         """Run one entry, task by task; those that have ended the worker are left out."""
         work, done = self._next(items, 0)
         self._look_up((identity for _, _, identity in work), exists)
-        for index, item, identity in work:
-            if self._attempts.may_run(item.task.first):
-                outcomes[index], exists[identity] = self._hooks.run(item, exists[identity])
-            else:
-                outcomes[index] = Outcome(deadly=True)
+        with self._attempts.calls.alone():
+            for index, item, identity in work:
+                if self._attempts.may_run(item.task.first):
+                    outcomes[index], exists[identity] = self._hooks.run(item, exists[identity])
+                else:
+                    outcomes[index] = Outcome(deadly=True)
         return done
 
     def _run_together(
@@ -81,7 +82,8 @@ class MicroBatches:
             work, done = self._next(items, done)
             if work:
                 self._attempts.hooks_of(work[0][1].entry.offset, work[-1][1].entry.offset)
-                self._run(work, exists, outcomes)
+                with self._attempts.calls.alone():
+                    self._run(work, exists, outcomes)
         return done
 
     def _next(self, items: Sequence[Item], start: int) -> tuple[list[Work], int]:
