@@ -119,7 +119,8 @@ class BatchBuilder:
         encoded = encode_tasks([task])
         self._set_aside(kind, item.entry, item.partition, reason, task.etype, str(task.eid), encoded)
         context = self.batch.dead_letters[-1].context
-        context["task"] = task.first
+        if kind == "entry":
+            context["task"] = task.first
         if outdated:
             context["outdated"] = True
 
