@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from dp3.clock import FakeClock
+from dp3.engine.clock_watch import ClockWatch
 from dp3.engine.context import Damage
 from dp3.engine.heartbeat import Heartbeat
 from dp3.engine.ingest.outbox import OutboxDrainer
@@ -90,7 +91,7 @@ class Reading:
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_job(at_once: bool) -> None:
-    runner = JobRunner([Reading(at_once=at_once)], FakeClock(0), lambda: None)
+    runner = JobRunner([Reading(at_once=at_once)], FakeClock(0), ClockWatch(FakeClock(0)), lambda: None)
     with pytest.raises(DamagedFile):
         runner.turn(1, may_block=False)
     runner.close()

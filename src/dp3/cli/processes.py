@@ -124,7 +124,7 @@ def run(
         command = python_command(
             "worker", name, str(config_dir), str(index), "--workers", str(count), *shared
         )
-        children.append(Child(f"worker {index}", command, is_worker=True))
+        children.append(Child(f"worker {index}", command, attempt=data.attempt(index)))
     logger.info("%s: API on %s, %d worker(s), data in %s", name, url, count, data.root)
     status = _supervise(config, data, host, children)
     logger.info("%s stopped", name)

@@ -67,6 +67,8 @@ class Worker:
         """Process one micro-batch if there is any, then give each job a turn. False: nothing to do."""
         self._damage.check()
         ingested = self._take_in()
+        if ingested and self._ingest.isolates:
+            return True
         return self._jobs.turn(self._changes.version(), may_block=not ingested) or ingested
 
     def _take_in(self) -> bool:

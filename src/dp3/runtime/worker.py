@@ -32,7 +32,7 @@ from dp3.runtime.model import note_model
 from dp3.runtime.modules import ModuleConfigs, WorkerIdentity, register_modules, started
 from dp3.runtime.places import needed_at_start
 from dp3.runtime.resources import DataDir, open_resources
-from dp3.runtime.signals import STOP_LIMIT_S, stop_event
+from dp3.runtime.signals import STOP_LIMIT_S, predecessor_failed_by_itself, stop_event
 from dp3.store.ports.errors import LeaseLost, LeaseRefused
 from dp3.store.ports.leases import Holder, Lease
 from dp3.store.ports.state import State
@@ -167,7 +167,7 @@ def _attempts(path: Path) -> Iterator[Attempts]:
     """The note of what is under way. It stays when an exception ends the worker, as when it is killed; no
     entry is to blame for a lease or a file."""
     with needed_at_start():
-        attempts = Attempts(path)
+        attempts = Attempts(path, by_itself=predecessor_failed_by_itself())
     clean = False
     try:
         yield attempts
