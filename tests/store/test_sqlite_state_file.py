@@ -29,7 +29,6 @@ from dp3.store.ports.errors import StoreFull
 from dp3.store.ports.state import State
 from dp3.store.sqlite import open_state, opening
 from dp3.store.sqlite.opening import FORMAT
-from kit.flips import without_checksums
 from kit.rows import created, history_row, plain_row, take_lease
 from kit.run_rows import a_run, close, written
 
@@ -99,6 +98,8 @@ def make_older(directory: Path) -> list[Any]:
     connection.execute("DELETE FROM number WHERE name = 'link_changes'")
     connection.pragma("application_id", connection.execute("PRAGMA new.application_id").get)
     connection.pragma("user_version", 1)
+    connection.execute("DETACH new")
+    connection.pragma("journal_mode", "wal")
     connection.close()
     for suffix in ("-wal", "-shm"):
         new.with_name(new.name + suffix).unlink(missing_ok=True)
@@ -130,7 +131,7 @@ def test_a_state_without_checksums_gets_them_and_keeps_everything(
     created(store, lease, history=[history_row(store, 1, "load", n, offset=n) for n in (1, 2)])
     before = store.entities.profile("device", "d1")
     store.close()
-    without_checksums(tmp_path / "state.db", 3)
+    make_older(tmp_path)
     store = open_state()
     assert store.partitions == 8
     assert store.entities.profile("device", "d1") == before
@@ -147,12 +148,12 @@ def test_an_older_state_that_is_in_use_is_not_touched(
 ) -> None:
     open_state().close()
     path = tmp_path / "state.db"
-    without_checksums(path, 3)
+    make_older(tmp_path)
     old = apsw.Connection(str(path))
     old.execute("SELECT * FROM entity").fetchall()
     with pytest.raises(FormatError, match=r"state\.db: .* stop all processes of the old version"):
         open_state()
-    assert old.execute("PRAGMA user_version").get == 3
+    assert old.execute("PRAGMA user_version").get == 1
     old.close()
     open_state()
 

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dp3.cli.common import ConfigDir, ending, fail
+from dp3.cli.common import ConfigDir, ending, fail, fail_of
 from dp3.config.loading import Configuration, load
 from dp3.config.problems import ConfigurationError
 from dp3.hooks.graph import order_as_mermaid, order_as_text
@@ -18,6 +19,10 @@ from dp3.model.task import set_default_model
 from dp3.printable import printable, printable_lines
 from dp3.runtime.left_running import LeftRunning
 from dp3.runtime.modules import WorkerIdentity, register_modules
+from dp3.runtime.places import Unusable
+from dp3.runtime.resources import DataDir
+from dp3.runtime.supervisor import AlreadyRunning, sole_supervisor
+from dp3.runtime.verification import verify
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,10 +36,20 @@ def check(
     hooks: Annotated[
         bool, typer.Option("--hooks", help="Print the order of hooks in snapshot runs, also as a diagram.")
     ] = False,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also verify the data in this directory: every entry and page. Stop the platform first.",
+        ),
+    ] = None,
 ) -> None:
-    """Check a configuration and the registrations of its modules. Silent, with status 0, when all is well."""
+    """Check a configuration and the registrations of its modules; with --data-dir also the data. Silent, with
+    status 0, when all is well."""
     with ending() as left_running:
         config = _configuration(config_dir)
+        if data_dir is not None:
+            _verify(DataDir(data_dir))
         registrar = _registrations(config, left_running)
         if hooks:
             typer.echo(order_as_text(registrar.registrations))
@@ -64,6 +79,20 @@ def _registrations(config: Configuration, left_running: LeftRunning) -> Callback
         _note(left_running.notes())
     _note(never_firing(registrar.registrations))
     return registrar
+
+
+def _verify(data: DataDir) -> None:
+    """Say what is wrong with the data, and exit if anything is."""
+    try:
+        with sole_supervisor(data.run) if data.run.is_dir() else nullcontext():
+            problems = list(verify(data))
+    except AlreadyRunning as error:
+        raise fail(f"{error}; stop it, then check the data", 1) from None
+    except Unusable as error:
+        raise fail_of(error) from None
+    if problems:
+        typer.echo(printable_lines("\n".join(problems)))
+        raise typer.Exit(1)
 
 
 def _note(notes: Iterable[str]) -> None:

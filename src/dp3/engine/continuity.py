@@ -27,15 +27,20 @@ def require_continuity(log: Log, batches: Batches, *, accept_loss: bool) -> None
             log.resume_after(lane, highest, batches.order())
 
 
+def gaps(lane: Lane, begin: int, end: int, lowest: int, highest: int) -> Iterator[str]:
+    """What is missing in a lane that has the entries `begin` to `end`, when partitions of the state have
+    applied those up to offsets from `lowest` to `highest`."""
+    name = lane.name.lower()
+    if end < highest:
+        yield f"the log's {name} lane ends at entry {end}, but the state has applied entry {highest}"
+    if begin > lowest + 1:
+        applied = f"entry {lowest}" if lowest else "none"
+        yield f"the log's {name} lane begins at entry {begin}, but of those before {applied} was applied"
+
+
 def _problems(log: Log, batches: Batches) -> Iterator[str]:
-    for lane, (lowest, highest) in _reached(batches).items():
-        end, begin = log.head(lane).offset, log.begin(lane)
-        name = lane.name.lower()
-        if end < highest:
-            yield f"the log's {name} lane ends at entry {end}, but the state has applied entry {highest}"
-        if begin > lowest + 1:
-            applied = f"entry {lowest}" if lowest else "none"
-            yield f"the log's {name} lane begins at entry {begin}, but of those before {applied} was applied"
+    for lane, reached in _reached(batches).items():
+        yield from gaps(lane, log.begin(lane), log.head(lane).offset, *reached)
 
 
 def _reached(batches: Batches) -> dict[Lane, tuple[int, int]]:

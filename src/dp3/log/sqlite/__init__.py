@@ -19,9 +19,12 @@ from dp3.log.port import (
 from dp3.log.sqlite.appending import NewEntries, RecentKeys, append_outbox, append_requests
 from dp3.log.sqlite.reading import LaneReader, LaneVersion
 from dp3.log.sqlite.segments import SegmentFiles
+from dp3.log.sqlite.verifying import log_extents, verify_log
 from dp3.log.sqlite.wholeness import require_whole
 from dp3.log.sqlite.writing import LaneWriter, Rotation
 from dp3.sqlite import Checkpointer, FairLock, bytes_in
+
+__all__ = ["SegmentLog", "log_extents", "open_log", "verify_log"]
 
 
 def open_log(

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import apsw
 
 from dp3.log.checksums import entry_checksum
 from dp3.log.sqlite.head import Extent, HeadFile
-from dp3.log.sqlite.segments import APPLICATION_ID, FORMAT, PAGE_SIZE, Columns, SegmentFiles
-from dp3.sqlite import FormatError, check_format, connect, rewrite, stamp_format
+from dp3.log.sqlite.segments import APPLICATION_ID, FORMAT, Columns, SegmentFiles
+from dp3.sqlite import rewrite, stamp_format
 
 TABLES = ("segment", "entry", "producer", "idempotency")
 
@@ -21,7 +20,7 @@ def bring_up(files: SegmentFiles, note: HeadFile) -> None:
 
     Called under the lane's lock, before anything else. Raises what `rewrite` does."""
     firsts = files.firsts()
-    older = [first for first in firsts if _format(files.path(first)) == 1]
+    older = [first for first in firsts if files.format(files.path(first)) == 1]
     if not older:
         return
     for first in older:
@@ -31,15 +30,6 @@ def bring_up(files: SegmentFiles, note: HeadFile) -> None:
             tail = files.tail(connection)
         note.write(Extent(firsts[0], tail.offset, tail.order, tail.total))
         note.sync()
-
-
-def _format(path: Path) -> int:
-    """The format of a segment, 0 if it can not be told: it is damaged, or was made by half."""
-    try:
-        with closing(connect(path, create=False, page_size=PAGE_SIZE, checksums=False)) as connection:
-            return check_format(connection, APPLICATION_ID, FORMAT, "a log segment")
-    except (FormatError, apsw.CantOpenError):
-        return 0
 
 
 def _change(copy: apsw.Connection, files: SegmentFiles) -> None:

@@ -2,13 +2,13 @@
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import apsw
 
-from dp3.files import make_directory
+from dp3.files import OtherFormat, make_directory
 from dp3.log.checksums import row_checksum
 from dp3.log.port import Lane
 from dp3.sqlite import (
@@ -73,11 +73,14 @@ class SegmentFiles:
     """The segments of one lane, each named after its first offset. Connections for reading are lent to any
     number of threads and kept for the next reader."""
 
-    def __init__(self, lane: Lane, directory: Path) -> None:
-        """The directory is made if it is missing."""
-        make_directory(directory)
+    def __init__(self, lane: Lane, directory: Path, *, readonly: bool = False) -> None:
+        """The directory is made if it is missing. `readonly`: nothing is made or changed, as long as nobody
+        else uses the lane."""
+        if not readonly:
+            make_directory(directory)
         self.lane = lane
         self.directory = directory
+        self._readonly = readonly
         self.sql: Statements = load_statements("dp3.log.sqlite", "segments.sql")
         self._tables = _tables(self.sql)
         self._mutex = threading.Lock()
@@ -115,7 +118,7 @@ class SegmentFiles:
         if not path.exists():
             raise SegmentMissing(str(path))
         try:
-            connection = connect(path, create=False, page_size=PAGE_SIZE, checksums=False)
+            connection = self._connect(path)
         except apsw.CantOpenError:
             if path.exists():
                 raise
@@ -128,6 +131,28 @@ class SegmentFiles:
             connection.close()
             raise
         return connection
+
+    def _connect(self, path: Path) -> apsw.Connection:
+        has_wal = path.with_name(path.name + "-wal").exists()
+        return connect(
+            path,
+            create=False,
+            page_size=PAGE_SIZE,
+            checksums=False,
+            readonly=self._readonly,
+            immutable=self._readonly and not has_wal,
+        )
+
+    def format(self, path: Path) -> int:
+        """The format of a segment, 0 if that can not be told: it is damaged, or was made by half. Raises
+        `OtherFormat`."""
+        try:
+            with closing(self._connect(path)) as connection:
+                return _format(connection)
+        except OtherFormat:
+            raise
+        except (FormatError, apsw.CantOpenError):
+            return 0
 
     def make(self, before: Tail, producer_keys: Iterable[tuple[int, int, int]], now: int) -> apsw.Connection:
         """A connection to the segment that follows `before`; it is made unless it is there, all of it in one

@@ -56,18 +56,26 @@ def require_whole(files: SegmentFiles, now_us: int, *, accept_loss: bool) -> Non
         note.close()
 
 
+class _Usable(NamedTuple):
+    """The end of a segment, and how many of its notes of what was appended before are damaged (of the one at
+    the end of the lane; others are looked at when they are used)."""
+
+    tail: Tail
+    damaged_notes: int
+
+
 class _Found(NamedTuple):
-    """The segments that can be used with their ends, those that can not, and what is missing."""
+    """The segments that can be used, those that can not, and what is missing."""
 
     extent: Extent | None
-    segments: Sequence[tuple[int, Tail]]
+    segments: Sequence[_Usable]
     unusable: Sequence[Path]
     problems: Sequence[Loss | str]
 
 
-def missing_in(directory: Path, files: SegmentFiles) -> list[str]:
+def missing_in(files: SegmentFiles) -> list[str]:
     """What is missing in a lane, as text; changes nothing."""
-    note = HeadFile(directory)
+    note = HeadFile(files.directory)
     try:
         return [str(problem) for problem in _look(files, note).problems]
     finally:
@@ -82,15 +90,16 @@ def _look(files: SegmentFiles, note: HeadFile) -> _Found:
     except FormatError as error:
         problems.append(str(error))
     segments, unusable = _open_all(files, firsts, extent or EMPTY)
-    if segments:
-        problems += _damaged_rows(files, segments[-1][0])
+    if segments and (damaged := segments[-1].damaged_notes):
+        name = files.path(segments[-1].tail.first).name
+        problems.append(f"{name}: {damaged} notes of what was appended before are damaged")
     if extent is None and not problems and (segments or unusable):
         problems.append(f"{note.path.name}, the note of where the log ends, is missing")
-    expected = extent.begin if extent else segments[0][0] if segments else 1
+    expected = extent.begin if extent else segments[0].tail.first if segments else 1
     gaps = []
-    for first, tail in segments:
-        if first > expected:
-            gaps.append((expected, first - 1))
+    for tail, _ in segments:
+        if tail.first > expected:
+            gaps.append((expected, tail.first - 1))
         expected = tail.offset + 1
     if extent and extent.offset >= expected:
         gaps.append((expected, extent.offset))
@@ -108,16 +117,16 @@ def _look(files: SegmentFiles, note: HeadFile) -> _Found:
 
 def _open_all(
     files: SegmentFiles, firsts: Sequence[int], extent: Extent
-) -> tuple[list[tuple[int, Tail]], dict[Path, str]]:
+) -> tuple[list[_Usable], dict[Path, str]]:
     """The segments that can be used, and why others can not. Those that a removal has left are left out, and
     so is one at the end that was made by half."""
-    segments: list[tuple[int, Tail]] = []
+    segments: list[_Usable] = []
     unusable: dict[Path, str] = {}
     for first, following in zip(firsts, (*firsts[1:], None), strict=False):
         if following is not None and following <= extent.begin:
             continue
         try:
-            segments.append((first, _tail(files, first)))
+            segments.append(_open_one(files, first, is_newest=following is None))
         except SegmentMissing as error:
             if following is not None or extent.offset >= first:
                 unusable[files.path(first)] = f"the file is empty: {error}"
@@ -128,19 +137,6 @@ def _open_all(
     return segments, unusable
 
 
-def _damaged_rows(files: SegmentFiles, newest: int) -> list[str]:
-    """What is damaged in the segment at the end beside entries; sealed ones are looked at when they are
-    used."""
-    connection = files.open(newest)
-    try:
-        damaged = len(list(files.damaged_rows(connection)))
-    finally:
-        connection.close(True)
-    if not damaged:
-        return []
-    return [f"{files.path(newest).name}: {damaged} notes of what was appended before are damaged"]
-
-
 def _forget_damaged_rows(files: SegmentFiles, newest: int) -> None:
     connection = files.open(newest)
     for statement, key in list(files.damaged_rows(connection)):
@@ -148,11 +144,12 @@ def _forget_damaged_rows(files: SegmentFiles, newest: int) -> None:
     connection.close()
 
 
-def _tail(files: SegmentFiles, first: int) -> Tail:
-    """The end of a segment. Raises `SegmentMissing` and `FormatError`."""
+def _open_one(files: SegmentFiles, first: int, *, is_newest: bool) -> _Usable:
+    """Raises `SegmentMissing` and `FormatError`."""
     connection = files.open(first)
     try:
-        return files.tail(connection)
+        damaged = len(list(files.damaged_rows(connection))) if is_newest else 0
+        return _Usable(files.tail(connection), damaged)
     except (apsw.CorruptError, apsw.SQLError, ValueError) as error:
         raise FormatError(f"{files.path(first)}: the file is damaged ({error})") from None
     finally:
@@ -171,7 +168,7 @@ def _accept(files: SegmentFiles, note: HeadFile, found: _Found, now_us: int) -> 
             beside = path.with_name(path.name + suffix)
             if beside.exists():
                 beside.rename(path.with_name(f"{path.name}.damaged{suffix}"))
-    last = found.segments[-1][1] if found.segments else None
+    last = found.segments[-1].tail if found.segments else None
     if last is not None:
         _forget_damaged_rows(files, last.first)
     end = Extent(1, last.offset, last.order, last.total) if last else EMPTY
@@ -179,7 +176,7 @@ def _accept(files: SegmentFiles, note: HeadFile, found: _Found, now_us: int) -> 
     end = max(end, noted._replace(begin=1))
     if last is None or end.offset > last.offset:
         _begin_after(files, last, end, now_us)
-    begin = found.extent.begin if found.extent else min((first for first, _ in found.segments), default=1)
+    begin = found.extent.begin if found.extent else min((tail.first for tail, _ in found.segments), default=1)
     note.close()
     note.path.unlink(missing_ok=True)
     note.write(end._replace(begin=begin))

@@ -599,7 +599,10 @@ UPDATE position SET entry_order = max(
     coalesce((SELECT max(at) FROM tombstone), 0));
 
 -- The last number (`at`) of a commit in `link_change`; those from before were times.
-INSERT INTO number SELECT 'link_changes', coalesce(max(at), 0) FROM link_change;
+INSERT INTO number SELECT 'link_changes', max(
+    coalesce((SELECT max(at) FROM link_change), 0),
+    coalesce((SELECT max(offset) FROM cut WHERE lane = 8), 0));
+INSERT INTO cut SELECT partition, run, 10, offset FROM cut WHERE lane = 8;
 
 -- Runs are in the order of their ids: a clock that was set back gives the same times again.
 CREATE TABLE run_4 (
@@ -629,6 +632,10 @@ INSERT INTO number VALUES ('partitions', ?);
 -- name: add_position
 -- One lane of one partition of a new state; nothing has been read.
 INSERT INTO position (lane, partition, offset) VALUES (?, ?, 0);
+
+-- name: reached
+-- What partitions have reached in each lane.
+SELECT lane, min(offset), max(offset) FROM position GROUP BY lane;
 
 -- name: partitions
 -- The number of partitions the state was made with.

@@ -1,0 +1,26 @@
+"""Looking for damage in a state that nobody uses, without changing anything."""
+
+from contextlib import closing
+from pathlib import Path
+
+from dp3.sqlite import FormatError, check_format, connect, load_statements, verify_file
+from dp3.store.sqlite.opening import APPLICATION_ID, FORMAT
+
+
+def verify_state(directory: Path) -> tuple[list[str], dict[int, tuple[int, int]]]:
+    """What is wrong with the state in `directory`, one sentence each; and, if nothing is, the lowest and the
+    highest offset that partitions have reached in each lane of the log."""
+    path = directory / "state.db"
+    if not path.exists():
+        return [f"{path}: there is no such file"], {}
+    if problems := verify_file(path):
+        return problems, {}
+    sql = load_statements("dp3.store.sqlite", "schema.sql")
+    try:
+        has_wal = path.with_name(path.name + "-wal").exists()
+        with closing(connect(path, readonly=True, immutable=not has_wal)) as connection:
+            check_format(connection, APPLICATION_ID, FORMAT, "the state")
+            rows: list[tuple[int, int, int]] = connection.execute(sql["reached"]).fetchall()  # type: ignore[assignment]
+    except FormatError as error:
+        return [str(error)], {}
+    return [], {lane: (lowest, highest) for lane, lowest, highest in rows}
