@@ -1,16 +1,16 @@
 """Routes about single entities, in both versions of the API."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from dp3.clock import to_datetime, to_us
-from dp3.http.answers import Json, invalid, invalid_value, parse_json, pydantic_errors, refused
+from dp3.http.answers import Answer, Json, invalid, invalid_value, parse_json, pydantic_errors, refused
 from dp3.http.intake import Intake
 from dp3.http.parameters import Addressing, Entity, EntityAttr, InSpan, Lookup, Wait, client_address
 from dp3.http.pieces import Sent
@@ -25,6 +25,8 @@ from dp3.http.schemas import (
     request_body,
 )
 from dp3.http.services import Services
+from dp3.http.unknown_names import Known, attributes_of, route_class
+from dp3.http.warnings import Told, Warnings
 from dp3.http.writing import Writer
 from dp3.model.attrspec import point_to_wire
 from dp3.model.canonical import size_problem
@@ -42,7 +44,7 @@ At = Annotated[
 
 def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> APIRouter:
     """Routes that read one entity."""
-    router = APIRouter(prefix=paths.prefix, responses=INVALID | BUSY)
+    router = APIRouter(prefix=paths.prefix, responses=INVALID | BUSY, route_class=route_class(services.model))
     reads, reading, queries = services.reads, services.pools.reading.serves, services.pools.queries.serves
 
     @router.get(paths.master_path, response_model=dict[str, Any])
@@ -58,7 +60,7 @@ def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> API
     ) -> Response:
         """Value now (or at a moment) and history of one attribute."""
         (etype, eid), spec = target
-        return Json(reads.profiles.attribute(etype, eid, spec, span, _us(at)))
+        return Answer(reads.profiles.attribute(etype, eid, spec, span, _us(at)))
 
     @router.get("/raw/get", response_model=RawAnswer)
     @queries
@@ -75,14 +77,14 @@ def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> API
         wanted_eid = None if eid is None else lookup.entity(etype, eid, "query").eid
         if attr is not None:
             lookup.attr(etype, attr, "query")
-        return Json(reads.raw.find(RawQuery(etype, wanted_eid, attr, src, skip, limit)))
+        return Answer(reads.raw.find(RawQuery(etype, wanted_eid, attr, src, skip, limit)))
 
     return router
 
 
 def snapshot_routes(services: Services, paths: Addressing) -> APIRouter:
     """Routes that read the snapshots of one entity. Their shortest path takes any id, so they come last."""
-    router = APIRouter(prefix=paths.prefix, responses=INVALID | BUSY)
+    router = APIRouter(prefix=paths.prefix, responses=INVALID | BUSY, route_class=route_class(services.model))
     reads, reading = services.reads, services.pools.reading.serves
 
     @router.get(paths.snapshots_path, response_model=list[dict[str, Any]])
@@ -101,7 +103,7 @@ def snapshot_routes(services: Services, paths: Addressing) -> APIRouter:
         """Master record and snapshots, or both for one moment."""
         master, snapshots = reads.entity(entity.etype, entity.eid, span, _us(at))
         empty = not master and not snapshots
-        return Json({"empty": empty, "master_record": master, "snapshots": snapshots})
+        return Answer({"empty": empty, "master_record": master, "snapshots": snapshots})
 
     for i, path in enumerate(paths.entity_paths):
         router.get(path, response_model=EntityAnswer, include_in_schema=i == 0)(everything)
@@ -123,7 +125,7 @@ _parse_tokens = TypeAdapter(dict[Text, AwareDatetime]).validate_python
 
 def writing_routes(services: Services, paths: Addressing, intake: Intake, writer: Writer) -> APIRouter:
     """Routes that change one entity."""
-    router = APIRouter(prefix=paths.prefix, responses=WRITTEN)
+    router = APIRouter(prefix=paths.prefix, responses=WRITTEN, route_class=route_class(services.model))
 
     async def read_body(request: Request) -> AsyncIterator[Sent]:
         await intake.admit()
@@ -138,11 +140,13 @@ def writing_routes(services: Services, paths: Addressing, intake: Intake, writer
         request: Request,
         target: Annotated[EntityAttr, Depends(paths.entity_attr)],
         body: Body,
+        told: Told,
         wait: Wait = False,
     ) -> Response:
         """Set an attribute to a value, from now on."""
         now, client = services.clock.now_us(), client_address(request.scope)
-        task = await intake.decode(_set_task, body, max_value, target, services.model, now, client)
+        change = _Change(target, services.model, now, client, told)
+        task = await intake.decode(_set_task, body, max_value, change)
         return await writer.write([task], wait=wait)
 
     @router.post(paths.ttl_path, response_model=Written, openapi_extra=request_body(TOKENS_SCHEMA))
@@ -169,20 +173,31 @@ TOKENS_SCHEMA = {
 }
 
 
-def _set_task(
-    body: Sent, max_value: int, target: EntityAttr, model: ModelSpec, now_us: int, client: str
-) -> WireTask:
+class _Change(NamedTuple):
+    """A wish to set an attribute: at which time, and by whom."""
+
+    target: EntityAttr
+    model: ModelSpec
+    now_us: int
+    client: str
+    told: Warnings
+
+
+_KEYS = Known("body", "key", NewValue.model_fields)
+
+
+def _set_task(body: Sent, max_value: int, change: _Change) -> WireTask:
     """A data-point with the value in the body, valid from now, or a refusal."""
-    entity, spec = target
+    (entity, spec), model = change.target, change.model
     sent = {
         "etype": entity.etype,
         "eid": model.entity(entity.etype).eid_from_wire(entity.eid),
         "attr": spec.id,
-        "v": _new_value(body, max_value),
-        "t1": to_datetime(now_us),
+        "v": _new_value(body, max_value, attributes_of(model, entity.etype), change.told),
+        "t1": to_datetime(change.now_us),
         "t2": None,
         "c": 1.0,
-        "src": f"{client} via API",
+        "src": f"{change.client} via API",
     }
     try:
         dp = spec.dp_model.model_validate(sent)
@@ -191,17 +206,19 @@ def _set_task(
     return WireTask(entity.etype, entity.eid, [point_to_wire(dp)])
 
 
-def _new_value(body: Sent, max_value: int) -> Any:
+def _new_value(body: Sent, max_value: int, attributes: Collection[str], told: Warnings) -> Any:
     if len(body) > 2 * max_value:
         raise invalid_value(["body", "value"], f"the body has {len(body)} bytes, more than {2 * max_value}")
     try:
-        value = NewValue.model_validate(json.loads(body)).value
+        sent = json.loads(body)
+        value = NewValue.model_validate(sent).value
     except ValidationError as error:
         raise invalid_value(["body"], error.errors()[0]["msg"]) from None
     except RecursionError:
         raise invalid_value(["body"], "The body is nested too deeply") from None
     except ValueError as error:
         raise invalid_value(["body"], str(error)) from None
+    _KEYS.check(sent, attributes, told)
     if len(body) > max_value and (problem := size_problem(value, max_value)):
         raise invalid_value(["body", "value"], problem)
     return value

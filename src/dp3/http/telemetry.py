@@ -21,6 +21,7 @@ from dp3.http.schemas import (
     SnapshotSummary,
 )
 from dp3.http.services import Services
+from dp3.http.unknown_names import route_class
 from dp3.model.durations import parse_time_duration
 from dp3.reads.backlog import HEARTBEAT_LIMIT_S
 from dp3.reads.telemetry import MODULE
@@ -38,7 +39,7 @@ Records = list[dict[str, Any]]
 
 def telemetry_routes(services: Services) -> APIRouter:
     """`/telemetry`: snapshot runs, what is stored and what happened, what workers have done by themselves."""
-    router = APIRouter(prefix="/telemetry", responses=INVALID | BUSY)
+    router = APIRouter(prefix="/telemetry", responses=INVALID | BUSY, route_class=route_class(services.model))
     _add_runs(router, services)
     _add_measured(router, services)
     _add_jobs(router, services)
@@ -151,7 +152,7 @@ def _add_jobs(router: APIRouter, services: Services) -> None:
 
 def health_routes(services: Services) -> APIRouter:
     """`/health`, which waits for nothing that others may fill, and `/telemetry/log`."""
-    router = APIRouter()
+    router = APIRouter(route_class=route_class(services.model))
     problems = Once(lambda: services.pools.state.run(_problems, services))
 
     @router.get("/health/live", response_model=Readiness)
