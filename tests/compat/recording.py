@@ -103,9 +103,9 @@ def comparable(answer: Any, question: Question, *, stored: bool) -> str:
 
 
 def _without_news(content: Any, url: str) -> Any:
-    """An answer without what version 0.1 did not tell: the age of sources, remarks about data-points, failures
-    of hooks in a run and the types to which they may add values, times of runs and warnings in listings, and
-    which hook had left a value that can not be stored."""
+    """An answer without what version 0.1 did not tell: the age of sources, remarks about data-points,
+    failures of hooks in a run and the types to which they may add values, times of runs and warnings in
+    listings, and which hook had left a value that can not be stored."""
     if url == "/metrics":
         return [line for line in content if not any(name in line for name in NEW_METRICS)]
     if url.startswith("/telemetry/metadata"):

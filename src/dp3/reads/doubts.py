@@ -15,6 +15,10 @@ Warn = Callable[[str], None]
 """Takes what somebody should know who gets an answer nevertheless."""
 
 
+MOST_SUGGESTED = 20
+"""Names of one filter for which near ones are looked for, which takes a millisecond or so."""
+
+
 def unheard(_: str) -> None:
     """For askers who take no warnings."""
 
@@ -32,19 +36,19 @@ class Doubts:
         because correlation hooks give values to the type. Raises `QueryError` where no hooks do.
 
         `as_of`: the filter is asked of values that hooks have had no part in."""
-        for place in places:
-            if place.doubt is not None:
-                self._judge(etype, place, place.doubt, warn, as_of)
-
-    def _judge(self, etype: str, place: Place, doubt: Doubt, warn: Warn, as_of: bool) -> None:
-        stored = self._queries.ever_had_keys(etype, _paths(place))
-        if stored and as_of:
-            warn(f"{doubt.reason}; what hooks have set is not part of values at a moment")
-        elif not stored:
-            reason = doubt.reason + self._near(etype, doubt)
-            if doubt.refused and not self._may_get_more(etype):
-                raise invalid_query(reason)
-            warn(f"{reason}; no snapshot has it so far")
+        doubted = {place.path: (place, place.doubt) for place in places if place.doubt is not None}
+        may_get_more = None
+        for number, (place, doubt) in enumerate(doubted.values()):
+            stored = self._queries.ever_had_keys(etype, _paths(place))
+            if stored and as_of:
+                warn(f"{doubt.reason}; what hooks have set is not part of values at a moment")
+            elif not stored:
+                if may_get_more is None:
+                    may_get_more = self._may_get_more(etype)
+                reason = doubt.reason + (self._near(etype, doubt) if number < MOST_SUGGESTED else "")
+                if doubt.refused and not may_get_more:
+                    raise invalid_query(reason)
+                warn(f"{reason}; no snapshot has it so far")
 
     def _near(self, etype: str, doubt: Doubt) -> str:
         if not doubt.refused:

@@ -117,8 +117,8 @@ class Queries(Protocol):
         ...
 
     def ever_had_keys(self, etype: str, paths: Sequence[str]) -> bool:
-        """True if the latest snapshot of any entity of a type ever had a key at one of these paths. Cheap, as
-        `any_keys`."""
+        """True if the latest snapshot of any entity of a type ever had a key at one of these paths or, after
+        a dot, below it. Cheap, as `any_keys`."""
         ...
 
     def first_steps(self, etype: str) -> list[str]:
