@@ -15,7 +15,11 @@ LAST_US = 253_402_300_799_999_999
 
 class Clock(Protocol):
     def now_us(self) -> int:
-        """Microseconds since 1970-01-01 UTC."""
+        """Microseconds since 1970-01-01 UTC. May be wrong, and jump either way when it is set."""
+        ...
+
+    def monotonic_us(self) -> int:
+        """Microseconds since some moment; goes on evenly whatever the time is set to."""
         ...
 
 
@@ -23,17 +27,30 @@ class SystemClock:
     def now_us(self) -> int:
         return time.time_ns() // 1000
 
+    def monotonic_us(self) -> int:
+        return time.monotonic_ns() // 1000
+
 
 class FakeClock:
     """A clock that stands still until a test moves it."""
 
     def __init__(self, now_us: int = 1_600_000_000_000_000) -> None:
         self._now_us = now_us
+        self._monotonic_us = 0
 
     def now_us(self) -> int:
         return self._now_us
 
+    def monotonic_us(self) -> int:
+        return self._monotonic_us
+
     def advance(self, seconds: float) -> None:
+        """So much time passes; a negative number sets the clock back."""
+        self._now_us += round(seconds * 1_000_000)
+        self._monotonic_us += max(round(seconds * 1_000_000), 0)
+
+    def jump(self, seconds: float) -> None:
+        """The clock is set, ahead or back."""
         self._now_us += round(seconds * 1_000_000)
 
 

@@ -44,6 +44,8 @@ def test_batches_of_nothing_are_refused_at_once() -> None:
     ("text", "expected"),
     [
         ("2020-01-01T00:00:00Z", NOW),
+        ("2020-01-01T00:00:00", NOW),
+        ("2020-01-01 00:00:00.5", datetime(2020, 1, 1, 0, 0, 0, 500000)),
         ("2020-01-01t02:00:00.25+02:00", datetime(2020, 1, 1, 0, 0, 0, 250000)),
         ("2019-12-31 19:00:00.1234567-05:00", datetime(2020, 1, 1, 0, 0, 0, 123456)),
     ],
@@ -52,7 +54,9 @@ def test_rfc_times_become_naive_utc(text: str, expected: datetime) -> None:
     assert parse_rfc_time(text) == expected
 
 
-@pytest.mark.parametrize("text", ["2020-01-01", "2020-01-01T00:00:00", "2020-13-01T00:00:00Z", "now", ""])
+@pytest.mark.parametrize(
+    "text", ["2020-01-01", "2020-01-01T00:00", "2020-01-01T00:00:00 Z", "2020-13-01T00:00:00Z", "now", ""]
+)
 def test_other_times_are_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_rfc_time(text)

@@ -16,6 +16,7 @@ import httpx
 from dp3.clock import FakeClock, to_us
 from dp3.config.loading import load
 from dp3.engine.assembly import Assembly
+from dp3.engine.clock_watch import ClockWatch
 from dp3.engine.context import Context
 from dp3.engine.ingest.attempts import Attempts
 from dp3.engine.statistics import Statistics
@@ -196,7 +197,9 @@ class OneWorker:
         self._statistics = Statistics()
         watch = HookWatch(core.hook_timeout.total_seconds(), core.hook_hang.total_seconds())
         assembly = Assembly(
-            Context(self.log, app.store, app.clock, self._lease, watch, self._statistics),
+            Context(
+                self.log, app.store, app.clock, self._lease, watch, self._statistics, ClockWatch(app.clock)
+            ),
             config,
             modules.registrar.registrations,
             self._attempts,

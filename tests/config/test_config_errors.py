@@ -236,6 +236,8 @@ def test_problems_can_be_read_by_programs(app: Folder) -> None:
             ("api", f"allowed_hosts: ['{wrong}']", "1: allowed_hosts.0: expected a name without port such as")
             for wrong in ("", "https://x", "x:5000", "x/y", "*x", "*.", "x..y", "a.*", ".x")
         ),
+        ("api", "max_value: 1\ntimestamps: foo", "2: timestamps: expected 'utc' or 'naive', got 'foo'"),
+        ("api", "timestamps: naiv", "1: timestamps: expected 'utc' or 'naive', got 'naiv'; did you mean"),
     ],
 )
 def test_wrong_setting(app: Folder, file: str, text: str, expected: str) -> None:

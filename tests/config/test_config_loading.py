@@ -75,6 +75,10 @@ def test_entities_alone_are_a_configuration_with_documented_defaults(app: Folder
     assert config.telemetry.attribute_bson_size_schedule == CronExpression(hour=3, minute=15)
     assert config.api.cors.allow_origins == config.api.allowed_hosts == ()
     assert (config.api.max_body, config.api.max_concurrent_body) == (16 * MIB, 256 * MIB)
+    assert (config.api.timestamps, load(app({"api.yml": "timestamps: naive"})).api.timestamps) == (
+        "utc",
+        "naive",
+    )
     assert config.database.url is None
     assert config.notes == ()
 
@@ -162,6 +166,22 @@ def test_unknown_timeseries_parameter_is_noted(app: Folder) -> None:
 """
     (only,) = load(app({"db_entities/device.yml": DEVICE + series})).notes
     assert only.startswith("config/db_entities/device.yml:14: attribs.flow.timeseries_params.max_agee: ")
+
+
+def test_unknown_key_of_a_series_is_noted(app: Folder) -> None:
+    series = """\
+  flow:
+    name: flow
+    type: timeseries
+    timeseries_type: irregular
+    series: {bytes: {data_type: int, unit: B, data_typ: float}}
+"""
+    notes = load(app({"db_entities/device.yml": DEVICE + series})).notes
+    place = "config/db_entities/device.yml:14: attribs.flow.series.bytes"
+    assert notes == (
+        f"{place}.unit: Unknown key 'unit'",
+        f"{place}.data_typ: Unknown key 'data_typ'; did you mean 'data_type'?",
+    )
 
 
 def test_file_with_nearly_the_name_of_a_section_is_noted(app: Folder) -> None:

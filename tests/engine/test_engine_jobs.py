@@ -6,6 +6,7 @@ from concurrent.futures import Future
 import pytest
 
 from dp3.clock import FakeClock
+from dp3.engine.clock_watch import ClockWatch
 from dp3.engine.jobs.job import NEVER, ONLY_IDLE, Job, JobRunner, Work
 from dp3.store.ports.errors import LeaseLost, StoreFull
 from kit.limits import Enter, constants
@@ -41,7 +42,7 @@ class Turns:
     def __init__(self, *jobs: Job) -> None:
         self.clock = FakeClock(0)
         self.woken = 0
-        self.runner = JobRunner(jobs, self.clock, self._wake)
+        self.runner = JobRunner(jobs, self.clock, ClockWatch(self.clock), self._wake)
 
     def _wake(self) -> None:
         self.woken += 1

@@ -212,7 +212,7 @@ def profile_for_runs(both):
     store = both.engine.store
     ((key, _),) = store.entities.find([(store.names.etype_id("tag"), "tag0")]).values()
     profile = store.entities.decode_profile(store.entities.profiles([key], whole=True)[key])
-    plain = {attr: store.entities.decode_value(v) for attr, _, v in profile.plain}
+    plain = {attr: store.entities.decode_value(v) for attr, _, _, v in profile.plain}
     observed = {attr: sorted(points) for attr, points in profile.observed}
     return plain, observed
 

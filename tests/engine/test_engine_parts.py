@@ -138,7 +138,7 @@ def test_derived_entries_found_at_the_start_are_read_in_their_place_among_the_ot
     engine.go_back()
     reader, read = a_reader(engine), []
     while reading := reader.read(1 << 20):
-        read += [(entry.append_time, entry.lane) for entry in reading.entries]
+        read += [(entry.order, entry.lane) for entry in reading.entries]
         reader.advance(reading.lane, reading.last)
     assert read == sorted(read)
     assert [lane for _, lane in read] == [MAIN, Lane.DERIVED] * 3

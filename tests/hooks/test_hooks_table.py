@@ -1,7 +1,9 @@
 """Rules of looking hooks up, and of counting them."""
 
+from functools import partial
 from typing import Any
 
+from dp3.engine.statistics import HookTally
 from dp3.hooks.guard import Guard
 from dp3.hooks.kinds import HOOK_KINDS, HOOK_SPECS
 from dp3.hooks.registrar import CallbackRegistrar
@@ -95,3 +97,25 @@ def test_calls_are_counted_by_hook_and_place(registrar: CallbackRegistrar) -> No
     assert [name.rpartition("/")[2] for name in decisions] == ["decisions_denied", "decisions_allowed"]
     assert all("%3Clambda%3E/(site)/" in name for name in decisions)
     assert telemetry.take() == {}
+
+
+def deriv(t: str, step: Any, eid: Any, dp: Any) -> None: ...
+
+
+def test_partials_of_one_function_are_counted_together_without_their_arguments(
+    registrar: CallbackRegistrar,
+) -> None:
+    registrar.register_on_new_attr_hook(partial(deriv, "token=secret", 1), "site", "name")
+    registrar.register_on_new_attr_hook(partial(partial(deriv, "m"), object()), "site", "name")
+    hooks, telemetry = HookTable(registrar.registrations)["on_new_attr"]["site", "name"], HookTelemetry()
+    tally, guard = HookTally(), Guard(HookWatch())
+    for hook in hooks:
+        outcome = guard.run(hook, ("site", 1), 1, None)
+        telemetry.add(hook, outcome)
+        tally.count(hook, outcome, failed=False)
+    counted = telemetry.take()
+    assert counted["on_new_plain/test_hooks_table.deriv/(site,name)/executions"] == 2
+    assert {name.split("/")[1] for name in counted} == {"test_hooks_table.deriv"}
+    (row,) = tally.rows()
+    assert (row.hook, row.context, row.executions) == ("test_hooks_table.deriv", "site,name", 2)
+    assert len({hook.name for hook in hooks}) == 2

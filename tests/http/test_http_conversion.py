@@ -44,6 +44,8 @@ times_text = st.sampled_from(
         "0001-01-01T00:00:00+10:00",
         "9999-12-31T23:59:59-10:00",
         "1577880000",
+        "32503680000",
+        "",
         "noon",
     ]
 )
@@ -53,7 +55,7 @@ times = st.one_of(
     times_text,
     st.integers(),
     st.floats(),
-    st.sampled_from([0, 1577880000.25, 1e12, True]),
+    st.sampled_from([0, 0.0, 1577880000.25, 1577880000250, 32503680000, 1e11, 1e12, True]),
 )
 values = st.one_of(
     scalars,

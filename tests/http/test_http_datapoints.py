@@ -298,19 +298,18 @@ def test_accepted_and_rejected_data_points_are_logged_when_configured(
     good, bad = tmp_path / "good.log", tmp_path / "bad.log"
     node = make_node(settings={"datapoint_logger": {"good_log": str(good), "bad_log": str(bad)}})
     node.send(dp("p", 1, src="x"), obs("o", 2))
+    node.clock.advance(0.0079)
     node.send(dp("p", 3), dp("p", "x\n"))
     node.post("/datapoints", b"[garbage")
     node.end_lifespan()
     assert good.read_text().splitlines() == [
-        "2020-01-01 12:00:00.000000 [127.0.0.9] | {'etype': 'a', 'eid': 'e1', 'attr': 'p', 'src': 'x', "
+        "2020-01-01 12:00:00,000 (127.0.0.9) | {'etype': 'a', 'eid': 'e1', 'attr': 'p', 'src': 'x', "
         "'v': 1, 'c': 1.0, 't1': None, 't2': None}",
-        "2020-01-01 12:00:00.000000 [127.0.0.9] | {'etype': 'a', 'eid': 'e1', 'attr': 'o', 'src': None, "
+        "2020-01-01 12:00:00,000 (127.0.0.9) | {'etype': 'a', 'eid': 'e1', 'attr': 'o', 'src': None, "
         "'v': 2, 'c': 1.0, 't1': '2020-01-01 12:00:00+00:00', 't2': '2020-01-01 12:00:00+00:00'}",
     ]
     first, second = bad.read_text().splitlines()
-    assert first.startswith(
-        "2020-01-01 12:00:00.000000 [127.0.0.9] | {'type': 'int_parsing', 'loc': ['body', 1"
-    )
+    assert first.startswith("2020-01-01 12:00:00,007 (127.0.0.9) | {'type': 'int_parsing', 'loc': ['body', 1")
     assert "'input': '[garbage'" in second
 
 

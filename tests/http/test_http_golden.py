@@ -109,7 +109,7 @@ GOLDEN: list[tuple[str, Any, int, Any]] = [
         DATAPOINTS,
         [dp("p", 1, eid=5)],
         422,
-        error("string_type", ["body", 0, "eid"], "Input should be a valid string", input=5),
+        error("string_type", ["body", 0, "id"], "Input should be a valid string", input=5),
     ),
     (
         DATAPOINTS,
@@ -423,3 +423,60 @@ def test_all_errors_of_all_data_points_are_listed(shared_node: Node) -> None:
         (["body", 2, "v"], "int_parsing"),
         (["body", 3], "value_error"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("point", "near"),
+    [
+        (dp("whn", 1), "; did you mean 'when'?"),
+        (dp("p", 1, etype="bb"), "; did you mean 'b'?"),
+        (dp("colour", 1), ""),
+        (dp("when" * 40, 1), ""),
+        (dp("p", 1, etype="nothing"), ""),
+    ],
+    ids=["attribute", "type", "nothing near", "long", "no type near"],
+)
+def test_near_names_of_types_and_attributes_are_suggested(
+    shared_node: Node, point: dict[str, Any], near: str
+) -> None:
+    (found,) = shared_node.send(point).json()["detail"]
+    message = (
+        f"Value error, Combination of type '{point['type']}' and attr '{point['attr']}' doesn't exist{near}"
+    )
+    assert (found["loc"], found["msg"]) == (["body", 0], message)
+
+
+def test_suggestions_end_after_some_errors(shared_node: Node) -> None:
+    found = shared_node.send(*[dp("whn", 1)] * 30).json()["detail"]
+    assert [error["msg"].endswith("did you mean 'when'?") for error in found] == [True] * 20 + [False] * 10
+
+
+ONE_MISTAKE: list[tuple[dict[str, Any], list[Any]]] = [
+    (dp("p", 1, eid=5), ["id"]),
+    (dp("p", 1, eid="x", etype="b"), ["id"]),
+    (dp("p", 1, eid=None, etype="m"), ["id"]),
+    (dp("p", [1]), ["v"]),
+    (dp("arr", ["a", 1]), ["v", 1]),
+    (dp("set", [1, "x"]), ["v", 1]),
+    (dp("d", {"x": 1, "y": 5}), ["v", "y"]),
+    (dp("cat", "left"), ["v"]),
+    (dp("js", 5), ["v"]),
+    (dp("p", 1, t2=NOW), ["t2"]),
+    (dp("p", 1, src=5), ["src"]),
+    (obs("l", {"eid": "x"}), ["v", "eid"]),
+    (obs("l", 7), ["v"]),
+    (obs("o", 1, t1="noon"), ["t1"]),
+    (obs("o", 1, t2="noon"), ["t2"]),
+    (obs("o", 1, c="x"), ["c"]),
+    (obs("t", {"x": [1], "y": [1, 2]}), ["v"]),
+    (obs("t", {"x": ["a"], "y": [1]}), ["v", "x", 0]),
+    (obs("ti", {"x": [1], "time": ["noon"]}), ["v", "time", 0]),
+]
+
+
+@pytest.mark.parametrize(("point", "loc"), ONE_MISTAKE, ids=lambda value: json.dumps(value))
+def test_one_mistake_is_one_error_at_its_place(
+    shared_node: Node, point: dict[str, Any], loc: list[Any]
+) -> None:
+    (found,) = shared_node.send(dp("p", 1), point).json()["detail"]
+    assert found["loc"] == ["body", 1, *loc]

@@ -1,9 +1,11 @@
 """Routes about sources, attributes, events and queues, and the metrics for Prometheus."""
 
+import json
 import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from dp3.store.ports.leases import Holder
 from dp3.store.ports.retention import RetentionPass, RetentionSlice
 from dp3.store.ports.sizes import AttributeSize, SizeReport
 from kit.limits import Enter, counting_s
-from kit.node import NOW, NOW_US, Node, dp, obs
+from kit.node import MODEL, NOW, NOW_US, Node, dp, obs
 
 MakeNode = Callable[..., Node]
 
@@ -90,13 +92,24 @@ def test_sizes_of_attributes_are_those_last_measured(node: Node) -> None:
     lease = node.store.leases.take(0, 1, Holder("host", 1), 15)
     sizes = {"p": AttributeSize(4, 1, 5, 10)}
     node.store.sizes.put(lease, {"a": SizeReport(NOW_US, 1_500_000, sizes), "b": SizeReport(NOW_US, 0, {})})
-    assert node.get("/telemetry/attribute_bson_sizes").json() == {
-        "a": {
-            "calculated_at": "2020-01-01T12:00:00Z",
-            "duration_s": 1.5,
-            "attributes": {"p": {"count": 4, "min": 1, "mean": 2.5, "max": 5, "total": 10}},
-        },
-        "b": {"calculated_at": "2020-01-01T12:00:00Z", "duration_s": 0.0, "attributes": {}},
+    answer = node.get("/telemetry/attribute_bson_sizes").json()
+    assert (answer["a"]["calculated_at"], answer["a"]["duration_s"]) == ("2020-01-01T12:00:00Z", 1.5)
+    assert answer["a"]["attributes"]["p"] == {"count": 4, "min": 1, "mean": 2.5, "max": 5, "total": 10}
+    assert answer["b"]["duration_s"] == 0.0
+
+
+def test_sizes_are_told_of_every_configured_attribute_and_no_other(node: Node) -> None:
+    lease = node.store.leases.take(0, 1, Holder("host", 1), 15)
+    report = SizeReport(NOW_US, 1, {"gone": AttributeSize(4, 1, 5, 10)})
+    node.store.sizes.put(lease, dict.fromkeys(("a", "b", "gone"), report))
+    answer = node.get("/telemetry/attribute_bson_sizes").json()
+    assert {etype: list(sizes["attributes"]) for etype, sizes in answer.items()} == {
+        "a": list(MODEL.attribs("a")),
+        "b": ["p", "as"],
+    }
+    without_data = {"count": 0, "min": None, "mean": None, "max": None, "total": 0}
+    assert {json.dumps(size) for etype in answer for size in answer[etype]["attributes"].values()} == {
+        json.dumps(without_data)
     }
 
 
@@ -232,6 +245,20 @@ def test_hooks_are_counted_by_module_and_hook(make_node: MakeNode) -> None:
     assert sample(node, "dp3_dead_letters") == 1
     assert sample(node, "dp3_processed_datapoints_total") == 1
     assert sample(node, "dp3_entities", etype="a") == 1
+
+
+def deriv(unit: str, eid: Any, dp: Any) -> None: ...
+
+
+def test_hooks_are_told_without_the_arguments_of_partials(make_node: MakeNode) -> None:
+    def register(registrar: CallbackRegistrar) -> None:
+        registrar.register_on_new_attr_hook(partial(deriv, "s"), "a", "o")
+        registrar.register_on_new_attr_hook(partial(deriv, "m"), "a", "o")
+
+    node = make_node(register=register)
+    node.store_points(obs("o", 1), obs("o", 2))
+    name = {"module": "test", "hook": "test_http_telemetry.deriv", "family": "on_new_observation"}
+    assert sample(node, "dp3_hook_executions_total", context="a,o", **name) == 4
 
 
 def test_what_workers_report_is_told_by_worker(node: Node) -> None:

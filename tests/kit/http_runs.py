@@ -10,7 +10,7 @@ from dp3.model.attrspec import AttrSpecReadOnly
 from dp3.store.ports.leases import Holder
 from dp3.store.ports.runs import Phase, WorkerRun
 from dp3.store.ports.snapshots import SnapshotBatch, StoredSnapshot
-from kit.node import MODEL, Node
+from kit.node import Node
 
 Changes = Mapping[tuple[str, str], Mapping[str, Any]]
 """(entity type, id) → values that a hook set."""
@@ -23,7 +23,7 @@ def make_run(node: Node, changes: Changes | None = None, *, status: str = "compl
     assert run is not None
     batch = SnapshotBatch(run.id)
     count = 0
-    for etype in MODEL:
+    for etype in node.services.model:
         count += _add(node, batch, etype, changes or {}, run.time)
     batch.progress = WorkerRun(run.id, 0, Phase.WORK.value, {}, count, len(batch.rows), 0, run.time)
     batch.watermarks = [(partition, lane, 0) for partition in range(store.partitions) for lane in (0, 1)]
@@ -39,12 +39,13 @@ def make_run(node: Node, changes: Changes | None = None, *, status: str = "compl
 
 def _add(node: Node, batch: SnapshotBatch, etype: str, changes: Changes, t: int) -> int:
     store = node.store
+    model = node.services.model
     numbers = {
         name: store.names.attr_id(etype, name)
-        for name, spec in MODEL.attribs(etype).items()
+        for name, spec in model.attribs(etype).items()
         if not isinstance(spec, AttrSpecReadOnly)
     }
-    values, keys = plan_values(MODEL, etype, numbers, store.entities), plan_keys(MODEL, etype)
+    values, keys = plan_values(model, etype, numbers, store.entities), plan_keys(model, etype)
     page = store.entities.page(etype, 10_000)
     rows = store.snapshots.latest([key for key, _, _ in page])
     mirrors = node.services.reads.as_of.mirrors(etype, [eid for _, eid, _ in page], t)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dp3.config.sections import DatapointArchivationSettings, TelemetrySettings
+from dp3.engine.clock_watch import ClockWatch
 from dp3.engine.context import Context
 from dp3.engine.jobs.archive import Archive
 from dp3.engine.jobs.job import Waiting
@@ -38,7 +39,9 @@ def done(work: Waiting[T]) -> T:
 
 
 def context_of(place: Place, lease: Lease) -> Context:
-    return Context(place.log, place.store, place.clock, lease, HookWatch(), Statistics())
+    return Context(
+        place.log, place.store, place.clock, lease, HookWatch(), Statistics(), ClockWatch(place.clock)
+    )
 
 
 class Archiver:

@@ -95,17 +95,18 @@ class Node:
         prepare: Callable[[State], None] | None = None,
         register: Register = no_hooks,
         reads: dict[str, Any] | None = None,
+        model: ModelSpec = MODEL,
         **services: Any,
     ) -> None:
         self._runner = runner
         self._register = register
-        self.engine = Engine(directory, MODEL, Options(drains=True), now_us=NOW_US, module="test")
+        self.engine = Engine(directory, model, Options(drains=True), now_us=NOW_US, module="test")
         self.clock, self.log, self.store = self.engine.clock, self.engine.log, self.engine.store
         if prepare:
             prepare(self.store)
         self.appender = Appender(self.log)
         self.services = Services(
-            model=MODEL,
+            model=model,
             log=self.log,
             store=self.store,
             reads=self.engine.reads(**(reads or {})),

@@ -76,6 +76,12 @@ class Place:
         assert moment is not None
         return moment
 
+    def entry_order(self, offset: int, lane: Lane = Lane.MAIN) -> int:
+        """The order of an entry."""
+        order = self.log.order_after(lane, offset - 1)
+        assert order is not None
+        return order
+
     # -- the state -------------------------------------------------------------------------------------
     def reopen(self) -> None:
         """As after a process was killed."""

@@ -30,7 +30,7 @@ def entity_row(store: State, eid: str, key: int, etype: str = "device", created:
 
 
 def plain_row(store: State, key: int, attr: str, v: Any, written: int = 1, etype: str = "device") -> PlainRow:
-    return PlainRow(key, store.names.attr_id(etype, attr), written, encode_value(v))
+    return PlainRow(key, store.names.attr_id(etype, attr), written, written, encode_value(v))
 
 
 def history_row(

@@ -28,6 +28,7 @@ from dp3.config.sections import (
     UpdaterSettings,
 )
 from dp3.engine.assembly import Assembly
+from dp3.engine.clock_watch import ClockWatch
 from dp3.engine.context import Context
 from dp3.engine.ingest.attempts import Attempts
 from dp3.engine.jobs.history.job import CLEANING, PACKING
@@ -159,7 +160,15 @@ class SteppedWorker:
         statistics = options.statistics or Statistics()
         with pack_limits(options.limits.slice, options.limits.row):
             assembly = Assembly(
-                Context(place.log, place.store, place.clock, self.lease, watch, statistics),
+                Context(
+                    place.log,
+                    place.store,
+                    place.clock,
+                    self.lease,
+                    watch,
+                    statistics,
+                    ClockWatch(place.clock),
+                ),
                 options.configuration(registrar.model_spec),
                 registrar.registrations,
                 self._attempts,

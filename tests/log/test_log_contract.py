@@ -45,7 +45,7 @@ def texts(entries: list[Entry]) -> list[list[str]]:
 # -- appending and reading -----------------------------------------------------------------------------
 def test_new_log_is_empty(log: Log) -> None:
     for lane in Lane:
-        assert log.head(lane) == (0, 0)
+        assert log.head(lane) == (0, 0, 0)
         assert log.read(lane, 0, EVERYTHING) == []
         assert log.read_back(lane, None, EVERYTHING) == []
         assert log.append_time_after(lane, 0) is None
@@ -77,7 +77,7 @@ def test_slices_come_back_as_they_were(log: Log) -> None:
 
 def test_appending_nothing_adds_nothing(log: Log) -> None:
     assert log.append([]) == []
-    assert log.head(Lane.MAIN) == (0, 0)
+    assert log.head(Lane.MAIN) == (0, 0, 0)
 
 
 def test_reading_begins_after_an_offset(log: Log) -> None:
@@ -164,32 +164,67 @@ def test_calls_after_close_fail(opened: OpenLog) -> None:
         log.version()
 
 
-# -- time ----------------------------------------------------------------------------------------------
-def test_append_time_is_the_clocks_time_rounded_up_to_the_lane(log: Log, clock: FakeClock) -> None:
-    now = clock.now_us()
-    assert append(log, an_append())[0].append_time == now + now % 2
-    derived = log.append_outbox([a_part(1, "x")], 0)
-    assert derived is not None
-    assert derived.append_time == now + (now + 1) % 2
+# -- order and time ------------------------------------------------------------------------------------
+@pytest.mark.parametrize("step_s", [0, -100, 5, 400 * DAY_S])
+def test_append_time_is_what_the_clock_said(log: Log, clock: FakeClock, step_s: float) -> None:
+    said = []
+    for number in range(1, 5):
+        said.append(clock.now_us())
+        append(log, an_append())
+        log.append_outbox([a_part(number, "x")], 0)
+        clock.advance(step_s)
+    for lane in Lane:
+        assert [entry.append_time for entry in log.read(lane, 0, EVERYTHING)] == said
 
 
 @pytest.mark.parametrize("step_s", [0, -100, 5])
-def test_append_times_increase_whatever_the_clock_does(log: Log, clock: FakeClock, step_s: float) -> None:
+def test_orders_increase_whatever_the_clock_does(log: Log, clock: FakeClock, step_s: float) -> None:
     for number in range(1, 5):
         append(log, an_append(), an_append())
         log.append_outbox([a_part(number, "x")], 0)
         clock.advance(step_s)
     for lane, parity in ((Lane.MAIN, 0), (Lane.DERIVED, 1)):
-        times = [entry.append_time for entry in log.read(lane, 0, EVERYTHING)]
-        assert times == sorted(set(times))
-        assert {time % 2 for time in times} == {parity}
+        orders = [entry.order for entry in log.read(lane, 0, EVERYTHING)]
+        assert orders == sorted(set(orders))
+        assert {order % 2 for order in orders} == {parity}
+        assert log.head(lane).order == orders[-1]
 
 
-def test_derived_entry_is_later_than_what_caused_it(log: Log, clock: FakeClock) -> None:
-    cause = clock.now_us() + 10_000_000
-    added = log.append_outbox([a_part(1, "x")], cause)
-    assert added is not None
-    assert added.append_time > cause
+def test_an_entry_is_of_a_higher_order_than_all_that_was_in_the_log(log: Log) -> None:
+    orders = []
+    for number in range(1, 6):
+        append(log, an_append())
+        orders.append(log.head(Lane.MAIN).order)
+        log.append_outbox([a_part(number, "x")], 0)
+        orders.append(log.head(Lane.DERIVED).order)
+    assert orders == sorted(set(orders))
+
+
+def test_derived_entry_is_of_a_higher_order_than_what_caused_it(log: Log) -> None:
+    log.append_outbox([a_part(1, "x")], 10_000)
+    assert log.head(Lane.DERIVED).order > 10_000
+
+
+def test_order_after_an_offset_is_that_of_the_next_entry(log: Log) -> None:
+    append(log, an_append(), an_append(), an_append())
+    orders = [entry.order for entry in log.read(Lane.MAIN, 0, EVERYTHING)]
+    assert [log.order_after(Lane.MAIN, offset) for offset in range(4)] == [*orders, None]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=st.lists(st.integers(-50, 50), max_size=8), wanted=st.integers(-500, 500))
+def test_offset_at_a_time_is_that_of_the_first_entry_appended_then_or_later(
+    opened: OpenLog, clock: FakeClock, steps: list[int], wanted: int
+) -> None:
+    log = opened(segment_bytes=40)
+    for step in steps:
+        append(log, an_append("x"))
+        clock.advance(step)
+    moment = clock.now_us() + wanted * 1_000_000
+    entries = log.read(Lane.MAIN, 0, EVERYTHING)
+    first = next((entry.offset for entry in entries if entry.append_time >= moment), None)
+    assert log.offset_at(Lane.MAIN, moment) == first
+    log.close()
 
 
 def test_append_time_after_an_offset_is_that_of_the_next_entry(log: Log, clock: FakeClock) -> None:
@@ -205,7 +240,7 @@ def test_head_is_the_last_offset_and_the_bytes_of_all_entries(log: Log) -> None:
     for size in (10, 1000, 100_000):
         append(log, an_append("x" * size))
     sizes = [entry.size for entry in log.read(Lane.MAIN, 0, EVERYTHING)]
-    assert log.head(Lane.MAIN) == (3, sum(sizes))
+    assert log.head(Lane.MAIN)[:2] == (3, sum(sizes))
     assert sizes[2] > 100_000
 
 
@@ -285,7 +320,7 @@ def test_producer_keys_are_remembered_by_everybody_for_ever(opened: OpenLog, clo
 
 def test_draining_nothing_adds_nothing(log: Log) -> None:
     assert log.append_outbox([], 0) is None
-    assert log.head(Lane.DERIVED) == (0, 0)
+    assert log.head(Lane.DERIVED) == (0, 0, 0)
 
 
 # -- idempotency ---------------------------------------------------------------------------------------
@@ -367,7 +402,8 @@ def filled(opened: OpenLog, clock: FakeClock) -> Log:
 def test_removal_takes_only_entries_below_the_offset(opened: OpenLog, clock: FakeClock) -> None:
     log = filled(opened, clock)
     assert log.remove_before(Lane.MAIN, 3) == 2
-    assert texts(log.read(Lane.MAIN, 0, EVERYTHING)) == [["c"], ["d"], ["e"]]
+    assert texts(log.read(Lane.MAIN, 2, EVERYTHING)) == [["c"], ["d"], ["e"]]
+    assert (log.begin(Lane.MAIN), log.order_after(Lane.MAIN, 0)) == (3, log.order_after(Lane.MAIN, 2))
     assert texts(log.read_back(Lane.MAIN, None, EVERYTHING)) == [["e"], ["d"], ["c"]]
     assert log.remove_before(Lane.MAIN, 3) == 0
 
@@ -401,6 +437,13 @@ def test_backlog_does_not_change_by_removal(opened: OpenLog, clock: FakeClock) -
     assert log.append_time_after(Lane.MAIN, 0) == log.read(Lane.MAIN, 2, 1)[0].append_time
 
 
+def test_entries_that_were_removed_are_read_as_one_that_says_so(opened: OpenLog, clock: FakeClock) -> None:
+    log = filled(opened, clock)
+    log.remove_before(Lane.MAIN, 3)
+    gone, third, *_ = log.read(Lane.MAIN, 0, EVERYTHING)
+    assert (gone.offset, gone.damage, third.offset) == (2, "entries 1 to 2 are missing", 3)
+
+
 def test_other_processes_go_on_reading_after_a_removal(opened: OpenLog, clock: FakeClock) -> None:
     log = filled(opened, clock)
     other = opened()
@@ -408,4 +451,4 @@ def test_other_processes_go_on_reading_after_a_removal(opened: OpenLog, clock: F
     log.remove_before(Lane.MAIN, 5)
     append(log, an_append("f"))
     assert texts(other.read(Lane.MAIN, 4, EVERYTHING)) == [["e"], ["f"]]
-    assert texts(opened().read(Lane.MAIN, 0, EVERYTHING)) == [["e"], ["f"]]
+    assert texts(opened().read(Lane.MAIN, 4, EVERYTHING)) == [["e"], ["f"]]

@@ -56,8 +56,8 @@ def test_a_segment_that_is_damaged_for_good_is_named_instead_of_waited_for(
         log.append([an_append()])
     log.close()
     (tmp_path / "log" / "main" / name(2)).write_bytes(b"")
-    with pytest.raises(FormatError, match=f"{name(2)}.*restore the directory"):
-        opened(segment_bytes=1).read(Lane.MAIN, 0, EVERYTHING)
+    with pytest.raises(FormatError, match=f"(?i)entry 2 is missing.*{name(2)}.*restore the data directory"):
+        opened(segment_bytes=1)
 
 
 def test_new_segment_begins_when_the_last_is_large_enough(opened: OpenLog, tmp_path: Path) -> None:
@@ -107,6 +107,7 @@ def test_closed_log_leaves_segments_and_locks_only(opened: OpenLog, tmp_path: Pa
     log.close()
     assert sorted(path.name for path in (tmp_path / "log" / "main").iterdir()) == [
         name(1),
+        "head",
         "lock",
         "lock.gate",
     ]
@@ -141,7 +142,7 @@ def test_a_damaged_body_says_so_and_does_not_keep_others_from_being_read(
     entries = log.read(Lane.MAIN, 0, EVERYTHING)
     assert [bool(entry.damage) for entry in entries] == [False, True, False]
     assert (entries[1].offset, dict(entries[1].slices)) == (2, {})
-    assert "damaged body" in entries[1].damage
+    assert "checksum" in entries[1].damage
 
 
 # -- crashes -------------------------------------------------------------------------------------------
@@ -240,7 +241,7 @@ def test_everything_acknowledged_before_a_kill_is_there_once_and_in_order(tmp_pa
         numbers = [msgspec.msgpack.decode(entry.slices[0])[0] for entry in entries]
         assert numbers in (list(range(1, acknowledged + 1)), list(range(1, acknowledged + 2)))
         assert [entry.offset for entry in entries] == list(range(1, len(entries) + 1))
-        assert log.head(lane) == (len(entries), sum(entry.size for entry in entries))
+        assert log.head(lane)[:2] == (len(entries), sum(entry.size for entry in entries))
     log.close()
 
 

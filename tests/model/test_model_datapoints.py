@@ -70,6 +70,14 @@ def test_t1_of_a_plain_data_point_is_discarded() -> None:
     assert a_point("p", 1, t1="garbage").t1 is None
 
 
+@pytest.mark.parametrize("t2", ["", 0, 0.0, None], ids=repr)
+def test_an_empty_t2_is_a_missing_one(t2: Any) -> None:
+    assert an_observation(t2=t2).t2 == T1
+    assert a_point("t", {"x": [1], "y": [1]}, t1=T1, t2=t2) == a_point("t", {"x": [1], "y": [1]}, t1=T1)
+    assert a_point("irr", {"x": [1], "time": [T1]}, t1=T1, t2=t2).t2 == T1
+    assert a_point("p", 1, t2=t2).t2 is None
+
+
 def test_t2_of_a_plain_data_point_is_an_error() -> None:
     assert errors("p", t2=T1) == [("none_required", "t2", "Input should be None")]
 

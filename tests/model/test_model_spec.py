@@ -190,7 +190,6 @@ def test_entity_id_must_be_an_identifier(etype: str) -> None:
         (series_attr(series={"x y": {"data_type": "int"}}), "x.series.x y: 'x y' is not an identifier: letters, digits, '_' and '-' only, no digit or '-' first"),
         (series_attr(series={"_x": {"data_type": "int"}}), "x.series: Series id '_x' must not start with an underscore"),
         (series_attr("irregular", series={"time": {"data_type": "int"}}), "x.series: Series 'time' must be of data type time, got int"),
-        (series_attr(series={"x": {"data_type": "int", "typ": 1}}), "x.series.x.typ: Unknown key 'typ', expected data_type"),
     ],
 )  # fmt: skip
 def test_wrong_attribute_is_explained(spec: Any, expected: str) -> None:

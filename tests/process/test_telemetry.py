@@ -120,7 +120,12 @@ def test_attributes_are_measured_at_the_first_start(app: App) -> None:
     app.write()
     program = app.run_ready()
     sizes = wait_for("sizes", lambda: app.client.get("/telemetry/attribute_bson_sizes"))
-    assert {etype: report["attributes"] for etype, report in sizes.items()} == {"a": {}, "c": {}}
+    measured = {etype: report["attributes"] for etype, report in sizes.items()}
+    assert {etype: sorted(attributes) for etype, attributes in measured.items()} == {
+        "a": ["o", "p"],
+        "c": ["born", "p", "seen"],
+    }
+    assert all(size["count"] == 0 for attributes in measured.values() for size in attributes.values())
     app.stop(program)
 
 

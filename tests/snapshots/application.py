@@ -8,6 +8,7 @@ from typing import Any
 
 from sample_settings import EIDS, Setting
 
+from dp3.clock import LAST_US
 from dp3.engine.jobs.snapshots.doc import decode_doc, expand
 from dp3.log.port import Entry, Lane
 from dp3.model.wire import WirePoint
@@ -129,7 +130,7 @@ class Application:
 
     def begin_cleaning(self, before_us: int) -> None:
         """From now on runs before a moment are to go."""
-        self.store.cleaning.raise_horizon(self._workers[-1].lease, before_us)
+        self.store.cleaning.raise_horizon(self._workers[-1].lease, before_us, LAST_US)
 
     def clean_slowly(self, workers: Iterable[int]) -> None:
         """Go on with cleaning by the smallest slices that there are, each by the worker named."""

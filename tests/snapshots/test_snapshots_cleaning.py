@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from dp3.clock import LAST_US
 from kit.engine import Engine, an_engine
 from kit.limits import run_cleaning_rows, short_slices
 from kit.points import START_US
@@ -49,7 +50,7 @@ def test_what_was_begun_goes_on_after_a_restart_in_small_slices() -> None:
     with an_engine() as cluster:
         worker = cluster.start()
         live(cluster, worker, hours=4, entities=10)
-        cluster.store.cleaning.raise_horizon(worker.lease, cluster.clock.now_us())
+        cluster.store.cleaning.raise_horizon(worker.lease, cluster.clock.now_us(), LAST_US)
         with run_cleaning_rows(7), short_slices():
             for left in (33, 26, 19, 12, 10):
                 worker.stop()
@@ -69,7 +70,7 @@ def test_a_busy_worker_removes_some_after_every_sixteenth_batch() -> None:
         live(cluster, worker, hours=4)
         worker.stop()
         worker = cluster.start()
-        cluster.store.cleaning.raise_horizon(worker.lease, cluster.clock.now_us())
+        cluster.store.cleaning.raise_horizon(worker.lease, cluster.clock.now_us(), LAST_US)
         for i in range(16):
             assert len(cluster.store.snapshots.of("a", "a0")) == 4
             cluster.put("a", "b", p=i)

@@ -1,6 +1,5 @@
 """The file of the SQLite store: making, opening, refusing, failing."""
 
-import re
 import resource
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from typing import Any
 import apsw
 import pytest
 
-from dp3.clock import FakeClock
+from dp3.clock import LAST_US, FakeClock
 from dp3.sqlite import FormatError, load_statements, wal_size
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.errors import StoreFull
@@ -66,21 +65,32 @@ def test_what_was_committed_is_there_after_reopening(open_state: Callable[..., S
     assert open_state().entities.profile("device", "d1") == (1, [row], [], {}, [])
 
 
-HISTORY = "key, entity, attr, t1, t2, c, v"
+RENAMED = {("plain", "written"): "entry_order", ("link", "written"): "entry_order"}
+RENAMED |= {("outbox", "after_us"): "after_order"}
+"""Columns of the first version that have other names now."""
 
 
 def make_older(directory: Path) -> list[Any]:
     """Turn a state into one of the first version; returns what it had."""
-    connection = apsw.Connection(str(directory / "state.db"))
-    names: list[Any] = connection.execute("SELECT name FROM sqlite_schema").fetchall()
-    history = connection.execute(f"SELECT {HISTORY} FROM fresh JOIN incoming USING (key)").fetchall()
+    new, old = directory / "state.db", directory / "older.db"
     sql = load_statements("dp3.store.sqlite", "schema.sql")
-    added = re.findall(r"CREATE (INDEX|TABLE|VIEW) (\w+)", sql["format_2"] + sql["format_3"])
-    connection.execute("".join(f"DROP {kind} IF EXISTS {name};" for kind, name in added))
-    connection.execute("".join(re.findall(r"CREATE \w+ fresh\w* .*?;", sql["schema"], re.DOTALL)))
-    connection.executemany(f"INSERT INTO fresh ({HISTORY}) VALUES (?, ?, ?, ?, ?, ?, ?)", history)
+    connection = apsw.Connection(str(old))
+    connection.execute(sql["schema"])
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    connection.execute("ATTACH ? AS new", (str(new),))
+    names: list[Any] = connection.execute("SELECT name FROM new.sqlite_schema").fetchall()
+    for table in tables:
+        columns = [name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))]
+        there = ", ".join(RENAMED.get((table, name), name) for name in columns)
+        source = "new.fresh JOIN new.incoming USING (key)" if table == "fresh" else f"new.{table}"
+        connection.execute(f"DELETE FROM {table}; INSERT INTO {table} SELECT {there} FROM {source}")
+    connection.execute("DELETE FROM number WHERE name = 'link_changes'")
+    connection.pragma("application_id", connection.execute("PRAGMA new.application_id").get)
     connection.pragma("user_version", 1)
     connection.close()
+    for suffix in ("-wal", "-shm"):
+        new.with_name(new.name + suffix).unlink(missing_ok=True)
+    old.rename(new)
     return names
 
 
@@ -113,7 +123,7 @@ def test_superseded_snapshots_of_an_older_state_can_be_removed(
     store.close()
     make_older(tmp_path)
     store = open_state()
-    store.cleaning.raise_horizon(lease, 20)
+    store.cleaning.raise_horizon(lease, 20, LAST_US)
     while store.cleaning.clean(lease, 10).more:
         pass
     assert [row.doc for row in store.snapshots.of("device", "d1")] == [b"20", b"30"]

@@ -5,6 +5,7 @@ from typing import Any
 
 import apsw
 
+from dp3.clock import LAST_US
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.snapshots import Cleaned
 from kit.rows import created, entity_key, take_lease
@@ -24,7 +25,7 @@ def run_with(
 
 def clean(store: Any, lease: Lease, before: int, max_rows: int = 1_000) -> Cleaned:
     """All there is to be removed; returns how much that was."""
-    store.cleaning.raise_horizon(lease, before)
+    store.cleaning.raise_horizon(lease, before, LAST_US)
     total = Cleaned(more=True)
     while total.more:
         total = total.and_then(store.cleaning.clean(lease, max_rows))
@@ -100,7 +101,7 @@ def test_the_horizon_never_goes_back(store: Any, lease: Lease) -> None:
     created(store, lease, "d1", 1)
     for time in (10, 20, 30):
         run_with(store, lease, time, {1: b"%d" % time})
-    store.cleaning.raise_horizon(lease, 30)
+    store.cleaning.raise_horizon(lease, 30, LAST_US)
     assert clean(store, lease, before=20) == Cleaned(runs=2, rows=2)
     assert times(store) == [30]
 
@@ -109,7 +110,7 @@ def test_runs_go_before_rows_and_the_oldest_ones_first(store: Any, lease: Lease)
     created(store, lease, "d1", 1)
     for time in (10, 20, 30, 40):
         run_with(store, lease, time, {1: b"%d" % time})
-    store.cleaning.raise_horizon(lease, 40)
+    store.cleaning.raise_horizon(lease, 40, LAST_US)
     left = []
     while (cleaned := store.cleaning.clean(lease, 1)).more:
         left.append((times(store), [doc for _, doc in series(store)]))

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from dp3.clock import FakeClock
+from dp3.engine.jobs.snapshots.dirty import CHANGES_LANE, SEEN_LANE
 from dp3.store.ports.batches import NO_TARGET, Batch, LinkRow
 from dp3.store.ports.leases import Lease
-from kit.rows import created, entity_row
+from dp3.store.ports.snapshots import SnapshotBatch
+from kit.rows import entity_row
 from kit.run_rows import FOREVER, a_link, a_run, close
 
 START = (0, 0, 0)
@@ -49,8 +51,15 @@ def targets(store: Any, at: int = 50) -> list[tuple[str, str]]:
     return sorted((nodes[edge.source].eid, nodes[edge.target].eid) for edge in edges)
 
 
-def changed(store: Any, after: int, until: int) -> list[str]:
-    return [eid for _, eid in store.links.targets_changed([peer(store)], after, until)]
+def changed(store: Any, since: int) -> list[str]:
+    """The targets that commits after a number changed."""
+    return [eid for _, eid in store.links.targets_changed([peer(store)], since, 0, 0)]
+
+
+def ended(store: Any, after: int, until: int) -> list[str]:
+    """The targets whose links ended by themselves in a range of times."""
+    last = store.links.last_change()
+    return [eid for _, eid in store.links.targets_changed([peer(store)], last, after, until)]
 
 
 def test_a_link_is_seen_from_both_ends_until_it_ends(devices: Any, lease: Lease) -> None:
@@ -158,35 +167,43 @@ def test_every_target_that_was_asked_for_has_an_answer(devices: Any) -> None:
 
 
 def test_targets_change_when_links_are_made_and_not_when_they_are_confirmed(
-    devices: Any, lease: Lease, clock: FakeClock
+    devices: Any, lease: Lease
 ) -> None:
-    first = clock.now_us()
+    before = devices.links.last_change()
     commit(devices, lease, a_link(devices, 1, "d2", until=FOREVER), plain_link(devices, 2, "d3", 1))
-    assert changed(devices, first, first) == ["d2", "d3"]
-    clock.advance(1)
+    assert changed(devices, before) == ["d2", "d3"]
+    since = devices.links.last_change()
     commit(devices, lease, a_link(devices, 1, "d2", until=FOREVER + 1), plain_link(devices, 2, "d3", 2))
-    assert changed(devices, first + 1, clock.now_us()) == []
+    assert changed(devices, since) == []
 
 
-def test_both_targets_change_when_a_link_is_replaced(devices: Any, lease: Lease, clock: FakeClock) -> None:
+def test_both_targets_change_when_a_link_is_replaced(devices: Any, lease: Lease) -> None:
     commit(devices, lease, plain_link(devices, 1, "d2", 1))
-    clock.advance(1)
+    since = devices.links.last_change()
     commit(devices, lease, plain_link(devices, 1, "d3", 2))
-    assert changed(devices, clock.now_us(), clock.now_us()) == ["d2", "d3"]
+    assert changed(devices, since) == ["d2", "d3"]
 
 
-def test_targets_change_when_the_source_is_deleted(devices: Any, lease: Lease, clock: FakeClock) -> None:
+def test_targets_change_when_the_source_is_deleted(devices: Any, lease: Lease) -> None:
     commit(devices, lease, a_link(devices, 1, "d2", until=FOREVER))
-    clock.advance(1)
+    since = devices.links.last_change()
     devices.batches.commit(lease, Batch(deleted=[1]))
-    assert changed(devices, clock.now_us(), clock.now_us()) == ["d2"]
+    assert changed(devices, since) == ["d2"]
+
+
+def test_a_change_is_seen_whatever_the_clock_said_then(devices: Any, lease: Lease, clock: FakeClock) -> None:
+    since = devices.links.last_change()
+    for jump_s, target in ((400 * 86_400, "d2"), (-800 * 86_400, "d3")):
+        clock.advance(jump_s)
+        commit(devices, lease, a_link(devices, 1, target, until=FOREVER))
+    assert changed(devices, since) == ["d2", "d3"]
 
 
 def test_a_target_changes_when_a_link_ends_by_itself(devices: Any, lease: Lease, clock: FakeClock) -> None:
     end = clock.now_us() + 10
     commit(devices, lease, a_link(devices, 1, "d2", until=end))
-    assert changed(devices, end - 1, end) == ["d2"]
-    assert changed(devices, end, end + 1) == []
+    assert ended(devices, end - 1, end) == ["d2"]
+    assert ended(devices, end, end + 1) == []
 
 
 def test_a_target_changes_when_an_ended_link_is_made_again(
@@ -194,8 +211,9 @@ def test_a_target_changes_when_an_ended_link_is_made_again(
 ) -> None:
     commit(devices, lease, a_link(devices, 1, "d2", until=clock.now_us() + 10))
     clock.advance(1)
+    since = devices.links.last_change()
     commit(devices, lease, a_link(devices, 1, "d2", until=clock.now_us() + 10))
-    assert changed(devices, clock.now_us(), clock.now_us()) == ["d2"]
+    assert changed(devices, since) == ["d2"]
 
 
 def test_what_complete_runs_have_seen_is_forgotten_after_a_while(
@@ -204,38 +222,29 @@ def test_what_complete_runs_have_seen_is_forgotten_after_a_while(
     begin = clock.now_us()
     commit(devices, lease, a_link(devices, 1, "d2", until=begin + 10), no_link(devices, 2, 1))
     clock.advance(7200)
-    close(devices, a_run(devices, clock.now_us()))
+    complete(devices, lease, a_run(devices, clock.now_us()), clock.now_us(), devices.links.last_change())
     assert devices.entities.collect_garbage(lease, 1) is True
     assert devices.entities.collect_garbage(lease, 1000) is False
-    assert changed(devices, begin - 1, clock.now_us()) == []
+    assert (changed(devices, 0), ended(devices, begin - 1, clock.now_us())) == ([], [])
     commit(devices, lease, plain_link(devices, 2, "d3", 0))
     assert targets(devices) == [], "that the relation was emptied is still known"
 
 
+def complete(store: Any, lease: Lease, run: int, time: int, seen: int) -> None:
+    """A run that has seen changes of links up to a number."""
+    lanes = ((SEEN_LANE, time), (CHANGES_LANE, seen))
+    watermarks = [(partition, lane, value) for partition in range(store.partitions) for lane, value in lanes]
+    store.snapshots.write(lease, SnapshotBatch(run, watermarks=watermarks))
+    close(store, run)
+
+
 def test_changes_that_no_run_has_seen_are_kept(devices: Any, lease: Lease, clock: FakeClock) -> None:
     begin = clock.now_us()
-    run = a_run(devices, begin)
+    run, seen = a_run(devices, begin), devices.links.last_change()
     clock.advance(7200)
     commit(devices, lease, a_link(devices, 1, "d2", until=clock.now_us() + 10))
-    clock.advance(7200)
-    close(devices, run)
     devices.entities.collect_garbage(lease, 1000)
-    assert changed(devices, begin, clock.now_us()) == ["d2"]
-
-
-def test_a_commit_with_links_applied_again_changes_nothing(devices: Any, lease: Lease) -> None:
-    batches = [
-        Batch(links=[a_link(devices, 1, "d2"), plain_link(devices, 2, "d1", 1)]),
-        Batch(links=[plain_link(devices, 2, "d3", 2)]),
-    ]
-    for batch in batches:
-        devices.batches.commit(lease, batch)
-    before = targets(devices)
-    for batch in batches:
-        devices.batches.commit(lease, batch)
-    assert targets(devices) == before == [("d1", "d2"), ("d2", "d3")]
-
-
-def test_links_come_with_new_entities_of_the_same_commit(store: Any, lease: Lease) -> None:
-    created(store, lease, "d1", 1, links=[a_link(store, 1, "d2")])
-    assert sources(store, "d2") == ["d1"]
+    clock.advance(7200)
+    complete(devices, lease, run, begin, seen)
+    devices.entities.collect_garbage(lease, 1000)
+    assert (changed(devices, seen), ended(devices, begin, clock.now_us())) == (["d2"], ["d2"])

@@ -142,9 +142,9 @@ def test_many_entities_and_their_profiles_are_read_at_once(store: Any, lease: Le
     profiles = {
         key: store.entities.decode_profile(found) for key, found in store.entities.profiles([1, 2, 3]).items()
     }
-    (written,) = {written for _, written, _ in profiles[1].plain}
+    ((order, written),) = {row[1:3] for row in profiles[1].plain}
     assert profiles == {
-        1: Profile(1, 1, [(name, written, store.entities.encode_value("x"))], rows),
+        1: Profile(1, 1, [(name, order, written, store.entities.encode_value("x"))], rows),
         2: Profile(2, 1),
     }
     assert written == store.entities.profile("device", "d1").plain[0].written

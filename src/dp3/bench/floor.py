@@ -91,16 +91,18 @@ def _add(
         attr = attrs[name] = attrs.get(name) or store.names.attr_id(*name)
         v = encode_value(point.v)
         if point.attr in PLAIN or point.t1 is None or point.t2 is None:
-            current.plain[key, attr] = PlainRow(key, attr, entry.append_time, v)
+            current.plain[key, attr] = PlainRow(key, attr, entry.order, entry.append_time, v)
         else:
             c = None if point.attr == "traffic" else point.c
             current.history.append(HistoryRow(number, key, attr, point.t1, point.t2, c, v))
 
 
+SCHEMA = ("schema", "format_2", "format_3", "format_4")
+
 INSERT_ENTITY = "INSERT INTO entity VALUES (?, ?, ?, ?)"
 INSERT_PLAIN = (
-    "INSERT INTO plain VALUES (?, ?, ?, ?) "
-    "ON CONFLICT (entity, attr) DO UPDATE SET written = excluded.written, v = excluded.v"
+    "INSERT INTO plain VALUES (?, ?, ?, ?, ?) ON CONFLICT (entity, attr) DO UPDATE SET "
+    "entry_order = excluded.entry_order, written = excluded.written, v = excluded.v"
 )
 INSERT_INCOMING = "INSERT INTO incoming VALUES (?, ?, ?, ?, ?)"
 INSERT_FRESH = "INSERT INTO fresh VALUES (?, ?, ?)"
@@ -147,7 +149,7 @@ def _insert(work: Iterable[Transaction], path: Path) -> float:
     connection = connect(path, synchronous="NORMAL", page_size=PAGE_SIZE, cache_mib=CACHE_MIB)
     try:
         sql = load_statements("dp3.store.sqlite", "schema.sql")
-        connection.execute(sql["schema"] + sql["format_2"])
+        connection.execute("".join(sql[part] for part in SCHEMA))
         started = time.perf_counter()
         for rows in work:
             with transaction(connection):

@@ -12,10 +12,10 @@ import typer
 from dp3.cli.common import CONFIGURATION_ERROR, ConfigDir, DataDirOption, Verbose, fail, fail_of, load_or_exit
 from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
-from dp3.engine.ingest.reader import LogBehind
 from dp3.engine.schema.tracking import ModelRefused
 from dp3.hooks.loading import ModuleLoadError
 from dp3.http.listener import Door, listen, tls_context
+from dp3.log.port import LogIncomplete
 from dp3.runtime.exposure import Exposed, check_exposure
 from dp3.runtime.file_limit import TooFewFiles, raise_file_limit
 from dp3.runtime.line_file import LineFiles
@@ -52,6 +52,13 @@ TlsKey = Annotated[
 ]
 AccessLogOption = Annotated[bool, typer.Option("--access-log", help="Log a line for each request.")]
 
+AcceptLoss = Annotated[
+    bool,
+    typer.Option(
+        "--accept-loss", help="Go on without parts of the log that are missing. What is lost is recorded."
+    ),
+]
+
 Format = Annotated[LogFormat, typer.Option("--log-format", help="How to write the log.")]
 
 START_LIMIT = 10
@@ -70,6 +77,7 @@ def add_to(app: typer.Typer) -> None:
 def run(
     config_dir: ConfigDir,
     data_dir: DataDirOption = None,
+    accept_loss: AcceptLoss = False,
     host: Host = "127.0.0.1",
     port: Port = 5000,
     workers: Annotated[
@@ -89,7 +97,7 @@ def run(
     """Run an application: the API and its workers, in one command. Ctrl-C stops it."""
     _begin(verbose, "run", log_format, log_file)
     config = _load(config_dir)
-    data = DataDir.choose(data_dir, config_dir)
+    data = DataDir.choose(data_dir, config_dir, accept_loss=accept_loss)
     count = workers or config.processing_core.worker_processes
     name = app_name or config_dir.resolve().parent.name or "dp3"
     door = _open_door(config, host, port, tls_cert, tls_key)
@@ -97,6 +105,7 @@ def run(
     door.listener.close()  # only tried: the API process listens itself, whenever it is started
     shared = ["--data-dir", str(data.root), "--log-format", log_format, *(["--verbose"] if verbose else [])]
     shared += ["--log-file", str(log_file.absolute())] if log_file else []
+    shared += ["--accept-loss"] if accept_loss else []
     only_api = _only_api(tls_cert, tls_key, access_log)
     children = [_api_child(config_dir, host, port, count, [*only_api, *shared])]
     for index in range(count):
@@ -178,7 +187,7 @@ def _supervise(config: Configuration, data: DataDir, host: str, children: list[C
                 resources.store.leases.all, data, hang_s=hang_s, start_limit_s=START_LIMIT * hang_s
             )
             return Supervisor(children, health).run(stop)
-    except (AlreadyRunning, Exposed, FormatError, ModelRefused) as error:
+    except (AlreadyRunning, Exposed, FormatError, LogIncomplete, ModelRefused) as error:
         raise fail(str(error)) from None
     except Unusable as error:
         raise fail_of(error) from None
@@ -195,6 +204,7 @@ def api(
         int | None, typer.Option(min=1, help="Worker processes of the application. Default: as configured.")
     ] = None,
     data_dir: DataDirOption = None,
+    accept_loss: AcceptLoss = False,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     access_log: AccessLogOption = False,
@@ -212,11 +222,11 @@ def api(
     from dp3.http.server import serve  # takes a second, so mistakes are told before
 
     processes = workers or configuration.processing_core.worker_processes
-    data = DataDir.choose(data_dir, config)
+    data = DataDir.choose(data_dir, config, accept_loss=accept_loss)
     try:
         data.prepare()
         status = serve(configuration, data, replace(door, access_log=access_log), processes, files)
-    except (Exposed, FormatError, ModelRefused) as error:
+    except (Exposed, FormatError, LogIncomplete, ModelRefused) as error:
         raise fail(str(error)) from None
     except Unusable as error:
         raise fail_of(error) from None
@@ -231,6 +241,7 @@ def worker(
         int | None, typer.Option(min=1, help="Worker processes of the application. Default: as configured.")
     ] = None,
     data_dir: DataDirOption = None,
+    accept_loss: AcceptLoss = False,
     verbose: Verbose = False,
     log_format: Format = LogFormat.TEXT,
     log_file: LogFile = None,
@@ -246,12 +257,12 @@ def worker(
             f"worker index must be less than the number of worker processes ({processes}), got {index}"
         )
     identity = WorkerIdentity(app_name, index, processes)
-    data = DataDir.choose(data_dir, config_dir)
+    data = DataDir.choose(data_dir, config_dir, accept_loss=accept_loss)
     try:
         data.prepare()
         require_archive(config)
         status = run_worker(config, identity, data)
-    except (FormatError, LeaseRefused, LogBehind, ModelRefused, ModuleLoadError) as error:
+    except (FormatError, LeaseRefused, LogIncomplete, ModelRefused, ModuleLoadError) as error:
         raise fail(str(error), CONFIGURATION_ERROR) from None
     except Unusable as error:
         raise fail_of(error) from None

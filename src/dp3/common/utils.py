@@ -34,7 +34,7 @@ time_duration_pattern = re.compile(r"^\s*(\d+)([smhd])?$")
 """Digits and a unit, or digits alone (of which only `0` is a duration)."""
 
 _RFC_TIME = re.compile(
-    r"(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+    r"(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?([Zz]|[+-]\d{2}:\d{2})?", re.ASCII
 )
 _NOISY_LOGGERS = ("requests", "urllib3", "amqpstorm", "pymongo")
 
@@ -56,7 +56,8 @@ def _batches(items: Iterator[T], n: int) -> Iterator[list[T]]:
 
 
 def parse_rfc_time(time_str: str) -> datetime:
-    """A full RFC 3339 date-time as a naive date-time in UTC; digits beyond microseconds are cut.
+    """An RFC 3339 date-time as a naive date-time in UTC, which it is taken for if it has no zone; digits
+    beyond microseconds are cut.
 
     Raises `ValueError` for anything else.
 
@@ -68,7 +69,7 @@ def parse_rfc_time(time_str: str) -> datetime:
         raise ValueError(f"Expected a time such as '2020-01-01T00:00:00Z', got {time_str!r}")
     year, month, day, hour, minute, second, fraction, zone = found.groups()
     micros = (fraction or "")[:6].ljust(6, "0")
-    offset = "+00:00" if zone in "Zz" else zone
+    offset = "+00:00" if zone is None or zone in "Zz" else zone
     local = datetime.fromisoformat(f"{year}-{month}-{day}T{hour}:{minute}:{second}.{micros}{offset}")
     return local.astimezone(UTC).replace(tzinfo=None)
 

@@ -280,6 +280,10 @@ class AuthSettings(Section):
         return mode
 
 
+Timestamps = Literal["utc", "naive"]
+"""Times in answers of the API end in `Z`, or have no zone (and are UTC all the same)."""
+
+
 class ApiSettings(LenientSection):
     """`api.yml`: `max_body` bytes of one request, `max_concurrent_body` of all requests in flight,
     `max_connections` at a time, `max_value` of the JSON of one value, also of those that hooks make.
@@ -297,3 +301,4 @@ class ApiSettings(LenientSection):
     tls: Annotated[TlsSettings, OrEmpty] = TlsSettings()
     max_value: Size = ByteSize(_MIB)
     unknown_keys: Literal["warn", "refuse"] = "warn"
+    timestamps: Timestamps = "utc"

@@ -79,7 +79,7 @@ class Assembly:
         self.snapshots = self._make_snapshots()
         self.history = HistoryUpkeep(context, config.model, self._plans, config.history_manager)
         jobs = [*self._make_jobs(attempts, refresh_module), *more]
-        self.jobs = JobRunner(jobs, context.clock, self.outbox.wake)
+        self.jobs = JobRunner(jobs, context.clock, context.clock_watch, self.outbox.wake)
         self.worker = Worker(context, self._make_ingest(attempts, stop), self.jobs, self._io.flush, stop)
 
     def _make_ingest(self, attempts: Attempts, stop: threading.Event) -> Ingest:
@@ -150,8 +150,7 @@ class Assembly:
     def _make_cleaning(self) -> SnapshotCleaningJob:
         context, section = self._context, self._config.history_manager.snapshot_cleaning
         return SnapshotCleaningJob(
-            context.store.cleaning,
-            context.lease,
+            context,
             Schedule(section.schedule, context.clock.now_us()),
             duration_us(section.older_than),
         )

@@ -2,6 +2,8 @@
 the work."""
 
 from bisect import bisect_left
+from collections.abc import Hashable
+from typing import TypeVar
 
 from dp3.hooks.outcome import HookOutcome
 from dp3.hooks.table import Hook
@@ -11,6 +13,8 @@ BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the classes into which durations are sorted."""
 
 ABOVE = "inf"
+
+K = TypeVar("K", bound=Hashable)
 
 
 class Durations:
@@ -92,20 +96,21 @@ class HookTally:
     def count(self, hook: Hook, outcome: HookOutcome, failed: bool, created: int = 0) -> None:
         """One call of a hook, whether it failed, and how many of its tasks were kept."""
         allowed = outcome.allowed
-        self._add(hook, [1, failed, outcome.duration_ns, created, allowed is True, allowed is False])
+        _add(self.sums, hook, [1, failed, outcome.duration_ns, created, allowed is True, allowed is False])
 
     def add(self, other: "HookTally") -> None:
         """Add what another one has counted."""
         for hook, sums in other.sums.items():
-            self._add(hook, sums)
-
-    def _add(self, hook: Hook, more: list[int]) -> None:
-        sums = self.sums.get(hook)
-        self.sums[hook] = more if sums is None else [a + b for a, b in zip(sums, more, strict=True)]
+            _add(self.sums, hook, sums)
 
     def rows(self) -> list[HookSums]:
-        """The sums as they are stored."""
-        return [
-            HookSums(hook.module, hook.name, hook.family, ",".join(hook.context), *map(int, sums))
-            for hook, sums in self.sums.items()
-        ]
+        """The sums as they are stored, by the names of hooks in counters."""
+        named: dict[tuple[str, str, str, str], list[int]] = {}
+        for hook, sums in self.sums.items():
+            _add(named, (hook.module, hook.counted_as, hook.family, ",".join(hook.context)), sums)
+        return [HookSums(*names, *map(int, sums)) for names, sums in named.items()]
+
+
+def _add(sums: dict[K, list[int]], key: K, more: list[int]) -> None:
+    old = sums.get(key)
+    sums[key] = more if old is None else [a + b for a, b in zip(old, more, strict=True)]

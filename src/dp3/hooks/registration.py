@@ -139,6 +139,18 @@ def get_func_name(func: Callable[..., Any]) -> str:
     return _name(func, repr)
 
 
+def get_inner_func_name(func: Callable[..., Any]) -> str:
+    """The name of the callable in a partial: its arguments are settings, and may be secrets.
+
+    >>> import json
+    >>> get_inner_func_name(partial(json.dumps, indent=2))
+    'json.dumps'
+    """
+    while isinstance(func, partial):
+        func = func.func
+    return get_func_name(func)
+
+
 def get_stable_func_name(func: Callable[..., Any]) -> str:
     """Like `get_func_name`, the same in every process: arguments of a partial whose `repr` may contain an
     address are replaced by their type.

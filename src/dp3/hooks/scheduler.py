@@ -3,12 +3,14 @@
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, tzinfo
 from typing import Any
 
 from apscheduler.executors.pool import BasePoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
 
 from dp3.hooks import checks
 from dp3.hooks.failures import FailureLog
@@ -84,6 +86,13 @@ class Scheduler:
     def start(self) -> None:
         """Begin to call."""
         self._scheduler.start()
+
+    def reschedule(self) -> None:
+        """Go by the time as it is now; called when the clock was set."""
+        for job in self._scheduler.get_jobs():
+            if isinstance(job.trigger, CronTrigger):
+                with suppress(JobLookupError):  # it has just run for the last time
+                    job.reschedule(job.trigger)
 
     def stop(self, timeout_s: float = 10.0) -> list[str]:
         """Begin no further call and wait up to `timeout_s` seconds for running ones; returns the names of

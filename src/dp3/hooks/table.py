@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 from dp3.hooks.kinds import HOOK_KINDS, HOOK_SPECS, HookKind, HookSpec
 from dp3.hooks.outcome import HookOutcome
-from dp3.hooks.registration import HookRegistration
+from dp3.hooks.registration import HookRegistration, get_inner_func_name
 
 _UNQUOTED = "._-(),[]"
 
@@ -16,7 +17,8 @@ _UNQUOTED = "._-(),[]"
 @dataclass(frozen=True, slots=True, eq=False)
 class Hook:
     """A hook ready to be called. (`module`, `kind`, `name`, `entity`, `attr`) identify it across restarts of
-    the same application; `family` and `context` are its names in counters; `spec` is the row of its kind."""
+    the same application. `family`, `counted_as` and `context` are its names in counters, where partials of
+    one callable are one hook. `spec` is the row of its kind."""
 
     call: Callable[..., Any]
     module: str
@@ -26,9 +28,12 @@ class Hook:
     entity: str | None = None
     attr: str | None = None
     context: tuple[str, ...] = ()
+    counted_as: str = field(init=False)
     spec: HookSpec = field(init=False)
 
     def __post_init__(self) -> None:
+        is_partial = isinstance(self.call, partial)
+        object.__setattr__(self, "counted_as", get_inner_func_name(self.call) if is_partial else self.name)
         object.__setattr__(self, "spec", HOOK_SPECS[self.kind])
 
     @classmethod
@@ -113,7 +118,7 @@ class TrackedHook:
     @classmethod
     def of(cls, hook: Hook) -> "TrackedHook":
         """The counters of a hook."""
-        return cls(hook.family, hook.name, hook.context)
+        return cls(hook.family, hook.counted_as, hook.context)
 
 
 class HookTelemetry:

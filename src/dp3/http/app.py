@@ -47,6 +47,18 @@ REFUSALS = {"401": "A token is needed that counts", "403": "The role does not go
 """Answers to those who may not, in the description of the API."""
 
 
+TAGS = {
+    "data-points": "Sending data",
+    "entities": "Reading and changing entities; ids in the path",
+    "entities v2": "The same with ids as parameters, for ids with any characters",
+    "control": "Asking the workers for something",
+    "telemetry": "What the platform did, measured, and has still to do",
+    "dead letters": "What failed",
+    "health": "Whether the API answers and the workers work",
+}
+"""Groups of routes, in the description of the API."""
+
+
 def create_app(services: Services) -> ASGIApp:
     """The ASGI application.
 
@@ -131,7 +143,14 @@ def _framework(logs: list[DatapointLog]) -> FastAPI:
         for log in logs:
             log.close()
 
-    app = FastAPI(title="DP³", lifespan=lifespan, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="DP³",
+        lifespan=lifespan,
+        openapi_url=None,
+        redirect_slashes=False,
+        openapi_tags=[{"name": tag, "description": meaning} for tag, meaning in TAGS.items()],
+        generate_unique_id_function=operation_id,
+    )
     app.router.default = SlashRedirect(app.router.routes)
     for error in REFUSED:
         app.add_exception_handler(error, refusal_response)
@@ -168,18 +187,23 @@ def _add_routes(
 def _root_routes(services: Services) -> APIRouter:
     router = APIRouter(responses=BUSY, route_class=route_class(services.model))
 
-    @router.get("/", response_model=Detail)
-    async def root() -> Response:
+    @router.get("/", tags=["health"], response_model=Detail)
+    async def get_root() -> Response:
         """The API answers."""
         return Json({"detail": "It works!"})
 
-    @router.get("/entities", response_model=dict[str, EntityType])
+    @router.get("/entities", tags=["entities"], response_model=dict[str, EntityType])
     @services.pools.reading.serves
-    def entities() -> Response:
+    def get_entity_types() -> Response:
         """Entity types, their attributes and how many entities there are."""
         return Json(services.reads.entity_types.all())
 
     return router
+
+
+def operation_id(route: APIRoute) -> str:
+    """The name of a route in the description: that of its function, which therefore has to stay as it is."""
+    return f"{route.name}_v2" if route.path.startswith("/v2/") else route.name
 
 
 def description_route(app: FastAPI, root_path: str) -> Route:
@@ -222,7 +246,7 @@ def _describe_access(document: dict[str, Any]) -> None:
 
 
 def _datapoints_route() -> APIRoute:
-    async def insert_datapoints(
+    async def post_datapoints(
         datapoints: list[DataPoint],
         wait: bool = Query(
             False, description="Answer when the data-points have been applied, at most 10 s later"
@@ -239,8 +263,10 @@ def _datapoints_route() -> APIRoute:
 
     return APIRoute(
         DATAPOINTS_PATH,
-        insert_datapoints,
+        post_datapoints,
         methods=["POST"],
+        tags=["data-points"],
+        generate_unique_id_function=operation_id,
         response_model=Written,
         responses=WRITTEN,
     )

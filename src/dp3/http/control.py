@@ -40,11 +40,16 @@ class Action(StrEnum):
 
 def control_routes(services: Services) -> APIRouter:
     """`/control/{action}`; asking by GET is what existing clients do."""
-    router = APIRouter(prefix="/control", responses=INVALID | BUSY, route_class=route_class(services.model))
+    router = APIRouter(
+        prefix="/control",
+        tags=["control"],
+        responses=INVALID | BUSY,
+        route_class=route_class(services.model),
+    )
     operating = services.pools.operating.serves
 
     @operating
-    def send(action: Action, module: Module = None, etype: Etype = None) -> Response:
+    def send_control_action(action: Action, module: Module = None, etype: Etype = None) -> Response:
         """Ask for a snapshot run (`make_snapshots`; one that is under way is not disturbed), or have all
         workers read the configuration of a module again (`refresh_module_config`) or call creation hooks for
         all entities of a type (`refresh_on_entity_creation`)."""
@@ -62,7 +67,7 @@ def control_routes(services: Services) -> APIRouter:
         return _sent(services, action, workers, {"module": module})
 
     @operating
-    def results(id: Sent) -> Response:
+    def get_control_results(id: Sent) -> Response:
         """The outcome of a request, for each worker; null while the worker has not got to it, `progress`
         while it is not through."""
         messages = list(map(int, id.split("-")))[:MAX_MESSAGES]
@@ -80,9 +85,10 @@ def control_routes(services: Services) -> APIRouter:
         through = all(one is not None and PROGRESS not in one for one in answer)
         return Json({"done": through, "results": answer})
 
-    router.get("/results/{id}", response_model=ActionResults, responses=UNKNOWN)(results)
-    router.get("/{action}", response_model=ActionSent, responses=FORBIDDEN)(send)
-    router.post("/{action}", response_model=ActionSent, responses=FORBIDDEN)(send)
+    router.get("/results/{id}", response_model=ActionResults, responses=UNKNOWN)(get_control_results)
+    routes = (router.get, "get_control_action"), (router.post, "send_control_action")
+    for method, name in routes:
+        method("/{action}", name=name, response_model=ActionSent, responses=FORBIDDEN)(send_control_action)
     return router
 
 

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from pydantic import TypeAdapter, ValidationError
 
 from dp3.clock import EPOCH, FIRST_US, LAST_US
 from dp3.http.pieces import PIECE_BYTES, SMALL_BODY, Sent
@@ -23,9 +22,9 @@ from dp3.model.attrspec import (
     AttrSpecTimeseries,
     AttrSpecType,
 )
-from dp3.model.durations import AwareDatetime
 from dp3.model.errors import Reject
 from dp3.model.spec import ModelSpec
+from dp3.model.unix_time import unix_us
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint
 
 
@@ -51,7 +50,6 @@ Plan = Callable[[SentPoint, Remarks], WirePoint]
 _decode_exact = msgspec.json.Decoder(list[ExactPoint]).decode
 _decode_points = msgspec.json.Decoder(list[SentPoint]).decode
 _decode_keys = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
-_parse_number = TypeAdapter(AwareDatetime).validate_python
 
 _KEYS = frozenset(KEYS)
 _HAS_UNKNOWN_KEY = "Object contains unknown field"
@@ -90,12 +88,14 @@ class Converter:
             for piece in _pieces(body, self._max_value):
                 if _below_a_microsecond(piece):
                     raise Reject
+                if not piece.isascii():
+                    piece.decode()  # the decoder does not look at what it ignores
                 self._add(_decode(piece, remarks), groups, remarks)
                 taken += len(piece)
                 if taken >= BYTES_AT_ONCE:
                     yield groups
                     groups, taken = {}, 0
-        except (ValueError, RecursionError):  # also what is not UTF-8, which is no error of msgspec
+        except (ValueError, RecursionError):  # among them what is not UTF-8
             raise Reject from None
         yield groups
 
@@ -189,7 +189,7 @@ def _observations_plan(spec: AttrSpecObservations) -> Plan:
 
     def plan(point: SentPoint, remarks: Remarks) -> WirePoint:
         t1 = _moment(point.t1)
-        t2 = t1 if point.t2 is None else _moment(point.t2)
+        t2 = _moment(point.t2) if point.t2 else t1
         if t2 < t1:
             raise Reject
         if t2 > remarks.latest:
@@ -205,7 +205,7 @@ def _timeseries_plan(spec: AttrSpecTimeseries) -> Plan:
     def plan(point: SentPoint, remarks: Remarks) -> WirePoint:
         t1 = _moment(point.t1)
         v = accept(point.v)
-        t2 = accept_times(t1, None if point.t2 is None else _moment(point.t2), v)
+        t2 = accept_times(t1, _moment(point.t2) if point.t2 else None, v)
         if t2 > remarks.latest:
             remarks.ahead(t2, point.src)
         return WirePoint(attr, v, t1, t2, _confidence(point.c), point.src)
@@ -215,14 +215,9 @@ def _timeseries_plan(spec: AttrSpecTimeseries) -> Plan:
 
 def _moment(sent: datetime | int | float | None) -> int:
     """A time in µs; without zone it is UTC."""
-    if type(sent) is datetime:
-        moment = sent
-    elif sent is None:
-        raise Reject
-    else:
-        moment = _from_number(sent)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
+    if type(sent) is not datetime:
+        return _from_number(sent)
+    moment = sent if sent.tzinfo is not None else sent.replace(tzinfo=UTC)
     delta = moment - EPOCH
     us = (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
     if not FIRST_US <= us <= LAST_US:
@@ -230,10 +225,12 @@ def _moment(sent: datetime | int | float | None) -> int:
     return us
 
 
-def _from_number(sent: object) -> datetime:
+def _from_number(sent: Any) -> int:
+    if sent is None:
+        raise Reject
     try:
-        return _parse_number(sent)
-    except ValidationError:
+        return unix_us(sent)
+    except ValueError:
         raise Reject from None
 
 

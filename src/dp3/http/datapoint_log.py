@@ -36,8 +36,9 @@ class _Waiting(NamedTuple):
 
 
 class DatapointLog:
-    """Appends one line per record to a file, which it closes in the end: time, client address in brackets,
-    ` | `, the record as Python dict text. Never delays or fails a request."""
+    """Appends one line per record to a file, which it closes in the end: `2026-01-01 12:00:00,123 (ADDRESS)`,
+    which are the time (UTC) and the client, ` | `, and the record as Python dict text. Never delays or fails
+    a request."""
 
     def __init__(self, file: LineFile, clock: Clock) -> None:
         self._file = file
@@ -70,7 +71,9 @@ class DatapointLog:
     def _put(self, client: str, count: int, size: int, records: Records) -> None:
         if not count:
             return
-        prefix = f"{to_datetime(self._clock.now_us()):%Y-%m-%d %H:%M:%S.%f} [{printable(client)}] | "
+        now = to_datetime(self._clock.now_us())
+        millisecond = now.microsecond // 1000
+        prefix = f"{now:%Y-%m-%d %H:%M:%S},{millisecond:03} ({printable(client)}) | "
         with self._changed:
             is_too_much = self._count + count > MAX_WAITING or self._size + size > MAX_WAITING_BYTES
             if self._count and is_too_much:

@@ -63,7 +63,10 @@ Sent = dict[int, list[int]]
 def dead_letter_routes(services: Services, changes: StateChanges) -> APIRouter:
     """`/deadletters`."""
     router = APIRouter(
-        prefix="/deadletters", responses=INVALID, route_class=route_class(services.model, strict=True)
+        prefix="/deadletters",
+        tags=["dead letters"],
+        responses=INVALID,
+        route_class=route_class(services.model, strict=True),
     )
     orders = Orders(services, changes)
     _add_reading(router, services)
@@ -74,39 +77,41 @@ def dead_letter_routes(services: Services, changes: StateChanges) -> APIRouter:
 
 def _add_reading(router: APIRouter, services: Services) -> None:
     dead_letters, operating = services.reads.dead_letters, services.pools.operating.serves
+    rendering = services.rendering
 
     @router.get("", response_model=DeadLetters)
     @operating
-    def listing(
+    def get_dead_letters(
         filters: Filters, after: After = 0, limit: Limit = 20, order: Literal["oldest", "newest"] = "oldest"
     ) -> Response:
         """Dead letters in order of their ids, or the newest first, those that come after the id `after`."""
         data = dead_letters.page(after, limit, filters, newest_first=order == "newest")
-        return Json({"count": len(data), "total": dead_letters.count(), "data": data})
+        answer = {"count": len(data), "total": dead_letters.count(), "data": data}
+        return rendering.json(answer, {"data": rendering.dead_letter()})
 
     @router.get("/summary", response_model=DeadLetterSummary)
     @operating
-    def summary(filters: Filters, limit: Limit = 100) -> Response:
+    def get_dead_letter_summary(filters: Filters, limit: Limit = 100) -> Response:
         """Dead letters by hook and reason, with how many there are; the groups with the newest ones."""
-        return Json(dead_letters.summary(limit, filters))
+        return rendering.json(dead_letters.summary(limit, filters))
 
     @router.get("/{id}", response_model=DeadLetterState, responses=NOT_FOUND)
     @operating
-    def one(id: int) -> Response:
+    def get_dead_letter(id: int) -> Response:
         """One dead letter."""
-        return Json(describe(*_find(dead_letters, id)))
+        return rendering.json(describe(*_find(dead_letters, id)), rendering.dead_letter())
 
 
 def _add_bulk_orders(router: APIRouter, services: Services, orders: "Orders") -> None:
     page, run = services.store.dead_letters.page, services.pools.operating.run
 
     @router.post("/retry", response_model=DeadLetterResults, responses=PENDING)
-    async def retry_many(filters: Filters, after: After = 0, limit: Limit = 100) -> Response:
+    async def retry_dead_letters(filters: Filters, after: After = 0, limit: Limit = 100) -> Response:
         """Retry the oldest `limit` dead letters that match, of those that come after the id `after`."""
         return await orders.give("retry", await run(page, after, limit, filters))
 
     @router.post("/drop", response_model=DeadLetterResults, responses=PENDING)
-    async def drop_many(filters: Filters, after: After = 0, limit: Limit = 100) -> Response:
+    async def drop_dead_letters(filters: Filters, after: After = 0, limit: Limit = 100) -> Response:
         """Drop the oldest `limit` dead letters that match, of those that come after the id `after`."""
         return await orders.give("drop", await run(page, after, limit, filters))
 
@@ -115,12 +120,12 @@ def _add_single_orders(router: APIRouter, services: Services, orders: "Orders") 
     dead_letters, run = services.reads.dead_letters, services.pools.operating.run
 
     @router.post("/{id}/retry", response_model=DeadLetterResults, responses=NOT_FOUND | PENDING)
-    async def retry_one(id: int) -> Response:
+    async def retry_dead_letter(id: int) -> Response:
         """Try again what failed: call the hook, or process the task. The letter goes if that works."""
         return await orders.give("retry", [await run(_find, dead_letters, id)])
 
     @router.delete("/{id}", response_model=DeadLetterResults, responses=NOT_FOUND | PENDING)
-    async def drop_one(id: int) -> Response:
+    async def delete_dead_letter(id: int) -> Response:
         """Drop a dead letter for good."""
         return await orders.give("drop", [await run(_find, dead_letters, id)])
 

@@ -10,10 +10,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from dp3.clock import to_datetime, to_us
-from dp3.http.answers import Answer, Json, invalid, invalid_value, parse_json, pydantic_errors, refused
+from dp3.http.answers import invalid, invalid_value, parse_json, pydantic_errors, refused
 from dp3.http.intake import Intake
 from dp3.http.parameters import Addressing, Entity, EntityAttr, InSpan, Lookup, Wait, client_address
-from dp3.http.pieces import Sent
+from dp3.http.pieces import InvalidJson, Sent, check_utf8
 from dp3.http.schemas import (
     BUSY,
     INVALID,
@@ -44,27 +44,37 @@ At = Annotated[
 
 def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> APIRouter:
     """Routes that read one entity."""
-    router = APIRouter(prefix=paths.prefix, responses=INVALID | BUSY, route_class=route_class(services.model))
-    reads, reading, queries = services.reads, services.pools.reading.serves, services.pools.queries.serves
+    router = APIRouter(
+        prefix=paths.prefix,
+        tags=[paths.tag],
+        responses=INVALID | BUSY,
+        route_class=route_class(services.model),
+    )
+    reads, rendering = services.reads, services.rendering
+    reading, queries = services.pools.reading.serves, services.pools.queries.serves
 
     @router.get(paths.master_path, response_model=dict[str, Any])
     @reading
-    def master(entity: Annotated[Entity, Depends(paths.entity)], span: InSpan, at: At = None) -> Response:
+    def get_entity_master(
+        entity: Annotated[Entity, Depends(paths.entity)], span: InSpan, at: At = None
+    ) -> Response:
         """The master record: everything known of the entity, or what held at a moment."""
-        return Json(reads.profiles.master(entity.etype, entity.eid, span, _us(at)))
+        found = reads.profiles.master(entity.etype, entity.eid, span, _us(at))
+        return rendering.json(found, rendering.master(entity.etype))
 
     @router.get(paths.get_attr_path, response_model=AttributeAnswer)
     @reading
-    def get_attr(
+    def get_entity_attr(
         target: Annotated[EntityAttr, Depends(paths.entity_attr)], span: InSpan, at: At = None
     ) -> Response:
         """Value now (or at a moment) and history of one attribute."""
         (etype, eid), spec = target
-        return Answer(reads.profiles.attribute(etype, eid, spec, span, _us(at)))
+        found = reads.profiles.attribute(etype, eid, spec, span, _us(at))
+        return rendering.answer(found, rendering.attribute(etype, spec.id))
 
     @router.get("/raw/get", response_model=RawAnswer)
     @queries
-    def raw(
+    def get_raw_datapoints(
         etype: str,
         eid: str | None = None,
         attr: str | None = None,
@@ -77,36 +87,47 @@ def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> API
         wanted_eid = None if eid is None else lookup.entity(etype, eid, "query").eid
         if attr is not None:
             lookup.attr(etype, attr, "query")
-        return Answer(reads.raw.find(RawQuery(etype, wanted_eid, attr, src, skip, limit)))
+        found = reads.raw.find(RawQuery(etype, wanted_eid, attr, src, skip, limit))
+        return rendering.answer(found, {"data": rendering.data_point(etype)})
 
     return router
 
 
 def snapshot_routes(services: Services, paths: Addressing) -> APIRouter:
     """Routes that read the snapshots of one entity. Their shortest path takes any id, so they come last."""
-    router = APIRouter(prefix=paths.prefix, responses=INVALID | BUSY, route_class=route_class(services.model))
-    reads, reading = services.reads, services.pools.reading.serves
+    router = APIRouter(
+        prefix=paths.prefix,
+        tags=[paths.tag],
+        responses=INVALID | BUSY,
+        route_class=route_class(services.model),
+    )
+    reads, rendering, reading = services.reads, services.rendering, services.pools.reading.serves
 
     @router.get(paths.snapshots_path, response_model=list[dict[str, Any]])
     @reading
-    def series(
+    def get_entity_snapshots(
         entity: Annotated[Entity, Depends(paths.entity)],
         span: InSpan,
         skip: Annotated[int, Query(ge=0)] = 0,
         limit: Annotated[int, Query(ge=0, description="0: as many as an answer may have")] = 0,
     ) -> Response:
         """The entity's snapshots of all runs, oldest first."""
-        return Json(reads.snapshots.series(entity.etype, str(entity.eid), span, skip, limit))
+        found = reads.snapshots.series(entity.etype, str(entity.eid), span, skip, limit)
+        return rendering.json(found, rendering.snapshot(entity.etype))
 
     @reading
-    def everything(entity: Annotated[Entity, Depends(paths.entity)], span: InSpan, at: At = None) -> Response:
+    def get_entity(entity: Annotated[Entity, Depends(paths.entity)], span: InSpan, at: At = None) -> Response:
         """Master record and snapshots, or both for one moment."""
         master, snapshots = reads.entity(entity.etype, entity.eid, span, _us(at))
         empty = not master and not snapshots
-        return Answer({"empty": empty, "master_record": master, "snapshots": snapshots})
+        times = {
+            "master_record": rendering.master(entity.etype),
+            "snapshots": rendering.snapshot(entity.etype),
+        }
+        return rendering.answer({"empty": empty, "master_record": master, "snapshots": snapshots}, times)
 
     for i, path in enumerate(paths.entity_paths):
-        router.get(path, response_model=EntityAnswer, include_in_schema=i == 0)(everything)
+        router.get(path, response_model=EntityAnswer, include_in_schema=i == 0)(get_entity)
     return router
 
 
@@ -125,7 +146,12 @@ _parse_tokens = TypeAdapter(dict[Text, AwareDatetime]).validate_python
 
 def writing_routes(services: Services, paths: Addressing, intake: Intake, writer: Writer) -> APIRouter:
     """Routes that change one entity."""
-    router = APIRouter(prefix=paths.prefix, responses=WRITTEN, route_class=route_class(services.model))
+    router = APIRouter(
+        prefix=paths.prefix,
+        tags=[paths.tag],
+        responses=WRITTEN,
+        route_class=route_class(services.model),
+    )
 
     async def read_body(request: Request) -> AsyncIterator[Sent]:
         await intake.admit()
@@ -136,7 +162,7 @@ def writing_routes(services: Services, paths: Addressing, intake: Intake, writer
     max_value = services.settings.max_value
 
     @router.post(paths.set_attr_path, response_model=Written, openapi_extra=request_body(NewValue))
-    async def set_attr(
+    async def set_entity_attr(
         request: Request,
         target: Annotated[EntityAttr, Depends(paths.entity_attr)],
         body: Body,
@@ -150,19 +176,19 @@ def writing_routes(services: Services, paths: Addressing, intake: Intake, writer
         return await writer.write([task], wait=wait)
 
     @router.post(paths.ttl_path, response_model=Written, openapi_extra=request_body(TOKENS_SCHEMA))
-    async def extend_ttl(
+    async def extend_entity_ttl(
         entity: Annotated[Entity, Depends(paths.entity)], body: Body, wait: Wait = False
     ) -> Response:
         """Keep the entity at least until the times given; tokens can only be moved later."""
         return await writer.write([await intake.decode(_ttl_task, body, entity, max_value)], wait=wait)
 
-    async def delete(entity: Annotated[Entity, Depends(paths.entity)], wait: Wait = False) -> Response:
+    async def delete_entity(entity: Annotated[Entity, Depends(paths.entity)], wait: Wait = False) -> Response:
         """Delete the entity. Its raw data-points stay, and later ones create it again."""
         await intake.admit()
         return await writer.write([WireTask(entity.etype, entity.eid, [], delete=True)], wait=wait)
 
     for i, path in enumerate(paths.entity_paths):
-        router.delete(path, response_model=Written, include_in_schema=i == 0)(delete)
+        router.delete(path, response_model=Written, include_in_schema=i == 0)(delete_entity)
     return router
 
 
@@ -210,8 +236,11 @@ def _new_value(body: Sent, max_value: int, attributes: Collection[str], told: Wa
     if len(body) > 2 * max_value:
         raise invalid_value(["body", "value"], f"the body has {len(body)} bytes, more than {2 * max_value}")
     try:
-        sent = json.loads(body)
+        check_utf8(body)
+        sent = json.loads(body.decode("utf-8-sig"))
         value = NewValue.model_validate(sent).value
+    except InvalidJson as error:
+        raise invalid_value(["body"], f"{error.reason} at byte {error.position}") from None
     except ValidationError as error:
         raise invalid_value(["body"], error.errors()[0]["msg"]) from None
     except RecursionError:

@@ -14,7 +14,6 @@ from dp3.http.answers import (
     MAX_ERRORS,
     Answer,
     Errors,
-    Json,
     invalid,
     json_invalid,
     parse_json,
@@ -87,7 +86,12 @@ _KEYS: Mapping[type[BaseModel], Known] = {
 
 def listing_routes(services: Services, lookup: Lookup, paths: Addressing, questions: Bodies) -> APIRouter:
     """`…/get`, `…/count` and `…/_/distinct/{attr}`."""
-    router = APIRouter(prefix=paths.prefix, responses=REFUSED, route_class=route_class(services.model))
+    router = APIRouter(
+        prefix=paths.prefix,
+        tags=[paths.tag],
+        responses=REFUSED,
+        route_class=route_class(services.model),
+    )
     answers = _Answers(services)
     _add_listing(router, services, lookup, answers)
     _add_counts(router, services, lookup, answers)
@@ -98,7 +102,9 @@ def listing_routes(services: Services, lookup: Lookup, paths: Addressing, questi
 def _add_listing(router: APIRouter, services: Services, lookup: Lookup, answers: "_Answers") -> None:
     @router.get("/get", response_model=FoundSnapshots)
     @services.pools.queries.serves
-    def get(etype: str, given: Filtered, part: Part, told: Told, sort: Sort = (), at: At = None) -> Response:
+    def get_latest_snapshots(
+        etype: str, given: Filtered, part: Part, told: Told, sort: Sort = (), at: At = None
+    ) -> Response:
         """Latest snapshots that match."""
         filters = given.decoded()
         entity = lookup.etype(etype)
@@ -110,7 +116,7 @@ def _add_counts(router: APIRouter, services: Services, lookup: Lookup, answers: 
 
     @router.get("/count", response_model=TotalCount)
     @queries
-    def count(etype: str, given: Filtered, told: Told, at: At = None) -> Response:
+    def get_snapshot_count(etype: str, given: Filtered, told: Told, at: At = None) -> Response:
         """The number of latest snapshots that match."""
         filters = given.decoded()
         lookup.etype(etype)
@@ -118,10 +124,10 @@ def _add_counts(router: APIRouter, services: Services, lookup: Lookup, answers: 
 
     @router.get("/_/distinct/{attr}", response_model=dict[str, int])
     @queries
-    def distinct(etype: str, attr: str) -> Response:
+    def get_distinct_values(etype: str, attr: str) -> Response:
         """Each value of an attribute in the latest snapshots, and how often it occurs."""
         lookup.etype(etype)
-        return Json(reads.distinct.counts(etype, attr))
+        return services.rendering.counted(etype, attr, reads.distinct.counts(etype, attr))
 
 
 def _add_bodies(
@@ -134,7 +140,7 @@ def _add_bodies(
         response_model=FoundSnapshots,
         openapi_extra=request_body(PageBody, Eids),
     )
-    async def get_by_body(request: Request, etype: str, told: Told) -> Response:
+    async def find_latest_snapshots(request: Request, etype: str, told: Told) -> Response:
         """Latest snapshots that match, for questions that are too long for a URL; or those of the entities
         with these ids, in their order, without those that have none."""
         entity = lookup.etype(etype)
@@ -143,7 +149,7 @@ def _add_bodies(
             return await queries.answer(request, answers.by_body, entity, received, told)
 
     @router.post("/count", response_model=TotalCount, openapi_extra=request_body(CountBody))
-    async def count_by_body(request: Request, etype: str, told: Told) -> Response:
+    async def count_snapshots(request: Request, etype: str, told: Told) -> Response:
         """The number of latest snapshots that match, for questions that are too long for a URL."""
         entity = lookup.etype(etype)
         with questions.body(request.scope) as incoming:
@@ -157,6 +163,7 @@ class _Answers:
     def __init__(self, services: Services) -> None:
         self._listings = services.reads.listings
         self._runs = services.reads.runs
+        self._rendering = services.rendering
         self._attributes = services.model.entity_attributes
 
     def page(
@@ -170,10 +177,10 @@ class _Answers:
         """Latest snapshots, or values at a moment, that match."""
         if at is not None:
             found = self._listings.as_of(to_us(at), entity.id, *given, sort, told.add)
-            return Answer(_found(found, {"cursor": found.cursor}))
+            return self._found(entity, found, {"cursor": found.cursor})
         found = self._listings.latest(entity.id, *given, sort, told.add)
         more = {"total": found.total, "cursor": found.cursor}
-        return Answer(_found(found, more | self._times(entity, told)))
+        return self._found(entity, found, more | self._times(entity, told))
 
     def count(self, etype: str, given: tuple[Any, Any], at: datetime | None, told: Warnings) -> Response:
         """The number of latest snapshots, or values at a moment, that match."""
@@ -192,12 +199,24 @@ class _Answers:
             given = asked.fulltext_filters, asked.generic_filter, window
             return self.page(entity, given, sort, asked.at, told)
         eids = _checked(Eids, sent, self._attributes[entity.id], told).eids
-        return Answer(_found(self._listings.by_id(entity.id, _eids(entity, eids)), self._times(entity, told)))
+        found = self._listings.by_id(entity.id, _eids(entity, eids))
+        return self._found(entity, found, self._times(entity, told))
 
     def count_by_body(self, entity: EntitySpec, body: Sent, told: Warnings) -> Response:
         """The number of those that match the question in a body."""
         asked = _checked(CountBody, _decoded(body), self._attributes[entity.id], told)
         return self.count(entity.id, (asked.fulltext_filters, asked.generic_filter), asked.at, told)
+
+    def _found(self, entity: EntitySpec, found: Listing, more: dict[str, Any]) -> Response:
+        answer = {
+            "time_created": None if found.run_time is None else to_datetime(found.run_time),
+            "count": len(found.documents),
+            "data": found.documents,
+            **more,
+        }
+        if found.truncated:
+            answer["truncated"] = True
+        return self._rendering.answer(answer, {"data": self._rendering.snapshot(entity.id)})
 
     def _times(self, entity: EntitySpec, told: Warnings) -> dict[str, Any]:
         """When snapshots of the type were made and will be."""
@@ -241,13 +260,3 @@ def _eids(entity: EntitySpec, given: Sequence[Any]) -> list[str]:
     if errors:
         raise errors.refusal()
     return eids
-
-
-def _found(found: Listing, more: dict[str, Any]) -> dict[str, Any]:
-    answer = {
-        "time_created": None if found.run_time is None else to_datetime(found.run_time),
-        "count": len(found.documents),
-        "data": found.documents,
-        **more,
-    }
-    return answer | {"truncated": True} if found.truncated else answer

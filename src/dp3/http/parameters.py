@@ -136,6 +136,7 @@ class Addressing:
     """The paths of one version of the API, and how it finds entity and attribute in a request."""
 
     prefix: str
+    tag: str
     entity_paths: tuple[str, ...]
     master_path: str
     snapshots_path: str
@@ -157,6 +158,7 @@ def v1(lookup: Lookup) -> Addressing:
 
     return Addressing(
         prefix="/entity/{etype}",
+        tag="entities",
         entity_paths=("/{eid}",),
         master_path="/{eid}/master",
         snapshots_path="/{eid}/snapshots",
@@ -181,6 +183,7 @@ def v2(lookup: Lookup) -> Addressing:
 
     return Addressing(
         prefix="/v2/entity/{etype}",
+        tag="entities v2",
         entity_paths=("", "/"),
         master_path="/master",
         snapshots_path="/snapshots",

@@ -166,11 +166,12 @@ class LogState(BaseModel):
 
 
 class AttributeSizes(BaseModel):
-    """By attribute: how many entities have it, and the `min`, `mean`, `max` and `total` of its bytes."""
+    """By attribute: how many entities have it, and the `min`, `mean`, `max` and `total` of its bytes (null
+    and 0 if none has it)."""
 
     calculated_at: datetime
     duration_s: float
-    attributes: dict[str, dict[str, float]]
+    attributes: dict[str, dict[str, float | None]]
 
 
 class EventCountsAnswer(BaseModel):

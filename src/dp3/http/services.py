@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from dp3.clock import Clock
 from dp3.config.sections import ApiSettings
 from dp3.http.pools import Pools
+from dp3.http.rendering import Rendering
 from dp3.log.appender import Appender
 from dp3.log.port import Log
 from dp3.model.spec import ModelSpec
@@ -26,6 +27,7 @@ class Services:
     `allowed_actions`: what may be asked of `/control`; `modules`: names of those that are enabled.
     `event_groups`: which events are counted. `audit`: where changes are noted, None for nowhere.
     `files`: opens logs that are opened anew at SIGHUP. `pools`: the threads that answer.
+    `rendering`: makes the answers that tell times, as the settings want them.
     """
 
     model: ModelSpec
@@ -46,3 +48,7 @@ class Services:
     audit: AuditLog | None = None
     files: LineFiles = field(default_factory=LineFiles)
     pools: Pools = field(default_factory=Pools)
+    rendering: Rendering = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rendering", Rendering(self.model, self.settings.timestamps))

@@ -5,7 +5,7 @@ import re
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dp3.http.answers import Json, Refusal, failure
+from dp3.http.answers import Refusal, failure
 from dp3.http.datapoints import DATAPOINTS_PATH
 from dp3.http.parameters import Lookup, path_below
 from dp3.http.services import Services
@@ -27,6 +27,7 @@ class Shortcut:
         self._lookup = lookup
         self._profiles = services.reads.profiles
         self._reading = services.pools.reading
+        self._rendering = services.rendering
         self._root_path = root_path
         self._read = re.compile(r"/entity/([^/]+)/([^/]+)/(?:master|get/([^/]+))").fullmatch
 
@@ -54,8 +55,11 @@ class Shortcut:
         await response(scope, receive, send)
 
     def _answer(self, etype: str, eid: str, attr: str | None) -> Response:
+        rendering = self._rendering
         entity = self._lookup.entity(etype, eid, "path")
         if attr is None:
-            return Json(self._profiles.master(etype, entity.eid))
+            return rendering.json(self._profiles.master(etype, entity.eid), rendering.master(etype))
         spec = self._lookup.attr(etype, attr, "path")
-        return Json(self._profiles.attribute(etype, entity.eid, spec))
+        return rendering.json(
+            self._profiles.attribute(etype, entity.eid, spec), rendering.attribute(etype, attr)
+        )

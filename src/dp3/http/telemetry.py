@@ -39,7 +39,12 @@ Records = list[dict[str, Any]]
 
 def telemetry_routes(services: Services) -> APIRouter:
     """`/telemetry`: snapshot runs, what is stored and what happened, what workers have done by themselves."""
-    router = APIRouter(prefix="/telemetry", responses=INVALID | BUSY, route_class=route_class(services.model))
+    router = APIRouter(
+        prefix="/telemetry",
+        tags=["telemetry"],
+        responses=INVALID | BUSY,
+        route_class=route_class(services.model),
+    )
     _add_runs(router, services)
     _add_measured(router, services)
     _add_jobs(router, services)
@@ -47,17 +52,18 @@ def telemetry_routes(services: Services) -> APIRouter:
 
 
 def _add_runs(router: APIRouter, services: Services) -> None:
-    runs, operating = services.reads.runs, services.pools.operating.serves
+    runs, answer = services.reads.runs, services.rendering.json
+    operating = services.pools.operating.serves
 
     @router.get("/snapshot_summary", response_model=SnapshotSummary)
     @operating
-    def snapshot_summary() -> Response:
+    def get_snapshot_summary() -> Response:
         """The age of the snapshots."""
-        return Json(runs.summary())
+        return answer(runs.summary())
 
     @router.get("/metadata", response_model=list[dict[str, Any]])
     @operating
-    def metadata(
+    def get_metadata(
         span: InSpan,
         module: str | None = None,
         skip: Annotated[int, Query(ge=0, lt=1 << 31)] = 0,
@@ -66,50 +72,50 @@ def _add_runs(router: APIRouter, services: Services) -> None:
     ) -> Response:
         """Records of snapshot runs."""
         if module not in (None, MODULE):
-            return Json([])
-        return Json(runs.records(*span.bounds(), skip, limit, newest_first=sort == "newest"))
+            return answer([])
+        return answer(runs.records(*span.bounds(), skip, limit, newest_first=sort == "newest"))
 
 
 def _add_measured(router: APIRouter, services: Services) -> None:
     telemetry, workers = services.reads.telemetry, services.reads.workers
-    operating = services.pools.operating.serves
+    answer, operating = services.rendering.json, services.pools.operating.serves
 
     @router.get("/sources_validity", response_model=dict[str, Any])
     @operating
-    def sources_validity() -> Response:
+    def get_sources_validity() -> Response:
         """The latest end of validity of the data-points of each source."""
-        return Json(telemetry.sources())
+        return answer(telemetry.sources())
 
     @router.get("/sources_age", response_model=dict[str, int])
     @operating
-    def sources_age(unit: Literal["minutes", "seconds"] = "minutes") -> Response:
+    def get_sources_age(unit: Literal["minutes", "seconds"] = "minutes") -> Response:
         """The time since the latest end of validity of the data-points of each source, in whole units."""
-        return Json(telemetry.source_ages(UNIT_US[unit]))
+        return answer(telemetry.source_ages(UNIT_US[unit]))
 
     @router.get("/entities_per_attr", response_model=dict[str, dict[str, int]])
     @services.pools.queries.serves
-    def entities_per_attr() -> Response:
+    def get_entities_per_attr() -> Response:
         """The number of entities that have data of each attribute."""
-        return Json(telemetry.entities_per_attribute())
+        return answer(telemetry.entities_per_attribute())
 
     @router.get("/attribute_bson_sizes", response_model=dict[str, AttributeSizes])
     @operating
-    def attribute_bson_sizes() -> Response:
+    def get_attribute_bson_sizes() -> Response:
         """Sizes of stored values, as they were last measured."""
-        return Json(telemetry.attribute_sizes())
+        return answer(telemetry.attribute_sizes())
 
     @router.get("/event_counts", response_model=EventCountsAnswer)
     @operating
-    def event_counts(group: str, interval: str) -> Response:
+    def get_event_counts(group: str, interval: str) -> Response:
         """Events of a group in the current interval and the one before."""
         span = _interval(services, group, interval) // timedelta(microseconds=1)
-        return Json({"group": group, "interval": interval, **telemetry.event_counts(group, span)})
+        return answer({"group": group, "interval": interval, **telemetry.event_counts(group, span)})
 
     @router.get("/rabbitmq/queues", response_model=Queues)
     @operating
-    def queues() -> Response:
+    def get_queues() -> Response:
         """The backlog of each worker in each lane of the log."""
-        return Json({"queues": workers.queues(services.worker_processes)})
+        return answer({"queues": workers.queues(services.worker_processes)})
 
 
 def _interval(services: Services, group: str, text: str) -> timedelta:
@@ -129,25 +135,26 @@ def _interval(services: Services, group: str, text: str) -> timedelta:
 
 
 def _add_jobs(router: APIRouter, services: Services) -> None:
-    jobs, operating = services.reads.jobs, services.pools.operating.serves
+    jobs, answer = services.reads.jobs, services.rendering.json
+    operating = services.pools.operating.serves
 
     @router.get("/updates", response_model=Records)
     @operating
-    def updates(limit: Limit = 100) -> Response:
+    def get_updates(limit: Limit = 100) -> Response:
         """The latest cycles of periodic hooks."""
-        return Json(jobs.updates(limit))
+        return answer(jobs.updates(limit))
 
     @router.get("/collections", response_model=Records)
     @operating
-    def collections(limit: Limit = 100) -> Response:
+    def get_collections(limit: Limit = 100) -> Response:
         """The latest collections of each worker."""
-        return Json(jobs.collections(limit))
+        return answer(jobs.collections(limit))
 
     @router.get("/retention", response_model=Records)
     @operating
-    def retention(limit: Limit = 100) -> Response:
+    def get_retention(limit: Limit = 100) -> Response:
         """The latest cleanings of history by each worker."""
-        return Json(jobs.retention(limit))
+        return answer(jobs.retention(limit))
 
 
 def health_routes(services: Services) -> APIRouter:
@@ -155,22 +162,22 @@ def health_routes(services: Services) -> APIRouter:
     router = APIRouter(route_class=route_class(services.model))
     problems = Once(lambda: services.pools.state.run(_problems, services))
 
-    @router.get("/health/live", response_model=Readiness)
-    async def live() -> Response:
+    @router.get("/health/live", tags=["health"], response_model=Readiness)
+    async def get_liveness() -> Response:
         """The process answers."""
         return Json({"status": "alive"})
 
-    @router.get("/health/ready", response_model=Readiness, responses=NOT_READY)
-    async def ready() -> Response:
+    @router.get("/health/ready", tags=["health"], response_model=Readiness, responses=NOT_READY)
+    async def get_readiness() -> Response:
         """Every worker is working and new data can be stored."""
         reasons = await problems()
         if reasons:
             return Json({"status": "not ready", "reasons": reasons}, 503)
         return Json({"status": "ready", "reasons": []})
 
-    @router.get("/telemetry/log", response_model=LogState, responses=BUSY)
+    @router.get("/telemetry/log", tags=["telemetry"], response_model=LogState, responses=BUSY)
     @services.pools.operating.serves
-    def log_state() -> Response:
+    def get_log_state() -> Response:
         """The backlog of the workers in the log."""
         return Json(services.reads.backlog.report())
 

@@ -60,12 +60,16 @@ class Appended(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`append_time` (µs) strictly increases within a lane and is never equal in two lanes: even in MAIN,
-    odd in DERIVED. A derived entry's is later than that of the entries that caused it. `damage` says why
-    the body could not be read; such an entry has no slices."""
+    """`order` says what came before what, over both lanes. It strictly increases within a lane and is never
+    equal in two lanes: even in MAIN, odd in DERIVED. It is above that of everything that was in the log when
+    the entry was appended, so a derived entry's is above that of the entries that caused it.
+
+    `append_time` (µs) is what the clock said, right or wrong: nothing is ordered by it. `damage` says why the
+    entry, or the entries up to it, could not be read; such a one has no slices."""
 
     lane: Lane
     offset: int
+    order: int
     append_time: int
     slices: Mapping[int, bytes]
     size: int = field(default=0)
@@ -73,14 +77,17 @@ class Entry:
 
 
 class Head(NamedTuple):
-    """The last offset of a lane (0 when empty) and the bytes of all entries ever appended to it."""
+    """The last offset of a lane (0 when empty), the bytes of all entries ever appended to it, and the order
+    of the last one."""
 
     offset: int
     bytes: int
+    order: int
 
 
 class LogSegment(NamedTuple):
-    """A piece of a lane that gets no further entry: first and last offset, append times of both (µs)."""
+    """A piece of a lane that gets no further entry: first and last offset, the append time of the first and
+    the latest one (µs)."""
 
     first: int
     last: int
@@ -90,6 +97,10 @@ class LogSegment(NamedTuple):
 
 class IdempotencyConflict(ValueError):
     """The same idempotency key was used for a different request."""
+
+
+class LogIncomplete(Exception):
+    """Entries of the log are missing; the message says which, and how to go on without them."""
 
 
 class LogFull(Exception):
@@ -105,15 +116,16 @@ class Log(Protocol):
         One outcome per append, in order. Raises `LogFull` when nothing could be written."""
         ...
 
-    def append_outbox(self, parts: Sequence[OutboxSlice], after_us: int) -> Appended | None:
+    def append_outbox(self, parts: Sequence[OutboxSlice], after: int) -> Appended | None:
         """Add one entry to the DERIVED lane with all parts whose key is above the last key taken from
         their producer, and remember the keys, in one durable commit. None when nothing was new.
-        The append time is later than `after_us`."""
+        `after`: the order of the last of the entries that caused them; 0 if none did."""
         ...
 
     def read(self, lane: Lane, after: int, max_bytes: int) -> list[Entry]:
         """Entries with offset > `after` in order, at least one if there is any, about `max_bytes` of
-        bodies."""
+        bodies. Where entries are missing, one with `damage` and the offset of the last of them stands for
+        all, also for those that were removed."""
         ...
 
     def read_back(self, lane: Lane, before: int | None, max_bytes: int) -> list[Entry]:
@@ -133,8 +145,25 @@ class Log(Protocol):
         """Bytes of all entries with an offset > `offset`: the backlog of a reader that is there."""
         ...
 
+    def begin(self, lane: Lane) -> int:
+        """The first offset that is there, or that comes next when the lane is empty; others were removed."""
+        ...
+
+    def resume_after(self, lane: Lane, offset: int, order: int) -> None:
+        """Go on above an offset and an order that are known to have been reached, in a log that has lost its
+        end. Raises `LogFull`."""
+        ...
+
+    def order_after(self, lane: Lane, offset: int) -> int | None:
+        """Order of the first entry with an offset > `offset`, or None."""
+        ...
+
     def append_time_after(self, lane: Lane, offset: int) -> int | None:
         """Append time of the first entry with an offset > `offset`, or None."""
+        ...
+
+    def offset_at(self, lane: Lane, time_us: int) -> int | None:
+        """The first offset that is there of an entry appended at a time or later, or None."""
         ...
 
     def version(self) -> tuple[int, ...]:
@@ -142,7 +171,8 @@ class Log(Protocol):
         ...
 
     def finished(self, lane: Lane, before_us: int) -> list[LogSegment]:
-        """The segments of which every entry was appended before a moment, oldest first."""
+        """The segments of which every entry was appended before a moment, oldest first. An append time in
+        the future is wrong; such an entry counts as no older than the next one that is not."""
         ...
 
     def remove_before(self, lane: Lane, offset: int) -> int:
@@ -160,35 +190,35 @@ class Log(Protocol):
 
 
 class LaneBounds:
-    """Finds where in both lanes a moment is. For one thread; what was found last is where the next search
-    begins."""
+    """Finds which entries of both lanes came before an order. For one thread; what was found last is where
+    the next search begins."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
         self._found = dict.fromkeys(Lane, (0, 0))
 
-    def until(self, moment: int) -> tuple[int, int]:
-        """Offsets in the main and the derived lane: everything up to them was appended until the moment (µs),
-        all that follows later."""
-        return self._last(Lane.MAIN, moment), self._last(Lane.DERIVED, moment)
+    def until(self, order: int) -> tuple[int, int]:
+        """Offsets in the main and the derived lane: all entries up to them are of that order or one below,
+        all that follow of one above."""
+        return self._last(Lane.MAIN, order), self._last(Lane.DERIVED, order)
 
-    def _last(self, lane: Lane, moment: int) -> int:
+    def _last(self, lane: Lane, order: int) -> int:
         found_for, low = self._found[lane]
-        if found_for == moment:
+        if found_for == order:
             return low
-        if found_for > moment:
+        if found_for > order:
             low = 0
-        high = low if self._follows_later(lane, low, moment) else self._log.head(lane).offset
+        high = low if self._follows_above(lane, low, order) else self._log.head(lane).offset
         while low < high:
             middle = (low + high) // 2
-            if self._follows_later(lane, middle, moment):
+            if self._follows_above(lane, middle, order):
                 high = middle
             else:
                 low = middle + 1
-        self._found[lane] = (moment, low)
+        self._found[lane] = (order, low)
         return low
 
-    def _follows_later(self, lane: Lane, offset: int, moment: int) -> bool:
-        """True if what follows an offset, if anything, was appended after the moment."""
-        time = self._log.append_time_after(lane, offset)
-        return time is None or time > moment
+    def _follows_above(self, lane: Lane, offset: int, order: int) -> bool:
+        """True if what follows an offset, if anything, is of a higher order."""
+        following = self._log.order_after(lane, offset)
+        return following is None or following > order

@@ -110,7 +110,7 @@ class TimeseriesTSParams(BaseModel):
 class TimeseriesSeries(BaseModel):
     """One series of a timeseries attribute."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     data_type: DataType
 

@@ -10,6 +10,7 @@ from dp3.model.attrspec import (
     AttrSpecReadOnly,
     AttrSpecType,
     ObservationsHistoryParams,
+    TimeseriesSeries,
     TimeseriesTSParams,
     spec_class,
 )
@@ -99,11 +100,16 @@ class Builder:
 
     def _note_unknown(self, path: Path, raw: Mapping[str, Any]) -> None:
         for section, cls in _LENIENT.items():
-            params = raw.get(section)
-            for key in params if isinstance(params, Mapping) else ():
-                if key not in cls.model_fields:
-                    near = did_you_mean(key, cls.model_fields)
-                    self.notes.append(SpecError((*path, section, str(key)), f"Unknown key '{key}'{near}"))
+            self._note_other_keys((*path, section), raw.get(section), cls)
+        series = raw.get("series")
+        for name, keys in series.items() if isinstance(series, Mapping) else ():
+            self._note_other_keys((*path, "series", str(name)), keys, TimeseriesSeries)
+
+    def _note_other_keys(self, path: Path, keys: Any, cls: type[BaseModel]) -> None:
+        for key in keys if isinstance(keys, Mapping) else ():
+            if key not in cls.model_fields:
+                near = did_you_mean(key, cls.model_fields)
+                self.notes.append(SpecError((*path, str(key)), f"Unknown key '{key}'{near}"))
 
     def _relations(self) -> Iterator[tuple[str, str, AttrSpecClassic]]:
         for etype, attribs in self.attributes.items():

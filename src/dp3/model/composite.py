@@ -5,11 +5,19 @@ from collections.abc import Callable, Mapping, Set
 from enum import Enum
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 
 from dp3.model.entityspec import EntitySpec
 from dp3.model.errors import Reject, did_you_mean
-from dp3.model.primitives import PRIMITIVE_TYPES, Codec, Converter
+from dp3.model.primitives import PRIMITIVE_TYPES, Codec, Converter, identity
 from dp3.model.type_text import DictKey, DictOf, LinkTo, ListOf, OneOf, Primitive, TypeExpr
 from dp3.model.wire import encode_value
 
@@ -224,7 +232,7 @@ def _category(expr: OneOf) -> Codec:
     members = [(f"v{i}", value) for i, value in enumerate(typed)]
     choices = Enum("Category", members)  # type: ignore[misc]
     return Codec(
-        Annotated[choices, AfterValidator(lambda member: member.value)],
+        Annotated[choices, AfterValidator(lambda member: member.value), PlainSerializer(identity)],
         _member_acceptor(writer),
         _lookup(writer),
         reader.__getitem__,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_va
 
 from dp3.clock import to_datetime, to_us
 from dp3.model.canonical import json_value
-from dp3.model.durations import AwareDatetime, T2Datetime
+from dp3.model.durations import AwareDatetime, T2Datetime, none_if_empty
 from dp3.model.primitives import Text
 
 
@@ -40,7 +40,7 @@ class DataPointPlainBase(DataPointBase):
     """A data-point of a plain attribute: no times, any `t1` given is dropped."""
 
     t1: Annotated[None, BeforeValidator(_nothing)] = None
-    t2: None = None
+    t2: Annotated[None, BeforeValidator(none_if_empty)] = None
 
 
 class DataPointObservationsBase(DataPointBase):
@@ -64,7 +64,12 @@ class DataPointTimeseriesBase(DataPointBase):
     @classmethod
     def _infer_t2(cls, t2: Any, info: ValidationInfo) -> Any:
         spec = cls.attr_spec
-        if t2 is None and spec is not None and spec.timeseries_type == "regular" and _has_times(info):
+        if (
+            none_if_empty(t2) is None
+            and spec is not None
+            and spec.timeseries_type == "regular"
+            and _has_times(info)
+        ):
             return to_datetime(spec.check_times(to_us(info.data["t1"]), None, info.data["v"]))
         return t2
 

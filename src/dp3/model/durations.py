@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
+from dp3.model.unix_time import read_unix_time
+
 _SHORT = re.compile(r"\s*([0-9]+)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -79,8 +81,14 @@ def _require_expressible_in_utc(moment: datetime) -> None:
         raise ValueError("date-time lies outside the years 1 to 9999 in UTC") from None
 
 
+def none_if_empty(t2: Any) -> Any:
+    """None for a `t2` that says nothing: senders write an empty text or the number 0 for "none", too."""
+    return None if t2 == "" or (t2 == 0 and not isinstance(t2, bool)) else t2
+
+
 def _t1_if_missing(t2: Any, info: ValidationInfo) -> Any:
-    return info.data.get("t1") if t2 is None else t2
+    end = none_if_empty(t2)
+    return info.data.get("t1") if end is None else end
 
 
 def _not_before_t1(t2: datetime, info: ValidationInfo) -> datetime:
@@ -90,8 +98,8 @@ def _not_before_t1(t2: datetime, info: ValidationInfo) -> datetime:
     return t2
 
 
-AwareDatetime = Annotated[datetime, AfterValidator(aware)]
-"""A date-time field; input without a zone is UTC, other zones are kept."""
+AwareDatetime = Annotated[datetime, BeforeValidator(read_unix_time), AfterValidator(aware)]
+"""A date-time field; input without a zone is UTC, other zones are kept, numbers are Unix times."""
 
 T2Datetime = Annotated[AwareDatetime, BeforeValidator(_t1_if_missing), AfterValidator(_not_before_t1)]
-"""The end of a validity interval: the value of the field `t1` when missing, and never before it."""
+"""The end of a validity interval: the value of the field `t1` when missing or empty, and never before it."""

@@ -92,8 +92,6 @@ def _unknown_key(key: str, known: Iterable[str]) -> str:
 def _known_keys(cls: Any, loc: tuple[str, ...]) -> Iterable[str]:
     if loc[0] == "lifetime":
         return _lifetime_keys(cls, loc[1])
-    if loc[0] == "series" and len(loc) > 1:
-        return ("data_type",)
     return tuple(cls.model_fields)
 
 

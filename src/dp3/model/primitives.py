@@ -53,7 +53,8 @@ class Codec:
 
     `annotation` is what pydantic validates a value with (lax mode). `accept` takes a JSON-decoded value to
     its wire form or raises `Reject`; it never accepts what `annotation` refuses, nor with another result.
-    `to_wire` raises `ValueError` for what is not a value of the type; `from_wire` trusts its input.
+    `to_wire` raises `ValueError` for what is not a value of the type; `from_wire` trusts its input and shares
+    nothing with it that can be changed, because hooks may change what they get.
     """
 
     annotation: Any
@@ -210,9 +211,9 @@ def _exactly(kind: type, wire: Any) -> Any:
 
 
 # -- rows --------------------------------------------------------------------------------------------------
-def _plain(annotation: Any, accept: Converter) -> Codec:
+def _plain(annotation: Any, accept: Converter, read: Converter = identity) -> Codec:
     """The codec of a type whose typed and wire forms are the same."""
-    return Codec(annotation, accept, accept, identity)
+    return Codec(annotation, accept, accept, read)
 
 
 def _textual(
@@ -256,8 +257,8 @@ _IPV4 = _textual(IPv4Address, canonical_ipv4, str, IPv4Address, IPv4Address)
 _IPV6 = _textual(IPv6Address, canonical_ipv6, ipv6_to_text, IPv6Address, IPv6)
 _MAC = _textual(MACAddress, canonical_mac, str, MACAddress, MACAddress)
 _TIME = _textual(datetime, canonical_time, time_to_text, time_from_text, AwareDatetime)
-_FREE = _plain(Special, _accept_free)
-_JSON = _plain(Json, _accept_json)
+_FREE = _plain(Special, _accept_free, copied)
+_JSON = _plain(Json, _accept_json, copied)
 _ipv4_to_hook, _ipv6_to_hook = _of_text_only("ipv4", IPv4Address), _of_text_only("ipv6", IPv6Address)
 
 PRIMITIVE_TYPES: Mapping[str, PrimitiveType] = MappingProxyType(

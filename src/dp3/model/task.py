@@ -1,19 +1,28 @@
 """Tasks: what is to happen to one entity."""
 
 import json
+from collections.abc import Mapping
+from copy import deepcopy
 from datetime import datetime
 from hashlib import md5
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from pydantic import TypeAdapter
+from pydantic.fields import FieldInfo
 
 from dp3.clock import to_datetime, to_us
 from dp3.model.attrspec import point_from_wire, point_to_wire
-from dp3.model.canonical import checked_text, json_value, size_problem
+from dp3.model.canonical import checked_text, copied, json_value, size_problem
 from dp3.model.datapoint import DataPointBase
 from dp3.model.entityspec import AnyEidT
 from dp3.model.spec import ModelSpec
-from dp3.model.task_fields import set_default_model, task_context, validate_task
+from dp3.model.task_fields import (
+    TaskFields,
+    set_default_model,
+    task_context,
+    validate_task,
+    validate_task_json,
+)
 from dp3.model.wire import WirePoint, WireTask
 
 __all__ = [
@@ -72,8 +81,15 @@ class DataPointTask:
     delete: bool
     model_spec: ModelSpec
 
+    model_fields: ClassVar[Mapping[str, FieldInfo]] = TaskFields.model_fields
+    """The fields by name, as of a pydantic model. A task is none, because one that comes from the log is not
+    validated again, but it has the methods that modules use."""
+
     def __init__(self, **data: Any) -> None:
-        fields, self.model_spec = validate_task(data)
+        self._take(*validate_task(data))
+
+    def _take(self, fields: TaskFields, model_spec: ModelSpec) -> None:
+        self.model_spec = model_spec
         self.etype, self.eid = fields.etype, fields.eid
         self._points: list[DataPointBase] | None = fields.data_points
         self._wire_points: list[WirePoint] = []
@@ -123,6 +139,51 @@ class DataPointTask:
             message["delete"] = True
         return json.dumps(message, separators=(",", ":"), ensure_ascii=False)
 
+    # -- as a pydantic model ---------------------------------------------------------------------------
+    @classmethod
+    def model_validate(cls, obj: Any) -> "DataPointTask":
+        """The task with the arguments in a mapping; a task is returned as it is."""
+        return obj if isinstance(obj, cls) else cls._made(*validate_task(obj))
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray) -> "DataPointTask":
+        """The task of which `json_data` is the `model_dump_json()` or the `as_message()`."""
+        return cls._made(*validate_task_json(json_data))
+
+    @classmethod
+    def _made(cls, fields: TaskFields, model_spec: ModelSpec) -> "DataPointTask":
+        made = cls.__new__(cls)
+        made._take(fields, model_spec)
+        return made
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """All fields in a dictionary, data-points likewise; `options` are those of pydantic."""
+        return self._fields().model_dump(**options)
+
+    def model_dump_json(self, **options: Any) -> str:
+        """All fields as JSON; `options` are those of pydantic."""
+        return self._fields().model_dump_json(**options)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> "DataPointTask":
+        """A copy with the fields in `update` instead of its own, which are not validated. Unless it is deep,
+        what its fields hold is the same."""
+        values = dict(zip(TaskFields.model_fields, self._state(), strict=True))
+        values = (deepcopy(values) if deep else values) | {"model_spec": self.model_spec} | dict(update or {})
+        made = self.__new__(type(self))
+        made._wire_points = []
+        for name, value in values.items():
+            setattr(made, name, value)
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "DataPointTask":
+        return self.model_copy(deep=True)
+
+    def _fields(self) -> TaskFields:
+        """The fields for pydantic; those count as set that are not the default."""
+        values = dict(zip(TaskFields.model_fields, self._state(), strict=True))
+        given = {name for name, value in values.items() if value}
+        return TaskFields.model_construct(given | {"etype", "eid"}, **values)
+
     def _wire_eid(self) -> Any:
         return self.model_spec.entities[self.etype].eid_to_wire(self.eid)
 
@@ -135,8 +196,7 @@ class DataPointTask:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        names = ("etype", "eid", "data_points", "tags", "ttl_tokens", "delete")
-        shown = ", ".join(f"{n}={v!r}" for n, v in zip(names, self._state(), strict=True))
+        shown = ", ".join(f"{n}={v!r}" for n, v in zip(TaskFields.model_fields, self._state(), strict=True))
         return f"DataPointTask({shown})"
 
 
@@ -192,6 +252,7 @@ def _check_sizes(etype: str, points: list[WirePoint], max_value: int) -> None:
 
 def task_from_wire(wire: WireTask, model_spec: ModelSpec) -> DataPointTask:
     """The task of a wire task, trusted to be valid; data-point objects are made when first looked at.
+    Whatever is changed in the task, the wire task stays as it is.
 
     Raises `KeyError` if the model does not know the entity type.
     """
@@ -201,7 +262,7 @@ def task_from_wire(wire: WireTask, model_spec: ModelSpec) -> DataPointTask:
     task.eid = model_spec.entities[wire.etype].eid_from_wire(wire.eid)
     task._points = None
     task._wire_points = wire.points
-    task.tags = wire.tags
+    task.tags = copied(wire.tags)
     tokens = wire.ttl_tokens
     task.ttl_tokens = None if tokens is None else {name: to_datetime(us) for name, us in tokens.items()}
     task.delete = wire.delete

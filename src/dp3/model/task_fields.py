@@ -6,12 +6,21 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    model_validator,
+)
 
 from dp3.model.canonical import json_value
 from dp3.model.datapoint import DataPointBase
 from dp3.model.durations import AwareDatetime
 from dp3.model.errors import did_you_mean, shown
+from dp3.model.mac import MACAddress
 from dp3.model.primitives import Text
 from dp3.model.spec import ModelSpec
 
@@ -126,6 +135,11 @@ def _require_same(name: str, task: Any, dp: Any) -> None:
         raise ValueError(f"Task's {name} '{task}' doesn't match datapoint's {name} '{dp}'")
 
 
+def _json_eid(eid: Any) -> Any:
+    """An id in a form that pydantic can write though the field may hold anything."""
+    return str(eid) if isinstance(eid, MACAddress) else eid
+
+
 def _wire_tag(tag: Any) -> Any:
     return json_value(tag)
 
@@ -136,7 +150,7 @@ class TaskFields(BaseModel):
     model_config = ConfigDict(title="DataPointTask")
 
     etype: Annotated[str, AfterValidator(_known_etype)]
-    eid: Annotated[Any, AfterValidator(_typed_eid)]
+    eid: Annotated[Any, AfterValidator(_typed_eid), PlainSerializer(_json_eid, when_used="json")]
     data_points: list[Annotated[Any, AfterValidator(_data_point)]] = Field(default_factory=list)
     tags: list[Annotated[Any, AfterValidator(_wire_tag)]] = Field(default_factory=list)
     ttl_tokens: dict[Text, AwareDatetime] | None = None
@@ -152,10 +166,19 @@ class TaskFields(BaseModel):
         return self
 
 
-def validate_task(data: Mapping[str, Any]) -> tuple[TaskFields, ModelSpec]:
+def validate_task(data: Any) -> tuple[TaskFields, ModelSpec]:
     """The typed arguments and the model they were validated with; raises pydantic's `ValidationError`."""
-    context = _chosen_context(data.get("model_spec"))
-    fields = TaskFields.model_validate(data, context=context)
+    context = _chosen_context(data.get("model_spec") if isinstance(data, Mapping) else None)
+    return _with_model(TaskFields.model_validate(data, context=context), context)
+
+
+def validate_task_json(text: str | bytes | bytearray) -> tuple[TaskFields, ModelSpec]:
+    """The same for JSON text."""
+    context = current_task_context()
+    return _with_model(TaskFields.model_validate_json(text, context=context), context)
+
+
+def _with_model(fields: TaskFields, context: TaskContext | None) -> tuple[TaskFields, ModelSpec]:
     assert context is not None, "validation fails without a model"
     return fields, context.model_spec
 

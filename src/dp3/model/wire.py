@@ -26,8 +26,8 @@ class Expire(msgspec.Struct, array_like=True, frozen=True, tag="collect"):
 class RemoveLinks(msgspec.Struct, array_like=True, frozen=True, tag="unlink"):
     """Forget the links through `attr` to `target` (an eid as text) of type `etype`, deleted at `at` (µs).
 
-    Only those that are older: written until `at`, by entries up to the offset `main` or `derived` of their
-    lane."""
+    Only those that are older: of entries up to `order`, which are those up to the offset `main` or `derived`
+    of their lane."""
 
     attr: str
     etype: str
@@ -35,12 +35,25 @@ class RemoveLinks(msgspec.Struct, array_like=True, frozen=True, tag="unlink"):
     at: int
     main: int
     derived: int
+    order: int = 0
+
+    @property
+    def until(self) -> int:
+        """The order. Before there were orders, `at` was one."""
+        return self.order or self.at
 
 
 class TombstoneDone(msgspec.Struct, array_like=True, frozen=True, tag="swept"):
-    """All who linked to the entity when it was deleted at `at` (µs) have been told to forget that."""
+    """All who linked to the entity when it was deleted at `at` (µs), by an entry of `order`, have been told
+    to forget that."""
 
     at: int
+    order: int = 0
+
+    @property
+    def until(self) -> int:
+        """The order. Before there were orders, `at` was one."""
+        return self.order or self.at
 
 
 class MarkDirty(msgspec.Struct, array_like=True, frozen=True, tag="noticed"):
@@ -70,7 +83,7 @@ class WireTask(msgspec.Struct, array_like=True, gc=False, omit_defaults=True):
     without data-points counts as one), so `first + i` identifies data-point `i` in the entry.
 
     With a `system_task` it is of the platform itself and has nothing else; all tasks of an entry have one or
-    none.
+    none. Fields may be added at the end: who does not know them leaves them out.
     """
 
     etype: str

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from dp3.clock import Clock, to_datetime
@@ -95,8 +96,13 @@ class Telemetry:
         return counts
 
     def attribute_sizes(self) -> dict[str, Record]:
-        """Type → sizes of stored values, as they were last measured."""
-        return {etype: _sizes(report) for etype, report in self._sizes.reports().items()}
+        """Type → sizes of the stored values of its attributes, as they were last measured."""
+        configured = self._model.entity_attributes
+        return {
+            etype: _sizes(report, configured[etype])
+            for etype, report in self._sizes.reports().items()
+            if etype in configured
+        }
 
     def event_counts(self, group: str, span_us: int) -> Record:
         """Events of a group since the start of the current interval of this length, and in the one before."""
@@ -203,15 +209,17 @@ class JobReports:
         return [_pass(found) for found in self._retention.passes(limit)]
 
 
-def _sizes(report: SizeReport) -> Record:
+def _sizes(report: SizeReport, attrs: Iterable[str]) -> Record:
     return {
         "calculated_at": to_datetime(report.calculated),
         "duration_s": report.duration / 1e6,
-        "attributes": {attr: _size(size) for attr, size in report.attributes.items()},
+        "attributes": {attr: _size(report.attributes.get(attr)) for attr in attrs},
     }
 
 
-def _size(size: AttributeSize) -> Record:
+def _size(size: AttributeSize | None) -> Record:
+    if size is None:
+        return {"count": 0, "min": None, "mean": None, "max": None, "total": 0}
     mean = size.total / size.entities
     return {"count": size.entities, "min": size.min, "mean": mean, "max": size.max, "total": size.total}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from dp3.clock import Clock
 from dp3.config.loading import Configuration
 from dp3.config.sections import EventLoggingSettings
+from dp3.engine.continuity import require_continuity
 from dp3.log.port import Log
 from dp3.log.sqlite import open_log
 from dp3.runtime.places import AUDIT_FILE, make_private, needed_at_start
@@ -22,18 +23,21 @@ DATA_DIR_ENV = "DP3_DATA_DIR"
 @dataclass(frozen=True, slots=True)
 class DataDir:
     """The data directory: `log/` (raw data-points), `state/` (profiles), `run/` (of running processes),
-    `audit.log` (who changed what)."""
+    `audit.log` (who changed what). `accept_loss`: whoever opens it goes on without what is missing in it."""
 
     root: Path
+    accept_loss: bool = False
 
     @classmethod
-    def choose(cls, given: Path | None, config_dir: Path) -> "DataDir":
+    def choose(cls, given: Path | None, config_dir: Path, *, accept_loss: bool = False) -> "DataDir":
         """The given directory, else `DP3_DATA_DIR`, else `dp3-data` beside the configuration directory."""
         if given is not None:
-            return cls(given.absolute())
-        if from_environment := os.environ.get(DATA_DIR_ENV):
-            return cls(Path(from_environment).absolute())
-        return cls(config_dir.resolve().parent / "dp3-data")
+            root = given.absolute()
+        elif from_environment := os.environ.get(DATA_DIR_ENV):
+            root = Path(from_environment).absolute()
+        else:
+            root = config_dir.resolve().parent / "dp3-data"
+        return cls(root, accept_loss)
 
     def prepare(self) -> None:
         """Make it, unless it is there, and keep other users out. Called before anything in it is opened.
@@ -87,7 +91,7 @@ def open_resources(
     config: Configuration, data: DataDir, clock: Clock, *, checkpoint: bool = False
 ) -> Iterator[Resources]:
     """Open both, made when they do not exist yet; `checkpoint` in processes that write the state much. Raises
-    `FormatError`, `Unusable`."""
+    `FormatError`, `LogIncomplete`, `Unusable`."""
     settings = config.processing_core
     with needed_at_start():
         log = open_log(
@@ -95,9 +99,11 @@ def open_resources(
             clock,
             segment_bytes=settings.log.segment_size,
             segment_age_s=settings.log.segment_age.total_seconds(),
+            accept_loss=data.accept_loss,
         )
     try:
         with open_store(config, data, clock, checkpoint=checkpoint) as store:
+            require_continuity(log, store.batches, accept_loss=data.accept_loss)
             yield Resources(log, store)
     finally:
         log.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
 from dp3.engine.assembly import Assembly
+from dp3.engine.clock_watch import ClockWatch, last_known_us
 from dp3.engine.context import Context
 from dp3.engine.heartbeat import LEASE_TTL_S, Heartbeat
 from dp3.engine.ingest.attempts import Attempts
@@ -95,7 +96,8 @@ def _open_context(
     note_model(resources.store, config, data)
     watch = HookWatch(core.hook_timeout.total_seconds(), core.hook_hang.total_seconds())
     failures = FailureLog(core.modules_dir)
-    return Context(resources.log, resources.store, clock, lease, watch, Statistics(), failures)
+    clock_watch = ClockWatch(clock, last_known_us(resources.log))
+    return Context(resources.log, resources.store, clock, lease, watch, Statistics(), clock_watch, failures)
 
 
 def _start_heartbeat(stack: ExitStack, context: Context, data: DataDir, stop: threading.Event) -> Heartbeat:
@@ -130,6 +132,7 @@ def _start(
     stack.enter_context(started(modules.loaded))
     scheduler = Scheduler(context.failures)
     scheduler.add(registrations)
+    context.clock_watch.on_jump(scheduler.reschedule)
     scheduler.start()
     stack.callback(scheduler.stop)
     return assembly.worker

@@ -41,7 +41,7 @@ def _leads_to(link: Any, targets: Container[str]) -> bool:
 def plain_without(row: PlainRow, tombstones: Iterable[Tombstone]) -> PlainRow | None:
     """A plain value without links to entities that were deleted since it was written; the same row if there
     are none, None if nothing is left."""
-    gone = {tombstone.eid for tombstone in tombstones if row.written <= tombstone.at}
+    gone = {tombstone.eid for tombstone in tombstones if row.order <= tombstone.order}
     if not gone:
         return row
     value = decode_value(row.v)

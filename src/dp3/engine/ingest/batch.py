@@ -160,7 +160,7 @@ class BatchBuilder:
             self.batch.refused.append((entry.lane, entry.offset, item.task.first))
         if outcome.tasks:
             source = (item.partition, entry.lane, entry.offset)
-            self._derived.setdefault(source, (entry.append_time, []))[1].extend(outcome.tasks)
+            self._derived.setdefault(source, (entry.order, []))[1].extend(outcome.tasks)
 
     def _apply(self, item: Item, plan: TypePlan) -> None:
         task = item.task
@@ -168,7 +168,7 @@ class BatchBuilder:
         key = self._entities.key_of(identity)
         if task.delete:
             if key:
-                self.delete(item, plan, key, item.entry.append_time)
+                self.delete(item, plan, key, item.entry.order)
             return
         if not key:
             key = self._entities.create(identity, item.partition)
@@ -182,23 +182,24 @@ class BatchBuilder:
 
     def _apply_points(self, item: Item, plan: TypePlan, key: int) -> None:
         entry, task = item.entry, item.task
-        written, attrs, plain, history = entry.append_time, plan.attrs, self._plain, self.batch.history
+        order, written = entry.order, entry.append_time
+        attrs, plain, history = plan.attrs, self._plain, self.batch.history
         links = plan.links
         row_key = history_key(entry.lane, entry.offset, task.first)
         self._points += task.points
         for number, point in enumerate(task.points, row_key):
             attr, kind = attrs.get(point.attr, (0, None))
             if kind is PLAIN:
-                plain[key, attr] = PlainRow(key, attr, written, encode_value(point.v))
+                plain[key, attr] = PlainRow(key, attr, order, written, encode_value(point.v))
                 if attr in links:
-                    self._plain_links[key, attr] = links[attr].plain(key, attr, written, point.v)
+                    self._plain_links[key, attr] = links[attr].plain(key, attr, order, written, point.v)
             elif kind is None or point.t1 is None or point.t2 is None:
                 self._reject_point(item, number - row_key)
             else:
                 c = point.c if kind is OBSERVATIONS else None
                 history.append(HistoryRow(number, key, attr, point.t1, point.t2, c, encode_value(point.v)))
                 if attr in links:
-                    self.batch.links += links[attr].observed(key, attr, written, point.t2, point.v)
+                    self.batch.links += links[attr].observed(key, attr, order, written, point.t2, point.v)
 
     def _reject_point(self, item: Item, index: int) -> None:
         """A data-point that fitted the model when it was accepted but no longer does."""
@@ -210,13 +211,15 @@ class BatchBuilder:
             f"attribute {task.etype}.{point.attr} is not in the model as it was sent",
         )
 
-    def delete(self, item: Item, plan: TypePlan, key: int, at: int) -> None:
-        """Delete the entity that an item is about; links to it that were sent until `at` (µs) go with it."""
+    def delete(self, item: Item, plan: TypePlan, key: int, order: int) -> None:
+        """Delete the entity that an item is about; links to it of entries up to an order go with it."""
         identity = (plan.id, str(item.task.eid))
         self._entities.delete(identity)
         self._gone.add(key)
-        bounds = self._bounds.until(at)
-        self.batch.tombstones.append(Tombstone(*identity, item.partition, at, *bounds))
+        bounds = self._bounds.until(order)
+        self.batch.tombstones.append(
+            Tombstone(*identity, item.partition, order, item.entry.append_time, *bounds)
+        )
         if key in self._created:
             del self._created[key]
         else:
@@ -234,8 +237,8 @@ class BatchBuilder:
             batch.plain = [row for row in batch.plain if row.entity not in gone]
             batch.history = [row for row in batch.history if row.entity not in gone]
         batch.outbox.extend(
-            OutboxRow(partition, lane, source, after_us, encode_tasks(tasks))
-            for (partition, lane, source), (after_us, tasks) in self._derived.items()
+            OutboxRow(partition, lane, source, after, encode_tasks(tasks))
+            for (partition, lane, source), (after, tasks) in self._derived.items()
         )
         self._count()
         return batch

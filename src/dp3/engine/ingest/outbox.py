@@ -88,7 +88,7 @@ class OutboxDrainer:
             parts.append(part)
         # The derived lane is read first, so it must never know of anything that the state can still forget.
         self._batches.make_durable()
-        self._log.append_outbox(parts, max(row.after_us for _, row in pending))
+        self._log.append_outbox(parts, max(row.after for _, row in pending))
         self._drained, _ = pending[-1]
         return True
 

@@ -23,10 +23,6 @@ _Ends = Mapping[bytes, Mapping[int, int]]
 """Encoded value (empty: all) → lane → last offset."""
 
 
-class LogBehind(Exception):
-    """The log ends before what has been applied: part of it is lost, new entries would be taken for old."""
-
-
 class Item(NamedTuple):
     """One task and its place in the log."""
 
@@ -120,7 +116,7 @@ class Reader:
     """Reads the partitions p ≡ index (mod processes), the derived lane first.
 
     Derived entries that are there at the start may have been read before the state fell back to an older
-    moment. Up to them both lanes are read in the order of append times: a derived entry that went first could
+    moment. Up to them both lanes are read in the order of their entries: a derived one that went first could
     create an entity in place of its own cause, and creation hooks would take effect again.
 
     After a change of `worker_processes` the partitions of one worker may have reached different positions:
@@ -135,8 +131,6 @@ class Reader:
             if partition % processes == index:
                 self._reached[Lane(lane)][partition] = offset
         self._after = {lane: min(reached.values()) for lane, reached in self._reached.items()}
-        for lane, reached in self._reached.items():
-            _require_log(lane, log.head(lane).offset, max(reached.values()))
         self._derived_before = log.head(Lane.DERIVED).offset
 
     def offsets(self) -> dict[int, int]:
@@ -147,23 +141,23 @@ class Reader:
     def read(self, max_bytes: int) -> Reading | None:
         """The next entries, or None when there are none."""
         if self._after[Lane.DERIVED] < self._derived_before:
-            return self._read_by_time(max_bytes)
+            return self._read_by_order(max_bytes)
         return self._read_lane(Lane.DERIVED, max_bytes) or self._read_lane(Lane.MAIN, max_bytes)
 
-    def _read_by_time(self, max_bytes: int) -> Reading | None:
-        times = {lane: self._log.append_time_after(lane, self._after[lane]) for lane in Lane}
-        waiting = sorted((time, lane) for lane, time in times.items() if time is not None)
+    def _read_by_order(self, max_bytes: int) -> Reading | None:
+        orders = {lane: self._log.order_after(lane, self._after[lane]) for lane in Lane}
+        waiting = sorted((order, lane) for lane, order in orders.items() if order is not None)
         if not waiting:
             return None
         until = waiting[1][0] if len(waiting) > 1 else None
         return self._read_lane(waiting[0][1], max_bytes, until)
 
     def _read_lane(self, lane: Lane, max_bytes: int, until: int | None = None) -> Reading | None:
-        """The next entries of a lane, as far as they were appended before the time `until`."""
+        """The next entries of a lane, as far as they are of an order below `until`."""
         after = self._after[lane]
         entries = self._log.read(lane, after, max_bytes)
         if until is not None:
-            entries = [entry for entry in entries if entry.append_time < until]
+            entries = [entry for entry in entries if entry.order < until]
         return Reading(lane, after, entries) if entries else None
 
     def advance(self, lane: Lane, offset: int) -> None:
@@ -219,14 +213,6 @@ def _other_kind(items: Iterable[Item]) -> Item | None:
             elif is_system is not first:
                 return item
     return None
-
-
-def _require_log(lane: Lane, end: int, reached: int) -> None:
-    if end < reached:
-        raise LogBehind(
-            f"the log's {lane.name.lower()} lane ends at entry {end}, but the state has applied entry "
-            f"{reached}: log files are missing or damaged; restore log and state from the same moment"
-        )
 
 
 def _is_old(item: Item, point: WirePoint, ends: _Ends) -> bool:

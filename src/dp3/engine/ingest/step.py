@@ -111,7 +111,7 @@ class Ingest:
         batch = builder.finish()
         self._tell(batch)
         last = found.entries[-1].offset
-        batch.positions = {int(reading.lane): last}
+        batch.positions, batch.order = {int(reading.lane): last}, found.entries[-1].order
         processed = time.perf_counter()
         self.commit(batch)
         self._reader.advance(reading.lane, last)

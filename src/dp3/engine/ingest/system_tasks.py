@@ -62,12 +62,12 @@ class SystemTasks:
             task, system_task, identity = item.task, item.task.system_task, self._identity(item.task)
             key = self._entities.key_of(identity)
             if isinstance(system_task, TombstoneDone):
-                builder.batch.tombstones_done.append((*identity, system_task.at, item.entry.offset))
+                builder.batch.tombstones_done.append((*identity, system_task.until, item.entry.offset))
             elif isinstance(system_task, Expire) and key and task.etype in self._plans:
                 expired.append((item, self._plans[task.etype], key))
             elif isinstance(system_task, RemoveLinks) and key:
                 unlinks[task.etype, system_task.attr, key].append(self._tombstone(system_task))
-        self._expire(expired, builder, self._log.append_time_after(Lane.MAIN, main))
+        self._expire(expired, builder, self._log.order_after(Lane.MAIN, main))
         for place, tombstones in unlinks.items():
             self._unlink(place, tombstones, builder.batch, commit)
 
@@ -76,12 +76,13 @@ class SystemTasks:
 
     def _tombstone(self, system_task: RemoveLinks) -> Tombstone:
         etype = self._names.etype_id(system_task.etype)
-        return Tombstone(etype, system_task.target, 0, system_task.at, system_task.main, system_task.derived)
+        bounds = system_task.main, system_task.derived
+        return Tombstone(etype, system_task.target, 0, system_task.until, system_task.at, *bounds)
 
     # -- ends of lifetimes -----------------------------------------------------------------------------
     def _expire(self, candidates: Sequence[Candidate], builder: BatchBuilder, unread: int | None) -> None:
         """Delete those whose life is over still. That nothing referred to weak ones was found for good: who
-        reads this again must come to the same. What is `unread` (append time) will make them anew, though it
+        reads this again must come to the same. What is `unread` (its order) will make them anew, though it
         may be older than the system task; so links to them that are as new stay."""
         ttl, weak = (
             [(key, _moment(item)) for item, plan, key in candidates if plan.life.lifetime is lifetime]
@@ -92,7 +93,7 @@ class SystemTasks:
         for item, plan, key in candidates:
             if key in over:
                 over.remove(key)
-                sent = item.entry.append_time
+                sent = item.entry.order
                 builder.delete(item, plan, key, sent if unread is None else min(sent, unread - 1))
 
     # -- links to deleted entities ---------------------------------------------------------------------
@@ -144,7 +145,7 @@ class SystemTasks:
         row = self._lifetimes.plain_value(key, attr)
         if row is None:
             return
-        until.update((tombstone, FOREVER) for tombstone in until if row.written > tombstone.at)
+        until.update((tombstone, FOREVER) for tombstone in until if row.order > tombstone.order)
         left = plain_without(row, until)
         if left is None:
             batch.plain_removed.append((key, attr))

@@ -53,6 +53,7 @@ class Archive:
         self._log = context.log
         self._state = context.store
         self._clock = context.clock
+        self._clock_watch = context.clock_watch
         self._lease = context.lease
         self._older_than_us = settings.older_than // timedelta(microseconds=1)
         self._directory = settings.archive_dir
@@ -69,7 +70,7 @@ class Archive:
         if failures > MOST_FAILURES:
             self._wanted = False
             logger.error("raw data was not archived, what was not archived stays")
-        return self._steps() if self._wanted else None
+        return self._steps() if self._wanted and self._clock_watch.is_trusted else None
 
     def _steps(self) -> Work:
         yield from self.run()
@@ -83,6 +84,8 @@ class Archive:
         `OSError` when the disk refuses, `ArchiveDamaged`, `LeaseLost` and `StoreFull`."""
         removed = 0
         before_us = self._clock.now_us() - max(self._older_than_us, IDEMPOTENCY_WINDOW_US)
+        if not self._clock_watch.is_trusted:
+            return removed
         for lane in Lane:
             reached = reached_by_all(self._state.batches)[lane]
             for segment in self._log.finished(lane, before_us):

@@ -131,7 +131,7 @@ class ControlHandler:
     def _call(self, hook: Hook, dead_letter: DeadLetter, task: WireTask) -> Outcome:
         """A hook that failed when it was refreshed in a snapshot run has no entry in the log."""
         context: Mapping[str, Any] = dead_letter.context
-        entry = Entry(Lane(context.get("lane", Lane.MAIN)), context.get("offset", 0), 0, {})
+        entry = Entry(Lane(context.get("lane", Lane.MAIN)), context.get("offset", 0), 0, 0, {})
         return self._task_hooks.call_again(hook, Item(entry, dead_letter.partition, task), context)
 
 

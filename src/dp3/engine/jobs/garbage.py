@@ -24,6 +24,7 @@ class DeletedRows:
     def __init__(self, context: Context) -> None:
         self._state = context.store
         self._lease = context.lease
+        self._clock_watch = context.clock_watch
         self.wake_at = 0
 
     def request(self) -> None:
@@ -36,7 +37,7 @@ class DeletedRows:
         return self._steps()
 
     def _steps(self) -> Work:
-        while self._state.entities.collect_garbage(self._lease, ROWS):
+        while self._state.entities.collect_garbage(self._lease, ROWS, self._clock_watch.is_trusted):
             yield None
 
 

@@ -17,6 +17,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from dp3.clock import Clock, to_datetime, to_us
 from dp3.config.kinds import CronExpression
+from dp3.engine.clock_watch import ClockWatch
 from dp3.store.ports.errors import LeaseLost, StoreFull
 
 SLICE_S = 0.05
@@ -59,11 +60,10 @@ logger = logging.getLogger(__name__)
 class Job(Protocol):
     """Something that a worker does beside ingestion.
 
-    `name` is what messages call it. The runner asks `begin` when the clock has reached `wake_at` (µs) and, if
-    the job `watches`, whenever the state has changed; so both are plain attributes, which cost an idle worker
-    nothing. A job sets `wake_at` anew in `begin`; a request from outside sets it to 0. While there is
-    ingestion the job gets a turn after `every` micro-batches only.
-    """
+    `name` is what messages call it. The runner asks `begin` when the clock has reached `wake_at` (µs), when
+    the clock was set and, if the job `watches`, whenever the state has changed; so both are plain attributes,
+    which cost an idle worker nothing. A job sets `wake_at` anew in `begin`; a request from outside sets it to
+    0. While there is ingestion the job gets a turn after `every` micro-batches only."""
 
     name: str
     wake_at: int
@@ -90,7 +90,7 @@ class _Slot:
         self.write: Write | None = None
         self.asked = False
         self.failures = 0
-        self.not_before = 0
+        self.not_before_us = 0
 
     def next_piece(self, work: Work) -> None:
         """Do a piece of the work, or the write that it waits for. Raises `StopIteration` at the end."""
@@ -116,9 +116,12 @@ class JobRunner:
     `worked` is called after each turn in which a job did something: there may be tasks in the outbox.
     """
 
-    def __init__(self, jobs: Sequence[Job], clock: Clock, worked: Callable[[], None]) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], clock: Clock, watch: ClockWatch, worked: Callable[[], None]
+    ) -> None:
         self._slots = [_Slot(job) for job in jobs]
         self._clock = clock
+        self._watch = watch
         self._worked = worked
         self._seen: int | None = None
         self._turns = 0
@@ -129,18 +132,20 @@ class JobRunner:
         `version` is the token of `Changes.version`: another one than before means that the state has
         changed. `may_block`: nothing else is to be done, so time may be spent on waiting for what jobs wait
         for."""
+        clock_set = self._watch.look()
         now, changed = self._clock.now_us(), version != self._seen
+        monotonic = self._clock.monotonic_us()
         self._seen = version
         self._turns += 1
         worked = False
         for slot in self._slots:
             job = slot.job
-            slot.asked |= changed and job.watches
-            if now < slot.not_before or not (may_block or self._turns % job.every == 0):
+            slot.asked |= clock_set or (changed and job.watches)
+            if monotonic < slot.not_before_us or not (may_block or self._turns % job.every == 0):
                 continue
             if slot.work is None and (slot.asked or now >= job.wake_at):
                 self._begin(slot, now)
-            if slot.work is not None and self._go_on(slot, slot.work, now):
+            if slot.work is not None and self._go_on(slot, slot.work):
                 worked = True
         if worked:
             self._worked()
@@ -166,9 +171,9 @@ class JobRunner:
         except LeaseLost:
             raise
         except Exception as error:
-            self._fail(slot, error, now)
+            self._fail(slot, error)
 
-    def _go_on(self, slot: _Slot, work: Work, now: int) -> bool:
+    def _go_on(self, slot: _Slot, work: Work) -> bool:
         """Do pieces of the work for a slice of time; False if it only waits."""
         end, worked = time.perf_counter() + SLICE_S, False
         try:
@@ -183,19 +188,20 @@ class JobRunner:
         except LeaseLost:
             raise
         except Exception as error:
-            self._fail(slot, error, now)
+            self._fail(slot, error)
         return worked
 
-    def _fail(self, slot: _Slot, error: Exception, now: int) -> None:
+    def _fail(self, slot: _Slot, error: Exception) -> None:
         """Have the work, or the write alone, done again later."""
         if isinstance(error, StoreFull):
             logger.error("%s: the state can not be written, waiting: %s", slot.job.name, error)
-            slot.not_before = now + RETRY_US
+            slot.not_before_us = self._clock.monotonic_us() + RETRY_US
             if slot.write is not None:
                 return
         else:
             slot.failures += 1
-            slot.not_before = now + (RETRY_US << min(slot.failures - 1, MOST_DOUBLINGS))
+            pause = RETRY_US << min(slot.failures - 1, MOST_DOUBLINGS)
+            slot.not_before_us = self._clock.monotonic_us() + pause
             logger.error("%s: failed (%d), to be begun again", slot.job.name, slot.failures, exc_info=error)
         slot.drop()
         slot.asked = True
@@ -221,10 +227,12 @@ class Schedule:
 
     def __init__(self, cron: CronExpression, now_us: int) -> None:
         self._trigger = CronTrigger(**cron.fields(), timezone=cron.timezone)
+        self._asked = now_us
         self.next = self._after(now_us - 1)
 
     def due(self, now_us: int) -> int | None:
         """The latest moment (µs) that has come since the last call, or None."""
+        self._follow(now_us)
         if now_us < self.next:
             return None
         latest, following = self.next, self._after(max(self.next, now_us - LATE_US))
@@ -235,10 +243,17 @@ class Schedule:
 
     def passed(self, now_us: int) -> bool:
         """True if a moment has come since the last call, however long ago."""
+        self._follow(now_us)
         if now_us < self.next:
             return False
         self.next = self._after(now_us)
         return True
+
+    def _follow(self, now_us: int) -> None:
+        """If the clock was set back, moments that have been come again."""
+        if now_us < self._asked:
+            self.next = self._after(now_us)
+        self._asked = now_us
 
     def _after(self, us: int) -> int:
         found = self._trigger.get_next_fire_time(None, to_datetime(us) + timedelta(microseconds=1))

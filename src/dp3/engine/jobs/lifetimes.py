@@ -60,6 +60,7 @@ class Collector:
         self._state = context.store
         self._log = context.log
         self._clock = context.clock
+        self._clock_watch = context.clock_watch
         self._lease = context.lease
         self._offsets = offsets
         self._types = {plan.id: plan for plan in plans.values()}
@@ -67,12 +68,15 @@ class Collector:
         last, now = self._state.lifetimes.last_collection(self._lease.index), self._clock.now_us()
         resumable = last is not None and last.phase != DONE and last.workers == self._lease.worker_processes
         self._record = last if resumable else None
-        self._schedule = Schedule(settings.collection_rate, now if last is None else last.begun + 1)
+        since = now if last is None else min(last.begun + 1, now)
+        self._schedule = Schedule(settings.collection_rate, since)
         self.wake_at = 0 if resumable else self._schedule.next
 
     def begin(self, now: int, failures: int) -> Work | None:
         """See `Job.begin`. The first slice of a new collection will store that it has begun."""
         lease = self._lease
+        if not self._clock_watch.is_trusted:
+            return None
         if self._schedule.passed(now) and self._record is None:
             self._record = Collection(lease.index, now, lease.worker_processes, now, TTL, -1)
         self.wake_at = self._schedule.next
@@ -81,6 +85,8 @@ class Collector:
     def _steps(self) -> Work:
         while (record := self._record) is not None:
             slice_ = self._slice(record)
+            if not self._clock_watch.is_trusted:
+                return  # the slice may have gone by a wrong time; `begin` is asked when it is right
             slice_.record = slice_.record._replace(updated=self._clock.now_us())
             self._state.lifetimes.write_collection(self._lease, slice_)
             self._record = None if slice_.record.phase == DONE else slice_.record
@@ -99,7 +105,7 @@ class Collector:
         """The moment up to which the state knows all: what was not read yet may keep an entity."""
         now = self._clock.now_us()
         waiting = (self._log.append_time_after(lane, offsets[lane]) for lane in Lane)
-        return min((time for time in waiting if time is not None), default=now)
+        return min([now, *(time for time in waiting if time is not None)])
 
     def _partition(self, after: int) -> int | None:
         """The own partition with the next keys."""
@@ -166,7 +172,7 @@ def _over(candidates: Sequence[Candidate], begun: int, reached: Mapping[int, int
     return [
         found
         for found in candidates
-        if found.since and found.since < begun
+        if found.since and found.since != begun
         if found.main <= reached[Lane.MAIN] and found.derived <= reached[Lane.DERIVED]
     ]
 
@@ -226,14 +232,15 @@ class Sweeper:
         of, room = pending.tombstone, TASKS - len(tasks)
         found = self._state.lifetimes.referrers(pending, room) if pending.linked else []
         for referrer in found:
-            system_task = RemoveLinks(referrer.attr_name, pending.etype, of.eid, of.at, of.main, of.derived)
+            place = (of.at, of.main, of.derived, of.order)
+            system_task = RemoveLinks(referrer.attr_name, pending.etype, of.eid, *place)
             tasks.append(WireTask(referrer.etype, referrer.eid, [], system_task=system_task))
         if len(found) == room:
             slice_.moved.append((pending.id, found[-1].attr, found[-1].source))
             return
         if found or pending.attr:
             slice_.told.append(pending.id)
-            tasks.append(WireTask(pending.etype, of.eid, [], system_task=TombstoneDone(of.at)))
+            tasks.append(WireTask(pending.etype, of.eid, [], system_task=TombstoneDone(of.at, of.order)))
         else:
             slice_.removed.append(pending.id)
 

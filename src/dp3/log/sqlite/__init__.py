@@ -16,35 +16,55 @@ from dp3.log.port import (
     LogSegment,
     OutboxSlice,
 )
-from dp3.log.sqlite.appending import RecentKeys, append_outbox, append_requests
+from dp3.log.sqlite.appending import NewEntries, RecentKeys, append_outbox, append_requests
 from dp3.log.sqlite.reading import LaneReader, LaneVersion
 from dp3.log.sqlite.segments import SegmentFiles
+from dp3.log.sqlite.wholeness import require_whole
 from dp3.log.sqlite.writing import LaneWriter, Rotation
-from dp3.sqlite import Checkpointer, bytes_in
+from dp3.sqlite import Checkpointer, FairLock, bytes_in
 
 
 def open_log(
-    directory: Path, clock: Clock, *, segment_bytes: int = 128 << 20, segment_age_s: float = 86_400.0
+    directory: Path,
+    clock: Clock,
+    *,
+    segment_bytes: int = 128 << 20,
+    segment_age_s: float = 86_400.0,
+    accept_loss: bool = False,
 ) -> Log:
     """The log in `directory`/log, made if it is missing; any number of processes may open it.
 
-    A segment is finished when its entries have `segment_bytes` or it is `segment_age_s` old. Raises
-    `LogFull` when the disk refuses, `dp3.sqlite.FormatError` for files of another program or a newer version.
-    """
+    A segment is finished when its entries have `segment_bytes` or it is `segment_age_s` old. `accept_loss`:
+    go on without entries that are missing. Raises `LogFull` when the disk refuses, `LogIncomplete` when
+    entries are missing, `dp3.sqlite.FormatError` for files of another program or a newer version."""
     rotation = Rotation(segment_bytes, round(segment_age_s * 1_000_000))
-    return SegmentLog(directory / "log", clock, rotation)
+    return SegmentLog(directory / "log", clock, rotation, accept_loss=accept_loss)
 
 
 class _LaneFiles:
     """Everything for one lane."""
 
     def __init__(
-        self, lane: Lane, directory: Path, clock: Clock, rotation: Rotation, checkpointer: Checkpointer
+        self,
+        lane: Lane,
+        directory: Path,
+        clock: Clock,
+        rotation: Rotation,
+        checkpointer: Checkpointer,
+        accept_loss: bool,
     ) -> None:
-        self.files = SegmentFiles(directory)
-        self.reader = LaneReader(lane, self.files)
-        self.version = LaneVersion(self.reader, self.files)
-        self.writer = LaneWriter(self.files, self.reader, clock, rotation, checkpointer)
+        self.files = SegmentFiles(lane, directory)
+        lock = FairLock(directory / "lock")
+        try:
+            with lock:
+                require_whole(self.files, clock.now_us(), accept_loss=accept_loss)
+            self.reader = LaneReader(lane, self.files)
+            self.version = LaneVersion(self.reader, self.files)
+            self.writer = LaneWriter(self.files, self.reader, clock, rotation, checkpointer, lock)
+        except BaseException:
+            self.files.close()
+            lock.close()
+            raise
 
     def close(self) -> None:
         self.version.close()
@@ -55,14 +75,14 @@ class _LaneFiles:
 class SegmentLog:
     """See `dp3.log.port.Log`; made by `open_log`."""
 
-    def __init__(self, directory: Path, clock: Clock, rotation: Rotation) -> None:
+    def __init__(self, directory: Path, clock: Clock, rotation: Rotation, *, accept_loss: bool) -> None:
         self._clock = clock
         self._checkpointer = Checkpointer()
         self._lanes: dict[Lane, _LaneFiles] = {}
         try:
             for lane in Lane:
                 folder = directory / lane.name.lower()
-                self._lanes[lane] = _LaneFiles(lane, folder, clock, rotation, self._checkpointer)
+                self._lanes[lane] = _LaneFiles(lane, folder, clock, rotation, self._checkpointer, accept_loss)
         except BaseException:
             self.close()
             raise
@@ -73,17 +93,21 @@ class SegmentLog:
         """See `Log.append`."""
         lane = self._lane(Lane.MAIN)
         if any(append.idempotency for append in appends):
-            self._recent.load(self._clock.now_us() - IDEMPOTENCY_WINDOW_US)
+            self._recent.load(self._clock.now_us())
+        seen = self.head(Lane.DERIVED).order
         with lane.writer.transaction() as (connection, tail):
             now = self._clock.now_us()
-            return append_requests(connection, lane.files.sql, tail, now, appends, self._recent)
+            entries = NewEntries(Lane.MAIN, tail, now, seen)
+            return append_requests(connection, lane.files, entries, now, appends, self._recent)
 
-    def append_outbox(self, parts: Sequence[OutboxSlice], after_us: int) -> Appended | None:
+    def append_outbox(self, parts: Sequence[OutboxSlice], after: int) -> Appended | None:
         """See `Log.append_outbox`. The tasks of all parts become one entry, so their numbers (`first`)
         must differ among all parts of a call."""
         lane = self._lane(Lane.DERIVED)
+        seen = self.head(Lane.MAIN).order
         with lane.writer.transaction() as (connection, tail):
-            return append_outbox(connection, lane.files.sql, tail, self._clock.now_us(), parts, after_us)
+            entries = NewEntries(Lane.DERIVED, tail, self._clock.now_us(), max(seen, after))
+            return append_outbox(connection, lane.files, entries, parts)
 
     def read(self, lane: Lane, after: int, max_bytes: int) -> list[Entry]:
         """See `Log.read`."""
@@ -105,9 +129,25 @@ class SegmentLog:
         """See `Log.bytes_after`."""
         return self._lane(lane).reader.bytes_after(offset)
 
+    def begin(self, lane: Lane) -> int:
+        """See `Log.begin`."""
+        return self._lane(lane).reader.begin()
+
+    def resume_after(self, lane: Lane, offset: int, order: int) -> None:
+        """See `Log.resume_after`."""
+        self._lane(lane).writer.resume_after(offset, order)
+
+    def order_after(self, lane: Lane, offset: int) -> int | None:
+        """See `Log.order_after`."""
+        return self._lane(lane).reader.order_after(offset)
+
     def append_time_after(self, lane: Lane, offset: int) -> int | None:
         """See `Log.append_time_after`."""
         return self._lane(lane).reader.append_time_after(offset)
+
+    def offset_at(self, lane: Lane, time_us: int) -> int | None:
+        """See `Log.offset_at`."""
+        return self._lane(lane).reader.offset_at(time_us)
 
     def version(self) -> tuple[int, ...]:
         """See `Log.version`."""
@@ -115,7 +155,7 @@ class SegmentLog:
 
     def finished(self, lane: Lane, before_us: int) -> list[LogSegment]:
         """See `Log.finished`."""
-        return self._lane(lane).reader.finished(before_us)
+        return self._lane(lane).reader.finished(before_us, self._clock.now_us())
 
     def remove_before(self, lane: Lane, offset: int) -> int:
         """See `Log.remove_before`."""

@@ -1,4 +1,4 @@
-"""The rows of an append: offsets, append times, idempotency keys and producer keys."""
+"""The rows of an append: offsets, orders, append times, idempotency keys and producer keys."""
 
 import threading
 from array import array
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import apsw
 
+from dp3.log.checksums import entry_checksum
 from dp3.log.framing import frame, merge_slices
 from dp3.log.port import (
     IDEMPOTENCY_WINDOW_US,
@@ -22,30 +23,32 @@ from dp3.log.sqlite.segments import SegmentFiles, SegmentMissing, Tail
 from dp3.sqlite import Statements
 
 
-def next_append_time(lane: Lane, last_us: int, now_us: int) -> int:
-    """The first time after `last_us`, not before `now_us`, that belongs to the lane: even in MAIN, odd
-    in DERIVED."""
-    earliest = max(last_us + 1, now_us)
-    return earliest + (earliest % 2 != lane)
+def next_order(lane: Lane, last: int) -> int:
+    """The first order above `last` that belongs to the lane: even in MAIN, odd in DERIVED."""
+    following = last + 1
+    return following + (following % 2 != lane)
 
 
 class NewEntries:
-    """Entries that are about to follow the end of a lane."""
+    """Entries that are about to follow the end of a lane, and everything of an order up to `after`. `latest`
+    is the largest append time of their segment, which begins at the offset `segment`."""
 
-    def __init__(self, lane: Lane, tail: Tail, now_us: int) -> None:
+    def __init__(self, lane: Lane, tail: Tail, now_us: int, after: int) -> None:
         self._lane = lane
         self._now_us = now_us
-        self._offset, self._append_time, self._total = tail.offset, tail.append_time, tail.total
-        self._rows: list[tuple[int, int, int, bytes]] = []
+        self._offset, self._order, self._total = tail.offset, max(tail.order, after), tail.total
+        self.latest, self.segment = max(tail.latest, now_us), tail.first
+        self._rows: list[tuple[int, int, int, int, int, int, bytes]] = []
 
-    def add(self, slices: Mapping[int, bytes], after_us: int = 0) -> Appended:
-        """One more entry; its append time is later than `after_us`."""
+    def add(self, slices: Mapping[int, bytes]) -> Appended:
+        """One more entry."""
         body = frame(slices)
         self._offset += 1
-        self._append_time = next_append_time(self._lane, max(self._append_time, after_us), self._now_us)
+        self._order = next_order(self._lane, self._order)
         self._total += len(body)
-        self._rows.append((self._offset, self._append_time, self._total, body))
-        return Appended(self._offset, self._append_time)
+        columns = (self._offset, self._order, self._now_us, self.latest, self._total)
+        self._rows.append((*columns, entry_checksum(self._lane, *columns, body), body))
+        return Appended(self._offset, self._now_us)
 
     def insert(self, connection: apsw.Connection, sql: Statements) -> None:
         """Write them; the caller has a transaction."""
@@ -63,47 +66,52 @@ class RecentKeys:
         self._reader = reader
         self._files = files
         self._mutex = threading.Lock()
-        self._sealed: dict[int, tuple[int, array[int]]] = {}
-        """First offset → time of the last append, and the hashes."""
+        self._sealed: dict[int, array[int]] = {}
+        """First offset → the hashes."""
+        self._since: dict[int, int] = {}
+        """First offset → append time from which on keys count, the segment at the end included."""
 
-    def load(self, since_us: int) -> None:
-        """Get to know the segments that were sealed since the last call; forget those that ended before
-        `since_us`. Call it once before taking the lane's lock, where it may take long, and once under it."""
+    def load(self, now_us: int) -> None:
+        """Get to know the segments that were sealed since the last call; forget those whose keys may be used
+        again. Call it once before taking the lane's lock, where it may take long, and once under it."""
+        since_us = now_us - IDEMPOTENCY_WINDOW_US
         with self._mutex:
-            known: dict[int, tuple[int, array[int]]] = {}
-            for first in reversed(self._reader.segments()[:-1]):
-                try:
-                    sealed = self._sealed.get(first) or self._load(first)
-                except SegmentMissing:
-                    break
-                if sealed[0] < since_us:
-                    break
-                known[first] = sealed
-            self._sealed = known
+            sealed: dict[int, array[int]] = {}
+            since: dict[int, int] = {}
+            try:
+                for end in reversed(self._reader.ends(now_us)):
+                    # What follows a recent entry is recent, whatever the clock said then.
+                    since[end.first] = 0 if end.before_us >= since_us else since_us
+                    if end.sealed:
+                        if end.ended_us is not None and end.ended_us < since_us:
+                            break
+                        sealed[end.first] = self._sealed.get(end.first) or self._load(end.first)
+            except SegmentMissing:
+                pass  # older ones are gone, too
+            self._sealed, self._since = sealed, since
 
-    def find(self, newest: apsw.Connection, key: str, since_us: int) -> tuple[bytes, Appended] | None:
-        """The digest and the append with `key` that is not older than `since_us`, in the newest segment or a
-        loaded one."""
-        found = self._find(newest, key, since_us)
-        for first, (_, hashes) in self._sealed.items():
+    def find(self, newest: apsw.Connection, first: int, key: str) -> tuple[bytes, Appended] | None:
+        """The digest and the append with `key` in the newest segment, which begins at `first`, or a loaded
+        one."""
+        found = self._find(newest, key, self._since.get(first, 0))
+        for first, hashes in self._sealed.items():
             if found:
                 break
             if _contains(hashes, hash(key)):
                 with self._files.lent(first) as connection:
-                    found = self._find(connection, key, since_us)
+                    found = self._find(connection, key, self._since[first])
         return found
 
-    def _load(self, first: int) -> tuple[int, "array[int]"]:
+    def _load(self, first: int) -> "array[int]":
         with self._files.lent(first) as connection:
-            keys = connection.execute(self._files.sql["idempotency_keys"])
-            hashes = array("q", sorted(hash(key) for (key,) in keys))
-        return self._reader.tail(first).append_time, hashes
+            rows = map(self._files.verified, connection.execute(self._files.sql["idempotency_keys"]))
+            return array("q", sorted(hash(key) for key, *_ in rows))
 
     def _find(self, connection: apsw.Connection, key: str, since_us: int) -> tuple[bytes, Appended] | None:
         row = connection.execute(self._files.sql["find_idempotency_key"], (key, since_us)).get
         if row is None:
             return None
-        digest, offset, append_time = row
+        _, digest, offset, append_time, _ = self._files.verified(row)
         return digest, Appended(offset, append_time, repeated=True)
 
 
@@ -114,21 +122,20 @@ def _contains(hashes: "array[int]", wanted: int) -> bool:
 
 def append_requests(
     connection: apsw.Connection,
-    sql: Statements,
-    tail: Tail,
+    files: SegmentFiles,
+    entries: NewEntries,
     now_us: int,
     appends: Sequence[Append],
     recent: RecentKeys,
 ) -> list[Appended | IdempotencyConflict]:
     """Append requests to the MAIN lane in the caller's transaction, each idempotency key once. One outcome
-    per append, in order."""
-    since_us = now_us - IDEMPOTENCY_WINDOW_US
+    per append, in order. `entries` has none yet."""
+    sql = files.sql
     if any(append.idempotency for append in appends):
-        recent.load(since_us)
-    entries = NewEntries(Lane.MAIN, tail, now_us)
+        recent.load(now_us)
     outcomes: list[Appended | IdempotencyConflict] = []
     for append in appends:
-        first = append.idempotency and recent.find(connection, append.idempotency[0], since_us)
+        first = append.idempotency and recent.find(connection, entries.segment, append.idempotency[0])
         if first:
             outcomes.append(_repeated(append, *first))
             continue
@@ -137,7 +144,8 @@ def append_requests(
             entries.add(slices)
         added = entries.add(last)
         if append.idempotency:
-            connection.execute(sql["set_idempotency_key"], (*append.idempotency, *added[:2]))
+            row = (*append.idempotency, *added[:2], entries.latest)
+            connection.executemany(sql["set_idempotency_key"], files.with_checksums([row]))
         outcomes.append(added)
     entries.insert(connection, sql)
     return outcomes
@@ -156,29 +164,24 @@ def _repeated(append: Append, digest: bytes, first: Appended) -> Appended | Idem
 
 
 def append_outbox(
-    connection: apsw.Connection,
-    sql: Statements,
-    tail: Tail,
-    now_us: int,
-    parts: Sequence[OutboxSlice],
-    after_us: int,
+    connection: apsw.Connection, files: SegmentFiles, entries: NewEntries, parts: Sequence[OutboxSlice]
 ) -> Appended | None:
     """Append the parts that are new as one entry of the DERIVED lane, and remember their keys; in the
-    caller's transaction."""
+    caller's transaction. `entries` has none yet."""
     last_keys: dict[Producer, int] = {}
     new: list[OutboxSlice] = []
     for part in parts:
         last = last_keys.get(part.producer)
         if last is None:
-            last = connection.execute(sql["producer_key"], tuple(part.producer)).get
+            row = connection.execute(files.sql["producer_key"], tuple(part.producer)).get
+            last = row and files.verified(row)[2]
         if last is None or part.key > last:
             last_keys[part.producer] = part.key
             new.append(part)
     if not new:
         return None
-    entries = NewEntries(Lane.DERIVED, tail, now_us)
-    added = entries.add(merge_slices(part.slices for part in new), after_us)
-    entries.insert(connection, sql)
-    keys = [(*producer, key) for producer, key in last_keys.items()]
-    connection.executemany(sql["set_producer_key"], keys)
+    added = entries.add(merge_slices(part.slices for part in new))
+    entries.insert(connection, files.sql)
+    keys = ((*producer, key) for producer, key in last_keys.items())
+    connection.executemany(files.sql["set_producer_key"], files.with_checksums(keys))
     return added

@@ -3,10 +3,12 @@
 import threading
 from bisect import bisect_right
 from collections.abc import Callable
-from typing import TypeVar
+from contextlib import suppress
+from typing import Any, NamedTuple, TypeVar
 
 import apsw
 
+from dp3.log.checksums import entry_checksum
 from dp3.log.framing import unframe
 from dp3.log.port import Entry, Head, Lane, LogSegment
 from dp3.log.sqlite.segments import SegmentFiles, SegmentMissing, Tail
@@ -16,6 +18,22 @@ T = TypeVar("T")
 
 ATTEMPTS = 100
 """Removing a segment disturbs a reader once; one that is disturbed so often has a damaged directory."""
+
+
+MOST_UNREADABLE = 100_000
+"""So many entries are tried, one by one, to find the end of damage; that takes about a second."""
+
+
+class SegmentEnd(NamedTuple):
+    """The age of a segment, as far as the clock can be trusted: `ended_us` is when the last entry up to its
+    end was appended, None if that is not known yet, `before_us` when the last one before it was. The segment
+    at the end of the lane is not `sealed`."""
+
+    first: int
+    last: int
+    before_us: int
+    ended_us: int | None
+    sealed: bool
 
 
 class LaneReader:
@@ -80,7 +98,7 @@ class LaneReader:
     def head(self) -> Head:
         """See `Log.head`."""
         tail = self.retrying(lambda: self.tail(self.newest()))
-        return Head(tail.offset, tail.total)
+        return Head(tail.offset, tail.total, tail.order)
 
     def bytes_until(self, offset: int) -> int:
         """See `Log.bytes_until`. Entries that were removed count as one: none of them is a backlog."""
@@ -90,13 +108,46 @@ class LaneReader:
         """See `Log.bytes_after`."""
         return self.retrying(lambda: self._bytes_after(offset))
 
+    def begin(self) -> int:
+        """See `Log.begin`."""
+        return self.segments()[0]
+
+    def order_after(self, offset: int) -> int | None:
+        """See `Log.order_after`."""
+        found = self.retrying(lambda: self._next_after(offset))
+        return found and found[0]
+
     def append_time_after(self, offset: int) -> int | None:
         """See `Log.append_time_after`."""
-        return self.retrying(lambda: self._append_time_after(offset))
+        found = self.retrying(lambda: self._next_after(offset))
+        return found and found[1]
 
-    def finished(self, before_us: int) -> list[LogSegment]:
+    def offset_at(self, time_us: int) -> int | None:
+        """See `Log.offset_at`."""
+        return self.retrying(lambda: self._offset_at(time_us))
+
+    def finished(self, before_us: int, now_us: int) -> list[LogSegment]:
         """See `Log.finished`."""
-        return self.retrying(lambda: self._finished(before_us))
+        return self.retrying(lambda: self._finished(before_us, now_us))
+
+    def ends(self, now_us: int) -> list[SegmentEnd]:
+        """The ages of all segments, oldest first. Raises `SegmentMissing`.
+
+        Append times in the future are wrong: what was appended then is older than what came after. Those in
+        the past may be too low, so the ages never fall."""
+        tails = [self.tail(first) for first in self.segments()]
+        begun: int | None = None
+        latest: list[int | None] = []
+        for tail in reversed(tails):
+            latest.append(tail.latest if tail.latest <= now_us else begun)
+            begun = tail.created if tail.created <= now_us else begun
+        ends: list[SegmentEnd] = []
+        before = 0
+        for tail, ended in zip(tails, reversed(latest), strict=True):
+            end = None if ended is None else max(before, ended)
+            ends.append(SegmentEnd(tail.first, tail.offset, before, end, tail is not tails[-1]))
+            before = end or before
+        return ends
 
     # -- inside --------------------------------------------------------------------------------------
     def _read(self, after: int, max_bytes: int) -> list[Entry]:
@@ -107,14 +158,58 @@ class LaneReader:
             try:
                 # In this order: if the segment is sealed by now, all of it is seen.
                 following = self._following(first, connection)
-                rows = connection.execute(self._sql["entries_after"], (after,))
-                max_bytes = self._move(rows, entries, max_bytes)
+                last = following - 1 if following else 0
+                after, max_bytes = self._move(connection, entries, after, last, max_bytes)
             except BaseException:
                 connection.close(True)
                 raise
             self._files.give_back(first, connection)
             first = following
         return entries
+
+    def _move(
+        self, connection: apsw.Connection, entries: list[Entry], after: int, last: int, max_bytes: int
+    ) -> tuple[int, int]:
+        """Move the entries of a segment that follow `after` to `entries` until `max_bytes` are used up.
+        Entries that are missing up to `last` (0: not known) are told of. Returns how far it came, and how
+        many bytes are left."""
+        rows = connection.execute(self._sql["entries_after"], (after,))
+        try:
+            for row in rows:
+                if row[0] != after + 1:
+                    entries.append(self._missing(after + 1, row[0] - 1))
+                entries.append(self._entry(row))
+                after = row[0]
+                max_bytes -= len(row[-1])
+                if max_bytes <= 0:
+                    rows.close()
+                    return after, max_bytes
+        except apsw.CorruptError as error:
+            readable = self._next_readable(connection, after, last)
+            entries.append(self._missing(after + 1, readable - 1, f"unreadable: {error}"))
+            return readable - 1, 0
+        if after < last:
+            entries.append(self._missing(after + 1, last))
+        return max(after, last), max_bytes
+
+    def _next_readable(self, connection: apsw.Connection, after: int, last: int) -> int:
+        """The first offset that can be read above one that can not, or the one after the segment. Raises
+        `FormatError` if there is none."""
+        end = last or after + MOST_UNREADABLE
+        for offset in range(after + 2, end + 1):
+            with suppress(apsw.CorruptError):
+                if connection.execute(self._sql["next_after"], (offset - 1,)).get is not None:
+                    return offset
+        if last:
+            return last + 1
+        raise FormatError(
+            f"{connection.filename}: damaged above entry {after}; restore the directory, or accept the loss"
+        )
+
+    def _missing(self, first: int, last: int, why: str = "missing") -> Entry:
+        """Stands for entries that are not there."""
+        which = f"entry {last} is" if first == last else f"entries {first} to {last} are"
+        return Entry(self._lane, last, 0, 0, {}, damage=f"{which} {why}")
 
     def _read_back(self, before: int, max_bytes: int) -> list[Entry]:
         entries: list[Entry] = []
@@ -123,37 +218,50 @@ class LaneReader:
         for first in reversed(firsts[: bisect_right(firsts, before - 1)]):
             with self._files.lent(first) as connection:
                 rows = connection.execute(self._sql["entries_before"], (before,))
-                max_bytes = self._move(rows, entries, max_bytes)
+                for row in rows:
+                    entries.append(self._entry(row))
+                    max_bytes -= len(row[-1])
+                    if max_bytes <= 0:
+                        rows.close()
+                        break
             if max_bytes <= 0:
                 break
         return entries
 
-    def _move(self, rows: apsw.Cursor, entries: list[Entry], max_bytes: int) -> int:
-        """Move rows to `entries` until `max_bytes` are used up; returns how many are left."""
-        for offset, append_time, body in rows:
-            entries.append(self._entry(offset, append_time, body))
-            max_bytes -= len(body)
-            if max_bytes <= 0:
-                rows.close()
-                break
-        return max_bytes
-
-    def _entry(self, offset: int, append_time: int, body: bytes) -> Entry:
+    def _entry(self, row: tuple[Any, ...]) -> Entry:
+        offset, order, append_time, latest, total, checksum, body = row
         try:
-            return Entry(self._lane, offset, append_time, unframe(body), len(body))
+            if entry_checksum(self._lane, offset, order, append_time, latest, total, body) != checksum:
+                raise ValueError("its bytes are not those that were written (checksum)")
+            return Entry(self._lane, offset, order, append_time, unframe(body), len(body))
         except ValueError as error:
-            return Entry(self._lane, offset, append_time, {}, len(body), damage=str(error))
+            damage = f"entry {offset} is damaged: {error}"
+            return Entry(self._lane, offset, order, append_time, {}, len(body), damage=damage)
 
-    def _finished(self, before_us: int) -> list[LogSegment]:
+    def _finished(self, before_us: int, now_us: int) -> list[LogSegment]:
         finished = []
-        for first in self.segments()[:-1]:
-            tail = self.tail(first)
-            if tail.append_time >= before_us:
+        for end in self.ends(now_us):
+            if not end.sealed or end.ended_us is None or end.ended_us >= before_us:
                 break
-            if tail.offset >= first:
-                begun = self._append_time_after(first - 1)
-                finished.append(LogSegment(first, tail.offset, begun or tail.append_time, tail.append_time))
+            if end.last >= end.first:
+                begun = self._next_after(end.first - 1)
+                finished.append(LogSegment(end.first, end.last, begun[1] if begun else 0, end.ended_us))
         return finished
+
+    def _offset_at(self, time_us: int) -> int | None:
+        for first in self.segments():
+            with self._files.lent(first) as connection:
+                tail = self._files.tail(connection)
+                if tail.latest >= time_us:
+                    low, high = first, tail.offset
+                    while low < high:
+                        middle = (low + high) // 2
+                        if connection.execute(self._sql["latest_at"], (middle,)).get >= time_us:
+                            high = middle
+                        else:
+                            low = middle + 1
+                    return low
+        return None
 
     def _bytes_until(self, offset: int) -> int:
         self.newest()
@@ -171,12 +279,13 @@ class LaneReader:
                     return int(total) - passed
         return self.head().bytes - self._bytes_until(offset)
 
-    def _append_time_after(self, offset: int) -> int | None:
+    def _next_after(self, offset: int) -> tuple[int, int] | None:
+        """Order and append time of the first entry above an offset."""
         first, found = self._containing(offset + 1), None
         while first and found is None:
             with self._files.lent(first) as connection:
                 following = self._following(first, connection)
-                found = connection.execute(self._sql["append_time_after"], (offset,)).get
+                found = connection.execute(self._sql["next_after"], (offset,)).get
             first = following
         return found
 

@@ -4,12 +4,15 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import apsw
 
 from dp3.files import make_directory
+from dp3.log.checksums import row_checksum
+from dp3.log.port import Lane
 from dp3.sqlite import (
+    FormatError,
     Statements,
     check_format,
     connect,
@@ -21,7 +24,7 @@ from dp3.sqlite import (
 APPLICATION_ID = 0x4450334C
 """`DP3L` in ASCII."""
 
-FORMAT = 1
+FORMAT = 2
 
 PAGE_SIZE = 8192
 """Measured with entries of 200 bytes and of 150 kB: smaller pages make large entries slower, larger ones
@@ -31,19 +34,27 @@ MAX_IDLE = 8
 """Connections kept per lane: one for each of a few readers at the end, and some older segments."""
 
 
+RESTORE = "restore the data directory from a copy"
+
+Columns: TypeAlias = tuple[Any, ...]
+
+
 class SegmentMissing(Exception):
     """There is no such segment: removed, or not (completely) made yet."""
 
 
 class Tail(NamedTuple):
-    """The end of a segment. `offset`, `append_time` and `total` are those of the last entry of the lane up
-    to here; `base_total` is the total before the segment; `created` is in µs."""
+    """The end of a segment. `offset`, `order` and `total` are those of the last entry of the lane up to here;
+    `base_total` is the total before the segment; `latest` the largest append time in it, `created` when it
+    was made (µs). `first` is the first offset of the segment."""
 
+    first: int
     sealed: bool
     created: int
     base_total: int
     offset: int
-    append_time: int
+    order: int
+    latest: int
     total: int
 
     @property
@@ -52,7 +63,7 @@ class Tail(NamedTuple):
         return self.total - self.base_total
 
 
-LANE_START = Tail(sealed=True, created=0, base_total=0, offset=0, append_time=0, total=0)
+LANE_START = Tail(first=0, sealed=True, created=0, base_total=0, offset=0, order=0, latest=0, total=0)
 """The end of the lane before its first segment."""
 
 
@@ -60,11 +71,13 @@ class SegmentFiles:
     """The segments of one lane, each named after its first offset. Connections for reading are lent to any
     number of threads and kept for the next reader."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, lane: Lane, directory: Path) -> None:
         """The directory is made if it is missing."""
         make_directory(directory)
+        self.lane = lane
         self.directory = directory
         self.sql: Statements = load_statements("dp3.log.sqlite", "segments.sql")
+        self._tables = _tables(self.sql)
         self._mutex = threading.Lock()
         self._idle: list[tuple[int, apsw.Connection]] = []
         self._closed = False
@@ -105,9 +118,13 @@ class SegmentFiles:
             if path.exists():
                 raise
             raise SegmentMissing(str(path)) from None
-        if _format(connection) == 0:
+        try:
+            if _format(connection) == 0:
+                raise SegmentMissing(f"{path}: made by half")
+            self._verify(connection, first)
+        except BaseException:
             connection.close()
-            raise SegmentMissing(f"{path}: made by half")
+            raise
         return connection
 
     def make(self, before: Tail, producer_keys: Iterable[tuple[int, int, int]], now: int) -> apsw.Connection:
@@ -118,19 +135,50 @@ class SegmentFiles:
             if _format(connection) == 0:
                 with transaction(connection):
                     connection.execute(self.sql["schema"])
-                    row = (before.offset + 1, before.append_time, before.total, now)
-                    connection.execute(self.sql["insert_segment"], row)
-                    connection.executemany(self.sql["set_producer_key"], producer_keys)
+                    row = (before.offset + 1, before.order, before.total, now)
+                    connection.execute(self.sql["insert_segment"], (*row, row_checksum(self.lane, *row)))
+                    connection.executemany(self.sql["set_producer_key"], self.with_checksums(producer_keys))
                     stamp_format(connection, APPLICATION_ID, FORMAT)
         except BaseException:
             connection.close()
             raise
         return connection
 
+    def with_checksums(self, rows: Iterable[Columns]) -> Iterator[Columns]:
+        """Rows to be written, each with its checksum."""
+        return ((*row, row_checksum(self.lane, *row)) for row in rows)
+
+    def verified(self, row: Columns) -> Columns:
+        """A row that was read, without its checksum. Raises `FormatError` if it is not what was written."""
+        *columns, checksum = row
+        if row_checksum(self.lane, *columns) != checksum:
+            raise FormatError(
+                f"{self.directory}: a row of the log is damaged; restore the directory from a copy"
+            )
+        return tuple(columns)
+
+    def damaged_rows(self, connection: apsw.Connection) -> Iterator[tuple[str, Columns]]:
+        """Rows beside the entries that are not what was written: the statement that forgets one, and its
+        key."""
+        for kind, size in (("producer", 2), ("idempotency", 1)):
+            for *row, checksum in connection.execute(self.sql[f"{kind}_keys"]):
+                if row_checksum(self.lane, *row) != checksum:
+                    yield f"forget_{kind}_key", tuple(row[:size])
+
+    def _verify(self, connection: apsw.Connection, first: int) -> None:
+        """Raise `FormatError` unless the file is the one that its name says."""
+        if connection.execute(self.sql["tables"]).get != self._tables:
+            raise FormatError(f"{connection.filename}: the file is damaged (schema); {RESTORE}")
+        row = connection.execute(self.sql["segment"]).get
+        if row is None or self.verified(row)[0] != first:
+            raise FormatError(
+                f"{connection.filename}: not this part of the log; restore the directory from a copy"
+            )
+
     def tail(self, connection: apsw.Connection) -> Tail:
         """The end of a segment as of now."""
-        sealed, *rest = connection.execute(self.sql["tail"]).get
-        return Tail(bool(sealed), *rest)
+        first, sealed, *rest = connection.execute(self.sql["tail"]).get
+        return Tail(first, bool(sealed), *rest)
 
     @contextmanager
     def lent(self, first: int) -> Iterator[apsw.Connection]:
@@ -179,6 +227,17 @@ class SegmentFiles:
 
 def _close(connections: list[tuple[int, apsw.Connection]]) -> None:
     for _, connection in connections:
+        connection.close()
+
+
+def _tables(sql: Statements) -> str:
+    """The schema of a segment, as SQLite keeps it."""
+    connection = apsw.Connection(":memory:")
+    try:
+        connection.execute(sql["schema"])
+        tables: str = connection.execute(sql["tables"]).get
+        return tables
+    finally:
         connection.close()
 
 

@@ -10,11 +10,15 @@ import apsw
 
 from dp3.clock import Clock
 from dp3.log.port import LogFull
+from dp3.log.sqlite.head import EMPTY, Extent, HeadFile
 from dp3.log.sqlite.reading import LaneReader
 from dp3.log.sqlite.segments import LANE_START, SegmentFiles, Tail
 from dp3.sqlite import DISK_ERRORS, Checkpointer, FairLock, transaction, wal_size
 
 logger = logging.getLogger(__name__)
+
+CLOCK_TOLERANCE_US = 60_000_000
+"""A clock that is set right makes small steps back, too."""
 
 REFUSALS = (*DISK_ERRORS, apsw.CantOpenError)
 """A full disk also shows in a file that cannot be made."""
@@ -22,7 +26,8 @@ REFUSALS = (*DISK_ERRORS, apsw.CantOpenError)
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """A segment with `max_bytes` of bodies, or with entries and `max_age_us` old, gets no further entry."""
+    """A segment with `max_bytes` of bodies, or with entries and `max_age_us` old, gets no further entry; nor
+    does one that was made in the future: the clock was wrong then, or is now."""
 
     max_bytes: int
     max_age_us: int
@@ -30,7 +35,9 @@ class Rotation:
     def is_due(self, tail: Tail, now_us: int) -> bool:
         """True if the next entry begins a new segment."""
         size = tail.size
-        return size >= self.max_bytes or (size > 0 and now_us - tail.created >= self.max_age_us)
+        return size >= self.max_bytes or (
+            size > 0 and not -CLOCK_TOLERANCE_US < now_us - tail.created < self.max_age_us
+        )
 
 
 class LaneWriter:
@@ -43,14 +50,17 @@ class LaneWriter:
         clock: Clock,
         rotation: Rotation,
         checkpointer: Checkpointer,
+        lock: FairLock,
     ) -> None:
-        """Makes the first segment if there is none. Raises `LogFull`."""
+        """Made after `Wholeness` has looked at the lane: makes the first segment if there is none. Raises
+        `LogFull`. The lock is closed with the writer."""
         self._files = files
         self._reader = reader
         self._clock = clock
         self._rotation = rotation
         self._checkpointer = checkpointer
-        self._lock = FairLock(files.directory / "lock")
+        self._lock = lock
+        self._head = HeadFile(files.directory)
         self._first = 0
         self._path: Path | None = None
         self._connection: apsw.Connection | None = None
@@ -73,31 +83,56 @@ class LaneWriter:
                 connection, tail = self._end()
                 with transaction(connection):
                     yield connection, tail
+                self._note_end(self._files.tail(connection))
             except REFUSALS as error:
                 raise self._refused(error) from error
 
     def remove_before(self, offset: int, before_us: int) -> int:
-        """Delete the segments whose last entry is below `offset` and was appended before `before_us`."""
+        """Delete the segments whose last entry is below `offset` and of which every entry was appended before
+        `before_us`."""
         return self._reader.retrying(lambda: self._remove_before(offset, before_us))
+
+    def resume_after(self, offset: int, order: int) -> None:
+        """See `Log.resume_after`."""
+        with self._lock:
+            try:
+                connection, tail = self._end()
+                if tail.offset >= offset and tail.order >= order:
+                    return
+                with transaction(connection):
+                    connection.execute(self._files.sql["seal"])
+                end = tail._replace(offset=max(offset, tail.offset), order=max(order, tail.order))
+                self._advance(connection, end)
+                self._note_end(self._files.tail(self._connection or self._open_newest()))
+            except REFUSALS as error:
+                raise self._refused(error) from error
 
     def close(self) -> None:
         """Give back the lock and the connection."""
         with self._lock:
             self._let_go()
+        self._head.close()
         self._lock.close()
 
     # -- inside --------------------------------------------------------------------------------------
     def _remove_before(self, offset: int, before_us: int) -> int:
-        removed = 0
-        for first in self._reader.segments()[:-1]:
-            tail = self._reader.tail(first)
-            if tail.offset >= offset or tail.append_time >= before_us:
-                break
-            self._checkpointer.unwatch(self._files.path(first))
-            self._files.remove(first)
-            removed += 1
+        ended = self._reader.finished(before_us, self._clock.now_us())
+        gone = [segment for segment in ended if segment.last < offset]
+        if gone:
+            with self._lock:
+                extent = self._head.read() or EMPTY
+                self._head.write(extent._replace(begin=max(extent.begin, gone[-1].last + 1)))
+                self._head.sync()
+        for segment in gone:
+            self._checkpointer.unwatch(self._files.path(segment.first))
+            self._files.remove(segment.first)
         self._reader.rescan()
-        return removed
+        return len(gone)
+
+    def _note_end(self, tail: Tail) -> None:
+        """The lane ends here. A process that dies before this has answered nobody."""
+        extent = self._head.read() or EMPTY
+        self._head.write(Extent(extent.begin, tail.offset, tail.order, tail.total))
 
     def _refused(self, error: Exception) -> LogFull:
         self._let_go()
@@ -112,6 +147,8 @@ class LaneWriter:
                 self._files.remove_orphans()
                 self._reader.rescan()
                 if not self._reader.newest():
+                    self._head.write(EMPTY)
+                    self._head.sync()
                     self._files.make(LANE_START, (), self._clock.now_us()).close()
                     self._reader.rescan()
             except REFUSALS as error:
@@ -138,7 +175,7 @@ class LaneWriter:
 
     def _advance(self, sealed: apsw.Connection, tail: Tail) -> tuple[apsw.Connection, Tail]:
         """Go on to the segment after a sealed one; make it if nobody has, whoever sealed may have died."""
-        keys = list(sealed.execute(self._files.sql["producer_keys"]))
+        keys = [self._files.verified(row) for row in sealed.execute(self._files.sql["producer_keys"])]
         first = tail.offset + 1
         following = self._files.make(tail, keys, self._clock.now_us())
         finished = self._first

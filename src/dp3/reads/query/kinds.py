@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticKnownError
 
 from dp3.model.canonical import INT64_MAX, INT64_MIN, json_value
 from dp3.model.primitives import PRIMITIVE_TYPES, Family, PrimitiveType
+from dp3.model.unix_time import read_unix_time
+from dp3.reads.errors import QueryError
 
 Comparable = tuple[int, Any]
 
@@ -49,11 +52,14 @@ class Kind:
         return plain(value)
 
     def of_query(self, literal: Any) -> Comparable:
-        """A value in a query: of the kind of the place if an attribute of its type would take it."""
+        """A value in a query: of the kind of the place if an attribute of its type would take it. Raises
+        `QueryError` for a number that may be two times."""
         wire = literal if isinstance(literal, dict | list) else _wire(literal)
         if self._read is not None and type(wire) in (str, int, float):
             try:
                 return self.of_document(self._read(wire))
+            except QueryError:
+                raise
             except ValueError:
                 return plain(wire)
         return plain(wire)
@@ -117,12 +123,22 @@ def _reader(row: PrimitiveType) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         if row.family == "address" and type(value) is not str:
             raise ValueError("an address is a text")
+        if row.family == "time":
+            _refuse_unclear(value)
         try:
             return to_wire(validate(value))
         except ValidationError as error:
             raise ValueError(str(error)) from None
 
     return read
+
+
+def _refuse_unclear(value: Any) -> None:
+    """Raise `QueryError` for a number that is no time: it would match nothing, silently."""
+    try:
+        read_unix_time(value)
+    except PydanticKnownError as error:
+        raise QueryError(f"Invalid generic filter: {error.message()}") from None
 
 
 def _wire(value: Any) -> Any:

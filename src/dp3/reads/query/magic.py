@@ -4,7 +4,7 @@
 |---|---|
 | `$$int{7}` | an integer |
 | `$$IPv4{10.0.0.1}`, `$$IPv6{::1}`, `$$MAC{00:11:22:33:44:55}` | an address |
-| `$$Date{2020-01-01T00:00:00Z}`, `$$DateTs{1577836800.5}` | a time |
+| `$$Date{2020-01-01T00:00:00Z}`, `$$DateTs{1577836800.5}` | a time, in seconds or milliseconds |
 | `$$IPv4Prefix{10.0.0.0/8}`, `$$IPv6Prefix{fe80::/10}` | all addresses of a network |
 | `$$Binary_ID{…}` around one of them | the entity with this id, or the entities with these ids |
 """
@@ -16,7 +16,9 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
+from dp3.clock import to_datetime
 from dp3.model.mac import MACAddress
+from dp3.model.unix_time import unix_us
 from dp3.reads.errors import QueryError
 
 
@@ -61,7 +63,7 @@ def _date(text: str) -> datetime:
 
 
 def _timestamp(text: str) -> datetime:
-    return datetime.fromtimestamp(float(text), UTC)
+    return to_datetime(unix_us(float(text)))
 
 
 def _ipv4_network(text: str) -> Network:

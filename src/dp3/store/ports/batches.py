@@ -28,8 +28,8 @@ class LinkRow(NamedTuple):
     """`source` (entity key) refers to `target` through the relation `attr` until `until`.
 
     `replaces`: a plain relation. All its rows of one source in a batch are its whole new value: other links
-    of the source through `attr` end at `written` (the append time of the log entry), and rows with an older
-    `written` than stored ones do nothing. Its emptied value is one row with `NO_TARGET`.
+    of the source through `attr` end at `written` (the append time of the log entry), and rows with a smaller
+    `order` (that of the entry) than stored ones do nothing. Its emptied value is one row with `NO_TARGET`.
     Otherwise an observation: the larger `until` of this and an equal link stays."""
 
     source: int
@@ -37,6 +37,7 @@ class LinkRow(NamedTuple):
     target_etype: int
     target_eid: str
     until: int
+    order: int
     written: int
     replaces: bool
 
@@ -47,11 +48,13 @@ NO_TARGET = (0, "")
 
 class Tombstone(NamedTuple):
     """An entity was deleted at `at` (an append time), so links to it that are older have to go: those of
-    entries up to the offset `main` or `derived` of their lane. `partition` is that of the entity."""
+    entries up to `order`, which are those up to the offset `main` or `derived` of their lane. `partition` is
+    that of the entity."""
 
     etype: int
     eid: str
     partition: int
+    order: int
     at: int
     main: int
     derived: int
@@ -69,29 +72,31 @@ class EndedLink(NamedTuple):
 
 class OutboxRow(NamedTuple):
     """Tasks that go to the log. `source` is their key: that of the entry they come from is its offset.
-    `after_us`: the log entry that they become is later than that (an append time). `tasks` is
+    `after` is the order of that entry, 0 if there is none: what they become comes after it. `tasks` is
     `encode_tasks` of all of them (not yet split by target partition)."""
 
     partition: int
     stream: int
     source: int
-    after_us: int
+    after: int
     tasks: bytes
 
 
 @dataclass(slots=True)
 class Batch:
     """Everything that one transaction changes, in the order of application: deleted entities, new
-    entities, then rows. `positions` maps lane to the offset that all partitions of this worker reached.
+    entities, then rows. `positions` maps lane to the offset that all partitions of this worker reached,
+    `order` is that of the last entry.
 
     `ttl` is (entity, token, until), at most one of each pair; `expiry_checks` entity → when to check whether
-    tokens are over, if not before. `plain_removed` is (entity, attr), `history_removed` (entity, attr, key
-    of a history row), `packed_removed` (entity, attr, tag, part of a packed one); `tombstones_done` (etype,
-    eid, at of a tombstone, offset in the derived lane after which nobody needs it). `outbox_drained`: rows of
+    tokens are over, if not before. `plain_removed` is (entity, attr), `history_removed` (entity, attr, key of
+    a history row), `packed_removed` (entity, attr, tag, part of a packed one); `tombstones_done` (etype, eid,
+    order of a tombstone, offset in the derived lane after which nobody needs it). `outbox_drained`: rows of
     the outbox up to this position are in the log. `refused` is (lane, offset, number in the entry) of tasks
     that an allow hook refused. `control_done` is (id of a message, result)."""
 
     positions: dict[int, int] = field(default_factory=dict)
+    order: int = 0
     deleted: list[int] = field(default_factory=list)
     created: list[NewEntity] = field(default_factory=list)
     plain: list[PlainRow] = field(default_factory=list)
@@ -127,6 +132,10 @@ class Batches(Protocol):
 
     def positions(self) -> list[tuple[int, int, int]]:
         """(partition, lane, offset reached) of all partitions and lanes."""
+        ...
+
+    def order(self) -> int:
+        """The highest order of an entry that was applied."""
         ...
 
     def make_durable(self) -> None:

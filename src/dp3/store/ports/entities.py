@@ -24,11 +24,12 @@ class NewEntity(NamedTuple):
 
 
 class PlainRow(NamedTuple):
-    """The value of a plain attribute; `written` is the append time of its log entry. A row is replaced
-    only by one with a `written` that is not smaller."""
+    """The value of a plain attribute; `order` and `written` are order and append time (µs) of its log entry.
+    A row is replaced only by one with an order that is not smaller."""
 
     entity: int
     attr: int
+    order: int
     written: int
     v: bytes
 
@@ -65,8 +66,8 @@ Token: TypeAlias = str
 values do; `Entities.decode_value` tells what they stand for."""
 
 
-StoredPlain: TypeAlias = tuple[int, int, Token]
-"""A plain value: number of the attribute, when it was written (µs), value."""
+StoredPlain: TypeAlias = tuple[int, int, int, Token]
+"""A plain value: number of the attribute, order and append time (µs) of its log entry, value."""
 
 
 StoredChunk: TypeAlias = tuple[int, int, int, Token]
@@ -152,7 +153,8 @@ class Entities(Protocol):
         """The first and the last key of the next up to `limit` entities above `after`; None at the end."""
         ...
 
-    def collect_garbage(self, lease: Lease, max_rows: int) -> bool:
-        """Remove up to `max_rows` rows of deleted entities, for some 30 ms at most; called between
-        micro-batches. True when there may be more. Raises `LeaseLost`, `StoreFull`."""
+    def collect_garbage(self, lease: Lease, max_rows: int, by_age: bool = True) -> bool:
+        """Remove up to `max_rows` rows of deleted entities and, `by_age`, of links that ended long ago, for
+        some 30 ms at most; called between micro-batches. True when there may be more. Raises `LeaseLost`,
+        `StoreFull`."""
         ...

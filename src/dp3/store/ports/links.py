@@ -43,8 +43,14 @@ class Links(Protocol):
         `at` (until > at), sorted."""
         ...
 
-    def targets_changed(self, attrs: Sequence[int], after: int, until: int) -> Iterable[tuple[int, str]]:
-        """Targets of links through these relations that ended by themselves in (after, until], or that
-        commits made, replaced or removed (also with their source) from `after` to `until`. The moment of
-        the commit counts, not that of the log entry, so nothing is lost while workers are behind."""
+    def last_change(self) -> int:
+        """The number of the last commit that changed links."""
+        ...
+
+    def targets_changed(
+        self, attrs: Sequence[int], change: int, after: int, until: int
+    ) -> Iterable[tuple[int, str]]:
+        """Targets of links through these relations that ended by themselves in (after, until] (µs), or that
+        commits above the number `change` made, replaced or removed (also with their source). The commit
+        counts, not the log entry, so nothing is lost while workers are behind."""
         ...

@@ -94,7 +94,7 @@ class Snapshots(Protocol):
 class SnapshotCleaning(Protocol):
     """Removal of old runs and of snapshots that only they show."""
 
-    def raise_horizon(self, lease: Lease, before: int) -> None:
+    def raise_horizon(self, lease: Lease, before: int, now: int) -> None:
         """Runs before the moment `before` (µs) are to go; not the newest complete one and those after it. The
         horizon never goes back. Raises `LeaseLost`, `StoreFull`."""
         ...

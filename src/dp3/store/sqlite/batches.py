@@ -62,6 +62,10 @@ class Batches:
     def positions(self) -> list[tuple[int, int, int]]:
         return self._readers.rows(self._sql["positions"])
 
+    def order(self) -> int:
+        found: int = self._readers.value(self._sql["order"])
+        return found
+
     def refused_between(self, lane: int, first: int, last: int) -> set[tuple[int, int]]:
         return set(self._readers.rows(self._sql["refused_between"], (lane, first, last)))
 
@@ -74,7 +78,7 @@ class Batches:
 
     def _write_entities(self, connection: apsw.Connection, batch: Batch) -> None:
         if batch.deleted:
-            self._links.note_deletions(connection, batch.deleted, self._clock.now_us())
+            self._links.note_deletions(connection, batch.deleted)
         deleted = [(key,) for key in sorted(batch.deleted)]
         for statement in ("delete_entity", "forget_expiry_check", "forget_unreferenced"):
             connection.executemany(self._sql[statement], deleted)
@@ -86,7 +90,7 @@ class Batches:
 
     def _write_rows(self, connection: apsw.Connection, batch: Batch) -> None:
         # Sorted by primary key, neighbours share pages; the sort keeps the order of equal keys, so of two
-        # values with the same `written` the later one in the batch stays.
+        # values with the same order the later one in the batch stays.
         connection.executemany(self._sql["put_plain"], sorted(batch.plain, key=_ENTITY_AND_ATTR))
         if batch.history:
             rows = self._without_packed(connection, sorted(batch.history, key=_KEY))
@@ -105,7 +109,7 @@ class Batches:
             connection.executemany(self._sql["remove_incoming"], ((key,) for key in keys))
             connection.executemany(self._sql["remove_packed"], sorted(batch.packed_removed))
         if batch.links_ended:
-            self._links.end(connection, batch.links_ended, self._clock.now_us())
+            self._links.end(connection, batch.links_ended)
         connection.executemany(self._sql["tombstone_done"], batch.tombstones_done)
         if batch.links:
             self._links.write(connection, batch.links, self._clock.now_us())
@@ -135,7 +139,9 @@ class Batches:
             done = ({"id": id_, "result": to_json(result)} for id_, result in batch.control_done)
             connection.executemany(self._sql["finish_control"], done)
         for lane, offset in batch.positions.items():
-            connection.execute(self._sql["advance"], of_worker(lease, lane=lane, offset=offset))
+            connection.execute(
+                self._sql["advance"], of_worker(lease, lane=lane, offset=offset, entry_order=batch.order)
+            )
 
 
 def _not_packed(
@@ -196,7 +202,7 @@ class OutboxWriter:
         or the one after all keys that the state remembers of the stream."""
         now, producer = self._clock.now_us(), (lease.index, stream)
         key = connection.execute(self._sql["next_key"], (*producer, now)).get
-        connection.execute(self._sql["add"], (*producer, key, now, tasks))
+        connection.execute(self._sql["add"], (*producer, key, 0, tasks))
 
     def add_new(self, connection: apsw.Connection, rows: Sequence[OutboxRow]) -> None:
         """Add those rows whose keys are above all that the state remembers of their streams; others were

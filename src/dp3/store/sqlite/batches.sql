@@ -17,12 +17,13 @@ SELECT ?1, ?2, ?3, ?4
 WHERE ?1 > coalesce((SELECT last_key FROM key_space WHERE partition = ?1 >> 40), -1);
 
 -- name: put_plain
--- The value written last wins; nothing happens for an entity that does not exist (any more).
-INSERT INTO plain (entity, attr, written, v)
-SELECT ?1, ?2, ?3, ?4
+-- The value of the highest order wins; nothing happens for an entity that does not exist (any more).
+INSERT INTO plain (entity, attr, entry_order, written, v)
+SELECT ?1, ?2, ?3, ?4, ?5
 WHERE EXISTS (SELECT 1 FROM entity WHERE key = ?1)
-ON CONFLICT (entity, attr) DO UPDATE SET written = excluded.written, v = excluded.v
-    WHERE excluded.written >= plain.written;
+ON CONFLICT (entity, attr) DO UPDATE SET
+    entry_order = excluded.entry_order, written = excluded.written, v = excluded.v
+    WHERE excluded.entry_order >= plain.entry_order;
 
 -- name: put_incoming
 -- What data-points say. The same place of the log again replaces the row.
@@ -59,14 +60,14 @@ ON CONFLICT (entity) DO UPDATE SET look = excluded.look WHERE excluded.look < li
 
 -- name: put_tombstone
 -- An entity was deleted; of several times the last one counts.
-INSERT INTO tombstone (etype, eid, partition, at, main, derived) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO tombstone (etype, eid, partition, entry_order, at, main, derived) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (etype, eid) DO UPDATE SET
-    at = excluded.at, main = excluded.main, derived = excluded.derived, phase = 0, attr = 0, source = 0
-WHERE excluded.at > tombstone.at;
+    entry_order = excluded.entry_order, at = excluded.at, main = excluded.main, derived = excluded.derived, phase = 0, attr = 0, source = 0
+WHERE excluded.entry_order > tombstone.entry_order;
 
 -- name: tombstone_done
 -- That all were told stands in the log.
-UPDATE tombstone SET phase = 2, told = ?4 WHERE etype = ?1 AND eid = ?2 AND at = ?3 AND phase = 1;
+UPDATE tombstone SET phase = 2, told = ?4 WHERE etype = ?1 AND eid = ?2 AND entry_order = ?3 AND phase = 1;
 
 -- name: remove_plain
 -- A plain value of which nothing is left.
@@ -98,12 +99,16 @@ UPDATE control SET result = :result WHERE id = :id AND result IS NULL;
 
 -- name: advance
 -- What all partitions of a worker have reached in a lane; never back.
-UPDATE position SET offset = max(offset, :offset)
+UPDATE position SET offset = max(offset, :offset), entry_order = max(entry_order, :entry_order)
 WHERE lane = :lane AND partition % :worker_processes = :worker;
 
 -- name: positions
 -- What every partition has reached in every lane.
 SELECT partition, lane, offset FROM position ORDER BY partition, lane;
+
+-- name: order
+-- The highest order of an entry that was applied.
+SELECT max(entry_order) FROM position;
 
 -- name: refused_between
 -- Refused tasks of a range of entries.

@@ -1,7 +1,8 @@
 -- name: raise_horizon
 -- The oldest run that is kept: the first one of a moment or later, but none after the newest complete one.
+-- Those that lie in the future do not count: the clock was wrong then.
 INSERT INTO number (name, value)
-SELECT 'snapshot_horizon', min(coalesce((SELECT min(id) FROM run WHERE time >= :before), complete), complete)
+SELECT 'snapshot_horizon', min(coalesce((SELECT min(id) FROM run WHERE time BETWEEN :before AND :now), complete), complete)
 FROM (SELECT id AS complete FROM run WHERE status = 'complete' ORDER BY id DESC LIMIT 1)
 WHERE true
 ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value);

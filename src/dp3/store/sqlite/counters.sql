@@ -34,13 +34,14 @@ SELECT span, begun FROM interval;
 
 -- name: begin_interval
 -- Remember the totals at the begin of an interval, and at the begin of the one before, which are the same if
--- nothing happened in that. After the clock was set back, events belong to the interval that is known.
+-- nothing happened in that. After the clock was set back a little, events belong to the interval that is
+-- known.
 INSERT INTO interval (span, begun, before, totals) SELECT ?, ?, totals, totals FROM total WHERE true
 ON CONFLICT (span) DO UPDATE SET
     begun = excluded.begun,
     before = iif(excluded.begun = interval.begun + span, interval.totals, excluded.totals),
     totals = excluded.totals
-WHERE excluded.begun > interval.begun;
+WHERE excluded.begun > interval.begun OR excluded.begun < interval.begun - span;
 
 -- name: hook_sums
 -- What all hooks did.

@@ -105,8 +105,8 @@ class Entities:
         first, last = self._readers.value(self._sql["range_after"], (after, limit))
         return None if first is None else (first, last)
 
-    def collect_garbage(self, lease: Lease, max_rows: int) -> bool:
-        return self._garbage.collect(lease, max_rows)
+    def collect_garbage(self, lease: Lease, max_rows: int, by_age: bool = True) -> bool:
+        return self._garbage.collect(lease, max_rows, by_age)
 
     def _rows(
         self, state: apsw.Connection, key: int, etype: int, attr: str | None

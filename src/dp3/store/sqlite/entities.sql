@@ -20,11 +20,11 @@ SELECT id FROM attr WHERE etype = ? AND name = ?;
 
 -- name: plain
 -- All plain values of an entity.
-SELECT entity, attr, written, v FROM plain WHERE entity = ? ORDER BY attr;
+SELECT entity, attr, entry_order, written, v FROM plain WHERE entity = ? ORDER BY attr;
 
 -- name: plain_of_attr
 -- The plain value of one attribute of an entity.
-SELECT entity, attr, written, v FROM plain WHERE entity = ? AND attr = ?;
+SELECT entity, attr, entry_order, written, v FROM plain WHERE entity = ? AND attr = ?;
 
 -- name: history
 -- The whole history of an entity in the order of the log.
@@ -72,7 +72,7 @@ FROM json_each(?) AS wanted CROSS JOIN entity ON entity.key = wanted.value;
 -- All about some entities (a JSON list): their keys, and a line for each. The whole page is read in one step.
 SELECT json_group_array(entity.key), group_concat(
     '[' || entity.key || ',' || entity.created
-    || ',' || (SELECT json_group_array(json_array(attr, written, hex(v))) FROM plain WHERE entity = wanted.value)
+    || ',' || (SELECT json_group_array(json_array(attr, entry_order, written, hex(v))) FROM plain WHERE entity = wanted.value)
     || ',' || (
         SELECT '[' || coalesce(group_concat(observed), '') || ']'
         FROM (
@@ -109,7 +109,8 @@ SELECT EXISTS (SELECT 1 FROM tombstone);
 
 -- name: removed_links
 -- Deleted entities to which some entities (a JSON list) have links that held then, with the attribute.
-SELECT entity.key, link.attr, tombstone.etype, tombstone.eid, tombstone.partition, tombstone.at,
+SELECT entity.key, link.attr, tombstone.etype, tombstone.eid, tombstone.partition,
+    tombstone.entry_order, tombstone.at,
     tombstone.main, tombstone.derived
 FROM json_each(?) AS wanted CROSS JOIN entity ON entity.key = wanted.value
 CROSS JOIN node AS source ON source.etype = entity.etype AND source.eid = entity.eid

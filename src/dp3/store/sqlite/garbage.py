@@ -51,12 +51,12 @@ class Garbage:
         self._clock = clock
         self._sql = load_statements("dp3.store.sqlite", "garbage.sql")
 
-    def collect(self, lease: Lease, max_rows: int) -> bool:
-        """Remove up to `max_rows` rows of deleted entities of the worker; True when there may be more."""
+    def collect(self, lease: Lease, max_rows: int, by_age: bool) -> bool:
+        """See `Entities.collect_garbage`."""
         with self._writer.owned(lease) as connection:
             removed = self.remove_some(connection, lease, max_rows)
             if removed is not None:
-                return self._remove_ended_links(connection, min(max_rows - removed, CHUNK_ROWS))
+                return by_age and self._remove_ended_links(connection, min(max_rows - removed, CHUNK_ROWS))
         return True
 
     def remove_some(self, connection: apsw.Connection, lease: Lease, max_rows: int) -> int | None:
@@ -84,9 +84,13 @@ class Garbage:
 
     def _remove_ended_links(self, connection: apsw.Connection, limit: int) -> bool:
         """Forget links that ended, and changes, that no later run asks for; True when there may be more."""
-        seen = connection.execute(self._sql["links_seen"], {"now": self._clock.now_us()}).get
+        time, change, is_open = connection.execute(self._sql["links_seen"]).get
+        if change is None and is_open:
+            return False
+        now = self._clock.now_us()
+        seen = {"seen": min(now if time is None else time, now) - MARGIN_US, "change": change}
         removed = 0
         for statement in ("remove_changes", "remove_ended_links"):
-            connection.execute(self._sql[statement], {"seen": seen - MARGIN_US, "limit": limit - removed})
+            connection.execute(self._sql[statement], {**seen, "limit": limit - removed})
             removed += connection.changes()
         return removed == limit

@@ -1,5 +1,6 @@
 -- name: next_entities
--- Some deleted entities of a worker's partitions that may have rows left, as one text (key, type, eid of each).
+-- Some deleted entities of a worker's partitions that may have rows left, as one text (key, type, eid of
+-- each).
 SELECT json_group_array(json_array(entity, etype, eid))
 FROM (
     SELECT garbage.entity, garbage.etype, garbage.eid
@@ -9,8 +10,8 @@ FROM (
     LIMIT :limit);
 
 -- name: remove_incoming
--- Some of what the history of entities says; not what it says of later ones with the same eids: when entries are
--- read again, their rows have the same keys.
+-- Some of what the history of entities says; not what it says of later ones with the same eids: when entries
+-- are read again, their rows have the same keys.
 DELETE FROM incoming
 WHERE key IN (
     SELECT fresh.key FROM json_each(:entities) AS gone CROSS JOIN fresh ON fresh.entity = gone.value ->> 0
@@ -108,17 +109,20 @@ WHERE (attr, source, target) IN (
     LIMIT :limit);
 
 -- name: links_seen
--- Up to when runs have seen the changes of links: the last complete one, or else nothing that ends before
--- the first, which looks at everything.
-SELECT coalesce(
-    (SELECT max(time) FROM run WHERE status = 'complete'),
-    (SELECT min(time) FROM run),
-    :now);
+-- Up to which time, and which number, runs have seen the changes of links in every partition; and whether a
+-- run is open. A partition that no run has completed, or begun, needs none: the first one looks at
+-- everything. The lanes are `SEEN_LANE` and `CHANGES_LANE`.
+SELECT min(cut.offset) FILTER (WHERE cut.lane = 8), min(cut.offset) FILTER (WHERE cut.lane = 10),
+    EXISTS (SELECT 1 FROM run WHERE phase <> 'closed')
+FROM position JOIN cut ON cut.partition = position.partition
+    AND cut.run = (SELECT max(run) FROM cut WHERE partition = position.partition)
+WHERE position.lane = 0;
 
 -- name: remove_changes
--- Some changes of links before a moment.
+-- Some changes of links up to a number (null: all).
 DELETE FROM link_change
-WHERE (at, attr, target) IN (SELECT at, attr, target FROM link_change WHERE at < :seen LIMIT :limit);
+WHERE (at, attr, target) IN (
+    SELECT at, attr, target FROM link_change WHERE at <= coalesce(:change, at) LIMIT :limit);
 
 -- name: remove_ended_links
 -- Some links that ended before a moment. That a plain relation was emptied must stay known.

@@ -118,7 +118,7 @@ class Leases:
 
     def _is_alive(self, held: _Held, host: str, ttl_s: float) -> bool:
         gone = held.host == host and _is_gone(held.process, held.process_started)
-        return not gone and self._age_s(held) <= ttl_s
+        return not gone and abs(self._age_s(held)) <= ttl_s
 
     def _age_s(self, held: _Held) -> float:
         return (self._clock.now_us() - held.heartbeat) / 1e6

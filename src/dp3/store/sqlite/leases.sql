@@ -34,10 +34,11 @@ DELETE FROM worker_report WHERE epoch NOT IN (SELECT epoch FROM lease);
 INSERT OR REPLACE INTO worker_report (epoch, time, numbers) VALUES (?, ?, ?);
 
 -- name: take_job
--- A job for the holder of a lease; nothing happens while another living holder has it.
+-- A job for the holder of a lease; nothing happens while another living holder has it. One that has it for
+-- longer than anybody takes it took it when the clock was wrong.
 INSERT INTO job (name, epoch, until) VALUES (:name, :epoch, :until)
 ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch, until = excluded.until
-    WHERE job.epoch = excluded.epoch OR job.until <= :now
+    WHERE job.epoch = excluded.epoch OR job.until NOT BETWEEN :now + 1 AND :until + 60000000
         OR NOT EXISTS (SELECT 1 FROM lease WHERE lease.epoch = job.epoch)
 RETURNING epoch;
 

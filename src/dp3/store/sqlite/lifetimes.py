@@ -111,7 +111,7 @@ class Lifetimes:
 
     def tombstones(self, lease: Lease, limit: int) -> list[PendingTombstone]:
         rows = self._readers.rows(self._sql["pending_tombstones"], of_worker(lease, limit=limit))
-        return [PendingTombstone(row[0], row[1], Tombstone._make(row[2:8]), *row[8:]) for row in rows]
+        return [PendingTombstone(row[0], row[1], Tombstone._make(row[2:9]), *row[9:]) for row in rows]
 
     def referrers(self, pending: PendingTombstone, limit: int) -> list[Referrer]:
         tombstone = pending.tombstone

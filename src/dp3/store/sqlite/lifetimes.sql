@@ -78,7 +78,7 @@ WHERE entity.created <= wanted.value ->> 1;
 
 -- name: plain_value
 -- The value of a plain attribute.
-SELECT entity, attr, written, v FROM plain WHERE entity = ? AND attr = ?;
+SELECT entity, attr, entry_order, written, v FROM plain WHERE entity = ? AND attr = ?;
 
 -- name: history_page
 -- Some of the history of an attribute, in the order of the log.
@@ -100,7 +100,7 @@ SELECT min(main), min(derived) FROM tombstone;
 
 -- name: pending_tombstones
 -- Tombstones of a worker's partitions that are to be swept, and whether anybody ever had links to them.
-SELECT tombstone.id, etype.name, etype, eid, partition, at, main, derived, attr, source, EXISTS (
+SELECT tombstone.id, etype.name, etype, eid, partition, entry_order, at, main, derived, attr, source, EXISTS (
     SELECT 1 FROM node CROSS JOIN link INDEXED BY link_by_target ON link.target = node.id
     WHERE node.etype = tombstone.etype AND node.eid = tombstone.eid)
 FROM tombstone INDEXED BY tombstone_by_phase CROSS JOIN etype ON etype.id = tombstone.etype

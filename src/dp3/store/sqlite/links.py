@@ -13,7 +13,7 @@ from dp3.store.sqlite.connections import Readers
 from dp3.store.sqlite.parameters import listed
 
 _Columns = tuple[int, int, int, int, int, int]
-"""attr, source node, target node, source entity, until, written."""
+"""attr, source node, target node, source entity, until, order."""
 
 
 _nodes = msgspec.json.Decoder(list[Node]).decode
@@ -25,22 +25,25 @@ class LinkWriter:
     def __init__(self) -> None:
         self._sql = load_statements("dp3.store.sqlite", "links.sql")
 
-    def note_deletions(self, connection: apsw.Connection, entities: Iterable[int], now: int) -> None:
+    def note_deletions(self, connection: apsw.Connection, entities: Sequence[int]) -> None:
         """To be called before entities are deleted: remember what they referred to."""
-        deleted = ({"entity": entity, "now": now} for entity in entities)
-        connection.executemany(self._sql["add_changes_of_entity"], deleted)
+        if entities:
+            change = connection.execute(self._sql["next_change"]).get
+            deleted = ({"entity": entity, "change": change} for entity in entities)
+            connection.executemany(self._sql["add_changes_of_entity"], deleted)
 
     def write(self, connection: apsw.Connection, links: Sequence[LinkRow], now: int) -> None:
         """Apply the links of existing entities; `now` is the moment of the commit."""
         if links:
             _LinkChanges(connection, self._sql, now).apply(links)
 
-    def end(self, connection: apsw.Connection, links: Sequence[EndedLink], now: int) -> None:
+    def end(self, connection: apsw.Connection, links: Sequence[EndedLink]) -> None:
         """Let links end, if they hold longer."""
         for link in links:
             ended = connection.execute(self._sql["end_link"], link).fetchone()
             if ended is not None:
-                connection.execute(self._sql["add_change"], (now, link.attr, ended[0]))
+                change = connection.execute(self._sql["next_change"]).get
+                connection.execute(self._sql["add_change"], (change, link.attr, ended[0]))
 
 
 class _LinkChanges:
@@ -53,7 +56,7 @@ class _LinkChanges:
         self._nodes: dict[tuple[int, str], int] = {NO_TARGET: 0}
         self._sources: dict[int, int | None] = {}
         self._put: list[_Columns] = []
-        self._changed: list[tuple[int, int, int]] = []
+        self._changed: set[tuple[int, int]] = set()
 
     def apply(self, links: Sequence[LinkRow]) -> None:
         for (source, attr), group in _newest_values(links).items():
@@ -61,31 +64,34 @@ class _LinkChanges:
         for link in _longest(links):
             self._extend(link)
         self._connection.executemany(self._sql["put_link"], sorted(self._put))
-        self._connection.executemany(self._sql["add_change"], sorted(self._changed))
+        if self._changed:
+            change: int = self._connection.execute(self._sql["next_change"]).get
+            rows = [(change, *place) for place in sorted(self._changed)]
+            self._connection.executemany(self._sql["add_change"], rows)
 
     def _replace(self, entity: int, attr: int, group: Sequence[LinkRow]) -> None:
         source = self._source(entity)
         if source is None:
             return
         stored = self._stored(attr, source, entity)
-        written = group[0].written
-        if any(earlier > written for _, earlier in stored.values()):
+        order, written = group[0].order, group[0].written
+        if any(earlier > order for _, earlier in stored.values()):
             return
         wanted = {self._node(link.target_etype, link.target_eid): link.until for link in group}
         for target, until in wanted.items():
             held = stored.get(target)
-            if held != (until, written):
-                self._put.append((attr, source, target, entity, until if target else written, written))
+            if held != (until, order):
+                self._put.append((attr, source, target, entity, until if target else written, order))
             if held is None or held[0] <= self._now:
-                self._changed.append((self._now, attr, target))
+                self._changed.add((attr, target))
         for target, (until, earlier) in stored.items():
             if target not in wanted and until > written:
                 self._put.append((attr, source, target, entity, written, earlier))
-                self._changed.append((self._now, attr, target))
+                self._changed.add((attr, target))
 
     def _stored(self, attr: int, source: int, entity: int) -> dict[int, tuple[int, int]]:
         rows = self._connection.execute(self._sql["links_of_source"], (attr, source, entity))
-        return {target: (until, written) for target, until, written in rows}
+        return {target: (until, order) for target, until, order in rows}
 
     def _extend(self, link: LinkRow) -> None:
         source = self._source(link.source)
@@ -95,9 +101,9 @@ class _LinkChanges:
         stored = self._connection.execute(self._sql["link_until"], (link.attr, source, target, link.source))
         until: int | None = stored.get
         if until is None or until < link.until:
-            self._put.append((link.attr, source, target, link.source, link.until, link.written))
+            self._put.append((link.attr, source, target, link.source, link.until, link.order))
         if until is None or until <= self._now < link.until:
-            self._changed.append((self._now, link.attr, target))
+            self._changed.add((link.attr, target))
 
     def _source(self, entity: int) -> int | None:
         """The node of an entity, None if it does not exist."""
@@ -120,9 +126,9 @@ def _newest_values(links: Iterable[LinkRow]) -> dict[tuple[int, int], list[LinkR
     for link in links:
         if link.replaces:
             group = newest.setdefault((link.source, link.attr), [])
-            if group and link.written > group[0].written:
+            if group and link.order > group[0].order:
                 group.clear()
-            if not group or link.written == group[0].written:
+            if not group or link.order == group[0].order:
                 group.append(link)
     return newest
 
@@ -178,7 +184,14 @@ class Links:
             sources.sort()
         return incoming
 
-    def targets_changed(self, attrs: Sequence[int], after: int, until: int) -> list[tuple[int, str]]:
-        wanted = ({"attr": attr, "after": after, "until": until} for attr in set(attrs))
+    def last_change(self) -> int:
+        found: int = self._readers.value(self._sql["last_change"])
+        return found
+
+    def targets_changed(
+        self, attrs: Sequence[int], change: int, after: int, until: int
+    ) -> list[tuple[int, str]]:
+        span = {"change": change, "after": after, "until": until}
+        wanted = ({"attr": attr, **span} for attr in set(attrs))
         with self._readers.state() as state:
             return sorted(set(state.executemany(self._sql["targets_changed"], wanted)))

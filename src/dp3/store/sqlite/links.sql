@@ -12,7 +12,7 @@ INSERT INTO node (etype, eid) VALUES (?, ?) RETURNING id;
 
 -- name: links_of_source
 -- What is known of a relation of a source; rows of an earlier entity with the same eid are left out.
-SELECT target, until, written FROM link WHERE attr = ? AND source = ? AND entity = ?;
+SELECT target, until, entry_order FROM link WHERE attr = ? AND source = ? AND entity = ?;
 
 -- name: link_until
 -- Until when a source refers to a target.
@@ -20,9 +20,9 @@ SELECT until FROM link WHERE attr = ? AND source = ? AND target = ? AND entity =
 
 -- name: put_link
 -- A link as it is now.
-INSERT INTO link (attr, source, target, entity, until, written) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO link (attr, source, target, entity, until, entry_order) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (attr, source, target)
-DO UPDATE SET entity = excluded.entity, until = excluded.until, written = excluded.written;
+DO UPDATE SET entity = excluded.entity, until = excluded.until, entry_order = excluded.entry_order;
 
 -- name: end_link
 -- A link ends, at the latest, at a moment; returns its target if that is a change.
@@ -32,6 +32,14 @@ WHERE attr = ?2 AND entity = ?1 AND until > ?5
     AND target = (SELECT id FROM node WHERE etype = ?3 AND eid = ?4)
 RETURNING target;
 
+-- name: next_change
+-- The number of a commit that changes links.
+UPDATE number SET value = value + 1 WHERE name = 'link_changes' RETURNING value;
+
+-- name: last_change
+-- The number of the last one.
+SELECT value FROM number WHERE name = 'link_changes';
+
 -- name: add_change
 -- The links to a target became more or fewer.
 INSERT INTO link_change (at, attr, target) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
@@ -40,7 +48,7 @@ INSERT INTO link_change (at, attr, target) VALUES (?, ?, ?) ON CONFLICT DO NOTHI
 -- An entity is deleted (afterwards): all that it refers to has fewer links. Those that have ended since the
 -- last run count, too: their rows may be gone by the next one.
 INSERT INTO link_change (at, attr, target)
-SELECT :now, link.attr, link.target
+SELECT :change, link.attr, link.target
 FROM entity
 JOIN node ON node.etype = entity.etype AND node.eid = entity.eid
 CROSS JOIN attr ON attr.etype = entity.etype
@@ -62,20 +70,21 @@ FROM json_each(:ids) AS wanted CROSS JOIN node ON node.id = wanted.value
 LEFT JOIN entity ON entity.etype = node.etype AND entity.eid = node.eid;
 
 -- name: incoming
--- Existing entities that refer to a target through a relation after a moment; without links to one of the same
--- id that was deleted since.
+-- Existing entities that refer to a target through a relation after a moment; without links to one of the
+-- same id that was deleted since.
 SELECT :etype, :eid, link.attr, entity.etype, entity.eid
 FROM node
 CROSS JOIN link INDEXED BY link_by_target ON link.target = node.id AND link.attr = :attr
 CROSS JOIN entity ON entity.key = link.entity
 WHERE node.etype = :etype AND node.eid = :eid AND link.until > :at
-    AND link.written > coalesce((SELECT at FROM tombstone WHERE etype = :etype AND eid = :eid), -1);
+    AND link.entry_order > coalesce((SELECT entry_order FROM tombstone WHERE etype = :etype AND eid = :eid), -1);
 
 -- name: targets_changed
--- Targets that were given or lost links through a relation.
+-- Targets that were given or lost links through a relation by commits above a number, or in a range of times
+-- by themselves.
 SELECT node.etype, node.eid
 FROM (
-    SELECT target FROM link_change WHERE at BETWEEN :after AND :until AND attr = :attr
+    SELECT target FROM link_change WHERE at > :change AND attr = :attr
     UNION
     SELECT target FROM link INDEXED BY link_by_until
     WHERE until > :after AND until <= :until AND until < 4611686018427387904 AND attr = :attr

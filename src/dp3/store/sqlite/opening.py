@@ -41,7 +41,7 @@ from dp3.store.sqlite.tokens import Tokens
 from dp3.store.sqlite.updates import Updates
 
 APPLICATION_ID = int.from_bytes(b"DP3s", "big")
-FORMAT = 3
+FORMAT = 4
 
 CACHE_MIB = 32
 PAGE_SIZE = 4096

@@ -1,6 +1,6 @@
 -- name: pending
 -- Tasks of a worker's partitions that wait for the log, oldest first.
-SELECT id, partition, lane, source, after_us, tasks FROM outbox
+SELECT id, partition, lane, source, after_order, tasks FROM outbox
 WHERE id > :after AND partition % :worker_processes = :worker
 ORDER BY id;
 
@@ -20,7 +20,7 @@ INSERT OR REPLACE INTO outbox_key (partition, lane, source) VALUES (?, ?, ?);
 
 -- name: add
 -- Tasks to go to the log.
-INSERT INTO outbox (partition, lane, source, after_us, tasks) VALUES (?, ?, ?, ?, ?);
+INSERT INTO outbox (partition, lane, source, after_order, tasks) VALUES (?, ?, ?, ?, ?);
 
 -- name: remove
 -- Tasks that a worker has brought to the log.

@@ -107,7 +107,10 @@ def _without(
     profile: Profile, history: Iterable[HistoryRow], packed: Iterable[PackedHistory], gone: Gone
 ) -> Profile:
     """`history` and `packed` have all rows of the attributes that are concerned."""
-    rows = (PlainRow(profile.key, attr, at, bytes.fromhex(v)) for attr, at, v in profile.plain)
+    rows = (
+        PlainRow(profile.key, attr, order, written, bytes.fromhex(v))
+        for attr, order, written, v in profile.plain
+    )
     plain, left = rows_without(rows, history, gone)
     observed = {attr: points for attr, points in profile.observed if attr not in gone}
     for row in left:
@@ -118,7 +121,7 @@ def _without(
         observed.setdefault(attr, []).extend((t1, t2, c or 0, token, n) for t1, t2, c, n in segments)
     return msgspec.structs.replace(
         profile,
-        plain=[(row.attr, row.written, row.v.hex().upper()) for row in plain],
+        plain=[(*row[1:4], row.v.hex().upper()) for row in plain],
         observed=list(observed.items()),
     )
 

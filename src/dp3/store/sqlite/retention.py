@@ -88,7 +88,7 @@ class Retention:
             connection.execute(self._sql["remove_rows"], (listed(slice_.removed),))
             kept = ((*rest, *place) for *rest, place in slice_.kept)
             connection.executemany(self._sql["keep_row"], kept)
-            self._links.end(connection, slice_.links_ended, self._clock.now_us())
+            self._links.end(connection, slice_.links_ended)
             if slice_.tasks:
                 self._outbox.add(connection, lease, Stream.SYSTEM, slice_.tasks)
             if slice_.points:

@@ -181,7 +181,8 @@ CREATE INDEX link_by_target ON link (target, attr);
 -- Links for ever (2^62) need no place in it.
 CREATE INDEX link_by_until ON link (until) WHERE until < 4611686018427387904;
 
--- When the links to a target became more or fewer by a commit; that a link ended by itself is seen above.
+-- By which commit (`at`, a number) the links to a target became more or fewer; that a link ended by itself is
+-- seen above.
 CREATE TABLE link_change (
     at INTEGER NOT NULL,
     attr INTEGER NOT NULL,
@@ -272,8 +273,8 @@ CREATE TRIGGER key_removed AFTER DELETE ON current BEGIN
     WHERE id = old.path;
 END;
 
--- The last key of tasks from snapshot hooks, so that a slice that is applied again adds none, and from periodic
--- hooks, so that keys grow though the clock may not.
+-- The last key of tasks from snapshot hooks, so that a slice that is applied again adds none, and from
+-- periodic hooks, so that keys grow though the clock may not.
 CREATE TABLE outbox_key (
     partition INTEGER NOT NULL,
     lane INTEGER NOT NULL,
@@ -371,8 +372,8 @@ CREATE VIEW total (totals) AS SELECT json_object(
     ))
 );
 
--- The latest interval of `span` µs in which something happened: the totals at the begin of the interval before
--- it and at its own. So events cost nothing when they happen.
+-- The latest interval of `span` µs in which something happened: the totals at the begin of the interval
+-- before it and at its own. So events cost nothing when they happen.
 CREATE TABLE interval (
     span INTEGER PRIMARY KEY,
     begun INTEGER NOT NULL,
@@ -395,15 +396,15 @@ CREATE TABLE attribute_size (
     attributes TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The model that the state was last run with (`now`); data that is to be removed before the next one (`removal`)
--- and how far that is (`mark`). JSON.
+-- The model that the state was last run with (`now`); data that is to be removed before the next one
+-- (`removal`) and how far that is (`mark`). JSON.
 CREATE TABLE model (
     name TEXT PRIMARY KEY,
     content TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Up to where the log has values (`v` encoded; empty: all) of an attribute (empty: all of the type) that a former
--- model gave a meaning.
+-- Up to where the log has values (`v` encoded; empty: all) of an attribute (empty: all of the type) that a
+-- former model gave a meaning.
 CREATE TABLE outdated (
     etype TEXT NOT NULL,
     attr TEXT NOT NULL,
@@ -439,7 +440,8 @@ CREATE TABLE last_seen (
     time INTEGER NOT NULL
 ) STRICT;
 
--- When to look at the tokens of an entity: not after the first of them is over. 2^62: not before there is another.
+-- When to look at the tokens of an entity: not after the first of them is over. 2^62: not before there is
+-- another.
 CREATE TABLE lifetime (
     entity INTEGER PRIMARY KEY,
     look INTEGER NOT NULL
@@ -456,8 +458,9 @@ CREATE TABLE unreferenced (
     derived INTEGER NOT NULL
 ) STRICT;
 
--- Deleted entities to which others may still have links, as in `Tombstone`. Phase 0: those who have are told so,
--- as far as (attr, source). Phase 1: all were told. Phase 2: so it stands in the derived lane, up to `told`.
+-- Deleted entities to which others may still have links, as in `Tombstone`. Phase 0: those who have are told
+-- so, as far as (attr, source). Phase 1: all were told. Phase 2: so it stands in the derived lane, up to
+-- `told`.
 CREATE TABLE tombstone (
     id INTEGER PRIMARY KEY,
     etype INTEGER NOT NULL,
@@ -490,9 +493,9 @@ CREATE TABLE collection (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX collection_by_time ON collection (begun);
 
--- Packed history. `tag` stands for the value, below 0 for timeseries; rows with the same one differ in `part`.
--- `points` is the number of data-points in `segments`. No segment with a part of them ends before `oldest`, as far as
--- was known when it was written, so it need not be looked for older history before that.
+-- Packed history. `tag` stands for the value, below 0 for timeseries; rows with the same one differ in
+-- `part`. `points` is the number of data-points in `segments`. No segment with a part of them ends before
+-- `oldest`, as far as was known when it was written, so it need not be looked for older history before that.
 CREATE TABLE packed (
     entity INTEGER NOT NULL,
     attr INTEGER NOT NULL,
@@ -508,7 +511,8 @@ CREATE TABLE packed (
 CREATE INDEX packed_by_age ON packed (attr, oldest >> 32, entity, tag, part, oldest);
 
 -- History as it comes in: `fresh` says whose it is, `incoming` what it says. `key` is the place in the log. A
--- data-point is there as long as it is in both; when it is packed it goes from `incoming` in its order, later.
+-- data-point is there as long as it is in both; when it is packed it goes from `incoming` in its order,
+-- later.
 CREATE TABLE incoming (
     key INTEGER PRIMARY KEY,
     t1 INTEGER NOT NULL,
@@ -528,9 +532,9 @@ CREATE TABLE fresh (
 INSERT INTO fresh SELECT entity, attr, key FROM fresh_before ORDER BY entity, attr, key;
 DROP TABLE fresh_before;
 
--- How far packing is in a partition: up to `key` of `fresh` it is done. Up to `begun` it is done or under way,
--- so rows of the entities up to `last_entity` that come again with such keys are in `packed` already. `late` is
--- the smallest such key of others that came since the pass began.
+-- How far packing is in a partition: up to `key` of `fresh` it is done. Up to `begun` it is done or under
+-- way, so rows of the entities up to `last_entity` that come again with such keys are in `packed` already.
+-- `late` is the smallest such key of others that came since the pass began.
 CREATE TABLE packed_until (
     lane INTEGER NOT NULL,
     partition INTEGER NOT NULL,
@@ -554,7 +558,8 @@ CREATE TABLE retention_pass (
 CREATE INDEX retention_pass_by_time ON retention_pass (begun);
 
 -- name: format_3
--- Tokens of clients of the API, as in `Token`. Those that are revoked stay: that there was a token is not forgotten.
+-- Tokens of clients of the API, as in `Token`. Those that are revoked stay: that there was a token is not
+-- forgotten.
 CREATE TABLE token (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL,
@@ -565,8 +570,57 @@ CREATE TABLE token (
     revoked INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX token_by_name ON token (name) WHERE revoked IS NULL;
--- When (µs) data-points of a source were last processed; null for those that have sent nothing since the update.
+-- When (µs) data-points of a source were last processed; null for those that have sent nothing since the
+-- update.
 ALTER TABLE source ADD COLUMN seen INTEGER;
+
+-- name: format_4
+-- Orders of log entries stand beside what the clock said; until now the append time was one.
+CREATE TABLE plain_4 (
+    entity INTEGER NOT NULL,
+    attr INTEGER NOT NULL,
+    entry_order INTEGER NOT NULL,
+    written INTEGER NOT NULL,
+    v BLOB NOT NULL,
+    PRIMARY KEY (entity, attr)
+) STRICT, WITHOUT ROWID;
+INSERT INTO plain_4 SELECT entity, attr, written, written, v FROM plain ORDER BY entity, attr;
+DROP TABLE plain;
+ALTER TABLE plain_4 RENAME TO plain;
+ALTER TABLE link RENAME COLUMN written TO entry_order;
+ALTER TABLE outbox RENAME COLUMN after_us TO after_order;
+ALTER TABLE tombstone ADD COLUMN entry_order INTEGER NOT NULL DEFAULT 0;
+UPDATE tombstone SET entry_order = at;
+-- The highest order of an entry that was applied.
+ALTER TABLE position ADD COLUMN entry_order INTEGER NOT NULL DEFAULT 0;
+UPDATE position SET entry_order = max(
+    coalesce((SELECT max(written) FROM plain), 0),
+    coalesce((SELECT max(entry_order) FROM link), 0),
+    coalesce((SELECT max(at) FROM tombstone), 0));
+
+-- The last number (`at`) of a commit in `link_change`; those from before were times.
+INSERT INTO number SELECT 'link_changes', coalesce(max(at), 0) FROM link_change;
+
+-- Runs are in the order of their ids: a clock that was set back gives the same times again.
+CREATE TABLE run_4 (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    time INTEGER NOT NULL,
+    phase TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    workers INTEGER NOT NULL,
+    started INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;
+INSERT INTO run_4 SELECT * FROM run ORDER BY id;
+INSERT INTO sqlite_sequence SELECT 'run_4', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'run_4');
+UPDATE sqlite_sequence SET seq = (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name IN ('run', 'run_4'))
+WHERE name = 'run_4';
+DROP TABLE run;
+ALTER TABLE run_4 RENAME TO run;
+CREATE INDEX run_open ON run (id) WHERE phase <> 'closed';
+CREATE INDEX run_by_time ON run (time);
 
 -- name: set_partitions
 -- Fix the number of partitions of a new state.

@@ -183,9 +183,9 @@ class SnapshotCleaning:
         self._readers = readers
         self._sql = load_statements("dp3.store.sqlite", "cleaning.sql")
 
-    def raise_horizon(self, lease: Lease, before: int) -> None:
+    def raise_horizon(self, lease: Lease, before: int, now: int) -> None:
         with self._writer.owned(lease) as connection:
-            connection.execute(self._sql["raise_horizon"], {"before": before})
+            connection.execute(self._sql["raise_horizon"], {"before": before, "now": now})
 
     def horizon(self) -> int | None:
         found: int | None = self._readers.value(self._sql["horizon_time"])

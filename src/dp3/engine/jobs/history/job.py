@@ -36,14 +36,14 @@ class HistoryUpkeep:
         limited, united = limited_attrs(model, plans), united_attrs(model, context.store)
         now, last = context.clock.now_us(), context.store.retention.last_pass(context.lease.index)
         self._statistics = context.statistics
+        self._clock_watch = context.clock_watch
         self._passes: dict[str, Callable[[], Iterator[None]]] = {
             PACKING: Compactor(context, united, counted_attrs(limited)).steps,
             CLEANING: Retention(context, limited).steps,
         }
         self._packing = Schedule(settings.aggregation_schedule, now)
-        self._cleaning = Schedule(
-            settings.datapoint_cleaning_schedule, now if last is None else last.begun + 1
-        )
+        since = now if last is None else min(last.begun + 1, now)
+        self._cleaning = Schedule(settings.datapoint_cleaning_schedule, since)
         self._wanted = set[str]()
         self.wake_at = self._next
         if last is not None and not last.done:
@@ -60,7 +60,8 @@ class HistoryUpkeep:
             self._wanted.add(PACKING)
         if self._cleaning.passed(now):
             self._wanted |= {PACKING, CLEANING}
-        wanted = [name for name in self._passes if name in self._wanted]
+        may = self._passes if self._clock_watch.is_trusted else (PACKING,)
+        wanted = [name for name in may if name in self._wanted]
         self.wake_at = 0 if len(wanted) > 1 else self._next
         return self._pass(wanted[0]) if wanted else None
 

@@ -33,7 +33,7 @@ def packable_until(state: State, log: Log, bounds: LaneBounds) -> dict[int, int]
     still have to be removed for: those go by what is older, which packed rows do not tell of themselves."""
     reached = {Lane(number): offset for number, offset in reached_by_all(state.batches).items()}
     unread = [
-        time for lane, offset in reached.items() if (time := log.append_time_after(lane, offset)) is not None
+        order for lane, offset in reached.items() if (order := log.order_after(lane, offset)) is not None
     ]
     limits = [bounds.until(min(unread) - 1)] if unread else []
     if (oldest := state.lifetimes.oldest_bounds()) is not None:

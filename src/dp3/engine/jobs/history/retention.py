@@ -130,6 +130,7 @@ class Retention:
     def __init__(self, context: Context, attrs: Sequence[AttrPlan]) -> None:
         self._state = context.store
         self._clock = context.clock
+        self._clock_watch = context.clock_watch
         self._lease = context.lease
         self._attrs = attrs
         self._pace = SlicePace(FIRST_SLICE, LARGEST_SLICE, SLICE_S)
@@ -139,6 +140,8 @@ class Retention:
         """Remove everything that is to go now; pauses after every slice. A pass that is not finished has left
         the rest as it was. Raises `LeaseLost`, `StoreFull`."""
         now = self._clock.now_us()
+        if not self._clock_watch.is_trusted:
+            return
         self._record = RetentionPass(self._lease.index, now, now)
         for plan in self._attrs:
             yield from self._clean(plan, now)
@@ -239,5 +242,5 @@ def _ended(
 def _links(link: LinkPlan, entity: int, seen: Iterable[tuple[int, bytes]]) -> Iterator[tuple[str, int]]:
     """The targets of values, and until when they are linked."""
     for t2, v in seen:
-        for row in link.observed(entity, 0, 0, t2, decode_value(v)):
+        for row in link.observed(entity, 0, 0, 0, t2, decode_value(v)):
             yield row.target_eid, row.until

@@ -3,9 +3,9 @@
 import logging
 
 from dp3.clock import to_datetime
+from dp3.engine.context import Context
 from dp3.engine.jobs.job import Schedule, Work
-from dp3.store.ports.leases import Lease
-from dp3.store.ports.snapshots import Cleaned, SnapshotCleaning
+from dp3.store.ports.snapshots import Cleaned
 
 ROWS = 2_000
 """Rows removed in one piece."""
@@ -25,28 +25,27 @@ class SnapshotCleaningJob:
     every = 16
     """At least one slice is removed for so many batches, however busy the worker is."""
 
-    def __init__(
-        self, cleaning: SnapshotCleaning, lease: Lease, schedule: Schedule, older_than_us: int
-    ) -> None:
-        self._cleaning = cleaning
-        self._lease = lease
+    def __init__(self, context: Context, schedule: Schedule, older_than_us: int) -> None:
+        self._cleaning = context.store.cleaning
+        self._lease = context.lease
+        self._clock_watch = context.clock_watch
         self._schedule = schedule
         self._older_than_us = older_than_us
-        self._before: int | None = None
+        self._wanted: int | None = None
         self.wake_at = 0
 
     def begin(self, now: int, failures: int) -> Work:
         """Remove what is too old. The horizon is raised at the moments of the schedule only, also if that has
-        to be tried again."""
+        to be tried again, or the clock is not trusted then."""
         if self._schedule.due(now) is not None:
-            self._before = now - self._older_than_us
+            self._wanted = now
         self.wake_at = self._schedule.next
         return self._clean()
 
     def _clean(self) -> Work:
-        if self._before is not None:
-            self._cleaning.raise_horizon(self._lease, self._before)
-            self._before = None
+        if (now := self._wanted) is not None and self._clock_watch.is_trusted:
+            self._cleaning.raise_horizon(self._lease, now - self._older_than_us, now)
+            self._wanted = None
         total = Cleaned(more=True)
         while total.more:
             total = total.and_then(self._cleaning.clean(self._lease, ROWS))

@@ -279,7 +279,7 @@ def _with_points(member: Member, tasks: Sequence[WireTask], time: int) -> Profil
         for point in task.points:
             number, value = numbers[point.attr], member.plan.values.encode(point.v)
             if point.t1 is None or point.t2 is None:
-                plain.append((number, time, value))
+                plain.append((number, 0, time, value))
             elif point.c is not None:
                 observed.setdefault(number, []).append((point.t1, point.t2, point.c, value, 1))
     return msgspec.structs.replace(profile, plain=plain, observed=list(observed.items()))

@@ -5,6 +5,7 @@ seen of the log, the moment of its run, and a number for model and hooks.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping
+from itertools import takewhile
 
 import msgspec
 
@@ -24,9 +25,10 @@ PAGE = 1_000
 MOST_RUNS = 100
 """After more runs that were not completed all entities are looked at."""
 
-SEEN_LANE, FINGERPRINT_LANE = 8, 9
+SEEN_LANE, FINGERPRINT_LANE, CHANGES_LANE = 8, 9, 10
 """Beside the positions in the lanes of the log, a completed work notes the moment (µs) of its run, which is
-that of links and due changes, and what its model and hooks were."""
+that of links and due changes that come by themselves, what its model and hooks were, and the number of the
+last commit that had changed links when it began."""
 
 
 class _TaskSubject(msgspec.Struct, array_like=True, gc=False):
@@ -49,10 +51,10 @@ def _subjects_in(tasks: bytes) -> list[_TaskSubject]:
 
 class DirtySearch:
     """Finds own entities, by key, that the run of the moment `time` (µs) has to look at, which will have seen
-    the log up to `offsets` (by lane). Made when the work of a run begins or goes on.
+    the log, and changes of links, up to `offsets` (by lane). Made when the work of a run begins or goes on.
 
-    `is_comparable`: all own partitions were completed before, with this model and these hooks, and no run
-    since then had others: it may have written rows, completed or not.
+    `is_comparable`: all own partitions were completed before, for no later moment, with this model and these
+    hooks, and no run since then had others: it may have written rows, completed or not.
 
     `find` searches, piece by piece. Afterwards `everything` says that nothing is known, so that all entities
     have to be looked at; otherwise `keys` are those found.
@@ -61,7 +63,6 @@ class DirtySearch:
     def __init__(self, context: Context, plans: SnapshotPlans, time: int, offsets: Mapping[int, int]) -> None:
         self._state = context.store
         self._log = context.log
-        self._clock = context.clock
         self._lease = lease = context.lease
         self._plans = plans
         self._time = time
@@ -85,9 +86,12 @@ class DirtySearch:
                 return False
             if not all((partition, lane) in self._done for lane in lanes):
                 return False
-        since = min((self._done[partition, SEEN_LANE] for partition in self._own), default=self._time)
+        seen = [self._done[partition, SEEN_LANE] for partition in self._own]
+        if max(seen, default=0) > self._time:  # the clock was set back: what was due then is not due now
+            return False
+        since = min(seen, default=self._time)
         runs = self._state.runs.last(MOST_RUNS)
-        newer = [run for run in runs if run.time > since]
+        newer = list(takewhile(lambda run: run.time != since, runs))
         return len(newer) < MOST_RUNS and all(run.fingerprint == self._plans.fingerprint for run in newer)
 
     def find(self, elsewhere: Container[int]) -> Iterator[None]:
@@ -104,25 +108,19 @@ class DirtySearch:
 
     def _find_news(self) -> Iterator[None]:
         """Entities that got data."""
-        for lane, until in self._offsets.items():
-            yield from self._read_lane(Lane(lane), until)
+        for lane in Lane:
+            yield from self._read_lane(lane, self._offsets[lane])
 
     def _read_lane(self, lane: Lane, until: int) -> Iterator[None]:
         after = min(self._done[partition, lane] for partition in self._own)
         while after < until:
             entries = self._log.read(lane, after, LOG_BYTES)
-            if not entries or self._is_gap(lane, after, entries[0]):
-                self.everything = True
+            if not entries or any(entry.damage for entry in entries):
+                self.everything = True  # nobody knows whom it was about
             else:
                 self._look_up(self._subjects_of(entries, until))
                 after = entries[-1].offset
             yield
-
-    def _is_gap(self, lane: Lane, after: int, first: Entry) -> bool:
-        """True if entries between `after` and `first` were removed from the log."""
-        if first.offset == after + 1:
-            return False
-        return self._log.bytes_until(lane, first.offset - 1) != self._log.bytes_until(lane, after)
 
     def _subjects_of(self, entries: Iterable[Entry], until: int) -> set[Identity]:
         done, ids, processes = self._done, self._plans.ids, self._lease.worker_processes
@@ -148,9 +146,10 @@ class DirtySearch:
         """Entities that others began or ceased to link to."""
         if not self._plans.mirrored:
             return
-        since = min(self._done[partition, SEEN_LANE] for partition in self._own)
-        until = max(self._clock.now_us(), self._time)
-        changed = self._state.links.targets_changed(self._plans.mirrored, since, until)
+        since, change = (
+            min(self._done[partition, lane] for partition in self._own) for lane in (SEEN_LANE, CHANGES_LANE)
+        )
+        changed = self._state.links.targets_changed(self._plans.mirrored, change, since, self._time)
         for targets in batched(changed, PAGE):
             self._look_up(target for target in targets if self._is_own(*target))
             yield

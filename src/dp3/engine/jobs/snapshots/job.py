@@ -9,11 +9,13 @@ from dp3.engine.context import Context
 from dp3.engine.jobs.hook_effects import Effects, HookCaller
 from dp3.engine.jobs.job import Schedule, Work, finished
 from dp3.engine.jobs.snapshots.correlate import Correlator
+from dp3.engine.jobs.snapshots.dirty import CHANGES_LANE
 from dp3.engine.jobs.snapshots.plans import SnapshotPlans
 from dp3.engine.jobs.snapshots.refresh import Flags, divide
 from dp3.engine.jobs.snapshots.work import RunWork
 from dp3.engine.jobs.snapshots.writing import BackgroundIo, RunWriter
 from dp3.engine.jobs.thread_pool import HookThreads
+from dp3.engine.silence import Silence
 from dp3.hooks.table import Hook
 from dp3.store.ports.leases import Lease, Leases
 from dp3.store.ports.runs import GETS_MORE, Phase, Run, Runs, WorkerRun
@@ -30,6 +32,9 @@ MISSING_AFTER_US = 60_000_000
 
 OLDEST_US = 86_400_000_000
 """A run is given up after a day."""
+
+NEARLY_NOW_US = 60_000_000
+"""A run that lies further in the future was begun when the clock was wrong."""
 
 _ORDER = list(Phase)
 
@@ -135,7 +140,8 @@ class SnapshotJob:
 
     def _work(self, run: Run, writer: RunWriter) -> Work:
         if not writer.checkpoint.offsets:
-            writer.note_offsets(self._offsets())
+            changes = self._context.store.links.last_change()
+            writer.note_offsets({**self._offsets(), CHANGES_LANE: changes})
             if refresh := self._flags.take(run.id):
                 writer.note_refresh(refresh)
         return self._run_work(run, writer).steps()
@@ -194,6 +200,7 @@ class RunCoordinator:
         self._lease = lease
         self._fingerprint = plans.fingerprint
         self._get_more = plans.get_more
+        self._silence = Silence(clock)
 
     def open(self, time: int) -> Run | None:
         """Open a run for the moment `time` (µs), unless one is open or was for this moment or a later one."""
@@ -203,9 +210,10 @@ class RunCoordinator:
         return run
 
     def open_now(self) -> Run | None:
-        """Open a run for this moment, unless one is open."""
-        last = self._runs.last(1)
-        return self.open(max(self._clock.now_us(), last[0].time + 1 if last else 0))
+        """Open a run for this moment, or just after that of the last one, unless one is open."""
+        now, last = self._clock.now_us(), self._runs.last(1)
+        is_just_over = bool(last) and now <= last[0].time <= now + NEARLY_NOW_US
+        return self.open(last[0].time + 1 if is_just_over else now)
 
     def current(self) -> Run | None:
         """The open run, if this worker takes part in it. One that can not be completed goes to its end, and
@@ -269,8 +277,16 @@ class RunCoordinator:
     def _silent(self, workers: set[int], run: Run) -> set[int]:
         """The workers of which nothing was heard for too long, since the phase began."""
         beats = {state.lease.index: state.heartbeat for state in self._leases.all()} if workers else {}
-        latest = self._clock.now_us() - MISSING_AFTER_US
-        return {worker for worker in workers if max(beats.get(worker, 0), run.updated) < latest}
+        now = self._clock.now_us()
+        silent = {
+            worker: self._silence.of_us(
+                worker,
+                (beats.get(worker), run.id, run.phase),
+                now - max(beats.get(worker, 0), run.updated),
+            )
+            for worker in workers
+        }
+        return {worker for worker, silent_us in silent.items() if silent_us > MISSING_AFTER_US}
 
     def _close(self, run: Run, detail: dict[str, Any], hook_failures: int = 0) -> None:
         status = _status(run.detail | detail)

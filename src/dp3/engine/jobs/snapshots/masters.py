@@ -62,7 +62,7 @@ class MasterReader:
         }
         if profile.ttl:
             document["#ttl"] = {name: to_datetime(until) for name, until in profile.ttl.items()}
-        plain = {attr: (written, v) for attr, written, v in profile.plain}
+        plain = {attr: (written, v) for attr, _, written, v in profile.plain}
         observed = dict(profile.observed)
         timeseries: dict[int, list[StoredChunk]] = defaultdict(list)
         for chunk in profile.chunks:

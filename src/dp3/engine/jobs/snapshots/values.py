@@ -93,7 +93,7 @@ def compute(
 
     `mirrors` are the values of mirror attributes, `[{"eid": …}, …]`; those not given are empty lists.
     """
-    plain = {attr: v for attr, _, v in profile.plain}
+    plain = {attr: v for attr, _, _, v in profile.plain}
     observed = dict(profile.observed)
     value_of = plan.decode
     values: dict[str, Any] = {"eid": eid}

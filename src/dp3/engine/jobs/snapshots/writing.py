@@ -98,8 +98,9 @@ class NewSnapshot(NamedTuple):
 
 class Checkpoint(msgspec.Struct, frozen=True):
     """The place that a worker's work has reached, as it is kept with the run: the stage, the last entity key
-    done in it, the running number of outbox keys, the log offsets that the work has seen, its report,
-    which hooks of the ingestion take part, and how often hooks have failed."""
+    done in it, the running number of outbox keys, the log offsets that the work has seen (and, as
+    `CHANGES_LANE`, the last change of links), its report, which hooks of the ingestion take part, and how
+    often hooks have failed."""
 
     stage: int = 0
     after: int = 0
@@ -242,7 +243,7 @@ class RunWriter:
             self.checkpoint = msgspec.structs.replace(self.checkpoint, outbox=self.checkpoint.outbox + 1)
             key = self.run.id << KEY_SHIFT | self.checkpoint.outbox
             worker = self._context.lease.index
-            row = OutboxRow(worker, Stream.SNAPSHOTS, key, self.run.time, encode_tasks(tasks))
+            row = OutboxRow(worker, Stream.SNAPSHOTS, key, 0, encode_tasks(tasks))
             self._slice.outbox.append(row)
         self._slice.progress = self.progress = self._counted()
         self._commit()

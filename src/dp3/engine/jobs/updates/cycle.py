@@ -32,8 +32,11 @@ def end_key(partition: int) -> int:
 
 
 def may_begin(before: UpdateProgress | None, tick: int, batch_period: int) -> bool:
-    """True if a batch may begin at the moment `tick`; times are microseconds."""
-    return before is None or (not before.open and tick - before.tick >= EARLIEST * batch_period)
+    """True if a batch may begin at the moment `tick`; times are microseconds. If the one before was begun
+    later than that, the clock was set back."""
+    if before is None or before.open:
+        return before is None
+    return not -batch_period < tick - before.tick < EARLIEST * batch_period
 
 
 def missed_batches(before: UpdateProgress | None, tick: int, batch_period: int) -> int:
