@@ -77,6 +77,17 @@ def test_data_points_are_counted_by_key(node: Node) -> None:
     ]
 
 
+@pytest.mark.parametrize("rest", [1, 400])
+def test_data_points_that_are_read_twice_count_once(node: Node, rest: int) -> None:
+    """What is not obviously right, at last, has the body read again, more thoroughly."""
+    some = [dp("s", "x" * 1_000, f"n{i}") for i in range(rest)]
+    response = node.send(obs("o", 1, t1=LATER, colour="x"), *some, as_text(dp("p", 1)))
+    assert response.json()["warnings"] == [
+        f"unknown key 'colour' has no effect (1 data-point); {KNOWN}",
+        "more than a day ahead of the clock (1 data-point); the furthest is 2020-01-02T12:00:00.000001Z",
+    ]
+
+
 def test_what_is_accepted_with_a_warning_is_stored_and_answered_again_to_a_repetition(node: Node) -> None:
     for _ in range(2):
         response = node.send(dp("p", 5, colour="x"), headers={"Idempotency-Key": "k"})

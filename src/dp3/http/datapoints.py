@@ -90,7 +90,8 @@ class Datapoints:
             body = await incoming.read(receive)
             client = client_address(scope)
             idempotency = await self._idempotency(key, body)
-            encoded, remarks, appended = await self._append(body, client, idempotency)
+            remarks = Remarks(client, self._clock.now_us(), refuses=self._refuses)
+            encoded, appended = await self._append(body, remarks, idempotency)
             response = await self._writer.answer(encoded, appended, wait=wait)
             if self._good_log:
                 self._good_log.accepted(client, encoded)
@@ -100,33 +101,31 @@ class Datapoints:
             return warnings.told_in(response)
 
     async def _append(
-        self, body: Sent, client: str, idempotency: Idempotency | None
-    ) -> tuple[Encoded, Remarks, Appended | None]:
+        self, body: Sent, remarks: Remarks, idempotency: Idempotency | None
+    ) -> tuple[Encoded, Appended | None]:
         """Convert a body and append what is in it. The event loop does only what is small and obviously
         right. Who has a turn keeps it until the log has the data-points, lest they pile up."""
         if len(body) <= SMALL_BODY:
-            remarks = self._no_remarks(client)
             try:
                 encoded = self._encode(self._convert(body, remarks))
             except Reject:
                 pass
             else:
-                return encoded, remarks, await self._writer.append(encoded, idempotency)
+                return encoded, await self._writer.append(encoded, idempotency)
         async with self._intake.turn(body):
-            encoded, remarks = await self._intake.in_thread(self._encode_any, body, client)
-            return encoded, remarks, await self._writer.append(encoded, idempotency)
+            encoded = await self._intake.in_thread(self._encode_any, body, remarks)
+            return encoded, await self._writer.append(encoded, idempotency)
 
-    def _encode_any(self, body: Sent, client: str) -> tuple[Encoded, Remarks]:
+    def _encode_any(self, body: Sent, remarks: Remarks) -> Encoded:
         if len(body) > SMALL_BODY:
-            remarks = self._no_remarks(client)
             with suppress(Reject):
-                return self._encode(self._convert(body, remarks)), remarks
-        remarks = self._no_remarks(client)
+                return self._encode(self._convert(body, remarks))
+        remarks.forget()
         try:
-            return self._encode(self._validate(body, remarks)), remarks
+            return self._encode(self._validate(body, remarks))
         except Refusal as refusal:
             if self._bad_log and refusal.status == 422:
-                self._bad_log.rejected(client, refusal.body["detail"])
+                self._bad_log.rejected(remarks.client, refusal.body["detail"])
             raise
 
     async def _idempotency(self, key: str | None, body: Sent) -> Idempotency | None:
@@ -135,10 +134,6 @@ class Datapoints:
         if len(body) <= LARGE_DIGEST:
             return key, _digest(body)
         return key, await self._intake.in_thread(_digest, body)
-
-    def _no_remarks(self, client: str) -> Remarks:
-        """What is to be remarked of a request; each time that its body is read."""
-        return Remarks(client, self._clock.now_us(), refuses=self._refuses)
 
     def _encode(self, groups: Iterable[Groups]) -> Encoded:
         return encode(groups, self._partitions, self._max_encoded)

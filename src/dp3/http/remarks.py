@@ -66,7 +66,11 @@ class Remarks:
     def __init__(self, client: str, now: int, *, refuses: bool = False) -> None:
         self.latest = now + AHEAD_US
         self.refuses = refuses
-        self._client = client
+        self.client = client
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew; called before the data-points are read again, from the first one."""
         self._points: dict[Remark, int] = {}
         self._furthest = 0
 
@@ -101,7 +105,7 @@ class Remarks:
             self.ahead(t2, src)
 
     def _note(self, about: About, key: str, src: str | None) -> None:
-        remark = about, shown(self._client if src is None else src), shown(key)
+        remark = about, shown(self.client if src is None else src), shown(key)
         if remark not in self._points and len(self._points) >= MOST_REMARKS:
             remark = about, OTHER, OTHER
         self._points[remark] = self._points.get(remark, 0) + 1
