@@ -12,7 +12,7 @@ PYTHON ?= $(firstword $(foreach name,$(CANDIDATES),$(shell \
 
 # Addresses of package indexes and paths of one person's machine have no place in the tree.
 # (Each pattern starts with a bracket so that it does not find itself.)
-TREE := src scripts tests docs .ci Makefile pyproject.toml constraints.txt $(wildcard *.md)
+TREE := src scripts tests docs .ci Makefile pyproject.toml MANIFEST.in constraints.txt $(wildcard *.md)
 FORBIDDEN := [h]ttps?://[^ ]*(pypi|/simple)|[-]-(extra-)?index-url|[-]-find-links|[f]ile://[/]|[ "'\''=(`][/](work|root|home|tmp|Users)/
 
 .DEFAULT_GOAL := help

@@ -6,6 +6,22 @@ from pathlib import Path
 DIRECTORY_MODE, FILE_MODE = 0o700, 0o600
 
 
+class FormatError(Exception):
+    """A file is not what it should be: of another program, of a newer version, no SQLite file, damaged.
+    Starting again does not help."""
+
+
+class OtherFormat(FormatError):
+    """A file is of another program, or of a newer version."""
+
+
+class DamagedFile(FormatError):
+    """What a file holds is not what was written to it. The message names the file and says what to do.
+
+    Raised wherever such a place is read, instead of an answer that may be wrong; all else in the file can
+    still be read."""
+
+
 def make_directory(path: Path, mode: int = DIRECTORY_MODE) -> None:
     """Make a directory unless it is there, so that it survives power loss. Those above it that are missing
     get the mode that the umask gives. Raises `OSError`."""

@@ -15,8 +15,8 @@ NAMES = {
     "base_module": "BaseModule",
     "callback_registrar": "CallbackRegistrar",
     "config": (
-        "CronExpression EntitySpecDict HierarchicalDict MissingConfigError ModelSpec PlatformConfig "
-        "entity_type_context read_config read_config_dir"
+        "CronExpression CronStr EntitySpecDict HierarchicalDict MissingConfigError ModelSpec PlatformConfig "
+        "TimeInt entity_type_context read_config read_config_dir"
     ),
     "context": "entity_context get_entity_context",
     "control": "ControlAction ControlMessage",

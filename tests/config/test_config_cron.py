@@ -6,9 +6,9 @@ import pytest
 from apscheduler.triggers.cron import CronTrigger
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from dp3.config.kinds import CronExpression
+from dp3.config.kinds import CronExpression, CronStr, TimeInt
 
 LIMITS = {
     "second": (0, 59),
@@ -134,3 +134,27 @@ def test_valid_expressions_survive_being_read_again(field: str, data: st.DataObj
     step = data.draw(st.integers(1, last - first))
     once = CronExpression(**{field: f"{first}-{last}/{step},{last}"})
     assert CronExpression(**once.fields()) == once
+
+
+class OwnSchedule(BaseModel):
+    """As modules put their own configuration together."""
+
+    minute: TimeInt | CronStr = 0
+
+
+@pytest.mark.parametrize("value", ["*", "*/5", "1", "1,2,30", "5-10", "5-10/2", "mon-fri", "jan,jul", 0, 59])
+def test_modules_may_use_the_types_of_cron_fields(value: object) -> None:
+    assert OwnSchedule.model_validate({"minute": value}).minute == value
+
+
+@pytest.mark.parametrize("value", ["", "x", "*/0", "10-5", "1;2", "1,,2", "5-", 60, -1, None, 1.5])
+def test_what_is_no_cron_field_is_refused_by_these_types(value: object) -> None:
+    with pytest.raises(ValidationError):
+        OwnSchedule.model_validate({"minute": value})
+
+
+def test_a_wrong_cron_text_says_what_is_expected() -> None:
+    with pytest.raises(
+        ValidationError, match=r"expected \*, \*/n, a, a-b, a-b/n or a comma list of these, got 'x'"
+    ):
+        TypeAdapter(CronStr).validate_python("x")

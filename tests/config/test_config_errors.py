@@ -367,3 +367,70 @@ def test_module_enabled_twice(app: Folder) -> None:
         "config/processing_core.yml:3: enabled_modules.1: "
         "module 'a' stands 2 times; expected each module once"
     )
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "mistake"),
+    [
+        (
+            "processing_core.yml",
+            "worker_processes: 2\nbatch_time_limit: 1:30",
+            "2: 1:30 is the number 90 in YAML (base 60)",
+        ),
+        (
+            "snapshots.yml",
+            "creation_rate:\n  hour: 010",
+            "2: 010 is the number 8 in YAML (octal); write 8 or 10",
+        ),
+        (
+            "db_entities/device.yml",
+            attribute("history_params: {max_age: 24:00}"),
+            "10: 24:00 is the number 1440",
+        ),
+    ],
+)
+def test_number_that_is_not_what_it_looks_like(app: Folder, file: str, text: str, mistake: str) -> None:
+    assert only_mistake(app({file: text})).startswith(f"config/{file}:{mistake}")
+
+
+OLD = DEVICE.replace(
+    "  snapshot: true\n", "  snapshot: true\n  key_data_type: ipv4\n  auto_create_record: true\n"
+)
+
+
+def test_an_old_configuration_gets_one_message_with_all_that_is_to_be_done(app: Folder) -> None:
+    path = app(
+        {
+            "db_entities/device.yml": OLD,
+            "db_entities/user.yml": OLD.replace("device", "user"),
+            "history_manager.yml": "snapshot_cleaning:\n  days_to_keep: 7\n"
+            "datapoint_archivation: {days_to_keep: 30}\n",
+        }
+    )
+    assert only_mistake(path) == (
+        "config/db_entities/device.yml:5: entity.key_data_type: keys of an older version of DP³. Steps: "
+        "1. rename key_data_type to id_data_type (db_entities/device.yml:5, db_entities/user.yml:5); "
+        "2. remove auto_create_record (db_entities/device.yml:6, db_entities/user.yml:6): entities are made "
+        "by their first data-point, unless a hook of a module refuses it "
+        "(register_allow_entity_creation_hook); "
+        "3. in place of days_to_keep write older_than, with a unit, such as 7d for 7 "
+        "(history_manager.yml:2, history_manager.yml:3)"
+    )
+
+
+def test_what_else_is_wrong_in_an_old_configuration_is_told_beside_it(app: Folder) -> None:
+    second, first = mistakes(app({"db_entities/device.yml": OLD.replace("ipv4", "ip")}))
+    assert "Steps: 1. rename key_data_type" in first and "2. remove" in first and "3." not in first
+    assert "entity.id_data_type: " in second and "'ip'" in second
+
+
+@pytest.mark.parametrize("value", ["x", "[7]", "1.5", "null"])
+def test_days_that_are_no_number_are_told_too(app: Folder, value: str) -> None:
+    line = only_mistake(app({"history_manager.yml": f"snapshot_cleaning: {{days_to_keep: {value}}}"}))
+    assert line.startswith("config/history_manager.yml:1: snapshot_cleaning.days_to_keep: ")
+
+
+def test_attributes_and_groups_may_be_called_as_old_keys(app: Folder) -> None:
+    text = DEVICE.replace("  load:", "  days_to_keep:")
+    config = load(app({"db_entities/device.yml": text, "event_logging.yml": "groups: {key_data_type: {}}"}))
+    assert "days_to_keep" in config.model.attribs("device")

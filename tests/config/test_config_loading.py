@@ -1,11 +1,14 @@
 """A folder that is right."""
 
-from datetime import timedelta
+import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from config_folders import DEVICE, Folder
 
+from dp3.clock import FakeClock, to_us
 from dp3.config.hierarchy import HierarchicalDict
 from dp3.config.kinds import CronExpression
 from dp3.config.loading import ConfigurationError, load, load_module_config
@@ -191,6 +194,70 @@ def test_file_with_nearly_the_name_of_a_section_is_noted(app: Folder) -> None:
 
 def test_file_of_the_application_itself_is_not_noted(app: Folder) -> None:
     assert load(app({"my_thresholds.yml": "x: 1"})).notes == ()
+
+
+@pytest.mark.parametrize("file", ["modules/a.yml", "modules/a/b.yml", "my_thresholds.yml"])
+def test_numbers_that_are_not_what_they_look_like_are_only_noted_where_modules_read_them(
+    app: Folder, file: str
+) -> None:
+    config = load(app({file: "x: 1\nsince: 1:30\nmode: 0644"}))
+    assert [note.split(" is ")[0] for note in config.notes] == [
+        f"config/{file}:2: 1:30",
+        f"config/{file}:3: 0644",
+    ]
+    assert (config.tree.get(file.removesuffix(".yml").replace("/", ".")))["since"] == 90
+
+
+def test_a_module_gets_such_numbers_anew_without_a_mistake(app: Folder) -> None:
+    assert load_module_config(app({"modules/a.yml": "since: 1:30"}), "a") == {"since": 90}
+
+
+NEVER_FIRING = [
+    ({"month": 2, "day": 31}, "month 2, day 31"),
+    ({"year": 2020}, "year 2020"),
+    ({"month": "4,6", "day": 31, "hour": "*"}, "month 4,6, day 31, hour *"),
+    ({"year": 2027, "month": 2, "day": 29}, "year 2027, month 2, day 29"),
+]
+
+
+@pytest.mark.parametrize(("fields", "shown"), NEVER_FIRING)
+def test_a_schedule_that_never_fires_is_noted(app: Folder, fields: dict[str, Any], shown: str) -> None:
+    (note,) = load(app({"snapshots.yml": f"creation_rate: {json.dumps(fields)}"})).notes
+    assert note == f"config/snapshots.yml:1: creation_rate: this schedule never fires: no moment has {shown}"
+
+
+def test_the_schedule_of_a_group_has_its_line_in_the_note(app: Folder) -> None:
+    text = "datapoint_archivation:\n  older_than: 7d\n  schedule: {year: 2020}"
+    (note,) = load(app({"history_manager.yml": text})).notes
+    assert note.startswith(
+        "config/history_manager.yml:3: datapoint_archivation.schedule: this schedule never"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{month: 2, day: 29}",
+        "{year: 2020-2999}",
+        "{day: 31}",
+        "{week: 53}",
+        "{month: 12, week: 1}",
+        "{year: 9999}",
+    ],
+)
+def test_a_schedule_that_fires_rarely_is_not_noted(app: Folder, text: str) -> None:
+    assert load(app({"snapshots.yml": f"creation_rate: {text}"})).notes == ()
+
+
+def test_a_schedule_that_is_not_used_is_not_said_to_never_fire(app: Folder) -> None:
+    (note,) = load(app({"history_manager.yml": "mark_datapoints_schedule: {year: 2020}"})).notes
+    assert note.startswith("accepted, but without meaning here: ")
+
+
+def test_a_year_that_is_over_is_over_by_the_clock(app: Folder) -> None:
+    path = app({"snapshots.yml": "creation_rate: {year: 2020}"})
+    assert load(path, FakeClock(to_us(datetime(2020, 12, 31, 23, tzinfo=UTC)))).notes != ()
+    assert load(path, FakeClock(to_us(datetime(2019, 12, 31, 23, tzinfo=UTC)))).notes == ()
 
 
 def test_file_with_the_wrong_suffix_is_noted(app: Folder) -> None:

@@ -115,3 +115,60 @@ def test_any_bytes_give_a_value_or_a_mistake_with_a_line(text: bytes) -> None:
         parse(text, "a.yml")
     except InvalidYaml as error:
         assert all(line is not None and line >= 1 for line, _ in error.mistakes)
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "instead"),
+    [
+        ("1:30", "90", "90, 90s or 90m"),
+        ("-1:30", "-90", "-90"),
+        ("1:30.5", "90.5", "90.5"),
+        ("11:22:33:44:55:06", "8846009706", "8846009706"),
+        ("010", "8", "8 or 10"),
+        ("-010", "-8", "-8 or -10"),
+        ("0_10", "8", "8 or 10"),
+    ],
+)
+def test_a_number_that_yaml_reads_otherwise_than_it_looks_is_told(
+    written: str, read: str, instead: str
+) -> None:
+    document = parse(f"a: 1\nb: [x, {{y: {written}}}]\n".encode(), "a.yml")
+    (mistake,) = document.misread
+    assert mistake.line == 2
+    assert mistake.message.startswith(f"{written} is the number {read} ")
+    assert instead in mistake.message and f'"{written}"' in mistake.message
+    assert document.value["b"][1]["y"] == yaml.safe_load(read)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "0",
+        "00",
+        "02",
+        "-07",
+        "8",
+        "1_000",
+        "0x10",
+        "'1:30'",
+        '"010"',
+        "!!int '010'",
+        "!!str 010",
+        "08",
+        "01:30",
+    ],
+)
+def test_a_number_that_is_what_it_looks_like_or_is_in_quotes_is_fine(written: str) -> None:
+    assert parse(f"a: {written}".encode(), "a.yml").misread == ()
+
+
+@pytest.mark.parametrize("written", ["12:30:00", "1:00:05", "100:00:00", "1:30:00.5"])
+def test_hours_minutes_and_seconds_are_as_many_seconds_as_they_look_like(written: str) -> None:
+    document = parse(f"a: {written}".encode(), "a.yml")
+    hours, minutes, seconds = map(float, written.split(":"))
+    assert document.value["a"] == hours * 3600 + minutes * 60 + seconds and document.misread == ()
+
+
+def test_a_number_is_told_once_though_aliases_repeat_it_also_as_a_key() -> None:
+    document = parse(b"a: &x [010]\nb: *x\n020: c\n", "a.yml")
+    assert [mistake.line for mistake in document.misread] == [1, 3]

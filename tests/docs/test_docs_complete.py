@@ -1,5 +1,6 @@
 """The documents name everything that there is, and point to places that exist."""
 
+import importlib
 import inspect
 import re
 from pathlib import Path
@@ -57,6 +58,24 @@ def test_every_command_is_in_the_readme():
     assert isinstance(command, TyperGroup)
     assert command.commands.keys() == COMMANDS.keys()
     assert [name for name in COMMANDS if f"`dp3 {name}" not in readme] == []
+
+
+def test_nothing_can_be_imported_that_is_said_not_to_be_there():
+    row = next(
+        line for line in page("compatibility.md").splitlines() if line.startswith("| Not there to import")
+    )
+    names = re.findall(r"`(dp3\.[\w.]+)`", row)
+    assert len(names) > 8
+    assert [name for name in names if is_there(name)] == []
+
+
+def is_there(name):
+    """Whether it is a module, or something in one."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        return hasattr(importlib.import_module(module), attribute) or bool(importlib.import_module(name))
+    except ModuleNotFoundError:
+        return False
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

@@ -61,7 +61,7 @@ def test_every_dependency_has_a_line() -> None:
         *project["dependencies"],
         *(each for of in project["optional-dependencies"].values() for each in of),
     ]
-    names = {re.match(r"[\w-]+", requirement)[0] for requirement in wanted} - {"dp3"}  # type: ignore[index]
+    names = {re.match(r"[\w-]+", requirement)[0] for requirement in wanted} - {project["name"]}  # type: ignore[index]
     text = (DOCS / "adr" / "0001-dependencies.md").read_text(encoding="utf-8")
     named = {
         name for line in re.findall(r"^\| (`.*?) \|", text, re.M) for name in re.findall(r"`([\w-]+)`", line)

@@ -154,10 +154,11 @@ class NaiveLives:
         return self.lives[ref]
 
     def delete(self, refs: Iterable[Ref], at: int) -> None:
+        """Whether they are known or not, nothing mentions them any more."""
         for ref in refs:
-            if self.lives.pop(ref, None) is not None:
-                for life in self.lives.values():
-                    life.unlink(ref, at)
+            self.lives.pop(ref, None)
+            for life in self.lives.values():
+                life.unlink(ref, at)
 
     def collect(self, is_looked_at: Callable[[Ref], bool], now: int) -> None:
         """A collection of some workers; what it deletes is found before anything is deleted."""

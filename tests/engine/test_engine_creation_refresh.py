@@ -205,9 +205,10 @@ def test_an_entity_whose_hook_ends_the_worker_again_and_again_is_left_out(engine
     create(engine, *EIDS)
     message = ask(engine)
     for _ in range(7):
-        with engine.worker(on_creation(hook)) as worker:
-            for _ in range(100):
-                worker.step()
+        worker = engine.start(on_creation(hook))
+        for _ in range(100):
+            worker.step()
+        worker.stop(clean=False)
     engine.work(on_creation(hook))
     never.set()
     assert result(engine, message) == {"entities": 30, "tasks": 29, "failures": 1}

@@ -198,12 +198,13 @@ def owner(ref):
 
 
 # -- links to deleted entities -------------------------------------------------------------------------------
-def linked(both):
+def linked(both, known=True):
     both.put(TAG, "one", link(DEV))
     both.put(TAG, "many", [link(("dev", "dev1")), link(DEV)])
     both.put(TAG, "near", link(DEV), end=1)
     both.put(TAG, "near", link(("dev", "dev1")), end=1)
-    both.put(DEV, "q", 1)
+    if known:
+        both.put(DEV, "q", 1)
     both.settle()
 
 
@@ -265,6 +266,49 @@ def test_a_link_that_is_sent_after_the_deletion_stays(both):
     assert both.shown(TAG) == while_some_are_stored
     assert both.shown(TAG)["plain"]["one"] == link(DEV)
     assert len(both.shown(TAG)["history"]) == 2
+
+
+def test_links_to_what_has_no_data_go_with_its_deletion(both):
+    linked(both, known=False)
+    both.delete(DEV)
+    both.compare()
+    assert both.shown(TAG)["plain"] == {"many": [link(("dev", "dev1"))]}
+    assert both.naive.lives.keys() == {TAG}
+
+
+def test_links_that_came_after_a_first_deletion_go_with_the_second_one(both):
+    linked(both)
+    both.delete(DEV)
+    both.put(TAG, "one", link(DEV))
+    both.put(TAG, "near", link(DEV))
+    both.settle()
+    assert both.shown(TAG)["plain"]["one"] == link(DEV)
+    both.delete(DEV)
+    both.compare()
+    assert "one" not in both.shown(TAG)["plain"]
+
+
+def test_a_second_deletion_takes_later_links_along_while_the_first_one_is_still_being_carried_out(both):
+    linked(both)
+    both.send(DEV, delete=True)
+    both.send(TAG, points=[value("one", link(DEV)), seen_until(both.now)])
+    both.work()
+    assert both.engine.count("tombstone") == 1
+    both.send(DEV, delete=True)
+    both.put(TAG, "n", 1)
+    both.work()
+    at_once = both.shown(TAG)
+    both.settle()
+    assert both.shown(TAG) == at_once
+    assert at_once["plain"] == {"many": [link(("dev", "dev1"))], "n": 1}
+    assert both.engine.count("tombstone") == 0
+
+
+def test_deleting_what_nobody_knows_leaves_nothing_behind(both):
+    both.put(TAG, "n", 1)
+    both.delete(DEV)
+    assert both.engine.count("tombstone") == 0
+    assert both.engine.log.head(Lane.DERIVED).offset == 0
 
 
 def test_a_link_that_was_packed_after_the_deletion_stays_when_entries_are_read_again(both):

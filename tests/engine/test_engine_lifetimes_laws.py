@@ -60,3 +60,29 @@ def test_lives_and_links_are_those_of_a_naive_model(script, processes):
                 both.compare()
         both.settle()
         both.compare()
+
+
+link_attrs = st.sampled_from(["one", "many", "near"])
+links_and_deletions = st.one_of(
+    link_attrs.flatmap(
+        lambda attr: st.tuples(
+            st.just("put"), refs("tag"), st.just(attr), values_of(attr), st.integers(-50, 50)
+        )
+    ),
+    st.tuples(st.just("delete"), refs("dev")),
+    st.tuples(st.just("put"), refs("dev"), st.just("q"), NUMBERS, st.just(0)),
+    st.tuples(st.just("wait"), st.integers(1, 30)),
+    st.tuples(st.just("lose_state")),
+)
+
+
+@given(st.lists(links_and_deletions, min_size=3, max_size=25), st.integers(1, 3))
+@settings(max_examples=30, deadline=None)
+def test_after_a_deletion_nobody_has_older_links_that_held_whether_there_was_data_or_not(script, processes):
+    with lives(processes) as both:
+        for name, *arguments in script:
+            getattr(both, name)(*arguments)
+            if name == "delete":
+                both.compare()
+        both.settle()
+        both.compare()

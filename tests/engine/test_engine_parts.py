@@ -2,7 +2,6 @@
 
 import pytest
 
-from dp3.engine.ingest.attempts import DEATHS, Attempts
 from dp3.engine.ingest.entities import EntityIndex
 from dp3.engine.ingest.reader import Reader
 from dp3.engine.ingest.step import LARGEST_BYTES, SMALLEST_BYTES, Pace
@@ -17,63 +16,6 @@ MAIN = Lane.MAIN
 def a_reader(engine):
     state = engine.store
     return Reader(engine.log, state.batches, state.models, 0, 1)
-
-
-@pytest.fixture
-def restart(tmp_path):
-    """Attempts as a new process finds them."""
-    return lambda: Attempts(tmp_path / "run" / "attempt")
-
-
-def test_after_a_clean_stop_nothing_is_suspect(restart):
-    attempts = restart()
-    assert attempts.begin(MAIN, 0, 9)
-    attempts.close()
-    attempts = restart()
-    assert not attempts.single(MAIN, 0)
-    attempts.close()
-
-
-def test_a_batch_that_ended_the_worker_twice_is_run_entry_by_entry(restart):
-    for death in range(DEATHS):
-        attempts = restart()
-        assert not attempts.single(MAIN, 0), death
-        assert attempts.begin(MAIN, 0, 9)
-    attempts = restart()
-    assert attempts.single(MAIN, 0)
-    assert attempts.single(MAIN, 8)
-    assert not attempts.single(MAIN, 9)
-    assert not attempts.single(Lane.DERIVED, 0)
-
-
-def test_the_entry_that_ended_the_worker_twice_alone_may_not_run(restart):
-    for _ in range(DEATHS):
-        restart().begin(MAIN, 0, 9)
-    attempts = restart()
-    assert attempts.begin(MAIN, 0, 1)
-    assert attempts.begin(MAIN, 1, 2)
-    attempts = restart()
-    assert attempts.begin(MAIN, 1, 2)
-    attempts = restart()
-    assert not attempts.begin(MAIN, 1, 2)
-    assert attempts.begin(MAIN, 2, 3)
-    assert attempts.single(MAIN, 3)
-
-
-def test_progress_clears_a_suspicion(restart):
-    restart().begin(MAIN, 0, 9)
-    attempts = restart()
-    attempts.begin(MAIN, 9, 12)
-    attempts = restart()
-    attempts.begin(MAIN, 0, 9)
-    assert not restart().single(MAIN, 0)
-
-
-def test_an_unreadable_note_is_taken_as_none(tmp_path):
-    (tmp_path / "attempt").write_bytes(b"\x00 not json")
-    attempts = Attempts(tmp_path / "attempt")
-    assert not attempts.single(MAIN, 0)
-    assert attempts.begin(MAIN, 0, 1)
 
 
 def test_the_index_of_entities_is_bounded(engine):

@@ -385,12 +385,13 @@ def test_an_entity_whose_hook_ends_the_worker_again_and_again_is_left_out(engine
 
     create(engine, 0, 30)
     for start in range(7):
-        with engine.worker(called_with(hook, "hanging", "a", "5m")) as worker:
-            if start == 0:
-                worker.step()
-                come_due(engine)
-            for _ in range(60):
-                worker.step()
+        worker = engine.start(called_with(hook, "hanging", "a", "5m"))
+        if start == 0:
+            worker.step()
+            come_due(engine)
+        for _ in range(60):
+            worker.step()
+        worker.stop(clean=False)
     never.set()
     (letter,) = [stored.letter for stored in engine.letters()]
     assert (letter.etype, letter.eid, letter.kind) == ("a", "e3", "hook")

@@ -3,6 +3,9 @@
 import logging
 import threading
 from collections.abc import Iterator
+from queue import SimpleQueue
+from threading import Semaphore
+from typing import Any
 
 import pytest
 
@@ -102,3 +105,69 @@ def test_stop_gives_up_on_a_callback_that_hangs(registrar: CallbackRegistrar) ->
 
 def test_stopping_one_that_never_started_does_nothing() -> None:
     assert Scheduler().stop() == []
+
+
+def test_a_module_may_have_something_called_once_with_arguments(scheduler: Scheduler) -> None:
+    got: SimpleQueue[object] = SimpleQueue()
+    assert scheduler.register_once(got.put, ["now"]) == 1
+    assert scheduler.register_once(got.put, func_args=["also"], misfire_grace_time=None) == 2
+    scheduler.start()
+    assert {got.get(timeout=WAIT_S), got.get(timeout=WAIT_S)} == {"now", "also"}
+
+
+@pytest.mark.parametrize("wrong", [{"func": None}, {"func": print, "misfire_grace_time": 0}, {"func": len}])
+def test_mistakes_in_what_is_called_once_are_found_at_once(
+    scheduler: Scheduler, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError):
+        scheduler.register_once(**wrong)
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_a_paused_job_is_not_called_until_it_is_resumed(scheduler: Scheduler, running: bool) -> None:
+    paused, other = Semaphore(0), Semaphore(0)
+    if running:
+        scheduler.start()
+    number = scheduler.register(paused.release, second="*", misfire_grace_time=None)
+    scheduler.pause_job(number)
+    scheduler.register(other.release, second="*", misfire_grace_time=None)
+    if not running:
+        scheduler.start()
+    assert other.acquire(timeout=WAIT_S) and other.acquire(timeout=WAIT_S)
+    assert not paused.acquire(blocking=False)
+    scheduler.resume_job(number)
+    assert paused.acquire(timeout=WAIT_S)
+
+
+def test_a_job_of_a_module_can_be_paused_by_the_number_that_the_registrar_gave(
+    scheduler: Scheduler, registrar: CallbackRegistrar
+) -> None:
+    called = Semaphore(0)
+    number = registrar.scheduler_register(called.release, second="*", misfire_grace_time=60)
+    scheduler.add(registrar.registrations)
+    scheduler.pause_job(number)
+    scheduler.start()
+    scheduler.resume_job(number)
+    assert called.acquire(timeout=WAIT_S)
+
+
+@pytest.mark.parametrize("method", ["pause_job", "resume_job"])
+def test_a_job_that_there_is_not_is_named(scheduler: Scheduler, method: str) -> None:
+    with pytest.raises(KeyError, match="no job 7"):
+        getattr(scheduler, method)(7)
+
+
+def test_a_callback_that_never_fires_is_told_when_it_is_registered(
+    scheduler: Scheduler, registrar: CallbackRegistrar, caplog: pytest.LogCaptureFixture
+) -> None:
+    registrar.scheduler_register(print, month=2, day=31)
+    registrar.scheduler_register(print, day="last")
+    registrar.scheduler_register_once(len, func_args=[[]])
+    scheduler.add(registrar.registrations)
+    scheduler.register(print, year=2020)
+    told = [record.getMessage() for record in caplog.records]
+    assert [line.partition(": this schedule ")[2] for line in told] == [
+        "never fires: no moment has month 2, day 31",
+        "never fires: no moment has year 2020",
+    ]
+    assert "sample: builtins.print" in told[0]

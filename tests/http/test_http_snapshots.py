@@ -12,7 +12,7 @@ from dp3.http.listings import MAX_QUESTION
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.leases import Holder
 from dp3.store.ports.runs import Phase
-from kit.faults import run_reads
+from kit.faults import control_results, run_reads
 from kit.http_runs import make_run
 from kit.limits import Enter, listed_runs, listing_rows, listing_s
 from kit.node import NOW, Node, dp, obs
@@ -591,6 +591,19 @@ def test_what_became_of_a_request_can_be_asked(node: Node) -> None:
     assert get(node, f"/control/results/{id_}") == {"done": True, "results": [complete]}
     unknown = node.request("GET", "/control/results/17")
     assert (unknown.status_code, "17 doesn't exist" in unknown.json()["detail"]) == (404, True)
+
+
+def test_a_request_that_is_done_while_it_is_asked_about_is_known(node: Node, enter: Enter) -> None:
+    id_ = int(node.post("/control/make_snapshots").json()["id"])
+
+    def done_right_after(results: Any, ids: Any) -> Any:
+        found = results(ids)
+        lease = node.store.leases.take(0, 1, Holder("host", 1), 15)
+        node.store.batches.commit(lease, Batch(control_done=[(id_, {"done": 1})]))
+        return found
+
+    enter(control_results(node.store, done_right_after))
+    assert get(node, f"/control/results/{id_}") == {"done": False, "results": [None]}
 
 
 def test_a_run_that_was_asked_for_is_done_when_it_is_over(node: Node) -> None:

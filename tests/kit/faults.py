@@ -50,6 +50,11 @@ def control_sends(store: Any, replacement: Replacement) -> Fault:
     return instead(store.control, "send", replacement)
 
 
+def control_results(store: Any, replacement: Replacement) -> Fault:
+    """Results of control messages are read by this."""
+    return instead(store.control, "results", replacement)
+
+
 def heartbeats(store: Any, replacement: Replacement) -> Fault:
     """Heartbeats are written by this."""
     return instead(store.leases, "heartbeat", replacement)

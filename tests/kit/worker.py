@@ -260,10 +260,10 @@ class SteppedWorker:
                 offsets[lane] = min(offset, offsets.get(lane, offset))
         return offsets
 
-    def stop(self) -> None:
-        """End in order."""
+    def stop(self, *, clean: bool = True) -> None:
+        """End in order. If not `clean`, its successor finds what was under way, as if it had been killed."""
         self.die()
-        self._attempts.close()
+        self._attempts.close(clean=clean)
         self._place.store.leases.release(self.lease)
 
     def die(self) -> None:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.log.port import Append, Entry, Lane, Log, LogFull, OutboxSlice, Producer
+from dp3.log.port import Append, Entry, Lane, Log, LogFull, LogIncomplete, OutboxSlice, Producer
 from dp3.log.sqlite import open_log
 from dp3.sqlite import FormatError
 
@@ -56,7 +56,7 @@ def test_a_segment_that_is_damaged_for_good_is_named_instead_of_waited_for(
         log.append([an_append()])
     log.close()
     (tmp_path / "log" / "main" / name(2)).write_bytes(b"")
-    with pytest.raises(FormatError, match=f"(?i)entry 2 is missing.*{name(2)}.*restore the data directory"):
+    with pytest.raises(LogIncomplete, match=f"(?i)entry 2 is missing.*{name(2)}.*restore the data directory"):
         opened(segment_bytes=1)
 
 
@@ -202,7 +202,7 @@ import sys
 from pathlib import Path
 import msgspec
 from dp3.clock import SystemClock
-from dp3.log.port import Append, Lane, OutboxSlice, Producer
+from dp3.log.port import Append, Lane, OutboxSlice, Producer, LogIncomplete
 from dp3.log.sqlite import open_log
 
 log = open_log(Path(sys.argv[1]), SystemClock(), segment_bytes=3000)
@@ -250,7 +250,7 @@ import sys
 from pathlib import Path
 import msgspec
 from dp3.clock import SystemClock
-from dp3.log.port import Append
+from dp3.log.port import Append, LogIncomplete
 from dp3.log.sqlite import open_log
 
 log = open_log(Path(sys.argv[1]), SystemClock(), segment_bytes=500)

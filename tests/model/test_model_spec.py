@@ -228,6 +228,29 @@ def test_mirror_name_must_be_free(attribs: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["eid", "_time_created"])
+def test_an_attribute_must_not_hide_what_the_platform_puts_into_snapshots(name: str) -> None:
+    (found,) = attribute_mistakes(**{name: plain_attr()})
+    assert found.startswith(f"{name}: '{name}' is a key of every snapshot: ")
+    (mirrored,) = attribute_mistakes(x=plain_attr(f"link<a;mirror={name}>"))
+    assert mirrored.startswith(f"x.data_type: '{name}' is a key of every snapshot: ")
+
+
+@pytest.mark.parametrize("name", ["#ttl", "#c", "load#c", "_id.x"])
+def test_keys_of_documents_that_no_name_can_be_are_no_names_of_attributes(name: str) -> None:
+    (found,) = attribute_mistakes(**{name: plain_attr()})
+    assert found.startswith(f"{name}.id: '{name}' is not an identifier")
+
+
+@pytest.mark.parametrize(("name", "says"), [("_id", "`last._id`"), ("last", "`last.last`")])
+def test_names_that_filters_read_otherwise_are_noted(name: str, says: str) -> None:
+    model = a_model({name: plain_attr()})
+    (note,) = map(str, model.notes)
+    assert note.startswith(f"a.attribs.{name}: ") and says in note
+    (mirrored,) = map(str, a_model({"x": plain_attr(f"link<b;mirror={name}>")}).notes)
+    assert mirrored.startswith("a.attribs.x.data_type: ") and says in mirrored
+
+
 def test_weak_entity_is_not_blamed_for_an_invalid_relation() -> None:
     weak = {"entity": an_entity("w", lifetime={"type": "weak"}), "attribs": {}}
     found = mistakes({"w": weak, "a": {"entity": an_entity(), "attribs": {"l": plain_attr("link<w")}}})

@@ -95,7 +95,7 @@ def test_a_hook_that_ends_its_process_is_found_among_the_other_entries_of_its_ba
     for number in range(20):
         client.send([value(number, "exit" if number == 11 else "good")])
     _, deaths = survivor(app, lambda: current(app, 19))
-    assert deaths == 4
+    assert deaths == 3
     assert [current(app, n) for n in range(20)] == [None if n == 11 else "good" for n in range(20)]
     assert [letter["eid"] for letter in app.dead_letters()] == ["e11"]
     app.stop(api)

@@ -227,11 +227,23 @@ def test_telemetry_can_be_asked_for_on_the_command_line(app: App) -> None:
     assert [queue["queue"] for queue in asked(app, "rabbitmq-queues")["queues"]] == ["0-main", "0-pri"]
     assert asked(app, "metadata", "-F", "json") == []
     counts = asked(app, "event-counts", "-g", "tasks_by_src", "-i", "2h")
-    assert list(counts) == ["current", "group", "interval", "last"]
-    assert counts["current"].get("probe", 0) + counts["last"].get("probe", 0) == 1
-    assert "current" not in asked(app, "event-counts", "-g", "te", "-i", "2h", "--last")
-    assert "last" not in asked(app, "event-counts", "-g", "te", "-i", "2h", "--current")
+    assert list(counts) == ["group", "interval", "last"], "the last interval unless told otherwise"
+    assert counts == asked(app, "event-counts", "-g", "tasks_by_src", "-i", "2h", "--last")
+    both = asked(app, "event-counts", "-g", "tasks_by_src", "-i", "2h", "--both")
+    assert list(both) == ["current", "group", "interval", "last"]
+    assert both["current"].get("probe", 0) + both["last"].get("probe", 0) == 1
+    assert list(asked(app, "event-counts", "-g", "te", "-i", "2h", "--last", "--current")) == list(both)
+    assert list(asked(app, "event-counts", "-g", "te", "-i", "2h", "--current")) == [
+        "current",
+        "group",
+        "interval",
+    ]
     told = command(app, "sh", "-u", app.url, "telemetry", "event-counts", "-g", "x", "-i", "2h", status=1)
     assert "Group 'x' is not counted" in told
+    for folder in (("-c", str(app.config)), ("--config", "nowhere")):
+        found = command(
+            app, "sh", *folder, "-u", app.url, "telemetry", "event-counts", "-g", "te", "-i", "2h"
+        )
+        assert list(json.loads(found)) == ["group", "interval", "last"]
     app.stop(worker)
     app.stop(api)

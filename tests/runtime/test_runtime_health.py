@@ -107,7 +107,7 @@ def test_a_worker_whose_heartbeat_the_disk_refuses_lives_by_the_time_of_its_file
         raise StoreFull("no space left")
 
     sign = place.data.sign_of_life(0)
-    heartbeat = Heartbeat(place.store, place.lease, HookWatch(), sign, on_lost=lambda: None)
+    heartbeat = Heartbeat(place.store, place.lease, HookWatch(), sign, on_lost=lambda: None, on_damage=print)
     heartbeat.start()
     heartbeat.working()
     with heartbeats(place.store, refuse):
@@ -151,7 +151,9 @@ def test_slow_hooks_are_told_once_and_not_all_when_there_are_very_many(
 ) -> None:
     watch = HookWatch(hook_timeout_s=0)
     hook = Hook(lambda: None, "m", "f", "on_new_attr", "on_new_plain")
-    heartbeat = Heartbeat(place.store, place.lease, watch, place.data.sign_of_life(0), on_lost=lambda: None)
+    heartbeat = Heartbeat(
+        place.store, place.lease, watch, place.data.sign_of_life(0), on_lost=lambda: None, on_damage=print
+    )
     for number in range(MOST_REPORTED + 3):
         watch.note_slow(hook, ("site", number), 1_500_000_000)
     heartbeat.beat()
@@ -168,7 +170,9 @@ def test_each_slow_call_is_told_though_they_run_in_one_thread(
 ) -> None:
     watch = HookWatch(hook_timeout_s=0)
     hook = Hook(lambda: None, "m", "f", "on_new_attr", "on_new_plain")
-    heartbeat = Heartbeat(place.store, place.lease, watch, place.data.sign_of_life(0), on_lost=lambda: None)
+    heartbeat = Heartbeat(
+        place.store, place.lease, watch, place.data.sign_of_life(0), on_lost=lambda: None, on_damage=print
+    )
     for number in (1, 2):
         watch.slots[get_ident()] = (hook, ("site", number), number)
         heartbeat.beat()

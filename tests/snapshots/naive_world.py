@@ -138,10 +138,11 @@ class World:
                 profile.put(spec, point, written)
 
     def delete(self, model: ModelSpec, ref: Ref, now: int) -> None:
-        """An entity is deleted by a task that was appended at a moment; older links to it go with it."""
-        if self.profiles.pop(ref, None) is not None:
-            for source, profile in self.profiles.items():
-                profile.unlink(model, source[0], ref, now)
+        """An entity is deleted by a task that was appended at a moment; older links to it go with it, whether
+        there was more of it or not."""
+        self.profiles.pop(ref, None)
+        for source, profile in self.profiles.items():
+            profile.unlink(model, source[0], ref, now)
 
     def copy(self) -> "World":
         return deepcopy(self)

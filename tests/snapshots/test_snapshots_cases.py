@@ -312,6 +312,18 @@ def test_a_deleted_entity_disappears_from_the_mirrors_of_those_it_linked_to(app:
     ]
 
 
+def test_a_link_to_what_has_no_data_disappears_from_the_next_snapshot_after_a_deletion(
+    app: Application,
+) -> None:
+    start(app)
+    put(app, "a", "a1", seen("l", LINK_TO_B), p=1)
+    app.run()
+    app.send("b", 7, delete=True)
+    app.process()
+    app.run()
+    assert ["l" in values for _, values in app.snapshots("a", "a1")] == [True, False]
+
+
 def test_a_mirror_lists_its_sources_in_one_order_in_snapshots_and_at_any_moment(app: Application) -> None:
     model = changed("b", {"c": plain_attr("link<c;mirror=bs>")})
     start(app, model=model)

@@ -4,7 +4,9 @@ import resource
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,21 @@ import apsw
 import pytest
 
 from dp3.clock import LAST_US, FakeClock
-from dp3.sqlite import FormatError, load_statements, wal_size
+from dp3.sqlite import (
+    FairLock,
+    FormatError,
+    connect,
+    has_checksums,
+    load_statements,
+    verify_file,
+    wal_size,
+)
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.errors import StoreFull
 from dp3.store.ports.state import State
-from dp3.store.sqlite import open_state
+from dp3.store.sqlite import open_state, opening
+from dp3.store.sqlite.opening import FORMAT
+from kit.flips import without_checksums
 from kit.rows import created, history_row, plain_row, take_lease
 from kit.run_rows import a_run, close, written
 
@@ -110,15 +122,67 @@ def test_an_older_state_gets_what_it_lacks(open_state: Callable[..., State], tmp
     connection.close()
 
 
+def test_a_state_without_checksums_gets_them_and_keeps_everything(
+    open_state: Callable[..., State], tmp_path: Path
+) -> None:
+    store = open_state(partitions=8)
+    lease = take_lease(store)
+    created(store, lease, history=[history_row(store, 1, "load", n, offset=n) for n in (1, 2)])
+    before = store.entities.profile("device", "d1")
+    store.close()
+    without_checksums(tmp_path / "state.db", 3)
+    store = open_state()
+    assert store.partitions == 8
+    assert store.entities.profile("device", "d1") == before
+    store.close()
+    assert verify_file(tmp_path / "state.db") == []
+    connection = connect(tmp_path / "state.db", readonly=True)
+    assert has_checksums(connection)
+    assert connection.pragma("user_version") == FORMAT
+    connection.close()
+
+
+def test_an_older_state_that_is_in_use_is_not_touched(
+    open_state: Callable[..., State], tmp_path: Path
+) -> None:
+    open_state().close()
+    path = tmp_path / "state.db"
+    without_checksums(path, 3)
+    old = apsw.Connection(str(path))
+    old.execute("SELECT * FROM entity").fetchall()
+    with pytest.raises(FormatError, match=r"state\.db: .* stop all processes of the old version"):
+        open_state()
+    assert old.execute("PRAGMA user_version").get == 3
+    old.close()
+    open_state()
+
+
+def test_whoever_waits_for_the_state_to_be_made_ready_says_so(
+    open_state: Callable[..., State],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(opening, "TELL_AFTER_S", 0.01)
+    lock = FairLock(tmp_path / "state.lock")
+    with ThreadPoolExecutor() as pool:
+        with lock:
+            opened = pool.submit(open_state)
+            while "state.db: not open yet" not in caplog.text:
+                time.sleep(0.01)
+        opened.result()
+    lock.close()
+
+
 def test_superseded_snapshots_of_an_older_state_can_be_removed(
     open_state: Callable[..., Any], tmp_path: Path
 ) -> None:
     store = open_state()
     lease = take_lease(store)
     created(store, lease)
-    for time in (10, 20, 30):
-        run = a_run(store, time)
-        written(store, lease, run, {1: b"%d" % time})
+    for at in (10, 20, 30):
+        run = a_run(store, at)
+        written(store, lease, run, {1: b"%d" % at})
         close(store, run)
     store.close()
     make_older(tmp_path)

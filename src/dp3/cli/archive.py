@@ -80,7 +80,7 @@ def to_parquet(files: Files, into: Directory = None) -> None:
         try:
             count = write_parquet(_rows(file), path)
         except ImportError:
-            raise fail("Parquet needs pyarrow: pip install 'dp3[parquet]'", 1) from None
+            raise fail("Parquet needs pyarrow: pip install 'dp3-platform[parquet]'", 1) from None
         except (OSError, TypeError, ValueError) as error:
             raise fail(f"{file}: not written as {path}: {error}", 1) from None
         typer.echo(f"{path}: {count} data-points")

@@ -1,6 +1,9 @@
 """Common parts of commands: errors and options."""
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +12,7 @@ import typer
 from dp3.config.loading import Configuration, load
 from dp3.config.problems import ConfigurationError
 from dp3.printable import printable, printable_lines
+from dp3.runtime.left_running import LeftRunning
 from dp3.runtime.places import Unusable
 
 CONFIGURATION_ERROR = 2
@@ -44,6 +48,27 @@ def load_or_exit(config_dir: Path) -> Configuration:
         return load(config_dir)
     except ConfigurationError as error:
         raise fail(f"The configuration has mistakes:\n{error}") from None
+
+
+@contextmanager
+def ending(*, after_failure_only: bool = False) -> Iterator[LeftRunning]:
+    """The process ends with the block, also when modules that were loaded in it have left something running.
+    What they have when all went well may be waited for."""
+    left = LeftRunning()
+    status = 0
+    try:
+        yield left
+    except typer.Exit as end:
+        status = end.exit_code
+        raise
+    except BaseException:
+        status = 1
+        if left.keep_process():
+            sys.excepthook(*sys.exc_info())
+        raise
+    finally:
+        if status or not after_failure_only:
+            left.end_process(status)
 
 
 def echo_json(value: Any) -> None:

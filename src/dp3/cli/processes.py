@@ -9,7 +9,16 @@ from typing import Annotated
 
 import typer
 
-from dp3.cli.common import CONFIGURATION_ERROR, ConfigDir, DataDirOption, Verbose, fail, fail_of, load_or_exit
+from dp3.cli.common import (
+    CONFIGURATION_ERROR,
+    ConfigDir,
+    DataDirOption,
+    Verbose,
+    ending,
+    fail,
+    fail_of,
+    load_or_exit,
+)
 from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
 from dp3.engine.schema.tracking import ModelRefused
@@ -85,7 +94,10 @@ def run(
         typer.Option(min=1, help="Worker processes. Default: `worker_processes` of processing_core.yml."),
     ] = None,
     app_name: Annotated[
-        str | None, typer.Option(help="Name of the application. Default: name of the directory with CONFIG.")
+        str | None,
+        typer.Option(
+            envvar="APP_NAME", help="Name of the application. Default: name of the directory with CONFIG."
+        ),
     ] = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
@@ -112,7 +124,7 @@ def run(
         command = python_command(
             "worker", name, str(config_dir), str(index), "--workers", str(count), *shared
         )
-        children.append(Child(f"worker {index}", command, is_worker=True))
+        children.append(Child(f"worker {index}", command, attempt=data.attempt(index)))
     logger.info("%s: API on %s, %d worker(s), data in %s", name, url, count, data.root)
     status = _supervise(config, data, host, children)
     logger.info("%s stopped", name)
@@ -234,7 +246,7 @@ def api(
 
 
 def worker(
-    app_name: Annotated[str, typer.Argument(metavar="APP", help="Name of the application.")],
+    app_name: Annotated[str, typer.Argument(metavar="APP_NAME", help="Name of the application.")],
     config_dir: ConfigDir,
     index: Annotated[int, typer.Argument(min=0, help="Which worker this is, from 0.")],
     workers: Annotated[
@@ -258,12 +270,13 @@ def worker(
         )
     identity = WorkerIdentity(app_name, index, processes)
     data = DataDir.choose(data_dir, config_dir, accept_loss=accept_loss)
-    try:
-        data.prepare()
-        require_archive(config)
-        status = run_worker(config, identity, data)
-    except (FormatError, LeaseRefused, LogIncomplete, ModelRefused, ModuleLoadError) as error:
-        raise fail(str(error), CONFIGURATION_ERROR) from None
-    except Unusable as error:
-        raise fail_of(error) from None
-    raise typer.Exit(status)
+    with ending(after_failure_only=True):
+        try:
+            data.prepare()
+            require_archive(config)
+            status = run_worker(config, identity, data)
+        except (FormatError, LeaseRefused, LogIncomplete, ModelRefused, ModuleLoadError) as error:
+            raise fail(str(error), CONFIGURATION_ERROR) from None
+        except Unusable as error:
+            raise fail_of(error) from None
+        raise typer.Exit(status)

@@ -1,6 +1,7 @@
 """`dp3 sh`: how a running platform is."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -101,19 +102,19 @@ def event_counts(
     context: Context,
     group: Annotated[str, typer.Option("--group", "-g", help="As in event_logging.yml.")],
     interval: Annotated[str, typer.Option("--interval", "-i", help="One of the group's, such as 5m.")],
-    last: Annotated[bool, typer.Option("--last", help="Only those of the interval before.")] = False,
-    current: Annotated[bool, typer.Option("--current", help="Only those of the current interval.")] = False,
-    both: Annotated[bool, typer.Option("--both", help="Those of both, as without any of these.")] = False,
+    last: Annotated[
+        bool, typer.Option("--last", help="Those of the interval before, as without any of these.")
+    ] = False,
+    current: Annotated[bool, typer.Option("--current", help="Those of the current interval.")] = False,
+    both: Annotated[bool, typer.Option("--both", help="Those of both.")] = False,
 ) -> None:
     """Count the events of a group."""
     found = _api(context).get("/telemetry/event_counts", group=group, interval=interval)
-    everything = both or last == current
-    wanted = {
-        "group",
-        "interval",
-        *(["last"] * (everything or last)),
-        *(["current"] * (everything or current)),
-    }
+    wanted = {"group", "interval"}
+    if current or both:
+        wanted.add("current")
+    if last or both or not current:
+        wanted.add("last")
     echo_json({name: found[name] for name in sorted(wanted)})
 
 
@@ -137,5 +138,9 @@ def _options(
     timeout: Annotated[
         float, typer.Option("--timeout", "-t", min=0.1, help="Seconds to wait for an answer.")
     ] = 5.0,
+    _config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", metavar="DIR", help="Accepted; the platform knows its configuration."),
+    ] = None,
 ) -> None:
     context.obj = Api(url, token, timeout)

@@ -7,16 +7,18 @@ from dp3.config.hierarchy import (
     read_config,
     read_config_dir,
 )
-from dp3.config.kinds import CronExpression
+from dp3.config.kinds import CronExpression, CronStr, TimeInt
 from dp3.model.spec import EntitySpecDict, ModelSpec, entity_type_context
 
 __all__ = [
     "CronExpression",
+    "CronStr",
     "EntitySpecDict",
     "HierarchicalDict",
     "MissingConfigError",
     "ModelSpec",
     "PlatformConfig",
+    "TimeInt",
     "entity_type_context",
     "read_config",
     "read_config_dir",

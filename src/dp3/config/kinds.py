@@ -146,7 +146,7 @@ def _item(unit: _Unit, item: str) -> str:
         return item
     found = _RANGE.fullmatch(item)
     if found is None:
-        raise ValueError(f"expected *, */n, a, a-b, a-b/n or a comma list of these with {unit.describe()}")
+        raise ValueError(f"expected {_CRON_FORMS} with {unit.describe()}")
     first = unit.number(found["first"])
     if found["last"] is None:
         return str(first)
@@ -171,6 +171,25 @@ def _field(unit: _Unit, value: Any) -> int | str | None:
     if isinstance(value, int):
         return unit.number(str(value))
     return ",".join(_item(unit, item.strip().lower()) for item in value.split(","))
+
+
+_CRON_FORMS = "*, */n, a, a-b, a-b/n or a comma list of these"
+_ANY_UNIT = _Unit(0, 9999, (*_WEEKDAYS, *_MONTHS))
+
+
+def _cron_text(value: str) -> str:
+    try:
+        _field(_ANY_UNIT, value)
+    except ValueError:
+        raise ValueError(f"expected {_CRON_FORMS}, got {value!r}") from None
+    return value
+
+
+CronStr = Annotated[str, AfterValidator(_cron_text)]
+"""The text of a cron field, of whatever unit."""
+
+TimeInt = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=59)]
+"""A second or minute, as a whole number."""
 
 
 def _validator(low: int, high: int, names: tuple[str, ...] = ()) -> PlainValidator:

@@ -8,9 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from dp3.clock import Clock, SystemClock, to_datetime
 from dp3.config.hierarchy import HierarchicalDict
 from dp3.config.modules import FOLDER as MODULES
 from dp3.config.modules import check_modules, load_module_config, resolve_modules_dir
+from dp3.config.old_keys import report_old_keys
 from dp3.config.problems import ConfigurationError, Problem
 from dp3.config.sections import (
     ApiSettings,
@@ -25,7 +27,7 @@ from dp3.config.sections import (
     UpdaterSettings,
 )
 from dp3.config.source import Source, read_source
-from dp3.config.validation import note_unknown, unused_settings, validate_section
+from dp3.config.validation import note_never_firing, note_unknown, unused_settings, validate_section
 from dp3.model.errors import ModelSpecError, did_you_mean
 from dp3.model.spec import ModelSpec
 
@@ -112,9 +114,11 @@ class Configuration:
     notes: tuple[str, ...]
 
 
-def load(config_dir: Path) -> Configuration:
+def load(config_dir: Path, clock: Clock = SystemClock()) -> Configuration:
     """Read and check a configuration folder; raises `ConfigurationError` with all mistakes in it."""
     source = read_source(config_dir)
+    _report_misread_numbers(source)
+    report_old_keys(source)
     sections: dict[str, Any] = {
         name: validate_section(source, name, settings) for name, settings in _SECTIONS.items()
     }
@@ -125,12 +129,26 @@ def load(config_dir: Path) -> Configuration:
     if source.problems or model is None:
         raise ConfigurationError(source.problems)
     _note_what_nothing_reads(source, sections)
+    now = to_datetime(clock.now_us())
+    for name, section in sections.items():
+        note_never_firing(source, name, section, now)
     return Configuration(config_dir.absolute(), source.tree, model, **sections, notes=tuple(source.notes))
 
 
 def problem_at(config_dir: Path, path: tuple[str, ...], message: str) -> Problem:
     """A mistake that shows only when the configuration is used, with the place of its setting."""
     return Problem(*read_source(config_dir).place(path), message)
+
+
+def _report_misread_numbers(source: Source) -> None:
+    """Numbers that are not what they look like: mistakes in what the platform reads, notes elsewhere, because
+    it is for a module to say what its own settings mean."""
+    for path, (file, document) in source.documents.items():
+        problems = [Problem(file, line, (), message) for line, message in document.misread]
+        if path[0] in (*_SECTIONS, ENTITIES):
+            source.problems.extend(problems)
+        else:
+            source.notes.extend(map(str, problems))
 
 
 def _check_log_folders(source: Source, settings: ApiSettings) -> None:

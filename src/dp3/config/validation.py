@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from dp3.config.kinds import Unused
+from dp3.config.kinds import CronExpression, Unused
 from dp3.config.problems import shown
+from dp3.config.schedules import never_fires
 from dp3.config.source import Source
 from dp3.model.errors import did_you_mean
 
@@ -64,6 +66,15 @@ def unused_settings(name: str, section: BaseModel) -> Iterator[str]:
         yield ".".join(path)
 
 
+def note_never_firing(source: Source, name: str, section: BaseModel, now: datetime) -> None:
+    """Note the schedules of a section that never fire, unless nothing uses them."""
+    unused = set(_unused(section, ()))
+    for path, cron in _schedules(section, ()):
+        message = never_fires(cron.fields(), cron.timezone, now)
+        if message and path not in unused:
+            source.note((name, *path), message)
+
+
 def _message(settings: type[BaseModel], path: SettingPath, details: ErrorDetails) -> str:
     kind = details["type"]
     if kind == "extra_forbidden":
@@ -109,6 +120,14 @@ def _unused(section: BaseModel, path: SettingPath) -> Iterator[SettingPath]:
             yield (*path, key)
     for below, value in _subsections(section):
         yield from _unused(value, (*path, *below))
+
+
+def _schedules(section: BaseModel, path: SettingPath) -> Iterator[tuple[SettingPath, CronExpression]]:
+    for below, value in _subsections(section):
+        if isinstance(value, CronExpression):
+            yield (*path, *below), value
+        else:
+            yield from _schedules(value, (*path, *below))
 
 
 def _subsections(section: BaseModel) -> Iterator[tuple[SettingPath, BaseModel]]:

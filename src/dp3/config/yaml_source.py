@@ -1,14 +1,16 @@
 """One YAML file → its value and the line of every key and item in it.
 
 Values are those of PyYAML's safe loader. A key that stands twice in one mapping is an error: the loader
-alone would silently keep the last.
+alone would silently keep the last. Numbers that are not what they look like are listed.
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import yaml
+
+from dp3.config.misread import misread
 
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE_TAG = "tag:yaml.org,2002:merge"
@@ -41,10 +43,11 @@ class _Loader(_SafeLoader):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed file: `value` is None when it is empty."""
+    """A parsed file: `value` is None when it is empty; `misread` are numbers that look like others."""
 
     value: Any
     node: yaml.Node | None
+    misread: tuple[Mistake, ...] = ()
 
     def line(self, path: Sequence[Hashable]) -> int:
         """The line of the key or item at `path`, or of the nearest enclosing one that exists."""
@@ -65,7 +68,8 @@ def parse(text: bytes, name: str) -> Document:
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
-            duplicates = list(_duplicates(node, set()))
+            nodes = list(_nodes(node, set()))
+            duplicates = [mistake for mapping in nodes for mistake in _repeated_keys(mapping)]
             value = None if node is None else loader.construct_document(node)
         finally:
             loader.dispose()
@@ -75,7 +79,7 @@ def parse(text: bytes, name: str) -> Document:
         raise InvalidYaml(name, [Mistake(1, "nested too deeply to be read")]) from error
     if duplicates:
         raise InvalidYaml(name, duplicates)
-    return Document(value, node)
+    return Document(value, node, tuple(_misread_numbers(nodes)))
 
 
 def _step(node: yaml.Node | None, part: str) -> tuple[yaml.Node, yaml.Node] | None:
@@ -90,20 +94,29 @@ def _step(node: yaml.Node | None, part: str) -> tuple[yaml.Node, yaml.Node] | No
     return None
 
 
-def _duplicates(node: yaml.Node | None, visited: set[int]) -> Iterator[Mistake]:
+def _nodes(node: yaml.Node | None, visited: set[int]) -> Iterator[yaml.Node]:
+    """All nodes of a document, each once, in the order in which they are written."""
     if node is None or id(node) in visited:  # an alias leads to a node once more
         return
     visited.add(id(node))
+    yield node
     if isinstance(node, yaml.MappingNode):
-        yield from _repeated_keys(node)
-        children = [value for _, value in node.value]
+        children = [child for pair in node.value for child in pair]
     else:
         children = node.value if isinstance(node, yaml.SequenceNode) else []
     for child in children:
-        yield from _duplicates(child, visited)
+        yield from _nodes(child, visited)
 
 
-def _repeated_keys(node: yaml.MappingNode) -> Iterator[Mistake]:
+def _misread_numbers(nodes: Iterable[yaml.Node]) -> Iterator[Mistake]:
+    for node in nodes:
+        if isinstance(node, yaml.ScalarNode) and (message := misread(node)):
+            yield Mistake(node.start_mark.line + 1, message)
+
+
+def _repeated_keys(node: yaml.Node) -> Iterator[Mistake]:
+    if not isinstance(node, yaml.MappingNode):
+        return
     first_lines: dict[tuple[str, str], int] = {}
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE_TAG:

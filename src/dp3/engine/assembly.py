@@ -74,8 +74,9 @@ class Assembly:
         self._plans = make_plans(config.model, state.names, self._table)
         self._reader = Reader(context.log, state.batches, state.models, lease.index, lease.worker_processes)
         self._deleted = DeletedRows(context)
+        self._caller = HookCaller(self._guard, context.clock, state.partitions, attempts.calls)
         self._io = BackgroundIo(state.snapshots, lease, self._snapshot_io)
-        self.outbox = OutboxDrainer(context.log, state, lease)
+        self.outbox = OutboxDrainer(context.log, state, lease, context.damage.note)
         self.snapshots = self._make_snapshots()
         self.history = HistoryUpkeep(context, config.model, self._plans, config.history_manager)
         jobs = [*self._make_jobs(attempts, refresh_module), *more]
@@ -92,7 +93,7 @@ class Assembly:
             plans=self._plans,
             entities=entities,
             hooks=MicroBatches(
-                self._task_hooks, self._plans, entities, self._pool, batch_s, core.worker_threads
+                self._task_hooks, self._plans, entities, self._pool, batch_s, core.worker_threads, attempts
             ),
             attempts=attempts,
             outbox=self.outbox,
@@ -132,15 +133,16 @@ class Assembly:
         yield from groups
 
     def _make_visits(self) -> Visits:
-        caller = HookCaller(self._guard, self._context.clock, self._context.store.partitions)
-        return Visits(self._context, caller, self._update_io, self._config.processing_core.worker_threads)
+        return Visits(
+            self._context, self._caller, self._update_io, self._config.processing_core.worker_threads
+        )
 
     def _make_snapshots(self) -> SnapshotJob:
         context, section = self._context, self._config.snapshots
         return SnapshotJob(
             context,
             SnapshotPlans(self._config.model, context.store, self._registrations, section),
-            HookCaller(self._guard, context.clock, context.store.partitions),
+            self._caller,
             HookThreads(self._pool, self._config.processing_core.worker_threads),
             self._io,
             Schedule(section.creation_rate, context.clock.now_us()),

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dp3.files import FILE_MODE, make_directory
+from dp3.files import FILE_MODE, DamagedFile, make_directory
 from dp3.hooks.table import Hook
 from dp3.hooks.watch import HookWatch, RunningHook
 from dp3.printable import further_lines
@@ -42,6 +42,7 @@ class Heartbeat:
         watch: HookWatch,
         sign: Path,
         on_lost: Callable[[], None],
+        on_damage: Callable[[DamagedFile], None],
         numbers: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         self._store = store
@@ -49,6 +50,7 @@ class Heartbeat:
         self._watch = watch
         self._sign = sign
         self._on_lost = on_lost
+        self._on_damage = on_damage
         self._numbers = numbers
         self._reported: frozenset[tuple[int, int]] = frozenset()
         self._working = False
@@ -77,6 +79,9 @@ class Heartbeat:
             except LeaseLost:
                 logger.critical("another process has taken over worker %d; stopping", self._lease.index)
                 self._on_lost()
+                return
+            except DamagedFile as error:
+                self._on_damage(error)
                 return
             except Exception:
                 logger.exception("the heartbeat could not be written")

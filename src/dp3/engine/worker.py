@@ -43,6 +43,7 @@ class Worker:
     ) -> None:
         self._log = context.log
         self._changes = context.store.changes
+        self._damage = context.damage
         self._ingest = ingest
         self._jobs = jobs
         self._flush = flush
@@ -51,7 +52,7 @@ class Worker:
         self._nap = Nap()
 
     def run(self) -> None:
-        """Work until told to stop. Raises `LeaseLost` when another process took over."""
+        """Work until told to stop. Raises `LeaseLost` when another process took over, `DamagedFile`."""
         try:
             with contextlib.suppress(Stopped):
                 while not self._stop.is_set():
@@ -64,7 +65,10 @@ class Worker:
 
     def step(self) -> bool:
         """Process one micro-batch if there is any, then give each job a turn. False: nothing to do."""
+        self._damage.check()
         ingested = self._take_in()
+        if ingested and self._ingest.isolates:
+            return True
         return self._jobs.turn(self._changes.version(), may_block=not ingested) or ingested
 
     def _take_in(self) -> bool:

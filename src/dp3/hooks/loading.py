@@ -4,6 +4,7 @@ import importlib
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import chain
@@ -19,6 +20,9 @@ from dp3.hooks.registrar import CallbackRegistrar
 
 T = TypeVar("T")
 V = TypeVar("V")
+
+Loading = Callable[[str], AbstractContextManager[object]]
+"""Makes what is entered while the module of a name is imported or constructed."""
 
 
 class ModuleLoadError(Exception):
@@ -57,22 +61,25 @@ def load_modules(
     make_platform_config: Callable[[], PlatformConfig],
     config_tree: Mapping[str, Any],
     registrar: CallbackRegistrar,
+    loading: Loading = nullcontext,
 ) -> list[LoadedModule]:
     """Import the named modules from the directory (an absolute path), then construct them, in order.
 
     Each gets the one platform configuration that `make_platform_config` returns, its part
     `modules.<name>` of the configuration (`{}` when there is none) and the registrar in its own name.
+    `loading(name)` is entered around each import and construction.
     Raises `ModuleLoadError`, which names module, file, line and cause of each that can not be imported, or,
     if all can, of each class that can not be constructed; nothing of the directory stays imported then.
     """
     try:
-        files, classes = _import_all(list(names), directory)
+        files, classes = _import_all(list(names), directory, loading)
         platform_config, sections = make_platform_config(), config_tree.get("modules", None) or {}
 
         def construct(name: str, cls: type[BaseModule]) -> LoadedModule:
             settings = sections.get(name, None) or {}
             try:
-                return LoadedModule(name, cls(platform_config, settings, registrar.for_module(name)))
+                with loading(name):
+                    return LoadedModule(name, cls(platform_config, settings, registrar.for_module(name)))
             except (Exception, SystemExit) as error:
                 what = f"Class {cls.__name__} of module '{name}' can not be constructed"
                 raise _failed(what, name, files[name], directory, error) from error
@@ -122,7 +129,7 @@ def _is_own(cls: type, name: str) -> bool:
 
 # -- importing ---------------------------------------------------------------------------------------------
 def _import_all(
-    names: Sequence[str], directory: Path
+    names: Sequence[str], directory: Path, loading: Loading
 ) -> tuple[dict[str, Path], list[tuple[str, type[BaseModule]]]]:
     """The file of each named module, `<name>.py` or `__init__.py` of the package `<name>`, and its classes.
 
@@ -133,7 +140,9 @@ def _import_all(
     files = {name: available[name] for name in names if name in available}
 
     def import_one(name: str, file: Path) -> list[tuple[str, type[BaseModule]]]:
-        return [(name, cls) for cls in module_classes(name, _import(name, file, directory))]
+        with loading(name):
+            module = _import(name, file, directory)
+        return [(name, cls) for cls in module_classes(name, module)]
 
     classes = _each(import_one, files.items(), _misnamed(names, available, directory))
     return files, list(chain.from_iterable(classes))

@@ -2,9 +2,10 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from datetime import UTC, tzinfo
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, tzinfo
+from types import MappingProxyType
 from typing import Any
 
 from apscheduler.executors.pool import BasePoolExecutor
@@ -12,12 +13,15 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
+from dp3.config.schedules import never_fires
 from dp3.hooks import checks
 from dp3.hooks.failures import FailureLog
 from dp3.hooks.pool import DaemonPool
 from dp3.hooks.registration import HookRegistration, get_func_name
 
 POOL_THREADS = 10
+
+_ONCE: Mapping[str, Any] = MappingProxyType({"trigger": "date"})
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +62,8 @@ class Scheduler:
         self._stopping = False
 
     def add(self, registrations: Iterable[HookRegistration]) -> None:
-        """Schedule the scheduler registrations among these."""
+        """Schedule the scheduler registrations among these. Their numbers are those that the registrar gave,
+        if this is called first."""
         for registration in registrations:
             if registration.kind == "scheduler":
                 self._add_registered(registration)
@@ -75,13 +80,39 @@ class Scheduler:
     ) -> int:
         """Call `func(*func_args, **func_kwargs)` at the times given by `year`, `month`, `day`, `week`,
         `day_of_week`, `hour`, `minute`, `second`. Returns the job's number. Raises `ValueError` for a bad
-        field. A call later than `misfire_grace_time` seconds is left out."""
+        field. A call later than `misfire_grace_time` seconds is left out (None: never)."""
         given = {name: value for name, value in cron.items() if value is not None}
         checks.check_cron(given, timezone)
         args, kwargs = checks.check_scheduled(func, func_args, func_kwargs)
         checks.check_misfire_grace_time(misfire_grace_time)
         trigger = {"trigger": "cron", "timezone": timezone, **given}
         return self._add(func, get_func_name(func), args, kwargs, misfire_grace_time, trigger)
+
+    def register_once(
+        self,
+        func: Callable[..., Any],
+        func_args: Sequence[Any] | None = None,
+        func_kwargs: Mapping[str, Any] | None = None,
+        *,
+        misfire_grace_time: int | None = 60,
+    ) -> int:
+        """Call `func` once, as soon as the scheduler runs, unless that is more than `misfire_grace_time`
+        seconds from now. Otherwise like `register`."""
+        args, kwargs = checks.check_scheduled(func, func_args, func_kwargs)
+        checks.check_misfire_grace_time(misfire_grace_time)
+        return self._add(func, get_func_name(func), args, kwargs, misfire_grace_time, _ONCE)
+
+    def pause_job(self, id: int) -> None:
+        """Do not call the job of this number, until it is resumed. `KeyError` if there is none, or none any
+        more: a job ends with its last call."""
+        with _named(id):
+            self._scheduler.pause_job(str(id))
+
+    def resume_job(self, id: int) -> None:
+        """Call a paused job again, the next time that its schedule says; a job that was never paused goes on
+        as before. `KeyError` as for `pause_job`."""
+        with _named(id):
+            self._scheduler.resume_job(str(id))
 
     def start(self) -> None:
         """Begin to call."""
@@ -90,7 +121,8 @@ class Scheduler:
     def reschedule(self) -> None:
         """Go by the time as it is now; called when the clock was set."""
         for job in self._scheduler.get_jobs():
-            if isinstance(job.trigger, CronTrigger):
+            is_paused = job.next_run_time is None
+            if isinstance(job.trigger, CronTrigger) and not is_paused:
                 with suppress(JobLookupError):  # it has just run for the last time
                     job.reschedule(job.trigger)
 
@@ -110,15 +142,14 @@ class Scheduler:
 
     def _add_registered(self, registration: HookRegistration) -> None:
         extra = registration.extra
-        module = f"{registration.module}: " if registration.module else ""
         schedule = extra["schedule"]
         self._add(
             registration.hook,
-            module + registration.name,
+            _name_of(registration),
             extra["func_args"],
             extra["func_kwargs"],
             extra["misfire_grace_time"],
-            {"trigger": "date"} if schedule is None else {"trigger": "cron", **schedule},
+            _ONCE if schedule is None else {"trigger": "cron", **schedule},
         )
 
     def _add(
@@ -130,6 +161,8 @@ class Scheduler:
         misfire_grace_time: int | None,
         trigger: Mapping[str, Any],
     ) -> int:
+        if message := _never(trigger):
+            log.warning("%s: %s", name, message)
         self._last_id += 1
         self._scheduler.add_job(
             self._call,
@@ -156,3 +189,26 @@ class Scheduler:
             with self._idle:
                 del self._running[job]
                 self._idle.notify_all()
+
+
+def never_firing(registrations: Iterable[HookRegistration]) -> Iterator[str]:
+    """What to say of each scheduler registration among these that will never be called."""
+    for registration in registrations:
+        if registration.kind == "scheduler" and (message := _never(registration.extra["schedule"] or {})):
+            yield f"{_name_of(registration)}: {message}"
+
+
+def _never(schedule: Mapping[str, Any]) -> str | None:
+    return never_fires(schedule, schedule.get("timezone", UTC), datetime.now(UTC))
+
+
+def _name_of(registration: HookRegistration) -> str:
+    return f"{registration.module}: {registration.name}" if registration.module else registration.name
+
+
+@contextmanager
+def _named(job: int) -> Iterator[None]:
+    try:
+        yield
+    except JobLookupError:
+        raise KeyError(f"no job {job}, or none any more") from None

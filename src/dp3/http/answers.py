@@ -1,6 +1,7 @@
 """Answers: JSON bodies, the documented error shapes, and exceptions that carry an answer."""
 
 import logging
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from dp3.files import DamagedFile
 from dp3.hooks.outcome import MAX_REPR_CHARS, bounded_repr
 from dp3.http.pieces import InvalidJson, Sent, check_utf8, decode_text
 from dp3.model.canonical import encode_json
@@ -77,6 +79,7 @@ REFUSED: tuple[type[Exception], ...] = (
     QueryTooSlow,
     CountingTooSlow,
     CountingBusy,
+    DamagedFile,
 )
 """Errors that end a request with a documented answer."""
 
@@ -164,12 +167,19 @@ def refusal_of(error: Exception) -> Refusal:
             return invalid_value(["query", "cursor"], str(error))
         case CountingBusy():
             return busy(str(error))
+        case DamagedFile():
+            logger.error("%s", error)
+            return refused(500, str(error))
         case _:
             return refused(503, str(error))
 
 
 def failure(request: str) -> Response:
-    """The answer to a request (as text) that an unexpected exception ended, which is logged."""
+    """The answer to a request (as text) that an unexpected exception ended, which is logged. Call it where
+    that is handled."""
+    error = sys.exception()
+    if isinstance(error, REFUSED):
+        return refusal_of(error).response()
     logger.exception("%s failed", request)
     return PlainTextResponse("Internal Server Error", 500)
 

@@ -71,12 +71,13 @@ def control_routes(services: Services) -> APIRouter:
         """The outcome of a request, for each worker; null while the worker has not got to it, `progress`
         while it is not through."""
         messages = list(map(int, id.split("-")))[:MAX_MESSAGES]
-        done = services.store.control.results(messages)
+        # Read before the results: a message that is done in between is in both, not in neither.
         pending = {
             message.id
             for worker in range(services.worker_processes)
             for message in services.store.control.pending(worker)
         }
+        done = services.store.control.results(messages)
         if not all(message in done or message in pending for message in messages):
             raise refused(404, f"Request {id} doesn't exist; results are kept for 24 h")
         found = {one.message: {PROGRESS: one.report} for one in services.store.control.progress(messages)}

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 from starlette.responses import Response
 
+from dp3.files import DamagedFile
 from dp3.http.answers import Answer, busy, invalid_value, refused
 from dp3.http.changes import StateChanges
 from dp3.log.appender import Appender, AppenderBusy, AppenderClosed
@@ -152,6 +153,8 @@ class Writer:
             ) from None
         except LogFull:
             raise busy("the log is full; nothing was stored, send the request again later") from None
+        except DamagedFile as error:
+            raise busy(f"{error}; nothing was stored, send the request again later") from None
         except (AppenderBusy, AppenderClosed) as error:
             raise busy(str(error)) from None
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from threading import Condition, Thread
 from typing import NamedTuple
 
+from dp3.files import DamagedFile
 from dp3.log.port import Append, Appended, Log, LogFull
 
 MAX_WAITING = 10_000
@@ -53,8 +54,8 @@ class Appender:
     async def append(self, append: Append) -> Appended:
         """Return after the append survives power loss.
 
-        Raises `IdempotencyConflict`, `LogFull`, `AppenderBusy` or `AppenderClosed`; then it was not added.
-        A cancelled caller does not take its append back."""
+        Raises `IdempotencyConflict`, `LogFull`, `DamagedFile`, `AppenderBusy` or `AppenderClosed`; then it
+        was not added. A cancelled caller does not take its append back."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Appended] = loop.create_future()
         size = sum(len(tasks) for slices in append.entries for tasks in slices.values())
@@ -112,7 +113,7 @@ class Appender:
     def _note(self, error: Exception) -> None:
         if self._failure is None:
             logging.getLogger("dp3.appender").error(
-                "the log refuses appends: %s", error, exc_info=not isinstance(error, LogFull)
+                "the log refuses appends: %s", error, exc_info=not isinstance(error, LogFull | DamagedFile)
             )
         self._failure = (time.monotonic(), f"{type(error).__name__}: {error}")
 

@@ -26,6 +26,18 @@ _LENIENT: Mapping[str, type[BaseModel]] = {
 }
 
 
+_TAKEN: Mapping[str, str] = {
+    "eid": "the id of the entity",
+    "_time_created": "the time of its run",
+}
+"""Keys of every snapshot, which an attribute of that name would hide."""
+
+_READ_OTHERWISE: Mapping[str, str] = {
+    "_id": "`_id` is the id of the entity; write `last._id` for the attribute",
+    "last": "`last.x` is the attribute `x`; write `last.last` for the attribute",
+}
+"""Names of attributes that filters understand as something else."""
+
 _STAND_IN = EntitySpec(id="invalid", name="", snapshot=False)
 """Takes the place of an invalid entity type so that its attributes and links to it are checked too."""
 
@@ -88,8 +100,18 @@ class Builder:
         except ValueError as error:
             self._error((*path, "type"), str(error))
             return None
+        self._check_name(path, path[-1])
         self._note_unknown(path, raw)
         return self._validated(path, cls, {**raw, "id": path[-1]})
+
+    def _check_name(self, path: Path, name: str) -> None:
+        """Refuse or note the name of an attribute, or of a mirror, that the setting at `path` chooses."""
+        if name in _TAKEN:
+            message = f"'{name}' is a key of every snapshot: {_TAKEN[name]}. Choose another name."
+            self._error(path, message)
+        elif name in _READ_OTHERWISE:
+            message = f"'{name}' has another meaning in filters: {_READ_OTHERWISE[name]}"
+            self.notes.append(SpecError(path, message))
 
     def _validated(self, path: Path, cls: type[T], raw: Any) -> T | None:
         try:
@@ -119,6 +141,7 @@ class Builder:
 
     def _mirror(self, etype: str, attr: str, spec: AttrSpecClassic) -> None:
         name, target = spec.mirror_as, spec.relation_to
+        place = (etype, "attribs", attr, "data_type")
         if name is None:
             return
         if name in (self._raw[target]["attribs"] or ()) or name in self.attributes[target]:
@@ -126,8 +149,9 @@ class Builder:
                 f"'{target}.{name}' is a mirrored attribute, but already exists in configuration. "
                 "Mirrored attributes are defined implicitly, remove the definition."
             )
-            self._error((etype, "attribs", attr, "data_type"), message)
+            self._error(place, message)
             return
+        self._check_name(place, name)
         with entity_context(self.entities[target], self.entities):
             self.attributes[target][name] = AttrSpecReadOnly.model_validate(
                 {

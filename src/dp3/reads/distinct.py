@@ -40,7 +40,7 @@ class DistinctValues:
 
         Raises `QueryError` for attributes that have no such values, `QueryTooSlow`."""
         spec = _checked(self._model, etype, attr)
-        place = self._places[etype].find(f"{attr}.eid" if spec.is_relation else attr)
+        place = self._places[etype].at(f"{attr}.eid" if spec.is_relation else attr)
         if place.indexed in (Indexed.ONE, Indexed.MANY):
             keys = self._queries.distinct(etype, place.path)
             counts = Counter({_text(key, place.kind): count for key, count in keys.items()})

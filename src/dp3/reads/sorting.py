@@ -63,7 +63,7 @@ def sort_documents(documents: list[dict[str, Any]], orders: Sequence[Order], pla
 
 def _position(attr: str, places: Places) -> Callable[[dict[str, Any]], tuple[bool, Comparable | None]]:
     """The key to sort by: documents without a value come before all values."""
-    of_document = places.find(attr).kind.of_document
+    of_document = places.at(attr).kind.of_document
 
     def position(document: dict[str, Any]) -> tuple[bool, Comparable | None]:
         value = document.get(attr)

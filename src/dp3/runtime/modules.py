@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from dp3.config.hierarchy import PlatformConfig
 from dp3.config.loading import Configuration, ConfigurationError, load_module_config
-from dp3.hooks.loading import LoadedModule, load_modules
+from dp3.hooks.loading import LoadedModule, Loading, load_modules
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.hooks.registration import SharedFlag
 
@@ -34,8 +34,11 @@ class Modules(NamedTuple):
     platform_config: PlatformConfig
 
 
-def register_modules(config: Configuration, identity: WorkerIdentity) -> Modules:
-    """Import the enabled modules and let them register their hooks. Raises `ModuleLoadError`."""
+def register_modules(
+    config: Configuration, identity: WorkerIdentity, loading: Loading = nullcontext
+) -> Modules:
+    """Import the enabled modules and let them register their hooks; `loading(name)` is entered around each
+    step. Raises `ModuleLoadError`."""
     registrar = CallbackRegistrar(config.model, update_batch_period=config.updater.update_batch_period)
 
     @cache
@@ -51,7 +54,7 @@ def register_modules(config: Configuration, identity: WorkerIdentity) -> Modules
 
     settings = config.processing_core
     modules = load_modules(
-        settings.enabled_modules, settings.modules_dir, platform_config, config.tree, registrar
+        settings.enabled_modules, settings.modules_dir, platform_config, config.tree, registrar, loading
     )
     registrar.seal()
     return Modules(registrar, modules, platform_config())
@@ -78,7 +81,7 @@ class ModuleConfigs:
         for instance in instances:
             try:
                 instance.load_config(self._modules.platform_config, module_config)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 logger.exception("load_config() of module %s failed", name)
                 return {"error": f"load_config() of module '{name}' failed: {type(error).__name__}: {error}"}
             # A module that does not call the constructor of its base has no flag.
@@ -86,6 +89,10 @@ class ModuleConfigs:
                 flag.set()
         logger.info("module %s has loaded its configuration again", name)
         return {"done": len(instances)}
+
+
+class ModuleStartFailed(Exception):
+    """A module's `start()` wanted to end the process: with which status is not for a module to say."""
 
 
 class ModuleStopFailed(Exception):
@@ -113,12 +120,15 @@ def _start(module: LoadedModule) -> None:
     except Exception as error:
         error.add_note(f"start() of module {module.name} failed")
         raise
+    except SystemExit as error:
+        text = f"start() of module {module.name} failed: SystemExit: {error}"
+        raise ModuleStartFailed(text) from error
 
 
 def _stopped(module: LoadedModule) -> bool:
     try:
         module.instance.stop()
-    except Exception:
+    except (Exception, SystemExit):
         logger.exception("stop() of module %s failed", module.name)
         return False
     return True

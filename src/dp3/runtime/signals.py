@@ -13,6 +13,9 @@ from contextlib import contextmanager, suppress
 PARENT_FD_ENV = "DP3_PARENT_FD"
 """Names a pipe whose other end the supervisor holds: its end of file means that the supervisor is gone."""
 
+FAILED_BY_ITSELF_ENV = "DP3_FAILED_BY_ITSELF"
+"""Set by a supervisor if the process in whose place this one is was not ended from outside."""
+
 STOP_LIMIT_S = 60.0
 
 logger = logging.getLogger(__name__)
@@ -79,6 +82,11 @@ def hang_ups_wait() -> Iterator[None]:
 def is_supervised() -> bool:
     """True if a supervisor has started this process. To be asked before `on_parent_death` is called."""
     return PARENT_FD_ENV in os.environ
+
+
+def predecessor_failed_by_itself() -> bool:
+    """True if the supervisor knows that the process in whose place this one is was not ended from outside."""
+    return os.environ.pop(FAILED_BY_ITSELF_ENV, "") != ""
 
 
 def on_parent_death(stop: Callable[[], None]) -> bool:

@@ -17,9 +17,10 @@ from pathlib import Path
 import psutil
 
 from dp3.engine.heartbeat import LEASE_TTL_S, STARTING, WORKING
+from dp3.engine.ingest.attempts import hooks_under_way
 from dp3.runtime.places import open_lock
 from dp3.runtime.resources import DataDir
-from dp3.runtime.signals import PARENT_FD_ENV, STOP_LIMIT_S, hang_ups_wait
+from dp3.runtime.signals import FAILED_BY_ITSELF_ENV, PARENT_FD_ENV, STOP_LIMIT_S, hang_ups_wait
 from dp3.store.ports.leases import LeaseState
 
 LOOK_EVERY_S = 2.0
@@ -33,10 +34,16 @@ COMPUTING_S = 0.1
 value, or a regular expression, stops all threads of its process, also the one that gives signs of life."""
 
 BACK_OFF_S = (0.2, 1, 2, 5, 10, 30)
-"""Pauses before a child is started again; the last one repeats."""
+"""Pauses before a child is started again; the last one repeats. A worker begins with the first one as long as
+every death shows more of which task it dies of."""
 
 STEADY_S = 60.0
 """A child that lived so long starts again with the first pause."""
+
+FAULTS = frozenset(
+    {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSYS}
+)
+"""Signals by which a process ends for what it does; nobody else sends them."""
 
 POLL_S = 0.1
 CONFIGURATION_STATUS = 2
@@ -123,19 +130,34 @@ class AlreadyRunning(Exception):
 
 @dataclass(slots=True)
 class Child:
-    """One child process: its name, its command, whether it is a worker, and how its starts went."""
+    """One child process: its name, its command, and how its starts went. A worker notes in the file `attempt`
+    what it begins; `noted` is what its predecessor has left there of hooks. `sick`: the supervisor itself has
+    ended it. `by_itself`: the latest process was not ended from outside."""
 
     name: str
     command: Sequence[str]
-    is_worker: bool = False
+    attempt: Path | None = None
     process: subprocess.Popen[bytes] | None = None
     failures: int = 0
     started: float = 0.0
     next_start: float = 0.0
+    noted: bytes = b""
+    sick: bool = False
+    by_itself: bool = False
 
     @property
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
+
+    @property
+    def ended_in_hooks(self) -> bool:
+        """True if the process that has ended was calling hooks."""
+        noted = _noted_hooks(self.attempt)
+        return noted not in (b"", self.noted)
+
+
+def _noted_hooks(attempt: Path | None) -> bytes:
+    return b"" if attempt is None else hooks_under_way(attempt)
 
 
 class Supervisor:
@@ -170,7 +192,7 @@ class Supervisor:
                 if now >= child.next_start:
                     self._start(child, pipe, now)
             elif (status := child.process.poll()) is not None:
-                if status == CONFIGURATION_STATUS:
+                if status == CONFIGURATION_STATUS and not child.ended_in_hooks:
                     return status
                 self._schedule_restart(child, status, now)
         if now >= self._next_look:
@@ -180,6 +202,9 @@ class Supervisor:
 
     def _start(self, child: Child, pipe: int, now: float) -> None:
         environment = {**os.environ, PARENT_FD_ENV: str(pipe)}
+        child.noted, child.sick = _noted_hooks(child.attempt), False
+        if child.by_itself:
+            environment[FAILED_BY_ITSELF_ENV] = "1"
         with hang_ups_wait():
             child.process = subprocess.Popen(
                 child.command,
@@ -192,8 +217,9 @@ class Supervisor:
         logger.info("%s started, process %d", child.name, child.process.pid)
 
     def _schedule_restart(self, child: Child, status: int, now: float) -> None:
-        if now - child.started > STEADY_S:
+        if child.ended_in_hooks or now - child.started > STEADY_S:
             child.failures = 0
+        child.by_itself = child.sick or status > 0 or -status in FAULTS
         pause = BACK_OFF_S[min(child.failures, len(BACK_OFF_S) - 1)]
         child.failures += 1
         child.process, child.next_start = None, now + pause
@@ -202,10 +228,11 @@ class Supervisor:
     def _replace_sick_workers(self, now: float) -> None:
         self._health.look()
         for child in self._children:
-            if not child.is_worker or not child.running or child.process is None:
+            if not child.attempt or not child.running or child.process is None:
                 continue
             if why := self._health.complaint(child.process.pid, now - child.started):
                 logger.error("%s is killed: %s", child.name, why)
+                child.sick = True
                 child.process.kill()
 
     def _stop_children(self) -> bool:

@@ -21,6 +21,7 @@ from dp3.engine.jobs.job import Job
 from dp3.engine.jobs.sizes import SizeMeasurement
 from dp3.engine.statistics import Statistics
 from dp3.engine.worker import Worker
+from dp3.files import DamagedFile
 from dp3.hooks.failures import FailureLog
 from dp3.hooks.pool import DaemonPool
 from dp3.hooks.scheduler import Scheduler
@@ -31,7 +32,7 @@ from dp3.runtime.model import note_model
 from dp3.runtime.modules import ModuleConfigs, WorkerIdentity, register_modules, started
 from dp3.runtime.places import needed_at_start
 from dp3.runtime.resources import DataDir, open_resources
-from dp3.runtime.signals import STOP_LIMIT_S, stop_event
+from dp3.runtime.signals import STOP_LIMIT_S, predecessor_failed_by_itself, stop_event
 from dp3.store.ports.errors import LeaseLost, LeaseRefused
 from dp3.store.ports.leases import Holder, Lease
 from dp3.store.ports.state import State
@@ -56,7 +57,7 @@ def run_worker(config: Configuration, identity: WorkerIdentity, data: DataDir) -
 
     Raises `LeaseRefused` when another process is that worker or there are more workers than partitions,
     `ModelRefused` when the model differs from that of the stored data, `ModuleLoadError` when a module is
-    unusable, `FormatError` and `Unusable` for files.
+    unusable, `FormatError` (also later, when a damaged place is read) and `Unusable` for files.
     """
     stop, supervised = stop_event()
     set_default_model(config.model)
@@ -104,7 +105,13 @@ def _start_heartbeat(stack: ExitStack, context: Context, data: DataDir, stop: th
     """Let the heart beat, before modules are loaded: that may take long."""
     sign = data.sign_of_life(context.lease.index)
     heartbeat = Heartbeat(
-        context.store, context.lease, context.watch, sign, stop.set, context.statistics.numbers
+        context.store,
+        context.lease,
+        context.watch,
+        sign,
+        stop.set,
+        context.damage.note,
+        context.statistics.numbers,
     )
     with needed_at_start():
         heartbeat.start()
@@ -157,14 +164,15 @@ def _check_processes(processes: int, partitions: int) -> None:
 
 @contextmanager
 def _attempts(path: Path) -> Iterator[Attempts]:
-    """The note of what is under way. It stays when an exception ends the worker, as when it is killed."""
+    """The note of what is under way. It stays when an exception ends the worker, as when it is killed; no
+    entry is to blame for a lease or a file."""
     with needed_at_start():
-        attempts = Attempts(path)
+        attempts = Attempts(path, by_itself=predecessor_failed_by_itself())
     clean = False
     try:
         yield attempts
         clean = True
-    except LeaseLost:
+    except (DamagedFile, LeaseLost):
         clean = True
         raise
     finally:

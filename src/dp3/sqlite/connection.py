@@ -8,10 +8,21 @@ from typing import Literal
 
 import apsw
 
-from dp3.files import open_file
+from dp3.files import FormatError, OtherFormat, open_file
+from dp3.sqlite.checksums import (
+    CHECKSUM_BYTES,
+    PLAIN_VFS,
+    checksum_vfs,
+    has_checksums,
+    has_lost_mark,
+    notice_checksums,
+    reserve,
+)
+from dp3.sqlite.damage import damage, damaged
 
 DISK_ERRORS = (apsw.FullError, apsw.IOError)
-"""Errors of SQLite when the disk is full or fails; the transaction has not happened."""
+"""Errors of SQLite when the disk is full or fails; the transaction has not happened. Ask `damage` first: a
+checksum that is wrong is such an error, too."""
 
 NO_ACCESS = (apsw.CantOpenError, apsw.PermissionsError, apsw.ReadOnlyError)
 """Errors of SQLite when this user may not use the file, or it is not there."""
@@ -25,10 +36,6 @@ STATEMENTS = 256
 MIB = 1 << 20
 
 
-class FormatError(Exception):
-    """A file is not what it should be: of another program, of a newer version, or no SQLite file."""
-
-
 def connect(
     path: Path,
     *,
@@ -37,46 +44,68 @@ def connect(
     create: bool = True,
     cache_mib: int = 8,
     page_size: int = 4096,
-    mmap_mib: int = 0,
+    immutable: bool = False,
+    checksums: bool = True,
 ) -> apsw.Connection:
     """Open the SQLite file `path` with a WAL and no automatic checkpoints.
 
-    It is made if it is missing, for this user alone, unless `readonly` or not `create`.
-    `FULL` means that a commit survives power loss, `NORMAL` that the file is then an older consistent
-    state. `page_size` (bytes) counts when the file is made. A connection is for one thread at a time.
-    Whoever may make the file must hold its `FairLock`.
+    It is made if it is missing, for this user alone, unless `readonly` or not `create`; then each of its
+    pages gets a checksum, unless not `checksums`: who opens a file says always the same. `FULL` means that a
+    commit survives power loss, `NORMAL` that the file is then an older consistent state. `page_size` (bytes)
+    counts when the file is made. A connection is for one thread at a time. Whoever may make the file must
+    hold its `FairLock`. `immutable`: nobody changes the file meanwhile, and there is no WAL, so that reading
+    it needs, and makes, nothing beside it.
 
-    Raises `FormatError` if it is no SQLite file, `apsw.CantOpenError` if it cannot be opened,
-    `apsw.ReadOnlyError` if it can only be read; what the disk refuses is one of `DISK_ERRORS`.
+    Raises `FormatError` if it is no SQLite file or can not be kept with its checksums, `DamagedFile`,
+    `apsw.CantOpenError` if it cannot be opened, `apsw.ReadOnlyError` if it can only be read; what the disk
+    refuses is one of `DISK_ERRORS`.
     """
     makes = create and not readonly
     access = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
     if makes:
         _make(path)
     try:
-        connection = apsw.Connection(str(path), flags=access, statementcachesize=STATEMENTS)
+        vfs = checksum_vfs() if checksums else PLAIN_VFS
+        name = f"{path.absolute().as_uri()}?immutable=1" if immutable else str(path)
+        access |= apsw.SQLITE_OPEN_URI if immutable else 0
+        connection = apsw.Connection(name, flags=access, vfs=vfs, statementcachesize=STATEMENTS)
     except NO_ACCESS as error:
         raise type(error)(f"{path}: {error}") from None
     try:
         if not readonly and connection.readonly("main"):
             raise apsw.ReadOnlyError("this user may only read it")
-        options: dict[str, int | str] = {"page_size": page_size}
-        options |= {"journal_mode": "wal"} if makes else {}
-        options |= {"synchronous": synchronous, "cache_size": -cache_mib * 1024, "mmap_size": mmap_mib * MIB}
+        connection.pragma("page_size", page_size)
+        if makes and checksums and not path.stat().st_size:
+            reserve(connection)
+        options: dict[str, int | str] = {"journal_mode": "wal"} if makes else {}
+        options |= {"synchronous": synchronous, "cache_size": -cache_mib * 1024}
         _set_up(connection, options)
-    except apsw.NotADBError:
+        if checksums:
+            _require_checksums(connection, path, readonly=readonly)
+    except BaseException as error:
         connection.close()
-        raise FormatError(f"{path}: not a SQLite database; expected one written by DP³") from None
-    except apsw.CorruptError as error:
-        connection.close()
-        raise FormatError(f"{path}: the file is damaged ({error}); restore it from a copy") from None
-    except (*NO_ACCESS, *DISK_ERRORS) as error:
-        connection.close()
-        raise type(error)(f"{path}: {error}") from None
-    except BaseException:
-        connection.close()
+        if isinstance(error, apsw.NotADBError):
+            raise FormatError(f"{path}: not a SQLite database; expected one written by DP³") from None
+        if (found := damage(path, error)) is not None:
+            raise found from None
+        if isinstance(error, (*NO_ACCESS, *DISK_ERRORS)):
+            raise type(error)(f"{path}: {error}") from None
         raise
     return connection
+
+
+def _require_checksums(connection: apsw.Connection, path: Path, *, readonly: bool) -> None:
+    """Refuse a file whose checksums can not be compared although it has some, or not be kept right."""
+    if has_checksums(connection):
+        return
+    if checksum_vfs() is None:
+        if connection.reserve_bytes() == CHECKSUM_BYTES and not readonly:
+            raise FormatError(
+                f"{path}: its pages have checksums, which this installation of apsw can not keep right; "
+                "install apsw from a wheel"
+            )
+    elif has_lost_mark(connection):
+        raise damaged(path, "the mark of its checksums has been changed")
 
 
 def _set_up(connection: apsw.Connection, options: Mapping[str, int | str]) -> None:
@@ -142,7 +171,7 @@ def check_format(connection: apsw.Connection, application_id: int, version: int,
     """The format version of the file, 0 if it is new and empty.
 
     `application_id` and `version` are those that this program writes, `what` is what the user calls the
-    file ("the state", "a log segment"). Raises `FormatError` when the file is of another program or newer.
+    file ("the state", "a log segment"). Raises `OtherFormat` when the file is of another program or newer.
     """
     with connection:
         found_id = connection.pragma("application_id")
@@ -151,13 +180,14 @@ def check_format(connection: apsw.Connection, application_id: int, version: int,
     path = connection.filename
     if empty and found_id == 0 and found == 0:
         return 0
+    notice_checksums(connection)
     if found_id != application_id:
-        raise FormatError(
+        raise OtherFormat(
             f"{path}: expected {what} of DP³ (application id {application_id:#010x}), "
             f"got a file of another program ({found_id:#010x})"
         )
     if found > version:
-        raise FormatError(
+        raise OtherFormat(
             f"{path}: {what} was written by a newer DP³ (format {found}, this program reads up to "
             f"{version}); use that version or newer"
         )

@@ -2,7 +2,7 @@
 
 ```
   log ─▶ reader         the next entries; of these the tasks that are own, new and current
-          │  attempts   has this batch ended the process before? then entry by entry
+          │  attempts   has this batch ended the process before? then task by task
           ▼
          entities       keys of the entities that exist, one query for those not remembered
           ▼

@@ -20,6 +20,8 @@ from dp3.store.ports.history import history_key
 
 PLAIN, OBSERVATIONS = AttrType.PLAIN, AttrType.OBSERVATIONS
 
+DEADLY = "its hooks ended the worker process repeatedly"
+
 BASE, DATA = "base", "data"
 """The names of the tokens that the platform gives: at creation, and for data."""
 
@@ -104,6 +106,8 @@ class BatchBuilder:
                 self._apply(item, plan)
             elif outcome.unreadable:
                 self.reject(item, outcome.unreadable)
+            elif outcome.deadly:
+                self.reject(item, DEADLY, kind="entry")
             else:
                 self._note(item, outcome)
                 if not outcome.refused:
@@ -114,8 +118,11 @@ class BatchBuilder:
         task = item.task
         encoded = encode_tasks([task])
         self._set_aside(kind, item.entry, item.partition, reason, task.etype, str(task.eid), encoded)
+        context = self.batch.dead_letters[-1].context
+        if kind == "entry":
+            context["task"] = task.first
         if outdated:
-            self.batch.dead_letters[-1].context["outdated"] = True
+            context["outdated"] = True
 
     def damaged(self, found: Damaged) -> None:
         """Keep a dead letter, without a task, of what can not be decoded."""
@@ -167,8 +174,7 @@ class BatchBuilder:
         identity = (plan.id, str(task.eid))
         key = self._entities.key_of(identity)
         if task.delete:
-            if key:
-                self.delete(item, plan, key, item.entry.order)
+            self.delete(item, plan, key, item.entry.order)
             return
         if not key:
             key = self._entities.create(identity, item.partition)
@@ -212,14 +218,15 @@ class BatchBuilder:
         )
 
     def delete(self, item: Item, plan: TypePlan, key: int, order: int) -> None:
-        """Delete the entity that an item is about; links to it of entries up to an order go with it."""
+        """Delete the entity that an item is about; links to it of entries up to an order go with it. These
+        may be all that there is of it: then it has no key (0)."""
         identity = (plan.id, str(item.task.eid))
+        until = (order, item.entry.append_time, *self._bounds.until(order))
+        self.batch.tombstones.append(Tombstone(*identity, item.partition, *until))
+        if not key:
+            return
         self._entities.delete(identity)
         self._gone.add(key)
-        bounds = self._bounds.until(order)
-        self.batch.tombstones.append(
-            Tombstone(*identity, item.partition, order, item.entry.append_time, *bounds)
-        )
         if key in self._created:
             del self._created[key]
         else:

@@ -22,10 +22,11 @@ from dp3.store.ports.dead_letters import DeadLetter
 @dataclass(slots=True)
 class Outcome:
     """The outcome of all hooks of one task: whether an allow hook refused it, derived tasks, and what failed.
-    `unreadable` says why the task could not be shown to them."""
+    `unreadable` says why the task could not be shown to them; a `deadly` one must not be."""
 
     refused: bool = False
     unreadable: str = ""
+    deadly: bool = False
     tasks: list[WireTask] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     errors: int = 0

@@ -3,9 +3,10 @@
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 
+from dp3.files import DamagedFile
 from dp3.log.port import Log, LogFull, OutboxSlice, Producer
 from dp3.model.partition import partition_of
 from dp3.model.wire import WireTask, decode_tasks, encode_tasks
@@ -27,12 +28,16 @@ class OutboxDrainer:
     outbox by the worker's next commit (`take_drained`).
     """
 
-    def __init__(self, log: Log, state: State, lease: Lease) -> None:
+    def __init__(
+        self, log: Log, state: State, lease: Lease, on_damage: Callable[[DamagedFile], None]
+    ) -> None:
+        """`on_damage` is called by the thread, which then ends."""
         self._log = log
         self._outbox = state.outbox
         self._batches = state.batches
         self._partitions = state.partitions
         self._lease = lease
+        self._on_damage = on_damage
         self._drained = 0
         self._reported = 0
         self._wake = threading.Event()
@@ -68,6 +73,9 @@ class OutboxDrainer:
             try:
                 while not self._stop.is_set() and self.drain_some():
                     pass
+            except DamagedFile as error:
+                self._on_damage(error)
+                return
             except LogFull as error:
                 logger.error("derived tasks wait in the outbox: %s", error)
                 self._stop.wait(RETRY_S)

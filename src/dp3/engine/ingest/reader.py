@@ -45,7 +45,7 @@ class Reading:
 
     lane: Lane
     after: int
-    entries: list[Entry]
+    entries: Sequence[Entry]
 
     @property
     def last(self) -> int:

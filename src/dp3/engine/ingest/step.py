@@ -4,11 +4,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from dp3.engine.context import Context
 from dp3.engine.ingest.attempts import Attempts
-from dp3.engine.ingest.batch import BatchBuilder
+from dp3.engine.ingest.batch import DEADLY, BatchBuilder
 from dp3.engine.ingest.entities import EntityIndex
+from dp3.engine.ingest.hooks import Outcome
 from dp3.engine.ingest.micro_batches import MicroBatches
 from dp3.engine.ingest.outbox import OutboxDrainer
 from dp3.engine.ingest.reader import Decoded, Reader, Reading
@@ -92,16 +94,24 @@ class Ingest:
     def read(self) -> Reading | None:
         """The next entries, or None when there are none."""
         reading = self._reader.read(self._pace.bytes)
-        if reading is not None and self._attempts.single(reading.lane, reading.after):
-            return Reading(reading.lane, reading.after, reading.entries[:1])
-        return reading
+        if reading is None:
+            self._attempts.forget()
+            return None
+        return replace(reading, entries=self._attempts.together(reading.lane, reading.entries))
+
+    @property
+    def isolates(self) -> bool:
+        """True as long as what has ended the worker is to be found by running alone: nothing else may call
+        hooks then."""
+        suspect = self._attempts.suspect
+        return suspect is not None and self._reader.offsets()[suspect[0]] < suspect[1]
 
     def process(self, reading: Reading) -> None:
         """Run hooks for as many of the entries as time permits, and commit what follows. Raises `LeaseLost`,
         `Stopped`."""
         started = time.perf_counter()
         builder = BatchBuilder(self._plans, self._entities, self._bounds, self._clock.now_us())
-        if self._attempts.begin(reading.lane, reading.after, reading.entries[-1].offset):
+        if self._attempts.begin(reading.lane, reading.entries[0].offset, reading.last):
             found = self._reader.decode(reading.entries)
             self._fill(builder, found)
         else:
@@ -135,6 +145,7 @@ class Ingest:
             if done < len(items):
                 found.cut(items[done])
             builder.add(found.items, outcomes)
+            _tell_deadly(found, outcomes)
         if builder.system_tasks:
             self._system_tasks.add(builder, self._reader.offsets()[Lane.MAIN], self.commit)
 
@@ -178,3 +189,12 @@ class Ingest:
             self._outbox.wake()
         if batch.deleted:
             self._deleted()
+
+
+def _tell_deadly(found: Decoded, outcomes: Mapping[int, Outcome]) -> None:
+    """Tell the log of tasks whose hooks must not be called."""
+    for index, outcome in outcomes.items():
+        if outcome.deadly:
+            entry, _, task = found.items[index]
+            place = f"{entry.lane.name}/{entry.offset}"
+            logger.error("%s/%s in entry %s set aside: %s", task.etype, task.eid, place, DEADLY)

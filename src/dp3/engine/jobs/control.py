@@ -174,7 +174,7 @@ class ControlMessages:
             self._flush()
             if failures >= MOST_FAILURES:
                 batch = self._handler.give_up(message, "it failed repeatedly, see the log of the worker")
-            elif self._attempts.begin(Stream.CONTROL, message.id - 1, message.id):
+            elif self._attempts.begin(Stream.CONTROL, message.id, message.id):
                 batch = self._handler.carry_out(message)
             else:
                 logger.error("control message %d given up: it ended the worker repeatedly", message.id)

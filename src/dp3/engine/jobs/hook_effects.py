@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dp3.clock import Clock
+from dp3.engine.call_attempts import DEADLY, CallAttempts
 from dp3.engine.statistics import HookTally
 from dp3.hooks.guard import Guard
 from dp3.hooks.outcome import HookError, HookOutcome, hook_failed
@@ -59,10 +60,11 @@ class DeadLetterLimit:
 
 class HookCaller:
     """Calls hooks. May be used by several threads at once. Values that they make have at most `max_value`
-    bytes of JSON."""
+    bytes of JSON. `attempts` notes what is called; who calls hooks says so by `attempts.under_way()`."""
 
-    def __init__(self, guard: Guard, clock: Clock, partitions: int) -> None:
+    def __init__(self, guard: Guard, clock: Clock, partitions: int, attempts: CallAttempts) -> None:
         self._guard = guard
+        self.attempts = attempts
         self.max_value = guard.max_value
         self._clock = clock
         self._partitions = partitions
@@ -78,13 +80,24 @@ class HookCaller:
     ) -> list[WireTask]:
         """Call a hook; `eid` is the wire id of the entity that it runs for, `point` the data-point that it is
         shown, if any. Returns its tasks, which are also added to `effects`, with what failed."""
-        called = self._guard.run(hook, entity, *args)
+        if self.attempts.suspects_any:
+            called = self._call_alone(hook, entity, *args)
+        else:
+            called = self._guard.run(hook, entity, *args)
         tasks, error = _wire_tasks(called, self.max_value)
         effects.hooks.count(hook, called, error is not None, len(tasks))
         if error is not None:
             self.fail(hook, entity[0], eid, effects, error, point)
         effects.tasks += tasks
         return tasks
+
+    def _call_alone(self, hook: Hook, entity: Entity, *args: Any) -> HookOutcome:
+        with self.attempts.alone():
+            if not self.attempts.begin(f"{hook.kind} {hook.module}.{hook.name} {entity[0]}/{entity[1]}"):
+                return HookOutcome((), HookError("hook", DEADLY), 0)
+            called = self._guard.run(hook, entity, *args)
+            self.attempts.end()
+            return called
 
     def fail(
         self,

@@ -18,6 +18,7 @@ from apscheduler.triggers.cron import CronTrigger
 from dp3.clock import Clock, to_datetime, to_us
 from dp3.config.kinds import CronExpression
 from dp3.engine.clock_watch import ClockWatch
+from dp3.files import DamagedFile
 from dp3.store.ports.errors import LeaseLost, StoreFull
 
 SLICE_S = 0.05
@@ -76,7 +77,8 @@ class Job(Protocol):
         has failed since it was last through.
 
         Work that raises `StoreFull` is begun again after a pause, as is work that fails in another way, which
-        is logged: then `begin` is asked whatever `wake_at` is. `LeaseLost` ends the worker."""
+        is logged: then `begin` is asked whatever `wake_at` is. `LeaseLost` and `DamagedFile` end the
+        worker."""
         ...
 
 
@@ -168,7 +170,7 @@ class JobRunner:
         slot.asked = False
         try:
             slot.work = slot.job.begin(now, slot.failures)
-        except LeaseLost:
+        except (DamagedFile, LeaseLost):
             raise
         except Exception as error:
             self._fail(slot, error)
@@ -185,7 +187,7 @@ class JobRunner:
         except StopIteration:
             slot.work, slot.awaited, slot.failures = None, None, 0
             return True
-        except LeaseLost:
+        except (DamagedFile, LeaseLost):
             raise
         except Exception as error:
             self._fail(slot, error)

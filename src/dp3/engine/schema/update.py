@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 
 import msgspec
 
+from dp3.engine.context import Damage
 from dp3.engine.heartbeat import LEASE_TTL_S
 from dp3.engine.ingest.outbox import OutboxDrainer
 from dp3.engine.jobs.snapshots.doc import CONFIDENCE, decode_doc, encode_doc
@@ -29,7 +30,7 @@ def begin_update(log: Log, state: State, old: str, new: str, changes: Sequence[C
     """Begin to remove what the changes from one schema to another destroy. False if the state has another
     schema than `old` by now. Nobody may append to the log meanwhile. Raises `LeaseRefused` while workers
     live, `StoreFull`, `LogFull`."""
-    outbox = OutboxDrainer(log, state, EVERYTHING)
+    outbox = OutboxDrainer(log, state, EVERYTHING, Damage().note)
     while outbox.drain_some():
         pass
     heads = {int(lane): log.head(lane).offset for lane in Lane}

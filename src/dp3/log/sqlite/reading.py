@@ -12,7 +12,7 @@ from dp3.log.checksums import entry_checksum
 from dp3.log.framing import unframe
 from dp3.log.port import Entry, Head, Lane, LogSegment
 from dp3.log.sqlite.segments import SegmentFiles, SegmentMissing, Tail
-from dp3.sqlite import FormatError
+from dp3.sqlite import DAMAGE, FormatError, raise_damage
 
 T = TypeVar("T")
 
@@ -160,8 +160,10 @@ class LaneReader:
                 following = self._following(first, connection)
                 last = following - 1 if following else 0
                 after, max_bytes = self._move(connection, entries, after, last, max_bytes)
-            except BaseException:
+            except BaseException as error:
                 connection.close(True)
+                if isinstance(error, DAMAGE):
+                    raise_damage(self._files.path(first), error)
                 raise
             self._files.give_back(first, connection)
             first = following
@@ -345,8 +347,11 @@ class LaneVersion:
         """First offset of the segment at the end and the version of its data."""
         with self._mutex:
             connection = self._connection
-            if connection is None or self._sealed or _data_version(connection) != self._seen:
-                self._reader.retrying(self._catch_up)
+            try:
+                if connection is None or self._sealed or _data_version(connection) != self._seen:
+                    self._reader.retrying(self._catch_up)
+            except DAMAGE as error:
+                raise_damage(self._files.path(self._first), error)
             return self._first, self._seen
 
     def close(self) -> None:

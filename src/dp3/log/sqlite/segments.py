@@ -12,11 +12,13 @@ from dp3.files import make_directory
 from dp3.log.checksums import row_checksum
 from dp3.log.port import Lane
 from dp3.sqlite import (
+    DAMAGE,
     FormatError,
     Statements,
     check_format,
     connect,
     load_statements,
+    raise_damage,
     stamp_format,
     transaction,
 )
@@ -113,7 +115,7 @@ class SegmentFiles:
         if not path.exists():
             raise SegmentMissing(str(path))
         try:
-            connection = connect(path, create=False, page_size=PAGE_SIZE)
+            connection = connect(path, create=False, page_size=PAGE_SIZE, checksums=False)
         except apsw.CantOpenError:
             if path.exists():
                 raise
@@ -130,7 +132,7 @@ class SegmentFiles:
     def make(self, before: Tail, producer_keys: Iterable[tuple[int, int, int]], now: int) -> apsw.Connection:
         """A connection to the segment that follows `before`; it is made unless it is there, all of it in one
         transaction, `producer_keys` (partition, stream, key) included. The caller holds the lane's lock."""
-        connection = connect(self.path(before.offset + 1), page_size=PAGE_SIZE)
+        connection = connect(self.path(before.offset + 1), page_size=PAGE_SIZE, checksums=False)
         try:
             if _format(connection) == 0:
                 with transaction(connection):
@@ -182,12 +184,15 @@ class SegmentFiles:
 
     @contextmanager
     def lent(self, first: int) -> Iterator[apsw.Connection]:
-        """A connection for the block; every cursor on it must be used up or closed at the end. See `take`."""
+        """A connection for the block; every cursor on it must be used up or closed at the end. See `take`.
+        Raises `DamagedFile` for what SQLite says in the block."""
         connection = self.take(first)
         try:
             yield connection
-        except BaseException:
+        except BaseException as error:
             connection.close(True)
+            if isinstance(error, DAMAGE):
+                raise_damage(self.path(first), error)
             raise
         self.give_back(first, connection)
 

@@ -132,16 +132,16 @@ SELECT group_concat(sql) FROM sqlite_schema;
 
 -- name: entries_of_format_1
 -- The entries of a segment of format 1. Append times were orders, because they grew.
-SELECT offset, append_time, append_time, append_time, total, body FROM entry ORDER BY offset;
+SELECT offset, append_time, append_time, append_time, total, body FROM entry_1 ORDER BY offset;
 
 -- name: producers_of_format_1
 -- Its producer keys.
-SELECT partition, lane, key FROM producer;
+SELECT partition, lane, key FROM producer_1;
 
 -- name: keys_of_format_1
 -- Its idempotency keys.
-SELECT key, digest, offset, append_time, append_time FROM idempotency;
+SELECT key, digest, offset, append_time, append_time FROM idempotency_1;
 
 -- name: segment_of_format_1
 -- Its one row.
-SELECT first, base_time, base_total, created, sealed FROM segment;
+SELECT first, base_time, base_total, created, sealed FROM segment_1;

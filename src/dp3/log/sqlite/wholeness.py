@@ -8,9 +8,10 @@ from typing import NamedTuple
 import apsw
 import msgspec
 
-from dp3.files import FILE_MODE, sync_path
+from dp3.files import FILE_MODE, OtherFormat, sync_path
 from dp3.log.port import LogIncomplete
 from dp3.log.sqlite.head import EMPTY, Extent, HeadFile
+from dp3.log.sqlite.migrating import bring_up
 from dp3.log.sqlite.segments import RESTORE, SegmentFiles, SegmentMissing, Tail
 from dp3.sqlite import FormatError
 
@@ -41,6 +42,7 @@ def require_whole(files: SegmentFiles, now_us: int, *, accept_loss: bool) -> Non
     missing and that was not accepted, now or before. With `accept_loss` the lane is made fit to go on."""
     note = HeadFile(files.directory)
     try:
+        bring_up(files, note)
         found = _look(files, note)
         if not found.problems:
             return
@@ -119,6 +121,8 @@ def _open_all(
         except SegmentMissing as error:
             if following is not None or extent.offset >= first:
                 unusable[files.path(first)] = f"the file is empty: {error}"
+        except OtherFormat:
+            raise
         except FormatError as error:
             unusable[files.path(first)] = str(error)
     return segments, unusable

@@ -13,14 +13,23 @@ from dp3.log.port import LogFull
 from dp3.log.sqlite.head import EMPTY, Extent, HeadFile
 from dp3.log.sqlite.reading import LaneReader
 from dp3.log.sqlite.segments import LANE_START, SegmentFiles, Tail
-from dp3.sqlite import DISK_ERRORS, Checkpointer, FairLock, transaction, wal_size
+from dp3.sqlite import (
+    DAMAGE,
+    DISK_ERRORS,
+    Checkpointer,
+    DamagedFile,
+    FairLock,
+    damage,
+    transaction,
+    wal_size,
+)
 
 logger = logging.getLogger(__name__)
 
 CLOCK_TOLERANCE_US = 60_000_000
 """A clock that is set right makes small steps back, too."""
 
-REFUSALS = (*DISK_ERRORS, apsw.CantOpenError)
+REFUSALS = (*DISK_ERRORS, *DAMAGE, apsw.CantOpenError)
 """A full disk also shows in a file that cannot be made."""
 
 
@@ -74,8 +83,8 @@ class LaneWriter:
     def transaction(self) -> Iterator[tuple[apsw.Connection, Tail]]:
         """A durable transaction on the segment at the end, and where the lane ends before it.
 
-        Raises `LogFull` when the disk refuses; then nothing has changed, and the next transaction begins with
-        a new connection."""
+        Raises `LogFull` when the disk refuses, `DamagedFile`; then nothing has changed, and the next
+        transaction begins with a new connection."""
         if self._path is not None and not self._checkpointer.wait_below(self._path):
             logger.warning("%s: somebody reads an old state; its write-ahead log grows", self._path)
         with self._lock:
@@ -134,9 +143,9 @@ class LaneWriter:
         extent = self._head.read() or EMPTY
         self._head.write(Extent(extent.begin, tail.offset, tail.order, tail.total))
 
-    def _refused(self, error: Exception) -> LogFull:
+    def _refused(self, error: Exception) -> DamagedFile | LogFull:
         self._let_go()
-        return LogFull(
+        return damage(self._path or self._files.directory, error) or LogFull(
             f"{self._files.directory}: the disk refused an append ({error}); nothing was added; "
             "free some space"
         )

@@ -9,7 +9,7 @@ from dp3.reads.errors import QueryError
 from dp3.reads.query.conditions import At, Combine, Condition, How
 from dp3.reads.query.operators import OPERATORS, text_test
 from dp3.reads.query.parsing import See, parse_filter
-from dp3.reads.query.places import PREFIX, Places
+from dp3.reads.query.places import Places
 from dp3.reads.query.regex import Regex
 
 EVERYTHING: Condition = Combine(How.ALL, ())
@@ -28,14 +28,9 @@ def parse_filters(
     if generic is not None and not isinstance(generic, dict):
         raise QueryError("Generic filter is invalid")
     texts = _fulltext(places, attribs, fulltext) if fulltext else {}
-    kept = {name: value for name, value in (generic or {}).items() if _attribute(name) not in texts}
+    kept = {name: value for name, value in (generic or {}).items() if places.path(name) not in texts}
     condition = parse_filter(places, OPERATORS, kept, see) if kept else EVERYTHING
     return Combine(How.ALL, (condition, *texts.values()))
-
-
-def _attribute(name: str) -> str:
-    attribute = name.removeprefix(PREFIX)
-    return "eid" if attribute == "_id" else attribute
 
 
 def _fulltext(
@@ -50,6 +45,6 @@ def _fulltext(
         if not isinstance(pattern, str):
             raise QueryError(f"Filter '{pattern}' is not string")
         if pattern:
-            place = places.find(f"{attr}.eid" if attr in places.relations else attr)
+            place = places.at(f"{attr}.eid" if attr in places.relations else attr)
             conditions[place.path] = At(place, text_test(Regex(pattern, "i")))
     return conditions

@@ -88,12 +88,22 @@ class Places:
 
         Every name is a place: modules may add values under any name."""
         if inside is not None:
-            return replace(self.find(f"{inside.path}.{name}"), steps=tuple(name.split(".")))
-        path = name.removeprefix(PREFIX)
-        if path in ("_id", "eid"):
-            return self._eid
+            return replace(self.at(f"{inside.path}.{name}"), steps=tuple(name.split(".")))
         if name in CONSTANTS and name not in self._attribs:
             return Place(name, name, (name,), ANY, constant=CONSTANTS[name])
+        return self.at(self.path(name))
+
+    def path(self, name: str) -> str:
+        """The path of what a filter calls `name`. `_id` is the entity's id, with the prefix only if no
+        attribute is called so."""
+        path = name.removeprefix(PREFIX)
+        is_id = path == "_id" and (name == path or path not in self._attribs)
+        return self._eid.path if is_id else path
+
+    def at(self, path: str) -> Place:
+        """The place at a path in the snapshot: the name of an attribute is nothing else here."""
+        if path == self._eid.path:
+            return self._eid
         steps = tuple(path.split("."))
         place = self._resolve(steps)
         if place.indexed is Indexed.FREE and any(step.isdecimal() or not step for step in steps):

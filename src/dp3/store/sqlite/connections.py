@@ -11,7 +11,17 @@ from typing import Any
 import apsw
 
 from dp3.files import sync_path
-from dp3.sqlite import DISK_ERRORS, Checkpointer, FairLock, connect, load_statements
+from dp3.sqlite import (
+    DAMAGE,
+    DISK_ERRORS,
+    Checkpointer,
+    DamagedFile,
+    FairLock,
+    connect,
+    damage,
+    load_statements,
+    raise_damage,
+)
 from dp3.store.ports.errors import LeaseLost, StoreFull
 from dp3.store.ports.leases import Lease
 
@@ -55,8 +65,8 @@ class Writer:
 
     @contextmanager
     def transaction(self, lease: Lease | None = None) -> Iterator[apsw.Connection]:
-        """Everything in the block is committed, or nothing. Raises `StoreFull` when the disk refuses, and
-        `LeaseLost` before the block when a lease is given that is not held any more."""
+        """Everything in the block is committed, or nothing. Raises `StoreFull` when the disk refuses,
+        `DamagedFile`, and `LeaseLost` before the block when a lease is given that is not held any more."""
         connection = self._connection
         with self._lock:
             try:
@@ -65,11 +75,8 @@ class Writer:
                     raise LeaseLost(self._why_lost(lease))
                 yield connection
                 connection.execute("COMMIT")
-            except DISK_ERRORS as error:
-                raise StoreFull(
-                    f"{self._path}: the disk refused to store ({error}); nothing was written, "
-                    "make room or check the disk, then try again"
-                ) from error
+            except (*DISK_ERRORS, *DAMAGE) as error:
+                raise self._refused(error) from error
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -96,6 +103,12 @@ class Writer:
         with self._lock:
             self._connection.close()
 
+    def _refused(self, error: apsw.Error) -> DamagedFile | StoreFull:
+        return damage(self._path, error) or StoreFull(
+            f"{self._path}: the disk refused to store ({error}); nothing was written, "
+            "make room or check the disk, then try again"
+        )
+
     def _why_lost(self, lease: Lease) -> str:
         lost = f"worker {lease.index} of {lease.worker_processes} has lost its lease (epoch {lease.epoch})"
         for epoch, worker, processes, host, pid, *_ in self._connection.execute(self._sql["leases"]):
@@ -106,7 +119,8 @@ class Writer:
 
 
 class Readers:
-    """Reading connections, one per call at a time, kept for the next call."""
+    """Reading connections, one per call at a time, kept for the next call. What reads raises `DamagedFile`
+    where the file is damaged; all else can be read as before."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -118,6 +132,8 @@ class Readers:
         connection = self._take()
         try:
             return connection.execute(sql, values).fetchall()
+        except DAMAGE as error:
+            raise_damage(self._path, error)
         finally:
             self._give_back(connection)
 
@@ -126,6 +142,8 @@ class Readers:
         connection = self._take()
         try:
             return connection.execute(sql, values).get
+        except DAMAGE as error:
+            raise_damage(self._path, error)
         finally:
             self._give_back(connection)
 
@@ -136,6 +154,8 @@ class Readers:
         try:
             connection.execute("BEGIN DEFERRED")
             yield connection
+        except DAMAGE as error:
+            raise_damage(self._path, error)
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -166,12 +186,16 @@ class Changes:
     """See `dp3.store.ports.batches.Changes`: a connection that never writes sees all commits."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._mutex = threading.Lock()
         self._connection = connect(path, readonly=True, cache_mib=1)
 
     def version(self) -> int:
         with self._mutex:
-            version: int = self._connection.pragma("data_version")
+            try:
+                version: int = self._connection.pragma("data_version")
+            except DAMAGE as error:
+                raise_damage(self._path, error)
             return version
 
     def close(self) -> None:

@@ -1,5 +1,9 @@
 """Opening the state of an application, making it the first time."""
 
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import apsw
@@ -12,8 +16,12 @@ from dp3.sqlite import (
     FairLock,
     Statements,
     check_format,
+    checksum_vfs,
     connect,
+    damage_named,
+    has_checksums,
     load_statements,
+    rewrite,
     stamp_format,
     transaction,
 )
@@ -42,6 +50,7 @@ from dp3.store.sqlite.updates import Updates
 
 APPLICATION_ID = int.from_bytes(b"DP3s", "big")
 FORMAT = 4
+"""Since 4 its pages have checksums."""
 
 CACHE_MIB = 32
 PAGE_SIZE = 4096
@@ -54,8 +63,13 @@ WAL_LIMIT_MIB = 32
 QUERY_LIMIT_S = 5.0
 """A reader that stays longer would keep the write-ahead log from shrinking."""
 
+TELL_AFTER_S = 5.0
+"""Opening waits so long for another process without a word."""
+
 LANES = (0, 1)
 """Main and derived, the numbers that the log gives its lanes; log and state do not know each other."""
+
+logger = logging.getLogger(__name__)
 
 
 def open_state(
@@ -77,7 +91,11 @@ def open_state(
     `wal_limit_mib` plus one commit; at least one process of an application (its workers) must do so.
     `query_limit_s`: how long a query about snapshots may take. `event_groups`: which events are counted.
 
-    Raises `FormatError` when the file is of another program or a newer version.
+    An older file is brought into the format of this version first, which needs room for a copy of it and that
+    no process of the older version has it open (see `rewrite`); others that open it meanwhile wait.
+
+    Raises `FormatError` when the file is of another program or a newer version, or still in use by an older
+    one; `DamagedFile`; `OSError` when there is no room for the copy.
     """
     make_directory(directory)
     path = directory / "state.db"
@@ -98,24 +116,49 @@ def open_state(
 
 
 def _prepare(path: Path, lock: FairLock, partitions: int) -> int:
-    """Make the file if it is new, and what an older one lacks; returns the number of partitions."""
+    """Make the file if it is new, bring an older one up to date; returns the number of partitions."""
     sql = load_statements("dp3.store.sqlite", "schema.sql")
-    with lock:
-        connection = connect(path, synchronous="FULL", page_size=PAGE_SIZE)
-        try:
-            before = check_format(connection, APPLICATION_ID, FORMAT, "the state")
-            if before < FORMAT:
-                with transaction(connection):
-                    if before == 0:
-                        _create(connection, sql, partitions)
-                    for newer in range(max(before, 1), FORMAT):
-                        connection.execute(sql[f"format_{newer + 1}"])
-                    stamp_format(connection, APPLICATION_ID, FORMAT)
-                sync_path(path.parent)
+    with damage_named(path), _told_if_long(path), lock:
+        if _is_older(path, sql, partitions):
+            rewrite(path, lambda copy: _bring_up(copy, sql))
+        with closing(connect(path, synchronous="FULL", page_size=PAGE_SIZE)) as connection:
             found: int = connection.execute(sql["partitions"]).get
             return found
-        finally:
-            connection.close()
+
+
+@contextmanager
+def _told_if_long(path: Path) -> Iterator[None]:
+    """Say what is waited for if the block takes long: another process may be rewriting the file."""
+    message = "%s: not open yet; a process, this one or another, is making it ready"
+    timer = threading.Timer(TELL_AFTER_S, logger.warning, (message, path))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _is_older(path: Path, sql: Statements, partitions: int) -> bool:
+    """True for a file of an older format, or without checksums where it could have them. Makes a new one."""
+    with closing(connect(path, synchronous="FULL", page_size=PAGE_SIZE)) as connection:
+        found = check_format(connection, APPLICATION_ID, FORMAT, "the state")
+        if found:
+            return found < FORMAT or (checksum_vfs() is not None and not has_checksums(connection))
+        with transaction(connection):
+            _create(connection, sql, partitions)
+            _bring_up(connection, sql)
+    sync_path(path.parent)
+    return False
+
+
+def _bring_up(connection: apsw.Connection, sql: Statements) -> None:
+    """Make what formats up to this one have added. (The fourth has added nothing to the schema.)"""
+    found: int = connection.pragma("user_version")
+    for newer in range(max(found, 1) + 1, FORMAT + 1):
+        if (name := f"format_{newer}") in sql:
+            connection.execute(sql[name])
+    stamp_format(connection, APPLICATION_ID, FORMAT)
 
 
 def _create(connection: apsw.Connection, sql: Statements, partitions: int) -> None:

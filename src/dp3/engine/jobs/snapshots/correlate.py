@@ -82,6 +82,7 @@ class Correlator:
     def __init__(self, plans: SnapshotPlans, caller: HookCaller, division: Division, time: int) -> None:
         self._plans = plans
         self._caller = caller
+        self.attempts = caller.attempts
         self._refresher = Refresher(plans.model, caller)
         self.division = division
         self._time = time

@@ -175,8 +175,9 @@ class SnapshotJob:
     def _call(self, hooks: Iterable[Hook], writer: RunWriter) -> Work:
         """Call init or finalize hooks in the order of registration."""
         if hooks:
-            called = self._threads.submit(self._effects_of, hooks)
-            yield from finished(called)
+            with self._caller.attempts.under_way():
+                called = self._threads.submit(self._effects_of, hooks)
+                yield from finished(called)
             writer.add_effects(called.result())
 
     def _effects_of(self, hooks: Iterable[Hook]) -> Effects:

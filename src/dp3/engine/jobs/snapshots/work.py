@@ -227,7 +227,8 @@ class RunWork:
         units = list(_units(groups))
         result = UnitResult()
         yield from self._io.written()  # hooks do not run beside a transaction
-        yield from self._threads.process(units, partial(self._process, linked), result)
+        with self._correlator.attempts.under_way():
+            yield from self._threads.process(units, partial(self._process, linked), result)
         latest: dict[int, StoredSnapshot] = {}
         for entities in batched([one.entity for one in result.snapshots], LARGEST_PAGE):
             latest |= self._state.snapshots.latest(entities)

@@ -131,15 +131,10 @@ class CreationRefresh:
 
     def _begin_again(self, group: HookGroup, message: int) -> Work:
         """Go on where another process ended. If they end again and again at the same place, go on entity by
-        entity; then the one at which it happens is known, and left out."""
+        entity."""
         tries = self._checkpoint.tries + 1
         yield from self._write(group, message, msgspec.structs.replace(self._checkpoint, tries=tries))
-        if not self._visits.begin(tries):
-            return
-        page = yield from self._visits.read(self._page, group, 1)
-        if page:
-            effects = self._visits.leave_out(group, page, "a hook ended the worker process repeatedly")
-            yield from self._write(group, message, self._checkpoint.passed(page, effects), effects)
+        self._visits.begin(tries)
 
     def _page(self, group: HookGroup, size: int) -> list[Subject]:
         """The next entities; none after the last one."""

@@ -128,19 +128,12 @@ class PeriodicHooks:
             self._under_way = False
 
     def _resume(self, rows: Sequence[UpdateProgress]) -> Work:
-        """Finish a batch. If workers end again and again at the same place, go on entity by entity; then the
-        one at which it happens is known, and left out."""
+        """Finish a batch. If workers end again and again at the same place, go on entity by entity."""
         first, *others = rows
         first = first._replace(tries=first.tries + 1)
         yield from self._write([first])
-        if self._visits.begin(first.tries):
-            # Set aside the next entity of the partition.
-            page, found = yield from self._visits.read(PageReader(self._state, self._group, [first]).next, 1)
-            reason = "a hook of this period ended the worker process repeatedly"
-            passed = [row for row, _ in found]
-            yield from self._write(passed, self._visits.leave_out(self._group, page, reason))
-            first = passed[-1]
-        yield from self._visit([row for row in (first, *others) if row.open])
+        self._visits.begin(first.tries)
+        yield from self._visit([first, *others])
 
     def _open(self, rows: dict[int, UpdateProgress]) -> list[UpdateProgress]:
         return [row for p in self._partitions() if (row := rows.get(p)) is not None and row.open]

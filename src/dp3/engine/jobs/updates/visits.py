@@ -19,7 +19,7 @@ from dp3.engine.jobs.snapshots.values import plan_values
 from dp3.engine.jobs.thread_pool import HookThreads
 from dp3.engine.jobs.updates.cycle import Subject
 from dp3.hooks.kinds import HOOK_SPECS, HookKind
-from dp3.hooks.outcome import HookError, hook_failed
+from dp3.hooks.outcome import hook_failed
 from dp3.hooks.pool import DaemonPool
 from dp3.hooks.registration import HookRegistration
 from dp3.hooks.table import Hook
@@ -107,12 +107,8 @@ class HookGroup:
             for hook, typed, arguments in self._calls(subject, eid):
                 caller.call(hook, (self.etype, typed), eid, effects, *arguments)
         except Exception as error:  # what is stored does not fit the model any more
-            self.fail(subject, caller, effects, hook_failed(error))
+            caller.fail(self.hooks[0], self.etype, eid, effects, hook_failed(error))
         return effects
-
-    def fail(self, subject: Subject, caller: HookCaller, effects: Effects, error: HookError) -> None:
-        """Keep for an entity what failed; the first hook is to blame."""
-        caller.fail(self.hooks[0], self.etype, self._values.eid(subject.eid), effects, error)
 
     def _calls(self, subject: Subject, eid: int | str) -> Iterator[Call]:
         """Each hook with what it gets, a record of its own if it gets one."""
@@ -176,12 +172,11 @@ class Visits:
         """The number of entities that the next page shall have."""
         return self._size.entities
 
-    def begin(self, tries: int = 0) -> bool:
+    def begin(self, tries: int = 0) -> None:
         """Begin a batch. `tries`: so many workers in a row have ended at this place; after some of them the
-        pages have one entity each. True: the next one is known to be to blame, and to be left out."""
+        pages have one entity each, so that what is done is done for good."""
         self._dead_letters = DeadLetterLimit()
         self._size = self._usual if tries < CAREFUL_TRIES else PageSize(most=1)
-        return tries > CAREFUL_TRIES
 
     def read(self, function: Callable[..., T], *arguments: Any) -> Waiting[T]:
         """Read beside the worker's thread."""
@@ -190,16 +185,9 @@ class Visits:
     def call(self, group: HookGroup, page: Sequence[Subject]) -> Waiting[Effects]:
         """Call all hooks for the entities of a page."""
         effects, started = Effects(), time.perf_counter()
-        yield from self._pool.spread(page, partial(group.visit, caller=self._caller), effects)
+        with self._caller.attempts.under_way():
+            yield from self._pool.spread(page, partial(group.visit, caller=self._caller), effects)
         self._size.learn(page, time.perf_counter() - started, len(effects.tasks))
-        return effects
-
-    def leave_out(self, group: HookGroup, page: Iterable[Subject], reason: str) -> Effects:
-        """Set entities aside instead of calling the hooks for them."""
-        effects, error = Effects(), HookError("hook", reason)
-        for subject in page:
-            logger.error("%s: %s is left out: its hooks ended the worker repeatedly", group, subject.eid)
-            group.fail(subject, self._caller, effects, error)
         return effects
 
     def commit(self, batch: UpdateBatch, effects: Effects) -> Work:

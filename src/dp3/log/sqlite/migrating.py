@@ -1,0 +1,66 @@
+"""Segments of older formats become ones of this format, when a lane is opened."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+
+from dp3.log.checksums import entry_checksum
+from dp3.log.sqlite.head import Extent, HeadFile
+from dp3.log.sqlite.segments import APPLICATION_ID, FORMAT, PAGE_SIZE, Columns, SegmentFiles
+from dp3.sqlite import FormatError, check_format, connect, rewrite, stamp_format
+
+TABLES = ("segment", "entry", "producer", "idempotency")
+
+
+def bring_up(files: SegmentFiles, note: HeadFile) -> None:
+    """Rewrite the segments of format 1, oldest first, each by itself: killed at any moment, each is old or
+    new and complete. The note of what the lane has comes last, so who finds none beside old segments is not
+    through.
+
+    Called under the lane's lock, before anything else. Raises what `rewrite` does."""
+    firsts = files.firsts()
+    older = [first for first in firsts if _format(files.path(first)) == 1]
+    if not older:
+        return
+    for first in older:
+        rewrite(files.path(first), lambda copy: _change(copy, files), checksums=False)
+    if note.read() is None:
+        with closing(files.open(firsts[-1])) as connection:
+            tail = files.tail(connection)
+        note.write(Extent(firsts[0], tail.offset, tail.order, tail.total))
+        note.sync()
+
+
+def _format(path: Path) -> int:
+    """The format of a segment, 0 if it can not be told: it is damaged, or was made by half."""
+    try:
+        with closing(connect(path, create=False, page_size=PAGE_SIZE, checksums=False)) as connection:
+            return check_format(connection, APPLICATION_ID, FORMAT, "a log segment")
+    except (FormatError, apsw.CantOpenError):
+        return 0
+
+
+def _change(copy: apsw.Connection, files: SegmentFiles) -> None:
+    for table in TABLES:
+        copy.execute(f"ALTER TABLE {table} RENAME TO {table}_1")
+    copy.execute(files.sql["schema"])
+    segment = copy.execute(files.sql["segment_of_format_1"]).get
+    copy.executemany(files.sql["insert_segment"], files.with_checksums([segment[:-1]]))
+    if segment[-1]:
+        copy.execute(files.sql["seal"])
+    copy.executemany(files.sql["insert_entry"], _entries(copy, files))
+    for old, new in (("producers", "set_producer_key"), ("keys", "set_idempotency_key")):
+        rows = copy.execute(files.sql[f"{old}_of_format_1"]).fetchall()
+        copy.executemany(files.sql[new], files.with_checksums(rows))
+    for table in TABLES:
+        copy.execute(f"DROP TABLE {table}_1")
+    stamp_format(copy, APPLICATION_ID, FORMAT)
+
+
+def _entries(copy: apsw.Connection, files: SegmentFiles) -> Iterator[Columns]:
+    for *numbers, body in copy.execute(files.sql["entries_of_format_1"]):
+        offset, order, append_time, latest, total = numbers
+        checksum = entry_checksum(files.lane, offset, order, append_time, latest, total, body)
+        yield (*numbers, checksum, body)
