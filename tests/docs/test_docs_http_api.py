@@ -33,6 +33,7 @@ from dp3.http.pools import (
     READING_WAITING,
 )
 from dp3.http.validation import MAX_ERRORS
+from dp3.http.warnings import MAX_HEADER, MOST_WARNINGS
 from dp3.log.port import IDEMPOTENCY_WINDOW_US
 from dp3.reads.raw import SCAN_BYTES
 
@@ -127,6 +128,8 @@ def test_limits_are_answered_as_described(client: httpx.Client) -> None:
         ("at most {} MiB and one second", SCAN_BYTES / 2**20),
         ("(20; up to {}) of them", MAX_LIMIT),
         ("After {} errors", MAX_ERRORS),
+        ("in ASCII, of at most {} bytes", MAX_HEADER),
+        ("There are at most {} texts", MOST_WARNINGS),
         ("to the same path, up to {} MiB", MAX_QUESTION / 2**20),
         ("Who has waited {} s", PATIENCE_S),
         ("`/telemetry/entities_per_attr` | {} |", QUERY_THREADS),

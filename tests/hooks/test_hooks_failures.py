@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from dp3.hooks.failures import MOST_CAUSES, QUIET_S, FailureLog
+from dp3.hooks.failures import FailureLog
 from dp3.hooks.guard import Guard
 from dp3.hooks.kinds import HookKind
 from dp3.hooks.table import Hook
 from dp3.hooks.watch import HookWatch
+from dp3.repetitions import MOST_CAUSES, QUIET_S
 
 ENTITY = ("site", 7)
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dp3.http.answers import Refusal
 from dp3.http.conversion import Converter
 from dp3.http.pieces import PIECE_BYTES
+from dp3.http.remarks import Remarks
 from dp3.http.validation import Validator
 from dp3.http.writing import BYTES_AT_ONCE, ENTRY_POINTS, Groups, entries_of, tasks_of
 from dp3.model.errors import Reject
@@ -90,12 +91,12 @@ def united(groups: Iterable[Groups]) -> Groups:
 
 
 def validate(body: bytes) -> Groups:
-    return united(VALIDATOR.validate(body))
+    return united(VALIDATOR.validate(body, Remarks("client", NOW_US)))
 
 
 def fast(body: bytes) -> Groups | None:
     try:
-        return united(CONVERTER.convert(body))
+        return united(CONVERTER.convert(body, Remarks("client", NOW_US)))
     except Reject:
         return None
 
@@ -161,6 +162,47 @@ def test_what_the_fast_path_takes_the_slow_path_takes_equally(point: dict[str, A
         entries_of(tasks_of(validated), 8)
 
 
+remarkable = st.builds(
+    lambda point, changes: point | changes,
+    st.sampled_from(ALL_KINDS),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "t1": st.sampled_from([None, "2020-01-02T12:00:00Z", "2020-01-02T12:00:00.000001Z"]),
+            "t2": st.sampled_from([None, "2020-01-02T12:00:00.000001Z", "2100-01-01T00:00:00Z"]),
+            "c": st.sampled_from([1, 0.5, 1.0, 0]),
+            "src": st.sampled_from([None, "", "x"]),
+            "confidence": scalars,
+            "V": values,
+        },
+    ),
+)
+
+
+@settings(max_examples=1200, deadline=None)
+@given(st.lists(remarkable, min_size=1, max_size=4), st.booleans())
+def test_both_paths_remark_the_same(points: list[dict[str, Any]], refuses: bool) -> None:
+    body = json.dumps(points).encode()
+    fast_remarks = Remarks("client", NOW_US, refuses=refuses)
+    slow_remarks = Remarks("client", NOW_US, refuses=refuses)
+    try:
+        taken = united(CONVERTER.convert(body, fast_remarks))
+    except Reject:
+        return
+    assert repr(taken) == repr(united(VALIDATOR.validate(body, slow_remarks)))
+    assert dict(fast_remarks) == dict(slow_remarks)
+
+
+@pytest.mark.parametrize("more", [{"confidence": 1}, {"t1": "2020-01-01T12:00:00Z"}, {"c": 0.5}, {"é": 1}])
+def test_remarkable_data_points_take_the_fast_path_unless_they_are_refused(more: dict[str, Any]) -> None:
+    body = json.dumps([dp("p", 1, **more)] * 2).encode()
+    remarks = Remarks("client", NOW_US)
+    assert united(CONVERTER.convert(body, remarks))["a", "e1"]
+    assert list(dict(remarks).values()) == [2]
+    with pytest.raises(Reject):
+        united(CONVERTER.convert(body, Remarks("client", NOW_US, refuses=True)))
+
+
 @pytest.mark.parametrize("point", ALL_KINDS, ids=lambda point: f"{point['type']}.{point['attr']}")
 def test_usual_data_points_take_the_fast_path(point: dict[str, Any]) -> None:
     body = json.dumps([point]).encode()
@@ -207,7 +249,8 @@ def test_what_looks_like_the_end_of_a_data_point_inside_a_value_is_none(first: A
 
 def test_what_comes_from_a_large_body_is_handed_on_a_part_at_a_time() -> None:
     body = json.dumps([dp("p", i, f"e{i}") for i in range(3 * BYTES_AT_ONCE // 50)]).encode()
-    for groups in (list(CONVERTER.convert(body)), list(VALIDATOR.validate(body))):
+    for convert in (CONVERTER.convert, VALIDATOR.validate):
+        groups = list(convert(body, Remarks("client", NOW_US)))
         assert len(groups) > 2
         assert [eid for some in groups for _, eid in some] == [
             f"e{i}" for i in range(3 * BYTES_AT_ONCE // 50)

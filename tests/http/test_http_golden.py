@@ -24,7 +24,8 @@ NOT_INT = "Input should be a valid integer, unable to parse string as an integer
 DATETIME = "Input should be a valid datetime"
 RAISED: dict[str, Any] = {"ctx": {"error": {}}}
 UNKNOWN = dp("nope", 1)
-NO_ROWS = {"time_created": None, "count": 0, "data": [], "total": 0, "cursor": None}
+NO_RUN = {"snapshot": {"last": None, "next": None}}
+NO_ROWS = {"time_created": None, "count": 0, "data": [], "total": 0, "cursor": None, **NO_RUN}
 NO_VALUE = {"type": "a", "id": "e1", "attr": "p"}
 
 GOLDEN: list[tuple[str, Any, int, Any]] = [

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dp3.config.kinds import CronExpression
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.http.listings import MAX_QUESTION
 from dp3.store.ports.batches import Batch
@@ -18,6 +19,7 @@ from kit.node import NOW, Node, dp, obs
 
 MakeNode = Callable[..., Node]
 
+LAST = {"snapshot": {"last": NOW, "next": None}}
 LATER = "2020-01-01T12:00:30Z"
 
 
@@ -66,6 +68,7 @@ def test_latest_snapshots_are_listed_by_id_with_the_time_of_the_run(hosts: Node)
         "data": answer["data"],
         "total": 10,
         "cursor": answer["cursor"],
+        **LAST,
     }
     assert eids(answer) == ["e0", "e1", "e2"]
     assert answer["data"][0] == {"eid": "e0", "p": 0, "s": "host a", "ip": "10.0.0.1"}
@@ -127,9 +130,42 @@ def test_cursor_of_another_question_is_refused(hosts: Node, cursor: str) -> None
     assert response.json()["detail"][0]["loc"] == ["query", "cursor"]
 
 
+NIGHTLY = CronExpression(hour=2)
+
+
+@pytest.mark.parametrize("version", ["", "/v2"])
+def test_listing_says_when_snapshots_were_made_and_will_be(make_node: MakeNode, version: str) -> None:
+    node = make_node(reads={"run_rate": NIGHTLY})
+    node.store_points(dp("p", 1))
+    url, tonight = f"{version}/entity/a/get", "2020-01-02T02:00:00Z"
+    assert get(node, url)["snapshot"] == {"last": None, "next": tonight}
+    assert node.post(url, {"eids": ["e1"]}).json()["snapshot"] == {"last": None, "next": tonight}
+    make_run(node)
+    assert get(node, url)["snapshot"] == {"last": NOW, "next": tonight}
+    node.clock.advance(14 * 3600)
+    assert get(node, url)["snapshot"] == {"last": NOW, "next": "2020-01-03T02:00:00Z"}
+    node.clock.advance(-14 * 3600)
+    assert get(node, url)["snapshot"] == {"last": NOW, "next": tonight}
+    assert "snapshot" not in get(node, url, at=NOW)
+
+
+def test_listing_does_not_take_a_run_under_way_for_the_last_one(node: Node) -> None:
+    node.store_points(dp("p", 1))
+    run = node.store.runs.begin(node.clock.now_us(), "model", 1)
+    assert get(node, "/entity/a/get")["snapshot"] == {"last": None, "next": None}
+    assert run is not None
+    node.store.runs.advance(run.id, Phase.CLOSED, "partial: slow", {})
+    assert get(node, "/entity/a/get")["snapshot"]["last"] == NOW
+
+
+def test_no_snapshot_is_due_after_the_last_moment_of_a_schedule(make_node: MakeNode) -> None:
+    node = make_node(reads={"run_rate": CronExpression(year=2019)})
+    assert get(node, "/entity/a/get")["snapshot"] == {"last": None, "next": None}
+
+
 def test_empty_page_has_no_time(hosts: Node) -> None:
     answer = get(hosts, "/v2/entity/a/get", skip=20)
-    assert answer == {"time_created": None, "count": 0, "data": [], "total": 10, "cursor": None}
+    assert answer == {"time_created": None, "count": 0, "data": [], "total": 10, "cursor": None, **LAST}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dp3.config.kinds import CronExpression
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.model.canonical import MAX_DEPTH
 from dp3.model.spec import ModelSpec
@@ -179,7 +180,13 @@ def zoned(tmp_path_factory: pytest.TempPathFactory, runner: Any) -> Iterator[Nod
 def _a_node(tmp: pytest.TempPathFactory, runner: Any, **settings: Any) -> Iterator[Node]:
     groups = {"te": EventGroup((timedelta(minutes=5),))}
     node = Node(
-        tmp.mktemp("times"), runner, settings=settings, model=MODEL, register=fails, event_groups=groups
+        tmp.mktemp("times"),
+        runner,
+        settings=settings,
+        reads={"run_rate": CronExpression(hour=2)},
+        model=MODEL,
+        register=fails,
+        event_groups=groups,
     )
     yield filled(node)
     node.close()
@@ -295,3 +302,20 @@ def test_a_question_in_a_body_is_answered_likewise(naive: Node) -> None:
     by_url = naive.get("/entity/a/get").json()
     assert naive.post("/entity/a/get", {"limit": 20}).json() == by_url
     assert naive.post("/entity/a/get", {"eids": ["e1"]}).json()["data"] == by_url["data"]
+
+
+def test_times_of_runs_are_naive_and_times_in_warnings_stay(naive: Node) -> None:
+    runs = {"last": "2020-01-01T12:00:00", "next": "2020-01-02T02:00:00"}
+    for answer in (
+        naive.get("/entity/a/get", params={"colour": "x"}).json(),
+        naive.post("/entity/a/get", {"eids": ["e1"]}).json(),
+    ):
+        assert answer["snapshot"] == runs
+    sent = naive.send(obs("observed", NOW, t1="2020-01-03T12:00:00")).json()
+    assert sent["warnings"][0].endswith("the furthest is 2020-01-03T12:00:00Z")
+
+
+def test_answers_with_naive_times_have_room_for_warnings(naive: Node) -> None:
+    for url in ("/entity/a/get", "/entity/a/e1", "/entity/a/e1/get/observed", "/entity/a/raw/get"):
+        (warning,) = naive.get(url, params={"colour": "x"}).json()["warnings"]
+        assert warning.startswith("unknown parameter 'colour' has no effect")

@@ -116,8 +116,8 @@ class Engine(Place):
         return tasks_in(*self.log.read(Lane.DERIVED, after, 1 << 24))
 
     # -- what readers see ------------------------------------------------------------------------------
-    def reads(self, model: ModelSpec | None = None) -> Reads:
-        return Reads(self.store, self.log, model or self.model, self.clock)
+    def reads(self, model: ModelSpec | None = None, **of_snapshots: Any) -> Reads:
+        return Reads(self.store, self.log, model or self.model, self.clock, **of_snapshots)
 
     def master(self, eid: str, etype: str = "a", model: ModelSpec | None = None) -> dict[str, Any]:
         return self.reads(model).profiles.master(etype, eid)

@@ -44,7 +44,7 @@ MODEL = ModelSpec(
 
 
 def condition(generic: Any = None, fulltext: Any = None, etype: str = "a") -> Condition:
-    return parse_filters(Places(MODEL, etype), MODEL.attribs(etype), fulltext, generic)
+    return parse_filters(Places(MODEL, etype), MODEL.attribs(etype), fulltext, generic, lambda _: None)
 
 
 def matches(document: dict[str, Any], generic: Any = None, fulltext: Any = None, etype: str = "a") -> bool:

@@ -84,7 +84,7 @@ def obs(attr: str, v: Any, t1: str | int = NOW, **more: Any) -> dict[str, Any]:
 
 class Node:
     """Requests go through the real ASGI application, on one event loop. `prepare` may change the state before
-    the application sees it."""
+    the application sees it; `reads` are the settings of `Reads`."""
 
     def __init__(
         self,
@@ -94,6 +94,7 @@ class Node:
         settings: dict[str, Any] | None = None,
         prepare: Callable[[State], None] | None = None,
         register: Register = no_hooks,
+        reads: dict[str, Any] | None = None,
         model: ModelSpec = MODEL,
         **services: Any,
     ) -> None:
@@ -108,7 +109,7 @@ class Node:
             model=model,
             log=self.log,
             store=self.store,
-            reads=self.engine.reads(),
+            reads=self.engine.reads(**(reads or {})),
             settings=ApiSettings(**(settings or {})),
             clock=self.clock,
             **{"appender": self.appender, **SERVICES, **services},

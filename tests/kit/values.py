@@ -35,7 +35,7 @@ def a_profile(
         (attr, [(seen.t1, seen.t2, seen.c, seen.v.hex().upper(), 1) for seen in all_seen])
         for attr, all_seen in (history or {}).items()
     ]
-    values = [(attr, 0, Entities.encode_value(v)) for attr, v in (plain or {}).items()]
+    values = [(attr, 0, 0, Entities.encode_value(v)) for attr, v in (plain or {}).items()]
     return Profile(ENTITY, 0, values, observed)
 
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from dp3.reads.errors import QueryError
 from dp3.reads.query.regex import Regex
 from dp3.store.patterns import compile_for_lines
 
@@ -48,3 +49,41 @@ def test_what_occurs_in_no_text_is_not_found_among_the_lines(pattern: str) -> No
 @pytest.mark.parametrize("pattern", [r"\Ab", r"b\z", "(?-m)^b", "(?i-m:b$)"])
 def test_what_looks_at_the_ends_of_the_whole_has_no_test_for_lines(pattern: str) -> None:
     assert compile_for_lines(*Regex(pattern).known) is None
+
+
+NOT = '{"$not": {"$regex": "…"}}'
+AND = '{"$and": [{"name": {"$regex": "…"}}'
+
+
+@pytest.mark.parametrize(
+    ("pattern", "lacks"),
+    [
+        (
+            "^(?!web)",
+            f"no negative look-around: write the expression for what must not occur under $not, {NOT}",
+        ),
+        ("(?<!a)b", NOT),
+        (r"\\\\(?!x)", NOT),
+        ("(?=.*x)y", f"no look-around: write what must occur, too, as a second expression, {AND}"),
+        ("(?<=a)b", AND),
+        (r"(a|b)\1", "no back-references: write out what may occur twice, 'aa|bb' for"),
+        (r"(?P<n>a)(?P=n)", "no back-references"),
+        (r"(?<n>a)\k<n>", "no back-references"),
+        ("(?>a)b", "no atomic groups and no possessive quantifiers: leave them away"),
+        ("a++b", "no atomic groups"),
+        (r"(?!a)(b)\1", "under $not"),
+        (r"(?!a)(b)\1", "no back-references"),
+    ],
+)
+def test_what_the_engine_lacks_is_told_with_what_to_write_instead(pattern: str, lacks: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        Regex(pattern, named="$regex").compile()
+    assert "; regular expressions are those of RE2, which has no " in str(caught.value)
+    assert lacks in str(caught.value)
+
+
+@pytest.mark.parametrize("pattern", ["(", r"\(?!x(", r"[", "(?:"])
+def test_other_mistakes_are_not_taken_for_what_the_engine_lacks(pattern: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        Regex(pattern).compile()
+    assert "RE2" not in str(caught.value)

@@ -147,6 +147,17 @@ def test_unknown_types_and_paths_have_nothing(people: Any) -> None:
     assert eids(people, OneOf("x", (1,))) == []
 
 
+def test_the_state_knows_where_there_ever_were_keys(store: Any, lease: Lease) -> None:
+    entities = {1: {"eid": {1}, "risk.level": {"high"}, "note#long": {1}, "name": {"ann"}}}
+    with_snapshots(store, lease, a_run(store, 1000), "p", entities)
+    known = [["risk"], ["risk.level"], ["name"], ["x", "note#long"]]
+    unknown = [["ris"], ["risk.lev"], ["risk.level.x"], ["name."], ["note"], ["%"], []]
+    assert all(store.queries.ever_had_keys("p", paths) for paths in known)
+    assert not any(store.queries.ever_had_keys("p", paths) for paths in unknown)
+    assert not store.queries.ever_had_keys("nobody", ["name"])
+    assert sorted(store.queries.first_steps("p")) == ["eid", "name", "note#long", "risk"]
+
+
 def test_pages_can_be_skipped_and_continued(people: Any) -> None:
     first = people.queries.find("p", order=[Order("age")], limit=2)
     rest = people.queries.find("p", order=[Order("age")], limit=None, after=first[-1].cursor)

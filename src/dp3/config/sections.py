@@ -288,7 +288,8 @@ class ApiSettings(LenientSection):
     """`api.yml`: `max_body` bytes of one request, `max_concurrent_body` of all requests in flight,
     `max_connections` at a time, `max_value` of the JSON of one value, also of those that hooks make.
 
-    `allowed_hosts`: names by which the API may be asked without a token, besides addresses and localhost."""
+    `allowed_hosts`: names by which the API may be asked without a token, besides addresses and localhost.
+    `unknown_keys`: what becomes of data-points with keys that mean nothing."""
 
     allowed_hosts: tuple[HostName, ...] = ()
     auth: Annotated[AuthSettings, OrEmpty] = AuthSettings()
@@ -299,4 +300,5 @@ class ApiSettings(LenientSection):
     max_connections: Count = 1000
     tls: Annotated[TlsSettings, OrEmpty] = TlsSettings()
     max_value: Size = ByteSize(_MIB)
+    unknown_keys: Literal["warn", "refuse"] = "warn"
     timestamps: Timestamps = "utc"

@@ -1,10 +1,8 @@
 """Tells the log which hooks and callbacks fail: at once, and then not for every failure."""
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable
 from inspect import unwrap
 from pathlib import Path
 from types import FunctionType, MethodType
@@ -14,24 +12,9 @@ from dp3.hooks.outcome import HookError, hook_failed
 from dp3.hooks.table import Hook
 from dp3.hooks.watch import Entity, entity_name
 from dp3.printable import further_lines
-
-QUIET_S = 3600.0
-"""What fails again and again is told at least once in this time, however many failures are left to the next
-power of ten."""
-
-MOST_CAUSES = 1_000
-"""Causes that are told apart; hooks that raise types made up as they go are counted together after that."""
-
-_OTHERS = ("others",)
+from dp3.repetitions import Repetitions, so_often
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Count:
-    failures: int = 0
-    next: int = 1
-    told_at: float = 0.0
 
 
 class FailureLog:
@@ -43,9 +26,7 @@ class FailureLog:
 
     def __init__(self, application: Path | None = None, now_s: Callable[[], float] = time.monotonic) -> None:
         self._application = application
-        self._now_s = now_s
-        self._lock = threading.Lock()
-        self._counts: dict[Hashable, _Count] = {}
+        self._repetitions = Repetitions(now_s)
 
     def hook_failed(self, raised: BaseException) -> HookError:
         """The error for what a hook has raised."""
@@ -54,12 +35,12 @@ class FailureLog:
     def hook(self, hook: Hook | None, entity: Entity, error: HookError) -> None:
         """A hook has failed, None if it is not known which one; `entity` is that which it was called for."""
         names = ("", "a hook of a snapshot run", "") if hook is None else (hook.module, hook.name, hook.kind)
-        if times := self._due((*names, *_cause(error))):
+        if times := self._repetitions.due((*names, *_cause(error))):
             at = error.at or ("" if hook is None else _definition(hook.call))
             logger.warning(
                 "%s failed%s%s%s: %s",
                 names[1] if hook is None else "module {}: hook {} ({})".format(*names),
-                _so_often(times),
+                so_often(times),
                 f" for {name}" if (name := entity_name(entity)) else "",
                 f" at {at}" if at else "",
                 error.summary,
@@ -68,42 +49,23 @@ class FailureLog:
     def callback(self, name: str, raised: BaseException) -> None:
         """A scheduled callback has raised: nothing but the log will tell of it, so its traceback is shown."""
         error = self.hook_failed(raised)
-        if times := self._due(("", name, "", *_cause(error))):
+        if times := self._repetitions.due(("", name, "", *_cause(error))):
             at = f" at {error.at}" if error.at else ""
             text = "Scheduled callback %s failed%s%s: %s; it stays scheduled"
             below = further_lines(error.traceback)
-            logger.warning(text, name, _so_often(times), at, error.summary, extra=below)
+            logger.warning(text, name, so_often(times), at, error.summary, extra=below)
 
     def task(self, entity: Entity, reason: str) -> None:
         """A task can not be applied. What follows a colon in the reason may be a value."""
         reason = reason.partition(":")[0]
-        if times := self._due(("", "", "", "", reason)):
+        if times := self._repetitions.due(("", "", "", "", reason)):
             name = entity_name(entity)
-            logger.warning("a task was set aside%s for %s: %s", _so_often(times), name, reason)
-
-    def _due(self, cause: Hashable) -> int:
-        """Count a failure; returns how many there were of this cause if that is to be told now, else 0."""
-        now_s = self._now_s()
-        with self._lock:
-            if cause not in self._counts and len(self._counts) >= MOST_CAUSES:
-                cause = _OTHERS
-            count = self._counts.setdefault(cause, _Count())
-            count.failures += 1
-            if count.failures < count.next and now_s - count.told_at < QUIET_S:
-                return 0
-            count.told_at = now_s
-            while count.next <= count.failures:
-                count.next *= 10
-            return count.failures
+            logger.warning("a task was set aside%s for %s: %s", so_often(times), name, reason)
 
 
 def _cause(error: HookError) -> tuple[str, str]:
     """The place and the type of an exception; bad results of one hook are one cause."""
     return (error.at, error.summary.partition(":")[0]) if error.kind == "hook" else ("", "")
-
-
-def _so_often(times: int) -> str:
-    return "" if times == 1 else f" {times} times, now"
 
 
 def _definition(call: Callable[..., Any]) -> str:

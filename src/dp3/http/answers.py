@@ -44,6 +44,15 @@ class Json(Response):
         return encode_json(content)
 
 
+class Answer(Json):
+    """An object of fixed keys, so that there is room for more."""
+
+    def add(self, key: str, value: Any) -> None:
+        """Put something at its end, which must not be empty; what is there is not encoded again."""
+        self.body = b"".join((self.body[:-1], b",", encode_json({key: value})[1:]))
+        self.headers["content-length"] = str(len(self.body))
+
+
 class Refusal(Exception):
     """The request ends with this answer; `body` is usually `{"detail": …}`."""
 

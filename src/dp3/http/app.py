@@ -38,6 +38,7 @@ from dp3.http.schemas import BUSY, WRITTEN, Detail, EntityType, Written
 from dp3.http.services import Services
 from dp3.http.shortcut import Shortcut
 from dp3.http.telemetry import health_routes, telemetry_routes
+from dp3.http.unknown_names import route_class
 from dp3.http.validation import DataPoint
 from dp3.http.writing import Writer
 from dp3.model.canonical import encode_json
@@ -79,7 +80,7 @@ def create_app(services: Services) -> ASGIApp:
     framework = _framework([log for log in (good_log, bad_log) if log])
     lookup = Lookup(services.model)
     _add_routes(framework, services, intake, writer, changes, lookup)
-    metrics = Metrics(services, writer.accepted, datapoints.refused)
+    metrics = Metrics(services, writer.accepted, datapoints.refused, datapoints.remarked.counts)
     framework.router.routes.append(Route("/metrics", metrics.answer, include_in_schema=False))
     framework.router.routes.append(Route(DATAPOINTS_PATH, datapoints, methods=["POST"]))
     framework.router.routes.extend(docs_routes())
@@ -184,7 +185,7 @@ def _add_routes(
 
 
 def _root_routes(services: Services) -> APIRouter:
-    router = APIRouter(responses=BUSY)
+    router = APIRouter(responses=BUSY, route_class=route_class(services.model))
 
     @router.get("/", tags=["health"], response_model=Detail)
     async def get_root() -> Response:

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from dp3.http.answers import Json, Refusal, invalid, invalid_value, refused
+from dp3.http.answers import Answer, Json, Refusal, invalid, invalid_value, refused
 from dp3.http.schemas import BUSY, INVALID, ActionResults, ActionSent, Detail
 from dp3.http.services import Services
+from dp3.http.unknown_names import route_class
 from dp3.model.errors import did_you_mean
 from dp3.store.ports.runs import Phase
 
@@ -39,7 +40,12 @@ class Action(StrEnum):
 
 def control_routes(services: Services) -> APIRouter:
     """`/control/{action}`; asking by GET is what existing clients do."""
-    router = APIRouter(prefix="/control", tags=["control"], responses=INVALID | BUSY)
+    router = APIRouter(
+        prefix="/control",
+        tags=["control"],
+        responses=INVALID | BUSY,
+        route_class=route_class(services.model),
+    )
     operating = services.pools.operating.serves
 
     @operating
@@ -128,4 +134,4 @@ def _check_etype(services: Services, etype: str | None) -> None:
 
 def _sent(services: Services, action: Action, workers: Any, args: dict[str, Any]) -> Response:
     ids = [services.store.control.send(worker, action.value, args) for worker in workers]
-    return Json({"detail": "Action sent.", "id": "-".join(map(str, ids))})
+    return Answer({"detail": "Action sent.", "id": "-".join(map(str, ids))})

@@ -13,6 +13,7 @@ import msgspec
 
 from dp3.clock import EPOCH, FIRST_US, LAST_US
 from dp3.http.pieces import PIECE_BYTES, SMALL_BODY, Sent
+from dp3.http.remarks import KEYS, Remarks
 from dp3.http.writing import BYTES_AT_ONCE, Groups
 from dp3.model.attrspec import (
     AttrSpecObservations,
@@ -28,7 +29,7 @@ from dp3.model.wire import CONFIDENCE_UNIT, WirePoint
 
 
 class SentPoint(msgspec.Struct, gc=False):
-    """A data-point as clients send it; unknown keys are ignored."""
+    """A data-point as clients send it."""
 
     type: str
     id: Any
@@ -40,9 +41,19 @@ class SentPoint(msgspec.Struct, gc=False):
     src: str | None = None
 
 
-Plan = Callable[[SentPoint], WirePoint]
+class ExactPoint(SentPoint, gc=False, forbid_unknown_fields=True):
+    """A data-point without unknown keys."""
 
+
+Plan = Callable[[SentPoint, Remarks], WirePoint]
+
+_decode_exact = msgspec.json.Decoder(list[ExactPoint]).decode
 _decode_points = msgspec.json.Decoder(list[SentPoint]).decode
+_decode_keys = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
+
+_KEYS = frozenset(KEYS)
+_HAS_UNKNOWN_KEY = "Object contains unknown field"
+"""The decoder's message begins so."""
 
 # The decoder rounds times to microseconds where the slow path cuts: leave such times to the latter.
 _below_a_microsecond = re.compile(rb'\.\d{7,}["Zz+-]').search
@@ -69,7 +80,7 @@ class Converter:
             if not isinstance(spec, AttrSpecReadOnly)
         }
 
-    def convert(self, body: Sent) -> Iterator[Groups]:
+    def convert(self, body: Sent, remarks: Remarks) -> Iterator[Groups]:
         """All data-points of a body by entity, those of about `BYTES_AT_ONCE` at a time. Raises `Reject`."""
         groups: dict[tuple[str, int | str], list[WirePoint]] = {}
         taken = 0
@@ -79,7 +90,7 @@ class Converter:
                     raise Reject
                 if not piece.isascii():
                     piece.decode()  # the decoder does not look at what it ignores
-                self._add(_decode_points(piece), groups)
+                self._add(_decode(piece, remarks), groups, remarks)
                 taken += len(piece)
                 if taken >= BYTES_AT_ONCE:
                     yield groups
@@ -88,7 +99,12 @@ class Converter:
             raise Reject from None
         yield groups
 
-    def _add(self, points: Sequence[SentPoint], groups: dict[tuple[str, int | str], list[WirePoint]]) -> None:
+    def _add(
+        self,
+        points: Sequence[SentPoint],
+        groups: dict[tuple[str, int | str], list[WirePoint]],
+        remarks: Remarks,
+    ) -> None:
         plans = self._plans
         for point in points:
             found = plans.get((point.type, point.attr))
@@ -98,9 +114,24 @@ class Converter:
             entity = (point.type, accept_eid(point.id))
             same = groups.get(entity)
             if same is None:
-                groups[entity] = [plan(point)]
+                groups[entity] = [plan(point, remarks)]
             else:
-                same.append(plan(point))
+                same.append(plan(point, remarks))
+
+
+def _decode(piece: Sent, remarks: Remarks) -> Sequence[SentPoint]:
+    """The data-points of a piece. Raises `ValueError`. Unknown keys cost time only where there are some:
+    then the piece is decoded again, and once more for its keys."""
+    try:
+        return _decode_exact(piece)
+    except msgspec.ValidationError as error:
+        if remarks.refuses or not str(error).startswith(_HAS_UNKNOWN_KEY):
+            raise
+    points = _decode_points(piece)
+    for point, keys in zip(points, _decode_keys(piece), strict=True):
+        for key in keys.keys() - _KEYS:
+            remarks.unknown_key(key, point.src)
+    return points
 
 
 def _pieces(body: Sent, largest: int) -> Iterator[Sent]:
@@ -141,11 +172,13 @@ def _plan(spec: AttrSpecType) -> Plan:
 def _plain_plan(spec: AttrSpecPlain) -> Plan:
     accept, attr = spec.accept, spec.id
 
-    def plan(point: SentPoint) -> WirePoint:
+    def plan(point: SentPoint, remarks: Remarks) -> WirePoint:
         if point.t2 is not None:
             raise Reject
-        if point.t1 is not None:
-            _moment(point.t1)
+        if point.t1 is not None or point.c != 1.0:
+            if has_time := point.t1 is not None:
+                _moment(point.t1)
+            remarks.plain(point.src, has_time=has_time, has_confidence=point.c != 1.0)
         return WirePoint(attr, accept(point.v), None, None, _confidence(point.c), point.src)
 
     return plan
@@ -154,11 +187,13 @@ def _plain_plan(spec: AttrSpecPlain) -> Plan:
 def _observations_plan(spec: AttrSpecObservations) -> Plan:
     accept, attr = spec.accept, spec.id
 
-    def plan(point: SentPoint) -> WirePoint:
+    def plan(point: SentPoint, remarks: Remarks) -> WirePoint:
         t1 = _moment(point.t1)
         t2 = _moment(point.t2) if point.t2 else t1
         if t2 < t1:
             raise Reject
+        if t2 > remarks.latest:
+            remarks.ahead(t2, point.src)
         return WirePoint(attr, accept(point.v), t1, t2, _confidence(point.c), point.src)
 
     return plan
@@ -167,10 +202,12 @@ def _observations_plan(spec: AttrSpecObservations) -> Plan:
 def _timeseries_plan(spec: AttrSpecTimeseries) -> Plan:
     accept, accept_times, attr = spec.accept, spec.accept_times, spec.id
 
-    def plan(point: SentPoint) -> WirePoint:
+    def plan(point: SentPoint, remarks: Remarks) -> WirePoint:
         t1 = _moment(point.t1)
         v = accept(point.v)
         t2 = accept_times(t1, _moment(point.t2) if point.t2 else None, v)
+        if t2 > remarks.latest:
+            remarks.ahead(t2, point.src)
         return WirePoint(attr, v, t1, t2, _confidence(point.c), point.src)
 
     return plan

@@ -5,6 +5,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dp3.http.answers import refused
 from dp3.http.origin import OriginPolicy, is_same_origin
+from dp3.http.warnings import HEADER
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -13,6 +14,9 @@ READING = (b"GET", b"HEAD")
 
 MAX_AGE_S = 600
 """Browsers remember the answer to a preflight for so long."""
+
+EXPOSED = (b"access-control-expose-headers", HEADER.encode())
+"""Pages may read warnings."""
 
 VARY = (b"vary", b"Origin")
 
@@ -47,7 +51,7 @@ class Cors:
         """The headers that are added to an answer."""
         added = [VARY] if self._policy.depends_on_origin else []
         if origin is not None and self._policy.may_read(origin):
-            return [*added, (b"access-control-allow-origin", origin)]
+            return [*added, (b"access-control-allow-origin", origin), EXPOSED]
         if origin is not None and not is_same_origin(origin, host):
             self._policy.note_origin(origin)
         return added

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from hashlib import blake2b
-from urllib.parse import parse_qs
 
 from pydantic import TypeAdapter, ValidationError
+from starlette.datastructures import QueryParams
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -16,11 +16,15 @@ from dp3.http.datapoint_log import DatapointLog
 from dp3.http.intake import Intake
 from dp3.http.parameters import client_address
 from dp3.http.pieces import SMALL_BODY, Sent
+from dp3.http.remarks import Remarked, Remarks
 from dp3.http.services import Services
+from dp3.http.unknown_names import Known
 from dp3.http.validation import Validator
+from dp3.http.warnings import Warnings, begin_warnings
 from dp3.http.writing import Encoded, Groups, Idempotency, Writer, encode
 from dp3.log.port import Appended
 from dp3.model.errors import Reject
+from dp3.repetitions import Repetitions
 
 DATAPOINTS_PATH = "/datapoints"
 
@@ -33,6 +37,8 @@ JSON."""
 
 LARGE_DIGEST = 1 << 20
 """The digest of a larger body is computed off the event loop."""
+
+_PARAMETERS = Known("query", "parameter", ["wait"])
 
 _parse_bool = TypeAdapter(bool).validate_python
 
@@ -58,7 +64,10 @@ class Datapoints:
         self._validate = Validator(services.model, settings.max_value).validate
         self._partitions = services.store.partitions
         self._max_encoded = ENCODED_SHARE * settings.max_body
+        self._refuses = settings.unknown_keys == "refuse"
+        self._clock = services.clock
         self.refused: Counter[int] = Counter()
+        self.remarked = Remarked(Counter(), Repetitions())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -73,43 +82,50 @@ class Datapoints:
         await response(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
-        wait = wanted_wait(scope)
+        warnings = begin_warnings(scope)
+        wait = wanted_wait(scope, warnings)
         key = idempotency_key(dict(scope["headers"]))
         await self._intake.admit()
         with self._intake.body(scope) as incoming:
             body = await incoming.read(receive)
             client = client_address(scope)
-            encoded, appended = await self._append(body, client, await self._idempotency(key, body))
+            idempotency = await self._idempotency(key, body)
+            remarks = Remarks(client, self._clock.now_us(), refuses=self._refuses)
+            encoded, appended = await self._append(body, remarks, idempotency)
             response = await self._writer.answer(encoded, appended, wait=wait)
             if self._good_log:
                 self._good_log.accepted(client, encoded)
-            return response
+            if remarks:
+                self.remarked.note(remarks, client)
+                remarks.warn(warnings)
+            return warnings.told_in(response)
 
     async def _append(
-        self, body: Sent, client: str, idempotency: Idempotency | None
+        self, body: Sent, remarks: Remarks, idempotency: Idempotency | None
     ) -> tuple[Encoded, Appended | None]:
         """Convert a body and append what is in it. The event loop does only what is small and obviously
         right. Who has a turn keeps it until the log has the data-points, lest they pile up."""
         if len(body) <= SMALL_BODY:
             try:
-                encoded = self._encode(self._convert(body))
+                encoded = self._encode(self._convert(body, remarks))
             except Reject:
                 pass
             else:
                 return encoded, await self._writer.append(encoded, idempotency)
         async with self._intake.turn(body):
-            encoded = await self._intake.in_thread(self._encode_any, body, client)
+            encoded = await self._intake.in_thread(self._encode_any, body, remarks)
             return encoded, await self._writer.append(encoded, idempotency)
 
-    def _encode_any(self, body: Sent, client: str) -> Encoded:
+    def _encode_any(self, body: Sent, remarks: Remarks) -> Encoded:
         if len(body) > SMALL_BODY:
             with suppress(Reject):
-                return self._encode(self._convert(body))
+                return self._encode(self._convert(body, remarks))
+        remarks.forget()
         try:
-            return self._encode(self._validate(body))
+            return self._encode(self._validate(body, remarks))
         except Refusal as refusal:
             if self._bad_log and refusal.status == 422:
-                self._bad_log.rejected(client, refusal.body["detail"])
+                self._bad_log.rejected(remarks.client, refusal.body["detail"])
             raise
 
     async def _idempotency(self, key: str | None, body: Sent) -> Idempotency | None:
@@ -123,14 +139,14 @@ class Datapoints:
         return encode(groups, self._partitions, self._max_encoded)
 
 
-def wanted_wait(scope: Scope) -> bool:
-    """The query parameter `wait`."""
-    query: bytes = scope["query_string"]
-    if not query:
+def wanted_wait(scope: Scope, warnings: Warnings) -> bool:
+    """The query parameter `wait`, the only one."""
+    if not scope["query_string"]:
         return False
-    sent = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("wait", ["false"])[-1]
+    sent = QueryParams(scope["query_string"])
+    _PARAMETERS.check(sent, (), warnings)
     try:
-        return _parse_bool(sent)
+        return _parse_bool(sent.get("wait", "false"))
     except ValidationError as error:
         raise invalid(pydantic_errors(error, ["query", "wait"])) from None
 

@@ -19,6 +19,7 @@ from dp3.http.schemas import (
     Detail,
 )
 from dp3.http.services import Services
+from dp3.http.unknown_names import route_class
 from dp3.reads.dead_letters import DeadLetters as DeadLetterReads
 from dp3.reads.dead_letters import describe
 from dp3.store.ports.dead_letters import DeadLetter
@@ -61,7 +62,12 @@ Sent = dict[int, list[int]]
 
 def dead_letter_routes(services: Services, changes: StateChanges) -> APIRouter:
     """`/deadletters`."""
-    router = APIRouter(prefix="/deadletters", tags=["dead letters"], responses=INVALID)
+    router = APIRouter(
+        prefix="/deadletters",
+        tags=["dead letters"],
+        responses=INVALID,
+        route_class=route_class(services.model, strict=True),
+    )
     orders = Orders(services, changes)
     _add_reading(router, services)
     _add_bulk_orders(router, services, orders)

@@ -1,9 +1,9 @@
 """Routes about single entities, in both versions of the API."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -25,6 +25,8 @@ from dp3.http.schemas import (
     request_body,
 )
 from dp3.http.services import Services
+from dp3.http.unknown_names import Known, attributes_of, route_class
+from dp3.http.warnings import Told, Warnings
 from dp3.http.writing import Writer
 from dp3.model.attrspec import point_to_wire
 from dp3.model.canonical import size_problem
@@ -42,7 +44,12 @@ At = Annotated[
 
 def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> APIRouter:
     """Routes that read one entity."""
-    router = APIRouter(prefix=paths.prefix, tags=[paths.tag], responses=INVALID | BUSY)
+    router = APIRouter(
+        prefix=paths.prefix,
+        tags=[paths.tag],
+        responses=INVALID | BUSY,
+        route_class=route_class(services.model),
+    )
     reads, rendering = services.reads, services.rendering
     reading, queries = services.pools.reading.serves, services.pools.queries.serves
 
@@ -63,7 +70,7 @@ def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> API
         """Value now (or at a moment) and history of one attribute."""
         (etype, eid), spec = target
         found = reads.profiles.attribute(etype, eid, spec, span, _us(at))
-        return rendering.json(found, rendering.attribute(etype, spec.id))
+        return rendering.answer(found, rendering.attribute(etype, spec.id))
 
     @router.get("/raw/get", response_model=RawAnswer)
     @queries
@@ -81,14 +88,19 @@ def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> API
         if attr is not None:
             lookup.attr(etype, attr, "query")
         found = reads.raw.find(RawQuery(etype, wanted_eid, attr, src, skip, limit))
-        return rendering.json(found, {"data": rendering.data_point(etype)})
+        return rendering.answer(found, {"data": rendering.data_point(etype)})
 
     return router
 
 
 def snapshot_routes(services: Services, paths: Addressing) -> APIRouter:
     """Routes that read the snapshots of one entity. Their shortest path takes any id, so they come last."""
-    router = APIRouter(prefix=paths.prefix, tags=[paths.tag], responses=INVALID | BUSY)
+    router = APIRouter(
+        prefix=paths.prefix,
+        tags=[paths.tag],
+        responses=INVALID | BUSY,
+        route_class=route_class(services.model),
+    )
     reads, rendering, reading = services.reads, services.rendering, services.pools.reading.serves
 
     @router.get(paths.snapshots_path, response_model=list[dict[str, Any]])
@@ -112,7 +124,7 @@ def snapshot_routes(services: Services, paths: Addressing) -> APIRouter:
             "master_record": rendering.master(entity.etype),
             "snapshots": rendering.snapshot(entity.etype),
         }
-        return rendering.json({"empty": empty, "master_record": master, "snapshots": snapshots}, times)
+        return rendering.answer({"empty": empty, "master_record": master, "snapshots": snapshots}, times)
 
     for i, path in enumerate(paths.entity_paths):
         router.get(path, response_model=EntityAnswer, include_in_schema=i == 0)(get_entity)
@@ -134,7 +146,12 @@ _parse_tokens = TypeAdapter(dict[Text, AwareDatetime]).validate_python
 
 def writing_routes(services: Services, paths: Addressing, intake: Intake, writer: Writer) -> APIRouter:
     """Routes that change one entity."""
-    router = APIRouter(prefix=paths.prefix, tags=[paths.tag], responses=WRITTEN)
+    router = APIRouter(
+        prefix=paths.prefix,
+        tags=[paths.tag],
+        responses=WRITTEN,
+        route_class=route_class(services.model),
+    )
 
     async def read_body(request: Request) -> AsyncIterator[Sent]:
         await intake.admit()
@@ -149,11 +166,13 @@ def writing_routes(services: Services, paths: Addressing, intake: Intake, writer
         request: Request,
         target: Annotated[EntityAttr, Depends(paths.entity_attr)],
         body: Body,
+        told: Told,
         wait: Wait = False,
     ) -> Response:
         """Set an attribute to a value, from now on."""
         now, client = services.clock.now_us(), client_address(request.scope)
-        task = await intake.decode(_set_task, body, max_value, target, services.model, now, client)
+        change = _Change(target, services.model, now, client, told)
+        task = await intake.decode(_set_task, body, max_value, change)
         return await writer.write([task], wait=wait)
 
     @router.post(paths.ttl_path, response_model=Written, openapi_extra=request_body(TOKENS_SCHEMA))
@@ -180,20 +199,31 @@ TOKENS_SCHEMA = {
 }
 
 
-def _set_task(
-    body: Sent, max_value: int, target: EntityAttr, model: ModelSpec, now_us: int, client: str
-) -> WireTask:
+class _Change(NamedTuple):
+    """A wish to set an attribute: at which time, and by whom."""
+
+    target: EntityAttr
+    model: ModelSpec
+    now_us: int
+    client: str
+    told: Warnings
+
+
+_KEYS = Known("body", "key", NewValue.model_fields)
+
+
+def _set_task(body: Sent, max_value: int, change: _Change) -> WireTask:
     """A data-point with the value in the body, valid from now, or a refusal."""
-    entity, spec = target
+    (entity, spec), model = change.target, change.model
     sent = {
         "etype": entity.etype,
         "eid": model.entity(entity.etype).eid_from_wire(entity.eid),
         "attr": spec.id,
-        "v": _new_value(body, max_value),
-        "t1": to_datetime(now_us),
+        "v": _new_value(body, max_value, attributes_of(model, entity.etype), change.told),
+        "t1": to_datetime(change.now_us),
         "t2": None,
         "c": 1.0,
-        "src": f"{client} via API",
+        "src": f"{change.client} via API",
     }
     try:
         dp = spec.dp_model.model_validate(sent)
@@ -202,12 +232,13 @@ def _set_task(
     return WireTask(entity.etype, entity.eid, [point_to_wire(dp)])
 
 
-def _new_value(body: Sent, max_value: int) -> Any:
+def _new_value(body: Sent, max_value: int, attributes: Collection[str], told: Warnings) -> Any:
     if len(body) > 2 * max_value:
         raise invalid_value(["body", "value"], f"the body has {len(body)} bytes, more than {2 * max_value}")
     try:
         check_utf8(body)
-        value = NewValue.model_validate(json.loads(body.decode("utf-8-sig"))).value
+        sent = json.loads(body.decode("utf-8-sig"))
+        value = NewValue.model_validate(sent).value
     except InvalidJson as error:
         raise invalid_value(["body"], f"{error.reason} at byte {error.position}") from None
     except ValidationError as error:
@@ -216,6 +247,7 @@ def _new_value(body: Sent, max_value: int) -> Any:
         raise invalid_value(["body"], "The body is nested too deeply") from None
     except ValueError as error:
         raise invalid_value(["body"], str(error)) from None
+    _KEYS.check(sent, attributes, told)
     if len(body) > max_value and (problem := size_problem(value, max_value)):
         raise invalid_value(["body", "value"], problem)
     return value

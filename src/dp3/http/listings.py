@@ -1,6 +1,6 @@
 """Routes about many entities: their latest snapshots, or their values at any moment."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -12,8 +12,8 @@ from starlette.responses import Response
 from dp3.clock import to_datetime, to_us
 from dp3.http.answers import (
     MAX_ERRORS,
+    Answer,
     Errors,
-    Json,
     invalid,
     json_invalid,
     parse_json,
@@ -25,9 +25,11 @@ from dp3.http.parameters import Addressing, Filtered, Lookup, Part, Sort
 from dp3.http.pieces import InvalidJson, Sent
 from dp3.http.schemas import INVALID, Detail, FoundSnapshots, TotalCount, request_body
 from dp3.http.services import Services
+from dp3.http.unknown_names import Known, route_class
+from dp3.http.warnings import Told, Warnings
 from dp3.model.durations import AwareDatetime
 from dp3.model.entityspec import EntitySpec
-from dp3.reads.listings import Listing, Listings, Window
+from dp3.reads.listings import Listing, Window
 
 MAX_EIDS = 10_000
 
@@ -77,38 +79,48 @@ class PageBody(CountBody):
 
 Body = TypeVar("Body", bound=BaseModel)
 
+_KEYS: Mapping[type[BaseModel], Known] = {
+    model: Known("body", "key", model.model_fields, strict=True) for model in (Eids, CountBody, PageBody)
+}
+
 
 def listing_routes(services: Services, lookup: Lookup, paths: Addressing, questions: Bodies) -> APIRouter:
     """`…/get`, `…/count` and `…/_/distinct/{attr}`."""
-    router = APIRouter(prefix=paths.prefix, tags=[paths.tag], responses=REFUSED)
-    _add_listing(router, services, lookup)
-    _add_counts(router, services, lookup)
-    _add_bodies(router, services, lookup, questions)
+    router = APIRouter(
+        prefix=paths.prefix,
+        tags=[paths.tag],
+        responses=REFUSED,
+        route_class=route_class(services.model),
+    )
+    answers = _Answers(services)
+    _add_listing(router, services, lookup, answers)
+    _add_counts(router, services, lookup, answers)
+    _add_bodies(router, services, lookup, questions, answers)
     return router
 
 
-def _add_listing(router: APIRouter, services: Services, lookup: Lookup) -> None:
+def _add_listing(router: APIRouter, services: Services, lookup: Lookup, answers: "_Answers") -> None:
     @router.get("/get", response_model=FoundSnapshots)
     @services.pools.queries.serves
     def get_latest_snapshots(
-        etype: str, given: Filtered, part: Part, sort: Sort = (), at: At = None
+        etype: str, given: Filtered, part: Part, told: Told, sort: Sort = (), at: At = None
     ) -> Response:
         """Latest snapshots that match."""
         filters = given.decoded()
-        lookup.etype(etype)
-        return _page(services, etype, (*filters, part), sort, at)
+        entity = lookup.etype(etype)
+        return answers.page(entity, (*filters, part), sort, at, told)
 
 
-def _add_counts(router: APIRouter, services: Services, lookup: Lookup) -> None:
+def _add_counts(router: APIRouter, services: Services, lookup: Lookup, answers: "_Answers") -> None:
     reads, queries = services.reads, services.pools.queries.serves
 
     @router.get("/count", response_model=TotalCount)
     @queries
-    def get_snapshot_count(etype: str, given: Filtered, at: At = None) -> Response:
+    def get_snapshot_count(etype: str, given: Filtered, told: Told, at: At = None) -> Response:
         """The number of latest snapshots that match."""
         filters = given.decoded()
         lookup.etype(etype)
-        return _count(reads.listings, etype, filters, at)
+        return answers.count(etype, filters, at, told)
 
     @router.get("/_/distinct/{attr}", response_model=dict[str, int])
     @queries
@@ -118,46 +130,102 @@ def _add_counts(router: APIRouter, services: Services, lookup: Lookup) -> None:
         return services.rendering.counted(etype, attr, reads.distinct.counts(etype, attr))
 
 
-def _add_bodies(router: APIRouter, services: Services, lookup: Lookup, questions: Bodies) -> None:
-    listings, queries = services.reads.listings, services.pools.queries
+def _add_bodies(
+    router: APIRouter, services: Services, lookup: Lookup, questions: Bodies, answers: "_Answers"
+) -> None:
+    queries = services.pools.queries
 
     @router.post(
         "/get",
         response_model=FoundSnapshots,
         openapi_extra=request_body(PageBody, Eids),
     )
-    async def find_latest_snapshots(request: Request, etype: str) -> Response:
+    async def find_latest_snapshots(request: Request, etype: str, told: Told) -> Response:
         """Latest snapshots that match, for questions that are too long for a URL; or those of the entities
         with these ids, in their order, without those that have none."""
         entity = lookup.etype(etype)
         with questions.body(request.scope) as incoming:
             received = await incoming.read(request.receive)
-            return await queries.answer(request, _page_by_body, services, entity, received)
+            return await queries.answer(request, answers.by_body, entity, received, told)
 
     @router.post("/count", response_model=TotalCount, openapi_extra=request_body(CountBody))
-    async def count_snapshots(request: Request, etype: str) -> Response:
+    async def count_snapshots(request: Request, etype: str, told: Told) -> Response:
         """The number of latest snapshots that match, for questions that are too long for a URL."""
-        lookup.etype(etype)
+        entity = lookup.etype(etype)
         with questions.body(request.scope) as incoming:
             received = await incoming.read(request.receive)
-            return await queries.answer(request, _count_by_body, listings, etype, received)
+            return await queries.answer(request, answers.count_by_body, entity, received, told)
 
 
-def _page_by_body(services: Services, entity: EntitySpec, body: Sent) -> Response:
-    sent = _decoded(body)
-    if isinstance(sent, dict) and not sent.keys().isdisjoint(PageBody.model_fields):
-        asked = _checked(PageBody, sent)
-        window = Window(asked.skip, asked.limit, asked.cursor)
-        sort = [asked.sort] if isinstance(asked.sort, str) else asked.sort
-        given = asked.fulltext_filters, asked.generic_filter, window
-        return _page(services, entity.id, given, sort, asked.at)
-    eids = _eids(entity, _checked(Eids, sent).eids)
-    return _found(services, entity.id, services.reads.listings.by_id(entity.id, eids), {})
+class _Answers:
+    """Answers about many entities."""
 
+    def __init__(self, services: Services) -> None:
+        self._listings = services.reads.listings
+        self._runs = services.reads.runs
+        self._rendering = services.rendering
+        self._attributes = services.model.entity_attributes
 
-def _count_by_body(listings: Listings, etype: str, body: Sent) -> Response:
-    asked = _checked(CountBody, _decoded(body))
-    return _count(listings, etype, (asked.fulltext_filters, asked.generic_filter), asked.at)
+    def page(
+        self,
+        entity: EntitySpec,
+        given: tuple[Any, Any, Window],
+        sort: Sequence[str],
+        at: datetime | None,
+        told: Warnings,
+    ) -> Response:
+        """Latest snapshots, or values at a moment, that match."""
+        if at is not None:
+            found = self._listings.as_of(to_us(at), entity.id, *given, sort, told.add)
+            return self._found(entity, found, {"cursor": found.cursor})
+        found = self._listings.latest(entity.id, *given, sort, told.add)
+        more = {"total": found.total, "cursor": found.cursor}
+        return self._found(entity, found, more | self._times(entity, told))
+
+    def count(self, etype: str, given: tuple[Any, Any], at: datetime | None, told: Warnings) -> Response:
+        """The number of latest snapshots, or values at a moment, that match."""
+        if at is None:
+            return Answer({"total_count": self._listings.count(etype, *given, told.add)})
+        total, truncated = self._listings.count_as_of(to_us(at), etype, *given, told.add)
+        return Answer({"total_count": total} | ({"truncated": True} if truncated else {}))
+
+    def by_body(self, entity: EntitySpec, body: Sent, told: Warnings) -> Response:
+        """The answer to a question in a body."""
+        sent = _decoded(body)
+        if isinstance(sent, dict) and sent.keys() - {"eids"}:
+            asked = _checked(PageBody, sent, self._attributes[entity.id], told)
+            window = Window(asked.skip, asked.limit, asked.cursor)
+            sort = [asked.sort] if isinstance(asked.sort, str) else asked.sort
+            given = asked.fulltext_filters, asked.generic_filter, window
+            return self.page(entity, given, sort, asked.at, told)
+        eids = _checked(Eids, sent, self._attributes[entity.id], told).eids
+        found = self._listings.by_id(entity.id, _eids(entity, eids))
+        return self._found(entity, found, self._times(entity, told))
+
+    def count_by_body(self, entity: EntitySpec, body: Sent, told: Warnings) -> Response:
+        """The number of those that match the question in a body."""
+        asked = _checked(CountBody, _decoded(body), self._attributes[entity.id], told)
+        return self.count(entity.id, (asked.fulltext_filters, asked.generic_filter), asked.at, told)
+
+    def _found(self, entity: EntitySpec, found: Listing, more: dict[str, Any]) -> Response:
+        answer = {
+            "time_created": None if found.run_time is None else to_datetime(found.run_time),
+            "count": len(found.documents),
+            "data": found.documents,
+            **more,
+        }
+        if found.truncated:
+            answer["truncated"] = True
+        return self._rendering.answer(answer, {"data": self._rendering.snapshot(entity.id)})
+
+    def _times(self, entity: EntitySpec, told: Warnings) -> dict[str, Any]:
+        """When snapshots of the type were made and will be."""
+        if not entity.snapshot:
+            told.add(
+                f"entities of type '{entity.id}' get no snapshots (snapshot: false); with `at` they are shown"
+            )
+            return {"snapshot": {"last": None, "next": None}}
+        return {"snapshot": self._runs.times()}
 
 
 def _decoded(body: Sent) -> Any:
@@ -169,7 +237,9 @@ def _decoded(body: Sent) -> Any:
         raise json_invalid(body, InvalidJson(0, str(error))) from None
 
 
-def _checked(model: type[Body], sent: Any) -> Body:
+def _checked(model: type[Body], sent: Any, attributes: Collection[str], told: Warnings) -> Body:
+    if isinstance(sent, dict):
+        _KEYS[model].check(sent, attributes, told)
     try:
         return model.model_validate(sent)
     except ValidationError as error:
@@ -190,38 +260,3 @@ def _eids(entity: EntitySpec, given: Sequence[Any]) -> list[str]:
     if errors:
         raise errors.refusal()
     return eids
-
-
-def _page(
-    services: Services,
-    etype: str,
-    given: tuple[Any, Any, Window],
-    sort: Sequence[str],
-    at: datetime | None,
-) -> Response:
-    listings = services.reads.listings
-    if at is not None:
-        found = listings.as_of(to_us(at), etype, *given, sort)
-        return _found(services, etype, found, {"cursor": found.cursor})
-    found = listings.latest(etype, *given, sort)
-    return _found(services, etype, found, {"total": found.total, "cursor": found.cursor})
-
-
-def _count(listings: Listings, etype: str, given: tuple[Any, Any], at: datetime | None) -> Response:
-    if at is not None:
-        total, truncated = listings.count_as_of(to_us(at), etype, *given)
-        return Json({"total_count": total} | ({"truncated": True} if truncated else {}))
-    return Json({"total_count": listings.count(etype, *given)})
-
-
-def _found(services: Services, etype: str, found: Listing, more: dict[str, Any]) -> Response:
-    rendering = services.rendering
-    answer = {
-        "time_created": None if found.run_time is None else to_datetime(found.run_time),
-        "count": len(found.documents),
-        "data": found.documents,
-        **more,
-    }
-    if found.truncated:
-        answer["truncated"] = True
-    return rendering.json(answer, {"data": rendering.snapshot(etype)})

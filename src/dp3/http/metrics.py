@@ -23,7 +23,10 @@ from dp3.engine.heartbeat import LEASE_TTL_S, WORKING
 from dp3.engine.statistics import ABOVE, BUCKETS_S
 from dp3.http.answers import invalid_value
 from dp3.http.pools import Once
+from dp3.http.remarks import About
 from dp3.http.services import Services
+from dp3.http.unknown_names import Known
+from dp3.http.warnings import begin_warnings
 from dp3.http.writing import Accepted
 from dp3.log.port import Lane
 from dp3.reads.backlog import LaneLag, PartitionLag
@@ -53,6 +56,8 @@ DURATIONS = {
 """Durations that workers report: their metrics."""
 
 
+_PARAMETERS = Known("query", "parameter", ["by_partition"])
+
 MOST_SOURCES = 200
 """Sources that are told: one that makes up names must not make as many metrics."""
 
@@ -75,20 +80,29 @@ class _Collected(Collector):
 class Metrics:
     """The metrics of an application, and the route that shows them."""
 
-    def __init__(self, services: Services, accepted: Accepted, refused: Mapping[int, int]) -> None:
+    def __init__(
+        self,
+        services: Services,
+        accepted: Accepted,
+        refused: Mapping[int, int],
+        remarked: Mapping[About, int],
+    ) -> None:
         self._services = services
         self._accepted = accepted
         self._refused = refused
+        self._remarked = remarked
         self._usual = self._text(self._lanes)
         self._detailed = self._text(self._partitions)
 
     async def answer(self, request: Request) -> Response:
         """All metrics as text; with `by_partition=true` the backlog of each partition."""
+        warnings = begin_warnings(request.scope)
+        _PARAMETERS.check(request.query_params, (), warnings)
         wanted = request.query_params.get("by_partition", "false")
         if wanted not in ("true", "false"):
             raise invalid_value(("query", "by_partition"), "expected true or false")
         text = await (self._detailed if wanted == "true" else self._usual)()
-        return Response(text, media_type=CONTENT_TYPE_LATEST)
+        return warnings.told_in(Response(text, media_type=CONTENT_TYPE_LATEST))
 
     def _text(self, log: Callable[[], Iterator[Metric]]) -> Once[bytes]:
         """The text of all metrics, once for all who ask at the same time; `log` gives those of the log."""
@@ -115,6 +129,14 @@ class Metrics:
         for status, count in sorted(self._refused.items()):
             refused.add_metric([str(status)], count)
         yield refused
+        remarked = CounterMetricFamily(
+            "dp3_remarked_datapoints",
+            "Data-points that were accepted with keys that mean nothing, or with times far ahead",
+            labels=["about"],
+        )
+        for about in About:
+            remarked.add_metric([about.value], self._remarked.get(about, 0))
+        yield remarked
 
     def _lanes(self) -> Iterator[Metric]:
         lags = self._services.reads.backlog.lanes()

@@ -15,6 +15,7 @@ from dp3.http.answers import invalid, invalid_value, pydantic_errors
 from dp3.model.attrspec import AttrSpecType
 from dp3.model.durations import AwareDatetime
 from dp3.model.entityspec import EntitySpec
+from dp3.model.errors import did_you_mean
 from dp3.model.spec import ModelSpec
 from dp3.reads.listings import Window
 from dp3.reads.profiles import Span
@@ -107,7 +108,8 @@ class Lookup:
     def etype(self, etype: str) -> EntitySpec:
         entity = self._entities.get(etype)
         if entity is None:
-            raise invalid_value(["path", "etype"], f"Entity type '{etype}' doesn't exist")
+            near = did_you_mean(etype, self._entities)
+            raise invalid_value(["path", "etype"], f"Entity type '{etype}' doesn't exist{near}")
         return entity
 
     def entity(self, etype: str, eid: str, where: str) -> Entity:
@@ -124,7 +126,8 @@ class Lookup:
     def attr(self, etype: str, attr: str, where: str) -> AttrSpecType:
         spec = self._attributes.get((etype, attr))
         if spec is None:
-            raise invalid_value([where, "attr"], f"Attribute '{attr}' doesn't exist")
+            near = did_you_mean(attr, [name for name_of, name in self._attributes if name_of == etype])
+            raise invalid_value([where, "attr"], f"Attribute '{attr}' doesn't exist{near}")
         return spec
 
 

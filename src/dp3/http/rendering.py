@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 from starlette.responses import Response
 
 from dp3.config.sections import Timestamps
-from dp3.http.answers import Json
+from dp3.http.answers import Answer, Json
 from dp3.model.attrspec import AttrSpecTimeseries, AttrSpecType
 from dp3.model.spec import ModelSpec
 from dp3.model.type_text import DictOf, LinkTo, ListOf, OneOf, Primitive, TypeExpr
@@ -47,9 +47,16 @@ class Rendering:
             for etype, values in self._values.items()
         }
 
-    def json(self, content: Any, times: TimesIn = None, status: int = 200) -> Response:
+    def json(self, content: Any, times: TimesIn = None) -> Json:
         """An answer with this content. Every date-time in it is a time, and what `times` leads to."""
-        return Json(without_zones(content, times) if self._naive else content, status)
+        return Json(self._rendered(content, times))
+
+    def answer(self, content: Mapping[str, Any], times: TimesIn = None) -> Answer:
+        """The same for an object of fixed keys, in which there is room for warnings."""
+        return Answer(self._rendered(content, times))
+
+    def _rendered(self, content: Any, times: TimesIn) -> Any:
+        return without_zones(content, times) if self._naive else content
 
     def counted(self, etype: str, attr: str, counts: Mapping[str, int]) -> Response:
         """An answer with counts of the values of an attribute, which are its keys."""

@@ -6,13 +6,19 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 
+class WithWarnings(BaseModel):
+    """`warnings`: what the client should know; only there if there is something."""
+
+    warnings: list[str] = []
+
+
 class Detail(BaseModel):
     """A text."""
 
     detail: str
 
 
-class Written(BaseModel):
+class Written(WithWarnings):
     """The request is durable; with `wait=true`, whether it has been applied."""
 
     detail: str = Field(examples=["OK"])
@@ -45,7 +51,7 @@ class EntityType(BaseModel):
     eid_estimate_count: int
 
 
-class AttributeAnswer(BaseModel):
+class AttributeAnswer(WithWarnings):
     """`attr_type`: 1 plain, 2 observations, 4 timeseries."""
 
     attr_type: int
@@ -53,7 +59,7 @@ class AttributeAnswer(BaseModel):
     history: list[dict[str, Any]]
 
 
-class EntityAnswer(BaseModel):
+class EntityAnswer(WithWarnings):
     """Everything about one entity."""
 
     empty: bool
@@ -61,26 +67,35 @@ class EntityAnswer(BaseModel):
     snapshots: list[dict[str, Any]]
 
 
-class FoundSnapshots(BaseModel):
+class RunTimes(BaseModel):
+    """When the last run of snapshots was and the next one is due; null if there was or will be none."""
+
+    last: datetime | None
+    next: datetime | None
+
+
+class FoundSnapshots(WithWarnings):
     """Snapshots of one page. `time_created`: when the run of the last one was; `total`: how many match in
-    all, null if that takes too long to tell; `cursor` continues; `truncated`: cut off before the limit."""
+    all, null if that takes too long to tell; `cursor` continues; `truncated`: cut off before the limit;
+    `snapshot`: of the latest snapshots, when they were made."""
 
     time_created: datetime | None
     count: int
     data: list[dict[str, Any]]
     total: int | None = None
     cursor: str | None = None
+    snapshot: RunTimes | None = None
     truncated: bool = False
 
 
-class TotalCount(BaseModel):
+class TotalCount(WithWarnings):
     """The number of snapshots that match; `truncated`: at least so many."""
 
     total_count: int
     truncated: bool = False
 
 
-class ActionSent(BaseModel):
+class ActionSent(WithWarnings):
     """The workers have been told; with the `id` one can ask what became of it."""
 
     detail: str = Field(examples=["Action sent."])
@@ -117,7 +132,7 @@ class RawRow(BaseModel):
     t2: datetime | None
 
 
-class RawAnswer(BaseModel):
+class RawAnswer(WithWarnings):
     """Accepted data-points, newest first; `truncated` when the search stopped at its limits."""
 
     count: int

@@ -21,6 +21,7 @@ from dp3.http.schemas import (
     SnapshotSummary,
 )
 from dp3.http.services import Services
+from dp3.http.unknown_names import route_class
 from dp3.model.durations import parse_time_duration
 from dp3.reads.backlog import HEARTBEAT_LIMIT_S
 from dp3.reads.telemetry import MODULE
@@ -38,7 +39,12 @@ Records = list[dict[str, Any]]
 
 def telemetry_routes(services: Services) -> APIRouter:
     """`/telemetry`: snapshot runs, what is stored and what happened, what workers have done by themselves."""
-    router = APIRouter(prefix="/telemetry", tags=["telemetry"], responses=INVALID | BUSY)
+    router = APIRouter(
+        prefix="/telemetry",
+        tags=["telemetry"],
+        responses=INVALID | BUSY,
+        route_class=route_class(services.model),
+    )
     _add_runs(router, services)
     _add_measured(router, services)
     _add_jobs(router, services)
@@ -46,14 +52,14 @@ def telemetry_routes(services: Services) -> APIRouter:
 
 
 def _add_runs(router: APIRouter, services: Services) -> None:
-    runs, answer = services.reads.runs, services.rendering.json
+    runs, json = services.reads.runs, services.rendering.json
     operating = services.pools.operating.serves
 
     @router.get("/snapshot_summary", response_model=SnapshotSummary)
     @operating
     def get_snapshot_summary() -> Response:
         """The age of the snapshots."""
-        return answer(runs.summary())
+        return json(runs.summary())
 
     @router.get("/metadata", response_model=list[dict[str, Any]])
     @operating
@@ -66,50 +72,50 @@ def _add_runs(router: APIRouter, services: Services) -> None:
     ) -> Response:
         """Records of snapshot runs."""
         if module not in (None, MODULE):
-            return answer([])
-        return answer(runs.records(*span.bounds(), skip, limit, newest_first=sort == "newest"))
+            return json([])
+        return json(runs.records(*span.bounds(), skip, limit, newest_first=sort == "newest"))
 
 
 def _add_measured(router: APIRouter, services: Services) -> None:
     telemetry, workers = services.reads.telemetry, services.reads.workers
-    answer, operating = services.rendering.json, services.pools.operating.serves
+    json, operating = services.rendering.json, services.pools.operating.serves
 
     @router.get("/sources_validity", response_model=dict[str, Any])
     @operating
     def get_sources_validity() -> Response:
         """The latest end of validity of the data-points of each source."""
-        return answer(telemetry.sources())
+        return json(telemetry.sources())
 
     @router.get("/sources_age", response_model=dict[str, int])
     @operating
     def get_sources_age(unit: Literal["minutes", "seconds"] = "minutes") -> Response:
         """The time since the latest end of validity of the data-points of each source, in whole units."""
-        return answer(telemetry.source_ages(UNIT_US[unit]))
+        return json(telemetry.source_ages(UNIT_US[unit]))
 
     @router.get("/entities_per_attr", response_model=dict[str, dict[str, int]])
     @services.pools.queries.serves
     def get_entities_per_attr() -> Response:
         """The number of entities that have data of each attribute."""
-        return answer(telemetry.entities_per_attribute())
+        return json(telemetry.entities_per_attribute())
 
     @router.get("/attribute_bson_sizes", response_model=dict[str, AttributeSizes])
     @operating
     def get_attribute_bson_sizes() -> Response:
         """Sizes of stored values, as they were last measured."""
-        return answer(telemetry.attribute_sizes())
+        return json(telemetry.attribute_sizes())
 
     @router.get("/event_counts", response_model=EventCountsAnswer)
     @operating
     def get_event_counts(group: str, interval: str) -> Response:
         """Events of a group in the current interval and the one before."""
         span = _interval(services, group, interval) // timedelta(microseconds=1)
-        return answer({"group": group, "interval": interval, **telemetry.event_counts(group, span)})
+        return json({"group": group, "interval": interval, **telemetry.event_counts(group, span)})
 
     @router.get("/rabbitmq/queues", response_model=Queues)
     @operating
     def get_queues() -> Response:
         """The backlog of each worker in each lane of the log."""
-        return answer({"queues": workers.queues(services.worker_processes)})
+        return json({"queues": workers.queues(services.worker_processes)})
 
 
 def _interval(services: Services, group: str, text: str) -> timedelta:
@@ -129,31 +135,31 @@ def _interval(services: Services, group: str, text: str) -> timedelta:
 
 
 def _add_jobs(router: APIRouter, services: Services) -> None:
-    jobs, answer = services.reads.jobs, services.rendering.json
+    jobs, json = services.reads.jobs, services.rendering.json
     operating = services.pools.operating.serves
 
     @router.get("/updates", response_model=Records)
     @operating
     def get_updates(limit: Limit = 100) -> Response:
         """The latest cycles of periodic hooks."""
-        return answer(jobs.updates(limit))
+        return json(jobs.updates(limit))
 
     @router.get("/collections", response_model=Records)
     @operating
     def get_collections(limit: Limit = 100) -> Response:
         """The latest collections of each worker."""
-        return answer(jobs.collections(limit))
+        return json(jobs.collections(limit))
 
     @router.get("/retention", response_model=Records)
     @operating
     def get_retention(limit: Limit = 100) -> Response:
         """The latest cleanings of history by each worker."""
-        return answer(jobs.retention(limit))
+        return json(jobs.retention(limit))
 
 
 def health_routes(services: Services) -> APIRouter:
     """`/health`, which waits for nothing that others may fill, and `/telemetry/log`."""
-    router = APIRouter()
+    router = APIRouter(route_class=route_class(services.model))
     problems = Once(lambda: services.pools.state.run(_problems, services))
 
     @router.get("/health/live", tags=["health"], response_model=Readiness)

@@ -28,6 +28,7 @@ from dp3.http.pieces import (
     check_utf8,
     elements,
 )
+from dp3.http.remarks import Remarks, mistakes
 from dp3.http.writing import BYTES_AT_ONCE, Groups
 from dp3.model.attrspec import point_to_wire
 from dp3.model.canonical import size_problem
@@ -67,7 +68,7 @@ class Validator:
         self._model = model
         self._max_value = max_value
 
-    def validate(self, body: Sent) -> Iterator[Groups]:
+    def validate(self, body: Sent, remarks: Remarks) -> Iterator[Groups]:
         """All data-points of a body by entity, those of about `BYTES_AT_ONCE` at a time; at last a refusal
         with all errors (at most about `MAX_ERRORS`) if there are any."""
         groups: dict[tuple[str, int | str], list[WirePoint]] = {}
@@ -77,7 +78,8 @@ class Validator:
             for size, items in _read_list(body, 2 * self._max_value):
                 for item in items:
                     try:
-                        etype, eid, point = self._validate_one(item, size, len(errors) < MOST_SUGGESTIONS)
+                        suggest = len(errors) < MOST_SUGGESTIONS
+                        etype, eid, point = self._validate_one(item, size, remarks, suggest)
                     except _Invalid as wrong:
                         _add_errors(wrong, i, errors)
                     else:
@@ -96,7 +98,9 @@ class Validator:
             raise errors.refusal()
         yield groups
 
-    def _validate_one(self, item: Any, size: int, suggest: bool) -> tuple[str, int | str, WirePoint]:
+    def _validate_one(
+        self, item: Any, size: int, remarks: Remarks, suggest: bool
+    ) -> tuple[str, int | str, WirePoint]:
         """The entity and the data-point that an item of at most `size` bytes holds. Raises `_Invalid`, with
         near names if `suggest`."""
         model = self._model
@@ -109,8 +113,17 @@ class Validator:
                 raise _unknown(sent, item, model, suggest)
             dp = spec.dp_model.model_validate(_internal(item, sent.c))
         except ValidationError as error:
-            raise _Invalid(partial(_as_sent, error)) from None
-        return dp.etype, model.entity(dp.etype).eid_to_wire(dp.eid), point_to_wire(dp)
+            raise _Invalid(partial(_all_errors, error, item, remarks)) from None
+        if remarks.refuses and mistakes(item, spec, ()):
+            raise _Invalid(partial(mistakes, item, spec))
+        point = point_to_wire(dp)
+        remarks.item(item, spec, point.t2)
+        return dp.etype, model.entity(dp.etype).eid_to_wire(dp.eid), point
+
+
+def _all_errors(error: ValidationError, item: Any, remarks: Remarks, loc: Loc) -> list[Error]:
+    refused = mistakes(item, None, loc) if remarks.refuses and isinstance(item, dict) else []
+    return [*_as_sent(error, loc), *refused]
 
 
 class _Invalid(Exception):

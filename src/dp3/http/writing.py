@@ -9,7 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from dp3.files import DamagedFile
-from dp3.http.answers import Json, busy, invalid_value, refused
+from dp3.http.answers import Answer, busy, invalid_value, refused
 from dp3.http.changes import StateChanges
 from dp3.log.appender import Appender, AppenderBusy, AppenderClosed
 from dp3.log.port import Append, Appended, IdempotencyConflict, Lane, LogFull
@@ -136,11 +136,11 @@ class Writer:
         """200 to what was appended; with `wait` when it has been applied, or 202 when that takes too long."""
         headers = {"Idempotency-Replayed": "true"} if appended and appended.repeated else None
         if not wait:
-            return Json(OK, 200, headers)
+            return Answer(OK, 200, headers)
         touched = {partition for slices in encoded.entries for partition in slices}
         check = partial(self._reached.passed, appended.offset if appended else 0, touched)
         applied = bool(await self._changes.until(check, self._wait_limit_s))
-        return Json(OK | {"applied": applied}, 200 if applied else 202, headers)
+        return Answer(OK | {"applied": applied}, 200 if applied else 202, headers)
 
     async def _append(self, append: Append) -> Appended:
         try:

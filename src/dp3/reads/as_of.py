@@ -82,7 +82,7 @@ class AsOf:
         self, etype: str, eid: str, profile: Profile, at: int, mirrors: Mapping[str, list[Any]]
     ) -> Document:
         plan = self._types[etype].values
-        stored = [row for row in profile.plain if row[1] <= at]
+        stored = [row for row in profile.plain if row[2] <= at]  # by their append times
         known = msgspec.structs.replace(profile, plain=stored)
         return expand(compute(plan.eid(eid), known, plan, at, mirrors).doc, at)
 

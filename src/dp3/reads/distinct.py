@@ -8,6 +8,7 @@ from dp3.clock import to_datetime
 from dp3.engine.jobs.snapshots.keys import MAX_TEXT
 from dp3.model.attrspec import AttrSpecClassic
 from dp3.model.canonical import encode_json, ipv6_to_text, time_to_text
+from dp3.model.errors import did_you_mean
 from dp3.model.mac import MACAddress
 from dp3.model.spec import ModelSpec
 from dp3.model.type_text import DictOf, Primitive
@@ -63,7 +64,8 @@ class DistinctValues:
 def _checked(model: ModelSpec, etype: str, attr: str) -> AttrSpecClassic:
     spec = model.attributes.get((etype, attr))
     if spec is None:
-        raise QueryError(f"Attribute '{attr}' does not exist")
+        near = did_you_mean(attr, model.attribs(etype))
+        raise QueryError(f"Attribute '{attr}' does not exist{near}")
     if not isinstance(spec, AttrSpecClassic):
         raise QueryError(f"Attribute '{attr}' isn't plain or observations")
     expr = spec.element_type.expr

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 from dp3.engine.jobs.snapshots.doc import decode_doc, expand
 from dp3.model.spec import ModelSpec
 from dp3.reads.as_of import AsOf, Document
+from dp3.reads.doubts import Doubts, Warn, unheard
 from dp3.reads.errors import CursorError
 from dp3.reads.query.conditions import Check, Condition, matcher
 from dp3.reads.query.filters import parse_filters
-from dp3.reads.query.places import Places
+from dp3.reads.query.places import Place, Places
 from dp3.reads.query.planning import Plan, make_plan, searches_texts
 from dp3.reads.snapshots import MAX_ROWS, dated_document
 from dp3.reads.sorting import parse_sort, sort_documents
@@ -57,10 +58,19 @@ class Listing:
 
 
 class Listings:
-    """Answers about many entities. `fulltext` and `generic` are the two filters, decoded JSON or None."""
+    """Answers about many entities. `fulltext` and `generic` are the two filters, decoded JSON or None; `warn`
+    takes what is to be said about them."""
 
-    def __init__(self, queries: Queries, as_of: AsOf, model: ModelSpec, places: Mapping[str, Places]) -> None:
+    def __init__(
+        self,
+        queries: Queries,
+        as_of: AsOf,
+        model: ModelSpec,
+        places: Mapping[str, Places],
+        doubts: Doubts,
+    ) -> None:
         self._queries = queries
+        self._doubts = doubts
         self._as_of = as_of
         self._model = model
         self._places = places
@@ -73,10 +83,11 @@ class Listings:
         generic: Any = None,
         window: Window = Window(),
         sort: Sequence[str] = (),
+        warn: Warn = unheard,
     ) -> Listing:
         """Latest snapshots that match. Raises `QueryError`, `SortError`, `CursorError`, `QueryTooLarge`,
         `QueryTooSlow`."""
-        condition = self._condition(etype, fulltext, generic)
+        condition = self._condition(etype, fulltext, generic, warn)
         orders = parse_sort(self._model, etype, sort) if sort else ()
         plan = make_plan(condition)
         try:
@@ -94,11 +105,12 @@ class Listings:
         generic: Any = None,
         window: Window = Window(),
         sort: Sequence[str] = (),
+        warn: Warn = unheard,
     ) -> Listing:
         """Entities whose values at a moment (µs) match, by id or sorted. Only entities that exist now.
 
         A cursor continues a listing by id. Raises `QueryError`, `SortError`."""
-        condition = self._condition(etype, fulltext, generic)
+        condition = self._condition(etype, fulltext, generic, warn, as_of=True)
         orders = parse_sort(self._model, etype, sort)
         wanted = window.rows + window.skip
         found = self._walk(etype, matcher(condition), at, window.cursor, None if orders else wanted)
@@ -111,14 +123,16 @@ class Listings:
         found.truncated = found.truncated or (more and window.limit != window.rows)
         return found
 
-    def count(self, etype: str, fulltext: Any = None, generic: Any = None) -> int:
+    def count(self, etype: str, fulltext: Any = None, generic: Any = None, warn: Warn = unheard) -> int:
         """The number of latest snapshots that match. Raises `QueryError`, `QueryTooLarge`,
         `QueryTooSlow`."""
-        return self._count(etype, make_plan(self._condition(etype, fulltext, generic)))
+        return self._count(etype, make_plan(self._condition(etype, fulltext, generic, warn)))
 
-    def count_as_of(self, at: int, etype: str, fulltext: Any = None, generic: Any = None) -> tuple[int, bool]:
+    def count_as_of(
+        self, at: int, etype: str, fulltext: Any = None, generic: Any = None, warn: Warn = unheard
+    ) -> tuple[int, bool]:
         """The number of entities that match at a moment (µs), and whether time was too short for all."""
-        check = matcher(self._condition(etype, fulltext, generic))
+        check = matcher(self._condition(etype, fulltext, generic, warn, as_of=True))
         found = self._walk(etype, check, at, None, None)
         return len(found.documents), found.truncated
 
@@ -137,8 +151,13 @@ class Listings:
             if time.monotonic() > deadline:
                 raise QueryTooSlow(f"each snapshot has to be looked at, and {LISTING_S:g} s were not enough")
 
-    def _condition(self, etype: str, fulltext: Any, generic: Any) -> Condition:
-        return parse_filters(self._places[etype], self._attribs[etype], fulltext, generic)
+    def _condition(
+        self, etype: str, fulltext: Any, generic: Any, warn: Warn, *, as_of: bool = False
+    ) -> Condition:
+        seen: list[Place] = []
+        condition = parse_filters(self._places[etype], self._attribs[etype], fulltext, generic, seen.append)
+        self._doubts.judge(etype, seen, warn, as_of=as_of)
+        return condition
 
     def _page(self, etype: str, plan: Plan, orders: Sequence[Order], window: Window) -> Listing:
         found = Listing()

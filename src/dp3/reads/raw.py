@@ -72,7 +72,7 @@ class RawPoints:
     def _rows(self, query: RawQuery, budget: _Budget) -> Iterator[dict[str, Any]]:
         partition = None if query.eid is None else partition_of(query.etype, query.eid, self._partitions)
         lanes = (self._entries(lane) for lane in Lane)
-        for entry, refused in merge(*lanes, key=lambda found: found[0].append_time, reverse=True):
+        for entry, refused in merge(*lanes, key=lambda found: found[0].order, reverse=True):
             for task in _tasks(entry, partition):
                 if (entry.offset, task.first) not in refused:
                     yield from _task_rows(task, query)

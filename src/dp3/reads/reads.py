@@ -1,12 +1,14 @@
 """All reads of one state, composed once."""
 
 from dp3.clock import Clock
+from dp3.config.kinds import CronExpression
 from dp3.log.port import Log
 from dp3.model.spec import ModelSpec
 from dp3.reads.as_of import AsOf, Document
 from dp3.reads.backlog import Backlog, Workers
 from dp3.reads.dead_letters import DeadLetters
 from dp3.reads.distinct import DistinctValues
+from dp3.reads.doubts import Doubts
 from dp3.reads.entity_types import EntityTypes
 from dp3.reads.listings import Listings
 from dp3.reads.profiles import Profiles, Span
@@ -18,18 +20,31 @@ from dp3.store.ports.state import State
 
 
 class Reads:
-    """See the table in `dp3.reads`. Made once a process; reads the state at every call."""
+    """See the table in `dp3.reads`. Made once a process; reads the state at every call.
 
-    def __init__(self, state: State, log: Log, model: ModelSpec, clock: Clock) -> None:
+    `run_rate`: when snapshot runs begin. `hooks_are_possible`: the application has modules, so that before
+    the first run it is not known what snapshots will have."""
+
+    def __init__(
+        self,
+        state: State,
+        log: Log,
+        model: ModelSpec,
+        clock: Clock,
+        *,
+        run_rate: CronExpression | None = None,
+        hooks_are_possible: bool = False,
+    ) -> None:
         places = {etype: Places(model, etype) for etype in model.entities}
         self.as_of = AsOf(state.entities, state.links, state.names, model)
         self.profiles = Profiles(state.entities, state.names, model, clock, self.as_of)
         self.snapshots = Snapshots(state.snapshots, state.runs)
-        self.listings = Listings(state.queries, self.as_of, model, places)
+        self.runs = RunReports(state.runs, clock, run_rate)
+        doubts = Doubts(state.queries, self.runs, hooks_are_possible=hooks_are_possible)
+        self.listings = Listings(state.queries, self.as_of, model, places, doubts)
         self.distinct = DistinctValues(state.queries, self.listings, model, places)
         self.raw = RawPoints(log, state.batches, state.partitions)
         self.entity_types = EntityTypes(state.entities, model)
-        self.runs = RunReports(state.runs, clock)
         self.jobs = JobReports(state.updates, state.lifetimes, state.retention)
         self.telemetry = Telemetry(state.counters, state.sizes, state.entities, model, clock)
         self.backlog = Backlog(log, state.batches, state.partitions, clock)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain
+from dp3.model.errors import did_you_mean
 from dp3.model.primitives import PRIMITIVE_TYPES
 from dp3.model.spec import ModelSpec
 from dp3.model.type_text import Primitive
@@ -42,7 +43,8 @@ def _order(model: ModelSpec, etype: str, i: int, text: str) -> Order:
 def _check(model: ModelSpec, etype: str, i: int, attr: str) -> None:
     spec = model.attributes.get((etype, attr))
     if spec is None:
-        raise SortError(f"Attribute '{attr}' at position {i} doesn't exist")
+        near = did_you_mean(attr, [*model.attribs(etype), "eid"])
+        raise SortError(f"Attribute '{attr}' at position {i} doesn't exist{near}")
     refused = f"Cannot sort by attribute '{attr}' at position {i}: "
     if not isinstance(spec, AttrSpecPlain | AttrSpecObservations):
         raise SortError(f"{refused}only plain and observations attributes are supported")

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from dp3.clock import Clock, to_datetime
+from dp3.config.kinds import CronExpression
+from dp3.engine.jobs.job import NEVER, Schedule
 from dp3.engine.jobs.sizes import over_entities
 from dp3.hooks.kinds import HOOK_SPECS
 from dp3.model.spec import ModelSpec
@@ -109,11 +111,12 @@ class Telemetry:
 
 
 class RunReports:
-    """Snapshot runs."""
+    """Snapshot runs; `rate` is when they begin."""
 
-    def __init__(self, runs: Runs, clock: Clock) -> None:
+    def __init__(self, runs: Runs, clock: Clock, rate: CronExpression | None = None) -> None:
         self._runs = runs
         self._clock = clock
+        self._next = None if rate is None else _NextMoment(rate)
 
     def latest_complete(self) -> tuple[Run, list[WorkerRun]] | None:
         """The latest run that was completed, if it is one of the latest `LOOK_BACK`, and what each worker did
@@ -127,6 +130,19 @@ class RunReports:
                 return complete, self._runs.workers(complete.id)
             before = runs[-1].id
         return None
+
+    def latest_closed(self) -> Run | None:
+        """The latest run that is over, complete or not. Only one can be open."""
+        return next((run for run in self._runs.last(2) if run.phase is Phase.CLOSED), None)
+
+    def times(self) -> Record:
+        """When the latest run that is over was, and when the next one is due, each None if there is none."""
+        run = self.latest_closed()
+        next_ = None if self._next is None else self._next.after(self._clock.now_us())
+        return {
+            "last": None if run is None else to_datetime(run.time),
+            "next": None if next_ is None else to_datetime(next_),
+        }
 
     def summary(self) -> Record:
         """Seconds since the latest run and the latest complete one; entities and duration of that."""
@@ -154,6 +170,22 @@ class RunReports:
 
     def _age_s(self, run: Run) -> float:
         return max(self._clock.now_us() - run.time, 0) / 1e6
+
+
+class _NextMoment:
+    """Finds the next moment of a schedule. It is kept until it has come or the clock was set back, since
+    every listing asks for it."""
+
+    def __init__(self, rate: CronExpression) -> None:
+        self._rate = rate
+        self._known = (0, 0)
+
+    def after(self, now: int) -> int | None:
+        since, next_ = self._known
+        if not since <= now < next_:
+            next_ = Schedule(self._rate, now).next
+            self._known = (now, next_)
+        return None if next_ == NEVER else next_
 
 
 class JobReports:

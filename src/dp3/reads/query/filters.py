@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from dp3.model.attrspec import AttrSpecType
+from dp3.model.errors import did_you_mean
 from dp3.reads.errors import QueryError
 from dp3.reads.query.conditions import At, Combine, Condition, How
 from dp3.reads.query.operators import OPERATORS, text_test
-from dp3.reads.query.parsing import parse_filter
+from dp3.reads.query.parsing import See, parse_filter
 from dp3.reads.query.places import Places
 from dp3.reads.query.regex import Regex
 
@@ -15,9 +16,10 @@ EVERYTHING: Condition = Combine(How.ALL, ())
 
 
 def parse_filters(
-    places: Places, attribs: Mapping[str, AttrSpecType], fulltext: Any, generic: Any
+    places: Places, attribs: Mapping[str, AttrSpecType], fulltext: Any, generic: Any, see: See
 ) -> Condition:
-    """The condition for both filters (decoded JSON, None if not given).
+    """The condition for both filters (decoded JSON, None if not given); `see` is called with each place of
+    which the generic filter speaks.
 
     A condition of the fulltext filter replaces that of the generic filter on the same attribute. Raises
     `QueryError`."""
@@ -26,8 +28,8 @@ def parse_filters(
     if generic is not None and not isinstance(generic, dict):
         raise QueryError("Generic filter is invalid")
     texts = _fulltext(places, attribs, fulltext) if fulltext else {}
-    kept = {name: value for name, value in (generic or {}).items() if places.find(name).path not in texts}
-    condition = parse_filter(places, OPERATORS, kept) if kept else EVERYTHING
+    kept = {name: value for name, value in (generic or {}).items() if places.path(name) not in texts}
+    condition = parse_filter(places, OPERATORS, kept, see) if kept else EVERYTHING
     return Combine(How.ALL, (condition, *texts.values()))
 
 
@@ -38,7 +40,8 @@ def _fulltext(
     conditions: dict[str, Condition] = {}
     for attr, pattern in filters.items():
         if attr not in attribs and attr != "eid":
-            raise QueryError(f"Attribute '{attr}' in fulltext filter doesn't exist")
+            near = did_you_mean(attr, [*attribs, "eid"])
+            raise QueryError(f"Attribute '{attr}' in fulltext filter doesn't exist{near}")
         if not isinstance(pattern, str):
             raise QueryError(f"Filter '{pattern}' is not string")
         if pattern:

@@ -6,7 +6,15 @@ from typing import Any
 
 from dp3.model.errors import did_you_mean
 from dp3.reads.errors import QueryError, invalid_query
-from dp3.reads.query.conditions import AnyTest, At, Combine, Condition, How
+from dp3.reads.query.conditions import (
+    AnyTest,
+    At,
+    Combine,
+    Condition,
+    How,
+    verdict_of,
+    with_elements,
+)
 from dp3.reads.query.magic import replace_magic
 from dp3.reads.query.places import Place, Places
 
@@ -23,12 +31,18 @@ Operator = Callable[["Parser", Place, Any, Mapping[str, Any]], AnyTest | None]
 another one. Raises `QueryError`."""
 
 
-def parse_filter(places: Places, operators: Mapping[str, Operator], query: Mapping[str, Any]) -> Condition:
+See = Callable[[Place], None]
+"""Called with each place of which a filter speaks."""
+
+
+def parse_filter(
+    places: Places, operators: Mapping[str, Operator], query: Mapping[str, Any], see: See
+) -> Condition:
     """The condition that a filter states; magic strings count as what they stand for.
 
     Raises `QueryError`, which names what is wrong."""
     try:
-        return Parser(places, operators).condition(replace_magic(dict(query)), None)
+        return Parser(places, operators, see).condition(replace_magic(dict(query)), None)
     except QueryError:
         raise
     except ValueError as error:  # a value without a JSON form, such as a network inside an object
@@ -38,9 +52,10 @@ def parse_filter(places: Places, operators: Mapping[str, Operator], query: Mappi
 class Parser:
     """Parses one filter."""
 
-    def __init__(self, places: Places, operators: Mapping[str, Operator]) -> None:
+    def __init__(self, places: Places, operators: Mapping[str, Operator], see: See) -> None:
         self._places = places
         self._operators = operators
+        self._see = see
         self._depth = 0
         self._conditions = 0
 
@@ -69,9 +84,10 @@ class Parser:
             known = f"{', '.join(LOGIC)} or the name of an attribute"
             raise invalid_query(f"unknown operator {key[:80]}, expected {known}{did_you_mean(key, LOGIC)}")
         place = self._places.find(key, inside)
-        if isinstance(value, dict) and any(name.startswith("$") for name in value):
-            return At(place, self.tests(place, value))
-        return At(place, self.tests(place, {"$eq": value}))
+        self._see(place)
+        is_test = isinstance(value, dict) and any(name.startswith("$") for name in value)
+        test = self.tests(place, value if is_test else {"$eq": value})
+        return At(place, test) if place.constant is None else _of_constant(place, test)
 
     def _logic(self, key: str, value: Any, inside: Place | None) -> Condition:
         if not isinstance(value, list) or not value:
@@ -89,6 +105,12 @@ class Parser:
                 f"unknown operator {name[:80]}, expected one of {', '.join(known)}{did_you_mean(name, known)}"
             )
         return operator
+
+
+def _of_constant(place: Place, test: AnyTest) -> Condition:
+    """The condition that holds for all documents or for none: they have the same value at the place."""
+    holds = verdict_of(test, place, with_elements)([place.constant])
+    return Combine(How.ALL if holds else How.ANY, ())
 
 
 def shown(value: Any) -> str:

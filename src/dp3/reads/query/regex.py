@@ -11,6 +11,19 @@ MAX_PATTERN = 4_096
 
 FLAGS = "imsx"
 
+_LACKING = {
+    r"\(\?<?!": "no negative look-around: write the expression for what must not occur under $not, "
+    '{"$not": {"$regex": "…"}}',
+    r"\(\?<?=": "no look-around: write what must occur, too, as a second expression, "
+    '{"$and": [{"name": {"$regex": "…"}}, {"name": {"$regex": "…"}}]}',
+    r"\\[1-9]|\\k[<{']|\(\?P=": "no back-references: write out what may occur twice, 'aa|bb' for '(a|b)\\1'",
+    r"\(\?>|[*+?}]\+": "no atomic groups and no possessive quantifiers: leave them away, it never goes back",
+}
+"""What other engines have, and what to write instead."""
+
+_lacking = {re.compile(rf"(?<!\\)(?:\\\\)*(?:{what})"): advice for what, advice in _LACKING.items()}
+"""The same, where no backslash makes it something else."""
+
 _extended_noise = re.compile(r"(\\.|\[\^?\]?(?:\\.|[^\]\\])*\])|\s+|#[^\n]*", re.DOTALL)
 _literal_start = re.compile(r"\^((?:[^\\.^$*+?()\[\]{}|]|\\[^a-zA-Z0-9])*)(?![*?{])")
 
@@ -31,7 +44,8 @@ class Regex:
         try:
             return compile_pattern(*self.known)
         except PatternError as error:
-            raise invalid_query(f"{self.named} {self.pattern[:80]!r}: {error}") from None
+            advice = _advice(self.pattern)
+            raise invalid_query(f"{self.named} {self.pattern[:80]!r}: {error}{advice}") from None
 
     @property
     def known(self) -> tuple[str, str]:
@@ -48,3 +62,9 @@ class Regex:
             return ""
         match = _literal_start.match(self.pattern)
         return re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL) if match else ""
+
+
+def _advice(pattern: str) -> str:
+    """The dialect and what to write instead, if a pattern has what the engine lacks."""
+    found = [advice for lacking, advice in _lacking.items() if lacking.search(pattern)]
+    return f"; regular expressions are those of RE2, which has {'; '.join(found)}" if found else ""

@@ -116,6 +116,15 @@ class Queries(Protocol):
         """True if any entity of a type has a key at one of these paths. Cheap: nothing is searched."""
         ...
 
+    def ever_had_keys(self, etype: str, paths: Sequence[str]) -> bool:
+        """True if the latest snapshot of any entity of a type ever had a key at one of these paths or, after
+        a dot, below it. Cheap, as `any_keys`."""
+        ...
+
+    def first_steps(self, etype: str) -> list[str]:
+        """Names with which paths begin at which there are keys, some of many."""
+        ...
+
     def distinct(self, etype: str, path: str) -> Mapping[Key, int]:
         """Key → number of entities (of elements, for lists) at the path."""
         ...

@@ -16,6 +16,11 @@ class Phase(StrEnum):
     CLOSED = "closed"
 
 
+GETS_MORE = "gets_more"
+"""Key of a closed run's `detail`: the entity types to which hooks may give values that the model does not
+have; missing if there are none."""
+
+
 class Run(NamedTuple):
     """One pass of snapshot creation. `time` is its moment for all values. `fingerprint` stands for model and
     hooks; `workers` is the number of worker processes. `status` is "", "complete" or "partial: why"."""

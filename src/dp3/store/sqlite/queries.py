@@ -20,6 +20,9 @@ from dp3.store.sqlite.sql_builder import EID, TRUE, SqlBuilder, limited
 
 NO_LIMIT = -1
 
+MOST_PATHS = 10_000
+"""Paths among which names are looked for: some 10 ms."""
+
 
 class _Cursor(msgspec.Struct, array_like=True):
     """The end of a page, in a form that clients hand back; `query` stands for what was asked."""
@@ -94,6 +97,12 @@ class Queries:
 
     def any_keys(self, etype: str, paths: Sequence[str]) -> bool:
         return bool(self._readers.value(self._sql["any_keys"], (etype, listed(paths))))
+
+    def ever_had_keys(self, etype: str, paths: Sequence[str]) -> bool:
+        return bool(self._readers.value(self._sql["ever_had_keys"], (etype, listed(paths))))
+
+    def first_steps(self, etype: str) -> list[str]:
+        return [name for (name,) in self._readers.rows(self._sql["first_steps"], (etype, MOST_PATHS))]
 
     def distinct(self, etype: str, path: str) -> dict[Key, int]:
         with self._query(etype) as builder:

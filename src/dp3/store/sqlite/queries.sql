@@ -118,6 +118,22 @@ SELECT EXISTS (
     CROSS JOIN attr ON attr.etype = etype.id AND attr.name = wanted.value CROSS JOIN path ON path.id = attr.id
     WHERE etype.name = ?1 AND path.keys > 0);
 
+-- name: ever_had_keys
+-- Whether a type ever had keys at one of some paths (a JSON list) or below it. A dot is followed by a slash.
+SELECT EXISTS (
+    SELECT 1 FROM etype CROSS JOIN json_each(?2) AS wanted
+    CROSS JOIN attr ON attr.etype = etype.id AND (
+        attr.name = wanted.value OR (attr.name > wanted.value || '.' AND attr.name < wanted.value || '/'))
+    CROSS JOIN path ON path.id = attr.id
+    WHERE etype.name = ?1);
+
+-- name: first_steps
+-- Names at the beginning of paths that have keys, out of so many paths.
+SELECT DISTINCT substr(name, 1, instr(name || '.', '.') - 1) FROM (
+    SELECT attr.name AS name FROM etype CROSS JOIN attr ON attr.etype = etype.id
+    CROSS JOIN path ON path.id = attr.id
+    WHERE etype.name = ? AND path.keys > 0 LIMIT ?);
+
 -- name: entity_key
 -- The key of an entity of a type given by name.
 SELECT key FROM entity WHERE etype = (SELECT id FROM etype WHERE name = ?) AND eid = ?;

@@ -18,7 +18,7 @@ from dp3.engine.jobs.thread_pool import HookThreads
 from dp3.engine.silence import Silence
 from dp3.hooks.table import Hook
 from dp3.store.ports.leases import Lease, Leases
-from dp3.store.ports.runs import Phase, Run, Runs, WorkerRun
+from dp3.store.ports.runs import GETS_MORE, Phase, Run, Runs, WorkerRun
 
 LOOK_US = 1_000_000
 """The worker looks so often for others that are waited for, and, while it works, whether they still wait for
@@ -72,7 +72,7 @@ class SnapshotJob:
         self._offsets = offsets
         self._flags = Flags(plans.hooks.refreshed)
         state = context.store
-        self._runs = RunCoordinator(state.runs, state.leases, context.clock, context.lease, plans.fingerprint)
+        self._runs = RunCoordinator(state.runs, state.leases, context.clock, context.lease, plans)
         self._looked_at = 0
         self.wake_at = 0
 
@@ -191,15 +191,16 @@ class RunCoordinator:
     """The life of runs: opened once, phase by phase on all workers, closed whatever happens.
 
     Every worker brings the run to its next phase when it sees that all have completed the present one, so
-    nothing depends on a particular worker. `fingerprint` stands for model and hooks.
+    nothing depends on a particular worker.
     """
 
-    def __init__(self, runs: Runs, leases: Leases, clock: Clock, lease: Lease, fingerprint: str) -> None:
+    def __init__(self, runs: Runs, leases: Leases, clock: Clock, lease: Lease, plans: SnapshotPlans) -> None:
         self._runs = runs
         self._leases = leases
         self._clock = clock
         self._lease = lease
-        self._fingerprint = fingerprint
+        self._fingerprint = plans.fingerprint
+        self._get_more = plans.get_more
         self._silence = Silence(clock)
 
     def open(self, time: int) -> Run | None:
@@ -290,6 +291,8 @@ class RunCoordinator:
 
     def _close(self, run: Run, detail: dict[str, Any], hook_failures: int = 0) -> None:
         status = _status(run.detail | detail)
+        if self._get_more:
+            detail = detail | {GETS_MORE: self._get_more}
         self._runs.advance(run.id, Phase.CLOSED, status, detail)
         logger.info("snapshot run %d is over: %s", run.id, status)
         if hook_failures:

@@ -101,8 +101,9 @@ class SnapshotPlans:
     """Everything that runs need to know of the model, its hooks and the settings, looked up once at start-up.
 
     `types`: all types by number. `links`: relations that make components; `mirrored`: those shown by mirrors;
-    `free`: stored types without hooks, `hooked`: those with hooks (all numbers). `fingerprint` changes with
-    the model, the hooks and the settings: what runs with another one have stored is not comparable.
+    `free`: stored types without hooks, `hooked`: those with hooks (all numbers). `get_more`: types to whose
+    values correlation hooks may add some, because they get them or see them as records. `fingerprint` changes
+    with the model, the hooks and the settings: what runs with another one have stored is not comparable.
     """
 
     def __init__(
@@ -122,6 +123,10 @@ class SnapshotPlans:
         self.free = [plan.id for plan in plans if plan.stored and not plan.hooked]
         self.hooked = [plan.id for plan in plans if plan.stored and plan.hooked]
         relations = model.relations.items()
+        self.get_more = sorted(
+            {hook.entity for hook in hooks.ordered if hook.entity is not None}
+            | {target for plan in plans for target in plan.attached.values()}
+        )
         self.links = [store.names.attr_id(*place) for place, _ in relations if _is_used(model, place, hooks)]
         self.mirrored = [store.names.attr_id(*place) for place, spec in relations if spec.is_mirrored]
         self.fingerprint = _fingerprint(model, hooks, settings)
