@@ -82,7 +82,10 @@ DURATIONS = (
 PIECES = ("dp3_batches_total", "dp3_entity_cache_lookups_total")
 """What depends on the pieces into which workers divide their work, and so on how long it takes."""
 
-NEW_METRICS = ("dp3_source_age_seconds", "dp3_remarked_datapoints")
+NEW_METRICS = ("dp3_source_age_seconds", "dp3_remarked_datapoints", "dp3_snapshot_run_entities")
+
+LEFT = "floor"
+"""An attribute that left the model: its sizes are not told any more."""
 
 _BELOW_MILLISECOND = re.compile(r"(?<=:\d\d)\.000\d{3}Z")
 
@@ -105,18 +108,23 @@ def comparable(answer: Any, question: Question, *, stored: bool) -> str:
 def _without_news(content: Any, url: str) -> Any:
     """An answer without what version 0.1 did not tell: the age of sources, remarks about data-points,
     failures of hooks in a run and the types to which they may add values, times of runs and warnings in
-    listings, which attributes have no values, and which hook had left a value that can not be stored."""
+    listings, which attributes have no values, how many entities a run looked at, and which hook had left a
+    value that can not be stored."""
     if url == "/metrics":
         return [line for line in content if not any(name in line for name in NEW_METRICS)]
     if url.startswith("/telemetry/metadata"):
         for run in content:
             run.pop("hook_failures", None)
             run["detail"].pop("gets_more", None)
+            run.pop("entities", None)
+        return content
+    if url == "/telemetry/snapshot_summary":
+        content.pop("entities", None)
         return content
     if url == "/telemetry/attribute_bson_sizes":
         for report in content.values():
             sizes = report["attributes"].items()
-            report["attributes"] = {attr: size for attr, size in sizes if size["count"]}
+            report["attributes"] = {attr: size for attr, size in sizes if size["count"] and attr != LEFT}
         return content
     if isinstance(content, dict) and url.partition("?")[0].endswith(("/get", "/count")):
         return {key: content[key] for key in content if key not in ("snapshot", "warnings")}

@@ -1,6 +1,7 @@
 """A clock that is set, ahead or back, while the worker works."""
 
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +66,18 @@ def test_whoever_read_a_wrong_time_knows_it_before_the_next_look(clock: FakeCloc
     clock.jump(YEAR_S)
     assert not watch.is_trusted
     assert watch.look()
+
+
+def test_a_restart_does_not_bring_trust_back(clock: FakeClock, tmp_path: Path) -> None:
+    file = tmp_path / "distrust"
+    watch = ClockWatch(clock, 0, file)
+    clock.jump(YEAR_S)
+    watch.look()
+    again = ClockWatch(clock, clock.now_us(), file)
+    assert not again.is_trusted
+    clock.advance(900)
+    assert again.look()
+    assert ClockWatch(clock, clock.now_us(), file).is_trusted
 
 
 def test_a_start_long_after_all_that_is_known_is_no_reason_for_trust(clock: FakeClock) -> None:

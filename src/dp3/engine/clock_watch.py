@@ -3,9 +3,12 @@
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 from dp3.clock import Clock, to_datetime
+from dp3.files import FILE_MODE
 from dp3.log.port import Lane, Log
+from dp3.store.ports.runs import Runs
 
 STEP_US = 1_000_000
 """Smaller differences are those of a clock that is being adjusted, or of a busy machine."""
@@ -19,8 +22,11 @@ PROBATION_US = 900_000_000
 logger = logging.getLogger(__name__)
 
 
-def last_known_us(log: Log) -> int:
-    """When the last entry of the log was appended, as far as the clock was right; 0 if there is none."""
+def last_known_us(log: Log, runs: Runs) -> int:
+    """When a worker last did something in a snapshot run or, if there was none, when the last entry of the
+    log was appended; 0 if there is none."""
+    if last := runs.last(1):
+        return last[0].updated
     heads = {lane: log.head(lane).offset for lane in Lane}
     times = (log.append_time_after(lane, offset - 1) for lane, offset in heads.items() if offset)
     return max((time for time in times if time is not None), default=0)
@@ -30,16 +36,20 @@ class ClockWatch:
     """Watches the clock of a process. `look` is called often, by one thread; the rest may be asked by any.
 
     `last_known_us` is a time that is known to have been, 0 if none is: a clock that is far ahead of it at the
-    start may be wrong, or the program did not run for long.
-    """
+    start may be wrong, or the program did not run for long. The file `distrust` is there as long as the clock
+    is not trusted, so that a restart does not change that."""
 
-    def __init__(self, clock: Clock, last_known_us: int = 0) -> None:
+    def __init__(self, clock: Clock, last_known_us: int = 0, distrust: Path | None = None) -> None:
         self._clock = clock
+        self._file = distrust
         self._offset = clock.now_us() - clock.monotonic_us()
         self._trusted_from = 0
         self._noticed = False
         self._on_jump: list[Callable[[], None]] = []
-        if last_known_us and clock.now_us() - last_known_us > FAR_AHEAD_US:
+        if distrust is not None and distrust.exists():
+            self._distrust()
+            logger.warning("the clock was set shortly before the program ended; what deletes by age waits")
+        elif last_known_us and clock.now_us() - last_known_us > FAR_AHEAD_US:
             self._distrust()
             logger.info(
                 "nothing is known to have happened since %s; what deletes by age waits for %s",
@@ -57,6 +67,8 @@ class ClockWatch:
         is_trusted = self.is_trusted
         if self._trusted_from and is_trusted:
             self._trusted_from, self._noticed = 0, True
+            if self._file is not None:
+                self._file.unlink(missing_ok=True)
             logger.info("the clock is trusted again; what deletes by age goes on")
         noticed, self._noticed = self._noticed, False
         if noticed:
@@ -90,3 +102,5 @@ class ClockWatch:
 
     def _distrust(self) -> None:
         self._trusted_from = self._clock.monotonic_us() + PROBATION_US
+        if self._file is not None:
+            self._file.touch(FILE_MODE)

@@ -65,6 +65,10 @@ class DataDir:
         """The note of what a worker is doing."""
         return self.run / f"worker-{worker}.attempt"
 
+    def clock_distrust(self, worker: int) -> Path:
+        """The file that is there as long as a worker does not trust the clock."""
+        return self.run / f"worker-{worker}.clock"
+
     def sign_of_life(self, worker: int) -> Path:
         """The file that a worker touches when it can not write its heartbeat."""
         return self.run / f"worker-{worker}.alive"

@@ -97,7 +97,8 @@ def _open_context(
     note_model(resources.store, config, data)
     watch = HookWatch(core.hook_timeout.total_seconds(), core.hook_hang.total_seconds())
     failures = FailureLog(core.modules_dir)
-    clock_watch = ClockWatch(clock, last_known_us(resources.log))
+    last_known = last_known_us(resources.log, resources.store.runs)
+    clock_watch = ClockWatch(clock, last_known, data.clock_distrust(identity.index))
     return Context(resources.log, resources.store, clock, lease, watch, Statistics(), clock_watch, failures)
 
 
