@@ -14,6 +14,8 @@ from dp3.clock import FakeClock
 from dp3.engine.continuity import require_continuity
 from dp3.log.port import Lane, LogIncomplete
 from dp3.log.sqlite import open_log
+from dp3.reads.raw import RawQuery
+from dp3.reads.reads import Reads
 from dp3.sqlite import FormatError
 from kit.engine import Engine
 from kit.flips import flip
@@ -168,3 +170,16 @@ def test_flipped_values_in_the_log_cost_their_entry_alone(whole: tuple[Path, Mas
     assert letters.count("entry") == 1
     wrong = [name for name in found if found[name] != right[name]]
     assert len(wrong) <= 1
+
+
+def test_a_listing_of_raw_data_says_how_many_entries_it_could_not_read(tmp_path: Path) -> None:
+    engine = opened(tmp_path)
+    for number in range(3):
+        engine.send(task(eid(number), plain("p", number)))
+    engine.close()
+    (segment,) = (tmp_path / "log" / "main").glob("*.seg")
+    flip(segment, segment.read_bytes().rindex(b"\xa1p") + 1)
+    engine = opened(tmp_path)
+    answer = Reads(engine.store, engine.log, engine.model, engine.clock).raw.find(RawQuery("a"))
+    assert (answer["count"], answer["damaged"]) == (2, 1)
+    engine.close()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.log.port import Append, Lane
-from dp3.log.sqlite import open_log
+from dp3.log.port import Append, Lane, LogIncomplete
+from dp3.log.sqlite import open_log, verify_log
 from dp3.sqlite import FormatError, verify_file
 from dp3.store.ports.batches import Batch
 from dp3.store.sqlite import open_state
@@ -84,15 +84,16 @@ def make_log(directory: Path) -> None:
 def log_answers(directory: Path) -> Answers:
     try:
         log = open_log(directory, FakeClock())
-    except FormatError as error:
-        assert ".seg" in str(error)
+    except (FormatError, LogIncomplete) as error:
+        assert "log/main" in str(error)
         return {}
     try:
         questions: dict[str, Callable[[], Any]] = {
-            str(n): (lambda n=n: log.read(Lane.MAIN, n, 1)) for n in range(0, ENTITIES, 5)
+            str(n): (lambda n=n: log.read(Lane.MAIN, n, 1)[0]) for n in range(0, ENTITIES, 5)
         }
         questions["head"] = lambda: log.head(Lane.MAIN)
-        return dict(answered(questions, ".seg"))
+        answers = dict(answered(questions, ".seg"))
+        return {name: answer for name, answer in answers.items() if not getattr(answer, "damage", "")}
     finally:
         log.close()
 
@@ -116,13 +117,15 @@ def test_a_flipped_byte_gives_an_error_or_the_right_answer(tmp_path: Path, kind:
         (path,) = copy.glob(files)
         at = chance.randrange(path.stat().st_size)
         flip(path, at, mask=1 << chance.randrange(8))
-        assert verify_file(path) != [], at
+        assert kind == "log" or verify_file(path) != [], at
         answers = ask(copy)
         for name, answer in answers.items():
             assert answer == right[name], (at, name)
-        refused += len(answers) < len(right)
+        is_refused = len(answers) < len(right)
+        assert not is_refused or kind == "state" or list(verify_log(copy)) != [], at
+        refused += is_refused
         shutil.rmtree(copy)
-    assert refused > FLIPS / 4
+    assert refused > FLIPS / 10
 
 
 # -- the program -------------------------------------------------------------------------------------------
@@ -155,7 +158,7 @@ def test_an_entity_on_a_damaged_page_is_refused_by_name_and_others_are_answered(
         assert program.stop() == 0
 
 
-def test_a_repeat_whose_key_is_on_a_damaged_page_is_not_stored_twice(stopped: App) -> None:
+def test_a_damaged_note_of_a_key_is_refused_as_a_repeat_might_be_stored_twice(stopped: App) -> None:
     def send(number: int) -> tuple[int, Any]:
         point = {"type": "a", "id": eid(number), "attr": "o", "v": "x", "t1": 1}
         headers = {"Idempotency-Key": f"key-{number:05d}-" + "k" * 150}
@@ -167,9 +170,10 @@ def test_a_repeat_whose_key_is_on_a_damaged_page_is_not_stored_twice(stopped: Ap
         assert program.stop() == 0
         (segment,) = (app.data / "log" / "main").glob("*.seg")
         flip(segment, place_of(segment, b"key-00100"))
-        program = app.run_ready()
-        status, body = send(100)
-        assert (status, ".seg: the file is damaged" in body["detail"]) == (503, True)
+        program = app.run()
+        assert program.wait(LIMIT_S) == 2
+        assert "1 notes of what was appended before are damaged" in program.output
+        program = app.run_ready("--accept-loss")
         assert send(250)[0] == 200
         assert program.output.count("Traceback") == 0
         assert program.stop() == 0

@@ -133,11 +133,13 @@ class RawRow(BaseModel):
 
 
 class RawAnswer(WithWarnings):
-    """Accepted data-points, newest first; `truncated` when the search stopped at its limits."""
+    """Accepted data-points, newest first; `truncated` when the search stopped at its limits, `damaged`: the
+    number of log entries that it could not read."""
 
     count: int
     data: list[RawRow]
     truncated: bool = False
+    damaged: int = 0
 
 
 class Readiness(BaseModel):

@@ -31,11 +31,12 @@ class RawQuery:
 
 @dataclass(slots=True)
 class _Budget:
-    """The limits of one scan."""
+    """The limits of one scan, and how many entries it could not read."""
 
     bytes_left: int
     deadline: float
     exceeded: bool = field(default=False)
+    damaged: int = 0
 
     def spend(self, size: int) -> bool:
         """Count an entry of this size; tells whether the scan may go on."""
@@ -55,7 +56,8 @@ class RawPoints:
 
     def find(self, query: RawQuery) -> dict[str, Any]:
         """`{"count", "data"}` in order of append, newest first; with `"truncated": true` when the scan had to
-        stop before it was through. Tasks that an allow hook refused are not listed."""
+        stop before it was through, and `"damaged"`, the number of entries that it could not read, if any.
+        Tasks that an allow hook refused are not listed."""
         budget = _Budget(self._max_bytes, time.monotonic() + SCAN_S)
         data: list[dict[str, Any]] = []
         skip = query.skip
@@ -67,12 +69,15 @@ class RawPoints:
             if len(data) == query.limit:
                 break
         answer: dict[str, Any] = {"count": len(data), "data": data}
+        if budget.damaged:
+            answer["damaged"] = budget.damaged
         return answer | {"truncated": True} if budget.exceeded else answer
 
     def _rows(self, query: RawQuery, budget: _Budget) -> Iterator[dict[str, Any]]:
         partition = None if query.eid is None else partition_of(query.etype, query.eid, self._partitions)
         lanes = (self._entries(lane) for lane in Lane)
         for entry, refused in merge(*lanes, key=lambda found: found[0].order, reverse=True):
+            budget.damaged += bool(entry.damage)
             for task in _tasks(entry, partition):
                 if (entry.offset, task.first) not in refused:
                     yield from _task_rows(task, query)
