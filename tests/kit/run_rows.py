@@ -65,9 +65,7 @@ def with_snapshots(store: Any, lease: Lease, run: int, etype: str, entities: Map
 def a_link(store: Any, source: int, target: str, **values: Any) -> LinkRow:
     """An observed link from a device to another through `peer`."""
     etype, attr = store.names.etype_id("device"), store.names.attr_id("device", "peer")
-    return LinkRow(source, attr, etype, target, until=100, order=1, written=1, replaces=False)._replace(
-        **{"order": values.get("written", 1), **values}
-    )
+    return LinkRow(source, attr, etype, target, until=100, order=1, replaces=False)._replace(**values)
 
 
 def partition_of_key(entity: int) -> int:

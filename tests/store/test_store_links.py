@@ -26,13 +26,13 @@ def commit(store: Any, lease: Lease, *links: LinkRow) -> None:
     store.batches.commit(lease, Batch(links=list(links)))
 
 
-def plain_link(store: Any, source: int, target: str, written: int) -> LinkRow:
-    return a_link(store, source, target, until=FOREVER, written=written, replaces=True)
+def plain_link(store: Any, source: int, target: str, order: int) -> LinkRow:
+    return a_link(store, source, target, until=FOREVER, order=order, replaces=True)
 
 
-def no_link(store: Any, source: int, written: int) -> LinkRow:
+def no_link(store: Any, source: int, order: int) -> LinkRow:
     etype, eid = NO_TARGET
-    return plain_link(store, source, eid, written)._replace(target_etype=etype)
+    return plain_link(store, source, eid, order)._replace(target_etype=etype)
 
 
 def peer(store: Any) -> int:
@@ -100,9 +100,20 @@ def test_of_several_values_in_one_batch_the_one_written_last_counts(devices: Any
 
 
 def test_a_confirmed_plain_link_is_not_undone_by_an_older_value(devices: Any, lease: Lease) -> None:
-    for target, written in (("d2", 1), ("d2", 5), ("d3", 3)):
-        commit(devices, lease, plain_link(devices, 1, target, written))
+    for target, order in (("d2", 1), ("d2", 5), ("d3", 3)):
+        commit(devices, lease, plain_link(devices, 1, target, order))
     assert targets(devices) == [("d1", "d2")]
+
+
+def test_a_replaced_link_is_over_whatever_the_clock_said(
+    devices: Any, lease: Lease, clock: FakeClock
+) -> None:
+    commit(devices, lease, plain_link(devices, 1, "d2", 5))
+    clock.advance(400 * 86_400)
+    commit(devices, lease, plain_link(devices, 1, "d3", 6))
+    clock.advance(-400 * 86_400)
+    assert targets(devices, at=clock.now_us()) == [("d1", "d3")]
+    assert sources(devices, "d2", at=clock.now_us()) == []
 
 
 def test_an_emptied_plain_relation_has_no_links_and_older_values_stay_away(

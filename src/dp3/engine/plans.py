@@ -37,23 +37,19 @@ class LinkPlan(NamedTuple):
     target: int
     post: int = 0
 
-    def plain(self, source: int, attr: int, order: int, written: int, value: Any) -> list[LinkRow]:
+    def plain(self, source: int, attr: int, order: int, value: Any) -> list[LinkRow]:
         """The links of a plain relation, of which `value` is a link or a list of links. They are all there
         are: one without a target says that there are none."""
         rows = [
-            LinkRow(source, attr, self.target, eid, FOREVER, order, written, replaces=True)
-            for eid in _targets(value)
+            LinkRow(source, attr, self.target, eid, FOREVER, order, replaces=True) for eid in _targets(value)
         ]
-        return rows or [LinkRow(source, attr, *NO_TARGET, FOREVER, order, written, replaces=True)]
+        return rows or [LinkRow(source, attr, *NO_TARGET, FOREVER, order, replaces=True)]
 
-    def observed(
-        self, source: int, attr: int, order: int, written: int, t2: int, value: Any
-    ) -> list[LinkRow]:
+    def observed(self, source: int, attr: int, order: int, t2: int, value: Any) -> list[LinkRow]:
         """The links that one observation says hold until its validity ends; `t2` in µs."""
         until = t2 + self.post
         return [
-            LinkRow(source, attr, self.target, eid, until, order, written, replaces=False)
-            for eid in _targets(value)
+            LinkRow(source, attr, self.target, eid, until, order, replaces=False) for eid in _targets(value)
         ]
 
 

@@ -198,14 +198,14 @@ class BatchBuilder:
             if kind is PLAIN:
                 plain[key, attr] = PlainRow(key, attr, order, written, encode_value(point.v))
                 if attr in links:
-                    self._plain_links[key, attr] = links[attr].plain(key, attr, order, written, point.v)
+                    self._plain_links[key, attr] = links[attr].plain(key, attr, order, point.v)
             elif kind is None or point.t1 is None or point.t2 is None:
                 self._reject_point(item, number - row_key)
             else:
                 c = point.c if kind is OBSERVATIONS else None
                 history.append(HistoryRow(number, key, attr, point.t1, point.t2, c, encode_value(point.v)))
                 if attr in links:
-                    self.batch.links += links[attr].observed(key, attr, order, written, point.t2, point.v)
+                    self.batch.links += links[attr].observed(key, attr, order, point.t2, point.v)
 
     def _reject_point(self, item: Item, index: int) -> None:
         """A data-point that fitted the model when it was accepted but no longer does."""

@@ -28,8 +28,8 @@ class LinkRow(NamedTuple):
     """`source` (entity key) refers to `target` through the relation `attr` until `until`.
 
     `replaces`: a plain relation. All its rows of one source in a batch are its whole new value: other links
-    of the source through `attr` end at `written` (the append time of the log entry), and rows with a smaller
-    `order` (that of the entry) than stored ones do nothing. Its emptied value is one row with `NO_TARGET`.
+    of the source through `attr` end, and rows with a smaller `order` (that of the log entry) than stored ones
+    do nothing. Its emptied value is one row with `NO_TARGET`.
     Otherwise an observation: the larger `until` of this and an equal link stays."""
 
     source: int
@@ -38,7 +38,6 @@ class LinkRow(NamedTuple):
     target_eid: str
     until: int
     order: int
-    written: int
     replaces: bool
 
 

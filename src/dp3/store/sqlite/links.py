@@ -16,6 +16,9 @@ _Columns = tuple[int, int, int, int, int, int]
 """attr, source node, target node, source entity, until, order."""
 
 
+REPLACED = 0
+"""The end of a plain relation that another value has replaced: no time of a clock that may be wrong."""
+
 _nodes = msgspec.json.Decoder(list[Node]).decode
 
 
@@ -74,19 +77,19 @@ class _LinkChanges:
         if source is None:
             return
         stored = self._stored(attr, source, entity)
-        order, written = group[0].order, group[0].written
+        order = group[0].order
         if any(earlier > order for _, earlier in stored.values()):
             return
         wanted = {self._node(link.target_etype, link.target_eid): link.until for link in group}
         for target, until in wanted.items():
             held = stored.get(target)
             if held != (until, order):
-                self._put.append((attr, source, target, entity, until if target else written, order))
+                self._put.append((attr, source, target, entity, until if target else REPLACED, order))
             if held is None or held[0] <= self._now:
                 self._changed.add((attr, target))
         for target, (until, earlier) in stored.items():
-            if target not in wanted and until > written:
-                self._put.append((attr, source, target, entity, written, earlier))
+            if target not in wanted and until != REPLACED:
+                self._put.append((attr, source, target, entity, REPLACED, earlier))
                 self._changed.add((attr, target))
 
     def _stored(self, attr: int, source: int, entity: int) -> dict[int, tuple[int, int]]:

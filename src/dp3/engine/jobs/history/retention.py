@@ -242,5 +242,5 @@ def _ended(
 def _links(link: LinkPlan, entity: int, seen: Iterable[tuple[int, bytes]]) -> Iterator[tuple[str, int]]:
     """The targets of values, and until when they are linked."""
     for t2, v in seen:
-        for row in link.observed(entity, 0, 0, 0, t2, decode_value(v)):
+        for row in link.observed(entity, 0, 0, t2, decode_value(v)):
             yield row.target_eid, row.until
