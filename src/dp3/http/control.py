@@ -70,27 +70,29 @@ def control_routes(services: Services) -> APIRouter:
     def get_control_results(id: Sent) -> Response:
         """The outcome of a request, for each worker; null while the worker has not got to it, `progress`
         while it is not through."""
-        messages = list(map(int, id.split("-")))[:MAX_MESSAGES]
-        # Read before the results: a message that is done in between is in both, not in neither.
-        pending = {
-            message.id
-            for worker in range(services.worker_processes)
-            for message in services.store.control.pending(worker)
-        }
-        done = services.store.control.results(messages)
-        if not all(message in done or message in pending for message in messages):
-            raise refused(404, f"Request {id} doesn't exist; results are kept for 24 h")
-        found = {one.message: {PROGRESS: one.report} for one in services.store.control.progress(messages)}
-        found |= {message: _with_status(services, result) for message, result in done.items()}
-        answer = [found.get(message) for message in messages]
-        through = all(one is not None and PROGRESS not in one for one in answer)
-        return Json({"done": through, "results": answer})
+        return _results(services, list(map(int, id.split("-")))[:MAX_MESSAGES], id)
 
     router.get("/results/{id}", response_model=ActionResults, responses=UNKNOWN)(get_control_results)
     routes = (router.get, "get_control_action"), (router.post, "send_control_action")
     for method, name in routes:
         method("/{action}", name=name, response_model=ActionSent, responses=FORBIDDEN)(send_control_action)
     return router
+
+
+def _results(services: Services, messages: list[int], request: str) -> Response:
+    control = services.store.control
+    # Read before the results: a message that is done in between is in both, not in neither.
+    pending = {
+        message.id for worker in range(services.worker_processes) for message in control.pending(worker)
+    }
+    done = control.results(messages)
+    if not all(message in done or message in pending for message in messages):
+        raise refused(404, f"Request {request} doesn't exist; results are kept for 24 h")
+    found = {one.message: {PROGRESS: one.report} for one in control.progress(messages)}
+    found |= {message: _with_status(services, result) for message, result in done.items()}
+    answer = [found.get(message) for message in messages]
+    through = all(one is not None and PROGRESS not in one for one in answer)
+    return Json({"done": through, "results": answer})
 
 
 def _with_status(services: Services, result: dict[str, Any]) -> dict[str, Any]:

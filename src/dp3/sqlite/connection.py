@@ -64,13 +64,7 @@ def connect(
     access = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
     if makes:
         _make(path)
-    try:
-        vfs = checksum_vfs() if checksums else PLAIN_VFS
-        name = f"{path.absolute().as_uri()}?immutable=1" if immutable else str(path)
-        access |= apsw.SQLITE_OPEN_URI if immutable else 0
-        connection = apsw.Connection(name, flags=access, vfs=vfs, statementcachesize=STATEMENTS)
-    except NO_ACCESS as error:
-        raise type(error)(f"{path}: {error}") from None
+    connection = _open(path, access, immutable, checksums)
     try:
         if not readonly and connection.readonly("main"):
             raise apsw.ReadOnlyError("this user may only read it")
@@ -84,14 +78,29 @@ def connect(
             _require_checksums(connection, path, readonly=readonly)
     except BaseException as error:
         connection.close()
-        if isinstance(error, apsw.NotADBError):
-            raise FormatError(f"{path}: not a SQLite database; expected one written by DP³") from None
-        if (found := damage(path, error)) is not None:
-            raise found from None
-        if isinstance(error, (*NO_ACCESS, *DISK_ERRORS)):
-            raise type(error)(f"{path}: {error}") from None
-        raise
+        raise _told(path, error) from None
     return connection
+
+
+def _open(path: Path, access: int, immutable: bool, checksums: bool) -> apsw.Connection:
+    name = f"{path.absolute().as_uri()}?immutable=1" if immutable else str(path)
+    access |= apsw.SQLITE_OPEN_URI if immutable else 0
+    vfs = checksum_vfs() if checksums else PLAIN_VFS
+    try:
+        return apsw.Connection(name, flags=access, vfs=vfs, statementcachesize=STATEMENTS)
+    except NO_ACCESS as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+def _told(path: Path, error: BaseException) -> BaseException:
+    """The error of setting up a connection, which names the file."""
+    if isinstance(error, apsw.NotADBError):
+        return FormatError(f"{path}: not a SQLite database; expected one written by DP³")
+    if (found := damage(path, error)) is not None:
+        return found
+    if isinstance(error, (*NO_ACCESS, *DISK_ERRORS)):
+        return type(error)(f"{path}: {error}")
+    return error
 
 
 def _require_checksums(connection: apsw.Connection, path: Path, *, readonly: bool) -> None:
