@@ -2,9 +2,9 @@
 
 import shutil
 
-import apsw
 from load import DERIVING_MODULE, Sender, assert_each_exactly_once, choose, moment, point, state_of
 
+from dp3.sqlite import connect
 from kit.program import App, Process, wait_for
 
 KILLS = 20
@@ -76,7 +76,7 @@ def test_reading_the_log_again_from_an_older_position_changes_nothing(app):
     app.stop(program)
 
     chance = choose(2)
-    state = apsw.Connection(str(app.data / "state" / "state.db"))
+    state = connect(app.data / "state" / "state.db", create=False)
     for lane, partition, offset in list(state.execute("SELECT lane, partition, offset FROM position")):
         state.execute(
             "UPDATE position SET offset = ? WHERE lane = ? AND partition = ?",

@@ -1,7 +1,15 @@
--- name: age_segment
--- A segment was made earlier.
-UPDATE segment SET created = created - :us, base_time = max(base_time - :us, 0);
+-- name: segment
+-- A segment that is to be one of former days.
+SELECT first, base_order, base_total, created FROM segment;
 
--- name: age_entries
--- Its entries were appended earlier.
-UPDATE entry SET append_time = append_time - :us;
+-- name: age_segment
+-- It was made earlier.
+UPDATE segment SET created = ?, checksum = ?;
+
+-- name: entries
+-- Its entries.
+SELECT offset, entry_order, append_time, latest, total, body FROM entry;
+
+-- name: age_entry
+-- An entry was appended earlier.
+UPDATE entry SET append_time = ?, latest = ?, checksum = ? WHERE offset = ?;

@@ -2,9 +2,12 @@
 
 import gzip
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import apsw
 
 from dp3.bench.application import Application, Settings, soon
 from dp3.bench.driver import Watch
@@ -14,12 +17,13 @@ from dp3.bench.report import BenchFailed, Say, expect
 from dp3.bench.server import Server, running
 from dp3.bench.workload import Workload
 from dp3.clock import SystemClock
+from dp3.log.checksums import entry_checksum, row_checksum
+from dp3.log.port import Lane
 from dp3.log.sqlite import open_log
 from dp3.model.wire import decode_tasks
-from dp3.sqlite import connect, load_statements, transaction
+from dp3.sqlite import Statements, connect, load_statements, transaction
 
 DAYS_US = 2 * 24 * 3600 * 1_000_000
-"""Even, as append times of the two lanes differ by that."""
 
 
 def segments(data: Path) -> list[Path]:
@@ -33,14 +37,20 @@ def make_older(data: Path) -> list[Path]:
     sql = load_statements("dp3.bench", "ageing.sql")
     finished = segments(data)[:-1]
     for path in finished:
-        connection = connect(path, create=False)
-        try:
-            with transaction(connection):
-                connection.execute(sql["age_segment"], {"us": DAYS_US})
-                connection.execute(sql["age_entries"], {"us": DAYS_US})
-        finally:
-            connection.close()
+        with closing(connect(path, create=False, checksums=False)) as connection, transaction(connection):
+            _age(connection, sql)
     return finished
+
+
+def _age(connection: apsw.Connection, sql: Statements) -> None:
+    *row, created = connection.execute(sql["segment"]).get
+    created -= DAYS_US
+    connection.execute(sql["age_segment"], (created, row_checksum(Lane.MAIN, *row, created)))
+    entries: list[Any] = connection.execute(sql["entries"]).fetchall()
+    for offset, order, append_time, latest, total, body in entries:
+        times = append_time - DAYS_US, latest - DAYS_US
+        checksum = entry_checksum(Lane.MAIN, offset, order, *times, total, body)
+        connection.execute(sql["age_entry"], (*times, checksum, offset))
 
 
 RATE = 5_000

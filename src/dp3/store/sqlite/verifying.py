@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from dp3.sqlite import FormatError, check_format, connect, load_statements, verify_file
 from dp3.store.sqlite.opening import APPLICATION_ID, FORMAT
@@ -20,7 +21,7 @@ def verify_state(directory: Path) -> tuple[list[str], dict[int, tuple[int, int]]
         has_wal = path.with_name(path.name + "-wal").exists()
         with closing(connect(path, readonly=True, immutable=not has_wal)) as connection:
             check_format(connection, APPLICATION_ID, FORMAT, "the state")
-            rows: list[tuple[int, int, int]] = connection.execute(sql["reached"]).fetchall()  # type: ignore[assignment]
+            rows: list[Any] = connection.execute(sql["reached"]).fetchall()
     except FormatError as error:
         return [str(error)], {}
     return [], {lane: (lowest, highest) for lane, lowest, highest in rows}
