@@ -285,3 +285,38 @@ def test_refused_keys_without_end_are_one_mistake(make_node: MakeNode, inside: b
     point = dp("d", {"x": 1, **many}) if inside else dp("d", {"x": 1}, **many)
     (error,) = node.send(point).json()["detail"]
     assert error["type"] == "too_many_errors"
+
+
+# -- values that are set -----------------------------------------------------------------------------------
+def test_unknown_keys_in_a_value_that_is_set_are_told_too(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "dp3.http.remarks")
+    said = "unknown key 'X' in values of a.d has no effect"
+    for path, query in (("entity/a/e1/set/d", ""), ("v2/entity/a/attr", "?eid=e1&attr=d")):
+        response = node.post(f"/{path}{query}", {"value": {"x": 1, "X": 2}})
+        assert response.json() == {
+            "detail": "OK",
+            "warnings": [f"{said} (1 data-point); did you mean 'x'?"],
+        }
+    assert caplog.messages == [
+        f"data-points of source '127.0.0.9 via API' from 127.0.0.9: {said}; did you mean 'x'?"
+    ]
+    assert 'dp3_remarked_datapoints_total{about="unknown_value_key"} 2.0' in node.get("/metrics").text
+
+
+def test_unknown_keys_in_a_value_that_is_set_are_refused_where_the_application_wants_it(
+    make_node: MakeNode,
+) -> None:
+    node = make_node(settings={"unknown_keys": "refuse"}, model=NESTED_MODEL)
+    response = node.post("/entity/a/e1/set/lds", {"value": [link(7, x=1), link(8, x=1, z=2)]})
+    assert response.status_code == 422
+    assert response.json()["detail"] == [
+        {
+            "type": "extra_forbidden",
+            "loc": ["body", "value", 1, "data", "z"],
+            "msg": "Unknown key 'z'; known are x",
+            "input": 2,
+        }
+    ]
+    assert node.post("/entity/a/e1/set/lds", {"value": [link(7, x=1)]}).status_code == 200

@@ -116,13 +116,17 @@ class Remarks:
         for key in item:
             if key not in KEYS:
                 self.unknown_key(key, src)
-        if spec.unknown_keys and (found := spec.unknown_keys(item["v"])):
-            self.unknown_in_value(f"{item['type']}.{spec.id}", found, src)
+        self.value(item["type"], spec, item["v"], src)
         has_time, has_confidence = _has_for_plain(item, spec)
         if has_time or has_confidence:
             self.plain(src, has_time=has_time, has_confidence=has_confidence)
         if t2 is not None and t2 > self.latest:
             self.ahead(t2, src)
+
+    def value(self, etype: str, spec: AttrSpecType, v: Any, src: str | None) -> None:
+        """Look at a value as it was sent, which is right."""
+        if spec.unknown_keys and (found := spec.unknown_keys(v)):
+            self.unknown_in_value(f"{etype}.{spec.id}", found, src)
 
     def _note(
         self, src: str | None, about: About, key: str, within: str = "", known: tuple[str, ...] = ()
@@ -203,7 +207,16 @@ def _has_for_plain(item: Mapping[str, Any], spec: AttrSpecType) -> tuple[bool, b
 def mistakes(item: Mapping[str, Any], spec: AttrSpecType | None, suggestions: int, loc: Loc) -> list[Error]:
     """Keys that mean nothing, where they are refused; more than `MAX_ERRORS` become one error. `spec` is None
     if the attribute is not known. At most so many `suggestions` are made."""
-    found = list(islice(_without_meaning(item, spec), MAX_ERRORS + 1))
+    return _listed(_without_meaning(item, spec), suggestions, loc)
+
+
+def mistakes_in_value(v: Any, spec: AttrSpecType, suggestions: int, loc: Loc) -> list[Error]:
+    """The same for a value of its own."""
+    return _listed(_without_meaning_in_value(v, spec), suggestions, loc)
+
+
+def _listed(mistaken: Iterable[tuple[About, UnknownKey]], suggestions: int, loc: Loc) -> list[Error]:
+    found = list(islice(mistaken, MAX_ERRORS + 1))
     if len(found) > MAX_ERRORS:
         return [too_many_errors(loc, f"more than {MAX_ERRORS} keys mean nothing")]
     return [_mistake(about, key, loc, i < suggestions) for i, (about, key) in enumerate(found)]
@@ -220,9 +233,13 @@ def _without_meaning(
     for key, has in zip(("t1", "c"), _has_for_plain(item, spec), strict=True):
         if has:
             yield About.PLAIN_VALIDITY, UnknownKey((key,), item[key], ())
-    if spec.unknown_keys:
-        for found in spec.unknown_keys(item["v"]):
-            yield About.UNKNOWN_VALUE_KEY, found._replace(path=("v", *found.path))
+    for about, found in _without_meaning_in_value(item["v"], spec):
+        yield about, found._replace(path=("v", *found.path))
+
+
+def _without_meaning_in_value(v: Any, spec: AttrSpecType) -> Iterator[tuple[About, UnknownKey]]:
+    for found in spec.unknown_keys(v) if spec.unknown_keys else ():
+        yield About.UNKNOWN_VALUE_KEY, found
 
 
 def _mistake(about: About, found: UnknownKey, loc: Loc, suggest: bool) -> Error:
