@@ -1,7 +1,7 @@
 """The fast path takes nothing that the slow path would not, and makes the same of it."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -16,10 +16,10 @@ from dp3.http.validation import Validator
 from dp3.http.writing import BYTES_AT_ONCE, ENTRY_POINTS, Groups, entries_of, tasks_of
 from dp3.model.errors import Reject
 from dp3.model.wire import decode_tasks
-from kit.node import MODEL, NOW_US, dp, obs
+from kit.node import NESTED_MODEL, NOW_US, dp, obs
 
 MIB = 1 << 20
-CONVERTER, VALIDATOR = Converter(MODEL, MIB), Validator(MODEL, MIB)
+CONVERTER, VALIDATOR = Converter(NESTED_MODEL, MIB), Validator(NESTED_MODEL, MIB)
 
 scalars = st.one_of(
     st.none(),
@@ -68,7 +68,7 @@ sent_points = st.fixed_dictionaries(
     {
         "type": st.sampled_from(["a", "a", "a", "b", "m", "x"]),
         "id": st.one_of(scalars, st.just("e1")),
-        "attr": st.sampled_from(sorted({attr for _, attr in MODEL.attributes} | {"nope"})),
+        "attr": st.sampled_from(sorted({attr for _, attr in NESTED_MODEL.attributes} | {"nope"})),
         "v": values,
     },
     optional={
@@ -129,6 +129,10 @@ ALL_KINDS = [
     obs("t", {"x": [1, 2], "y": [1.0, 2.0]}, t2="2020-01-01T12:10:00Z"),
     obs("t", {"x": [1], "y": [2]}),
     obs("ti", {"x": [1], "time": ["2020-01-01T12:00:00Z"]}),
+    obs("ld", {"eid": 7, "data": {"x": 1}}),
+    dp("lds", [{"eid": 7, "data": {"x": 1}}, {"eid": 8, "data": {"x": 2}}]),
+    dp("ls", [{"eid": 7, "data": {"x": 1}}]),
+    dp("ll", {"eid": 7, "data": [{"eid": 8, "data": {"x": 2}}]}),
     dp("p", 1, eid=7, etype="b"),
     dp("p", 1, eid="aa:bb:cc:dd:ee:ff", etype="m"),
 ]
@@ -162,9 +166,27 @@ def test_what_the_fast_path_takes_the_slow_path_takes_equally(point: dict[str, A
         entries_of(tasks_of(validated), 8)
 
 
+def with_keys(value: Any, more: dict[str, Any], choose: Callable[[], bool]) -> Any:
+    """The value with more keys in some of its objects, at any depth."""
+    if isinstance(value, list):
+        return [with_keys(v, more, choose) for v in value]
+    if not isinstance(value, dict):
+        return value
+    inner = {key: with_keys(v, more, choose) for key, v in value.items()}
+    return inner | more if choose() else inner
+
+
+@st.composite
+def points_with_keys(draw: st.DrawFn) -> dict[str, Any]:
+    """Data-points of all kinds, with or without more keys in their values."""
+    point = draw(st.sampled_from(ALL_KINDS))
+    more = draw(st.dictionaries(st.sampled_from(["z", "X", "é"]), scalars, max_size=2))
+    return point | {"v": with_keys(point["v"], more, lambda: draw(st.booleans()))}
+
+
 remarkable = st.builds(
     lambda point, changes: point | changes,
-    st.sampled_from(ALL_KINDS),
+    points_with_keys(),
     st.fixed_dictionaries(
         {},
         optional={
@@ -193,9 +215,20 @@ def test_both_paths_remark_the_same(points: list[dict[str, Any]], refuses: bool)
     assert dict(fast_remarks) == dict(slow_remarks)
 
 
-@pytest.mark.parametrize("more", [{"confidence": 1}, {"t1": "2020-01-01T12:00:00Z"}, {"c": 0.5}, {"é": 1}])
-def test_remarkable_data_points_take_the_fast_path_unless_they_are_refused(more: dict[str, Any]) -> None:
-    body = json.dumps([dp("p", 1, **more)] * 2).encode()
+REMARKABLE = [
+    dp("p", 1, confidence=1),
+    dp("p", 1, t1="2020-01-01T12:00:00Z"),
+    dp("p", 1, c=0.5),
+    dp("p", 1, é=1),
+    dp("d", {"x": 1, "z": 1}),
+    dp("lds", [{"eid": 7, "data": {"x": 1, "z": 1}}] * 2),
+    obs("t", {"x": [1], "y": [1], "z": [1]}),
+]
+
+
+@pytest.mark.parametrize("point", REMARKABLE)
+def test_remarkable_data_points_take_the_fast_path_unless_they_are_refused(point: dict[str, Any]) -> None:
+    body = json.dumps([point] * 2).encode()
     remarks = Remarks("client", NOW_US)
     assert united(CONVERTER.convert(body, remarks))["a", "e1"]
     assert list(dict(remarks).values()) == [2]

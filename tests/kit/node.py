@@ -65,6 +65,16 @@ CONFIG: dict[str, Any] = {
 
 MODEL = ModelSpec(CONFIG)
 
+NESTED: dict[str, Any] = {
+    "ld": hourly("link<b,dict<x:int, y?:string>>"),
+    "lds": plain_attr("array<link<b,dict<x:int>>>"),
+    "ls": plain_attr("set<link<b,dict<x:int>>>"),
+    "ll": plain_attr("link<b,array<link<b,dict<x:int>>>>"),
+}
+"""Attributes with objects inside other values."""
+
+NESTED_MODEL = ModelSpec({**CONFIG, "a": {**CONFIG["a"], "attribs": {**CONFIG["a"]["attribs"], **NESTED}}})
+
 SERVICES = {
     "worker_processes": 1,
     "wait_limit_s": 0.1,

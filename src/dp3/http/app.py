@@ -33,6 +33,7 @@ from dp3.http.metrics import Metrics
 from dp3.http.origin import OriginPolicy
 from dp3.http.parameters import Lookup, v1, v2
 from dp3.http.redirect import SlashRedirect
+from dp3.http.remarks import Remarked
 from dp3.http.rules import Permission, Rules
 from dp3.http.schemas import BUSY, WRITTEN, Detail, EntityType, Written
 from dp3.http.services import Services
@@ -79,7 +80,7 @@ def create_app(services: Services) -> ASGIApp:
     datapoints = Datapoints(services, intake, writer, good_log=good_log, bad_log=bad_log)
     framework = _framework([log for log in (good_log, bad_log) if log])
     lookup = Lookup(services.model)
-    _add_routes(framework, services, intake, writer, changes, lookup)
+    _add_routes(framework, services, intake, writer, datapoints.remarked, changes, lookup)
     metrics = Metrics(services, writer.accepted, datapoints.refused, datapoints.remarked.counts)
     framework.router.routes.append(Route("/metrics", metrics.answer, include_in_schema=False))
     framework.router.routes.append(Route(DATAPOINTS_PATH, datapoints, methods=["POST"]))
@@ -168,6 +169,7 @@ def _add_routes(
     services: Services,
     intake: Intake,
     writer: Writer,
+    remarked: Remarked,
     changes: StateChanges,
     lookup: Lookup,
 ) -> None:
@@ -176,7 +178,7 @@ def _add_routes(
     for addressing in (v1(lookup), v2(lookup)):
         app.include_router(listing_routes(services, lookup, addressing, questions))
         app.include_router(reading_routes(services, lookup, addressing))
-        app.include_router(writing_routes(services, addressing, intake, writer))
+        app.include_router(writing_routes(services, addressing, intake, writer, remarked))
         app.include_router(snapshot_routes(services, addressing))
     app.include_router(control_routes(services))
     app.include_router(telemetry_routes(services))

@@ -25,6 +25,7 @@ from dp3.model.attrspec import (
 from dp3.model.errors import Reject
 from dp3.model.spec import ModelSpec
 from dp3.model.unix_time import unix_us
+from dp3.model.unknown_keys import UnknownKeys
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint
 
 
@@ -75,7 +76,7 @@ class Converter:
     def __init__(self, model: ModelSpec, max_value: int) -> None:
         self._max_value = max_value
         self._plans: Mapping[tuple[str, str], tuple[Callable[[Any], int | str], Plan]] = {
-            (etype, attr): (model.entity(etype).accept_eid, _plan(spec))
+            (etype, attr): (model.entity(etype).accept_eid, _plan(etype, spec))
             for (etype, attr), spec in model.attributes.items()
             if not isinstance(spec, AttrSpecReadOnly)
         }
@@ -161,7 +162,24 @@ def _pieces(body: Sent, largest: int) -> Iterator[Sent]:
     yield b"[" + body[start:]
 
 
-def _plan(spec: AttrSpecType) -> Plan:
+def _plan(etype: str, spec: AttrSpecType) -> Plan:
+    plan = _value_plan(spec)
+    return plan if spec.unknown_keys is None else _looking(plan, spec.unknown_keys, f"{etype}.{spec.id}")
+
+
+def _looking(plan: Plan, unknown_keys: UnknownKeys, attr: str) -> Plan:
+    """The plan, and remarks about keys in values."""
+
+    def plan_and_look(point: SentPoint, remarks: Remarks) -> WirePoint:
+        made = plan(point, remarks)
+        if found := unknown_keys(point.v):
+            remarks.unknown_in_value(attr, found, point.src)
+        return made
+
+    return plan_and_look
+
+
+def _value_plan(spec: AttrSpecType) -> Plan:
     if isinstance(spec, AttrSpecPlain):
         return _plain_plan(spec)
     if isinstance(spec, AttrSpecObservations):

@@ -14,6 +14,7 @@ from dp3.http.answers import invalid, invalid_value, parse_json, pydantic_errors
 from dp3.http.intake import Intake
 from dp3.http.parameters import Addressing, Entity, EntityAttr, InSpan, Lookup, Wait, client_address
 from dp3.http.pieces import InvalidJson, Sent, check_utf8
+from dp3.http.remarks import Remarked, Remarks, mistakes_in_value
 from dp3.http.schemas import (
     BUSY,
     INVALID,
@@ -26,6 +27,7 @@ from dp3.http.schemas import (
 )
 from dp3.http.services import Services
 from dp3.http.unknown_names import Known, attributes_of, route_class
+from dp3.http.validation import MOST_SUGGESTIONS
 from dp3.http.warnings import Told, Warnings
 from dp3.http.writing import Writer
 from dp3.model.attrspec import point_to_wire
@@ -144,7 +146,9 @@ class NewValue(BaseModel):
 _parse_tokens = TypeAdapter(dict[Text, AwareDatetime]).validate_python
 
 
-def writing_routes(services: Services, paths: Addressing, intake: Intake, writer: Writer) -> APIRouter:
+def writing_routes(
+    services: Services, paths: Addressing, intake: Intake, writer: Writer, remarked: Remarked
+) -> APIRouter:
     """Routes that change one entity."""
     router = APIRouter(
         prefix=paths.prefix,
@@ -160,6 +164,7 @@ def writing_routes(services: Services, paths: Addressing, intake: Intake, writer
 
     Body = Annotated[Sent, Depends(read_body)]
     max_value = services.settings.max_value
+    refuses = services.settings.unknown_keys == "refuse"
 
     @router.post(paths.set_attr_path, response_model=Written, openapi_extra=request_body(NewValue))
     async def set_entity_attr(
@@ -171,9 +176,13 @@ def writing_routes(services: Services, paths: Addressing, intake: Intake, writer
     ) -> Response:
         """Set an attribute to a value, from now on."""
         now, client = services.clock.now_us(), client_address(request.scope)
-        change = _Change(target, services.model, now, client, told)
+        remarks = Remarks(client, now, refuses=refuses)
+        change = _Change(target, services.model, now, remarks, told)
         task = await intake.decode(_set_task, body, max_value, change)
-        return await writer.write([task], wait=wait)
+        response = await writer.write([task], wait=wait)
+        remarked.note(remarks, client)
+        remarks.warn(told)
+        return response
 
     @router.post(paths.ttl_path, response_model=Written, openapi_extra=request_body(TOKENS_SCHEMA))
     async def extend_entity_ttl(
@@ -200,12 +209,12 @@ TOKENS_SCHEMA = {
 
 
 class _Change(NamedTuple):
-    """A wish to set an attribute: at which time, and by whom."""
+    """A wish to set an attribute: at which time, and what is to be said of it."""
 
     target: EntityAttr
     model: ModelSpec
     now_us: int
-    client: str
+    remarks: Remarks
     told: Warnings
 
 
@@ -214,21 +223,26 @@ _KEYS = Known("body", "key", NewValue.model_fields)
 
 def _set_task(body: Sent, max_value: int, change: _Change) -> WireTask:
     """A data-point with the value in the body, valid from now, or a refusal."""
-    (entity, spec), model = change.target, change.model
+    (entity, spec), model, remarks = change.target, change.model, change.remarks
+    value = _new_value(body, max_value, attributes_of(model, entity.etype), change.told)
+    src = f"{remarks.client} via API"
     sent = {
         "etype": entity.etype,
         "eid": model.entity(entity.etype).eid_from_wire(entity.eid),
         "attr": spec.id,
-        "v": _new_value(body, max_value, attributes_of(model, entity.etype), change.told),
+        "v": value,
         "t1": to_datetime(change.now_us),
         "t2": None,
         "c": 1.0,
-        "src": f"{change.client} via API",
+        "src": src,
     }
     try:
         dp = spec.dp_model.model_validate(sent)
     except ValidationError as error:
         raise invalid_value(["body", "value"], pydantic_errors(error, ())[0]["msg"]) from None
+    if remarks.refuses and (errors := mistakes_in_value(value, spec, MOST_SUGGESTIONS, ["body", "value"])):
+        raise invalid(errors)
+    remarks.value(entity.etype, spec, value, src)
     return WireTask(entity.etype, entity.eid, [point_to_wire(dp)])
 
 

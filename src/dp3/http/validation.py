@@ -78,8 +78,8 @@ class Validator:
             for size, items in _read_list(body, 2 * self._max_value):
                 for item in items:
                     try:
-                        suggest = len(errors) < MOST_SUGGESTIONS
-                        etype, eid, point = self._validate_one(item, size, remarks, suggest)
+                        suggestions = max(MOST_SUGGESTIONS - len(errors), 0)
+                        etype, eid, point = self._validate_one(item, size, remarks, suggestions)
                     except _Invalid as wrong:
                         _add_errors(wrong, i, errors)
                     else:
@@ -99,31 +99,36 @@ class Validator:
         yield groups
 
     def _validate_one(
-        self, item: Any, size: int, remarks: Remarks, suggest: bool
+        self, item: Any, size: int, remarks: Remarks, suggestions: int
     ) -> tuple[str, int | str, WirePoint]:
         """The entity and the data-point that an item of at most `size` bytes holds. Raises `_Invalid`, with
-        near names if `suggest`."""
-        model = self._model
+        near names for so many mistakes at most."""
+        model, spec = self._model, None
         try:
             sent = DataPoint.model_validate(item, from_attributes=True)
             if size > self._max_value and (problem := size_problem(sent.v, self._max_value)):
                 raise _Invalid(lambda loc: [_value_error([*loc, "v"], problem, sent.v)])
             spec = model.attributes.get((sent.type, sent.attr))
             if spec is None:
-                raise _unknown(sent, item, model, suggest)
+                raise _unknown(sent, item, model, suggestions > 0)
             dp = spec.dp_model.model_validate(_internal(item, sent.c))
         except ValidationError as error:
-            raise _Invalid(partial(_all_errors, error, item, remarks)) from None
-        if remarks.refuses and mistakes(item, spec, ()):
-            raise _Invalid(partial(mistakes, item, spec))
+            refuses = remarks.refuses and isinstance(item, dict)
+            refused = partial(mistakes, item, spec, suggestions) if refuses else _none
+            raise _Invalid(partial(_all_errors, error, refused)) from None
+        if remarks.refuses and mistakes(item, spec, 0, ()):
+            raise _Invalid(partial(mistakes, item, spec, suggestions))
         point = point_to_wire(dp)
         remarks.item(item, spec, point.t2)
         return dp.etype, model.entity(dp.etype).eid_to_wire(dp.eid), point
 
 
-def _all_errors(error: ValidationError, item: Any, remarks: Remarks, loc: Loc) -> list[Error]:
-    refused = mistakes(item, None, loc) if remarks.refuses and isinstance(item, dict) else []
-    return [*_as_sent(error, loc), *refused]
+def _all_errors(error: ValidationError, others: Callable[[Loc], list[Error]], loc: Loc) -> list[Error]:
+    return [*_as_sent(error, loc), *others(loc)]
+
+
+def _none(_loc: Loc) -> list[Error]:
+    return []
 
 
 class _Invalid(Exception):

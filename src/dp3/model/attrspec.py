@@ -31,6 +31,7 @@ from dp3.model.timeseries import (
     wire_times_check,
 )
 from dp3.model.type_text import ID_REGEX
+from dp3.model.unknown_keys import UnknownKeys, all_but, unknown_keys_of
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint
 
 timeseries_types: Mapping[str, Mapping[str, Any]] = {
@@ -145,7 +146,7 @@ class AttrSpecGeneric(BaseModel):
 
     def model_post_init(self, context: Any) -> None:
         """Compile the conversions once; afterwards they are plain attributes."""
-        _ = self.accept, self.to_wire, self.from_wire, self.dp_model
+        _ = self.accept, self.to_wire, self.from_wire, self.unknown_keys, self.dp_model
 
     @property
     def codec(self) -> Codec:
@@ -166,6 +167,11 @@ class AttrSpecGeneric(BaseModel):
     def from_wire(self) -> Converter:
         """Wire value → typed value."""
         return self.codec.from_wire
+
+    @cached_property
+    def unknown_keys(self) -> UnknownKeys | None:
+        """What finds keys in a JSON value that have no effect; None if there can be none."""
+        raise NotImplementedError
 
     @cached_property
     def dp_model(self) -> type[DataPointBase]:
@@ -189,6 +195,11 @@ class AttrSpecClassic(AttrSpecGeneric):
     def codec(self) -> Codec:
         """The conversions of values."""
         return self.data_type.codec
+
+    @cached_property
+    def unknown_keys(self) -> UnknownKeys | None:
+        """What finds keys in a JSON value that have no effect; None if there can be none."""
+        return unknown_keys_of(self.data_type.expr)
 
     @property
     def is_iterable(self) -> bool:
@@ -304,6 +315,11 @@ class AttrSpecTimeseries(AttrSpecGeneric):
     def codec(self) -> Codec:
         """The conversions of values."""
         return compile_series({name: str(spec.data_type) for name, spec in self.series.items()})
+
+    @cached_property
+    def unknown_keys(self) -> UnknownKeys | None:
+        """What finds lists in a JSON value that are of no series."""
+        return all_but(self.series)
 
     @cached_property
     def accept_times(self) -> TimesCheck:

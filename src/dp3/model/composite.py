@@ -33,7 +33,8 @@ class Link(BaseModel):
 
 
 class DictValue(BaseModel):
-    """Base of all dict values; keys are attributes, unknown keys of the input are dropped."""
+    """Base of all dict values; keys are attributes. Unknown keys of the input are left out; `UnknownKeys` of
+    the type finds them."""
 
     model_config = ConfigDict(protected_namespaces=())
 
