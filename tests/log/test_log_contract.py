@@ -444,6 +444,16 @@ def test_entries_that_were_removed_are_read_as_one_that_says_so(opened: OpenLog,
     assert (gone.offset, gone.damage, third.offset) == (2, "entries 1 to 2 are missing", 3)
 
 
+def test_other_processes_know_recent_keys_after_a_removal(opened: OpenLog, clock: FakeClock) -> None:
+    here, there = opened(segment_bytes=1), opened(segment_bytes=1)
+    append(here, an_append("old"), an_append("as old"))
+    clock.advance(3 * DAY_S)
+    recent = [append(here, an_append(key, key=key))[0] for key in "abcdefghijkl"]
+    assert there.remove_before(Lane.MAIN, 3) == 1
+    again = [append(here, an_append(key, key=key))[0] for key in "abcdefghijkl"]
+    assert again == [first._replace(repeated=True) for first in recent]
+
+
 def test_other_processes_go_on_reading_after_a_removal(opened: OpenLog, clock: FakeClock) -> None:
     log = filled(opened, clock)
     other = opened()

@@ -92,6 +92,24 @@ def test_finished_segment_loses_its_wal(opened: OpenLog, tmp_path: Path) -> None
     assert len(log.read(Lane.MAIN, 0, EVERYTHING)) == 2
 
 
+def test_old_segments_do_not_make_appends_with_a_key_slow(opened: OpenLog, clock: FakeClock) -> None:
+    """Looking into all of them took some milliseconds each, far more than the append."""
+    log = opened(segment_bytes=1)
+    for _ in range(60):
+        log.append([an_append()])
+    clock.advance(3 * 86_400)
+    keys = [Append(an_append().entries, (key, b"digest")) for key in "abcdef"]
+    log.append(keys[:1])
+    plain_s = min(seconds(log, an_append()) for _ in range(5))
+    assert min(seconds(log, append) for append in keys[1:]) < 5 * plain_s + 0.01
+
+
+def seconds(log: Log, append: Append) -> float:
+    started = time.perf_counter()
+    log.append([append])
+    return time.perf_counter() - started
+
+
 def test_removed_segments_leave_no_file(opened: OpenLog, tmp_path: Path, clock: FakeClock) -> None:
     log = opened(segment_bytes=1)
     for _ in range(3):

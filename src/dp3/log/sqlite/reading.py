@@ -49,6 +49,8 @@ class LaneReader:
         self._sql = files.sql
         self._mutex = threading.Lock()
         self._firsts: tuple[int, ...] = ()
+        self._sealed: dict[int, Tail] = {}
+        """Ends of sealed segments, by first offset: they do not change."""
         self.rescan()
 
     # -- segments ------------------------------------------------------------------------------------
@@ -135,7 +137,7 @@ class LaneReader:
 
         Append times in the future are wrong: what was appended then is older than what came after. Those in
         the past may be too low, so the ages never fall."""
-        tails = [self.tail(first) for first in self.segments()]
+        tails = self._tails()
         begun: int | None = None
         latest: list[int | None] = []
         for tail in reversed(tails):
@@ -150,6 +152,14 @@ class LaneReader:
         return ends
 
     # -- inside --------------------------------------------------------------------------------------
+    def _tails(self) -> list[Tail]:
+        """The ends of all segments. Many are old and asked for at each append with a key, so no file is
+        opened for what is known."""
+        known = self._sealed
+        tails = [known.get(first) or self.tail(first) for first in self.segments()]
+        self._sealed = {tail.first: tail for tail in tails if tail.sealed}
+        return tails
+
     def _read(self, after: int, max_bytes: int) -> list[Entry]:
         entries: list[Entry] = []
         first = self._containing(after + 1)
