@@ -163,6 +163,9 @@ class LaneReader:
     def _read(self, after: int, max_bytes: int) -> list[Entry]:
         entries: list[Entry] = []
         first = self._containing(after + 1)
+        if first > after + 1:
+            entries.append(self._missing(after + 1, first - 1))
+            after = first - 1
         while first and max_bytes > 0:
             connection = self._files.take(first)
             try:
