@@ -68,6 +68,9 @@ class HeadFile:
         self._file = -1
 
     def _open(self, flags: int) -> int:
+        """The file; another process may have replaced it, or somebody removed it."""
+        if self._file >= 0 and os.fstat(self._file).st_nlink == 0:
+            self.close()
         if self._file < 0:
             self._file = open_file(self.path, flags)
         return self._file
