@@ -45,10 +45,10 @@ def log_extents(directory: Path) -> dict[Lane, tuple[int, int]]:
 
 
 def _problems(files: SegmentFiles) -> Iterator[str]:
-    paths = [files.path(first) for first in files.firsts()]
-    found = [problem for path in paths for problem in verify_file(path)]
-    yield from found
-    if any(files.format(path) != FORMAT for path in paths):
+    firsts = files.firsts()
+    for first in firsts:
+        yield from verify_file(files.path(first))
+    if any(files.format(first) != FORMAT for first in firsts):
         return
     try:
         yield from (f"{files.directory}: {problem}" for problem in missing_in(files))
