@@ -155,11 +155,11 @@ class Log(Protocol):
         ...
 
     def order_after(self, lane: Lane, offset: int) -> int | None:
-        """Order of the first entry with an offset > `offset`, or None."""
+        """Order of the first entry with an offset > `offset` that can be read, or None."""
         ...
 
     def append_time_after(self, lane: Lane, offset: int) -> int | None:
-        """Append time of the first entry with an offset > `offset`, or None."""
+        """Append time of the first entry with an offset > `offset` that can be read, or None."""
         ...
 
     def offset_at(self, lane: Lane, time_us: int) -> int | None:

@@ -295,12 +295,16 @@ class LaneReader:
         return self.head().bytes - self._bytes_until(offset)
 
     def _next_after(self, offset: int) -> tuple[int, int] | None:
-        """Order and append time of the first entry above an offset."""
+        """Order and append time of the first entry above an offset that can be read."""
         first, found = self._containing(offset + 1), None
         while first and found is None:
             with self._files.lent(first) as connection:
                 following = self._following(first, connection)
-                found = connection.execute(self._sql["next_after"], (offset,)).get
+                try:
+                    found = connection.execute(self._sql["next_after"], (offset,)).get
+                except apsw.CorruptError:
+                    readable = self._next_readable(connection, offset, following - 1 if following else 0)
+                    found = connection.execute(self._sql["next_after"], (readable - 1,)).get
             first = following
         return found
 
