@@ -37,7 +37,7 @@ def log_extents(directory: Path) -> dict[Lane, tuple[int, int]]:
     """The first and the last offset of each lane of the log in `directory`/log, as far as that is noted."""
     extents: dict[Lane, tuple[int, int]] = {}
     for lane in Lane:
-        note = HeadFile(directory / "log" / lane.name.lower())
+        note = HeadFile(directory / "log" / lane.name.lower(), readonly=True)
         with closing(note), suppress(FormatError):
             if (extent := note.read()) is not None:
                 extents[lane] = extent.begin, extent.offset

@@ -75,7 +75,7 @@ class _Found(NamedTuple):
 
 def missing_in(files: SegmentFiles) -> list[str]:
     """What is missing in a lane, as text; changes nothing."""
-    note = HeadFile(files.directory)
+    note = HeadFile(files.directory, readonly=True)
     try:
         return [str(problem) for problem in _look(files, note).problems]
     finally:
