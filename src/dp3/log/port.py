@@ -122,6 +122,10 @@ class Log(Protocol):
         `after`: the order of the last of the entries that caused them; 0 if none did."""
         ...
 
+    def producer_keys(self) -> dict[Producer, int]:
+        """The last key taken from every producer."""
+        ...
+
     def read(self, lane: Lane, after: int, max_bytes: int) -> list[Entry]:
         """Entries with offset > `after` in order, at least one if there is any, about `max_bytes` of
         bodies. Where entries are missing, one with `damage` and the offset of the last of them stands for

@@ -10,7 +10,7 @@ import apsw
 
 from dp3.log.checksums import entry_checksum
 from dp3.log.framing import unframe
-from dp3.log.port import Entry, Head, Lane, LogSegment
+from dp3.log.port import Entry, Head, Lane, LogSegment, Producer
 from dp3.log.sqlite.segments import SegmentFiles, SegmentMissing, Tail
 from dp3.sqlite import DAMAGE, FormatError, raise_damage
 
@@ -109,6 +109,10 @@ class LaneReader:
     def bytes_after(self, offset: int) -> int:
         """See `Log.bytes_after`."""
         return self.retrying(lambda: self._bytes_after(offset))
+
+    def producer_keys(self) -> dict[Producer, int]:
+        """See `Log.producer_keys`."""
+        return self.retrying(self._producer_keys)
 
     def begin(self) -> int:
         """See `Log.begin`."""
@@ -307,6 +311,12 @@ class LaneReader:
                     found = connection.execute(self._sql["next_after"], (readable - 1,)).get
             first = following
         return found
+
+    def _producer_keys(self) -> dict[Producer, int]:
+        with self._files.lent(self.newest()) as connection:
+            rows = connection.execute(self._sql["producer_keys"]).fetchall()
+        verified = map(self._files.verified, rows)
+        return {Producer(partition, stream): key for partition, stream, key in verified}
 
     def _newest(self) -> int:
         newest = self._firsts[-1] if self._firsts else 0
