@@ -67,8 +67,7 @@ class ClockWatch:
         is_trusted = self.is_trusted
         if self._trusted_from and is_trusted:
             self._trusted_from, self._noticed = 0, True
-            if self._file is not None:
-                self._file.unlink(missing_ok=True)
+            self._note(distrusted=False)
             logger.info("the clock is trusted again; what deletes by age goes on")
         noticed, self._noticed = self._noticed, False
         if noticed:
@@ -102,5 +101,16 @@ class ClockWatch:
 
     def _distrust(self) -> None:
         self._trusted_from = self._clock.monotonic_us() + PROBATION_US
-        if self._file is not None:
-            self._file.touch(FILE_MODE)
+        self._note(distrusted=True)
+
+    def _note(self, *, distrusted: bool) -> None:
+        """A disk that is full is no reason to end; a restart would rather trust the clock."""
+        if self._file is None:
+            return
+        try:
+            if distrusted:
+                self._file.touch(FILE_MODE)
+            else:
+                self._file.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("whether the clock is trusted can not be noted for the next start: %s", error)
