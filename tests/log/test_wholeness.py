@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.log.port import Append, Appended, Entry, Lane, Log, LogIncomplete, OutboxSlice, Producer
+from dp3.log.port import Append, Appended, Entry, Lane, Log, LogFull, LogIncomplete, OutboxSlice, Producer
 from dp3.sqlite import FormatError
 
 OpenLog = Callable[..., Log]
@@ -196,6 +196,18 @@ def test_a_log_that_goes_on_above_what_was_known_can_be_opened_again(
     assert log.head(lane).offset == ENTRIES + 5
     (gap,) = log.read(lane, ENTRIES, EVERYTHING)
     assert (gap.offset, gap.damage) == (ENTRIES + 5, f"entries {ENTRIES + 1} to {ENTRIES + 5} are missing")
+
+
+def test_a_log_that_can_not_note_what_it_goes_on_without_stays_as_it_is(
+    opened: OpenLog, directory: Path
+) -> None:
+    log, in_the_way = opened(), directory / "main" / "accepted-losses.json.new"
+    in_the_way.mkdir()
+    with pytest.raises(LogFull):
+        log.resume_after(Lane.MAIN, ENTRIES + 5, 1000)
+    in_the_way.rmdir()
+    log.append([Append([{0: b"new"}])])
+    assert numbers(read(log)) == list(range(1, ENTRIES + 2))
 
 
 def test_segments_that_were_removed_because_of_their_age_are_not_missing(

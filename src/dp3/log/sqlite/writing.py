@@ -119,7 +119,7 @@ class LaneWriter:
                 end = tail._replace(offset=max(offset, tail.offset), order=max(order, tail.order))
                 connection, _ = self._advance(connection, end)
                 self._note_end(connection)
-            except REFUSALS as error:
+            except (*REFUSALS, OSError) as error:
                 raise self._refused(error) from error
 
     def close(self) -> None:
@@ -175,7 +175,7 @@ class LaneWriter:
                     self._head.sync()
                     self._files.make(LANE_START, (), self._clock.now_us()).close()
                     self._reader.rescan()
-            except REFUSALS as error:
+            except (*REFUSALS, OSError) as error:
                 raise self._refused(error) from error
 
     def _end(self) -> tuple[apsw.Connection, Tail]:
