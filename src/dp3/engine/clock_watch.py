@@ -5,19 +5,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from dp3.clock import Clock, to_datetime
+from dp3.clock import FAR_AHEAD_US, PROBATION_US, Clock, to_datetime
 from dp3.files import FILE_MODE
 from dp3.log.port import Lane, Log
 from dp3.store.ports.runs import Runs
 
 STEP_US = 1_000_000
 """Smaller differences are those of a clock that is being adjusted, or of a busy machine."""
-
-FAR_AHEAD_US = 3_600_000_000
-"""A clock that was set ahead by more may be wrong: what deletes by age would delete too much."""
-
-PROBATION_US = 900_000_000
-"""It is trusted again when it has agreed with the monotonic one for so long."""
 
 logger = logging.getLogger(__name__)
 

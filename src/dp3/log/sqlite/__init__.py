@@ -91,7 +91,7 @@ class SegmentLog:
             self.close()
             raise
         main = self._lanes[Lane.MAIN]
-        self._recent = RecentKeys(main.reader, main.files)
+        self._recent = RecentKeys(main.reader, main.files, clock)
 
     def append(self, appends: Sequence[Append]) -> list[Appended | IdempotencyConflict]:
         """See `Log.append`."""

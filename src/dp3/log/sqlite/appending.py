@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import apsw
 
+from dp3.clock import CautiousTime, Clock
 from dp3.log.checksums import entry_checksum
 from dp3.log.framing import frame, merge_slices
 from dp3.log.port import (
@@ -63,7 +64,8 @@ class RecentKeys:
     only a segment that may have the key is asked.
     """
 
-    def __init__(self, reader: LaneReader, files: SegmentFiles) -> None:
+    def __init__(self, reader: LaneReader, files: SegmentFiles, clock: Clock) -> None:
+        self._time = CautiousTime(clock)
         self._reader = reader
         self._files = files
         self._mutex = threading.Lock()
@@ -76,7 +78,8 @@ class RecentKeys:
         """Get to know the segments that were sealed since the last call; forget those whose keys may be used
         again. Call it once before taking the lane's lock, where it may take long, and once under it."""
         with self._mutex:
-            self._reader.retrying(lambda: self._look(now_us))
+            counted = self._time.at(now_us)
+            self._reader.retrying(lambda: self._look(counted))
 
     def find(self, newest: apsw.Connection, first: int, key: str) -> tuple[bytes, Appended] | None:
         """The digest and the append with `key` in the newest segment, which begins at `first`, or a loaded
