@@ -27,7 +27,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "state replaced": (lambda data: state(data).write_bytes(b"x" * 9_999), "state.db: not a SQLite database"),
     "log cut": (lambda data: os.truncate(segment(data), 9_000), ".seg: the file is damaged"),
     "log replaced": (lambda data: segment(data).write_bytes(b"x" * 9_999), ".seg: not a SQLite database"),
-    "log emptied": (lambda data: os.truncate(segment(data), 0), "are missing ("),
+    "log emptied": (lambda data: os.truncate(segment(data), 0), "entries 1 to 5 are missing (the file is em"),
     "log removed": (lambda data: shutil.rmtree(data / "log"), "log's main lane ends at entry 0"),
 }
 

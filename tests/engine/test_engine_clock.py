@@ -80,6 +80,17 @@ def test_a_restart_does_not_bring_trust_back(clock: FakeClock, tmp_path: Path) -
     assert ClockWatch(clock, clock.now_us(), file).is_trusted
 
 
+def test_a_disk_that_takes_no_note_of_it_changes_nothing(
+    clock: FakeClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = ClockWatch(clock, 0, tmp_path / "no directory" / "distrust")
+    clock.jump(YEAR_S)
+    assert (watch.look(), watch.is_trusted) == (True, False)
+    assert "can not be noted for the next start" in caplog.text
+    clock.advance(900)
+    assert (watch.look(), watch.is_trusted) == (True, True)
+
+
 def test_a_start_long_after_all_that_is_known_is_no_reason_for_trust(clock: FakeClock) -> None:
     assert ClockWatch(clock, clock.now_us() - 3_599_000_000).is_trusted
     late = ClockWatch(clock, clock.now_us() - 3_601_000_000)

@@ -144,3 +144,15 @@ def test_attributes_are_measured_once_for_a_moment_by_one_worker(engine: Engine)
     assert (size.entities, size.min * 300) == (300, size.total)
     engine.clock.advance(61)
     assert second.measure(due=now + 1)
+
+
+def test_a_measurement_by_a_clock_that_was_far_ahead_does_not_count(engine: Engine) -> None:
+    engine.send(task("x", plain("p", 1)))
+    engine.work()
+    worker = measurer(engine, ["a"], 0, processes=1)
+    engine.clock.jump(365 * 86_400)
+    assert worker.measure(due=0)
+    engine.clock.jump(-365 * 86_400)
+    now = engine.clock.now_us()
+    assert worker.measure(due=now - 1)
+    assert engine.store.sizes.reports()["a"].calculated == now

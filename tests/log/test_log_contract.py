@@ -362,6 +362,27 @@ def test_key_may_be_used_again_after_a_day(log: Log, clock: FakeClock) -> None:
     assert append(log, an_append("b", key="k", digest=b"2"))[0].offset == 2
 
 
+def test_key_is_known_while_the_clock_is_wrong(log: Log, clock: FakeClock) -> None:
+    (first,) = append(log, an_append("a", key="k"))
+    for seconds in (365 * DAY_S, -730 * DAY_S, 365 * DAY_S):
+        clock.jump(seconds)
+        append(log, an_append("b"))
+        clock.advance(60)
+        assert append(log, an_append("a", key="k")) == [first._replace(repeated=True)]
+    clock.advance(DAY_S + 1)
+    assert not append(log, an_append("a", key="k"))[0].repeated
+
+
+def test_key_may_be_used_again_when_a_clock_that_was_set_ahead_has_proved_right(
+    log: Log, clock: FakeClock
+) -> None:
+    append(log, an_append("a", key="k"))
+    clock.jump(2 * DAY_S)
+    assert append(log, an_append("a", key="k"))[0].repeated
+    clock.advance(900)
+    assert not append(log, an_append("a", key="k"))[0].repeated
+
+
 def test_key_is_known_to_everybody(opened: OpenLog, limits: dict[str, float]) -> None:
     one, other = opened(**limits), opened(**limits)
     append(other, an_append("warm", key="w"))
@@ -442,6 +463,16 @@ def test_entries_that_were_removed_are_read_as_one_that_says_so(opened: OpenLog,
     log.remove_before(Lane.MAIN, 3)
     gone, third, *_ = log.read(Lane.MAIN, 0, EVERYTHING)
     assert (gone.offset, gone.damage, third.offset) == (2, "entries 1 to 2 are missing", 3)
+
+
+def test_other_processes_know_recent_keys_after_a_removal(opened: OpenLog, clock: FakeClock) -> None:
+    here, there = opened(segment_bytes=1), opened(segment_bytes=1)
+    append(here, an_append("old"), an_append("as old"))
+    clock.advance(3 * DAY_S)
+    recent = [append(here, an_append(key, key=key))[0] for key in "abcdefghijkl"]
+    assert there.remove_before(Lane.MAIN, 3) == 1
+    again = [append(here, an_append(key, key=key))[0] for key in "abcdefghijkl"]
+    assert again == [first._replace(repeated=True) for first in recent]
 
 
 def test_other_processes_go_on_reading_after_a_removal(opened: OpenLog, clock: FakeClock) -> None:

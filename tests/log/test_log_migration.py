@@ -12,7 +12,7 @@ import pytest
 
 from dp3.clock import FakeClock
 from dp3.log.framing import frame
-from dp3.log.port import Append, Lane, Log, OutboxSlice, Producer
+from dp3.log.port import Append, Lane, Log, LogIncomplete, OutboxSlice, Producer
 from dp3.log.sqlite import open_log, verify_log
 from dp3.log.sqlite.segments import APPLICATION_ID
 from dp3.sqlite import FormatError
@@ -109,6 +109,38 @@ def test_a_segment_that_is_in_use_by_an_older_program_is_not_touched(tmp_path: P
     log = open_log(tmp_path, FakeClock(START_US))
     require_everything(log)
     log.close()
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+def test_a_start_that_ends_before_all_segments_are_rewritten_has_noted_what_the_log_must_have(
+    tmp_path: Path, lane: Lane
+) -> None:
+    """An older process that has the last segment open ends it, where it is through with all others."""
+    make_older(tmp_path)
+    folder = tmp_path / "log" / lane.name.lower()
+    *_, path = sorted(folder.glob("*.seg"))
+    with apsw.Connection(str(path), vfs="unix") as older:
+        older.execute("SELECT * FROM entry LIMIT 1").fetchall()
+        with pytest.raises(FormatError, match="stop all processes of the old version"):
+            open_log(tmp_path, FakeClock(START_US))
+    older.close()
+    path.unlink()
+    lost = f"entries {(SEGMENTS - 1) * ENTRIES + 1} to {SEGMENTS * ENTRIES}"
+    with pytest.raises(LogIncomplete, match=f"{lost} are missing"):
+        open_log(tmp_path, FakeClock(START_US))
+
+
+def test_an_older_segment_without_entries_at_the_end_is_brought_up(tmp_path: Path) -> None:
+    make_older(tmp_path)
+    for path in (tmp_path / "log").rglob(f"{(SEGMENTS - 1) * ENTRIES + 1:020d}.seg"):
+        with apsw.Connection(str(path), vfs="unix") as older:
+            older.execute("DELETE FROM entry")
+        older.close()
+    for _ in range(2):
+        log = open_log(tmp_path, FakeClock(START_US))
+        head = log.head(Lane.MAIN)
+        assert head[::2] == ((SEGMENTS - 1) * ENTRIES, time_of(Lane.MAIN, (SEGMENTS - 1) * ENTRIES))
+        log.close()
 
 
 OPEN = """

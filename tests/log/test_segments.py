@@ -13,8 +13,9 @@ import msgspec
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.log.port import Append, Entry, Lane, Log, LogFull, LogIncomplete, OutboxSlice, Producer
+from dp3.log.port import Append, Entry, Lane, LaneBounds, Log, LogFull, LogIncomplete, OutboxSlice, Producer
 from dp3.log.sqlite import open_log
+from dp3.log.sqlite.segments import PAGE_SIZE
 from dp3.sqlite import FormatError
 
 EVERYTHING = 1 << 40
@@ -92,6 +93,24 @@ def test_finished_segment_loses_its_wal(opened: OpenLog, tmp_path: Path) -> None
     assert len(log.read(Lane.MAIN, 0, EVERYTHING)) == 2
 
 
+def test_old_segments_do_not_make_appends_with_a_key_slow(opened: OpenLog, clock: FakeClock) -> None:
+    """Looking into all of them took some milliseconds each, far more than the append."""
+    log = opened(segment_bytes=1)
+    for _ in range(60):
+        log.append([an_append()])
+    clock.advance(3 * 86_400)
+    keys = [Append(an_append().entries, (key, b"digest")) for key in "abcdef"]
+    log.append(keys[:1])
+    plain_s = min(seconds(log, an_append()) for _ in range(5))
+    assert min(seconds(log, append) for append in keys[1:]) < 5 * plain_s + 0.01
+
+
+def seconds(log: Log, append: Append) -> float:
+    started = time.perf_counter()
+    log.append([append])
+    return time.perf_counter() - started
+
+
 def test_removed_segments_leave_no_file(opened: OpenLog, tmp_path: Path, clock: FakeClock) -> None:
     log = opened(segment_bytes=1)
     for _ in range(3):
@@ -152,6 +171,31 @@ def seal(directory: Path, first: int) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize("sealed", [True, False])
+def test_the_next_entry_is_found_behind_those_that_can_not_be_read(
+    opened: OpenLog, tmp_path: Path, sealed: bool
+) -> None:
+    log = opened()
+    for _ in range(60):
+        log.append([an_append(3000)])
+    log.close()
+    path = tmp_path / "log" / "main" / name(1)
+    with path.open("r+b") as file:
+        file.seek(15 * PAGE_SIZE)
+        file.write(b"\xff" * 8)
+    log = opened(segment_bytes=1 if sealed else 1 << 30)
+    log.append([an_append()])
+    bounds = LaneBounds(log)
+    entries = log.read(Lane.MAIN, 0, EVERYTHING)
+    entries += log.read(Lane.MAIN, entries[-1].offset, EVERYTHING)
+    (damaged,) = (number for number, entry in enumerate(entries) if entry.damage)
+    before, behind = entries[damaged - 1 : damaged + 2 : 2]
+    assert behind.offset > before.offset + 1
+    assert log.order_after(Lane.MAIN, before.offset) == behind.order
+    assert bounds.until(behind.order)[Lane.MAIN] == behind.offset
+    assert before.offset <= bounds.until(before.order)[Lane.MAIN] < behind.offset
+
+
 def test_crash_between_the_end_of_a_segment_and_the_next_is_mended_by_the_next_append(
     opened: OpenLog, tmp_path: Path
 ) -> None:
@@ -204,6 +248,7 @@ import msgspec
 from dp3.clock import SystemClock
 from dp3.log.port import Append, Lane, OutboxSlice, Producer, LogIncomplete
 from dp3.log.sqlite import open_log
+from dp3.log.sqlite.segments import PAGE_SIZE
 
 log = open_log(Path(sys.argv[1]), SystemClock(), segment_bytes=3000)
 number = int(sys.argv[2])
@@ -252,6 +297,7 @@ import msgspec
 from dp3.clock import SystemClock
 from dp3.log.port import Append, LogIncomplete
 from dp3.log.sqlite import open_log
+from dp3.log.sqlite.segments import PAGE_SIZE
 
 log = open_log(Path(sys.argv[1]), SystemClock(), segment_bytes=500)
 for number in range(100):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.log.port import Append, Entry, Lane, Log, LogIncomplete, OutboxSlice, Producer
+from dp3.log.port import Append, Appended, Entry, Lane, Log, LogFull, LogIncomplete, OutboxSlice, Producer
 from dp3.sqlite import FormatError
 
 OpenLog = Callable[..., Log]
@@ -155,6 +155,59 @@ def test_a_log_without_the_note_of_its_end_is_refused(
         opened()
     assert numbers(read(opened(accept_loss=True))) == list(range(1, ENTRIES + 1))
     assert numbers(read(opened())) == list(range(1, ENTRIES + 1))
+
+
+@pytest.mark.parametrize("harm_note", ["removed", "changed"])
+def test_what_was_appended_is_acknowledged_also_without_the_note_of_it(
+    opened: OpenLog, directory: Path, harm_note: str
+) -> None:
+    log = opened()
+    log.append([Append([{0: b"before"}])])
+    note = directory / "main" / "head"
+    if harm_note == "removed":
+        note.unlink()
+    else:
+        note.write_bytes(b"something else")
+    (appended,) = log.append([Append([{0: b"new"}])])
+    assert isinstance(appended, Appended)
+    assert appended.offset == log.head(Lane.MAIN).offset == ENTRIES + 2
+    log.close()
+    assert read(opened(accept_loss=harm_note == "changed"))[-1].slices == {0: b"new"}
+
+
+def test_a_process_that_has_the_log_open_goes_on_with_the_note_that_another_one_has_made_anew(
+    opened: OpenLog, directory: Path
+) -> None:
+    log = opened()
+    log.append([Append([{0: b"before"}])])
+    (directory / "main" / "head").write_bytes(b"something else")
+    opened(accept_loss=True)
+    before = (directory / "main" / "head").read_bytes()
+    log.append([Append([{0: b"new"}])])
+    assert (directory / "main" / "head").read_bytes() != before
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+def test_a_log_that_goes_on_above_what_was_known_can_be_opened_again(
+    opened: OpenLog, directory: Path, lane: Lane
+) -> None:
+    opened().resume_after(lane, ENTRIES + 5, 1000)
+    log = opened()
+    assert log.head(lane).offset == ENTRIES + 5
+    (gap,) = log.read(lane, ENTRIES, EVERYTHING)
+    assert (gap.offset, gap.damage) == (ENTRIES + 5, f"entries {ENTRIES + 1} to {ENTRIES + 5} are missing")
+
+
+def test_a_log_that_can_not_note_what_it_goes_on_without_stays_as_it_is(
+    opened: OpenLog, directory: Path
+) -> None:
+    log, in_the_way = opened(), directory / "main" / "accepted-losses.json.new"
+    in_the_way.mkdir()
+    with pytest.raises(LogFull):
+        log.resume_after(Lane.MAIN, ENTRIES + 5, 1000)
+    in_the_way.rmdir()
+    log.append([Append([{0: b"new"}])])
+    assert numbers(read(log)) == list(range(1, ENTRIES + 2))
 
 
 def test_segments_that_were_removed_because_of_their_age_are_not_missing(

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import resource
+import shutil
 import stat
 import subprocess
 import sys
@@ -145,6 +146,21 @@ def test_a_data_directory_that_can_not_be_written_is_named(app: App, command: st
     line = refused(app, command)
     app.data.chmod(0o700)
     assert line.startswith(f"the data directory {app.data} can not be used: ")
+
+
+def test_a_copy_that_can_only_be_read_can_be_verified(app: App) -> None:
+    app.stop(app.run_ready())
+    shutil.rmtree(app.data / "run")
+    for path in (app.data / "log").rglob("*"):
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    done = subprocess.run(
+        [sys.executable, "-m", "dp3", "check", str(app.config), "--data-dir", str(app.data)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=without_powers,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can give files to others")

@@ -46,6 +46,21 @@ def test_snapshots_older_than_the_limit_go_at_the_times_of_the_schedule(
         worker.stop()
 
 
+def test_a_moment_of_the_schedule_that_came_by_a_wrong_clock_removes_nothing_once_it_is_right() -> None:
+    with an_engine() as cluster:
+        worker = cluster.start(**HOURLY)
+        live(cluster, worker, hours=2)
+        ahead_s = 365 * 86_400 - 30
+        cluster.clock.jump(ahead_s)
+        settle(worker)
+        cluster.clock.jump(-ahead_s)
+        settle(worker)
+        cluster.clock.advance(1_000)
+        settle(worker)
+        assert shown_hours(cluster) == [0, 1]
+        worker.stop()
+
+
 def test_what_was_begun_goes_on_after_a_restart_in_small_slices() -> None:
     with an_engine() as cluster:
         worker = cluster.start()

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from dp3.clock import FakeClock
+from dp3.engine.clock_watch import ClockWatch
 from dp3.engine.jobs.snapshots.dirty import CHANGES_LANE, SEEN_LANE
 from dp3.store.ports.batches import NO_TARGET, Batch, LinkRow
 from dp3.store.ports.leases import Lease
@@ -247,6 +248,19 @@ def complete(store: Any, lease: Lease, run: int, time: int, seen: int) -> None:
     watermarks = [(partition, lane, value) for partition in range(store.partitions) for lane, value in lanes]
     store.snapshots.write(lease, SnapshotBatch(run, watermarks=watermarks))
     close(store, run)
+
+
+def test_a_clock_that_is_set_while_links_are_to_be_removed_removes_none(
+    devices: Any, lease: Lease, clock: FakeClock
+) -> None:
+    """Whether it is right is asked after it was read: a transaction is waited for in between."""
+    until = clock.now_us() + 86_400_000_000
+    commit(devices, lease, a_link(devices, 1, "d2", until=until))
+    watch = ClockWatch(clock)
+    assert watch.is_trusted
+    clock.jump(365 * 86_400)
+    assert devices.entities.collect_garbage(lease, 1000, lambda: watch.is_trusted) is False
+    assert targets(devices, until - 1) == [("d1", "d2")]
 
 
 def test_changes_that_no_run_has_seen_are_kept(devices: Any, lease: Lease, clock: FakeClock) -> None:

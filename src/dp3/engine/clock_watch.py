@@ -5,19 +5,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from dp3.clock import Clock, to_datetime
+from dp3.clock import FAR_AHEAD_US, PROBATION_US, Clock, to_datetime
 from dp3.files import FILE_MODE
 from dp3.log.port import Lane, Log
 from dp3.store.ports.runs import Runs
 
 STEP_US = 1_000_000
 """Smaller differences are those of a clock that is being adjusted, or of a busy machine."""
-
-FAR_AHEAD_US = 3_600_000_000
-"""A clock that was set ahead by more may be wrong: what deletes by age would delete too much."""
-
-PROBATION_US = 900_000_000
-"""It is trusted again when it has agreed with the monotonic one for so long."""
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +61,7 @@ class ClockWatch:
         is_trusted = self.is_trusted
         if self._trusted_from and is_trusted:
             self._trusted_from, self._noticed = 0, True
-            if self._file is not None:
-                self._file.unlink(missing_ok=True)
+            self._note(distrusted=False)
             logger.info("the clock is trusted again; what deletes by age goes on")
         noticed, self._noticed = self._noticed, False
         if noticed:
@@ -102,5 +95,16 @@ class ClockWatch:
 
     def _distrust(self) -> None:
         self._trusted_from = self._clock.monotonic_us() + PROBATION_US
-        if self._file is not None:
-            self._file.touch(FILE_MODE)
+        self._note(distrusted=True)
+
+    def _note(self, *, distrusted: bool) -> None:
+        """A disk that is full is no reason to end; a restart would rather trust the clock."""
+        if self._file is None:
+            return
+        try:
+            if distrusted:
+                self._file.touch(FILE_MODE)
+            else:
+                self._file.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("whether the clock is trusted can not be noted for the next start: %s", error)

@@ -122,6 +122,10 @@ class Log(Protocol):
         `after`: the order of the last of the entries that caused them; 0 if none did."""
         ...
 
+    def producer_keys(self) -> dict[Producer, int]:
+        """The last key taken from every producer."""
+        ...
+
     def read(self, lane: Lane, after: int, max_bytes: int) -> list[Entry]:
         """Entries with offset > `after` in order, at least one if there is any, about `max_bytes` of
         bodies. Where entries are missing, one with `damage` and the offset of the last of them stands for
@@ -155,11 +159,11 @@ class Log(Protocol):
         ...
 
     def order_after(self, lane: Lane, offset: int) -> int | None:
-        """Order of the first entry with an offset > `offset`, or None."""
+        """Order of the first entry with an offset > `offset` that can be read, or None."""
         ...
 
     def append_time_after(self, lane: Lane, offset: int) -> int | None:
-        """Append time of the first entry with an offset > `offset`, or None."""
+        """Append time of the first entry with an offset > `offset` that can be read, or None."""
         ...
 
     def offset_at(self, lane: Lane, time_us: int) -> int | None:

@@ -108,6 +108,7 @@ def open_resources(
     try:
         with open_store(config, data, clock, checkpoint=checkpoint) as store:
             require_continuity(log, store.batches, accept_loss=data.accept_loss)
+            store.outbox.go_above((*producer, key) for producer, key in log.producer_keys().items())
             yield Resources(log, store)
     finally:
         log.close()

@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import NamedTuple
 
 import msgspec
@@ -140,11 +141,12 @@ class Reader:
     # -- entries ---------------------------------------------------------------------------------------
     def read(self, max_bytes: int) -> Reading | None:
         """The next entries, or None when there are none."""
-        if self._after[Lane.DERIVED] < self._derived_before:
-            return self._read_by_order(max_bytes)
+        if self._after[Lane.DERIVED] < self._derived_before and (found := self._read_by_order(max_bytes)):
+            return found
         return self._read_lane(Lane.DERIVED, max_bytes) or self._read_lane(Lane.MAIN, max_bytes)
 
     def _read_by_order(self, max_bytes: int) -> Reading | None:
+        """None if no entry waits; others may be missing at the end of a lane."""
         orders = {lane: self._log.order_after(lane, self._after[lane]) for lane in Lane}
         waiting = sorted((order, lane) for lane, order in orders.items() if order is not None)
         if not waiting:
@@ -153,11 +155,12 @@ class Reader:
         return self._read_lane(waiting[0][1], max_bytes, until)
 
     def _read_lane(self, lane: Lane, max_bytes: int, until: int | None = None) -> Reading | None:
-        """The next entries of a lane, as far as they are of an order below `until`."""
+        """The next entries of a lane, up to the first that is not of an order below `until`. What stands for
+        missing ones (order 0) goes with those before it."""
         after = self._after[lane]
         entries = self._log.read(lane, after, max_bytes)
         if until is not None:
-            entries = [entry for entry in entries if entry.order < until]
+            entries = list(takewhile(lambda entry: entry.order < until, entries))
         return Reading(lane, after, entries) if entries else None
 
     def advance(self, lane: Lane, offset: int) -> None:

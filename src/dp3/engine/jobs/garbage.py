@@ -37,8 +37,11 @@ class DeletedRows:
         return self._steps()
 
     def _steps(self) -> Work:
-        while self._state.entities.collect_garbage(self._lease, ROWS, self._clock_watch.is_trusted):
+        while self._state.entities.collect_garbage(self._lease, ROWS, self._is_trusted):
             yield None
+
+    def _is_trusted(self) -> bool:
+        return self._clock_watch.is_trusted
 
 
 class DrainedRows:

@@ -75,7 +75,8 @@ class SizeMeasurement:
         """Measure, unless that was done since the moment `due` (µs) or another worker does it; returns
         whether it was done. Raises `LeaseLost`, `StoreFull`."""
         started = self._clock.now_us()
-        if any(report.calculated >= due for report in self._state.sizes.reports().values()):
+        # One of the future was made when the clock was wrong.
+        if any(due <= report.calculated <= started for report in self._state.sizes.reports().values()):
             return False
         self._kept_until = 0.0
         sizes: dict[str, dict[str, AttributeSize]] = {etype: {} for etype in self._etypes}

@@ -15,6 +15,7 @@ from dp3.log.port import (
     Log,
     LogSegment,
     OutboxSlice,
+    Producer,
 )
 from dp3.log.sqlite.appending import NewEntries, RecentKeys, append_outbox, append_requests
 from dp3.log.sqlite.reading import LaneReader, LaneVersion
@@ -90,7 +91,7 @@ class SegmentLog:
             self.close()
             raise
         main = self._lanes[Lane.MAIN]
-        self._recent = RecentKeys(main.reader, main.files)
+        self._recent = RecentKeys(main.reader, main.files, clock)
 
     def append(self, appends: Sequence[Append]) -> list[Appended | IdempotencyConflict]:
         """See `Log.append`."""
@@ -111,6 +112,10 @@ class SegmentLog:
         with lane.writer.transaction() as (connection, tail):
             entries = NewEntries(Lane.DERIVED, tail, self._clock.now_us(), max(seen, after))
             return append_outbox(connection, lane.files, entries, parts)
+
+    def producer_keys(self) -> dict[Producer, int]:
+        """See `Log.producer_keys`."""
+        return self._lane(Lane.DERIVED).reader.producer_keys()
 
     def read(self, lane: Lane, after: int, max_bytes: int) -> list[Entry]:
         """See `Log.read`."""

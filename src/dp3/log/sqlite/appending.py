@@ -4,9 +4,11 @@ import threading
 from array import array
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import apsw
 
+from dp3.clock import CautiousTime, Clock
 from dp3.log.checksums import entry_checksum
 from dp3.log.framing import frame, merge_slices
 from dp3.log.port import (
@@ -62,7 +64,8 @@ class RecentKeys:
     only a segment that may have the key is asked.
     """
 
-    def __init__(self, reader: LaneReader, files: SegmentFiles) -> None:
+    def __init__(self, reader: LaneReader, files: SegmentFiles, clock: Clock) -> None:
+        self._time = CautiousTime(clock)
         self._reader = reader
         self._files = files
         self._mutex = threading.Lock()
@@ -74,33 +77,36 @@ class RecentKeys:
     def load(self, now_us: int) -> None:
         """Get to know the segments that were sealed since the last call; forget those whose keys may be used
         again. Call it once before taking the lane's lock, where it may take long, and once under it."""
-        since_us = now_us - IDEMPOTENCY_WINDOW_US
         with self._mutex:
-            sealed: dict[int, array[int]] = {}
-            since: dict[int, int] = {}
-            try:
-                for end in reversed(self._reader.ends(now_us)):
-                    # What follows a recent entry is recent, whatever the clock said then.
-                    since[end.first] = 0 if end.before_us >= since_us else since_us
-                    if end.sealed:
-                        if end.ended_us is not None and end.ended_us < since_us:
-                            break
-                        sealed[end.first] = self._sealed.get(end.first) or self._load(end.first)
-            except SegmentMissing:
-                pass  # older ones are gone, too
-            self._sealed, self._since = sealed, since
+            counted = self._time.at(now_us)
+            self._reader.retrying(lambda: self._look(counted))
 
     def find(self, newest: apsw.Connection, first: int, key: str) -> tuple[bytes, Appended] | None:
         """The digest and the append with `key` in the newest segment, which begins at `first`, or a loaded
         one."""
         found = self._find(newest, key, self._since.get(first, 0))
-        for first, hashes in self._sealed.items():
+        for sealed, hashes in self._sealed.items():
             if found:
                 break
             if _contains(hashes, hash(key)):
-                with self._files.lent(first) as connection:
-                    found = self._find(connection, key, self._since[first])
+                # One that is removed meanwhile is older than the window.
+                with suppress(SegmentMissing), self._files.lent(sealed) as connection:
+                    found = self._find(connection, key, self._since.get(sealed, 0))
         return found
+
+    def _look(self, now_us: int) -> None:
+        since_us = now_us - IDEMPOTENCY_WINDOW_US
+        sealed: dict[int, array[int]] = {}
+        since: dict[int, int] = {}
+        for end in reversed(self._reader.ends(now_us)):
+            # What follows a recent entry is recent, whatever the clock said then.
+            since[end.first] = 0 if end.before_us >= since_us else since_us
+            if end.sealed:
+                if end.ended_us is not None and end.ended_us < since_us:
+                    break
+                known = self._sealed.get(end.first)
+                sealed[end.first] = self._load(end.first) if known is None else known
+        self._sealed, self._since = sealed, since
 
     def _load(self, first: int) -> "array[int]":
         with self._files.lent(first) as connection:

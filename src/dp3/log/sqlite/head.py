@@ -34,14 +34,15 @@ EMPTY = Extent(begin=1, offset=0, order=0, total=0)
 class HeadFile:
     """The note of one lane. Whoever writes holds the lane's lock."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, readonly: bool = False) -> None:
         self.path = directory / "head"
+        self._access = os.O_RDONLY if readonly else os.O_RDWR
         self._file = -1
 
     def read(self) -> Extent | None:
         """What the lane must have; None if there is no note. Raises `FormatError` if it is damaged."""
         try:
-            data = os.pread(self._open(os.O_RDWR), _FORM.size + 1, 0)
+            data = os.pread(self._open(), _FORM.size + 1, 0)
         except FileNotFoundError:
             return None
         if len(data) == _FORM.size:
@@ -54,11 +55,11 @@ class HeadFile:
         """Replace the note. It reaches the disk some time later; a process that is killed loses none of
         it."""
         data = _FORM.pack(_MAGIC, *extent, 0)[:-4]
-        os.pwrite(self._open(os.O_RDWR | os.O_CREAT), data + struct.pack("<I", crc32(data)), 0)
+        os.pwrite(self._open(os.O_CREAT), data + struct.pack("<I", crc32(data)), 0)
 
     def sync(self) -> None:
         """Have the note on the disk, and that it is there."""
-        os.fsync(self._open(os.O_RDWR))
+        os.fsync(self._open())
         sync_path(self.path.parent)
 
     def close(self) -> None:
@@ -67,7 +68,10 @@ class HeadFile:
             os.close(self._file)
         self._file = -1
 
-    def _open(self, flags: int) -> int:
+    def _open(self, flags: int = 0) -> int:
+        """The file; another process may have replaced it, or somebody removed it."""
+        if self._file >= 0 and os.fstat(self._file).st_nlink == 0:
+            self.close()
         if self._file < 0:
-            self._file = open_file(self.path, flags)
+            self._file = open_file(self.path, self._access | flags)
         return self._file

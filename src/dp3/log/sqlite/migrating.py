@@ -8,28 +8,33 @@ import apsw
 from dp3.log.checksums import entry_checksum
 from dp3.log.sqlite.head import Extent, HeadFile
 from dp3.log.sqlite.segments import APPLICATION_ID, FORMAT, Columns, SegmentFiles
-from dp3.sqlite import rewrite, stamp_format
+from dp3.sqlite import damage_named, rewrite, stamp_format
 
 TABLES = ("segment", "entry", "producer", "idempotency")
 
 
 def bring_up(files: SegmentFiles, note: HeadFile) -> None:
     """Rewrite the segments of format 1, oldest first, each by itself: killed at any moment, each is old or
-    new and complete. The note of what the lane has comes last, so who finds none beside old segments is not
-    through.
+    new and complete. The note of what the lane has comes before, as long as it is known that an older
+    program made none; who finds none beside new segments alone has lost it.
 
     Called under the lane's lock, before anything else. Raises what `rewrite` does."""
     firsts = files.firsts()
-    older = [first for first in firsts if files.format(files.path(first)) == 1]
+    older = [first for first in firsts if files.format(first) == 1]
     if not older:
         return
+    if note.read() is None and older[-1] == firsts[-1]:
+        note.write(Extent(firsts[0], *_end(files, firsts[-1])))
+        note.sync()
     for first in older:
         rewrite(files.path(first), lambda copy: _change(copy, files), checksums=False)
-    if note.read() is None:
-        with closing(files.open(firsts[-1])) as connection:
-            tail = files.tail(connection)
-        note.write(Extent(firsts[0], tail.offset, tail.order, tail.total))
-        note.sync()
+
+
+def _end(files: SegmentFiles, first: int) -> tuple[int, int, int]:
+    """Offset, order and total at the end of a segment of format 1."""
+    with closing(files.connect(first)) as connection, damage_named(files.path(first)):
+        offset, order, total = connection.execute(files.sql["end_of_format_1"]).get
+        return offset, order, total
 
 
 def _change(copy: apsw.Connection, files: SegmentFiles) -> None:

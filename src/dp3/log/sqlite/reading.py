@@ -10,7 +10,7 @@ import apsw
 
 from dp3.log.checksums import entry_checksum
 from dp3.log.framing import unframe
-from dp3.log.port import Entry, Head, Lane, LogSegment
+from dp3.log.port import Entry, Head, Lane, LogSegment, Producer
 from dp3.log.sqlite.segments import SegmentFiles, SegmentMissing, Tail
 from dp3.sqlite import DAMAGE, FormatError, raise_damage
 
@@ -49,6 +49,8 @@ class LaneReader:
         self._sql = files.sql
         self._mutex = threading.Lock()
         self._firsts: tuple[int, ...] = ()
+        self._sealed: dict[int, Tail] = {}
+        """Ends of sealed segments, by first offset: they do not change."""
         self.rescan()
 
     # -- segments ------------------------------------------------------------------------------------
@@ -108,6 +110,10 @@ class LaneReader:
         """See `Log.bytes_after`."""
         return self.retrying(lambda: self._bytes_after(offset))
 
+    def producer_keys(self) -> dict[Producer, int]:
+        """See `Log.producer_keys`."""
+        return self.retrying(self._producer_keys)
+
     def begin(self) -> int:
         """See `Log.begin`."""
         return self.segments()[0]
@@ -135,7 +141,7 @@ class LaneReader:
 
         Append times in the future are wrong: what was appended then is older than what came after. Those in
         the past may be too low, so the ages never fall."""
-        tails = [self.tail(first) for first in self.segments()]
+        tails = self._tails()
         begun: int | None = None
         latest: list[int | None] = []
         for tail in reversed(tails):
@@ -150,9 +156,20 @@ class LaneReader:
         return ends
 
     # -- inside --------------------------------------------------------------------------------------
+    def _tails(self) -> list[Tail]:
+        """The ends of all segments. Many are old and asked for at each append with a key, so no file is
+        opened for what is known."""
+        known = self._sealed
+        tails = [known.get(first) or self.tail(first) for first in self.segments()]
+        self._sealed = {tail.first: tail for tail in tails if tail.sealed}
+        return tails
+
     def _read(self, after: int, max_bytes: int) -> list[Entry]:
         entries: list[Entry] = []
         first = self._containing(after + 1)
+        if first > after + 1:
+            entries.append(self._missing(after + 1, first - 1))
+            after = first - 1
         while first and max_bytes > 0:
             connection = self._files.take(first)
             try:
@@ -282,14 +299,24 @@ class LaneReader:
         return self.head().bytes - self._bytes_until(offset)
 
     def _next_after(self, offset: int) -> tuple[int, int] | None:
-        """Order and append time of the first entry above an offset."""
+        """Order and append time of the first entry above an offset that can be read."""
         first, found = self._containing(offset + 1), None
         while first and found is None:
             with self._files.lent(first) as connection:
                 following = self._following(first, connection)
-                found = connection.execute(self._sql["next_after"], (offset,)).get
+                try:
+                    found = connection.execute(self._sql["next_after"], (offset,)).get
+                except apsw.CorruptError:
+                    readable = self._next_readable(connection, offset, following - 1 if following else 0)
+                    found = connection.execute(self._sql["next_after"], (readable - 1,)).get
             first = following
         return found
+
+    def _producer_keys(self) -> dict[Producer, int]:
+        with self._files.lent(self.newest()) as connection:
+            rows = connection.execute(self._sql["producer_keys"]).fetchall()
+        verified = map(self._files.verified, rows)
+        return {Producer(partition, stream): key for partition, stream, key in verified}
 
     def _newest(self) -> int:
         newest = self._firsts[-1] if self._firsts else 0

@@ -118,7 +118,7 @@ class SegmentFiles:
         if not path.exists():
             raise SegmentMissing(str(path))
         try:
-            connection = self._connect(path)
+            connection = self.connect(first)
         except apsw.CantOpenError:
             if path.exists():
                 raise
@@ -132,7 +132,9 @@ class SegmentFiles:
             raise
         return connection
 
-    def _connect(self, path: Path) -> apsw.Connection:
+    def connect(self, first: int) -> apsw.Connection:
+        """A new connection to a segment of any format, whatever is in it, for the caller to close."""
+        path = self.path(first)
         has_wal = path.with_name(path.name + "-wal").exists()
         return connect(
             path,
@@ -143,11 +145,11 @@ class SegmentFiles:
             immutable=self._readonly and not has_wal,
         )
 
-    def format(self, path: Path) -> int:
+    def format(self, first: int) -> int:
         """The format of a segment, 0 if that can not be told: it is damaged, or was made by half. Raises
         `OtherFormat`."""
         try:
-            with closing(self._connect(path)) as connection:
+            with closing(self.connect(first)) as connection:
                 return _format(connection)
         except OtherFormat:
             raise

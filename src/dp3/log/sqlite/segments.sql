@@ -145,3 +145,8 @@ SELECT key, digest, offset, append_time, append_time FROM idempotency_1;
 -- name: segment_of_format_1
 -- Its one row.
 SELECT first, base_time, base_total, created, sealed FROM segment_1;
+
+-- name: end_of_format_1
+-- Its end: the last offset, the order and the total there; if it has no entry, those of the lane before it.
+SELECT coalesce(max(offset), first - 1), coalesce(max(append_time), base_time), coalesce(max(entry.total), base_total)
+FROM segment LEFT JOIN entry;

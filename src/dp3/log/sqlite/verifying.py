@@ -37,7 +37,7 @@ def log_extents(directory: Path) -> dict[Lane, tuple[int, int]]:
     """The first and the last offset of each lane of the log in `directory`/log, as far as that is noted."""
     extents: dict[Lane, tuple[int, int]] = {}
     for lane in Lane:
-        note = HeadFile(directory / "log" / lane.name.lower())
+        note = HeadFile(directory / "log" / lane.name.lower(), readonly=True)
         with closing(note), suppress(FormatError):
             if (extent := note.read()) is not None:
                 extents[lane] = extent.begin, extent.offset
@@ -45,10 +45,10 @@ def log_extents(directory: Path) -> dict[Lane, tuple[int, int]]:
 
 
 def _problems(files: SegmentFiles) -> Iterator[str]:
-    paths = [files.path(first) for first in files.firsts()]
-    found = [problem for path in paths for problem in verify_file(path)]
-    yield from found
-    if any(files.format(path) != FORMAT for path in paths):
+    firsts = files.firsts()
+    for first in firsts:
+        yield from verify_file(files.path(first))
+    if any(files.format(first) != FORMAT for first in firsts):
         return
     try:
         yield from (f"{files.directory}: {problem}" for problem in missing_in(files))

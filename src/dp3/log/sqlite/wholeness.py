@@ -15,7 +15,7 @@ from dp3.log.sqlite.migrating import bring_up
 from dp3.log.sqlite.segments import RESTORE, SegmentFiles, SegmentMissing, Tail
 from dp3.sqlite import FormatError
 
-GONE = "their file is gone, or has lost its end"
+GONE = "their file is gone, or lost its end"
 
 ACCEPTED = "accepted-losses.json"
 
@@ -75,7 +75,7 @@ class _Found(NamedTuple):
 
 def missing_in(files: SegmentFiles) -> list[str]:
     """What is missing in a lane, as text; changes nothing."""
-    note = HeadFile(files.directory)
+    note = HeadFile(files.directory, readonly=True)
     try:
         return [str(problem) for problem in _look(files, note).problems]
     finally:
@@ -106,9 +106,7 @@ def _look(files: SegmentFiles, note: HeadFile) -> _Found:
     reasons = {int(path.stem): why for path, why in unusable.items()}
     known = _accepted(files.directory)
     for first, last in gaps:
-        why = next(
-            (reasons[at] for at in reasons if first <= at <= last), "their file is gone, or lost its end"
-        )
+        why = next((reasons[at] for at in reasons if first <= at <= last), GONE)
         if not any(loss.first <= first and last <= loss.last for loss in known):
             problems.append(Loss(first, last, why))
     problems += [why for path, why in unusable.items() if not problems]
@@ -162,7 +160,7 @@ def _accept(files: SegmentFiles, note: HeadFile, found: _Found, now_us: int) -> 
     losses = [loss for loss in found.problems if isinstance(loss, Loss)]
     for problem in found.problems:
         logger.warning("%s: %s; accepted", files.directory, problem)
-    _remember(files.directory, [msgspec.structs.replace(loss, accepted_at=now_us) for loss in losses])
+    remember_losses(files.directory, [msgspec.structs.replace(loss, accepted_at=now_us) for loss in losses])
     for path in found.unusable:
         for suffix in ("-wal", "-shm", ""):
             beside = path.with_name(path.name + suffix)
@@ -203,10 +201,13 @@ def _accepted(directory: Path) -> list[Loss]:
         return []
 
 
-def _remember(directory: Path, losses: Sequence[Loss]) -> None:
+def remember_losses(directory: Path, losses: Sequence[Loss]) -> None:
+    """Note, so that it lasts, that entries of a lane are missing and that this was accepted. Called under the
+    lane's lock."""
     path = directory / ACCEPTED
     fresh = path.with_name(path.name + ".new")
     fresh.write_bytes(msgspec.json.encode([*_accepted(directory), *losses]))
     fresh.chmod(FILE_MODE)
+    sync_path(fresh)
     fresh.rename(path)
     sync_path(directory)

@@ -13,12 +13,14 @@ from dp3.log.port import LogFull
 from dp3.log.sqlite.head import EMPTY, Extent, HeadFile
 from dp3.log.sqlite.reading import LaneReader
 from dp3.log.sqlite.segments import LANE_START, SegmentFiles, Tail
+from dp3.log.sqlite.wholeness import GONE, Loss, remember_losses
 from dp3.sqlite import (
     DAMAGE,
     DISK_ERRORS,
     Checkpointer,
     DamagedFile,
     FairLock,
+    FormatError,
     damage,
     transaction,
     wal_size,
@@ -70,6 +72,7 @@ class LaneWriter:
         self._checkpointer = checkpointer
         self._lock = lock
         self._head = HeadFile(files.directory)
+        self._is_noted = True
         self._first = 0
         self._path: Path | None = None
         self._connection: apsw.Connection | None = None
@@ -92,7 +95,7 @@ class LaneWriter:
                 connection, tail = self._end()
                 with transaction(connection):
                     yield connection, tail
-                self._note_end(self._files.tail(connection))
+                self._note_end(connection)
             except REFUSALS as error:
                 raise self._refused(error) from error
 
@@ -108,12 +111,15 @@ class LaneWriter:
                 connection, tail = self._end()
                 if tail.offset >= offset and tail.order >= order:
                     return
+                if offset > tail.offset:
+                    loss = Loss(tail.offset + 1, offset, GONE, self._clock.now_us())
+                    remember_losses(self._files.directory, [loss])
                 with transaction(connection):
                     connection.execute(self._files.sql["seal"])
                 end = tail._replace(offset=max(offset, tail.offset), order=max(order, tail.order))
-                self._advance(connection, end)
-                self._note_end(self._files.tail(self._connection or self._open_newest()))
-            except REFUSALS as error:
+                connection, _ = self._advance(connection, end)
+                self._note_end(connection)
+            except (*REFUSALS, OSError) as error:
                 raise self._refused(error) from error
 
     def close(self) -> None:
@@ -138,10 +144,19 @@ class LaneWriter:
         self._reader.rescan()
         return len(gone)
 
-    def _note_end(self, tail: Tail) -> None:
-        """The lane ends here. A process that dies before this has answered nobody."""
-        extent = self._head.read() or EMPTY
-        self._head.write(Extent(extent.begin, tail.offset, tail.order, tail.total))
+    def _note_end(self, connection: apsw.Connection) -> None:
+        """The lane ends here. A process that dies before this has answered nobody. Whatever fails here, what
+        was appended is there, so its sender must not be told otherwise: the note is then older than the lane,
+        as after power loss."""
+        try:
+            tail = self._files.tail(connection)
+            begin = (self._head.read() or Extent(self._reader.begin(), 0, 0, 0)).begin
+            self._head.write(Extent(begin, tail.offset, tail.order, tail.total))
+            self._is_noted = True
+        except (OSError, FormatError, apsw.Error) as error:
+            if self._is_noted:
+                logger.error("%s: where the log ends could not be noted: %s", self._files.directory, error)
+            self._is_noted = False
 
     def _refused(self, error: Exception) -> DamagedFile | LogFull:
         self._let_go()
@@ -160,7 +175,7 @@ class LaneWriter:
                     self._head.sync()
                     self._files.make(LANE_START, (), self._clock.now_us()).close()
                     self._reader.rescan()
-            except REFUSALS as error:
+            except (*REFUSALS, OSError) as error:
                 raise self._refused(error) from error
 
     def _end(self) -> tuple[apsw.Connection, Tail]:

@@ -1,5 +1,6 @@
 """Batches: what one transaction of a worker changes. The outbox: tasks of hooks on their way to the log."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
@@ -22,6 +23,10 @@ class Stream(IntEnum):
     UPDATES = 4
     SYSTEM = 5
     CREATION = 6
+
+
+RUN_SHIFT = 24
+"""Keys of `Stream.SNAPSHOTS` are the number of the run, then a running number of so many bits."""
 
 
 class LinkRow(NamedTuple):
@@ -167,6 +172,12 @@ class Outbox(Protocol):
         """Rows of this worker's partitions with their positions, in order, of those after a position (0 is
         before all): about `max_bytes` of tasks, at least one row if there is any. They stay until a batch
         says that they are drained."""
+        ...
+
+    def go_above(self, taken: Iterable[tuple[int, int, int]]) -> None:
+        """Give keys above those (partition, stream, key) that the log has taken, if it knows more than the
+        state, which is older then. Streams of lanes, whose keys are offsets, are left out. Raises
+        `StoreFull`."""
         ...
 
 

@@ -4,7 +4,7 @@ Values leave the state in two forms: the rows of one entity have the encoded val
 of many have tokens, which are cheaper.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
@@ -153,8 +153,8 @@ class Entities(Protocol):
         """The first and the last key of the next up to `limit` entities above `after`; None at the end."""
         ...
 
-    def collect_garbage(self, lease: Lease, max_rows: int, by_age: bool = True) -> bool:
-        """Remove up to `max_rows` rows of deleted entities and, `by_age`, of links that ended long ago, for
-        some 30 ms at most; called between micro-batches. True when there may be more. Raises `LeaseLost`,
-        `StoreFull`."""
+    def collect_garbage(self, lease: Lease, max_rows: int, by_age: Callable[[], bool] = lambda: True) -> bool:
+        """Remove up to `max_rows` rows of deleted entities and of links that ended long ago, for some 30 ms
+        at most; called between micro-batches. `by_age` is asked whether the clock, which was just read, is
+        right enough for the latter. True when there may be more. Raises `LeaseLost`, `StoreFull`."""
         ...

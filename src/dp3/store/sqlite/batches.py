@@ -7,7 +7,7 @@ import apsw
 
 from dp3.clock import Clock
 from dp3.sqlite import load_statements, run_for_rows
-from dp3.store.ports.batches import Batch, OutboxRow, Stream
+from dp3.store.ports.batches import RUN_SHIFT, Batch, OutboxRow, Stream
 from dp3.store.ports.entities import ENTITY_SHIFT, HistoryRow
 from dp3.store.ports.history import lane_of
 from dp3.store.ports.leases import Lease
@@ -19,6 +19,9 @@ from dp3.store.sqlite.parameters import of_worker, to_json
 
 _ENTITY_AND_ATTR = itemgetter(0, 1)
 _KEY = itemgetter(0)
+
+_IDS: dict[int, tuple[str, int]] = {Stream.CONTROL: ("control", 0), Stream.SNAPSHOTS: ("run", RUN_SHIFT)}
+"""Streams whose keys come from ids of a table: its name, and by how many bits they are shifted."""
 
 
 class Batches:
@@ -165,9 +168,36 @@ def _not_packed(
 class Outbox:
     """See `dp3.store.ports.batches.Outbox`."""
 
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
         self._readers = readers
         self._sql = load_statements("dp3.store.sqlite", "outbox.sql")
+
+    def go_above(self, taken: Iterable[tuple[int, int, int]]) -> None:
+        own = (each for each in taken if each[1] >= Stream.CONTROL)
+        unknown = [each for each in own if each[2] > self._last_key(*each[:2])]
+        if unknown:
+            with self._writer.transaction() as connection:
+                for each in unknown:
+                    self._raise(connection, *each)
+
+    def _last_key(self, partition: int, stream: int) -> int:
+        if stream in _IDS:
+            table, shift = _IDS[stream]
+            last = self._readers.value(self._sql["last_id"], (table,))
+            return -1 if last is None else ((int(last) + 1) << shift) - 1
+        last = self._readers.value(self._sql["last_key"], (partition, stream))
+        return -1 if last is None else int(last)
+
+    def _raise(self, connection: apsw.Connection, partition: int, stream: int, key: int) -> None:
+        """Let what the state gives next be above a key; in the caller's transaction."""
+        if stream in _IDS:
+            table, shift = _IDS[stream]
+            last = connection.execute(self._sql["last_id"], (table,)).get or 0
+            connection.execute(self._sql["forget_id"], (table,))
+            connection.execute(self._sql["note_id"], (table, max(last, key >> shift)))
+        else:
+            connection.execute(self._sql["put_key"], (partition, stream, key))
 
     def pending(self, lease: Lease, after: int, max_bytes: int) -> list[tuple[int, OutboxRow]]:
         pending: list[tuple[int, OutboxRow]] = []

@@ -1,6 +1,6 @@
 """Reading entities and their profiles."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import apsw
@@ -105,7 +105,7 @@ class Entities:
         first, last = self._readers.value(self._sql["range_after"], (after, limit))
         return None if first is None else (first, last)
 
-    def collect_garbage(self, lease: Lease, max_rows: int, by_age: bool = True) -> bool:
+    def collect_garbage(self, lease: Lease, max_rows: int, by_age: Callable[[], bool] = lambda: True) -> bool:
         return self._garbage.collect(lease, max_rows, by_age)
 
     def _rows(

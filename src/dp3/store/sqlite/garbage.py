@@ -1,6 +1,7 @@
 """Removing the rows of deleted entities, a slice at a time."""
 
 import time
+from collections.abc import Callable
 
 import apsw
 
@@ -51,12 +52,12 @@ class Garbage:
         self._clock = clock
         self._sql = load_statements("dp3.store.sqlite", "garbage.sql")
 
-    def collect(self, lease: Lease, max_rows: int, by_age: bool) -> bool:
+    def collect(self, lease: Lease, max_rows: int, by_age: Callable[[], bool]) -> bool:
         """See `Entities.collect_garbage`."""
         with self._writer.owned(lease) as connection:
             removed = self.remove_some(connection, lease, max_rows)
             if removed is not None:
-                return by_age and self._remove_ended_links(connection, min(max_rows - removed, CHUNK_ROWS))
+                return self._remove_ended_links(connection, min(max_rows - removed, CHUNK_ROWS), by_age)
         return True
 
     def remove_some(self, connection: apsw.Connection, lease: Lease, max_rows: int) -> int | None:
@@ -82,12 +83,16 @@ class Garbage:
             removed += connection.changes()
         return removed
 
-    def _remove_ended_links(self, connection: apsw.Connection, limit: int) -> bool:
+    def _remove_ended_links(
+        self, connection: apsw.Connection, limit: int, by_age: Callable[[], bool]
+    ) -> bool:
         """Forget links that ended, and changes, that no later run asks for; True when there may be more."""
         time, change, is_open = connection.execute(self._sql["links_seen"]).get
         if change is None and is_open:
             return False
         now = self._clock.now_us()
+        if not by_age():
+            return False
         seen = {"seen": min(now if time is None else time, now) - MARGIN_US, "change": change}
         removed = 0
         for statement in ("remove_changes", "remove_ended_links"):

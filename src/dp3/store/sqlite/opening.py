@@ -189,7 +189,7 @@ def _state(
         names=names,
         leases=leases,
         batches=Batches(writer, readers, clock, dead_letters, counters, outbox),
-        outbox=Outbox(readers),
+        outbox=Outbox(writer, readers),
         changes=connections.changes,
         entities=Entities(readers, garbage, partitions),
         dead_letters=DeadLetters(readers),

@@ -18,6 +18,18 @@ SELECT source FROM outbox_key WHERE partition = ? AND lane = ?;
 -- The same, after more.
 INSERT OR REPLACE INTO outbox_key (partition, lane, source) VALUES (?, ?, ?);
 
+-- name: last_id
+-- The last id that was given in a table.
+SELECT seq FROM sqlite_sequence WHERE name = ?;
+
+-- name: forget_id
+-- Before another one is noted; a table that never had a row has none.
+DELETE FROM sqlite_sequence WHERE name = ?;
+
+-- name: note_id
+-- The next id will be above this one.
+INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?);
+
 -- name: add
 -- Tasks to go to the log.
 INSERT INTO outbox (partition, lane, source, after_order, tasks) VALUES (?, ?, ?, ?, ?);

@@ -28,24 +28,26 @@ class SnapshotCleaningJob:
     def __init__(self, context: Context, schedule: Schedule, older_than_us: int) -> None:
         self._cleaning = context.store.cleaning
         self._lease = context.lease
+        self._clock = context.clock
         self._clock_watch = context.clock_watch
         self._schedule = schedule
         self._older_than_us = older_than_us
-        self._wanted: int | None = None
+        self._wanted = False
         self.wake_at = 0
 
     def begin(self, now: int, failures: int) -> Work:
         """Remove what is too old. The horizon is raised at the moments of the schedule only, also if that has
         to be tried again, or the clock is not trusted then."""
         if self._schedule.due(now) is not None:
-            self._wanted = now
+            self._wanted = True
         self.wake_at = self._schedule.next
         return self._clean()
 
     def _clean(self) -> Work:
-        if (now := self._wanted) is not None and self._clock_watch.is_trusted:
+        now = self._clock.now_us()
+        if self._wanted and self._clock_watch.is_trusted:
             self._cleaning.raise_horizon(self._lease, now - self._older_than_us, now)
-            self._wanted = None
+            self._wanted = False
         total = Cleaned(more=True)
         while total.more:
             total = total.and_then(self._cleaning.clean(self._lease, ROWS))

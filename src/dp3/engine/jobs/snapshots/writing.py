@@ -19,14 +19,11 @@ from dp3.engine.jobs.snapshots.doc import Doc, decode_doc, encode_doc
 from dp3.engine.jobs.snapshots.keys import keys_of
 from dp3.engine.jobs.snapshots.plans import SnapshotPlans
 from dp3.model.wire import encode_tasks
-from dp3.store.ports.batches import OutboxRow, Stream
+from dp3.store.ports.batches import RUN_SHIFT, OutboxRow, Stream
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.models import Names
 from dp3.store.ports.runs import Phase, Run, WorkerRun
 from dp3.store.ports.snapshots import Key, SnapshotBatch, Snapshots, StoredSnapshot
-
-KEY_SHIFT = 24
-"""Outbox keys are the number of the run, then a running number of so many bits."""
 
 MOST_ROWS = 1_000
 """Entities in one slice: some 20 ms of writing when all have changed."""
@@ -241,7 +238,7 @@ class RunWriter:
         self._slice.hooks = effects.hooks.rows()
         for tasks in batched(effects.tasks, MOST_TASKS) if effects.tasks else ():
             self.checkpoint = msgspec.structs.replace(self.checkpoint, outbox=self.checkpoint.outbox + 1)
-            key = self.run.id << KEY_SHIFT | self.checkpoint.outbox
+            key = self.run.id << RUN_SHIFT | self.checkpoint.outbox
             worker = self._context.lease.index
             row = OutboxRow(worker, Stream.SNAPSHOTS, key, 0, encode_tasks(tasks))
             self._slice.outbox.append(row)
