@@ -111,6 +111,8 @@ class Archive:
     def _copy(self, file: "ArchiveFile", lane: Lane, after: int, last: int) -> int:
         """Add data-points of some entries, but those that an allow hook refused; returns the last offset."""
         entries = [entry for entry in self._log.read(lane, after, READ_BYTES) if entry.offset <= last]
+        if not entries:  # damage that reaches into the next segment
+            return last
         refused = self._state.batches.refused_between(lane, entries[0].offset, entries[-1].offset)
         for entry in entries:
             for task in _tasks(entry):

@@ -45,6 +45,8 @@ class HeadFile:
             data = os.pread(self._open(), _FORM.size + 1, 0)
         except FileNotFoundError:
             return None
+        if not data:  # a disk that was full when it was made
+            return None
         if len(data) == _FORM.size:
             magic, *numbers, checksum = _FORM.unpack(data)
             if magic == _MAGIC and checksum == crc32(data[:-4]):
