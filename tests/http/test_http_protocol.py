@@ -156,7 +156,9 @@ def test_trailers_are_no_headers(server: Served) -> None:
 )
 def test_parts_of_a_body_that_carry_no_data_are_bounded(server: Served, pieces: list[bytes]) -> None:
     answer = server.exchange(CHUNKED + b"\r\n", *pieces)
-    assert (status(answer), str(MAX_HEAD) in detail(answer)) == (431, True)
+    # Which bound is reached first depends on how much the server finds when it reads.
+    bounds = {431: str(MAX_HEAD), 400: "chunks of a few bytes"}
+    assert bounds[status(answer)] in detail(answer)
 
 
 def small_chunks(size: int, total: int) -> bytes:
