@@ -16,7 +16,7 @@ class OtherFormat(FormatError):
 
 
 class DamagedFile(FormatError):
-    """What a file holds is not what was written to it. The message names the file and says what to do.
+    """A file holds something else than was written to it. The message names the file and says what to do.
 
     Raised wherever such a place is read, instead of an answer that may be wrong; all else in the file can
     still be read."""

@@ -1,4 +1,4 @@
-"""How often to tell of what happens again and again."""
+"""Repetitions are told by powers of ten, and once in a while."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 QUIET_S = 3600.0
-"""What happens again and again is told at least once in this time, however many times are left to the next
+"""A repetition is told at least once in this time, however many times are left to the next
 power of ten."""
 
 MOST_CAUSES = 1_000

@@ -157,7 +157,7 @@ def test_a_flipped_byte_never_gives_another_answer(whole: tuple[Path, Masters]) 
 
 @pytest.mark.parametrize("lane", list(Lane))
 def test_flipped_values_in_the_log_cost_their_entry_alone(whole: tuple[Path, Masters], lane: Lane) -> None:
-    """Where a stored value stands, in an entry that waits or will be read again."""
+    """The flip is in a stored value, in an entry that waits or will be read again."""
     directory, right = whole
 
     def harm(copy: Path) -> None:

@@ -70,7 +70,7 @@ def test_nothing_can_be_imported_that_is_said_not_to_be_there():
 
 
 def is_there(name):
-    """Whether it is a module, or something in one."""
+    """True if it is a module, or something in one."""
     module, _, attribute = name.rpartition(".")
     try:
         return hasattr(importlib.import_module(module), attribute) or bool(importlib.import_module(name))

@@ -1,4 +1,5 @@
-"""What means nothing in a data-point, or is odd, is told: to the client, in the log, in the metrics."""
+"""Parts of a data-point that mean nothing, or are odd, are told: to the client, in the log, in the
+metrics."""
 
 import asyncio
 import json

@@ -17,7 +17,7 @@ def flip(path: Path, at: int, mask: int = 1) -> None:
 
 
 def place_of(path: Path, text: bytes) -> int:
-    """Where a file has a text."""
+    """The place at which a file has a text."""
     return path.read_bytes().index(text)
 
 

@@ -1,4 +1,4 @@
-"""How long a supervisor waits before it starts a child again, and what it tells it of its predecessor."""
+"""A supervisor waits before it starts a child again, and tells it of its predecessor."""
 
 import threading
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `verify_file` finds, and that it changes nothing."""
+"""`verify_file` finds damage, and changes nothing."""
 
 import random
 import shutil

@@ -14,7 +14,7 @@ _OCTAL = re.compile(r"[-+]?0[0-7_]+")
 
 
 def misread(node: yaml.ScalarNode) -> str | None:
-    """What to say of a number that probably means another one, and what to write; None for all else.
+    """A sentence about a number that probably means another one, with what to write; None for all else.
 
     `02` is 2 in either base, and `1:30:00` as many seconds as its hours, minutes and seconds have.
     """

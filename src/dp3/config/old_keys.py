@@ -9,7 +9,7 @@ _Path = tuple[str, ...]
 
 
 class _Step(NamedTuple):
-    """What to do about `key`, which stood in `section` of the file or folder of files `file`; without
+    """The steps to take about `key`, which stood in `section` of the file or folder of files `file`; without
     section, in every group of the file. Values of a key that was `renamed` are checked under its new name."""
 
     file: str

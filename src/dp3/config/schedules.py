@@ -9,7 +9,7 @@ _OF_DATES = ("year", "month", "day", "week")
 
 
 def never_fires(fields: Mapping[str, int | str | None], timezone: str | tzinfo, now: datetime) -> str | None:
-    """What to say of cron fields that no moment from now on has; None when there is one.
+    """A sentence about cron fields that no moment from now on has; None when there is one.
 
     >>> from datetime import UTC
     >>> never_fires({"day": 31, "month": 2}, "UTC", datetime(2026, 1, 1, tzinfo=UTC))

@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 
 
 def last_known_us(log: Log, runs: Runs) -> int:
-    """When a worker last did something in a snapshot run or, if there was none, when the last entry of the
-    log was appended; 0 if there is none."""
+    """The time at which a worker last did something in a snapshot run or, if there was none, the last entry
+    of the log was appended; 0 if there is none."""
     if last := runs.last(1):
         return last[0].updated
     heads = {lane: log.head(lane).offset for lane in Lane}

@@ -1,4 +1,4 @@
-"""Whether log and state fit together, looked at when both are opened."""
+"""Log and state must fit together, which is looked at when both are opened."""
 
 import logging
 from collections.abc import Iterator
@@ -28,8 +28,8 @@ def require_continuity(log: Log, batches: Batches, *, accept_loss: bool) -> None
 
 
 def gaps(lane: Lane, begin: int, end: int, lowest: int, highest: int) -> Iterator[str]:
-    """What is missing in a lane that has the entries `begin` to `end`, when partitions of the state have
-    applied those up to offsets from `lowest` to `highest`."""
+    """Sentences about what is missing in a lane that has the entries `begin` to `end`, when partitions of the
+    state have applied those up to offsets from `lowest` to `highest`."""
     name = lane.name.lower()
     if end < highest:
         yield f"the log's {name} lane ends at entry {end}, but the state has applied entry {highest}"

@@ -1,4 +1,4 @@
-"""For how long others have given no sign of life."""
+"""The time for which others have given no sign of life."""
 
 from collections.abc import Hashable
 
@@ -13,8 +13,8 @@ class Silence:
         self._seen: dict[Hashable, tuple[Hashable, int]] = {}
 
     def of_us(self, who: Hashable, sign: Hashable, age_us: int) -> int:
-        """For how long (µs) the last sign of life is the same. `age_us` is how old it is by the clock, which
-        counts when it is seen first."""
+        """The time (µs) for which the last sign of life is the same. `age_us` is how old it is by the clock,
+        which counts when it is seen first."""
         now = self._clock.monotonic_us()
         known, since = self._seen.get(who, (None, now - max(age_us, 0)))
         if known is not None and known != sign:

@@ -192,7 +192,7 @@ class Scheduler:
 
 
 def never_firing(registrations: Iterable[HookRegistration]) -> Iterator[str]:
-    """What to say of each scheduler registration among these that will never be called."""
+    """A sentence about each scheduler registration among these that will never be called."""
     for registration in registrations:
         if registration.kind == "scheduler" and (message := _never(registration.extra["schedule"] or {})):
             yield f"{_name_of(registration)}: {message}"

@@ -219,7 +219,7 @@ class _Answers:
         return self._rendering.answer(answer, {"data": self._rendering.snapshot(entity.id)})
 
     def _times(self, entity: EntitySpec, told: Warnings) -> dict[str, Any]:
-        """When snapshots of the type were made and will be."""
+        """The times at which snapshots of the type were made and will be."""
         if not entity.snapshot:
             told.add(
                 f"entities of type '{entity.id}' get no snapshots (snapshot: false); with `at` they are shown"

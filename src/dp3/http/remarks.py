@@ -57,7 +57,7 @@ class About(StrEnum):
 
 
 class Remark(NamedTuple):
-    """What it is about, the source, and the key. A key in a value is `within` an attribute, or a part of it
+    """The kind, the source, and the key. A key in a value is `within` an attribute, or a part of it
     (`device.seen_by.data`), where others are `known`."""
 
     about: About
@@ -173,7 +173,8 @@ def _hint(remark: Remark) -> str:
 
 
 def _within(attr: str, path: Iterable[str | int]) -> str:
-    """Where the key at the end of a path through a value of an attribute is, without numbers of elements."""
+    """The place of the key at the end of a path through a value of an attribute, without numbers of
+    elements."""
     *way, _ = path
     return ".".join([attr, *(part for part in way if isinstance(part, str))])
 
@@ -197,8 +198,8 @@ def _meant(about: About, key: str, known: Sequence[str]) -> str:
 
 
 def _has_for_plain(item: Mapping[str, Any], spec: AttrSpecType) -> tuple[bool, bool]:
-    """Whether a data-point has a time and a confidence, if it is of a plain attribute. A confidence of 1 is
-    what plain values count as."""
+    """The presence of a time and of a confidence in a data-point, if it is of a plain attribute. A confidence
+    of 1 is what plain values count as."""
     if not isinstance(spec, AttrSpecPlain):
         return False, False
     return item.get("t1") is not None, item.get("c", 1) != 1
@@ -253,7 +254,7 @@ def _mistake(about: About, found: UnknownKey, loc: Loc, suggest: bool) -> Error:
 
 @dataclass(frozen=True, slots=True)
 class Remarked:
-    """What was remarked in this process: counts of data-points, and lines of the log."""
+    """The remarks of this process: counts of data-points, and lines of the log."""
 
     counts: Counter[About]
     repetitions: Repetitions

@@ -68,7 +68,7 @@ class EntityAnswer(WithWarnings):
 
 
 class RunTimes(BaseModel):
-    """When the last run of snapshots was and the next one is due; null if there was or will be none."""
+    """The times of the last run of snapshots and of the next one; null if there was or will be none."""
 
     last: datetime | None
     next: datetime | None

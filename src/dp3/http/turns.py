@@ -23,7 +23,7 @@ class Turns:
         self._pipelined: deque[Begin] = deque()
         self._left = STARTS
         self._is_counting = False
-        """Whether something began since the latest turn, or waits for the next one."""
+        """True if something began since the latest turn, or waits for the next one."""
 
     def begin(self, begin: Begin) -> None:
         """Have a request begin in this turn, or as soon as it is its turn."""

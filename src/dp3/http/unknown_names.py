@@ -59,7 +59,7 @@ class Known:
         return {"type": "extra_forbidden", "loc": [self._part, name], "msg": message, "input": value}
 
     def _near(self, name: str, attributes: Collection[str]) -> str:
-        """What seems to be meant; empty if that may be anything."""
+        """The name that seems to be meant; empty if that may be anything."""
         if known := near_name(name, self._names):
             return f"; did you mean '{known}'?"
         if "generic_filter" in self._names:
@@ -68,7 +68,7 @@ class Known:
         return f"; '{attr}' is an attribute{self._advice(attr)}" if attr else ""
 
     def _advice(self, attr: str) -> str:
-        """How to ask for an attribute."""
+        """The way to ask for an attribute."""
         if "generic_filter" in self._names:
             return f', select by its value with generic_filter: {{"{attr}": …}}'
         return ""

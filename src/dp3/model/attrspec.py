@@ -170,7 +170,7 @@ class AttrSpecGeneric(BaseModel):
 
     @cached_property
     def unknown_keys(self) -> UnknownKeys | None:
-        """What finds keys in a JSON value that have no effect; None if there can be none."""
+        """The finder of keys in a JSON value that have no effect; None if there can be none."""
         raise NotImplementedError
 
     @cached_property
@@ -198,7 +198,7 @@ class AttrSpecClassic(AttrSpecGeneric):
 
     @cached_property
     def unknown_keys(self) -> UnknownKeys | None:
-        """What finds keys in a JSON value that have no effect; None if there can be none."""
+        """The finder of keys in a JSON value that have no effect; None if there can be none."""
         return unknown_keys_of(self.data_type.expr)
 
     @property
@@ -318,7 +318,7 @@ class AttrSpecTimeseries(AttrSpecGeneric):
 
     @cached_property
     def unknown_keys(self) -> UnknownKeys | None:
-        """What finds lists in a JSON value that are of no series."""
+        """The finder of lists in a JSON value that are of no series."""
         return all_but(self.series)
 
     @cached_property

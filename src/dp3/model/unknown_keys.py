@@ -21,7 +21,7 @@ its type have none."""
 
 
 def unknown_keys_of(expr: TypeExpr) -> UnknownKeys | None:
-    """What finds unknown keys in values of a data type; None if there can be none."""
+    """The finder of unknown keys in values of a data type; None if there can be none."""
     if isinstance(expr, DictOf):
         return all_but(key.name for key in expr.keys)
     if isinstance(expr, ListOf):
@@ -34,7 +34,7 @@ def unknown_keys_of(expr: TypeExpr) -> UnknownKeys | None:
 
 
 def all_but(names: Iterable[str]) -> UnknownKeys:
-    """What finds the keys of an object that have none of these names."""
+    """The finder of keys of an object that have none of these names."""
     listed = tuple(names)
     known = frozenset(listed)
     knows_all = known.issuperset

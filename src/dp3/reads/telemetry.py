@@ -136,7 +136,7 @@ class RunReports:
         return next((run for run in self._runs.last(2) if run.phase is Phase.CLOSED), None)
 
     def times(self) -> Record:
-        """When the latest run that is over was, and when the next one is due, each None if there is none."""
+        """The times of the latest run that is over, and of the next one, each None if there is none."""
         run = self.latest_closed()
         next_ = None if self._next is None else self._next.after(self._clock.now_us())
         return {

@@ -16,7 +16,8 @@ Running = threading.Thread | BaseProcess
 
 
 class LeftRunning:
-    """What runs since this was made, by the module that started it while it was loaded."""
+    """The threads and processes that run since this was made, by the module that started it while it was
+    loaded."""
 
     def __init__(self) -> None:
         self._before = set(_running())
@@ -42,7 +43,7 @@ class LeftRunning:
                 )
 
     def keep_process(self) -> bool:
-        """Whether anything that runs since then would keep this process from ending."""
+        """True if anything that runs since then would keep this process from ending."""
         return any(one not in self._before for one in _running())
 
     def end_process(self, status: int) -> None:

@@ -1,4 +1,4 @@
-"""Whether a data directory that nobody uses is as it was written."""
+"""Looking for damage in a data directory that nobody uses."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from dp3.store.sqlite import verify_state
 
 
 def verify(data: DataDir) -> Iterator[str]:
-    """What is wrong with log and state, and with both together, one sentence each. Reads everything, changes
+    """The faults of log and state, and of both together, one sentence each. Reads everything, changes
     nothing."""
     if not data.root.is_dir():
         yield f"{data.root}: there is no such directory"

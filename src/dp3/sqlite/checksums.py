@@ -20,10 +20,11 @@ VFS = "cksmvfs"
 """The name of the layer in SQLite."""
 
 PLAIN_VFS = "unix"
-"""What is below the layer."""
+"""The layer below."""
 
 RESERVED_AT = 20
-"""Where the header of a file says how many bytes its pages keep free; for us that means: it has checksums."""
+"""The byte of the header of a file that says how many bytes its pages keep free; for us that means: it has
+checksums."""
 
 logger = logging.getLogger(__name__)
 

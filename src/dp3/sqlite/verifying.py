@@ -19,7 +19,7 @@ PAGES = 255
 
 
 def verify_file(path: Path) -> list[str]:
-    """What is wrong with a database file, one sentence each; empty if nothing is.
+    """The faults of a database file, one sentence each; empty if nothing is.
 
     Reads all of it: the checksum of each page, the structure, and the write-ahead log beside it if there is
     one. Changes neither, nor leaves anything beside a file that was closed in order, and may be asked while

@@ -1,5 +1,5 @@
-"""What a lane must have, noted beside its segments, so that one that has lost some of them is not taken for
-whole.
+"""A note of what a lane must have, beside its segments, so that one that has lost some of them is not taken
+for whole.
 
 SQLite takes a write-ahead log that is gone or damaged for one that ends there, and a directory does not know
 which files it had. So every append notes where the lane ends, and every removal, before it, where the lane
@@ -40,7 +40,8 @@ class HeadFile:
         self._file = -1
 
     def read(self) -> Extent | None:
-        """What the lane must have; None if there is no note. Raises `FormatError` if it is damaged."""
+        """The extent that the lane must have; None if there is no note. Raises `FormatError` if it is
+        damaged."""
         try:
             data = os.pread(self._open(), _FORM.size + 1, 0)
         except FileNotFoundError:

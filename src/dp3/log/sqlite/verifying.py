@@ -17,7 +17,7 @@ READ_BYTES = 8 << 20
 
 
 def verify_log(directory: Path) -> Iterator[str]:
-    """What is wrong with the log in `directory`/log, one sentence each; nothing if all of it is as it was
+    """The faults of the log in `directory`/log, one sentence each; nothing if all of it is as it was
     written.
 
     Reads every entry. The structure of a segment of an older format is looked at; it has no checksums."""

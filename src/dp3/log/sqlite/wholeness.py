@@ -1,4 +1,4 @@
-"""Whether a lane has all of its entries, looked at when it is opened; and going on without some of them."""
+"""A lane must have all of its entries, which is looked at when it is opened; or it goes on without some."""
 
 import logging
 from collections.abc import Sequence
@@ -74,7 +74,7 @@ class _Found(NamedTuple):
 
 
 def missing_in(files: SegmentFiles) -> list[str]:
-    """What is missing in a lane, as text; changes nothing."""
+    """The gaps of a lane, as text; changes nothing."""
     note = HeadFile(files.directory, readonly=True)
     try:
         return [str(problem) for problem in _look(files, note).problems]

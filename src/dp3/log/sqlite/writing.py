@@ -63,7 +63,7 @@ class LaneWriter:
         checkpointer: Checkpointer,
         lock: FairLock,
     ) -> None:
-        """Made after `Wholeness` has looked at the lane: makes the first segment if there is none. Raises
+        """Made after `require_whole` has looked at the lane: makes the first segment if there is none. Raises
         `LogFull`. The lock is closed with the writer."""
         self._files = files
         self._reader = reader

@@ -19,7 +19,7 @@ _LACKING = {
     r"\\[1-9]|\\k[<{']|\(\?P=": "no back-references: write out what may occur twice, 'aa|bb' for '(a|b)\\1'",
     r"\(\?>|[*+?}]\+": "no atomic groups and no possessive quantifiers: leave them away, it never goes back",
 }
-"""What other engines have, and what to write instead."""
+"""Constructs of other engines, and their replacements."""
 
 _lacking = {re.compile(rf"(?<!\\)(?:\\\\)*(?:{what})"): advice for what, advice in _LACKING.items()}
 """The same, where no backslash makes it something else."""

@@ -9,7 +9,7 @@ from dp3.store.sqlite.opening import APPLICATION_ID, FORMAT
 
 
 def verify_state(directory: Path) -> tuple[list[str], dict[int, tuple[int, int]]]:
-    """What is wrong with the state in `directory`, one sentence each; and, if nothing is, the lowest and the
+    """The faults of the state in `directory`, one sentence each; and, if nothing is, the lowest and the
     highest offset that partitions have reached in each lane of the log."""
     path = directory / "state.db"
     if not path.exists():
