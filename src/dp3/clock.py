@@ -13,13 +13,6 @@ LAST_US = 253_402_300_799_999_999
 """9999-12-31T23:59:59.999999Z, the latest time that can be written."""
 
 
-FAR_AHEAD_US = 3_600_000_000
-"""A clock that was set ahead by more may be wrong: what deletes by age would delete too much."""
-
-PROBATION_US = 900_000_000
-"""It is trusted again when it has agreed with the monotonic one for so long."""
-
-
 class Clock(Protocol):
     def now_us(self) -> int:
         """Microseconds since 1970-01-01 UTC. May be wrong, and jump either way when it is set."""
@@ -36,29 +29,6 @@ class SystemClock:
 
     def monotonic_us(self) -> int:
         return time.monotonic_ns() // 1000
-
-
-class CautiousTime:
-    """The time for ages of what must not be forgotten too early. A clock that was set far ahead is followed
-    after a while only. For one thread at a time; jumps are noticed when it is asked."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._offset = clock.now_us() - clock.monotonic_us()
-        self._ahead_since: int | None = None
-
-    def at(self, now_us: int) -> int:
-        """What `now_us`, which the clock has just said, is taken for."""
-        monotonic = self._clock.monotonic_us()
-        offset = now_us - monotonic
-        if offset - self._offset <= FAR_AHEAD_US:
-            self._ahead_since = None
-        elif self._ahead_since is None:
-            self._ahead_since = monotonic
-        if self._ahead_since is not None and monotonic - self._ahead_since < PROBATION_US:
-            return self._offset + monotonic
-        self._offset, self._ahead_since = offset, None
-        return now_us
 
 
 class FakeClock:

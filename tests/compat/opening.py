@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 
 from dp3.clock import FakeClock, to_us
+from dp3.clock_watch import ClockWatch
 from dp3.config.loading import load
 from dp3.engine.assembly import Assembly
-from dp3.engine.clock_watch import ClockWatch
 from dp3.engine.context import Context
 from dp3.engine.ingest.attempts import Attempts
 from dp3.engine.statistics import Statistics

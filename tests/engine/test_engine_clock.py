@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.engine.clock_watch import ClockWatch
+from dp3.clock_watch import ClockWatch
 
 DAY_S = 86_400
 YEAR_S = 365 * DAY_S

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.engine.clock_watch import ClockWatch
+from dp3.clock_watch import ClockWatch
 from dp3.engine.context import Damage
 from dp3.engine.heartbeat import Heartbeat
 from dp3.engine.ingest.outbox import OutboxDrainer

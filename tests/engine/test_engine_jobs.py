@@ -6,7 +6,7 @@ from concurrent.futures import Future
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.engine.clock_watch import ClockWatch
+from dp3.clock_watch import ClockWatch
 from dp3.engine.jobs.job import NEVER, ONLY_IDLE, Job, JobRunner, Work
 from dp3.store.ports.errors import LeaseLost, StoreFull
 from kit.limits import Enter, constants

@@ -8,8 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from dp3.clock_watch import ClockWatch
 from dp3.config.sections import DatapointArchivationSettings, TelemetrySettings
-from dp3.engine.clock_watch import ClockWatch
 from dp3.engine.context import Context
 from dp3.engine.jobs.archive import Archive
 from dp3.engine.jobs.job import Waiting

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+from dp3.clock_watch import ClockWatch
 from dp3.config.hierarchy import HierarchicalDict
 from dp3.config.kinds import CronExpression
 from dp3.config.loading import Configuration
@@ -28,7 +29,6 @@ from dp3.config.sections import (
     UpdaterSettings,
 )
 from dp3.engine.assembly import Assembly
-from dp3.engine.clock_watch import ClockWatch
 from dp3.engine.context import Context
 from dp3.engine.ingest.attempts import Attempts
 from dp3.engine.jobs.history.job import CLEANING, PACKING

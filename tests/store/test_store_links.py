@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.engine.clock_watch import ClockWatch
+from dp3.clock_watch import ClockWatch
 from dp3.engine.jobs.snapshots.dirty import CHANGES_LANE, SEEN_LANE
 from dp3.store.ports.batches import NO_TARGET, Batch, LinkRow
 from dp3.store.ports.leases import Lease

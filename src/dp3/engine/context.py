@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from dp3.clock import Clock
-from dp3.engine.clock_watch import ClockWatch
+from dp3.clock_watch import ClockWatch
 from dp3.engine.statistics import Statistics
 from dp3.files import DamagedFile
 from dp3.hooks.failures import FailureLog

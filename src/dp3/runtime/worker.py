@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from dp3.clock import SystemClock
+from dp3.clock_watch import ClockWatch
 from dp3.config.loading import Configuration
 from dp3.engine.assembly import Assembly
-from dp3.engine.clock_watch import ClockWatch, last_known_us
 from dp3.engine.context import Context
 from dp3.engine.heartbeat import LEASE_TTL_S, Heartbeat
 from dp3.engine.ingest.attempts import Attempts
@@ -26,6 +26,7 @@ from dp3.hooks.failures import FailureLog
 from dp3.hooks.pool import DaemonPool
 from dp3.hooks.scheduler import Scheduler
 from dp3.hooks.watch import HookWatch
+from dp3.log.port import Lane, Log
 from dp3.model.task import set_default_model
 from dp3.runtime.interpreter import tune
 from dp3.runtime.model import note_model
@@ -35,6 +36,7 @@ from dp3.runtime.resources import DataDir, open_resources
 from dp3.runtime.signals import STOP_LIMIT_S, predecessor_failed_by_itself, stop_event
 from dp3.store.ports.errors import LeaseLost, LeaseRefused
 from dp3.store.ports.leases import Holder, Lease
+from dp3.store.ports.runs import Runs
 from dp3.store.ports.state import State
 
 OUTBOX_STOP_S = 10.0
@@ -97,9 +99,19 @@ def _open_context(
     note_model(resources.store, config, data)
     watch = HookWatch(core.hook_timeout.total_seconds(), core.hook_hang.total_seconds())
     failures = FailureLog(core.modules_dir)
-    last_known = last_known_us(resources.log, resources.store.runs)
+    last_known = _last_known_us(resources.log, resources.store.runs)
     clock_watch = ClockWatch(clock, last_known, data.clock_distrust(identity.index))
     return Context(resources.log, resources.store, clock, lease, watch, Statistics(), clock_watch, failures)
+
+
+def _last_known_us(log: Log, runs: Runs) -> int:
+    """The time at which a worker last did something in a snapshot run or, if there was none, the last entry
+    of the log was appended; 0 if there is none."""
+    if last := runs.last(1):
+        return last[0].updated
+    heads = {lane: log.head(lane).offset for lane in Lane}
+    times = (log.append_time_after(lane, offset - 1) for lane, offset in heads.items() if offset)
+    return max((time for time in times if time is not None), default=0)
 
 
 def _start_heartbeat(stack: ExitStack, context: Context, data: DataDir, stop: threading.Event) -> Heartbeat:

@@ -16,8 +16,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from apscheduler.triggers.cron import CronTrigger
 
 from dp3.clock import Clock, to_datetime, to_us
+from dp3.clock_watch import ClockWatch
 from dp3.config.kinds import CronExpression
-from dp3.engine.clock_watch import ClockWatch
 from dp3.files import DamagedFile
 from dp3.store.ports.errors import LeaseLost, StoreFull
 

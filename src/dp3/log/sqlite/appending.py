@@ -8,7 +8,8 @@ from contextlib import suppress
 
 import apsw
 
-from dp3.clock import CautiousTime, Clock
+from dp3.clock import Clock
+from dp3.clock_watch import ClockWatch
 from dp3.log.checksums import entry_checksum
 from dp3.log.framing import frame, merge_slices
 from dp3.log.port import (
@@ -65,7 +66,8 @@ class RecentKeys:
     """
 
     def __init__(self, reader: LaneReader, files: SegmentFiles, clock: Clock) -> None:
-        self._time = CautiousTime(clock)
+        self._watch = ClockWatch(clock)
+        self._trusted_us = 0
         self._reader = reader
         self._files = files
         self._mutex = threading.Lock()
@@ -78,8 +80,11 @@ class RecentKeys:
         """Get to know the segments that were sealed since the last call; forget those whose keys may be used
         again. Call it once before taking the lane's lock, where it may take long, and once under it."""
         with self._mutex:
-            counted = self._time.at(now_us)
-            self._reader.retrying(lambda: self._look(counted))
+            since_us = now_us - IDEMPOTENCY_WINDOW_US
+            if self._watch.is_trusted:
+                self._trusted_us = since_us
+            since_us = min(since_us, self._trusted_us)  # a clock that may be ahead forgets nothing
+            self._reader.retrying(lambda: self._look(now_us, since_us))
 
     def find(self, newest: apsw.Connection, first: int, key: str) -> tuple[bytes, Appended] | None:
         """The digest and the append with `key` in the newest segment, which begins at `first`, or a loaded
@@ -94,8 +99,7 @@ class RecentKeys:
                     found = self._find(connection, key, self._since.get(sealed, 0))
         return found
 
-    def _look(self, now_us: int) -> None:
-        since_us = now_us - IDEMPOTENCY_WINDOW_US
+    def _look(self, now_us: int, since_us: int) -> None:
         sealed: dict[int, array[int]] = {}
         since: dict[int, int] = {}
         for end in reversed(self._reader.ends(now_us)):

@@ -5,25 +5,19 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from dp3.clock import FAR_AHEAD_US, PROBATION_US, Clock, to_datetime
+from dp3.clock import Clock, to_datetime
 from dp3.files import FILE_MODE
-from dp3.log.port import Lane, Log
-from dp3.store.ports.runs import Runs
 
 STEP_US = 1_000_000
 """Smaller differences are those of a clock that is being adjusted, or of a busy machine."""
 
+FAR_AHEAD_US = 3_600_000_000
+"""A clock that was set ahead by more may be wrong: what deletes by age would delete too much."""
+
+PROBATION_US = 900_000_000
+"""It is trusted again when it has agreed with the monotonic one for so long."""
+
 logger = logging.getLogger(__name__)
-
-
-def last_known_us(log: Log, runs: Runs) -> int:
-    """The time at which a worker last did something in a snapshot run or, if there was none, the last entry
-    of the log was appended; 0 if there is none."""
-    if last := runs.last(1):
-        return last[0].updated
-    heads = {lane: log.head(lane).offset for lane in Lane}
-    times = (log.append_time_after(lane, offset - 1) for lane, offset in heads.items() if offset)
-    return max((time for time in times if time is not None), default=0)
 
 
 class ClockWatch:
@@ -82,7 +76,7 @@ class ClockWatch:
     def _jumped(self, step: int, offset: int) -> None:
         self._offset = offset
         logger.warning(
-            "the clock was set %s by %s, to %s; schedules go by the new time",
+            "the clock was set %s by %s, to %s",
             "ahead" if step > 0 else "back",
             timedelta(microseconds=abs(step)),
             to_datetime(self._clock.now_us()),
