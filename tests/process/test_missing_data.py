@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from kit.flips import flip, place_of
-from kit.program import LIMIT_S, App, Process
+from kit.program import LIMIT_S, App, Process, wait_for
 from kit.specs import a_type, plain_attr
 
 MODEL = {"a": a_type("a", {"p": plain_attr("string")})}
@@ -33,14 +34,20 @@ def stopped(app: App) -> Iterator[App]:
     yield app
 
 
-def check(app: App) -> tuple[int, str]:
-    """Status and output of `dp3 check`, which changes nothing."""
-    before = contents(app.data)
-    command = [sys.executable, "-m", "dp3", "check", str(app.config), "--data-dir", str(app.data)]
+def check(app: App, *more: str) -> tuple[int, str]:
+    """Status and output of `dp3 check`."""
+    command = [sys.executable, "-m", "dp3", "check", str(app.config), "--data-dir", str(app.data), *more]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
-    assert contents(app.data) == before
     return done.returncode, done.stdout + done.stderr
+
+
+def checked(app: App) -> tuple[int, str]:
+    """Status and output of `dp3 check` that only looks."""
+    before = contents(app.data)
+    found = check(app)
+    assert contents(app.data) == before
+    return found
 
 
 def contents(directory: Path) -> dict[Path, bytes]:
@@ -63,14 +70,14 @@ def value(app: App, number: int) -> Any:
 
 
 def test_whole_data_is_checked_in_silence(stopped: App) -> None:
-    assert check(stopped) == (0, "")
+    assert checked(stopped) == (0, "")
 
 
 def test_data_in_use_is_not_checked(stopped: App) -> None:
     program = stopped.run_ready()
-    command = [sys.executable, "-m", "dp3", "check", str(stopped.config), "--data-dir", str(stopped.data)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, "stop it, then check" in done.stderr) == (1, True)
+    for more in ([], ["--renew-checksums"]):
+        status, output = check(stopped, *more)
+        assert (status, "stop it, then check" in output) == (1, True)
     stopped.stop(program)
 
 
@@ -78,7 +85,7 @@ def test_a_segment_that_is_missing_is_named_and_can_be_given_up(stopped: App) ->
     gone, following = segments(stopped)[2:4]
     missing = f"entries {int(gone.stem)} to {int(following.stem) - 1} are missing"
     gone.unlink()
-    status, output = check(stopped)
+    status, output = checked(stopped)
     assert (status, missing in output) == (1, True)
     output = refused(stopped.run())
     assert missing in output
@@ -90,7 +97,7 @@ def test_a_segment_that_is_missing_is_named_and_can_be_given_up(stopped: App) ->
     stopped.client.send([{"type": "a", "id": "new", "attr": "p", "v": "new"}])
     stopped.wait_idle()
     stopped.stop(program)
-    assert check(stopped)[0] == 1, "the loss is still told"
+    assert checked(stopped)[0] == 1, "the loss is still told"
 
 
 def test_a_state_that_was_removed_is_made_anew_from_a_log_that_has_everything(stopped: App) -> None:
@@ -137,9 +144,44 @@ def test_damaged_bytes_are_found_by_a_check(stopped: App) -> None:
     segment = segments(stopped)[1]
     number = int(segment.stem)
     flip(segment, place_of(segment, text_of(number).encode()[:11]))
-    status, output = check(stopped)
+    status, output = checked(stopped)
     assert (status, "its bytes are not those that were written" in output) == (1, True)
     state = stopped.data / "state" / "state.db"
     flip(state, place_of(state, text_of(5).encode()[:11]))
-    status, output = check(stopped)
+    status, output = checked(stopped)
     assert (status, "state.db: page" in output) == (1, True)
+
+
+def test_a_loss_is_accepted_by_an_api_and_workers_that_are_started_by_themselves(stopped: App) -> None:
+    segments(stopped)[2].unlink()
+    assert "--accept-loss" in refused(stopped.api(1))
+    assert "--accept-loss" in refused(stopped.start("worker", "app", str(stopped.config), "0", *of(stopped)))
+    port = ("--port", str(stopped.port))
+    parts = [
+        stopped.start("api", "--config", str(stopped.config), "--accept-loss", *port, *of(stopped)),
+        stopped.start("worker", "app", str(stopped.config), "0", "--accept-loss", *of(stopped)),
+    ]
+    wait_for("readiness", stopped.is_ready)
+    assert value(stopped, ENTITIES - 1) == text_of(ENTITIES - 1)
+    assert [part.stop() for part in parts] == [0, 0]
+
+
+def of(app: App) -> tuple[str, str]:
+    return ("--data-dir", str(app.data))
+
+
+def test_a_state_that_another_program_wrote_to_gets_new_checksums_when_it_is_asked_for(stopped: App) -> None:
+    path = stopped.data / "state" / "state.db"
+    other = apsw.Connection(str(path), vfs="unix")
+    other.execute("UPDATE number SET value = value WHERE name = 'partitions'; VACUUM")
+    other.close()
+    assert checked(stopped)[0] == 1
+    status, output = check(stopped, "--renew-checksums")
+    assert (status, "pages whose checksum was renewed: " in output) == (0, True)
+    assert checked(stopped) == (0, "")
+
+
+def test_checksums_are_renewed_of_data_that_is_named(stopped: App) -> None:
+    command = [sys.executable, "-m", "dp3", "check", str(stopped.config), "--renew-checksums"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, "needs --data-dir" in done.stderr) == (2, True)

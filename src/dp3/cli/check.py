@@ -22,7 +22,8 @@ from dp3.runtime.modules import WorkerIdentity, register_modules
 from dp3.runtime.places import Unusable
 from dp3.runtime.resources import DataDir
 from dp3.runtime.supervisor import AlreadyRunning, sole_supervisor
-from dp3.runtime.verification import verify
+from dp3.runtime.verification import renew_state, verify
+from dp3.sqlite import FormatError
 
 
 def add_to(app: typer.Typer) -> None:
@@ -43,13 +44,22 @@ def check(
             help="Also verify the data in this directory: every entry and page. Stop the platform first.",
         ),
     ] = None,
+    renew_checksums: Annotated[
+        bool,
+        typer.Option(
+            "--renew-checksums",
+            help="Before that, take the state for right: renew checksums that another program has left wrong.",
+        ),
+    ] = False,
 ) -> None:
     """Check a configuration and the registrations of its modules; with --data-dir also the data. Silent, with
     status 0, when all is well."""
+    if renew_checksums and data_dir is None:
+        raise fail("--renew-checksums needs --data-dir")
     with ending() as left_running:
         config = _configuration(config_dir)
         if data_dir is not None:
-            _verify(DataDir(data_dir))
+            _verify(DataDir(data_dir), renew=renew_checksums)
         registrar = _registrations(config, left_running)
         if hooks:
             typer.echo(order_as_text(registrar.registrations))
@@ -81,11 +91,16 @@ def _registrations(config: Configuration, left_running: LeftRunning) -> Callback
     return registrar
 
 
-def _verify(data: DataDir) -> None:
-    """Say what is wrong with the data, and exit if anything is."""
+def _verify(data: DataDir, *, renew: bool) -> None:
+    """Say what is wrong with the data, and exit if anything is; before that, `renew` checksums of the
+    state."""
     try:
         with sole_supervisor(data.run) if data.run.is_dir() else nullcontext():
+            if renew:
+                typer.echo(f"pages whose checksum was renewed: {renew_state(data.state)}")
             problems = list(verify(data))
+    except FormatError as error:
+        raise fail(str(error), 1) from None
     except AlreadyRunning as error:
         raise fail(f"{error}; stop it, then check the data", 1) from None
     except Unusable as error:

@@ -6,7 +6,9 @@ from dp3.engine.continuity import gaps
 from dp3.log.port import Lane
 from dp3.log.sqlite import log_extents, verify_log
 from dp3.runtime.resources import DataDir
-from dp3.store.sqlite import verify_state
+from dp3.store.sqlite import renew_state, verify_state
+
+__all__ = ["renew_state", "verify"]
 
 
 def verify(data: DataDir) -> Iterator[str]:

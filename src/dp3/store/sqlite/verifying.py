@@ -4,8 +4,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from dp3.sqlite import FormatError, check_format, connect, load_statements, verify_file
+from dp3.sqlite import FormatError, check_format, connect, load_statements, renew_checksums, verify_file
 from dp3.store.sqlite.opening import APPLICATION_ID, FORMAT
+
+
+def renew_state(directory: Path) -> int:
+    """Renew the checksums of the state in `directory`; returns how many pages had others. Raises
+    `FormatError`."""
+    path = directory / "state.db"
+    if not path.exists():
+        raise FormatError(f"{path}: there is no such file")
+    return renew_checksums(path)
 
 
 def verify_state(directory: Path) -> tuple[list[str], dict[int, tuple[int, int]]]:
