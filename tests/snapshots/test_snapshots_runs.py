@@ -10,14 +10,16 @@ from dp3.clock import to_datetime
 from dp3.common.task import DataPointTask
 from dp3.hooks.registrar import CallbackRegistrar
 from dp3.log.port import Lane
+from dp3.model.canonical import time_to_text
 from dp3.model.wire import WirePoint, WireTask
+from dp3.reads.profiles import Span
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.runs import Phase
 from dp3.store.ports.snapshots import SnapshotBatch
 from kit.engine import RUNS_MODEL, Engine
 from kit.faults import run_writes
 from kit.limits import Enter, run_pages, runs_are_retried_at_once, short_slices
-from kit.points import START_US, derived, derived_point, task
+from kit.points import START_US, derived, derived_point, plain, seen, task
 from kit.worker import SteppedWorker, settle
 
 Values = dict[str, Any]
@@ -109,6 +111,43 @@ def settle_outbox(cluster: Engine) -> None:
 
 
 # -- beginning ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jump_s", [365 * 86_400, -3_600])
+def test_snapshots_are_listed_in_the_order_of_runs_and_filtered_by_the_time_shown(
+    cluster: Engine, jump_s: int
+) -> None:
+    worker = cluster.start()
+    times = []
+    for number, jump in enumerate((0, jump_s, -jump_s)):
+        cluster.clock.jump(jump)
+        cluster.send(task("e0", plain("p", number)))
+        settle(worker)
+        run(cluster, worker)
+        times.append(cluster.clock.now_us())
+    worker.stop()
+    reads = cluster.reads()
+    shown = [(row["p"], row["_time_created"]) for row in reads.snapshots.series("a", "e0", Span())]
+    assert shown == [(number, time_to_text(to_datetime(time))) for number, time in enumerate(times)]
+    only = Span(times[1], times[1])
+    assert [row["p"] for row in reads.snapshots.series("a", "e0", only)] == [1]
+    assert reads.listings.latest("a").documents[0]["p"] == 2
+
+
+@pytest.mark.parametrize("jump_s", [365 * 86_400, -7_200])
+def test_a_run_after_a_wrong_clock_computes_the_values_of_its_own_time(cluster: Engine, jump_s: int) -> None:
+    worker = cluster.start()
+    cluster.send(task("t0", seen("level", 1), etype="t"))
+    settle(worker)
+    levels = []
+    for jump in (0, jump_s, -jump_s):
+        cluster.clock.jump(jump)
+        run(cluster, worker)
+        found = cluster.reads().listings.latest("t")
+        assert found.run_time == cluster.clock.now_us()
+        levels.append(found.documents[0].get("level"))
+    worker.stop()
+    assert levels == [1, None, 1]
 
 
 def test_workers_that_notice_the_same_moment_begin_one_run(pair: Engine) -> None:

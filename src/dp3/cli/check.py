@@ -48,7 +48,7 @@ def check(
         bool,
         typer.Option(
             "--renew-checksums",
-            help="Before that, take the state for right: renew checksums that another program has left wrong.",
+            help="Before that, renew checksums of the state that another program has left wrong.",
         ),
     ] = False,
 ) -> None:
