@@ -66,11 +66,12 @@ def value(segments: list[Segment], t: int, params: Params) -> tuple[bytes, Fract
 
 
 def values(segments: list[Segment], t: int, params: Params) -> list[tuple[bytes, Fraction]]:
-    first_seen = sorted(
-        {s.v for s in segments}, key=lambda v: min(order(s)[:3] for s in segments if s.v == v)
-    )
-    rated = [(v, max(confidence(s, t, params) for s in segments if s.v == v)) for v in first_seen]
-    return [(v, c) for v, c in rated if c > 0]
+    best = [
+        max(((confidence(s, t, params), order(s)) for s in segments if s.v == v))
+        for v in {s.v for s in segments}
+    ]
+    holding = sorted((place, c) for c, place in best if c > 0)
+    return [(v, c) for (_, _, v, _, _), c in holding]
 
 
 def next_change(segments: list[Segment], t: int, params: Params) -> int | None:

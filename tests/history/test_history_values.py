@@ -102,6 +102,6 @@ def test_rendered_confidence_is_the_nearest_float(c: int, n: int, pre: int, data
     assert current.confidence == float(Fraction(c, n * UNIT) * Fraction(left, pre))
 
 
-def test_order_of_values_counts_appearances_that_are_no_longer_valid() -> None:
+def test_values_are_in_the_order_in_which_what_holds_began() -> None:
     history = [segment(0, 1, b"B"), segment(5, 9, b"A"), segment(7, 9, b"B")]
-    assert [current.v for current in values_at(history, 8, Params(multi_value=True))] == [b"B", b"A"]
+    assert [current.v for current in values_at(history, 8, Params(multi_value=True))] == [b"A", b"B"]

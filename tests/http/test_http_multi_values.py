@@ -1,4 +1,4 @@
-"""Several values at a time stand in the order in which they first appeared, whenever they came in."""
+"""Several values at a time stand in the order in which what holds began, whenever it came in."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ ORDER, CONFIDENCES = ["zebra", "ape", "a"], [0.4, 0.4 * 40 / 60, 0.8]
 """The first value has the mean over an interval, because validities span its gap."""
 
 
-def test_values_and_confidences_are_in_the_order_of_first_appearance_everywhere(make_node: Any) -> None:
+def test_values_and_confidences_are_in_the_order_in_which_they_began_everywhere(make_node: Any) -> None:
     for arrival in (POINTS, POINTS[::-1], POINTS[2:] + POINTS[:2]):
         node = make_node()
         for point in (*arrival, dp("p", 1)):

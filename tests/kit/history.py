@@ -184,18 +184,17 @@ def winner_at(segments: Sequence[Segment], t: int, params: Params) -> Segment | 
 def values_at(segments: Sequence[Segment], t: int, params: Params) -> list[Current]:
     """The values of a multi-valued attribute at `t` (µs), each with the highest of its confidences.
 
-    In the order in which the values first appear in history, whether or not valid at `t` there.
+    In the canonical order of the segments that give them.
     """
-    highest: dict[bytes, Ratio] = {}
+    highest: dict[bytes, tuple[Segment, Ratio]] = {}
     for segment in segments:
         if segment.t1 - params.pre > t:
             break
         confidence = confidence_at(segment, t, params)
-        if _less(highest.setdefault(segment.v, ZERO), confidence):
-            highest[segment.v] = confidence
-    return [
-        Current(v, numerator / denominator) for v, (numerator, denominator) in highest.items() if numerator
-    ]
+        if confidence[0] and not _less(confidence, highest.get(segment.v, (segment, ZERO))[1]):
+            highest[segment.v] = segment, confidence
+    found = sorted(highest.values(), key=lambda one: _canonical_order(one[0]))
+    return [Current(segment.v, numerator / denominator) for segment, (numerator, denominator) in found]
 
 
 def _less(left: Ratio, right: Ratio) -> bool:

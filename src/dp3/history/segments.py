@@ -93,7 +93,9 @@ def segments_of(rows: Iterable[SegmentRow[V]], params: Params) -> list[Segment[V
     """
     if not params.aggregate:
         return sorted([Segment(t1, t2, v, c_sum, n, t1) for t1, t2, c_sum, v, n in rows])
-    return _joined(rows, params.pre + params.post, others_separate=not params.multi_value)
+    segments: list[Segment[V]] = []
+    join(rows, params, segments, {})
+    return segments
 
 
 def unite(rows: Iterable[SegmentRow[V]]) -> list[Segment[V]]:
@@ -101,22 +103,37 @@ def unite(rows: Iterable[SegmentRow[V]]) -> list[Segment[V]]:
 
     Works in portions: with the rows of `unite(a)` beside `b` the result is that of `a` and `b` together.
     """
-    return _joined(rows, 0, others_separate=False)
+    segments: list[Segment[V]] = []
+    join(rows, _UNITED, segments, {})
+    return segments
 
 
-def _joined(rows: Iterable[SegmentRow[V]], reach: int, others_separate: bool) -> list[Segment[V]]:
-    """Unite, and bridge gaps of up to `reach`; with `others_separate` only those in which no other value
-    begins.
+_UNITED = Params(multi_value=True)
+
+NO_START = -1 << 63
+"""Before all starts."""
+
+
+def join(
+    rows: Iterable[SegmentRow[V]],
+    params: Params,
+    segments: list[Segment[V]],
+    last: dict[V, Segment[V]],
+    tied: bool = False,
+) -> int:
+    """Go through rows from left to right: unite, and bridge gaps that validity spans; for a single-valued
+    attribute only those in which no other value begins. Returns the latest start of a united segment.
+
+    `segments` are those that earlier rows have made, and become all, in canonical order; `last` of them the
+    last of each value. `tied`: some of them may be in another order.
 
     Both in one pass. In the order of `t1`, whether a row continues a united segment depends on earlier rows
     only, so the starts of united segments, which decide on bridging, become known in their order. Another
     value begins strictly between two neighbours exactly if the latest start before that of the second is
     later than that of the first.
     """
-    segments: list[Segment[V]] = []
-    last: dict[V, Segment[V]] = {}
-    start = before = -1 << 63
-    tied = False
+    reach, others_separate = params.pre + params.post, not params.multi_value
+    start = before = NO_START
     for t1, t2, c_sum, v, n in sorted(rows):
         segment = last.get(v)
         if segment is None or t1 > segment.t2:
@@ -135,7 +152,7 @@ def _joined(rows: Iterable[SegmentRow[V]], reach: int, others_separate: bool) ->
         segment.n += n
     if tied:
         segments.sort()
-    return segments
+    return start
 
 
 def overlapping(segments: Iterable[Segment[V]], t_from: int, t_to: int) -> list[Segment[V]]:

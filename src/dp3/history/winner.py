@@ -27,10 +27,10 @@ def winner_at(segments: Sequence[Segment[V]], t: int, params: Params) -> Segment
 def winners_at(segments: Iterable[Segment[V]], t: int, params: Params) -> list[Segment[V]]:
     """The winner of each value of a multi-valued attribute at `t` (µs), as far as it has one.
 
-    In the order in which values first appear in history, be it long over or yet to come.
+    In canonical order: the value that began first among those that hold comes first.
     """
     winners = [winner_at(of_value, t, params) for of_value in _by_value(segments)]
-    return [winner for winner in winners if winner is not None]
+    return sorted([winner for winner in winners if winner is not None])
 
 
 def winner_until(
@@ -61,7 +61,7 @@ def winners_until(
     value gets one."""
     found = [winner_until(of_value, t, params) for of_value in _by_value(segments)]
     return (
-        [winner for winner, _ in found if winner is not None],
+        sorted([winner for winner, _ in found if winner is not None]),
         min([change for _, change in found if change is not None], default=None),
     )
 

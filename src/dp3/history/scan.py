@@ -1,0 +1,144 @@
+"""The scan over a history, kept: what of everything before a moment can still matter.
+
+`segments_of` goes through the rows of an attribute from left to right. A `Scan` is where that is at a moment
+`at`: the segments that are valid then or later, the last one of each value that a later row may join, and
+whether another value has begun since. With all rows that begin at `at` or later it gives the segments that
+the whole history gives, as far as they are valid at `at` or later; so the current value needs no more, however
+long the history is. It can not tell what a row changes that begins before `at`.
+
+    Scan ──segments_since(scan, rows)──► segments, as `segments_of` returns them
+         ──advanced(scan, rows, at)────► the scan at a later moment
+"""
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import Generic, TypeAlias
+
+import msgspec
+
+from dp3.history.segments import NO_START, Params, Segment, SegmentRow, V, join
+
+ENDED, LAST, SEPARATED = range(3)
+"""A segment of a scan: one that no later row joins; the last of its value; the last, and a later start has
+been seen, so that only a row that touches it joins it."""
+
+BEGINNING = -1 << 62
+"""The moment of a scan that has seen nothing: before all times."""
+
+
+Part: TypeAlias = tuple[V, int, int, int, int, int]
+"""A segment of a scan: value, by how much (µs) it begins before the moment of the scan, length (µs), sum of
+confidences, number of observations, kind. A plain tuple, because there are very many."""
+
+Row: TypeAlias = tuple[V, int, int, int, int]
+"""A row that begins at the moment of a scan or so much (µs) later: value, how much, length (µs), confidence,
+number of observations."""
+
+
+class Scan(msgspec.Struct, Generic[V], array_like=True, frozen=True, gc=False):
+    """The scan at `at` (µs), for attributes with these `pre`, `post` (µs) and kinds. `parts`: what is left of
+    all rows that begin earlier. `rows`: those that begin later and belong to it. `latest`: the last `t1` of
+    all; `lag`: how much earlier (µs) rows began, not long ago, than others that had come before. `passed`:
+    so many rows have become parts since that was noted for readers of earlier moments."""
+
+    at: int
+    pre: int
+    post: int
+    multi_value: bool
+    aggregate: bool
+    parts: tuple[Part[V], ...] = ()
+    rows: tuple[Row[V], ...] = ()
+    latest: int = BEGINNING
+    lag: int = 0
+    passed: int = 0
+
+    def fits(self, params: Params) -> bool:
+        """True if the scan was made with these parameters."""
+        return (
+            self.pre == params.pre
+            and self.post == params.post
+            and self.multi_value == params.multi_value
+            and self.aggregate == params.aggregate
+        )
+
+    @property
+    def params(self) -> Params:
+        """The parameters with which it was made."""
+        return Params(self.pre, self.post, self.multi_value, self.aggregate)
+
+    def own_rows(self) -> list[SegmentRow[V]]:
+        """Its rows, as the state gives them."""
+        at = self.at
+        return [(at + after, at + after + length, c, v, n) for v, after, length, c, n in self.rows]
+
+
+def empty_scan(params: Params) -> Scan[V]:
+    """The scan before everything.
+
+    >>> segments_since(empty_scan(Params()), [(0, 10, 8, "A", 1)])
+    [Segment(t1=0, t2=10, v='A', c_sum=8, n=1, last_t1=0)]
+    """
+    return Scan(BEGINNING, params.pre, params.post, params.multi_value, params.aggregate)
+
+
+def segments_since(scan: Scan[V], rows: Iterable[SegmentRow[V]] = ()) -> list[Segment[V]]:
+    """The segments, in canonical order, that are valid at the moment of the scan or later, and some more of
+    those that were. `rows` are those that do not belong to the scan; none begins before its moment.
+
+    `last_t1` is not that of the whole history."""
+    return _continued(scan, rows)[0]
+
+
+def advanced(scan: Scan[V], rows: Iterable[SegmentRow[V]], at: int) -> Scan[V]:
+    """The scan at a moment that is not earlier, with some more rows; none begins before the moment that it had."""
+    known = sorted(chain(scan.own_rows(), rows))
+    passed = [row for row in known if row[0] < at]
+    segments, last, start = _continued(msgspec.structs.replace(scan, rows=()), passed)
+    left = (_part(segment, at, _kind(segment, last, start, scan), scan) for segment in segments)
+    return msgspec.structs.replace(
+        scan,
+        at=at,
+        parts=tuple([part for part in left if part is not None]),
+        rows=tuple([(v, t1 - at, t2 - t1, c_sum, n) for t1, t2, c_sum, v, n in known[len(passed) :]]),
+        latest=max(scan.latest, known[-1][0]) if known else scan.latest,
+        passed=scan.passed + len(passed),
+    )
+
+
+def _continued(
+    scan: Scan[V], rows: Iterable[SegmentRow[V]]
+) -> tuple[list[Segment[V]], dict[V, Segment[V]], int]:
+    """All segments, the last one of each value, and the latest start, if there was one since."""
+    segments: list[Segment[V]] = []
+    last: dict[V, Segment[V]] = {}
+    at, before, tied = scan.at, NO_START, False
+    for v, ago, length, c_sum, n, kind in scan.parts:
+        t1 = at - ago
+        # Every start since then is later than `at - 1`, none is before `NO_START`.
+        segment = Segment(t1, t1 + length, v, c_sum, n, at - 1 if kind == LAST else NO_START - 1)
+        tied, before = tied or t1 == before, t1
+        segments.append(segment)
+        if kind != ENDED:
+            last[v] = segment
+    if scan.rows:
+        rows = chain(scan.own_rows(), rows)
+    if scan.aggregate:
+        return segments, last, join(rows, scan.params, segments, last, tied)
+    segments += [Segment(t1, t2, v, c_sum, n, t1) for t1, t2, c_sum, v, n in rows]
+    segments.sort()
+    return segments, last, NO_START
+
+
+def _kind(segment: Segment[V], last: dict[V, Segment[V]], start: int, scan: Scan[V]) -> int:
+    if last.get(segment.v) is not segment:
+        return ENDED
+    return SEPARATED if start > segment.last_t1 and not scan.multi_value else LAST
+
+
+def _part(segment: Segment[V], at: int, kind: int, scan: Scan[V]) -> Part[V] | None:
+    """The segment if it can matter at a moment or later: it is valid, or a row may join it; one without any
+    confidence is seen as long as it lasts."""
+    valid_for = scan.post if segment.c_sum else 0
+    if segment.t2 + (valid_for if kind == ENDED else scan.pre + scan.post) < at:
+        return None
+    return segment.v, at - segment.t1, segment.t2 - segment.t1, segment.c_sum, segment.n, kind
