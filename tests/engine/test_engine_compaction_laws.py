@@ -9,13 +9,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dp3.clock import to_datetime, to_us
-from dp3.engine.jobs.snapshots.values import compute, plan_values
+from dp3.engine.jobs.snapshots.values import compute, plan_values, told
 from dp3.history import history_params
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint, decode_value, encode_value
 from dp3.reads.profiles import Span
 from kit.engine import Engine
 from kit.history import Observation, canonical, mean_confidence, value_at, values_at
+from kit.limits import scan_limits
 from kit.points import SECOND, START_US, delete, task
 from kit.specs import a_type, observed_attr, series_attr, valid
 from kit.worker import PackLimits
@@ -67,8 +68,12 @@ steps = st.one_of(
     st.tuples(st.just("pack"), processes),
     st.tuples(st.just("pack a little"), processes),
     st.tuples(st.just("go back"), st.integers(0, 10)),
+    st.tuples(st.just("wait"), st.integers(1, 8)),
 )
 limits = st.builds(PackLimits, slice=st.integers(1, 5), row=st.integers(1, 3))
+seconds_us = st.integers(0, 5).map(lambda s: s * SECOND)
+scans = st.tuples(seconds_us, st.integers(1, 3), st.sampled_from([2, 5, 50]), seconds_us)
+"""How far scans lie behind the clock, every how many rows one stays, most parts, most lag."""
 
 
 def send(engine, naive, contents):
@@ -140,14 +145,16 @@ def shown_current(engine, eid, name, at):
     return engine.reads().profiles.attribute("a", eid, SPECS[name], Span(), at)["current_value"]
 
 
-def snapshot_values(engine, eid):
-    """What runs would see at each of the moments."""
+def snapshot_values(engine, eid, whole):
+    """What runs would see at each of the moments; unless they see the `whole`, from scans as far as there
+    are."""
     numbers = {name: engine.store.names.attr_id("a", name) for name in SPECS}
     plan = plan_values(MODEL, "a", numbers, engine.store.entities)
     ((key, _),) = engine.store.entities.find([(engine.store.names.etype_id("a"), eid)]).values()
-    profile = engine.store.entities.decode_profile(engine.store.entities.profiles([key], True)[key])
+    entities = engine.store.entities
+    profile = entities.decode_profile(entities.profiles([key], whole)[key])
     chunks = sorted(v for _, _, _, v in profile.chunks)
-    return [compute(eid, profile, plan, at).values for at in MOMENTS], chunks
+    return [compute(eid, told(entities, profile, plan, at), plan, at).values for at in MOMENTS], chunks
 
 
 def expect_naive(engine, naive):
@@ -156,7 +163,8 @@ def expect_naive(engine, naive):
         assert shown_master(engine, eid) == ({} if found is None else expected_master(found))
         if found is None:
             continue
-        of_runs, chunks = snapshot_values(engine, eid)
+        of_runs, chunks = snapshot_values(engine, eid, whole=True)
+        assert snapshot_values(engine, eid, whole=False)[0] == of_runs
         sent = [encode_value(point.v).hex().upper() for point in found if point.attr == "load"]
         assert chunks == sorted(sent)
         for at, values in zip(MOMENTS, of_runs, strict=True):
@@ -165,15 +173,16 @@ def expect_naive(engine, naive):
                 assert values.get(name) == current_at(found, name, at)
 
 
-@given(st.lists(steps, max_size=12), limits)
+@given(st.lists(steps, max_size=12), limits, scans)
 @example(
+    scans=(0, 1, 50, 0),
     script=[("send", [("e0", [AN_OBSERVATION])]), ("work", 1), ("pack a little", 1), ("go back", 0)],
     how=PackLimits(slice=1, row=1),
 )
 @settings(max_examples=60, deadline=None)
-def test_packing_at_any_time_changes_nothing_that_a_reader_sees(script, how):
+def test_packing_at_any_time_changes_nothing_that_a_reader_sees(script, how, scans):
     naive = defaultdict(list)
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, scan_limits(*scans):
         engine = Engine(Path(directory), MODEL)
         try:
             for action, argument in script:
@@ -188,6 +197,8 @@ def test_packing_at_any_time_changes_nothing_that_a_reader_sees(script, how):
                         pack(engine, argument, how)
                     case "pack a little":
                         pack(engine, argument, how, most=2)
+                    case "wait":
+                        engine.clock.advance(argument)
                     case "go back":
                         engine.go_back(argument)
             work(engine, 1, [0])

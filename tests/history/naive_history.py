@@ -67,7 +67,7 @@ def value(segments: list[Segment], t: int, params: Params) -> tuple[bytes, Fract
 
 def values(segments: list[Segment], t: int, params: Params) -> list[tuple[bytes, Fraction]]:
     best = [
-        max(((confidence(s, t, params), order(s)) for s in segments if s.v == v))
+        max((confidence(s, t, params), order(s)) for s in segments if s.v == v)
         for v in {s.v for s in segments}
     ]
     holding = sorted((place, c) for c, place in best if c > 0)

@@ -31,12 +31,28 @@ def short_slices() -> Limit:
 
 
 def runs_are_retried_at_once() -> Limit:
-    return constants("dp3.engine.jobs.job", RETRY_US=0)
+    return constants("dp3.engine.jobs.job", RETRY_US=1_000_000)
 
 
 def pack_limits(rows: int, stretches: int) -> Limit:
     """Fresh rows that are packed in one transaction, and segments in a packed row, of workers made now."""
     return constants("dp3.engine.jobs.history.packing", LARGEST_SLICE=rows, MOST_SEGMENTS=stretches)
+
+
+@contextmanager
+def scan_limits(behind_us: int, former_every: int, most_parts: int, most_lag_us: int) -> Iterator[None]:
+    """A scan lies so far behind the clock, and at most so far behind the newest rows; it is kept for readers
+    of the past every so many rows; it may have so many parts."""
+    scans = "dp3.engine.jobs.history.scans"
+    with constants(
+        scans,
+        BEHIND_US=behind_us,
+        FORMER_EVERY=former_every,
+        MOST_PARTS=most_parts,
+        MOST_LAG_US=most_lag_us,
+        RETRY_US=1_000_000,
+    ):
+        yield
 
 
 def run_pages(first: int, largest: int) -> Limit:

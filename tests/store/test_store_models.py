@@ -8,6 +8,7 @@ import pytest
 from dp3.clock import FakeClock
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.errors import LeaseLost, LeaseRefused
+from dp3.store.ports.history import ScanChanges
 from dp3.store.ports.leases import Holder
 from dp3.store.ports.models import Forget, Removal, RemovedAttr
 from dp3.store.ports.state import State
@@ -140,7 +141,7 @@ def test_rows_of_attributes_are_counted_page_by_page(store: State, limit: int) -
         ("x", 2, 2)
     ]
     rows_of_two = [packed_row(store, 5, "x", 1, 4), packed_row(store, 1, "x", 2, 3)]
-    store.history.pack(lease, (0, 0, 0), (0, 0, 0), {}, rows_of_two)
+    store.history.pack(lease, (0, 0, 0), (0, 0, 0), {}, rows_of_two, ScanChanges())
     assert store.models.attr_rows("device", ["x"], [], "", 10)[0] == [("x", 11, 5)]
     assert store.models.attr_rows("device", ["x"], [plain_row(store, 1, "x", 1).v], "", 10)[0] == [
         ("x", 6, 3)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dp3.clock import FakeClock
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.counters import OTHER_SOURCES, EventGroup, HookSums, SourceSums
+from dp3.store.ports.history import ScanChanges
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.sizes import AttributeSize, SizeReport
 from dp3.store.ports.snapshots import SnapshotBatch
@@ -205,7 +206,7 @@ def test_attributes_are_counted_and_measured_by_entity(state: State, holder: Lea
         ),
     )
     rows = [packed_row(state, keys[0], "o", 7, 5), packed_row(state, keys[1], "q", 7, 5)]
-    state.history.pack(holder, (0, 0, 0), (0, 0, 0), {}, rows)
+    state.history.pack(holder, (0, 0, 0), (0, 0, 0), {}, rows, ScanChanges())
     assert state.entities.range_after(0, 2) == (keys[0], keys[1])
     assert state.entities.range_after(keys[1], 2) == (keys[2], keys[2])
     assert state.entities.range_after(keys[2], 2) is None

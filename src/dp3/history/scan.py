@@ -3,8 +3,8 @@
 `segments_of` goes through the rows of an attribute from left to right. A `Scan` is where that is at a moment
 `at`: the segments that are valid then or later, the last one of each value that a later row may join, and
 whether another value has begun since. With all rows that begin at `at` or later it gives the segments that
-the whole history gives, as far as they are valid at `at` or later; so the current value needs no more, however
-long the history is. It can not tell what a row changes that begins before `at`.
+the whole history gives, as far as they are valid at `at` or later; so the current value needs no more,
+however long the history is. It can not tell what a row changes that begins before `at`.
 
     Scan ──segments_since(scan, rows)──► segments, as `segments_of` returns them
          ──advanced(scan, rows, at)────► the scan at a later moment
@@ -90,7 +90,8 @@ def segments_since(scan: Scan[V], rows: Iterable[SegmentRow[V]] = ()) -> list[Se
 
 
 def advanced(scan: Scan[V], rows: Iterable[SegmentRow[V]], at: int) -> Scan[V]:
-    """The scan at a moment that is not earlier, with some more rows; none begins before the moment that it had."""
+    """The scan at a moment that is not earlier, with some more rows; none begins before the moment that it
+    had."""
     known = sorted(chain(scan.own_rows(), rows))
     passed = [row for row in known if row[0] < at]
     segments, last, start = _continued(msgspec.structs.replace(scan, rows=()), passed)
@@ -142,3 +143,35 @@ def _part(segment: Segment[V], at: int, kind: int, scan: Scan[V]) -> Part[V] | N
     if segment.t2 + (valid_for if kind == ENDED else scan.pre + scan.post) < at:
         return None
     return segment.v, at - segment.t1, segment.t2 - segment.t1, segment.c_sum, segment.n, kind
+
+
+# -- the stored form ---------------------------------------------------------------------------------------
+StoredScan: TypeAlias = tuple[int, int, int, int, int, int, tuple[Part[str], ...], tuple[Row[str], ...]]
+"""A scan of which `at` is known: 1 for one that aggregates plus 2 for several values, `pre`, `post`, how much
+`latest` lies after `at` (0 for nothing), `lag`, `passed`, parts, rows. Values are tokens of the state."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(StoredScan).decode
+
+
+def encode_scan(scan: Scan[str]) -> str:
+    """The stored form, without `at`: JSON, which profiles take up as it is."""
+    return _encode(stored_scan(scan)).decode()
+
+
+def decode_scan(at: int, text: str) -> Scan[str]:
+    """The inverse of `encode_scan`."""
+    return scan_of(at, _decode(text))
+
+
+def stored_scan(scan: Scan[str]) -> StoredScan:
+    """What is stored of a scan."""
+    after = 0 if scan.latest == BEGINNING else scan.latest - scan.at
+    kinds = scan.aggregate + 2 * scan.multi_value
+    return kinds, scan.pre, scan.post, after, scan.lag, scan.passed, scan.parts, scan.rows
+
+
+def scan_of(at: int, stored: StoredScan) -> Scan[str]:
+    """A scan from what is stored of it."""
+    kinds, pre, post, after, lag, passed, parts, rows = stored
+    return Scan(at, pre, post, kinds > 1, kinds % 2 == 1, parts, rows, at + after, lag, passed)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dp3.engine.jobs.snapshots.doc import expand
-from dp3.engine.jobs.snapshots.values import ValuePlan, compute, eid_order, plan_values
+from dp3.engine.jobs.snapshots.values import ValuePlan, compute, eid_order, plan_values, told
 from dp3.model.attrspec import AttrSpecReadOnly
 from dp3.model.spec import ModelSpec
 from dp3.store.ports.entities import Entities, Profile
@@ -83,7 +83,7 @@ class AsOf:
     ) -> Document:
         plan = self._types[etype].values
         stored = [row for row in profile.plain if row[2] <= at]  # by their append times
-        known = msgspec.structs.replace(profile, plain=stored)
+        known = msgspec.structs.replace(told(self._entities, profile, plan, at), plain=stored)
         return expand(compute(plan.eid(eid), known, plan, at, mirrors).doc, at)
 
 

@@ -4,12 +4,13 @@ Values leave the state in two forms: the rows of one entity have the encoded val
 of many have tokens, which are cheaper.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from dp3.history.segments import PackedSegment, SegmentRow
+from dp3.history.scan import Scan
+from dp3.history.segments import PackedSegment, Params, SegmentRow
 from dp3.store.ports.leases import ENTITY_SHIFT as ENTITY_SHIFT
 from dp3.store.ports.leases import Lease
 
@@ -76,7 +77,7 @@ StoredChunk: TypeAlias = tuple[int, int, int, Token]
 
 class Profile(msgspec.Struct, frozen=True):
     """An entity as snapshots see it: `observed` by attribute, in any order; `chunks` and `ttl` only if the
-    whole was asked for."""
+    whole was asked for, and if not `scans` in the place of what is packed of some attributes."""
 
     key: int
     created: int
@@ -84,6 +85,7 @@ class Profile(msgspec.Struct, frozen=True):
     observed: list[tuple[int, list[SegmentRow[Token]]]] = []
     chunks: list[StoredChunk] = []
     ttl: dict[str, int] = {}
+    scans: dict[int, Scan[Token]] = {}
 
 
 EncodedProfile: TypeAlias = str | bytes
@@ -131,6 +133,11 @@ class Entities(Protocol):
 
     def decode_profile(self, encoded: EncodedProfile) -> Profile:
         """A profile of `profiles`, with all that was packed among the rest. Needs no access to the disk."""
+        ...
+
+    def complete(self, profile: Profile, untold: Mapping[int, tuple[int, Params]]) -> Profile:
+        """The profile, read anew for some attributes (by number) of which it does not tell what holds at a
+        moment (µs), with how their history is read."""
         ...
 
     def decode_value(self, token: Token) -> Any:

@@ -1,10 +1,13 @@
 """Packing of history: fresh rows become packed ones, many data-points of one value in each."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple, Protocol, TypeAlias
 
-from dp3.history.segments import PackedSegment
+from dp3.history.scan import Scan
+from dp3.history.segments import PackedSegment, Params, SegmentRow
+from dp3.store.ports.entities import Token
 from dp3.store.ports.leases import Lease
 
 
@@ -41,7 +44,8 @@ FreshPlace: TypeAlias = tuple[int, int, int]
 
 class PackedRow(NamedTuple):
     """Some data-points of one value. Rows of one subject differ in `part`; `oldest` is the smallest `t2`,
-    `points` the number of data-points, `segments` their packed form."""
+    `points` the number of data-points, `segments` their packed form. `first` and `last`: no segment begins
+    before or ends after them; None for the last row of a subject, to which more may be added."""
 
     entity: int
     attr: int
@@ -51,11 +55,51 @@ class PackedRow(NamedTuple):
     points: int
     v: bytes
     segments: bytes
+    first: int | None = None
+    last: int | None = None
 
     @property
     def subject(self) -> Subject:
         """The owner of the history."""
         return self[:3]
+
+
+class RecentRow(NamedTuple):
+    """The scan (`encode_scan`) at `at` over all that is packed of an attribute of an entity. None: what is
+    packed has to be read, and the scan is to be made, not before `at`. An `at` below 0 is at once; so much
+    (µs) later than others came rows that made it necessary."""
+
+    entity: int
+    attr: int
+    at: int
+    scan: str | None
+
+
+class FormerRow(NamedTuple):
+    """The scan at an earlier moment, without rows."""
+
+    entity: int
+    attr: int
+    at: int
+    scan: str
+
+
+@dataclass(slots=True)
+class ScanChanges:
+    """Scans that are new or change with packed rows. `outdated`: (entity, attribute, moment) of rows that
+    scans at later moments do not know."""
+
+    recent: list[RecentRow] = field(default_factory=list)
+    former: list[FormerRow] = field(default_factory=list)
+    outdated: list[tuple[int, int, int]] = field(default_factory=list)
+
+
+class PackedHistorySince(NamedTuple):
+    """What is packed of an attribute of an entity: a scan at a moment, if there is one, and the rows that
+    begin then or later."""
+
+    scan: Scan[Token] | None
+    rows: list[SegmentRow[Token]]
 
 
 PackUntil = Mapping[int, int]
@@ -101,10 +145,32 @@ class History(Protocol):
         ...
 
     def pack(
-        self, lease: Lease, after: FreshPlace, last: FreshPlace, until: PackUntil, rows: Sequence[PackedRow]
+        self,
+        lease: Lease,
+        after: FreshPlace,
+        last: FreshPlace,
+        until: PackUntil,
+        rows: Sequence[PackedRow],
+        scans: ScanChanges,
     ) -> None:
         """Put packed rows in the place of the fresh ones of a page: those of the partition with after < place
         ≤ last, as far as they are to be packed. Raises `LeaseLost`, `StoreFull`."""
+        ...
+
+    def recent(self, attrs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], RecentRow]:
+        """The scans of attributes of entities, as far as anything of them is packed."""
+        ...
+
+    def scans_to_make(self, lease: Lease, partition: int, now: int, limit: int) -> list[RecentRow]:
+        """Some attributes whose scan is to be made."""
+        ...
+
+    def packed_since(self, entity: int, attr: int, moment: int, params: Params) -> PackedHistorySince:
+        """What is packed, from the last scan at a moment or before that was made with these parameters."""
+        ...
+
+    def put_scans(self, lease: Lease, scans: ScanChanges) -> None:
+        """Keep scans that were made from what is packed. Raises `LeaseLost`, `StoreFull`."""
         ...
 
     def trim_incoming(self, lease: Lease, lane: int, limit: int) -> int:

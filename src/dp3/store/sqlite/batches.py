@@ -16,6 +16,7 @@ from dp3.store.sqlite.counters import CounterWriter
 from dp3.store.sqlite.dead_letters import DeadLetterWriter
 from dp3.store.sqlite.links import LinkWriter
 from dp3.store.sqlite.parameters import of_worker, to_json
+from dp3.store.sqlite.scans import Scans
 
 _ENTITY_AND_ATTR = itemgetter(0, 1)
 _KEY = itemgetter(0)
@@ -45,6 +46,7 @@ class Batches:
         self._counters = counters
         self._clock = clock
         self._links = LinkWriter()
+        self._scans = Scans()
         self._outbox = outbox
         self._dead_letters = dead_letters
         self._sql = load_statements("dp3.store.sqlite", "batches.sql")
@@ -111,6 +113,7 @@ class Batches:
             keys = sorted(key for *_, key in batch.history_removed)
             connection.executemany(self._sql["remove_incoming"], ((key,) for key in keys))
             connection.executemany(self._sql["remove_packed"], sorted(batch.packed_removed))
+            self._scans.cut_all(connection, [row[:2] for row in batch.packed_removed])
         if batch.links_ended:
             self._links.end(connection, batch.links_ended)
         connection.executemany(self._sql["tombstone_done"], batch.tombstones_done)

@@ -1,19 +1,27 @@
 """Reading entities and their profiles."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import apsw
 import msgspec
 
-from dp3.history.segments import decode_segments
+from dp3.history.segments import Params, decode_segments
 from dp3.sqlite import load_statements
-from dp3.store.ports.entities import EncodedProfile, HistoryRow, PackedHistory, PlainRow, ProfileRows
+from dp3.store.ports.entities import (
+    EncodedProfile,
+    HistoryRow,
+    PackedHistory,
+    PlainRow,
+    Profile,
+    ProfileRows,
+)
 from dp3.store.ports.leases import Lease
 from dp3.store.sqlite.connections import Readers
 from dp3.store.sqlite.garbage import Garbage
 from dp3.store.sqlite.parameters import listed, own_ranges
 from dp3.store.sqlite.profiles import RemovedLinks, decode_profile, decode_token, encode_token
+from dp3.store.sqlite.scans import Scans
 from dp3.store.unlinked import packed_without, rows_without
 
 _keys = msgspec.json.Decoder(list[int]).decode
@@ -36,6 +44,7 @@ class Entities:
         self._partitions = partitions
         self._sql = load_statements("dp3.store.sqlite", "entities.sql")
         self._removed = RemovedLinks(self._sql)
+        self._scans = Scans()
 
     def find(self, wanted: Sequence[tuple[int, str]]) -> dict[tuple[int, str], tuple[int, int]]:
         with self._readers.state() as state:
@@ -92,6 +101,22 @@ class Entities:
             for key, gone in self._removed.of(state, keys).items():
                 profiles[key] = self._removed.hidden(state, profiles[key], gone)
         return profiles
+
+    def complete(self, profile: Profile, untold: Mapping[int, tuple[int, Params]]) -> Profile:
+        observed, scans = dict(profile.observed), dict(profile.scans)
+        with self._readers.state() as state:
+            for attr, (moment, params) in untold.items():
+                found = state.execute(self._sql["history_of_attr"], (profile.key, attr))
+                rows = [(t1, t2, c or 0, v.hex().upper(), 1) for _, _, _, t1, t2, c, v in found]
+                moment = min([moment, *(row[0] for row in rows)])
+                scan, packed = self._scans.packed_since(state, profile.key, attr, moment, params)
+                observed[attr] = rows + packed
+                scans.pop(attr, None)
+                if scan is not None:
+                    scans[attr] = scan
+            completed = msgspec.structs.replace(profile, observed=list(observed.items()), scans=scans)
+            gone = self._removed.of(state, [profile.key])
+            return self._removed.without(state, completed, gone[profile.key]) if gone else completed
 
     def count_between(self, etype: int, after: int, end: int) -> int:
         count: int = self._readers.value(self._sql["count_between"], (after, end, etype))

@@ -69,7 +69,8 @@ SELECT json_group_array(json_array(entity.key, entity.etype, entity.eid, entity.
 FROM json_each(?) AS wanted CROSS JOIN entity ON entity.key = wanted.value;
 
 -- name: profiles
--- All about some entities (a JSON list): their keys, and a line for each. The whole page is read in one step.
+-- All about some entities (a JSON list): their keys, and a line for each. The whole page is read in one step. Unless
+-- it is the whole, packed rows are only those of which there is no scan; the scans come last.
 SELECT json_group_array(entity.key), group_concat(
     '[' || entity.key || ',' || entity.created
     || ',' || (SELECT json_group_array(json_array(attr, entry_order, written, hex(v))) FROM plain WHERE entity = wanted.value)
@@ -84,9 +85,18 @@ SELECT json_group_array(entity.key), group_concat(
             FROM fresh CROSS JOIN incoming USING (key) WHERE entity = wanted.value AND c IS NULL)
         || ',' || (SELECT json_group_object(name, until) FROM ttl WHERE entity = wanted.value)
         ELSE '[],{}' END
-    || ',' || (
-        SELECT json_group_array(json_array(attr, hex(v), hex(segments)))
-        FROM packed WHERE entity = wanted.value AND (:whole OR tag >= 0))
+    || ',' || CASE WHEN :whole THEN
+        (SELECT json_group_array(json_array(attr, hex(v), hex(segments))) FROM packed WHERE entity = wanted.value)
+        || ',[]'
+        ELSE (
+            SELECT json_group_array(json_array(packed.attr, hex(v), hex(segments)))
+            FROM recent INDEXED BY recent_to_make CROSS JOIN packed
+                ON packed.entity = recent.entity AND packed.attr = recent.attr AND tag >= 0
+            WHERE recent.entity = wanted.value AND scan IS NULL)
+        || ',' || (
+            SELECT '[' || coalesce(group_concat('[' || attr || ',' || at || ',' || scan || ']'), '') || ']'
+            FROM recent WHERE entity = wanted.value AND scan IS NOT NULL)
+        END
     || ']', char(10))
 FROM json_each(:keys) AS wanted CROSS JOIN entity ON entity.key = wanted.value;
 

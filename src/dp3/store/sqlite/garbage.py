@@ -18,6 +18,8 @@ STATEMENTS = (
     "remove_incoming",
     "remove_history",
     "remove_packed",
+    "remove_recent",
+    "remove_former",
     "remove_plain",
     "remove_ttl",
     "remove_snapshots",

@@ -37,6 +37,20 @@ WHERE (entity, attr, tag, part) IN (
     CROSS JOIN packed ON entity = gone.value ->> 0
     LIMIT :limit);
 
+-- name: remove_recent
+-- The scans over it.
+DELETE FROM recent
+WHERE (entity, attr) IN (
+    SELECT entity, attr FROM json_each(:entities) AS gone CROSS JOIN recent ON entity = gone.value ->> 0
+    LIMIT :limit);
+
+-- name: remove_former
+-- Scans at earlier moments.
+DELETE FROM former_scan
+WHERE (entity, attr, at) IN (
+    SELECT entity, attr, at FROM json_each(:entities) AS gone CROSS JOIN former_scan ON entity = gone.value ->> 0
+    LIMIT :limit);
+
 -- name: remove_plain
 -- Some plain values of entities.
 DELETE FROM plain

@@ -1,31 +1,37 @@
 """Packing of history: fresh rows become packed ones."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import apsw
 import msgspec
 
-from dp3.history.segments import PackedSegment
+from dp3.history.segments import PackedSegment, Params
 from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.entities import ENTITY_SHIFT
 from dp3.store.ports.history import (
     FreshPage,
     FreshPlace,
     FreshValues,
+    PackedHistorySince,
     PackedRow,
     PackUntil,
+    RecentRow,
+    ScanChanges,
     Subject,
     tag_of,
 )
 from dp3.store.ports.leases import Lease
 from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.parameters import of_worker
+from dp3.store.sqlite.scans import Scans
 
 _fresh = msgspec.json.Decoder(
     list[tuple[int, int, int, int | None, int | None, int | None, str | None]]
 ).decode
-_packed = msgspec.json.Decoder(list[tuple[int, int, int, int, int, int, str, str]]).decode
+_Packed: TypeAlias = tuple[int, int, int, int, int, int, str, str, int | None, int | None]
+_packed = msgspec.json.Decoder(list[_Packed]).decode
+_recent = msgspec.json.Decoder(list[RecentRow]).decode
 """Many rows come as one text: in one step, without the interpreter's lock."""
 
 LARGE = 1_000
@@ -39,6 +45,7 @@ class History:
         self._writer = writer
         self._readers = readers
         self._sql = load_statements("dp3.store.sqlite", "history.sql")
+        self._scans = Scans()
 
     def packed_until(self, lease: Lease) -> dict[int, tuple[int, int]]:
         rows = self._readers.rows(self._sql["packed_until"], of_worker(lease))
@@ -67,12 +74,45 @@ class History:
         return {row.subject: row for text in texts for row in map(_packed_row, _packed(text))}
 
     def pack(
-        self, lease: Lease, after: FreshPlace, last: FreshPlace, until: PackUntil, rows: Sequence[PackedRow]
+        self,
+        lease: Lease,
+        after: FreshPlace,
+        last: FreshPlace,
+        until: PackUntil,
+        rows: Sequence[PackedRow],
+        scans: ScanChanges,
     ) -> None:
         ends = dict(zip(("last_entity", "last_attr", "last_key"), last, strict=True))
         with self._writer.owned(lease) as connection:
             connection.execute(self._sql["remove_fresh"], {**_bounds(after, until), **ends})
             run_for_rows(connection, self._sql["put_packed"], rows)
+            self._put_scans(connection, scans)
+
+    def recent(self, attrs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], RecentRow]:
+        with self._readers.state() as state:
+            texts = [row[0] for row in run_for_rows(state, self._sql["recent"], attrs)]
+        return {row[:2]: row for text in texts for row in _recent(text)}
+
+    def scans_to_make(self, lease: Lease, partition: int, now: int, limit: int) -> list[RecentRow]:
+        first = partition << ENTITY_SHIFT
+        wanted = (first, first + (1 << ENTITY_SHIFT), now, limit)
+        return [
+            RecentRow(entity, attr, at, None)
+            for entity, attr, at in self._readers.rows(self._sql["scans_to_make"], wanted)
+        ]
+
+    def packed_since(self, entity: int, attr: int, moment: int, params: Params) -> PackedHistorySince:
+        with self._readers.state() as state:
+            return self._scans.packed_since(state, entity, attr, moment, params)
+
+    def put_scans(self, lease: Lease, scans: ScanChanges) -> None:
+        with self._writer.owned(lease) as connection:
+            self._put_scans(connection, scans)
+
+    def _put_scans(self, connection: apsw.Connection, scans: ScanChanges) -> None:
+        self._scans.cut(connection, scans.outdated)
+        run_for_rows(connection, self._sql["put_recent"], scans.recent)
+        run_for_rows(connection, self._sql["put_former"], scans.former)
 
     def trim_incoming(self, lease: Lease, lane: int, limit: int) -> int:
         with self._writer.owned(lease) as connection:
@@ -119,9 +159,11 @@ def _add(fresh: FreshValues, subject: Subject, v: bytes, segment: PackedSegment)
     values.append((v, [segment]))
 
 
-def _packed_row(found: tuple[int, int, int, int, int, int, str, str]) -> PackedRow:
-    entity, attr, tag, part, oldest, points, v, segments = found
-    return PackedRow(entity, attr, tag, part, oldest, points, bytes.fromhex(v), bytes.fromhex(segments))
+def _packed_row(found: _Packed) -> PackedRow:
+    entity, attr, tag, part, oldest, points, v, segments, *bounds = found
+    return PackedRow(
+        entity, attr, tag, part, oldest, points, bytes.fromhex(v), bytes.fromhex(segments), *bounds
+    )
 
 
 def _bounds(after: FreshPlace, until: PackUntil) -> dict[str, int]:

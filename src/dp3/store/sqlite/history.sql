@@ -44,7 +44,7 @@ SELECT EXISTS (SELECT 1 FROM packed WHERE entity BETWEEN ? AND ?);
 
 -- name: last_parts
 -- The last rows of subjects, as one text.
-SELECT json_group_array(json_array(entity, attr, tag, part, oldest, points, hex(v), hex(segments)))
+SELECT json_group_array(json_array(entity, attr, tag, part, oldest, points, hex(v), hex(segments), first, last))
 FROM (VALUES {rows}) AS wanted CROSS JOIN packed
     ON entity = column1 AND attr = column2 AND tag = column3 AND part = (
         SELECT max(part) FROM packed WHERE entity = column1 AND attr = column2 AND tag = column3);
@@ -67,4 +67,24 @@ DELETE FROM incoming WHERE key >= :lane << 62 AND key <= (
 
 -- name: put_packed
 -- Packed rows as they are now.
-INSERT OR REPLACE INTO packed (entity, attr, tag, part, oldest, points, v, segments) VALUES {rows};
+INSERT INTO packed (entity, attr, tag, part, oldest, points, v, segments, first, last) VALUES {rows}
+ON CONFLICT DO UPDATE SET oldest = excluded.oldest, points = excluded.points, v = excluded.v,
+    segments = excluded.segments, first = excluded.first, last = excluded.last;
+
+-- name: recent
+-- The scans of attributes of entities, as one text.
+SELECT json_group_array(json_array(entity, attr, at, scan))
+FROM (VALUES {rows}) AS wanted CROSS JOIN recent ON entity = column1 AND attr = column2;
+
+-- name: scans_to_make
+-- Some attributes of entities in a range of keys whose scan is to be made by now.
+SELECT entity, attr, at FROM recent INDEXED BY recent_to_make
+WHERE scan IS NULL AND entity >= ? AND entity < ? AND at <= ? LIMIT ?;
+
+-- name: put_recent
+-- Scans as they are now.
+INSERT OR REPLACE INTO recent (entity, attr, at, scan) VALUES {rows};
+
+-- name: put_former
+-- Scans at earlier moments.
+INSERT OR REPLACE INTO former_scan (entity, attr, at, scan) VALUES {rows};

@@ -99,7 +99,7 @@ class Lifetimes:
 
     def packed_page(self, entity: int, attr: int, after: tuple[int, int], limit: int) -> list[PackedRow]:
         rows = self._readers.rows(self._sql["packed_page"], (entity, attr, *after, limit))
-        return list(map(PackedRow._make, rows))
+        return [PackedRow(*row) for row in rows]
 
     def packing_begun(self, entity: int) -> list[int]:
         return [begun for (begun,) in self._readers.rows(self._sql["begun_of"], (entity,))]

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import apsw
 import msgspec
 
+from dp3.history.scan import StoredScan, scan_of, stored_scan
 from dp3.history.segments import SegmentRow, decode_segments
 from dp3.model.wire import decode_value, encode_value
 from dp3.sqlite import Statements
@@ -38,18 +39,20 @@ _Line: TypeAlias = tuple[
     list[StoredChunk],
     dict[str, int],
     list[_Packed],
+    list[tuple[int, int, StoredScan]],
 ]
-"""The fields of a `Profile`, then what is packed."""
+"""The fields of a `Profile`; its scans, with number of the attribute and moment, are after what is packed."""
 
 _decode: Callable[[EncodedProfile], _Line] = msgspec.json.Decoder(_Line).decode
 
 
 def decode_profile(encoded: EncodedProfile) -> Profile:
     """See `Entities.decode_profile`."""
-    key, created, plain, observed, chunks, ttl, packed = _decode(encoded)
+    key, created, plain, observed, chunks, ttl, packed, stored = _decode(encoded)
     if packed:
         observed, chunks = _unpacked(observed, chunks, packed)
-    return Profile(key, created, plain, observed, chunks, ttl)
+    scans = {attr: scan_of(at, scan) for attr, at, scan in stored}
+    return Profile(key, created, plain, observed, chunks, ttl, scans)
 
 
 def decode_token(token: Token) -> Any:
@@ -93,14 +96,17 @@ class RemovedLinks:
 
     def hidden(self, state: apsw.Connection, encoded: EncodedProfile, gone: Gone) -> EncodedProfile:
         """A profile without them."""
-        profile = decode_profile(encoded)
+        return _encode(self.without(state, decode_profile(encoded), gone))
+
+    def without(self, state: apsw.Connection, profile: Profile, gone: Gone) -> Profile:
+        """A profile without them, with the whole history of the attributes that have some."""
         places = [(profile.key, attr) for attr in gone]
         history = map(HistoryRow._make, state.executemany(self._sql["history_of_attr"], places))
         packed = [
             (attr, v, [*decode_segments(segments)])
             for attr, v, segments in state.executemany(self._sql["packed_of_attr"], places)
         ]
-        return _encode(_without(profile, history, packed, gone))
+        return _without(profile, history, packed, gone)
 
 
 def _without(
@@ -123,9 +129,11 @@ def _without(
         profile,
         plain=[(*row[1:4], row.v.hex().upper()) for row in plain],
         observed=list(observed.items()),
+        scans={attr: scan for attr, scan in profile.scans.items() if attr not in gone},
     )
 
 
 def _encode(profile: Profile) -> str:
-    line: _Line = (*msgspec.structs.astuple(profile), [])
-    return msgspec.json.encode(line).decode()
+    *fields, scans = msgspec.structs.astuple(profile)
+    stored = [(attr, scan.at, stored_scan(scan)) for attr, scan in scans.items()]
+    return msgspec.json.encode((*fields, [], stored)).decode()

@@ -40,6 +40,28 @@ DELETE FROM packed WHERE (entity, attr, tag, part) IN (
     WHERE :values IS NULL OR hex(packed.v) IN (SELECT value FROM json_each(:values))
     LIMIT :limit);
 
+-- name: purge_values_recent
+-- Scans that have seen what is removed: of all values with it, of some they have to be made anew.
+UPDATE recent SET scan = NULL, at = 0 WHERE (entity, attr) IN (
+    SELECT recent.entity, recent.attr
+    FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS lost
+    CROSS JOIN recent ON recent.entity = wanted.value AND recent.attr = lost.value
+    WHERE scan IS NOT NULL LIMIT :limit);
+
+-- name: purge_values_recent_of_nothing
+-- Those of attributes of which nothing stays.
+DELETE FROM recent WHERE :values IS NULL AND (entity, attr) IN (
+    SELECT recent.entity, recent.attr
+    FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS lost
+    CROSS JOIN recent ON recent.entity = wanted.value AND recent.attr = lost.value LIMIT :limit);
+
+-- name: purge_values_former
+-- Scans at earlier moments.
+DELETE FROM former_scan WHERE (entity, attr, at) IN (
+    SELECT former_scan.entity, former_scan.attr, at
+    FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS lost
+    CROSS JOIN former_scan ON former_scan.entity = wanted.value AND former_scan.attr = lost.value LIMIT :limit);
+
 -- name: purge_attr_link
 -- Links.
 DELETE FROM link WHERE (attr, source, target) IN (

@@ -26,6 +26,7 @@ from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.counters import CounterWriter
 from dp3.store.sqlite.links import LinkWriter
 from dp3.store.sqlite.parameters import listed, of_worker
+from dp3.store.sqlite.scans import Scans
 
 RECORDS = 1_000
 """Records of passes that are kept of each worker."""
@@ -48,6 +49,7 @@ class Retention:
         self._counters = counters
         self._clock = clock
         self._links = LinkWriter()
+        self._scans = Scans()
         self._outbox = outbox
         self._sql = load_statements("dp3.store.sqlite", "retention.sql")
 
@@ -88,6 +90,8 @@ class Retention:
             connection.execute(self._sql["remove_rows"], (listed(slice_.removed),))
             kept = ((*rest, *place) for *rest, place in slice_.kept)
             connection.executemany(self._sql["keep_row"], kept)
+            changed = (*slice_.removed, *(row[-1] for row in slice_.kept))
+            self._scans.cut_all(connection, [place[:2] for place in changed])
             self._links.end(connection, slice_.links_ended)
             if slice_.tasks:
                 self._outbox.add(connection, lease, Stream.SYSTEM, slice_.tasks)

@@ -625,6 +625,38 @@ ALTER TABLE run_4 RENAME TO run;
 CREATE INDEX run_open ON run (id) WHERE phase <> 'closed';
 CREATE INDEX run_by_time ON run (time);
 
+-- name: format_5
+-- The scan over all that is packed of an attribute of an entity, at the moment `at`, as in `RecentRow`. Null: what
+-- is packed has to be read, and the scan is to be made, not before `at`.
+CREATE TABLE recent (
+    entity INTEGER NOT NULL,
+    attr INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    scan TEXT,
+    PRIMARY KEY (entity, attr)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX recent_to_make ON recent (entity, at) WHERE scan IS NULL;
+INSERT INTO recent SELECT DISTINCT entity, attr, 0, NULL FROM packed WHERE tag >= 0 ORDER BY entity, attr;
+
+-- The same at earlier moments, for readers of the past.
+CREATE TABLE former_scan (
+    entity INTEGER NOT NULL,
+    attr INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    scan TEXT NOT NULL,
+    PRIMARY KEY (entity, attr, at)
+) STRICT, WITHOUT ROWID;
+
+-- No segment of a row begins before `first` or ends after `last`. Null in the last row of each tag, to which
+-- more may be added.
+ALTER TABLE packed ADD COLUMN first INTEGER;
+ALTER TABLE packed ADD COLUMN last INTEGER;
+UPDATE packed SET first = first_start(segments), last = last_end(segments)
+WHERE tag < 0 OR EXISTS (
+    SELECT 1 FROM packed AS later
+    WHERE later.entity = packed.entity AND later.attr = packed.attr AND later.tag = packed.tag AND later.part > packed.part);
+CREATE INDEX packed_by_time ON packed (entity, attr, last, first) WHERE last IS NOT NULL;
+
 -- name: set_partitions
 -- Fix the number of partitions of a new state.
 INSERT INTO number VALUES ('partitions', ?);

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from dp3.config.sections import HistoryManagerSettings
 from dp3.engine.context import Context
-from dp3.engine.jobs.history.packing import Compactor, united_attrs
+from dp3.engine.jobs.history.packing import Compactor, observed_attrs
 from dp3.engine.jobs.history.retention import Retention, counted_attrs, limited_attrs
 from dp3.engine.jobs.job import Schedule, Work
 from dp3.engine.plans import TypePlan
@@ -33,12 +33,12 @@ class HistoryUpkeep:
         plans: Mapping[str, TypePlan],
         settings: HistoryManagerSettings,
     ) -> None:
-        limited, united = limited_attrs(model, plans), united_attrs(model, context.store)
+        limited, observed = limited_attrs(model, plans), observed_attrs(model, context.store)
         now, last = context.clock.now_us(), context.store.retention.last_pass(context.lease.index)
         self._statistics = context.statistics
         self._clock_watch = context.clock_watch
         self._passes: dict[str, Callable[[], Iterator[None]]] = {
-            PACKING: Compactor(context, united, counted_attrs(limited)).steps,
+            PACKING: Compactor(context, observed, counted_attrs(limited)).steps,
             CLEANING: Retention(context, limited).steps,
         }
         self._packing = Schedule(settings.aggregation_schedule, now)

@@ -38,11 +38,16 @@ def packed_with(
                 segments = _added(segments, [*decode_segments(row.segments)], subject[1] in united)
             else:
                 part = 0 if row is None else row.part + 1
+                if row is not None and row.last is None:  # another value with this tag
+                    bounded = _bounded(row, [*decode_segments(row.segments)])
+                    rows = [*(one for one in rows if one is not row), bounded]
                 if len(segments) > 1:
                     segments = _in_order(segments, subject[1] in united)
             for at in range(0, len(segments), most):
                 some = segments if len(segments) <= most else segments[at : at + most]
                 row = _row(subject, part, v, some, noted)
+                if len(some) >= most or subject[2] < 0:
+                    row = _bounded(row, some)
                 rows.append(row)
                 part += 1
     return rows
@@ -61,6 +66,11 @@ def _row(
     return PackedRow(
         entity, attr, tag, part, oldest if noted is None else noted, points, v, encode_segments(segments)
     )
+
+
+def _bounded(row: PackedRow, segments: Sequence[PackedSegment]) -> PackedRow:
+    """A row that readers need not look at for a time at which it has nothing."""
+    return row._replace(first=segments[0][0], last=max([segment[1] for segment in segments]))
 
 
 def _added(fresh: list[PackedSegment], packed: list[PackedSegment], united: bool) -> list[PackedSegment]:

@@ -1,18 +1,28 @@
 """Packs the history of a worker's entities, in slices beside its other work."""
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
+from dp3.clock import LAST_US
 from dp3.engine.context import Context
 from dp3.engine.jobs.history.packed_rows import MOST_SEGMENTS, packed_with
+from dp3.engine.jobs.history.scans import ScanKeeper, rows_by_attr
 from dp3.engine.jobs.job import SlicePace
-from dp3.history import history_params
+from dp3.history import Params, history_params
 from dp3.log.port import Lane, LaneBounds, Log
 from dp3.model.attrspec import AttrSpecObservations
 from dp3.model.spec import ModelSpec
 from dp3.store.ports.batches import reached_by_all
 from dp3.store.ports.entities import ENTITY_SHIFT
-from dp3.store.ports.history import FreshPlace, FreshValues, PackUntil, history_key
+from dp3.store.ports.history import (
+    FreshPlace,
+    FreshValues,
+    PackedHistorySince,
+    PackUntil,
+    RecentRow,
+    ScanChanges,
+    history_key,
+)
 from dp3.store.ports.retention import AT_ONCE
 from dp3.store.ports.state import State
 
@@ -22,6 +32,9 @@ FIRST_SLICE, LARGEST_SLICE = 1_000, 8_000
 
 SLICE_BYTES = 1_000_000
 """Of large values in a slice, but for a single one that is larger."""
+
+MOST_SCANS = 200
+"""That are made in one transaction."""
 
 TRIM_ROWS = 10_000
 """Rows of the list of what has come in that are forgotten at a time: about 5 ms."""
@@ -42,36 +55,45 @@ def packable_until(state: State, log: Log, bounds: LaneBounds) -> dict[int, int]
     return {lane: history_key(lane, offset + 1, 0) - 1 for lane, offset in until.items()}
 
 
-def united_attrs(model: ModelSpec, state: State) -> frozenset[int]:
-    """The numbers of the attributes whose segments become one where they touch."""
-    return frozenset(
-        state.names.attr_id(etype, name)
+def observed_attrs(model: ModelSpec, state: State) -> dict[int, Params]:
+    """The observations attributes by their numbers, with how their history is read."""
+    return {
+        state.names.attr_id(etype, name): history_params(spec)
         for etype, specs in model.entity_attributes.items()
         for name, spec in specs.items()
-        if isinstance(spec, AttrSpecObservations) and history_params(spec).aggregate
-    )
+        if isinstance(spec, AttrSpecObservations)
+    }
 
 
 class Compactor:
     """Makes passes over what came in since the one before. Rows of `counted` attributes that change are to be
-    looked at by retention."""
+    looked at by retention; `observed` are those of observations."""
 
-    def __init__(self, context: Context, united: frozenset[int], counted: Collection[int]) -> None:
+    def __init__(self, context: Context, observed: Mapping[int, Params], counted: Collection[int]) -> None:
         self._log = context.log
         self._bounds = LaneBounds(context.log)
         self._state = context.store
         self._lease = context.lease
         self._statistics = context.statistics
-        self._united = united
+        self._clock = context.clock
+        self._united = frozenset(attr for attr, params in observed.items() if params.aggregate)
+        self._observed = observed
+        self._scans = ScanKeeper(observed)
         self._counted = counted
         self._pace = SlicePace(FIRST_SLICE, LARGEST_SLICE, SLICE_S)
         self._most_segments = MOST_SEGMENTS
 
     def steps(self) -> Iterator[None]:
-        """Pack everything that may be packed now; pauses after every slice. A pass that is not finished is
-        continued by the next one. While entries are read again that an earlier pass has packed, nothing is
-        packed: what they bring for entities made anew may be there, or still to come. Raises `LeaseLost`,
-        `StoreFull`."""
+        """Pack everything that may be packed now, then make the scans that are to be made; pauses after every
+        slice. Raises `LeaseLost`, `StoreFull`."""
+        yield from self._pack_all()
+        for partition in self._lease.partitions(self._state.partitions):
+            yield from self._make_scans(partition)
+
+    def _pack_all(self) -> Iterator[None]:
+        """A pass that is not finished is continued by the next one. While entries are read again that an
+        earlier pass has packed, nothing is packed: what they bring for entities made anew may be there, or
+        still to come."""
         packed = self._state.history.packed_until(self._lease)
         until = packable_until(self._state, self._log, self._bounds)
         again = any(key < packed[lane][1] for lane, key in until.items())
@@ -105,4 +127,27 @@ class Compactor:
         rows = packed_with(fresh, parts, self._united, self._most_segments)
         if self._counted:
             rows = [row._replace(oldest=AT_ONCE) if row.attr in self._counted else row for row in rows]
-        self._state.history.pack(self._lease, after, last, until, rows)
+        observed = rows_by_attr(fresh)
+        known = self._state.history.recent(list(observed))
+        scans = self._scans.with_rows(observed, known, self._clock.now_us())
+        self._state.history.pack(self._lease, after, last, until, rows, scans)
+
+    def _make_scans(self, partition: int) -> Iterator[None]:
+        """Make the scans of a partition that are to be made, from what is packed."""
+        history, now = self._state.history, self._clock.now_us()
+        while to_make := history.scans_to_make(self._lease, partition, now, MOST_SCANS):
+            end, changes = time.perf_counter() + SLICE_S, ScanChanges()
+            for row in to_make:
+                self._make_scan(row, changes, now)
+                if time.perf_counter() >= end:
+                    break
+            history.put_scans(self._lease, changes)
+            yield
+
+    def _make_scan(self, row: RecentRow, changes: ScanChanges, now: int) -> None:
+        since = PackedHistorySince(None, [])
+        if (params := self._observed.get(row.attr)) is not None:
+            since = self._state.history.packed_since(row.entity, row.attr, LAST_US, params)
+        made = self._scans.made(row, *since, now)
+        changes.recent += made.recent
+        changes.former += made.former

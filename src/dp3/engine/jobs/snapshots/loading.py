@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from dp3.engine.jobs.snapshots.plans import SnapshotPlans, SnapshotType
-from dp3.engine.jobs.snapshots.values import NO_MIRRORS, NO_PROFILE, Computed, compute, eid_order
+from dp3.engine.jobs.snapshots.values import NO_MIRRORS, NO_PROFILE, Computed, compute, eid_order, told
 from dp3.engine.jobs.snapshots.writing import BackgroundIo
 from dp3.store.ports.entities import EncodedProfile, Entities, Profile
 from dp3.store.ports.links import Links
@@ -102,7 +102,7 @@ class Loader:
             if plan is None or (key and key not in profiles):
                 continue
             try:
-                profile = self._entities.decode_profile(profiles[key]) if key else NO_PROFILE
+                profile = self._profile(profiles[key], plan) if key else NO_PROFILE
                 of_entity = mirrors.get((etype, eid), NO_MIRRORS)
                 members[entity] = self._member(key, plan, eid, profile, of_entity)
             except Exception:
@@ -115,6 +115,10 @@ class Loader:
         eid = plan.values.eid(text)
         computed = None if plan.timeseries else compute(eid, profile, plan.values, self._at, mirrors)
         return Member(key, plan, eid, profile if self._whole else NO_PROFILE, mirrors, computed)
+
+    def _profile(self, encoded: EncodedProfile, plan: SnapshotType) -> Profile:
+        profile = self._entities.decode_profile(encoded)
+        return told(self._entities, profile, plan.values, self._at)
 
     def _learn(self, entities: int, size: int) -> None:
         """Adapt the page: entities with long histories are read in smaller ones."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from dp3.engine.jobs.snapshots.doc import Doc
 from dp3.history import Params, history_params, segments_of, winner_until, winners_until
 from dp3.history.confidence import Terms, terms_of
+from dp3.history.scan import segments_since
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecReadOnly
 from dp3.model.spec import ModelSpec
 from dp3.store.ports.entities import Entities, Profile, Token
@@ -85,6 +86,27 @@ def plan_values(model: ModelSpec, etype: str, numbers: Mapping[str, int], entiti
     return ValuePlan(etype, int_eid, tuple(attrs), entities.decode_value, entities.encode_value)
 
 
+def told(entities: Entities, profile: Profile, plan: ValuePlan, t: int) -> Profile:
+    """The profile with all that tells the values at `t` (µs) and later: scans that can not tell them are
+    replaced by earlier ones, or by the whole history."""
+    untold = _untold(profile, plan, t) if profile.scans else None
+    return entities.complete(profile, untold) if untold else profile
+
+
+def _untold(profile: Profile, plan: ValuePlan, t: int) -> dict[int, tuple[int, Params]]:
+    """Attributes of which a scan is at a later moment, or was made with other parameters, or has not seen
+    rows that begin before it: with the moment of which a scan is needed."""
+    scans, observed = profile.scans, dict(profile.observed)
+    untold = {}
+    for _, number, params in plan.attrs:
+        if params is not None and number in scans:
+            scan = scans[number]
+            first = min(observed[number])[0] if number in observed else t
+            if min(first, t) < scan.at or not scan.fits(params):
+                untold[number] = min(first, t), params
+    return untold
+
+
 def compute(
     eid: int | str, profile: Profile, plan: ValuePlan, t: int, mirrors: Mapping[str, list[Any]] = NO_MIRRORS
 ) -> Computed:
@@ -94,7 +116,7 @@ def compute(
     `mirrors` are the values of mirror attributes, `[{"eid": …}, …]`; those not given are empty lists.
     """
     plain = {attr: v for attr, _, _, v in profile.plain}
-    observed = dict(profile.observed)
+    observed, scans = dict(profile.observed), profile.scans
     value_of = plan.decode
     values: dict[str, Any] = {"eid": eid}
     terms: dict[str, Terms | list[Terms]] = {}
@@ -105,8 +127,10 @@ def compute(
         elif params is None:
             if number in plain:
                 values[name] = value_of(plain[number])
-        elif number in observed:
-            segments = segments_of(observed[number], params)
+        elif number in observed or number in scans:
+            rows = observed.get(number, ())
+            scan = scans.get(number)
+            segments = segments_of(rows, params) if scan is None else segments_since(scan, rows)
             if params.multi_value:
                 winners, change = winners_until(segments, t, params)
                 if winners:

@@ -1,0 +1,149 @@
+"""The scans over what is packed: brought forward with what is packed, made anew where they can not be.
+
+A scan is at a moment that lies behind the newest rows by as much as rows have been late lately, so that
+nearly all that comes begins after it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from dp3.history.scan import BEGINNING, Scan, advanced, decode_scan, empty_scan, encode_scan
+from dp3.history.segments import Params, SegmentRow
+from dp3.store.ports.entities import Token
+from dp3.store.ports.history import FormerRow, FreshValues, RecentRow, ScanChanges
+
+BEHIND_US = 15 * 60_000_000
+"""A scan lies so far behind the clock: a run asks for the moment at which it began."""
+
+MOST_PARTS = 256
+"""Of a scan, with its rows; of more nothing would be gained by keeping them beside the history."""
+
+GIVE_UP = 4
+"""What was so many times too large, at any time, is not looked at to the end."""
+
+MOST_BYTES = 16 << 10
+
+RETRY_US = 86_400_000_000
+"""When a scan was too large, it is tried again."""
+
+FORMER_EVERY = 128
+"""Rows between two scans that are kept for readers of the past."""
+
+MOST_LAG_US = 3_600_000_000
+"""Rows that are later than that are rare, and worth making scans anew."""
+
+LAG_KEPT = 15, 16
+"""Of how late rows were: so much is left with each pass in which none was."""
+
+Rows = Sequence[SegmentRow[Token]]
+
+Attr = tuple[int, int]
+"""Entity and attribute."""
+
+
+def rows_by_attr(fresh: FreshValues) -> dict[Attr, list[SegmentRow[Token]]]:
+    """Observations that are to be packed, by entity and attribute."""
+    rows: dict[Attr, list[SegmentRow[Token]]] = {}
+    for (entity, attr, tag), values in fresh.items():
+        if tag >= 0:
+            of_attr = rows.setdefault((entity, attr), [])
+            for v, segments in values:
+                token = v.hex().upper()
+                of_attr += [(t1, t2, c or 0, token, n) for t1, t2, c, n in segments]
+    return rows
+
+
+class ScanKeeper:
+    """Decides about scans; `params` are those of attributes by their numbers. Pure but for the moment `now`
+    (µs) that it is given."""
+
+    def __init__(self, params: Mapping[int, Params]) -> None:
+        self._params = params
+
+    def with_rows(self, rows: Mapping[Attr, Rows], known: Mapping[Attr, RecentRow], now: int) -> ScanChanges:
+        """The scans after more rows have been packed; `known` are those before."""
+        changes = ScanChanges()
+        for attr, some in rows.items():
+            self._add(attr, some, known.get(attr), changes, now)
+        return changes
+
+    def _add(self, attr: Attr, rows: Rows, known: RecentRow | None, changes: ScanChanges, now: int) -> None:
+        params = self._params.get(attr[1])
+        if known is not None and known.scan is None:
+            return
+        if params is None:
+            changes.recent.append(RecentRow(*attr, now + RETRY_US, None))
+            return
+        scan: Scan[Token] = empty_scan(params)
+        if known is not None and known.scan is not None:
+            scan = decode_scan(known.at, known.scan)
+        first = min(rows)[0]
+        if not scan.fits(params):
+            changes.outdated.append((*attr, BEGINNING))
+            changes.recent.append(RecentRow(*attr, 0, None))
+        elif first < scan.at:
+            changes.outdated.append((*attr, first))
+            changes.recent.append(RecentRow(*attr, first - scan.latest, None))
+        else:
+            kept, of = LAG_KEPT
+            lag = max(_lag(scan.latest - first), scan.lag * kept // of)
+            scan = msgspec.structs.replace(scan, lag=lag)
+            self._forward(attr, scan, rows, changes, now)
+
+    def _forward(self, attr: Attr, scan: Scan[Token], rows: Rows, changes: ScanChanges, now: int) -> None:
+        """Bring a scan as far forward as it goes."""
+        newest = max(scan.latest, max(rows)[0]) if rows else scan.latest
+        scan = advanced(scan, rows, max(scan.at, min(newest - scan.lag, now - BEHIND_US)))
+        if len(scan.parts) + len(scan.rows) > MOST_PARTS:
+            changes.recent.append(RecentRow(*attr, now + RETRY_US, None))
+            return
+        if scan.passed >= FORMER_EVERY:
+            scan = msgspec.structs.replace(scan, passed=0)
+            changes.former.append(FormerRow(*attr, scan.at, encode_scan(without_rows(scan))))
+        text = encode_scan(scan)
+        if len(text) > MOST_BYTES:
+            changes.recent.append(RecentRow(*attr, now + RETRY_US, None))
+        else:
+            changes.recent.append(RecentRow(*attr, scan.at, text))
+
+    def made(self, to_make: RecentRow, scan: Scan[Token] | None, rows: Rows, now: int) -> ScanChanges:
+        """The scans that follow from all rows after a former one, or from all that there are."""
+        attr, params = to_make[:2], self._params.get(to_make.attr)
+        changes = ScanChanges()
+        if params is None:
+            changes.recent.append(RecentRow(*attr, now + RETRY_US, None))
+            return changes
+        if scan is None:
+            scan = empty_scan(params)
+        lag = max(scan.lag, _lag(-to_make.at))
+        rows = sorted(rows)
+        end = min(max(rows[-1][0] if rows else 0, scan.latest) - lag, now - BEHIND_US)
+        done = 0
+        while (last := _next_start(rows, done + FORMER_EVERY)) < len(rows) and (at := rows[last][0]) <= end:
+            scan = msgspec.structs.replace(advanced(scan, rows[done:last], at), passed=0)
+            done = last
+            if len(scan.parts) <= MOST_PARTS:
+                changes.former.append(FormerRow(*attr, at, encode_scan(scan)))
+            elif len(scan.parts) > GIVE_UP * MOST_PARTS:
+                changes.recent.append(RecentRow(*attr, now + RETRY_US, None))
+                return changes
+        self._forward(attr, msgspec.structs.replace(scan, lag=lag), rows[done:], changes, now)
+        return changes
+
+
+def _lag(late: int) -> int:
+    """How far a scan is to lie behind the newest rows after some came so much (µs) later than others."""
+    return late if 0 < late <= MOST_LAG_US else 0
+
+
+def without_rows(scan: Scan[Token]) -> Scan[Token]:
+    """The scan as it is kept for readers of the past: what begins later is found among what is packed."""
+    return msgspec.structs.replace(scan, rows=(), latest=scan.at)
+
+
+def _next_start(rows: Rows, place: int) -> int:
+    """The first place, from one on, of a row that begins later than the one before it."""
+    while place < len(rows) and rows[place][0] == rows[place - 1][0]:
+        place += 1
+    return place

@@ -1,0 +1,36 @@
+-- name: recent_scan
+-- The scan of an attribute of an entity.
+SELECT at, scan FROM recent WHERE entity = ? AND attr = ?;
+
+-- name: former_scan
+-- The last scan at a moment or before.
+SELECT at, scan FROM former_scan WHERE entity = ? AND attr = ? AND at <= ? ORDER BY at DESC LIMIT 1;
+
+-- name: packed_between
+-- Packed rows that may have something in a range of times: those that end in it or later, by the index; and of each
+-- tag the last one, which has no bounds.
+WITH RECURSIVE tags (tag) AS (
+    SELECT min(tag) FROM packed WHERE entity = :entity AND attr = :attr
+    UNION ALL
+    SELECT (SELECT min(tag) FROM packed WHERE entity = :entity AND attr = :attr AND tag > tags.tag)
+    FROM tags WHERE tag IS NOT NULL)
+SELECT v, segments FROM packed INDEXED BY packed_by_time
+WHERE entity = :entity AND attr = :attr AND last >= :since AND first <= :until
+UNION ALL
+SELECT v, segments FROM tags CROSS JOIN packed
+    ON entity = :entity AND attr = :attr AND packed.tag = tags.tag AND part = (
+        SELECT max(part) FROM packed WHERE entity = :entity AND attr = :attr AND tag = tags.tag)
+WHERE last IS NULL;
+
+-- name: cut_recent
+-- Scans of attributes (a JSON list of entity, attribute, moment) are to be made anew if they are at later moments.
+UPDATE recent SET scan = NULL, at = 0
+FROM (SELECT value ->> 0 AS entity, value ->> 1 AS attr, value ->> 2 AS moment FROM json_each(:outdated)) AS wanted
+WHERE recent.entity = wanted.entity AND recent.attr = wanted.attr AND scan IS NOT NULL AND at > moment;
+
+-- name: cut_former
+-- Those at earlier moments go.
+DELETE FROM former_scan WHERE (entity, attr, at) IN (
+    SELECT former_scan.entity, former_scan.attr, former_scan.at FROM json_each(:outdated) AS wanted
+    CROSS JOIN former_scan ON former_scan.entity = wanted.value ->> 0 AND former_scan.attr = wanted.value ->> 1
+        AND at > wanted.value ->> 2);
