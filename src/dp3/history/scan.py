@@ -89,6 +89,12 @@ def segments_since(scan: Scan[V], rows: Iterable[SegmentRow[V]] = ()) -> list[Se
     return _continued(scan, rows)[0]
 
 
+def finished_scan(segments: Iterable[Segment[V]], params: Params, at: int) -> Scan[V]:
+    """A scan at a moment that has these segments, which no row joins."""
+    parts = [(one.v, at - one.t1, one.t2 - one.t1, one.c_sum, one.n, ENDED) for one in segments]
+    return msgspec.structs.replace(empty_scan(params), at=at, parts=tuple(parts))
+
+
 def advanced(scan: Scan[V], rows: Iterable[SegmentRow[V]], at: int) -> Scan[V]:
     """The scan at a moment that is not earlier, with some more rows; none begins before the moment that it
     had."""

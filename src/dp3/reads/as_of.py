@@ -83,7 +83,7 @@ class AsOf:
     ) -> Document:
         plan = self._types[etype].values
         stored = [row for row in profile.plain if row[2] <= at]  # by their append times
-        known = msgspec.structs.replace(told(self._entities, profile, plan, at), plain=stored)
+        known = msgspec.structs.replace(told(self._entities, profile, plan, at, later=False), plain=stored)
         return expand(compute(plan.eid(eid), known, plan, at, mirrors).doc, at)
 
 

@@ -22,6 +22,7 @@ from dp3.history import (
     winner_at,
     winners_at,
 )
+from dp3.history.ranges import HistorySource, newest_between, segments_between
 from dp3.history.segments import SegmentRow
 from dp3.model.attrspec import (
     AttrSpecObservations,
@@ -33,7 +34,7 @@ from dp3.model.attrspec import (
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import decode_value
 from dp3.reads.as_of import AsOf, Document
-from dp3.store.ports.entities import Entities, PlainRow, ProfileRows
+from dp3.store.ports.entities import Entities, EntityHistory, PlainRow, ProfileRows, Token
 from dp3.store.ports.models import Names
 
 Row: TypeAlias = SegmentRow[bytes]
@@ -78,72 +79,130 @@ class Profiles:
     def master(self, etype: str, eid: int | str, span: Span = Span(), at: int | None = None) -> Document:
         """The master record of an entity, empty if it does not exist.
 
-        Attributes in the order of the model, then `#ttl` if there are tokens and `#time_created`. Only
-        timeseries are limited to `span`. With `at` (µs) only what held at that moment: plain values stored
-        until then, intervals whose confidence is above 0 then, points of timeseries in which it lies; empty
-        if there is none of them and the entity was not there yet."""
-        rows = self._entities.profile(etype, str(eid))
+        Attributes in the order of the model, then `#ttl` if there are tokens and `#time_created`. With a
+        `span` only intervals and points that share a time with it. With `at` (µs) only what held at that
+        moment: plain values stored until then, intervals whose confidence is above 0 then, points of
+        timeseries in which it lies; empty if there is none of them and the entity was not there yet."""
+        if at is None and span == Span():
+            return self._whole_master(etype, str(eid))
+        document: Document = {}
+        with self._entities.history(etype, str(eid)) as found:
+            if found is None:
+                return {}
+            for spec in self._attrs[etype].values():
+                value: Any = None
+                if isinstance(spec, AttrSpecPlain):
+                    row = _known_at(found.plain(spec.id), at)
+                    value = None if row is None else _plain(row)
+                elif isinstance(spec, AttrSpecTimeseries):
+                    value = self._points(found, spec, span, at)
+                elif isinstance(spec, AttrSpecObservations):
+                    source = found.observed(spec.id, self._params[etype, spec.id])
+                    value = self._intervals(_seen(source, span, at))
+                if value:
+                    document[spec.id] = value
+            if at is not None and at < found.created and not document:
+                return {}
+            return document | _metadata(found.ttl, found.created)
+
+    def _whole_master(self, etype: str, eid: str) -> Document:
+        """All that there is, read at once."""
+        rows = self._entities.profile(etype, eid)
         if rows is None:
             return {}
-        plain = {row.attr: row for row in _known_at(rows.plain, at)}
+        plain = {row.attr: row for row in rows.plain}
         history = _by_attr(rows)
         document: Document = {}
         for number, spec in self._attrs[etype].items():
             if isinstance(spec, AttrSpecPlain):
-                if (row := plain.get(number)) is not None:
-                    document[spec.id] = _plain(row)
+                if number in plain:
+                    document[spec.id] = _plain(plain[number])
+            elif number in history and isinstance(spec, AttrSpecTimeseries):
+                chunks = [(t1, v) for t1, _, _, v, _ in history[number]]
+                document[spec.id] = _points(spec, chunks, *Span().bounds())
             elif number in history:
-                intervals = self._whole_history(etype, spec, history[number], span, at)
-                if intervals or at is None:
-                    document[spec.id] = intervals
-        if at is not None and at < rows.created and not document:
-            return {}
-        return document | _metadata(rows)
+                segments = segments_of(history[number], self._params[etype, spec.id])
+                document[spec.id] = [_interval(segment, decode_value(segment.v)) for segment in segments]
+        return document | _metadata(rows.ttl, rows.created)
 
     def attribute(
-        self, etype: str, eid: int | str, spec: AttrSpecType, span: Span = Span(), at: int | None = None
+        self,
+        etype: str,
+        eid: int | str,
+        spec: AttrSpecType,
+        span: Span = Span(),
+        at: int | None = None,
+        limit: int | None = None,
     ) -> Document:
         """Type, current value and history of one attribute; nothing known gives null and no history.
 
         Observations that start after now are shown only if `span` has an end. With `at` (µs) the value at
-        that moment, and the history that held then."""
+        that moment, and the history that held then. With `limit` the newest ones, newest first: so many, and
+        those that begin at the same time as the last of them."""
         answer: Document = {"attr_type": spec.t.value, "current_value": None, "history": []}
+        t = self._clock.now_us() if at is None else at
         if isinstance(spec, AttrSpecReadOnly):
-            values = self._as_of.values(etype, str(eid), self._clock.now_us() if at is None else at)
+            values = self._as_of.values(etype, str(eid), t)
             return answer if values is None else answer | {"current_value": values[spec.id]}
-        rows = self._entities.profile(etype, str(eid), spec.id)
-        if rows is None:
-            return answer
-        if isinstance(spec, AttrSpecTimeseries):
-            answer["history"] = _points(spec, _of_one_attr(rows), span, at)
-        elif isinstance(spec, AttrSpecObservations):
-            answer |= self._observed(self._params[etype, spec.id], _of_one_attr(rows), span, at)
-        elif plain := _known_at(rows.plain, at):
-            answer["current_value"] = decode_value(plain[0].v)
+        with self._entities.history(etype, str(eid)) as found:
+            if found is None:
+                return answer
+            if isinstance(spec, AttrSpecTimeseries):
+                points = self._points(found, spec, span, at)
+                answer["history"] = points if limit is None else _newest(points, limit)
+            elif isinstance(spec, AttrSpecObservations):
+                source = found.observed(spec.id, self._params[etype, spec.id])
+                answer["current_value"] = self._current(source, t)
+                answer["history"] = self._intervals(_seen(source, span, at, t, limit))
+            elif (plain := _known_at(found.plain(spec.id), at)) is not None:
+                answer["current_value"] = decode_value(plain.v)
         return answer
 
-    def _observed(self, params: Params, rows: Iterable[Row], span: Span, at: int | None) -> Document:
-        t = self._clock.now_us() if at is None else at
-        segments = segments_of(rows, params)
-        wanted = overlapping(segments, *span.bounds(t)) if at is None else _valid(segments, at, params)
-        return {
-            "current_value": _current(segments, t, params),
-            "history": [_interval(segment) for segment in wanted],
-        }
+    def _current(self, source: HistorySource, t: int) -> Any:
+        params, segments = source.params, segments_between(source, t, t)
+        if params.multi_value:
+            return [self._entities.decode_value(one.v) for one in winners_at(segments, t, params)] or None
+        winner = winner_at(segments, t, params)
+        return None if winner is None else self._entities.decode_value(winner.v)
 
-    def _whole_history(
-        self, etype: str, spec: AttrSpecType, rows: Iterable[Row], span: Span, at: int | None
+    def _intervals(self, segments: Iterable[Segment[Token]]) -> list[Document]:
+        return [_interval(segment, self._entities.decode_value(segment.v)) for segment in segments]
+
+    def _points(
+        self, found: EntityHistory, spec: AttrSpecTimeseries, span: Span, at: int | None
     ) -> list[Document]:
-        if isinstance(spec, AttrSpecTimeseries):
-            return _points(spec, rows, span, at)
-        params = self._params[etype, spec.id]
-        segments = segments_of(rows, params)
-        return [_interval(s) for s in (segments if at is None else _valid(segments, at, params))]
+        """The bounds of a data-point may not cover all its points if these are intervals."""
+        first, last = span.bounds() if at is None else (at, at)
+        bounds = (FIRST_US, LAST_US) if spec.timeseries_type == "irregular_intervals" else (first, last)
+        return _points(spec, found.chunks(spec.id, *bounds), first, last)
 
 
-def _known_at(rows: Sequence[PlainRow], at: int | None) -> Sequence[PlainRow]:
-    """The rows that had been stored at a moment (µs), all of them if that is None."""
-    return rows if at is None else [row for row in rows if row.written <= at]
+def _seen(
+    source: HistorySource, span: Span, at: int | None, t: int = LAST_US, limit: int | None = None
+) -> list[Segment[Token]]:
+    """The segments that share a time with a span, which ends at `t` if it has no end, or that hold at a
+    moment."""
+    if at is not None:
+        held = _valid(segments_between(source, at, at), at, source.params)
+        return held if limit is None else _newest(held, limit)
+    first, last = span.bounds(t)
+    if limit is not None:
+        return newest_between(source, first, last, limit)
+    return overlapping(segments_between(source, first, last), first, last)
+
+
+def _newest(found: Sequence[Any], limit: int) -> list[Any]:
+    """The last ones, newest first, and those that begin together with the last of them."""
+    newest = [*reversed(found)]
+    begins = [one["t1"] if isinstance(one, dict) else one.t1 for one in newest]
+    return [
+        one for one, t1 in zip(newest, begins, strict=True) if len(newest) <= limit or t1 >= begins[limit - 1]
+    ]
+
+
+def _known_at(row: PlainRow | None, at: int | None) -> PlainRow | None:
+    """The row if it had been stored at a moment (µs)."""
+    return row if row is None or at is None or row.written <= at else None
 
 
 def _by_attr(rows: ProfileRows) -> dict[int, list[Row]]:
@@ -157,45 +216,33 @@ def _by_attr(rows: ProfileRows) -> dict[int, list[Row]]:
     return grouped
 
 
-def _of_one_attr(rows: ProfileRows) -> list[Row]:
-    """The history, if there are rows of no other attribute."""
-    return next(iter(_by_attr(rows).values()), [])
-
-
 def _plain(row: PlainRow) -> Document:
     return {"v": decode_value(row.v), "ts_last_update": to_datetime(row.written)}
 
 
-def _valid(segments: Iterable[Segment[bytes]], at: int, params: Params) -> list[Segment[bytes]]:
+def _valid(segments: Iterable[Segment[Token]], at: int, params: Params) -> list[Segment[Token]]:
     return [segment for segment in segments if confidence_at(segment, at, params)[0]]
 
 
-def _interval(segment: Segment[bytes]) -> Document:
+def _interval(segment: Segment[Any], value: Any) -> Document:
     return {
         "t1": to_datetime(segment.t1),
         "t2": to_datetime(segment.t2),
-        "v": decode_value(segment.v),
+        "v": value,
         "c": mean_confidence(segment),
     }
 
 
-def _current(segments: list[Segment[bytes]], t: int, params: Params) -> Any:
-    if params.multi_value:
-        return [decode_value(winner.v) for winner in winners_at(segments, t, params)] or None
-    winner = winner_at(segments, t, params)
-    return None if winner is None else decode_value(winner.v)
-
-
-def _points(spec: AttrSpecTimeseries, rows: Iterable[Row], span: Span, at: int | None) -> list[Document]:
-    chunks = (Chunk(t1, decode_value(v)) for t1, _, _, v, _ in rows)
+def _points(
+    spec: AttrSpecTimeseries, chunks: Iterable[tuple[int, bytes]], first: int, last: int
+) -> list[Document]:
     time_step = spec.timeseries_params.time_step
     step = None if time_step is None else duration_us(time_step)
-    points = points_between(
-        chunks, spec.timeseries_type, step, *(span if at is None else Span(at, at)).bounds()
-    )
+    decoded = (Chunk(t1, decode_value(v)) for t1, v in chunks)
+    points = points_between(decoded, spec.timeseries_type, step, first, last)
     return [{"t1": to_datetime(p.t1), "t2": to_datetime(p.t2), "v": p.v} for p in points]
 
 
-def _metadata(rows: ProfileRows) -> Document:
-    ttl = {name: to_datetime(expiry) for name, expiry in rows.ttl.items()}
-    return ({"#ttl": ttl} if ttl else {}) | {"#time_created": to_datetime(rows.created)}
+def _metadata(ttl: Mapping[str, int], created: int) -> Document:
+    tokens = {name: to_datetime(expiry) for name, expiry in ttl.items()}
+    return ({"#ttl": tokens} if tokens else {}) | {"#time_created": to_datetime(created)}

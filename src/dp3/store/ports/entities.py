@@ -5,10 +5,12 @@ of many have tokens, which are cheaper.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
+from dp3.history.ranges import HistorySource
 from dp3.history.scan import Scan
 from dp3.history.segments import PackedSegment, Params, SegmentRow
 from dp3.store.ports.leases import ENTITY_SHIFT as ENTITY_SHIFT
@@ -88,6 +90,34 @@ class Profile(msgspec.Struct, frozen=True):
     scans: dict[int, Scan[Token]] = {}
 
 
+class EntityHistory(Protocol):
+    """One entity, read attribute by attribute, all at one time. Attributes that the state does not know have
+    nothing."""
+
+    @property
+    def created(self) -> int:
+        """When it was made (µs)."""
+        ...
+
+    @property
+    def ttl(self) -> dict[str, int]:
+        """Its tokens: until when (µs) they hold."""
+        ...
+
+    def plain(self, attr: str) -> PlainRow | None:
+        """The value of a plain attribute."""
+        ...
+
+    def observed(self, attr: str, params: Params) -> HistorySource:
+        """The history of an observations attribute, which is read with these parameters."""
+        ...
+
+    def chunks(self, attr: str, first: int, last: int) -> list[tuple[int, bytes]]:
+        """The data-points (`t1`, value) of a timeseries that have bounds (`t1`, `t2`) within a range (µs),
+        and some more."""
+        ...
+
+
 EncodedProfile: TypeAlias = str | bytes
 """A profile in the form of the state. Until `Entities.decode_profile`, just before it is used, it is one
 object, which threads can hand to each other; its length tells how large it is."""
@@ -108,6 +138,10 @@ class Entities(Protocol):
 
     def profile(self, etype: str, eid: str, attr: str | None = None) -> ProfileRows | None:
         """Rows of one entity (of one attribute if given), or None if it does not exist."""
+        ...
+
+    def history(self, etype: str, eid: str) -> AbstractContextManager[EntityHistory | None]:
+        """One entity for the time of the block, None if it does not exist."""
         ...
 
     def page(self, etype: str, limit: int, after: str | None = None) -> list[tuple[int, str, int]]:
@@ -135,9 +169,11 @@ class Entities(Protocol):
         """A profile of `profiles`, with all that was packed among the rest. Needs no access to the disk."""
         ...
 
-    def complete(self, profile: Profile, untold: Mapping[int, tuple[int, Params]]) -> Profile:
-        """The profile, read anew for some attributes (by number) of which it does not tell what holds at a
-        moment (µs), with how their history is read."""
+    def complete(
+        self, profile: Profile, untold: Mapping[int, Params], moment: int, *, later: bool
+    ) -> Profile:
+        """The profile, read anew for some attributes (by number), with how their history is read, of which it
+        does not tell what holds at a moment (µs); and `later`."""
         ...
 
     def decode_value(self, token: Token) -> Any:

@@ -165,8 +165,9 @@ class History(Protocol):
         """Some attributes whose scan is to be made."""
         ...
 
-    def packed_since(self, entity: int, attr: int, moment: int, params: Params) -> PackedHistorySince:
-        """What is packed, from the last scan at a moment or before that was made with these parameters."""
+    def packed_since(self, entity: int, attr: int, params: Params) -> PackedHistorySince:
+        """What is packed, from the last scan that is kept for readers of the past, if it was made with these
+        parameters."""
         ...
 
     def put_scans(self, lease: Lease, scans: ScanChanges) -> None:

@@ -1,11 +1,14 @@
 """Reading entities and their profiles."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import apsw
 import msgspec
 
+from dp3.history.ranges import segments_between
+from dp3.history.scan import finished_scan
 from dp3.history.segments import Params, decode_segments
 from dp3.sqlite import load_statements
 from dp3.store.ports.entities import (
@@ -18,10 +21,11 @@ from dp3.store.ports.entities import (
 )
 from dp3.store.ports.leases import Lease
 from dp3.store.sqlite.connections import Readers
+from dp3.store.sqlite.entity_history import EntityHistory
 from dp3.store.sqlite.garbage import Garbage
 from dp3.store.sqlite.parameters import listed, own_ranges
 from dp3.store.sqlite.profiles import RemovedLinks, decode_profile, decode_token, encode_token
-from dp3.store.sqlite.scans import Scans
+from dp3.store.sqlite.scans import AttrHistory, Scans
 from dp3.store.unlinked import packed_without, rows_without
 
 _keys = msgspec.json.Decoder(list[int]).decode
@@ -75,6 +79,12 @@ class Entities:
                 packed = packed_without(packed, gone[key])
             return ProfileRows(created, plain, history, ttl, packed)
 
+    @contextmanager
+    def history(self, etype: str, eid: str) -> Iterator[EntityHistory | None]:
+        with self._readers.state() as state:
+            found = state.execute(self._sql["entity_by_name"], (etype, eid)).fetchone()
+            yield None if found is None else EntityHistory(state, self._sql, *found)
+
     def own(self, lease: Lease, etypes: Sequence[int], after: int, limit: int) -> list[tuple[int, int, str]]:
         types = listed(etypes)
         found: list[tuple[int, int, str]] = []
@@ -102,18 +112,18 @@ class Entities:
                 profiles[key] = self._removed.hidden(state, profiles[key], gone)
         return profiles
 
-    def complete(self, profile: Profile, untold: Mapping[int, tuple[int, Params]]) -> Profile:
+    def complete(
+        self, profile: Profile, untold: Mapping[int, Params], moment: int, *, later: bool
+    ) -> Profile:
         observed, scans = dict(profile.observed), dict(profile.scans)
         with self._readers.state() as state:
-            for attr, (moment, params) in untold.items():
-                found = state.execute(self._sql["history_of_attr"], (profile.key, attr))
-                rows = [(t1, t2, c or 0, v.hex().upper(), 1) for _, _, _, t1, t2, c, v in found]
-                moment = min([moment, *(row[0] for row in rows)])
-                scan, packed = self._scans.packed_since(state, profile.key, attr, moment, params)
-                observed[attr] = rows + packed
-                scans.pop(attr, None)
-                if scan is not None:
-                    scans[attr] = scan
+            for attr, params in untold.items():
+                history = AttrHistory.read(state, self._sql, self._scans, (profile.key, attr), params)
+                if later:
+                    scans[attr], observed[attr] = history.since(moment)
+                else:
+                    held = segments_between(history, moment, moment)
+                    scans[attr], observed[attr] = finished_scan(held, params, moment), []
             completed = msgspec.structs.replace(profile, observed=list(observed.items()), scans=scans)
             gone = self._removed.of(state, [profile.key])
             return self._removed.without(state, completed, gone[profile.key]) if gone else completed

@@ -101,9 +101,9 @@ class History:
             for entity, attr, at in self._readers.rows(self._sql["scans_to_make"], wanted)
         ]
 
-    def packed_since(self, entity: int, attr: int, moment: int, params: Params) -> PackedHistorySince:
+    def packed_since(self, entity: int, attr: int, params: Params) -> PackedHistorySince:
         with self._readers.state() as state:
-            return self._scans.packed_since(state, entity, attr, moment, params)
+            return self._scans.packed_since(state, entity, attr, params)
 
     def put_scans(self, lease: Lease, scans: ScanChanges) -> None:
         with self._writer.owned(lease) as connection:

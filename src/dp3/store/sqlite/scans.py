@@ -6,12 +6,77 @@ from collections.abc import Iterable, Sequence
 import apsw
 
 from dp3.clock import LAST_US
-from dp3.history.scan import BEGINNING, Scan, decode_scan
+from dp3.history.scan import BEGINNING, Scan, decode_scan, empty_scan
 from dp3.history.segments import Params, SegmentRow, decode_segments
-from dp3.sqlite import load_statements
+from dp3.sqlite import Statements, load_statements
 from dp3.store.ports.entities import Token
 from dp3.store.ports.history import PackedHistorySince
 from dp3.store.sqlite.parameters import listed
+
+
+class AttrHistory:
+    """The history of an attribute of an entity, as `dp3.history.ranges` reads it, in a reader's transaction.
+    `fresh` are the rows that are not packed."""
+
+    def __init__(
+        self,
+        scans: "Scans",
+        state: apsw.Connection,
+        place: tuple[int, int],
+        params: Params,
+        fresh: list[SegmentRow[Token]],
+    ) -> None:
+        self.params = params
+        self.fresh = fresh
+        self._scans = scans
+        self._state = state
+        self._place = place
+        self._recent = scans.recent(state, *place, params)
+        self.moments = self._moments()
+
+    @classmethod
+    def read(
+        cls,
+        state: apsw.Connection,
+        sql: Statements,
+        scans: "Scans",
+        place: tuple[int, int],
+        params: Params,
+    ) -> "AttrHistory":
+        """The history of an attribute (entity, attribute). `sql` is that of `entities.sql`."""
+        rows = state.execute(sql["history_of_attr"], place)
+        fresh = [(t1, t2, c or 0, v.hex().upper(), 1) for _, _, _, t1, t2, c, v in rows]
+        return cls(scans, state, place, params, fresh)
+
+    def since(self, moment: int) -> tuple[Scan[Token], list[SegmentRow[Token]]]:
+        """The last scan, at a moment or before, that with the rows that begin later tells everything."""
+        moment = min([moment, *(row[0] for row in self.fresh)])
+        before = [at for at in self.moments if at <= moment]
+        scan: Scan[Token] = self.scan(before[-1]) if before else empty_scan(self.params)
+        return scan, [*self.fresh, *self.packed(scan, LAST_US)]
+
+    def _moments(self) -> list[int]:
+        """None if the scans were made with other parameters."""
+        former = self._scans.moments(self._state, *self._place)
+        if former and not self._scans.former_at(self._state, *self._place, former[-1]).fits(self.params):
+            former = []
+        recent = self._recent
+        return former if recent is None else [*(at for at in former if at != recent.at), recent.at]
+
+    def scan(self, moment: int) -> Scan[Token]:
+        """See `HistorySource`."""
+        recent = self._recent
+        if recent is not None and moment == recent.at:
+            return recent
+        return self._scans.former_at(self._state, *self._place, moment)
+
+    def packed(self, since: Scan[Token], until: int) -> list[SegmentRow[Token]]:
+        """See `HistorySource`."""
+        if self._recent is not None and since.at == self._recent.at:
+            return []
+        if since.at == BEGINNING and until == LAST_US:
+            return self._scans.all_rows(self._state, *self._place)
+        return self._scans.rows_between(self._state, *self._place, since.at, until)
 
 
 class Scans:
@@ -21,30 +86,29 @@ class Scans:
         self._sql = load_statements("dp3.store.sqlite", "scans.sql")
 
     def packed_since(
-        self, state: apsw.Connection, entity: int, attr: int, moment: int, params: Params
+        self, state: apsw.Connection, entity: int, attr: int, params: Params
     ) -> PackedHistorySince:
-        """The last scan at a moment or before, and all packed rows that it does not know."""
-        recent = self._found(state, "recent_scan", (entity, attr), moment, params)
-        if recent is not None:
-            return PackedHistorySince(recent, [])
-        former = self.former(state, entity, attr, moment, params)
-        since = BEGINNING if former is None else former.at
-        return PackedHistorySince(former, self.rows_between(state, entity, attr, since, LAST_US))
+        """The last scan that is kept for readers of the past, and all packed rows that begin then or
+        later."""
+        moments = self.moments(state, entity, attr)
+        if moments and (former := self.former_at(state, entity, attr, moments[-1])).fits(params):
+            return PackedHistorySince(former, self.rows_between(state, entity, attr, former.at, LAST_US))
+        return PackedHistorySince(None, self.all_rows(state, entity, attr))
 
-    def former(
-        self, state: apsw.Connection, entity: int, attr: int, moment: int, params: Params
-    ) -> Scan[Token] | None:
-        """The last scan at a moment or before that is kept for readers of the past."""
-        return self._found(state, "former_scan", (entity, attr, moment), moment, params)
+    def recent(self, state: apsw.Connection, entity: int, attr: int, params: Params) -> Scan[Token] | None:
+        """The scan that knows all that is packed, if there is one that was made with these parameters."""
+        at, text = state.execute(self._sql["recent_scan"], (entity, attr)).fetchone() or (0, None)
+        scan = None if text is None else decode_scan(at, text)
+        return scan if scan is not None and scan.fits(params) else None
 
-    def _found(
-        self, state: apsw.Connection, statement: str, place: tuple[int, ...], moment: int, params: Params
-    ) -> Scan[Token] | None:
-        for at, text in state.execute(self._sql[statement], place):
-            if text is not None and at <= moment:
-                scan = decode_scan(at, text)
-                return scan if scan.fits(params) else None
-        return None
+    def moments(self, state: apsw.Connection, entity: int, attr: int) -> list[int]:
+        """The moments of scans that are kept for readers of the past, ascending."""
+        return [at for (at,) in state.execute(self._sql["scan_moments"], (entity, attr))]
+
+    def former_at(self, state: apsw.Connection, entity: int, attr: int, moment: int) -> Scan[Token]:
+        """The scan at one of these moments."""
+        at, text = state.execute(self._sql["former_scan_at"], (entity, attr, moment)).get
+        return decode_scan(at, text)
 
     def rows_between(
         self, state: apsw.Connection, entity: int, attr: int, since: int, until: int
@@ -60,6 +124,22 @@ class Scans:
                 if since <= t1 <= until
             ]
         return rows
+
+    def all_rows(self, state: apsw.Connection, entity: int, attr: int) -> list[SegmentRow[Token]]:
+        """All packed segments."""
+        rows: list[SegmentRow[Token]] = []
+        for v, segments in state.execute(self._sql["all_packed"], (entity, attr)):
+            token = v.hex().upper()
+            rows += [(t1, t2, c or 0, token, n) for t1, t2, c, n in decode_segments(segments)]
+        return rows
+
+    def chunks_between(
+        self, state: apsw.Connection, entity: int, attr: int, first: int, last: int
+    ) -> list[tuple[int, bytes]]:
+        """The packed data-points of a timeseries that may have points in a range of times: `t1`, value."""
+        place = {"entity": entity, "attr": attr, "since": first, "until": last}
+        found = state.execute(self._sql["packed_between"], place)
+        return [(t1, v) for v, segments in found for t1, *_ in decode_segments(segments)]
 
     def cut_all(self, connection: apsw.Connection, attrs: Iterable[tuple[int, int]]) -> None:
         """Packed rows of attributes (entity, attribute) are gone: all scans have to be made anew."""

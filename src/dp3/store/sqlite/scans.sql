@@ -2,9 +2,13 @@
 -- The scan of an attribute of an entity.
 SELECT at, scan FROM recent WHERE entity = ? AND attr = ?;
 
--- name: former_scan
--- The last scan at a moment or before.
-SELECT at, scan FROM former_scan WHERE entity = ? AND attr = ? AND at <= ? ORDER BY at DESC LIMIT 1;
+-- name: scan_moments
+-- The moments of all scans of an attribute of an entity.
+SELECT at FROM former_scan WHERE entity = ?1 AND attr = ?2 ORDER BY at;
+
+-- name: former_scan_at
+-- The scan at a moment.
+SELECT at, scan FROM former_scan WHERE entity = ? AND attr = ? AND at = ?;
 
 -- name: packed_between
 -- Packed rows that may have something in a range of times: those that end in it or later, by the index; and of each
@@ -21,6 +25,10 @@ SELECT v, segments FROM tags CROSS JOIN packed
     ON entity = :entity AND attr = :attr AND packed.tag = tags.tag AND part = (
         SELECT max(part) FROM packed WHERE entity = :entity AND attr = :attr AND tag = tags.tag)
 WHERE last IS NULL;
+
+-- name: all_packed
+-- All packed rows of an attribute of an entity.
+SELECT v, segments FROM packed WHERE entity = ? AND attr = ?;
 
 -- name: cut_recent
 -- Scans of attributes (a JSON list of entity, attribute, moment) are to be made anew if they are at later moments.

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Collection, Iterator, Mapping
 
-from dp3.clock import LAST_US
 from dp3.engine.context import Context
 from dp3.engine.jobs.history.packed_rows import MOST_SEGMENTS, packed_with
 from dp3.engine.jobs.history.scans import ScanKeeper, rows_by_attr
@@ -147,7 +146,7 @@ class Compactor:
     def _make_scan(self, row: RecentRow, changes: ScanChanges, now: int) -> None:
         since = PackedHistorySince(None, [])
         if (params := self._observed.get(row.attr)) is not None:
-            since = self._state.history.packed_since(row.entity, row.attr, LAST_US, params)
+            since = self._state.history.packed_since(row.entity, row.attr, params)
         made = self._scans.made(row, *since, now)
         changes.recent += made.recent
         changes.former += made.former

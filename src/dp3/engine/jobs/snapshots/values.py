@@ -86,16 +86,16 @@ def plan_values(model: ModelSpec, etype: str, numbers: Mapping[str, int], entiti
     return ValuePlan(etype, int_eid, tuple(attrs), entities.decode_value, entities.encode_value)
 
 
-def told(entities: Entities, profile: Profile, plan: ValuePlan, t: int) -> Profile:
-    """The profile with all that tells the values at `t` (µs) and later: scans that can not tell them are
+def told(entities: Entities, profile: Profile, plan: ValuePlan, t: int, *, later: bool = True) -> Profile:
+    """The profile with all that tells the values at `t` (µs), and `later`: scans that can not tell them are
     replaced by earlier ones, or by the whole history."""
     untold = _untold(profile, plan, t) if profile.scans else None
-    return entities.complete(profile, untold) if untold else profile
+    return entities.complete(profile, untold, t, later=later) if untold else profile
 
 
-def _untold(profile: Profile, plan: ValuePlan, t: int) -> dict[int, tuple[int, Params]]:
+def _untold(profile: Profile, plan: ValuePlan, t: int) -> dict[int, Params]:
     """Attributes of which a scan is at a later moment, or was made with other parameters, or has not seen
-    rows that begin before it: with the moment of which a scan is needed."""
+    rows that begin before it."""
     scans, observed = profile.scans, dict(profile.observed)
     untold = {}
     for _, number, params in plan.attrs:
@@ -103,7 +103,7 @@ def _untold(profile: Profile, plan: ValuePlan, t: int) -> dict[int, tuple[int, P
             scan = scans[number]
             first = min(observed[number])[0] if number in observed else t
             if min(first, t) < scan.at or not scan.fits(params):
-                untold[number] = min(first, t), params
+                untold[number] = params
     return untold
 
 
