@@ -3,6 +3,7 @@ naive model that knows data-points only."""
 
 import tempfile
 from collections import defaultdict
+from itertools import product
 from pathlib import Path
 
 from hypothesis import example, given, settings
@@ -15,7 +16,7 @@ from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint, decode_value, encode_value
 from dp3.reads.profiles import Span
 from kit.engine import Engine
-from kit.history import Observation, canonical, mean_confidence, value_at, values_at
+from kit.history import Observation, Segment, canonical, mean_confidence, value_at, values_at
 from kit.limits import scan_limits
 from kit.points import SECOND, START_US, delete, task
 from kit.specs import a_type, observed_attr, series_attr, valid
@@ -40,6 +41,8 @@ MODEL = ModelSpec(
 SPECS = MODEL.entity_attributes["a"]
 EIDS = ["e0", "e1", "e2", "e3"]
 AN_OBSERVATION = WirePoint("points", 1, START_US, START_US, 1)
+OBSERVED = ("one", "many", "points")
+RANGES = [(-5, 0), (0, 3), (4, 4), (8, 20)]
 MOMENTS = [START_US + second * SECOND for second in (-5, 0, 3, 8, 20)]
 
 
@@ -145,6 +148,24 @@ def shown_current(engine, eid, name, at):
     return engine.reads().profiles.attribute("a", eid, SPECS[name], Span(), at)["current_value"]
 
 
+def shown_range(engine, eid, name, first, last, limit=None):
+    span = Span(second(first), second(last))
+    history = engine.reads().profiles.attribute("a", eid, SPECS[name], span, limit=limit)["history"]
+    return [
+        Segment(to_us(i["t1"]), to_us(i["t2"]), 0, 0, encode_value(i["v"]))._replace(c_sum=i["c"])
+        for i in history
+    ]
+
+
+def range_of(found, name, first, last):
+    segments = canonical(observations(p for p in found if p.attr == name), history_params(SPECS[name]))
+    return [
+        Segment(s.t1, s.t2, mean_confidence(s), 0, s.v)
+        for s in segments
+        if s.t2 >= second(first) and s.t1 <= second(last)
+    ]
+
+
 def snapshot_values(engine, eid, whole):
     """What runs would see at each of the moments; unless they see the `whole`, from scans as far as there
     are."""
@@ -167,8 +188,10 @@ def expect_naive(engine, naive):
         assert snapshot_values(engine, eid, whole=False)[0] == of_runs
         sent = [encode_value(point.v).hex().upper() for point in found if point.attr == "load"]
         assert chunks == sorted(sent)
+        for name, (first, last) in product(OBSERVED, RANGES):
+            assert shown_range(engine, eid, name, first, last) == range_of(found, name, first, last)
         for at, values in zip(MOMENTS, of_runs, strict=True):
-            for name in ("one", "many", "points"):
+            for name in OBSERVED:
                 assert shown_current(engine, eid, name, at) == current_at(found, name, at)
                 assert values.get(name) == current_at(found, name, at)
 

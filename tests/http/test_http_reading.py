@@ -126,13 +126,33 @@ def test_history_overlaps_the_dates_and_ends_now_without_them(
     assert [interval["v"] for interval in history] == values
 
 
-def test_dates_limit_timeseries_in_master_but_not_observations(node: Node) -> None:
+def test_dates_limit_timeseries_and_observations_in_master(node: Node) -> None:
     node.store_points(
-        obs("o", 1, HOUR[3]), obs("ti", {"x": [1, 2], "time": [HOUR[3], HOUR[9]]}, HOUR[3], t2=HOUR[9])
+        obs("o", 1, HOUR[3]),
+        obs("o", 2, HOUR[9]),
+        obs("ti", {"x": [1, 2], "time": [HOUR[3], HOUR[9]]}, HOUR[3], t2=HOUR[9]),
     )
     master = node.get(f"/entity/a/e1/master?date_from={HOUR[8]}").json()
-    assert [interval["v"] for interval in master["o"]] == [1]
+    assert [interval["v"] for interval in master["o"]] == [2]
     assert master["ti"] == [{"t1": HOUR[9], "t2": HOUR[9], "v": {"x": 2}}]
+    assert "o" not in node.get(f"/entity/a/e1/master?date_from={HOUR[5]}&date_to={HOUR[6]}").json()
+
+
+def test_with_a_limit_the_newest_intervals_come_first_and_page_by_page(node: Node) -> None:
+    node.store_points(*(obs("o", hour, HOUR[hour]) for hour in (1, 4, 7)), obs("o", 70, HOUR[7]))
+    get = f"/entity/a/e1/get/o?date_to={HOUR[9]}"
+    newest = node.get(f"{get}&limit=1").json()["history"]
+    assert sorted(interval["v"] for interval in newest) == [7, 70]
+    assert [interval["v"] for interval in node.get(f"{get}&limit=3").json()["history"]][2:] == [4]
+    earlier = node.get(f"/entity/a/e1/get/o?date_to={HOUR[6]}&limit=5").json()["history"]
+    assert [interval["v"] for interval in earlier] == [4, 1]
+    assert node.get(f"{get}&limit=0").status_code == 422
+
+
+def test_a_limit_counts_points_of_a_timeseries_too(node: Node) -> None:
+    node.store_points(obs("ti", {"x": [1, 2], "time": [HOUR[3], HOUR[9]]}, HOUR[3], t2=HOUR[9]))
+    history = node.get("/entity/a/e1/get/ti?limit=1").json()["history"]
+    assert [point["v"] for point in history] == [{"x": 2}]
 
 
 def test_plain_attribute_has_a_value_and_no_history(node: Node) -> None:

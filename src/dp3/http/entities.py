@@ -44,6 +44,16 @@ At = Annotated[
 ]
 
 
+NewestFirst = Annotated[
+    int | None,
+    Query(
+        ge=1,
+        lt=1 << 31,
+        description="The newest intervals, newest first: so many, and those that begin with the last of them",
+    ),
+]
+
+
 def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> APIRouter:
     """Routes that read one entity."""
     router = APIRouter(
@@ -67,11 +77,14 @@ def reading_routes(services: Services, lookup: Lookup, paths: Addressing) -> API
     @router.get(paths.get_attr_path, response_model=AttributeAnswer)
     @reading
     def get_entity_attr(
-        target: Annotated[EntityAttr, Depends(paths.entity_attr)], span: InSpan, at: At = None
+        target: Annotated[EntityAttr, Depends(paths.entity_attr)],
+        span: InSpan,
+        at: At = None,
+        limit: NewestFirst = None,
     ) -> Response:
         """Value now (or at a moment) and history of one attribute."""
         (etype, eid), spec = target
-        found = reads.profiles.attribute(etype, eid, spec, span, _us(at))
+        found = reads.profiles.attribute(etype, eid, spec, span, _us(at), limit)
         return rendering.answer(found, rendering.attribute(etype, spec.id))
 
     @router.get("/raw/get", response_model=RawAnswer)
