@@ -77,9 +77,10 @@ class Server:
             raise ServerFailed(f"the program ended with status {process.returncode}")
         self._process = None
 
-    def restart(self, application: Application) -> None:
-        """Stop it and start it with the same data and another configuration."""
+    def restart(self, application: Application, workers: int | None = None) -> None:
+        """Stop it and start it with the same data and another configuration; `workers`: their new number."""
         self.stop()
+        self._workers = workers or self._workers
         self.start(application)
 
     def end(self) -> None:
