@@ -221,6 +221,10 @@ class Metrics:
         lookups = CounterMetricFamily(
             "dp3_entity_cache_lookups", "Entities looked for in the cache", labels=["worker", "result"]
         )
+        rows = CounterMetricFamily(
+            "dp3_history_read_rows", "Rows of history that were read for profiles", labels=["process"]
+        )
+        rows.add_metric(["api"], self._services.store.entities.rows_read())
         slow = CounterMetricFamily("dp3_slow_hooks", "Hooks that took too long", labels=["worker"])
         for index, _, numbers in self._services.store.leases.reports():
             worker = str(index)
@@ -233,8 +237,10 @@ class Metrics:
             misses = numbers["entity_misses"]
             lookups.add_metric([worker, "hit"], max(numbers["entity_lookups"] - misses, 0))
             lookups.add_metric([worker, "miss"], misses)
+            # A report of an older version does not have it.
+            rows.add_metric([f"worker {worker}"], numbers.get("history_read", 0))
             slow.add_metric([worker], numbers["slow_hooks"])
-        yield from (*durations.values(), packed, read, *passes.values(), lookups, slow)
+        yield from (*durations.values(), packed, read, *passes.values(), lookups, rows, slow)
 
     def _snapshots(self) -> Iterator[Metric]:
         run, rows = self._services.reads.runs.latest_complete() or (None, [])

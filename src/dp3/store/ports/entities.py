@@ -133,6 +133,11 @@ class Entities(Protocol):
         """A profile of `profiles`, with all that was packed among the rest. Needs no access to the disk."""
         ...
 
+    def rows_read(self) -> int:
+        """Rows of history that `profile` and `decode_profile` have read since the state was opened: segments,
+        and data-points that are not packed."""
+        ...
+
     def decode_value(self, token: Token) -> Any:
         """The wire value that a token stands for."""
         ...

@@ -8,8 +8,9 @@ import msgspec
 
 from dp3.history.segments import decode_segments
 from dp3.sqlite import load_statements
-from dp3.store.ports.entities import EncodedProfile, HistoryRow, PackedHistory, PlainRow, ProfileRows
+from dp3.store.ports.entities import EncodedProfile, HistoryRow, PackedHistory, PlainRow, Profile, ProfileRows
 from dp3.store.ports.leases import Lease
+from dp3.store.rows_read import RowsRead
 from dp3.store.sqlite.connections import Readers
 from dp3.store.sqlite.garbage import Garbage
 from dp3.store.sqlite.parameters import listed, own_ranges
@@ -26,7 +27,6 @@ _entities = msgspec.json.Decoder(list[tuple[int, int, str, int]]).decode
 class Entities:
     """See `dp3.store.ports.entities.Entities`."""
 
-    decode_profile = staticmethod(decode_profile)
     decode_value = staticmethod(decode_token)
     encode_value = staticmethod(encode_token)
 
@@ -36,6 +36,7 @@ class Entities:
         self._partitions = partitions
         self._sql = load_statements("dp3.store.sqlite", "entities.sql")
         self._removed = RemovedLinks(self._sql)
+        self.rows_read = RowsRead()
 
     def find(self, wanted: Sequence[tuple[int, str]]) -> dict[tuple[int, str], tuple[int, int]]:
         with self._readers.state() as state:
@@ -59,6 +60,7 @@ class Entities:
                 return None
             key, created, etype_number = found
             plain, history, packed = self._rows(state, key, etype_number, attr)
+            self.rows_read.add(len(history) + sum(len(segments) for _, _, segments in packed))
             ttl = dict(state.execute(self._sql["ttl"], (key,)))
             gone = self._removed.of(state, [key])
             if gone:
@@ -92,6 +94,11 @@ class Entities:
             for key, gone in self._removed.of(state, keys).items():
                 profiles[key] = self._removed.hidden(state, profiles[key], gone)
         return profiles
+
+    def decode_profile(self, encoded: EncodedProfile) -> Profile:
+        profile = decode_profile(encoded)
+        self.rows_read.add(sum(len(rows) for _, rows in profile.observed) + len(profile.chunks))
+        return profile
 
     def count_between(self, etype: int, after: int, end: int) -> int:
         count: int = self._readers.value(self._sql["count_between"], (after, end, etype))
