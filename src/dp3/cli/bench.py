@@ -7,15 +7,18 @@ from typing import Annotated
 
 import typer
 
+from dp3.bench import history as histories
 from dp3.bench import lifecycle as lives
 from dp3.bench import query as queries
 from dp3.bench import snapshots as snapshot_runs
 from dp3.bench.ingest import Scenario
 from dp3.bench.ingest import run as run_scenarios
 from dp3.bench.report import BenchFailed, say, show
+from dp3.bench.sensors import ATTRS
 from dp3.cli.common import fail
 
 ALL_PHASES = ",".join(lives.PHASES)
+ALL_KINDS = ",".join(ATTRS)
 ALL_PARTS = ",".join(snapshot_runs.PARTS)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -28,6 +31,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("snapshots")(snapshots)
     group.command("query")(query)
     group.command("lifecycle")(lifecycle)
+    group.command("history")(history)
     group.callback()(_bench)
     app.add_typer(group, name="bench")
 
@@ -107,6 +111,32 @@ def lifecycle(
     count = lives.LARGE if large else entities
     phases = _named(only, lives.PHASES, "phase")
     _measure(lambda: show(lives.lifecycle(phases, intervals, count, say), as_json))
+
+
+def history(
+    only: Annotated[
+        str, typer.Option(metavar="KINDS", help="Kinds of data to measure, divided by commas.")
+    ] = ALL_KINDS,
+    most: Annotated[
+        int, typer.Option(min=100, help="The longest history: so many observations of an attribute.")
+    ] = histories.MOST,
+    entities: Annotated[
+        int, typer.Option(min=10, help="Entities with each length of each kind.")
+    ] = histories.ENTITIES,
+    population: Annotated[
+        int, typer.Option(min=1, help="Other entities, among which these are scattered.")
+    ] = histories.POPULATION,
+    large: Annotated[bool, typer.Option("--large", help=f"{histories.LARGE:,} other entities.")] = False,
+    runs: Annotated[
+        int, typer.Option(min=1, help="Snapshot runs over each length of each kind; their median counts.")
+    ] = histories.RUNS,
+    as_json: AsJson = False,
+) -> None:
+    """Measure whether reads and runs cost more the longer histories are."""
+    kinds = _named(only, ATTRS, "kind")
+    lengths = [length for length in histories.LENGTHS if length <= most]
+    others = histories.LARGE if large else population
+    _measure(lambda: show(histories.history(kinds, lengths, say, entities, others, runs), as_json))
 
 
 def _measure(measure: Callable[[], None]) -> None:
