@@ -6,19 +6,7 @@ from dp3.bench.application import Application
 from dp3.bench.load import send
 from dp3.bench.report import BenchFailed, expect
 from dp3.bench.server import running
-from dp3.bench.snapshots import history
 from dp3.bench.workload import Workload
-
-
-def _silent(_):
-    pass
-
-
-def test_runs_after_few_changes_are_weighed_against_a_full_one():
-    figures = history(1_000, 2, _silent)
-
-    assert (figures["entities"], figures["runs"]) == (1_000, 2)
-    assert 0 < figures["ratio"] < 1
 
 
 def test_a_failure_comes_with_what_the_program_said_last():

@@ -57,6 +57,24 @@ def test_late_data_of_a_packed_value_is_added_to_its_row(engine: Engine) -> None
     assert engine.values("e1")["o"] == [(second, 7) for second in range(8)]
 
 
+def test_rows_that_are_read_are_counted_packed_or_not_in_both_forms_of_a_profile(engine: Engine) -> None:
+    entities = engine.store.entities
+    engine.send(task("e1", obs(1, 1), obs(1, 3), obs(2, 2)))
+    engine.work()
+    pack(engine)
+    engine.send(task("e1", obs(2, 4)))
+    engine.work()
+    ((key, _),) = entities.find([(engine.store.names.etype_id("a"), "e1")]).values()
+    before = entities.rows_read().rows
+    entities.profile("a", "e1")
+    entities.profile("a", "e1", "o")
+    assert entities.rows_read().rows - before == 4 + 4
+    encoded = entities.profiles([key])[key]
+    assert entities.rows_read().rows - before == 8
+    entities.decode_profile(encoded)
+    assert entities.rows_read().rows - before == 12
+
+
 def test_a_pass_that_was_interrupted_goes_on_where_it_was(engine: Engine) -> None:
     engine.send(*(task(f"e{n}", obs(n)) for n in range(12)))
     engine.work()

@@ -305,6 +305,23 @@ def test_slices_of_the_upkeep_of_history_are_told_by_worker(node: Node) -> None:
     assert sample(node, "dp3_packed_datapoints_total", worker="0") == 7
 
 
+def test_rows_of_history_that_questions_read_are_told(node: Node) -> None:
+    node.store_points(obs("o", 1), obs("o", 2), obs("o", 3))
+    before = sample(node, "dp3_history_read_rows_total", process="api")
+    node.get("/entity/a/e1/get/o")
+    node.get("/entity/a/e1/master")
+    assert sample(node, "dp3_history_read_rows_total", process="api") - before == 6
+
+
+def test_rows_of_history_that_a_worker_read_are_told_of_it(node: Node) -> None:
+    lease = node.store.leases.take(0, 1, Holder("host", 1), 15)
+    numbers = {**Statistics().numbers(), "slow_hooks": 0}
+    node.store.leases.heartbeat(lease, "working", numbers)
+    assert sample(node, "dp3_history_read_rows_total", process="worker 0") == 0
+    node.store.leases.heartbeat(lease, "working", numbers | {"history_read": 8})
+    assert sample(node, "dp3_history_read_rows_total", process="worker 0") == 8
+
+
 def test_cleanings_of_history_are_told_newest_first_and_what_they_removed_is_counted(node: Node) -> None:
     lease = node.store.leases.take(0, 1, Holder("host", 1), 15)
     for begun, points in ((NOW_US - 1, 3), (NOW_US, 5)):

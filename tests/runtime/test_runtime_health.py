@@ -24,6 +24,7 @@ from dp3.store.ports.leases import Holder, Lease, LeaseState
 from dp3.store.ports.state import State
 from dp3.store.sqlite import open_state
 from kit.faults import heartbeats
+from kit.rows import created, history_row
 
 PID = 77
 
@@ -163,6 +164,18 @@ def test_slow_hooks_are_told_once_and_not_all_when_there_are_very_many(
     assert caplog.messages[-1] == "3 more hooks took longer than hook_timeout (0 s)"
     ((_, _, numbers),) = place.store.leases.reports()
     assert numbers["slow_hooks"] == MOST_REPORTED + 3
+
+
+def test_a_worker_says_how_much_history_it_has_read(place: Workplace) -> None:
+    heartbeat = Heartbeat(
+        place.store, place.lease, HookWatch(), place.data.sign_of_life(0), on_lost=print, on_damage=print
+    )
+    rows = [history_row(place.store, 1, "load", 0.5, offset=offset) for offset in range(3)]
+    created(place.store, place.lease, history=rows)
+    place.store.entities.profile("device", "d1")
+    heartbeat.beat()
+    ((_, _, numbers),) = place.store.leases.reports()
+    assert numbers["history_read"] == 3
 
 
 def test_each_slow_call_is_told_though_they_run_in_one_thread(

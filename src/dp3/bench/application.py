@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +14,9 @@ Settings = Mapping[str, Any]
 
 EVERY_SECOND = {"second": "*"}
 """A schedule."""
+
+LONG = "30d"
+"""Validity of observations where what is seen must not change by itself."""
 
 SOON_S, AGAIN_S = 6, 12
 """A program is ready and watched `SOON_S` after its start is asked for."""
@@ -34,6 +37,11 @@ class Application:
     modules: Sequence[str] = ()
     validity: str | None = None
     settings: Mapping[str, Settings] = field(default_factory=dict)
+
+    def with_packing(self, schedule: Settings) -> "Application":
+        """The same one, whose history is packed by a schedule."""
+        packing = {"history_manager": {"aggregation_schedule": schedule}}
+        return replace(self, settings={**self.settings, **packing})
 
     def install(self, directory: Path) -> Path:
         """Write the application below a directory, in place of one that was written there before; returns its

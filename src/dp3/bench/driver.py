@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from dp3.bench.application import EVERY_SECOND, Application
 from dp3.bench.devices import Devices, parts
 from dp3.bench.load import send_parts
 from dp3.bench.report import BenchFailed, Say, expect
-from dp3.bench.server import Server
+from dp3.bench.server import Server, cpu_s
+from dp3.bench.state import state_of
 from dp3.bench.workload import ETYPE
 
 LONGEST_S = 1_800
@@ -32,6 +34,11 @@ class RunFigures:
     @property
     def per_s(self) -> float:
         return self.entities / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        """What the workers computed for one entity."""
+        return self.cpu_s / self.entities * 1e6
 
 
 def run_snapshots(server: Server) -> RunFigures:
@@ -73,7 +80,7 @@ def _seconds(record: dict[str, Any]) -> float:
 
 def _worker_cpu_s(server: Server) -> float:
     workers = (process for role, process in server.processes().items() if role.startswith("worker"))
-    return sum((times := process.cpu_times()).user + times.system for process in workers)
+    return sum(map(cpu_s, workers))
 
 
 CLIENTS = 2
@@ -101,7 +108,7 @@ class Watch:
     def __init__(self, server: Server) -> None:
         self._worker = server.processes()["worker 0"]
         self.rss_mb = 0.0
-        self._computed_before = self._computed_s()
+        self._computed_before = cpu_s(self._worker)
         self._look()
 
     def until(
@@ -121,14 +128,22 @@ class Watch:
 
     def cpu_s(self) -> float:
         """Seconds that the worker has computed since it is watched; others change them little."""
-        return round(self._computed_s() - self._computed_before, 2)
-
-    def _computed_s(self) -> float:
-        times = self._worker.cpu_times()
-        return float(times.user + times.system)
+        return round(cpu_s(self._worker) - self._computed_before, 3)
 
     def _look(self) -> None:
         self.rss_mb = max(self.rss_mb, round(self._worker.memory_info().rss / 2**20, 1))
+
+
+def pack_all(server: Server, application: Application, intervals: int) -> int:
+    """Have all intervals of a program packed, which are so many; returns the number of rows.
+
+    The program is started again for it, with `application`, and goes on packing. Raises `BenchFailed`."""
+    server.restart(application.with_packing(EVERY_SECOND))
+    with state_of(server.data) as state:
+        Watch(server).until("all is packed", lambda: not state.has_fresh())
+        points, rows = state.history()
+    expect("packed intervals", points, intervals)
+    return rows
 
 
 Record = dict[str, Any]

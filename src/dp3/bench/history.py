@@ -1,231 +1,353 @@
-"""The phases of `dp3 bench lifecycle` about history: packing, with its floor, and removal of what is beyond
-its `max_age`."""
+"""`dp3 bench history`: what is current must not cost more the longer its history is."""
 
+import random
+import statistics
 import time
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from dp3.bench.application import EVERY_SECOND, Application, Settings, soon
-from dp3.bench.devices import Devices, eid_of
-from dp3.bench.driver import Record, Watch, fill_with, first_of, took_s
-from dp3.bench.lives import Aged, one_of, rounds_of_loads
+import msgspec
+
+from dp3.bench.application import EVERY_SECOND, Application
+from dp3.bench.devices import Devices, parts
+from dp3.bench.driver import CLIENTS, RunFigures, Watch, run_snapshots
+from dp3.bench.load import ask, percentile_ms, send_parts
 from dp3.bench.report import BenchFailed, Say, expect
-from dp3.bench.server import Server, running
-from dp3.bench.state import state_file, state_of
-from dp3.bench.workload import ETYPE
-from dp3.common.utils import batched
-from dp3.sqlite import connect, load_statements, transaction
-from dp3.store.sqlite.opening import CACHE_MIB
-
-FLOOR_ROWS = 1_000
-"""Fresh rows in a transaction of the floor, as slices of packing have them, too."""
-
-INTERVALS_OF_ENTITY = 5
-
-LEAST_WATCHED = 0.9
-"""A program that is slow to start begins before it is watched; what was packed by then does not count."""
-
-METRICS_POLL_S = 0.2
-"""An answer with all metrics takes the API some 10 ms."""
-
-SAMPLE = 20
-"""Devices of which it is looked at whether readers see a difference."""
-
-LONG = "30d"
-"""Validity of observations: what is seen must not change by itself."""
-
-PASSES, READ, SECONDS = (
-    "dp3_packing_passes_total",
-    "dp3_packing_read_rows_total",
-    "dp3_packing_slice_seconds_sum",
+from dp3.bench.sensors import (
+    ATTRS,
+    SENSOR,
+    SPACING_MS,
+    Firsts,
+    Observation,
+    Round,
+    Series,
+    intervals,
+    others,
 )
+from dp3.bench.server import Server, cpu_s, running
+from dp3.bench.state import state_of
 
-OLD_AND_NEW = 10
-"""Intervals of each device when old ones are removed."""
+LENGTHS = (10, 100, 1_000, 10_000)
+MOST = LENGTHS[-1]
+ENTITIES = 50
+POPULATION = 20_000
+LARGE = 1_000_000
 
-OLD_INTERVALS = 5
-OLD_OF = 50
-"""One device of so many has so many old intervals: one interval in a hundred is old."""
+PERIOD_SLOTS = 6
+"""History is packed once in half an hour."""
 
-OLD = timedelta(days=8)
-"""The model keeps seven days."""
+PERIODS = 4
+"""So many of them, the last ones, are packed one by one, so that late data comes after what is packed."""
 
+BULK_SLOTS = 500
+"""Older history is sent in rounds of so many observations of each sensor; it is packed meanwhile."""
 
-def keep_state(data: Path) -> Path:
-    """Copy the state of a program that is stopped."""
-    before = data / "before-packing.db"
-    source, copy = connect(state_file(data), readonly=True), connect(before)
-    try:
-        with copy.backup("main", source, "main") as backup:
-            backup.step()
-    finally:
-        copy.close()
-        source.close()
-    return before
+WARM_UP = 50
+"""Other sensors of which is asked first."""
 
+RUNS = 5
+"""Of each series; their median counts."""
 
-def floor_of(before: Path, data: Path) -> float:
-    """The least that packing must do on the same machine, in one process: fresh rows a second.
+ATTEMPTS = 5
+"""A run that also looks at sensors whose values ended by themselves meanwhile is made again so many times."""
 
-    Read the same fresh rows, put the same packed rows in their order, remove the fresh ones, in transactions
-    of a thousand; nothing else: nothing is looked up, sorted, united or encoded, there are no checkpoints.
-    `before` is the state that was to be packed, in `data` it has been."""
-    sql = load_statements("dp3.bench", "packing_floor.sql")
-    after = connect(state_file(data), synchronous="NORMAL", readonly=True)
-    try:
-        packed = after.execute(sql["packed"]).fetchall()
-    finally:
-        after.close()
-    connection = connect(before, synchronous="NORMAL", cache_mib=CACHE_MIB)
-    try:
-        started = time.perf_counter()
-        fresh = [row[:3] for row in connection.execute(sql["fresh"])]
-        share = max(len(packed) * FLOOR_ROWS // len(fresh), 1)
-        for rows in batched(packed, share):
-            with transaction(connection):
-                connection.executemany(sql["put"], rows)
-        for some in batched(fresh, FLOOR_ROWS):
-            with transaction(connection):
-                connection.executemany(sql["remove"], some)
-        for keys in batched(sorted((key,) for _, _, key in fresh), FLOOR_ROWS):
-            with transaction(connection):
-                connection.executemany(sql["remove_incoming"], keys)
-        return len(fresh) / (time.perf_counter() - started)
-    finally:
-        connection.close()
-        before.unlink()
+RATIOS = {
+    "run": "run_cpu_us",
+    "attr": "attr_p50_ms",
+    "record": "record_p50_ms",
+    "attr_cpu": "attr_cpu_us",
+    "record_cpu": "record_cpu_us",
+    "run_rows": "run_rows",
+    "attr_rows": "attr_rows",
+    "record_rows": "record_rows",
+}
+"""What is compared between the longest histories and the shortest ones: name of the ratio → figure."""
+
+LEAST = 0.01
+"""A smaller figure counts as this: differences between runs may come out as nothing."""
+
+HOUR_MS = 3_600_000
+SEED = 1
+
+READ_ROWS = "dp3_history_read_rows_total"
+API, WORKERS = 'process="api"', 'process="worker'
+
+Figures = dict[str, Any]
 
 
-def compaction(intervals: int, say: Say) -> dict[str, Any]:
-    """Pack so many fresh intervals, then make further passes over what has not changed."""
-    entities = max(intervals // INTERVALS_OF_ENTITY, 1)
-    loads = rounds_of_loads(datetime.now(UTC), INTERVALS_OF_ENTITY)
-    with running(Application(validity=LONG)) as server:
-        sent = fill_with(server, loads, entities, say)
-        seen = _seen(server, entities)
+class Read(NamedTuple):
+    """What the question about a sensor is, and what of the answer is the history of an attribute. `current`
+    takes the current value from an answer, if there is one."""
+
+    path: Callable[[Series, int], str]
+    history: Callable[[Any, Series], list[Any]]
+    current: Callable[[Any], Any] | None = None
+
+
+READS = {
+    "attr": Read(
+        lambda series, i: f"/entity/{SENSOR}/{series.eid(i)}/get/{series.attr}",
+        lambda answer, series: answer["history"],
+        lambda answer: answer["current_value"],
+    ),
+    "record": Read(
+        lambda series, i: f"/entity/{SENSOR}/{series.eid(i)}",
+        lambda answer, series: answer["master_record"][series.attr],
+    ),
+}
+
+
+def history(
+    only: Collection[str],
+    lengths: Sequence[int],
+    say: Say,
+    entities: int = ENTITIES,
+    population: int = POPULATION,
+    runs: int = RUNS,
+) -> Figures:
+    """Measure reads and runs over sensors with histories of some lengths, for some of `ATTRS`: `entities` of
+    each, among a `population` of others. Raises `BenchFailed`."""
+    base = time.time_ns() // 10**6
+    series = [Series(attr, length, entities, base) for attr in ATTRS if attr in only for length in lengths]
+    many = others(population, base)
+    with running(Application().with_packing(EVERY_SECOND)) as server:
+        say(f"sending histories of {entities} sensors of each of {len(series)} kinds and lengths")
+        sent = _fill(server, series, many)
+        server.restart(Application())
+        newest = _send_newest(server, series)
+        sensors = Sensors(server, newest)
+        found: dict[Series, Figures] = {one: {} for one in series}
+        for name in READS:
+            say(f"asking for each of {len(series) * entities:,} sensors: {name}")
+            sensors.warm_up(many)
+            for one in series:
+                found[one] |= sensors.asked(one, name)
+            server.restart(Application())
+        say(f"{runs} runs over {entities} sensors for each of {len(series)} kinds and lengths")
+        least, _ = sensors.runs_over(replace(many, entities=1), runs)
+        for one in series:
+            found[one] |= _of_runs(*sensors.runs_over(one, runs), least)
+            sensors.check_snapshots(one)
         server.stop()
-        before = keep_state(server.data)
-        say(f"packing {sent:,} intervals")
-        server.start(Application(validity=LONG, settings=_packing(soon(datetime.now(UTC)))))
-        with state_of(server.data) as state:
-            watch = Watch(server)
-            watched = state.fresh()
-            begun = watch.until("packing has begun", state.has_packing_begun)
-            done = watch.until("all is packed", lambda: not state.has_fresh())
-            cpu_s = watch.cpu_s()
-            if watched < sent * LEAST_WATCHED:
-                raise BenchFailed(
-                    f"{sent - watched:,} of {sent:,} intervals were packed before it was watched"
-                )
-            points, rows = state.history()
-        expect("intervals after packing", points, sent)
-        expect("what readers see after packing", _seen(server, entities), seen)
-        passes = _later_passes(server, watch, sent)
-        server.stop()
-        say("measuring the floor")
-        floor_per_s = floor_of(before, server.data)
-    per_s = watched / (done - begun)
-    return {
-        "compaction_per_s": round(per_s),
-        "floor_per_s": round(floor_per_s),
-        "ratio_to_floor": round(floor_per_s / per_s, 2),
-        "intervals": sent,
-        "entities": entities,
-        "packing_s": round(done - begun, 3),
-        "worker_cpu_s": cpu_s,
-        "packed_rows": rows,
-        **passes,
-        "rss_mb": watch.rss_mb,
-    }
+    sizes = {"entities": entities, "population": population, "datapoints": sent + newest.sent}
+    return sizes | told(found)
 
 
-def pack_all(server: Server, intervals: int) -> int:
-    """Have all intervals of a program packed, which are so many; returns the number of rows."""
-    server.restart(Application(settings=_packing(EVERY_SECOND)))
+class Newest(NamedTuple):
+    """What is not packed: that of the slots until `end` (excluded), so many data-points."""
+
+    end: int
+    sent: int
+
+
+def _fill(server: Server, series: Sequence[Series], many: Series) -> int:
+    """Send all history but for the last half hour, oldest first, and have it packed; returns how much it is.
+
+    The sensors are made in random order, scattered among others."""
+    order = [(one, i) for one in (*series, many) for i in range(one.entities)]
+    random.Random(SEED).shuffle(order)
+    sent = _send(server, Firsts(order), len(order))
+    expect("sensors", server.get("/entities")[SENSOR]["eid_estimate_count"], len(order))
+    bulk_end = 1 - PERIOD_SLOTS * (1 + PERIODS)
+    for begin in range(min(one.first for one in series), bulk_end, BULK_SLOTS):
+        sent += _send_round(server, series, begin, min(begin + BULK_SLOTS, bulk_end))
     with state_of(server.data) as state:
-        Watch(server).until("all is packed", lambda: not state.has_fresh())
-        points, rows = state.history()
-        expect("packed intervals", points, intervals)
-        return rows
-
-
-def _packing(schedule: Settings) -> dict[str, Settings]:
-    return {"history_manager": {"aggregation_schedule": schedule}}
-
-
-def _later_passes(server: Server, watch: Watch, packed: int) -> dict[str, Any]:
-    """Rows read by the passes after the first one, and how long one took. There is one every few seconds."""
-    watch.until("the first pass is told of", lambda: server.metric(PASSES) >= 1, every_s=METRICS_POLL_S)
-    passes, read, seconds = map(server.metric, (PASSES, READ, SECONDS))
-    expect("fresh rows read until all was packed", read, packed)
-    over = "a pass over what has not changed"
-    watch.until(over, lambda: server.metric(PASSES) > passes, every_s=METRICS_POLL_S)
-    later = server.metric(PASSES) - passes
-    return {
-        "second_pass_rows_read": round(server.metric(READ) - read),
-        "second_pass_ms": round((server.metric(SECONDS) - seconds) / later * 1e3, 2),
-    }
-
-
-def _seen(server: Server, entities: int) -> list[Any]:
-    step = max(entities // SAMPLE, 1)
-    return [server.get(f"/entity/{ETYPE}/{eid_of(i)}/get/load") for i in range(0, entities, step)]
-
-
-def retention(entities: int, say: Say) -> dict[str, Any]:
-    """Remove the one interval in a hundred that is old from packed history, against reading all of it."""
-    old = one_of(entities, OLD_OF) * OLD_INTERVALS
-    with running() as server:
-        sent = fill_with(server, _rounds(datetime.now(UTC)), entities, say)
-        say(f"packing {sent:,} intervals")
-        rows = pack_all(server, sent)
-        scan_s = _scan_s(server)
-        say(f"removing {old:,} old intervals of {sent:,}")
-        cleaning = {"datapoint_cleaning_schedule": soon(datetime.now(UTC))}
-        server.restart(Application(settings={"history_manager": cleaning}))
         watch = Watch(server)
-        watch.until("a pass is over", lambda: bool(_done(server)))
-        cpu_s = watch.cpu_s()
-        first = first_of(_done(server))
-        expect("intervals removed", first["datapoints_removed"], old)
-        with state_of(server.data) as state:
-            expect("intervals left", state.history()[0], sent - old)
-        expect("loads of a device with old ones", _loads(server, 0), [2, 3, 4])
-        expect("loads of one without", _loads(server, 1), [0, 1, 2, 3, 4])
-        server.stop()
+        for begin in range(bulk_end, 1 - PERIOD_SLOTS, PERIOD_SLOTS):
+            watch.until("all is packed", lambda: not state.has_fresh())
+            sent += _send_round(server, series, begin, begin + PERIOD_SLOTS)
+        watch.until("all is packed", lambda: not state.has_fresh())
+        expect("packed data-points", state.history()[0], sent)
+    return sent
+
+
+def _send_newest(server: Server, series: Sequence[Series]) -> Newest:
+    """Send the half hour before the begin of the benchmark, and what has passed since."""
+    end = (time.time_ns() // 10**6 - series[0].base) // SPACING_MS + 1
+    return Newest(end, _send_round(server, series, 1 - PERIOD_SLOTS, end))
+
+
+def _send_round(server: Server, series: Sequence[Series], begin: int, end: int) -> int:
+    due = [one for one in series if one.first < end]
+    return _send(server, Round(due, begin, end), sum(one.entities for one in due))
+
+
+def _send(server: Server, devices: Devices, count: int) -> int:
+    accepted = send_parts(server.url, parts(devices, range(count), CLIENTS)).accepted
+    server.wait_drained()
+    return accepted
+
+
+class Sensors:
+    """The sensors of the program under test, and what it was told of them last."""
+
+    def __init__(self, server: Server, newest: Newest) -> None:
+        self._server = server
+        self._end = newest.end
+        self._said: dict[Series, list[int]] = {}
+        """Times (ms) of further observations, one after the other."""
+
+    def say_more(self, series: Series) -> None:
+        """Send one more observation of each sensor of a series, of the last second."""
+        now = time.time_ns() // 10**6
+        self._said.setdefault(series, []).append(now)
+        points = [series.point(i, self.said(series, i)[-1]) for i in range(series.entities)]
+        answer = self._server.post("/datapoints?wait=true", msgspec.json.encode(points))
+        expect("further observations", answer, {"detail": "OK", "applied": True})
+
+    def said(self, series: Series, i: int) -> list[Observation]:
+        """What was said of a sensor in the last hours."""
+        more = enumerate(self._said.get(series, ()), self._end)
+        return [
+            *series.recent(i, self._end),
+            *(Observation(t2 - 1_000, t2, series.value(i, slot)) for slot, t2 in more),
+        ]
+
+    def warm_up(self, series: Series) -> None:
+        """Ask a program that was just started the first questions, which take it longer."""
+        connection = self._server.connect()
+        for i in range(min(series.entities, WARM_UP)):
+            for read in READS.values():
+                ask(connection, read.path(series, i))
+        connection.close()
+
+    def asked(self, series: Series, name: str) -> Figures:
+        """Ask once for each sensor of a series, in random order."""
+        self.say_more(series)
+        read, order = READS[name], list(range(series.entities))
+        random.Random(SEED).shuffle(order)
+        api = self._server.processes()["api"]
+        rows = self._server.metric(READ_ROWS, API)
+        computed_s, read_bytes = cpu_s(api), api.io_counters().read_chars
+        connection, seconds = self._server.connect(), []
+        for i in order:
+            since = time.time_ns() // 10**6 - HOUR_MS
+            took_s, answer = ask(connection, f"{read.path(series, i)}?date_from={since}")
+            seconds.append(took_s)
+            check(series, self.said(series, i), read, answer, since)
+        connection.close()
+        computed_s, read_bytes = cpu_s(api) - computed_s, api.io_counters().read_chars - read_bytes
+        rows = self._server.metric(READ_ROWS, API) - rows
+        seconds.sort()
+        return {
+            f"{name}_p50_ms": round(percentile_ms(seconds, 0.5), 2),
+            f"{name}_p95_ms": round(percentile_ms(seconds, 0.95), 2),
+            f"{name}_cpu_us": round(computed_s / series.entities * 1e6),
+            f"{name}_rows": round(rows / series.entities, 1),
+            f"{name}_kib": round(read_bytes / series.entities / 1024, 1),
+        }
+
+    def runs_over(self, series: Series, runs: int) -> tuple[RunFigures, float]:
+        """So many runs that look at all sensors of a series, because there was a further observation of each:
+        what is typical of them, and the rows of history that each read."""
+        for _ in range(ATTEMPTS):
+            self._settle()
+            rows = self._worker_rows()
+            made = []
+            for _ in range(runs):
+                self.say_more(series)
+                made.append(run_snapshots(self._server))
+            rows = self._worker_rows() - rows
+            if all(run.entities == series.entities for run in made):
+                return _median(made), rows / runs
+        looked = [run.entities for run in made]
+        raise BenchFailed(f"sensors looked at by runs over {series.entities} of them: {looked}")
+
+    def check_snapshots(self, series: Series) -> None:
+        """The latest snapshots have the values of the last observations. Raises `BenchFailed`."""
+        eids = [series.eid(i) for i in range(series.entities)]
+        answer = self._server.post(f"/entity/{SENSOR}/get", msgspec.json.encode({"eids": eids}))
+        expect(f"snapshots of {series.attr}, {series.length}", [row["eid"] for row in answer["data"]], eids)
+        for i, row in enumerate(answer["data"]):
+            newest = self.said(series, i)[-1].v
+            if (newest not in row[series.attr]) if series.several else (newest != row[series.attr]):
+                raise BenchFailed(f"the snapshot of {row['eid']}: {row}, expected {newest}")
+
+    def _settle(self) -> None:
+        """Look at all of which something has come, or ended by itself."""
+        while run_snapshots(self._server).entities:
+            pass
+
+    def _worker_rows(self) -> float:
+        """What workers have read until now, which they tell once a second."""
+        now_us = time.time_ns() // 1_000
+        with state_of(self._server.data) as state:
+            Watch(self._server).until("workers have reported", lambda: state.reported() > now_us)
+        return self._server.metric(READ_ROWS, WORKERS)
+
+
+def check(series: Series, said: Sequence[Observation], read: Read, answer: Any, since: int) -> None:
+    """An answer about a sensor, of which something was `said`, has the intervals of the hour since a moment
+    (ms) and the current value. Raises `BenchFailed`."""
+    found = _since(map(_interval, read.history(answer, series)), since)
+    expect(f"the last hour of {series.attr}", found, _since(intervals(said, series), since))
+    if read.current is None:
+        return
+    current = read.current(answer)
+    if not series.several:
+        expect(f"the current value of {series.attr}", current, said[-1].v)
+        return
+    # Some may have ended between question and answer.
+    surely = _held(said, time.time_ns() // 10**6, series)
+    perhaps = _held(said, since + HOUR_MS, series)
+    if not surely <= set(current) <= perhaps:
+        raise BenchFailed(f"the current values of {series.attr}: {current}, expected {surely}")
+
+
+def _of_runs(runs: RunFigures, rows: float, least: RunFigures) -> Figures:
+    """What a sensor costs; `least` is a run over one."""
+    more = runs.entities - least.entities
     return {
-        "retention_ratio": round(took_s(first) / scan_s, 3),
-        "pass_s": round(took_s(first), 3),
-        "worker_cpu_s": cpu_s,
-        "full_scan_s": round(scan_s, 3),
-        "intervals": sent,
-        "entities": entities,
-        "packed_rows": rows,
-        "rows_looked_at": first["rows_looked_at"],
-        "removed": old,
-        "rss_mb": watch.rss_mb,
+        "run_cpu_us": round((runs.cpu_s - least.cpu_s) / more * 1e6, 1),
+        "run_us": round((runs.seconds - least.seconds) / more * 1e6, 1),
+        "run_rows": round(rows / runs.entities, 1),
     }
 
 
-def _rounds(now: datetime) -> list[Devices]:
-    new, old = rounds_of_loads(now, OLD_AND_NEW), rounds_of_loads(now - OLD, OLD_AND_NEW)
-    aged: list[Devices] = [Aged(new[k], old[k], OLD_OF) for k in range(OLD_INTERVALS)]
-    return aged + new[OLD_INTERVALS:]
+def _interval(shown: Any) -> Observation:
+    t1, t2 = (round(datetime.fromisoformat(shown[key]).timestamp() * 1e3) for key in ("t1", "t2"))
+    return Observation(t1, t2, shown["v"])
 
 
-def _scan_s(server: Server) -> float:
-    """The time that reading and decoding all history takes, in one process and without any change."""
-    with state_of(server.data) as state:
-        started = time.perf_counter()
-        state.segments()
-        return time.perf_counter() - started
+def _since(shown: Iterable[Observation], since: int) -> list[Observation]:
+    """What is shown of the time since a moment, whether or not that which had begun earlier is cut."""
+    cut = (one._replace(t1=max(one.t1, since)) for one in shown if one.t2 >= since)
+    return sorted(cut, key=lambda one: (one.t1, one.t2, str(one.v)))
 
 
-def _done(server: Server) -> list[Record]:
-    return [record for record in server.get("/telemetry/retention") if record["done"]]
+def _held(said: Iterable[Observation], moment: int, series: Series) -> set[Any]:
+    return {one.v for one in said if one.t2 + series.validity_ms >= moment}
 
 
-def _loads(server: Server, i: int) -> list[int]:
-    found = server.get(f"/entity/{ETYPE}/{eid_of(i)}/get/load")
-    return [one["v"] for one in found["history"]]
+def _median(runs: Sequence[RunFigures]) -> RunFigures:
+    seconds, cpu_s = (
+        statistics.median(run.seconds for run in runs),
+        statistics.median(run.cpu_s for run in runs),
+    )
+    return RunFigures(runs[0].entities, runs[0].written, seconds, cpu_s)
+
+
+def told(found: dict[Series, Figures]) -> Figures:
+    """Figures by attribute and length, how those of the longest histories compare to those of the shortest,
+    and the worst of these ratios where values hold for minutes."""
+    groups: dict[str, dict[str, Figures]] = {}
+    for series, figures in found.items():
+        groups.setdefault(series.attr, {})[str(series.length)] = figures
+    ratios = {
+        name: {attr: _ratio(list(lengths.values()), figure) for attr, lengths in groups.items()}
+        for name, figure in RATIOS.items()
+    }
+    minutes = [attr for attr in groups if attr.endswith("_5m")]
+    worst = {
+        f"{name}_ratio_5m": max(of_attr[attr] for attr in minutes)
+        for name, of_attr in ratios.items()
+        if minutes
+    }
+    return worst | {"longest_to_shortest": ratios} | groups
+
+
+def _ratio(by_length: Sequence[Figures], figure: str) -> float:
+    shortest, longest = by_length[0][figure], by_length[-1][figure]
+    return round(float(longest / max(shortest, LEAST)), 2)

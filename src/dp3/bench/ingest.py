@@ -13,7 +13,7 @@ from dp3.bench import floor
 from dp3.bench.floor import PLAIN
 from dp3.bench.load import Body, Load, send
 from dp3.bench.report import BenchFailed, Say, say, show
-from dp3.bench.server import Server, disk_bytes, median_fdatasync_ms, running, wal_bytes
+from dp3.bench.server import Server, cpu_s, disk_bytes, median_fdatasync_ms, running, wal_bytes
 from dp3.bench.workload import ETYPE, Workload
 from dp3.clock import SystemClock
 from dp3.log.sqlite import open_log
@@ -116,10 +116,7 @@ def _check_and_note_floor(result: Result, server: Server, bodies: list[Body]) ->
 
 
 def _cpu_seconds(server: Server) -> dict[str, float]:
-    return {
-        role: (times := process.cpu_times()).user + times.system
-        for role, process in server.processes().items()
-    }
+    return {role: cpu_s(process) for role, process in server.processes().items()}
 
 
 def _verify(store: State, bodies: list[Body]) -> None:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dp3.bench.archive import archive
-from dp3.bench.history import compaction, retention
+from dp3.bench.compaction import compaction
 from dp3.bench.lifetimes import collector, updater, weak
 from dp3.bench.report import Say
+from dp3.bench.retention import retention
 
 INTERVALS = 1_000_000
 ENTITIES = 100_000

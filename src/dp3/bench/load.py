@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from multiprocessing.synchronize import Event
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
+
+import msgspec
 
 from dp3.bench.report import BenchFailed
 from dp3.bench.server import credentials
@@ -97,6 +99,19 @@ def send_parts(url: str, parts: Sequence[Iterable[Body]], token: str | None = No
         raise LoadFailed(failures[0])
     latencies = sorted(latency for _, some, _ in answers for latency in some)
     return Load(sum(accepted for accepted, _, _ in answers), seconds, latencies)
+
+
+def ask(connection: HTTPConnection, path: str) -> tuple[float, Any]:
+    """The seconds that an answer took until all of it was there, and the answer. Raises `BenchFailed` for
+    another status than 200."""
+    started = time.perf_counter()
+    connection.request("GET", path)
+    response = connection.getresponse()
+    text = response.read()
+    seconds = time.perf_counter() - started
+    if response.status != 200:
+        raise BenchFailed(f"{path} was answered with {response.status}: {text[:300]!r}")
+    return seconds, msgspec.json.decode(text)
 
 
 BATCH = 250

@@ -10,12 +10,10 @@ from ipaddress import IPv4Address, ip_network
 from typing import Any
 from urllib.parse import urlencode
 
-import msgspec
-
 from dp3.bench.application import Application
 from dp3.bench.devices import LOADS, TEMPERATURES, Varied, address_of, eid_of, hostname_of, load_of
 from dp3.bench.driver import fill, run_snapshots
-from dp3.bench.load import percentile_ms, streaming
+from dp3.bench.load import ask, percentile_ms, streaming
 from dp3.bench.report import BenchFailed, Say, expect
 from dp3.bench.server import Server, running
 from dp3.bench.workload import ETYPE
@@ -174,13 +172,10 @@ def _ask(server: Server, entities: int, requests: int) -> dict[str, list[float]]
     connection = server.connect()
     try:
         for kind, question in _questions(entities, requests):
-            started = time.perf_counter()
-            connection.request("GET", question.path)
-            response = connection.getresponse()
-            text = response.read()
-            latencies[kind].append(time.perf_counter() - started)
-            if response.status != 200 or not question.is_good(msgspec.json.decode(text)):
-                raise BenchFailed(f"{question.path} was answered with {response.status}: {text[:300]!r}")
+            seconds, answer = ask(connection, question.path)
+            latencies[kind].append(seconds)
+            if not question.is_good(answer):
+                raise BenchFailed(f"{question.path} was answered with {str(answer)[:300]}")
     finally:
         connection.close()
     return {kind: sorted(found) for kind, found in latencies.items()}

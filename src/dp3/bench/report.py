@@ -40,6 +40,12 @@ def show(figures: Mapping[str, Any], as_json: bool) -> None:
 
 
 def _table(title: str, figures: Mapping[str, Any]) -> Table:
+    columns = [value for value in figures.values() if isinstance(value, Mapping)]
+    if len(columns) == len(figures):
+        wide = Table("figure", *figures, title=title)
+        for name in columns[0]:
+            wide.add_row(name, *(str(column[name]) for column in columns))
+        return wide
     table = Table("figure", "value", title=title or None)
     for name, value in figures.items():
         table.add_row(name, str(value))

@@ -77,9 +77,10 @@ class Server:
             raise ServerFailed(f"the program ended with status {process.returncode}")
         self._process = None
 
-    def restart(self, application: Application) -> None:
-        """Stop it and start it with the same data and another configuration."""
+    def restart(self, application: Application, workers: int | None = None) -> None:
+        """Stop it and start it with the same data and another configuration; `workers`: their new number."""
         self.stop()
+        self._workers = workers or self._workers
         self.start(application)
 
     def end(self) -> None:
@@ -92,11 +93,12 @@ class Server:
         """A JSON answer of the API."""
         return json.loads(self._text("GET", path, None))
 
-    def metric(self, name: str) -> float:
-        """The sum of a metric over all its labels; 0 if there is none yet."""
+    def metric(self, name: str, label: str = "") -> float:
+        """The sum of a metric over all its labels, or those with one (`worker="0"`); 0 if there is none."""
         text = self._text("GET", "/metrics", None)
         lines = (line.rpartition(" ") for line in text.splitlines() if line.startswith(name))
-        return sum(float(value) for series, _, value in lines if series.partition("{")[0] == name)
+        wanted = (line for line in lines if label in line[0])
+        return sum(float(value) for series, _, value in wanted if series.partition("{")[0] == name)
 
     def post(self, path: str, body: bytes = b"") -> Any:
         """A JSON answer of the API to something it is told."""
@@ -195,6 +197,15 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """Seconds that a process has computed, exact where the system tells that of other processes."""
+    if sys.platform == "linux":
+        # The clock of a process by its number, see clock_getcpuclockid(3); psutil has hundredths of seconds.
+        return time.clock_gettime(~process.pid << 3 | 2)
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def disk_bytes(directory: Path) -> int:

@@ -2,14 +2,15 @@
 
 import json
 import time
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from dp3.bench.application import Application
+from dp3.bench.application import LONG, Application
 from dp3.bench.devices import Changed, Observed, Part, is_linked
-from dp3.bench.driver import RunFigures, fill, run_snapshots
+from dp3.bench.driver import RunFigures, fill, pack_all, run_snapshots
 from dp3.bench.report import Say, expect
 from dp3.bench.server import Server, running
 from dp3.bench.workload import ETYPE
@@ -49,9 +50,6 @@ def _table(name: str) -> str:
     return name.removeprefix("sqlite_autoindex_").rpartition("_")[0] if name.startswith("sqlite_") else name
 
 
-LONG = "30d"
-"""Validity of observations where only what was touched may change."""
-
 MOST_WITH_HISTORY = 200_000
 """More devices than these get less data each, so that sending it takes minutes, not an hour."""
 
@@ -67,35 +65,60 @@ HISTORY_ENTITIES = 10_000
 Figures = dict[str, Any]
 
 
-def snapshots(linked_devices: int, entities: int, runs: int, say: Say) -> Figures:
-    """Measure linked devices, then devices without hooks, then the rows of many runs. Raises
+HEADLINES = {
+    "linked": ("linked_entities_per_s", "first_entities_per_s"),
+    "changed": ("changed_run_ratio", "ratio"),
+    "history": ("history_bytes_ratio", "ratio"),
+}
+"""Part → what its figure at the top is called there, and in the part."""
+
+PARTS = tuple(HEADLINES)
+
+
+def snapshots(only: Iterable[str], linked_devices: int, entities: int, runs: int, say: Say) -> Figures:
+    """Measure some parts: linked devices, devices without hooks, the rows of many runs. Raises
     `BenchFailed`."""
-    groups = {
-        "linked": linked(linked_devices, say),
-        "changed": changed(entities, say),
-        "history": history(min(HISTORY_ENTITIES, entities), runs, say),
+    measures: dict[str, Callable[[], Figures]] = {
+        "linked": lambda: linked(linked_devices, say),
+        "changed": lambda: changed(entities, say),
+        "history": lambda: history(min(HISTORY_ENTITIES, entities), runs, say),
     }
-    return {
-        "linked_entities_per_s": groups["linked"]["entities_per_s"],
-        "changed_run_ratio": groups["changed"]["ratio"],
-        "history_bytes_ratio": groups["history"]["ratio"],
-        "rss_mb": max(group["rss_mb"] for group in groups.values()),
-        **groups,
-    }
+    groups = {name: measures[name]() for name in only}
+    top = {HEADLINES[name][0]: group[HEADLINES[name][1]] for name, group in groups.items()}
+    return top | {"rss_mb": max(group["rss_mb"] for group in groups.values())} | groups
 
 
 def linked(entities: int, say: Say) -> Figures:
-    """A full run over devices of which three in eight get a value from the device that they link to."""
-    with running(Application(modules=["peer_load"])) as server:
+    """Full runs over devices of which three in eight get a value from the device that they link to: the first
+    one, and further ones over the same data, in which all devices with hooks are looked at again."""
+    application = Application(modules=["peer_load"], validity=LONG)
+    with running(application) as server:
         devices = Observed(datetime.now(UTC))
         points = fill(server, devices, entities, say)
-        run = _full_run(server, entities, say)
-        condition = quote(json.dumps({"last.risk": devices.newest("load", 0)}))
-        found = server.get(f"/entity/{ETYPE}/count?generic_filter={condition}")["total_count"]
-        expect("devices with the load of their peer", found, sum(map(is_linked, range(entities - 1))))
-        figures = _of_run(run) | {"datapoints": points, "rss_mb": _worker_rss_mb(server)}
+        say(f"packing {points:,} intervals")
+        rows = pack_all(server, application, points)
+        server.restart(application)
+        first = _full_run(server, entities, say)
+        check_peers(server, devices, entities)
+        again = _repeated_run(server, devices, entities, say)
+        rss_mb = _worker_rss_mb(server)
+        server.restart(application, workers=2)
+        # After this one, the workers know as much as the one did before the run that theirs is compared with.
+        _repeated_run(server, devices, entities, say)
+        shared = _repeated_run(server, devices, entities, say)
+        shared_rss_mb = _worker_rss_mb(server)
         server.stop()
-    return figures
+    return {
+        "entities": entities,
+        "datapoints": points,
+        "packed_rows": rows,
+        **_of_run("first", first),
+        **_of_run("repeated", again),
+        **_of_run("two_workers", shared),
+        "two_workers_cpu_ratio": round(shared.cpu_us / again.cpu_us, 2),
+        "rss_mb": rss_mb,
+        "two_workers_rss_mb": shared_rss_mb,
+    }
 
 
 def changed(entities: int, say: Say) -> Figures:
@@ -179,14 +202,31 @@ def _changed_run(server: Server, touched: range, load: int) -> RunFigures:
     return run
 
 
-def _of_run(run: RunFigures) -> Figures:
+def _repeated_run(server: Server, devices: Observed, entities: int, say: Say) -> RunFigures:
+    """One in which hooks look at all linked devices, but nothing has changed."""
+    say("the same data once more")
+    run = run_snapshots(server)
+    expect("snapshots made and written by a repeated run", (run.entities, run.written), (entities, 0))
+    check_peers(server, devices, entities)
+    return run
+
+
+def check_peers(server: Server, devices: Observed, entities: int) -> None:
+    """Raise `BenchFailed` unless each linked device has got the load of its peer from the hook."""
+    condition = quote(json.dumps({"last.risk": devices.newest("load", 0)}))
+    found = server.get(f"/entity/{ETYPE}/count?generic_filter={condition}")["total_count"]
+    expect("devices with the load of their peer", found, sum(map(is_linked, range(entities - 1))))
+
+
+def _of_run(name: str, run: RunFigures) -> Figures:
     return {
-        "entities": run.entities,
-        "run_s": round(run.seconds, 3),
-        "worker_cpu_s": round(run.cpu_s, 2),
-        "entities_per_s": round(run.per_s),
+        f"{name}_entities_per_s": round(run.per_s),
+        f"{name}_cpu_us": round(run.cpu_us, 1),
+        f"{name}_run_s": round(run.seconds, 3),
     }
 
 
 def _worker_rss_mb(server: Server) -> float:
-    return round(float(server.processes()["worker 0"].memory_info().rss) / 2**20, 1)
+    """The memory of the worker that has most."""
+    sizes = [process.memory_info().rss for role, process in server.processes().items() if "worker" in role]
+    return round(max(sizes) / 2**20, 1)

@@ -34,6 +34,11 @@ class StateView:
         """True if rows of deleted entities are still to be removed."""
         return self._is("has_garbage")
 
+    def reported(self) -> int:
+        """The time (µs) until which the reports of all workers go."""
+        time_us: int = self._connection.execute(self._sql["reported"]).get
+        return time_us
+
     def entities(self, etype: str) -> int:
         """The number of entities of a type."""
         count: int = self._connection.execute(self._sql["entities"], (etype,)).get

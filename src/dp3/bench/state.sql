@@ -16,6 +16,10 @@ SELECT
     (SELECT count(*) FROM fresh) + (SELECT coalesce(sum(points), 0) FROM packed),
     (SELECT count(*) FROM fresh) + (SELECT count(*) FROM packed);
 
+-- name: reported
+-- When the worker whose report is the oldest reported last.
+SELECT min(time) FROM worker_report JOIN lease USING (epoch);
+
 -- name: entities
 -- How many entities of a type there are.
 SELECT entities FROM etype WHERE name = ?;

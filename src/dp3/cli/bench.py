@@ -1,21 +1,25 @@
 """`dp3 bench`."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from difflib import get_close_matches
 from typing import Annotated
 
 import typer
 
+from dp3.bench import history as histories
 from dp3.bench import lifecycle as lives
 from dp3.bench import query as queries
 from dp3.bench import snapshots as snapshot_runs
 from dp3.bench.ingest import Scenario
 from dp3.bench.ingest import run as run_scenarios
 from dp3.bench.report import BenchFailed, say, show
+from dp3.bench.sensors import ATTRS
 from dp3.cli.common import fail
 
 ALL_PHASES = ",".join(lives.PHASES)
+ALL_KINDS = ",".join(ATTRS)
+ALL_PARTS = ",".join(snapshot_runs.PARTS)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -27,6 +31,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("snapshots")(snapshots)
     group.command("query")(query)
     group.command("lifecycle")(lifecycle)
+    group.command("history")(history)
     group.callback()(_bench)
     app.add_typer(group, name="bench")
 
@@ -46,7 +51,20 @@ def ingest(
     _measure(lambda: run_scenarios(scenario, total, clients, tokens, as_json))
 
 
+def _named(names: str, known: Collection[str], what: str) -> list[str]:
+    """The names of a list; a wrong one ends the command."""
+    for name in names.split(","):
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise typer.BadParameter(f"there is no {what} {name!r} of {','.join(known)}{hint}")
+    return names.split(",")
+
+
 def snapshots(
+    only: Annotated[
+        str, typer.Option(metavar="PARTS", help="What to measure, divided by commas.")
+    ] = ALL_PARTS,
     entities: Annotated[
         int, typer.Option(min=1_000, help="Devices without hooks, of which then one in a hundred changes.")
     ] = snapshot_runs.ENTITIES,
@@ -59,7 +77,8 @@ def snapshots(
     as_json: AsJson = False,
 ) -> None:
     """Measure how fast snapshot runs are, and what they cost when one entity in a hundred has changed."""
-    _measure(lambda: show(snapshot_runs.snapshots(linked, entities, runs, say), as_json))
+    parts = _named(only, snapshot_runs.PARTS, "part")
+    _measure(lambda: show(snapshot_runs.snapshots(parts, linked, entities, runs, say), as_json))
 
 
 def query(
@@ -74,18 +93,9 @@ def query(
     _measure(lambda: show(queries.query(entities, requests, say), as_json))
 
 
-def _phases(names: str) -> str:
-    for name in names.split(","):
-        if name not in lives.PHASES:
-            near = get_close_matches(name, lives.PHASES, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise typer.BadParameter(f"there is no phase {name!r} of {ALL_PHASES}{hint}")
-    return names
-
-
 def lifecycle(
     only: Annotated[
-        str, typer.Option(metavar="PHASES", callback=_phases, help="What to measure, divided by commas.")
+        str, typer.Option(metavar="PHASES", help="What to measure, divided by commas.")
     ] = ALL_PHASES,
     intervals: Annotated[
         int, typer.Option(min=1_000, help="Intervals of observations to pack.")
@@ -99,7 +109,34 @@ def lifecycle(
     Each phase runs with a quarter of its size first, so that its need of memory can be compared.
     """
     count = lives.LARGE if large else entities
-    _measure(lambda: show(lives.lifecycle(only.split(","), intervals, count, say), as_json))
+    phases = _named(only, lives.PHASES, "phase")
+    _measure(lambda: show(lives.lifecycle(phases, intervals, count, say), as_json))
+
+
+def history(
+    only: Annotated[
+        str, typer.Option(metavar="KINDS", help="Kinds of data to measure, divided by commas.")
+    ] = ALL_KINDS,
+    most: Annotated[
+        int, typer.Option(min=100, help="The longest history: so many observations of an attribute.")
+    ] = histories.MOST,
+    entities: Annotated[
+        int, typer.Option(min=10, help="Entities with each length of each kind.")
+    ] = histories.ENTITIES,
+    population: Annotated[
+        int, typer.Option(min=1, help="Other entities, among which these are scattered.")
+    ] = histories.POPULATION,
+    large: Annotated[bool, typer.Option("--large", help=f"{histories.LARGE:,} other entities.")] = False,
+    runs: Annotated[
+        int, typer.Option(min=1, help="Snapshot runs over each length of each kind; their median counts.")
+    ] = histories.RUNS,
+    as_json: AsJson = False,
+) -> None:
+    """Measure whether reads and runs cost more the longer histories are."""
+    kinds = _named(only, ATTRS, "kind")
+    lengths = [length for length in histories.LENGTHS if length <= most]
+    others = histories.LARGE if large else population
+    _measure(lambda: show(histories.history(kinds, lengths, say, entities, others, runs), as_json))
 
 
 def _measure(measure: Callable[[], None]) -> None:

@@ -89,7 +89,13 @@ class Heartbeat:
     def beat(self) -> None:
         """Give one sign of life. Called by the thread."""
         self._report_slow()
-        numbers = {**self._numbers(), "slow_hooks": self._watch.slow_calls}
+        read = self._store.entities.rows_read()
+        numbers = {
+            **self._numbers(),
+            "slow_hooks": self._watch.slow_calls,
+            "history_read": read.rows,
+            "history_read_whole": read.whole,
+        }
         try:
             self._store.leases.heartbeat(self._lease, self._status(), numbers)
         except StoreFull as error:

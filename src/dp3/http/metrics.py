@@ -221,6 +221,17 @@ class Metrics:
         lookups = CounterMetricFamily(
             "dp3_entity_cache_lookups", "Entities looked for in the cache", labels=["worker", "result"]
         )
+        rows = CounterMetricFamily(
+            "dp3_history_read_rows", "Rows of history that were read for profiles", labels=["process"]
+        )
+        whole = CounterMetricFamily(
+            "dp3_history_read_whole",
+            "Attributes of which all that is packed was read, because what is current is not kept",
+            labels=["process"],
+        )
+        read_here = self._services.store.entities.rows_read()
+        rows.add_metric(["api"], read_here.rows)
+        whole.add_metric(["api"], read_here.whole)
         slow = CounterMetricFamily("dp3_slow_hooks", "Hooks that took too long", labels=["worker"])
         for index, _, numbers in self._services.store.leases.reports():
             worker = str(index)
@@ -233,8 +244,11 @@ class Metrics:
             misses = numbers["entity_misses"]
             lookups.add_metric([worker, "hit"], max(numbers["entity_lookups"] - misses, 0))
             lookups.add_metric([worker, "miss"], misses)
+            # A report of an older version does not have it.
+            rows.add_metric([f"worker {worker}"], numbers.get("history_read", 0))
+            whole.add_metric([f"worker {worker}"], numbers.get("history_read_whole", 0))
             slow.add_metric([worker], numbers["slow_hooks"])
-        yield from (*durations.values(), packed, read, *passes.values(), lookups, slow)
+        yield from (*durations.values(), packed, read, *passes.values(), lookups, rows, whole, slow)
 
     def _snapshots(self) -> Iterator[Metric]:
         run, rows = self._services.reads.runs.latest_complete() or (None, [])

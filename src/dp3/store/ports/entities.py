@@ -90,6 +90,14 @@ class Profile(msgspec.Struct, frozen=True):
     scans: dict[int, Scan[Token]] = {}
 
 
+class RowsRead(NamedTuple):
+    """What was read of histories: rows, which are segments, parts of scans and data-points that are not
+    packed; and how often all that is packed of an attribute had to be read for want of a scan."""
+
+    rows: int
+    whole: int
+
+
 class EntityHistory(Protocol):
     """One entity, read attribute by attribute, all at one time. Attributes that the state does not know have
     nothing."""
@@ -174,6 +182,10 @@ class Entities(Protocol):
     ) -> Profile:
         """The profile, read anew for some attributes (by number), with how their history is read, of which it
         does not tell what holds at a moment (µs); and `later`."""
+        ...
+
+    def rows_read(self) -> RowsRead:
+        """What was read of histories since the state was opened, by all methods."""
         ...
 
     def decode_value(self, token: Token) -> Any:

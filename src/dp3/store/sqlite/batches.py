@@ -16,7 +16,7 @@ from dp3.store.sqlite.counters import CounterWriter
 from dp3.store.sqlite.dead_letters import DeadLetterWriter
 from dp3.store.sqlite.links import LinkWriter
 from dp3.store.sqlite.parameters import of_worker, to_json
-from dp3.store.sqlite.scans import Scans
+from dp3.store.sqlite.scans import ScanWriter
 
 _ENTITY_AND_ATTR = itemgetter(0, 1)
 _KEY = itemgetter(0)
@@ -46,7 +46,7 @@ class Batches:
         self._counters = counters
         self._clock = clock
         self._links = LinkWriter()
-        self._scans = Scans()
+        self._scans = ScanWriter()
         self._outbox = outbox
         self._dead_letters = dead_letters
         self._sql = load_statements("dp3.store.sqlite", "batches.sql")

@@ -18,6 +18,7 @@ from dp3.store.ports.entities import (
     PlainRow,
     Profile,
     ProfileRows,
+    RowsRead,
 )
 from dp3.store.ports.leases import Lease
 from dp3.store.sqlite.connections import Readers
@@ -25,6 +26,7 @@ from dp3.store.sqlite.entity_history import EntityHistory
 from dp3.store.sqlite.garbage import Garbage
 from dp3.store.sqlite.parameters import listed, own_ranges
 from dp3.store.sqlite.profiles import RemovedLinks, decode_profile, decode_token, encode_token
+from dp3.store.sqlite.rows_read import RowsReadCounter
 from dp3.store.sqlite.scans import AttrHistory, Scans
 from dp3.store.unlinked import packed_without, rows_without
 
@@ -38,17 +40,19 @@ _entities = msgspec.json.Decoder(list[tuple[int, int, str, int]]).decode
 class Entities:
     """See `dp3.store.ports.entities.Entities`."""
 
-    decode_profile = staticmethod(decode_profile)
     decode_value = staticmethod(decode_token)
     encode_value = staticmethod(encode_token)
 
-    def __init__(self, readers: Readers, garbage: Garbage, partitions: int) -> None:
+    def __init__(
+        self, readers: Readers, garbage: Garbage, partitions: int, scans: Scans, read: RowsReadCounter
+    ) -> None:
         self._readers = readers
         self._garbage = garbage
         self._partitions = partitions
         self._sql = load_statements("dp3.store.sqlite", "entities.sql")
         self._removed = RemovedLinks(self._sql)
-        self._scans = Scans()
+        self._read = read
+        self._scans = scans
 
     def find(self, wanted: Sequence[tuple[int, str]]) -> dict[tuple[int, str], tuple[int, int]]:
         with self._readers.state() as state:
@@ -72,6 +76,7 @@ class Entities:
                 return None
             key, created, etype_number = found
             plain, history, packed = self._rows(state, key, etype_number, attr)
+            self._read.add(len(history) + sum(len(segments) for _, _, segments in packed))
             ttl = dict(state.execute(self._sql["ttl"], (key,)))
             gone = self._removed.of(state, [key])
             if gone:
@@ -83,7 +88,8 @@ class Entities:
     def history(self, etype: str, eid: str) -> Iterator[EntityHistory | None]:
         with self._readers.state() as state:
             found = state.execute(self._sql["entity_by_name"], (etype, eid)).fetchone()
-            yield None if found is None else EntityHistory(state, self._sql, *found)
+            history = None if found is None else EntityHistory(state, self._sql, self._scans, *found)
+            yield history
 
     def own(self, lease: Lease, etypes: Sequence[int], after: int, limit: int) -> list[tuple[int, int, str]]:
         types = listed(etypes)
@@ -127,6 +133,15 @@ class Entities:
             completed = msgspec.structs.replace(profile, observed=list(observed.items()), scans=scans)
             gone = self._removed.of(state, [profile.key])
             return self._removed.without(state, completed, gone[profile.key]) if gone else completed
+
+    def rows_read(self) -> RowsRead:
+        return self._read.total
+
+    def decode_profile(self, encoded: EncodedProfile) -> Profile:
+        profile, whole = decode_profile(encoded)
+        rows = sum([len(rows) for _, rows in profile.observed]) + len(profile.chunks)
+        self._read.add(rows + sum([len(s.parts) + len(s.rows) for s in profile.scans.values()]), whole)
+        return profile
 
     def count_between(self, etype: int, after: int, end: int) -> int:
         count: int = self._readers.value(self._sql["count_between"], (after, end, etype))

@@ -87,7 +87,7 @@ SELECT json_group_array(entity.key), group_concat(
         ELSE '[],{}' END
     || ',' || CASE WHEN :whole THEN
         (SELECT json_group_array(json_array(attr, hex(v), hex(segments))) FROM packed WHERE entity = wanted.value)
-        || ',[]'
+        || ',null'
         ELSE (
             SELECT json_group_array(json_array(packed.attr, hex(v), hex(segments)))
             FROM recent INDEXED BY recent_to_make CROSS JOIN packed

@@ -17,13 +17,15 @@ from dp3.store.unlinked import Gone, plain_without
 class EntityHistory:
     """See `dp3.store.ports.entities.EntityHistory`. `sql` is that of `entities.sql`."""
 
-    def __init__(self, state: apsw.Connection, sql: Statements, key: int, created: int, etype: int) -> None:
+    def __init__(
+        self, state: apsw.Connection, sql: Statements, scans: Scans, key: int, created: int, etype: int
+    ) -> None:
         self.created = created
         self._state = state
         self._sql = sql
         self._key = key
         self._etype = etype
-        self._scans = Scans()
+        self._scans = scans
         self._removed = RemovedLinks(sql)
         self._gone: Gone = self._removed.of(state, [key]).get(key, {})
         self.ttl: dict[str, int] = dict(state.execute(sql["ttl"], (key,)))

@@ -24,7 +24,7 @@ from dp3.store.ports.history import (
 from dp3.store.ports.leases import Lease
 from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.parameters import of_worker
-from dp3.store.sqlite.scans import Scans
+from dp3.store.sqlite.scans import Scans, ScanWriter
 
 _fresh = msgspec.json.Decoder(
     list[tuple[int, int, int, int | None, int | None, int | None, str | None]]
@@ -41,11 +41,12 @@ LARGE = 1_000
 class History:
     """See `dp3.store.ports.history.History`."""
 
-    def __init__(self, writer: Writer, readers: Readers) -> None:
+    def __init__(self, writer: Writer, readers: Readers, scans: Scans) -> None:
         self._writer = writer
         self._readers = readers
         self._sql = load_statements("dp3.store.sqlite", "history.sql")
-        self._scans = Scans()
+        self._scans = scans
+        self._scan_writer = ScanWriter()
 
     def packed_until(self, lease: Lease) -> dict[int, tuple[int, int]]:
         rows = self._readers.rows(self._sql["packed_until"], of_worker(lease))
@@ -86,7 +87,7 @@ class History:
         with self._writer.owned(lease) as connection:
             connection.execute(self._sql["remove_fresh"], {**_bounds(after, until), **ends})
             run_for_rows(connection, self._sql["put_packed"], rows)
-            self._put_scans(connection, scans)
+            self._scan_writer.put(connection, scans)
 
     def recent(self, attrs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], RecentRow]:
         with self._readers.state() as state:
@@ -107,12 +108,7 @@ class History:
 
     def put_scans(self, lease: Lease, scans: ScanChanges) -> None:
         with self._writer.owned(lease) as connection:
-            self._put_scans(connection, scans)
-
-    def _put_scans(self, connection: apsw.Connection, scans: ScanChanges) -> None:
-        self._scans.cut(connection, scans.outdated)
-        run_for_rows(connection, self._sql["put_recent"], scans.recent)
-        run_for_rows(connection, self._sql["put_former"], scans.former)
+            self._scan_writer.put(connection, scans)
 
     def trim_incoming(self, lease: Lease, lane: int, limit: int) -> int:
         with self._writer.owned(lease) as connection:

@@ -80,11 +80,3 @@ FROM (VALUES {rows}) AS wanted CROSS JOIN recent ON entity = column1 AND attr = 
 -- Some attributes of entities in a range of keys whose scan is to be made by now.
 SELECT entity, attr, at FROM recent INDEXED BY recent_to_make
 WHERE scan IS NULL AND entity >= ? AND entity < ? AND at <= ? LIMIT ?;
-
--- name: put_recent
--- Scans as they are now.
-INSERT OR REPLACE INTO recent (entity, attr, at, scan) VALUES {rows};
-
--- name: put_former
--- Scans at earlier moments.
-INSERT OR REPLACE INTO former_scan (entity, attr, at, scan) VALUES {rows};

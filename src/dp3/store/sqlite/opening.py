@@ -44,7 +44,9 @@ from dp3.store.sqlite.links import Links
 from dp3.store.sqlite.models import Models, Names
 from dp3.store.sqlite.queries import Queries
 from dp3.store.sqlite.retention import Retention
+from dp3.store.sqlite.rows_read import RowsReadCounter
 from dp3.store.sqlite.runs import Runs
+from dp3.store.sqlite.scans import Scans
 from dp3.store.sqlite.sizes import Sizes
 from dp3.store.sqlite.snapshots import SnapshotCleaning, Snapshots
 from dp3.store.sqlite.tokens import Tokens
@@ -196,6 +198,8 @@ def _state(
     leases, runs = Leases(writer, readers, clock, control), Runs(writer, readers, clock)
     dead_letters, outbox = DeadLetterWriter(max_dead_letters), OutboxWriter(clock)
     counters = CounterWriter(clock, event_groups)
+    read = RowsReadCounter()
+    scans = Scans(read)
     return State(
         partitions=partitions,
         names=names,
@@ -203,7 +207,7 @@ def _state(
         batches=Batches(writer, readers, clock, dead_letters, counters, outbox),
         outbox=Outbox(writer, readers),
         changes=connections.changes,
-        entities=Entities(readers, garbage, partitions),
+        entities=Entities(readers, garbage, partitions, scans, read),
         dead_letters=DeadLetters(readers),
         counters=Counters(readers, clock, event_groups),
         sizes=Sizes(writer, readers, connections.path),
@@ -215,7 +219,7 @@ def _state(
         tokens=Tokens(writer, readers, clock),
         updates=Updates(writer, readers, dead_letters, counters, control, outbox),
         lifetimes=Lifetimes(writer, readers, outbox),
-        history=History(writer, readers),
+        history=History(writer, readers, scans),
         retention=Retention(writer, readers, clock, counters, outbox),
         models=Models(writer, readers, leases, names, garbage),
         queries=Queries(readers, query_limit_s),

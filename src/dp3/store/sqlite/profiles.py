@@ -39,20 +39,24 @@ _Line: TypeAlias = tuple[
     list[StoredChunk],
     dict[str, int],
     list[_Packed],
-    list[tuple[int, int, StoredScan]],
+    list[tuple[int, int, StoredScan]] | None,
 ]
-"""The fields of a `Profile`; its scans, with number of the attribute and moment, are after what is packed."""
+"""The fields of a `Profile`; its scans, with number of the attribute and moment, are after what is packed.
+None if the whole was asked for."""
 
 _decode: Callable[[EncodedProfile], _Line] = msgspec.json.Decoder(_Line).decode
 
 
-def decode_profile(encoded: EncodedProfile) -> Profile:
-    """See `Entities.decode_profile`."""
+def decode_profile(encoded: EncodedProfile) -> tuple[Profile, int]:
+    """See `Entities.decode_profile`; and of how many attributes all that is packed was read for want of a
+    scan."""
     key, created, plain, observed, chunks, ttl, packed, stored = _decode(encoded)
+    whole = 0
     if packed:
         observed, chunks = _unpacked(observed, chunks, packed)
-    scans = {attr: scan_of(at, scan) for attr, at, scan in stored}
-    return Profile(key, created, plain, observed, chunks, ttl, scans)
+        whole = 0 if stored is None else len({attr for attr, _, _ in packed})
+    scans = {attr: scan_of(at, scan) for attr, at, scan in stored or ()}
+    return Profile(key, created, plain, observed, chunks, ttl, scans), whole
 
 
 def decode_token(token: Token) -> Any:
@@ -96,7 +100,7 @@ class RemovedLinks:
 
     def hidden(self, state: apsw.Connection, encoded: EncodedProfile, gone: Gone) -> EncodedProfile:
         """A profile without them."""
-        return _encode(self.without(state, decode_profile(encoded), gone))
+        return _encode(self.without(state, decode_profile(encoded)[0], gone))
 
     def without(self, state: apsw.Connection, profile: Profile, gone: Gone) -> Profile:
         """A profile without them, with the whole history of the attributes that have some."""

@@ -26,7 +26,7 @@ from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.counters import CounterWriter
 from dp3.store.sqlite.links import LinkWriter
 from dp3.store.sqlite.parameters import listed, of_worker
-from dp3.store.sqlite.scans import Scans
+from dp3.store.sqlite.scans import ScanWriter
 
 RECORDS = 1_000
 """Records of passes that are kept of each worker."""
@@ -49,7 +49,7 @@ class Retention:
         self._counters = counters
         self._clock = clock
         self._links = LinkWriter()
-        self._scans = Scans()
+        self._scans = ScanWriter()
         self._outbox = outbox
         self._sql = load_statements("dp3.store.sqlite", "retention.sql")
 

@@ -1,17 +1,18 @@
 """Scans over what is packed: found for a moment, with the rows that begin later, and cut when rows change
 that they have seen. All in the caller's transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import apsw
 
 from dp3.clock import LAST_US
 from dp3.history.scan import BEGINNING, Scan, decode_scan, empty_scan
 from dp3.history.segments import Params, SegmentRow, decode_segments
-from dp3.sqlite import Statements, load_statements
+from dp3.sqlite import Statements, load_statements, run_for_rows
 from dp3.store.ports.entities import Token
-from dp3.store.ports.history import PackedHistorySince
+from dp3.store.ports.history import PackedHistorySince, ScanChanges
 from dp3.store.sqlite.parameters import listed
+from dp3.store.sqlite.rows_read import RowsReadCounter
 
 
 class AttrHistory:
@@ -46,6 +47,7 @@ class AttrHistory:
         """The history of an attribute (entity, attribute). `sql` is that of `entities.sql`."""
         rows = state.execute(sql["history_of_attr"], place)
         fresh = [(t1, t2, c or 0, v.hex().upper(), 1) for _, _, _, t1, t2, c, v in rows]
+        scans.count(len(fresh))
         return cls(scans, state, place, params, fresh)
 
     def since(self, moment: int) -> tuple[Scan[Token], list[SegmentRow[Token]]]:
@@ -80,10 +82,15 @@ class AttrHistory:
 
 
 class Scans:
-    """See `dp3.store.ports.history`."""
+    """Reads scans and what is packed, in a reader's transaction."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: RowsReadCounter) -> None:
+        self._read = read
         self._sql = load_statements("dp3.store.sqlite", "scans.sql")
+
+    def count(self, rows: int) -> None:
+        """So many rows more were read."""
+        self._read.add(rows)
 
     def packed_since(
         self, state: apsw.Connection, entity: int, attr: int, params: Params
@@ -98,8 +105,13 @@ class Scans:
     def recent(self, state: apsw.Connection, entity: int, attr: int, params: Params) -> Scan[Token] | None:
         """The scan that knows all that is packed, if there is one that was made with these parameters."""
         at, text = state.execute(self._sql["recent_scan"], (entity, attr)).fetchone() or (0, None)
-        scan = None if text is None else decode_scan(at, text)
+        scan = None if text is None else self._scan(at, text)
         return scan if scan is not None and scan.fits(params) else None
+
+    def _scan(self, at: int, text: str) -> Scan[Token]:
+        scan = decode_scan(at, text)
+        self._read.add(len(scan.parts) + len(scan.rows))
+        return scan
 
     def moments(self, state: apsw.Connection, entity: int, attr: int) -> list[int]:
         """The moments of scans that are kept for readers of the past, ascending."""
@@ -108,29 +120,28 @@ class Scans:
     def former_at(self, state: apsw.Connection, entity: int, attr: int, moment: int) -> Scan[Token]:
         """The scan at one of these moments."""
         at, text = state.execute(self._sql["former_scan_at"], (entity, attr, moment)).get
-        return decode_scan(at, text)
+        return self._scan(at, text)
 
     def rows_between(
         self, state: apsw.Connection, entity: int, attr: int, since: int, until: int
     ) -> list[SegmentRow[Token]]:
         """The packed segments that begin in a range of times (both inclusive)."""
         place = {"entity": entity, "attr": attr, "since": since, "until": until}
-        rows: list[SegmentRow[Token]] = []
-        for v, segments in state.execute(self._sql["packed_between"], place):
-            token = v.hex().upper()
-            rows += [
-                (t1, t2, c or 0, token, n)
-                for t1, t2, c, n in decode_segments(segments)
-                if since <= t1 <= until
-            ]
-        return rows
+        rows = self._rows(state, "packed_between", place)
+        return [row for row in rows if since <= row[0] <= until]
 
     def all_rows(self, state: apsw.Connection, entity: int, attr: int) -> list[SegmentRow[Token]]:
         """All packed segments."""
+        return self._rows(state, "all_packed", {"entity": entity, "attr": attr}, whole=1)
+
+    def _rows(
+        self, state: apsw.Connection, statement: str, place: Mapping[str, int], whole: int = 0
+    ) -> list[SegmentRow[Token]]:
         rows: list[SegmentRow[Token]] = []
-        for v, segments in state.execute(self._sql["all_packed"], (entity, attr)):
+        for v, segments in state.execute(self._sql[statement], place):
             token = v.hex().upper()
             rows += [(t1, t2, c or 0, token, n) for t1, t2, c, n in decode_segments(segments)]
+        self._read.add(len(rows), whole)
         return rows
 
     def chunks_between(
@@ -139,7 +150,22 @@ class Scans:
         """The packed data-points of a timeseries that may have points in a range of times: `t1`, value."""
         place = {"entity": entity, "attr": attr, "since": first, "until": last}
         found = state.execute(self._sql["packed_between"], place)
-        return [(t1, v) for v, segments in found for t1, *_ in decode_segments(segments)]
+        chunks = [(t1, v) for v, segments in found for t1, *_ in decode_segments(segments)]
+        self._read.add(len(chunks))
+        return chunks
+
+
+class ScanWriter:
+    """Changes scans in the caller's transaction."""
+
+    def __init__(self) -> None:
+        self._sql = load_statements("dp3.store.sqlite", "scans.sql")
+
+    def put(self, connection: apsw.Connection, scans: ScanChanges) -> None:
+        """Keep scans that are new or have changed, after those are cut that do not hold any more."""
+        self.cut(connection, scans.outdated)
+        run_for_rows(connection, self._sql["put_recent"], scans.recent)
+        run_for_rows(connection, self._sql["put_former"], scans.former)
 
     def cut_all(self, connection: apsw.Connection, attrs: Iterable[tuple[int, int]]) -> None:
         """Packed rows of attributes (entity, attribute) are gone: all scans have to be made anew."""

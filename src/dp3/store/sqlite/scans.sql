@@ -28,7 +28,7 @@ WHERE last IS NULL;
 
 -- name: all_packed
 -- All packed rows of an attribute of an entity.
-SELECT v, segments FROM packed WHERE entity = ? AND attr = ?;
+SELECT v, segments FROM packed WHERE entity = :entity AND attr = :attr;
 
 -- name: cut_recent
 -- Scans of attributes (a JSON list of entity, attribute, moment) are to be made anew if they are at later moments.
@@ -42,3 +42,11 @@ DELETE FROM former_scan WHERE (entity, attr, at) IN (
     SELECT former_scan.entity, former_scan.attr, former_scan.at FROM json_each(:outdated) AS wanted
     CROSS JOIN former_scan ON former_scan.entity = wanted.value ->> 0 AND former_scan.attr = wanted.value ->> 1
         AND at > wanted.value ->> 2);
+
+-- name: put_recent
+-- Scans as they are now.
+INSERT OR REPLACE INTO recent (entity, attr, at, scan) VALUES {rows};
+
+-- name: put_former
+-- Scans at earlier moments.
+INSERT OR REPLACE INTO former_scan (entity, attr, at, scan) VALUES {rows};
