@@ -27,7 +27,7 @@ MOST_BYTES = 16 << 10
 RETRY_US = 86_400_000_000
 """When a scan was too large, it is tried again."""
 
-FORMER_EVERY = 128
+FORMER_EVERY = 64
 """Rows between two scans that are kept for readers of the past."""
 
 MOST_LAG_US = 3_600_000_000
