@@ -6,7 +6,7 @@ from typing import cast
 import apsw
 import msgspec
 
-from dp3.sqlite import load_statements
+from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.batches import Stream, Tombstone
 from dp3.store.ports.entities import HistoryRow, PlainRow
 from dp3.store.ports.history import PackedRow
@@ -64,8 +64,8 @@ class Lifetimes:
 
     def write_collection(self, lease: Lease, slice_: CollectionSlice) -> None:
         with self._writer.owned(lease) as connection:
-            connection.executemany(self._sql["remove_token"], slice_.tokens_removed)
-            connection.executemany(self._sql["set_expiry_check"], sorted(slice_.expiry_checks.items()))
+            run_for_rows(connection, self._sql["remove_tokens"], sorted(slice_.tokens_removed))
+            run_for_rows(connection, self._sql["set_expiry_checks"], sorted(slice_.expiry_checks.items()))
             self._write_unreferenced(connection, slice_)
             if slice_.tasks:
                 self._outbox.add(connection, lease, Stream.SYSTEM, slice_.tasks)
@@ -76,7 +76,7 @@ class Lifetimes:
         if slice_.last > slice_.after:
             kept = listed(row[0] for row in slice_.unreferenced)
             connection.execute(self._sql["forget_unreferenced"], (slice_.after, slice_.last, kept))
-            connection.executemany(self._sql["note_unreferenced"], slice_.unreferenced)
+            run_for_rows(connection, self._sql["note_unreferenced"], slice_.unreferenced)
 
     # -- what system tasks ask -------------------------------------------------------------------------------
     def expired(self, wanted: Sequence[tuple[int, int]]) -> set[int]:
@@ -120,9 +120,9 @@ class Lifetimes:
 
     def write_sweep(self, lease: Lease, slice_: SweepSlice) -> None:
         with self._writer.owned(lease) as connection:
-            connection.executemany(self._sql["move_tombstone"], slice_.moved)
-            connection.executemany(self._sql["all_told"], ((id_,) for id_ in slice_.told))
-            connection.executemany(self._sql["remove_tombstone"], ((id_,) for id_ in slice_.removed))
+            run_for_rows(connection, self._sql["move_tombstones"], slice_.moved)
+            connection.execute(self._sql["all_told"], (listed(slice_.told),))
+            connection.execute(self._sql["remove_tombstones"], (listed(slice_.removed),))
             if slice_.tasks:
                 self._outbox.add(connection, lease, Stream.SYSTEM, slice_.tasks)
 

@@ -45,13 +45,13 @@ WHERE weak.key > :after AND weak.key <= :last AND weak.etype IN (SELECT value FR
         CROSS JOIN entity AS source ON source.key = link.entity
         WHERE node.etype = weak.etype AND node.eid = weak.eid AND link.until > :moment);
 
--- name: remove_token
--- A token that is over.
-DELETE FROM ttl WHERE entity = ? AND name = ?;
+-- name: remove_tokens
+-- Tokens (entity, name) that are over.
+DELETE FROM ttl WHERE (entity, name) IN (VALUES {rows});
 
--- name: set_expiry_check
--- When to check the tokens of an entity again.
-UPDATE lifetime SET look = ?2 WHERE entity = ?1;
+-- name: set_expiry_checks
+-- When to check the tokens of entities again.
+UPDATE lifetime SET look = checks.column2 FROM (VALUES {rows}) AS checks WHERE entity = checks.column1;
 
 -- name: forget_unreferenced
 -- Entities of a range are referred to, all but some (a JSON list).
@@ -59,8 +59,8 @@ DELETE FROM unreferenced
 WHERE entity > ?1 AND entity <= ?2 AND entity NOT IN (SELECT value FROM json_each(?3));
 
 -- name: note_unreferenced
--- Nothing refers to an entity; the first time in a row counts.
-INSERT INTO unreferenced (entity, since, main, derived) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING;
+-- Nothing refers to entities; the first time in a row counts.
+INSERT INTO unreferenced (entity, since, main, derived) VALUES {rows} ON CONFLICT DO NOTHING;
 
 -- name: expired
 -- Those of some entities whose tokens are all over at a moment, as one text.
@@ -116,17 +116,18 @@ CROSS JOIN attr ON attr.id = link.attr
 WHERE node.etype = ?1 AND node.eid = ?2 AND (link.attr, link.source) > (?3, ?4) AND link.until > ?5
 ORDER BY link.attr, link.source LIMIT ?6;
 
--- name: move_tombstone
--- Up to where those who have links were told.
-UPDATE tombstone SET attr = ?2, source = ?3 WHERE id = ?1;
+-- name: move_tombstones
+-- Up to where those who have links were told (id, attr, source).
+UPDATE tombstone SET attr = moved.column2, source = moved.column3
+FROM (VALUES {rows}) AS moved WHERE id = moved.column1;
 
 -- name: all_told
--- All who have links were told.
-UPDATE tombstone SET phase = 1 WHERE id = ?;
+-- All who have links to some (a JSON list of ids) were told.
+UPDATE tombstone SET phase = 1 WHERE id IN (SELECT value FROM json_each(?));
 
--- name: remove_tombstone
--- Nobody has links.
-DELETE FROM tombstone WHERE id = ?;
+-- name: remove_tombstones
+-- Nobody has links to some (a JSON list of ids).
+DELETE FROM tombstone WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: forget_tombstones
 -- Some tombstones of a worker's partitions that nobody needs any more.
