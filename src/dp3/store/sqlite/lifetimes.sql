@@ -76,23 +76,35 @@ SELECT json_group_array(entity.key)
 FROM json_each(?) AS wanted CROSS JOIN entity ON entity.key = wanted.value ->> 0
 WHERE entity.created <= wanted.value ->> 1;
 
--- name: plain_value
--- The value of a plain attribute.
-SELECT entity, attr, entry_order, written, v FROM plain WHERE entity = ? AND attr = ?;
+-- name: plain_values
+-- The values of plain attributes (a JSON list: entity, attribute).
+SELECT entity, attr, entry_order, written, v
+FROM json_each(?) AS wanted
+CROSS JOIN plain ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1;
 
 -- name: history_page
--- Some of the history of an attribute, in the order of the log.
-SELECT key, entity, attr, t1, t2, c, v FROM fresh CROSS JOIN incoming USING (key)
-WHERE entity = ? AND attr = ? AND key > ? ORDER BY key LIMIT ?;
+-- Some of the history of attributes (a JSON list: entity, attribute, key after which to begin), one after the
+-- other, each in the order of the log. Rows come in the order of the loops: sorting would read all of them.
+SELECT fresh.key, entity, attr, t1, t2, c, v
+FROM json_each(?) AS wanted
+CROSS JOIN fresh
+    ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1 AND fresh.key > wanted.value ->> 2
+CROSS JOIN incoming ON incoming.key = fresh.key
+LIMIT ?;
 
 -- name: packed_page
--- Some of the packed history of an attribute.
-SELECT entity, attr, tag, part, oldest, points, v, segments FROM packed
-WHERE entity = ? AND attr = ? AND (tag, part) > (?, ?) ORDER BY tag, part LIMIT ?;
+-- Some of the packed history of attributes (a JSON list: entity, attribute, tag and part after which to
+-- begin), in the same way.
+SELECT entity, attr, tag, part, oldest, points, v, segments
+FROM json_each(?) AS wanted
+CROSS JOIN packed
+    ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1
+    AND (tag, part) > (wanted.value ->> 2, wanted.value ->> 3)
+LIMIT ?;
 
--- name: begun_of
--- Up to which keys packing of an entity's partition has begun.
-SELECT begun FROM packed_until WHERE partition = ? >> 40;
+-- name: begun_in
+-- Up to which keys packing of partitions (a JSON list) has begun.
+SELECT partition, begun FROM packed_until WHERE partition IN (SELECT value FROM json_each(?));
 
 -- name: oldest_bounds
 -- The smallest offsets up to which tombstones hold, null if there are none.
@@ -107,14 +119,18 @@ FROM tombstone INDEXED BY tombstone_by_phase CROSS JOIN etype ON etype.id = tomb
 WHERE phase = 0 AND partition % :worker_processes = :worker ORDER BY tombstone.id LIMIT :limit;
 
 -- name: referrers
--- Who has links to a deleted entity that held then, after a place in the index.
-SELECT link.attr, link.source, etype.name, entity.eid, attr.name
-FROM node CROSS JOIN link INDEXED BY link_by_target ON link.target = node.id
+-- Who has links to deleted entities that held then (a JSON list: id of the tombstone, type, eid, attribute and
+-- source after which to begin in the index, time of the deletion). Rows come in the order of the loops.
+SELECT wanted.value ->> 0, link.attr, link.source, etype.name, entity.eid, attr.name
+FROM json_each(?) AS wanted
+CROSS JOIN node ON node.etype = wanted.value ->> 1 AND node.eid = wanted.value ->> 2
+CROSS JOIN link INDEXED BY link_by_target
+    ON link.target = node.id AND (link.attr, link.source) > (wanted.value ->> 3, wanted.value ->> 4)
 CROSS JOIN entity ON entity.key = link.entity
 CROSS JOIN etype ON etype.id = entity.etype
 CROSS JOIN attr ON attr.id = link.attr
-WHERE node.etype = ?1 AND node.eid = ?2 AND (link.attr, link.source) > (?3, ?4) AND link.until > ?5
-ORDER BY link.attr, link.source LIMIT ?6;
+WHERE link.until > wanted.value ->> 5
+LIMIT ?;
 
 -- name: move_tombstones
 -- Up to where those who have links were told (id, attr, source).
