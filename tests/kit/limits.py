@@ -86,7 +86,7 @@ def small_lifetime_slices() -> Iterator[None]:
     """Everything that lifetimes bring about takes many slices."""
     with (
         constants("dp3.engine.jobs.lifetimes", DUE=2, WEAK_PAGE=3, TOMBSTONES=2, TASKS=2),
-        constants("dp3.engine.ingest.system_tasks", PAGE=2, MOST_REMOVALS=1),
+        constants("dp3.engine.ingest.unlinking", PAGE=2, RELATIONS=2, MOST_REMOVALS=1),
     ):
         yield
 

@@ -244,6 +244,38 @@ def test_head_is_the_last_offset_and_the_bytes_of_all_entries(log: Log) -> None:
     assert sizes[2] > 100_000
 
 
+def test_bounds_are_the_last_offsets_in_both_lanes_with_an_order_or_one_below(log: Log) -> None:
+    entries: list[Entry] = []
+    for number in range(40):
+        if number % 3:
+            append(log, an_append("x" * 300))
+        else:
+            log.append_outbox([a_part(number + 1, "x" * 300)], 0)
+        entries = [entry for lane in Lane for entry in log.read(lane, 0, EVERYTHING)]
+    orders = range(max(entry.order for entry in entries) + 3)
+    expected = {
+        order: tuple(
+            max((entry.offset for entry in entries if entry.lane is lane and entry.order <= order), default=0)
+            for lane in Lane
+        )
+        for order in orders
+    }
+    assert log.bounds(orders) == expected
+    assert {order: log.bounds([order])[order] for order in orders} == expected
+
+
+def test_what_waits_above_offsets_is_told_of_all_at_once(log: Log, clock: FakeClock) -> None:
+    for size in range(30):
+        clock.advance(1)
+        append(log, an_append("x" * 20 * size))
+    expected = {
+        offset: (log.bytes_after(Lane.MAIN, offset), log.append_time_after(Lane.MAIN, offset))
+        for offset in range(33)
+    }
+    assert log.waiting(Lane.MAIN, expected.keys()) == expected
+    assert log.waiting(Lane.DERIVED, [0, 5]) == {0: (0, None), 5: (0, None)}
+
+
 def test_bytes_until_an_offset_are_those_of_the_entries_up_to_it(log: Log) -> None:
     for size in (10, 1000, 100_000):
         append(log, an_append("x" * size))

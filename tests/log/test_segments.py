@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.log.port import Append, Entry, Lane, LaneBounds, Log, LogFull, LogIncomplete, OutboxSlice, Producer
+from dp3.log.port import Append, Entry, Lane, Log, LogFull, LogIncomplete, OutboxSlice, Producer
 from dp3.log.sqlite import open_log
 from dp3.log.sqlite.segments import PAGE_SIZE
 from dp3.sqlite import FormatError
@@ -185,15 +185,17 @@ def test_the_next_entry_is_found_behind_those_that_can_not_be_read(
         file.write(b"\xff" * 8)
     log = opened(segment_bytes=1 if sealed else 1 << 30)
     log.append([an_append()])
-    bounds = LaneBounds(log)
     entries = log.read(Lane.MAIN, 0, EVERYTHING)
     entries += log.read(Lane.MAIN, entries[-1].offset, EVERYTHING)
     (damaged,) = (number for number, entry in enumerate(entries) if entry.damage)
     before, behind = entries[damaged - 1 : damaged + 2 : 2]
     assert behind.offset > before.offset + 1
     assert log.order_after(Lane.MAIN, before.offset) == behind.order
-    assert bounds.until(behind.order)[Lane.MAIN] == behind.offset
-    assert before.offset <= bounds.until(before.order)[Lane.MAIN] < behind.offset
+    bounds = log.bounds([behind.order, before.order])
+    assert bounds[behind.order][Lane.MAIN] == behind.offset
+    assert before.offset <= bounds[before.order][Lane.MAIN] < behind.offset
+    waiting = log.waiting(Lane.MAIN, [before.offset])[before.offset]
+    assert waiting == (log.bytes_after(Lane.MAIN, before.offset), behind.append_time)
 
 
 def test_crash_between_the_end_of_a_segment_and_the_next_is_mended_by_the_next_append(

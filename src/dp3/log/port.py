@@ -5,7 +5,7 @@ tasks of one request, in slices per partition. Entries are never changed; old on
 segments. Any number of processes may append and read at the same time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple, Protocol
@@ -83,6 +83,14 @@ class Head(NamedTuple):
     offset: int
     bytes: int
     order: int
+
+
+class Waiting(NamedTuple):
+    """A part of a lane that a reader has not passed: bytes of all its entries, and the append time (µs) of
+    the first one that can be read, None if there is none."""
+
+    bytes: int
+    oldest: int | None
 
 
 class LogSegment(NamedTuple):
@@ -166,6 +174,15 @@ class Log(Protocol):
         """Append time of the first entry with an offset > `offset` that can be read, or None."""
         ...
 
+    def bounds(self, orders: Collection[int]) -> dict[int, tuple[int, int]]:
+        """Offsets in the main and the derived lane, for each of some orders: all entries up to them are of
+        that order or one below, all that follow of one above."""
+        ...
+
+    def waiting(self, lane: Lane, offsets: Collection[int]) -> dict[int, Waiting]:
+        """The part of a lane that is above each of some offsets."""
+        ...
+
     def offset_at(self, lane: Lane, time_us: int) -> int | None:
         """The first offset that is there of an entry appended at a time or later, or None."""
         ...
@@ -191,38 +208,3 @@ class Log(Protocol):
     def close(self) -> None:
         """Give back files and threads; further calls fail."""
         ...
-
-
-class LaneBounds:
-    """Finds which entries of both lanes came before an order. For one thread; what was found last is where
-    the next search begins."""
-
-    def __init__(self, log: Log) -> None:
-        self._log = log
-        self._found = dict.fromkeys(Lane, (0, 0))
-
-    def until(self, order: int) -> tuple[int, int]:
-        """Offsets in the main and the derived lane: all entries up to them are of that order or one below,
-        all that follow of one above."""
-        return self._last(Lane.MAIN, order), self._last(Lane.DERIVED, order)
-
-    def _last(self, lane: Lane, order: int) -> int:
-        found_for, low = self._found[lane]
-        if found_for == order:
-            return low
-        if found_for > order:
-            low = 0
-        high = low if self._follows_above(lane, low, order) else self._log.head(lane).offset
-        while low < high:
-            middle = (low + high) // 2
-            if self._follows_above(lane, middle, order):
-                high = middle
-            else:
-                low = middle + 1
-        self._found[lane] = (order, low)
-        return low
-
-    def _follows_above(self, lane: Lane, offset: int, order: int) -> bool:
-        """True if what follows an offset, if anything, is of a higher order."""
-        following = self._log.order_after(lane, offset)
-        return following is None or following > order

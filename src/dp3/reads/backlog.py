@@ -57,20 +57,14 @@ class Backlog:
         return sum(self._log.bytes_after(lane, lowest) for lane, lowest in self._lowest_positions().items())
 
     def partitions(self) -> Iterator[PartitionLag]:
-        """The lag of every partition in every lane. Most have the same position, and the log is asked once
-        for each."""
+        """The lag of every partition in every lane."""
         reached = self._positions()
         for lane in Lane:
             head = self._log.head(lane)
-            found: dict[int, tuple[int, int | None]] = {}
-            for partition in self._partitions:
-                offset = reached.get((partition, lane), 0)
-                if offset not in found:
-                    found[offset] = (
-                        self._log.bytes_after(lane, offset),
-                        self._log.append_time_after(lane, offset),
-                    )
-                yield PartitionLag(partition, lane, offset, head.offset, *found[offset])
+            offsets = {partition: reached.get((partition, lane), 0) for partition in self._partitions}
+            waiting = self._log.waiting(lane, set(offsets.values()))
+            for partition, offset in offsets.items():
+                yield PartitionLag(partition, lane, offset, head.offset, *waiting[offset])
 
     def lanes(self) -> Iterator[LaneLag]:
         """The lag of every lane."""
@@ -84,8 +78,11 @@ class Backlog:
         """Bytes that wait, the age of the oldest entry, and how far each partition is, in entries."""
         partitions = list(self.partitions())
         oldest = min((lag.oldest for lag in partitions if lag.oldest is not None), default=None)
+        most = {lag.lane: 0 for lag in partitions}
+        for lag in partitions:
+            most[lag.lane] = max(most[lag.lane], lag.bytes)
         return {
-            "unprocessed_bytes": self.unprocessed_bytes(),
+            "unprocessed_bytes": sum(most.values()),
             "oldest_unprocessed_age_s": None if oldest is None else self.age_s(oldest),
             "partitions": [
                 {

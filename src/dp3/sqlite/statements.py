@@ -79,10 +79,10 @@ def _sql(section: str, name: str, where: str) -> str:
 
 
 def run_for_rows(
-    connection: apsw.Connection, statement: str, rows: Sequence[Sequence[Any]]
+    connection: apsw.Connection, statement: str, rows: Sequence[Sequence[Any]], *others: Any
 ) -> list[tuple[Any, ...]]:
     """Run a statement in which `{rows}` stands for a list of rows, all of the same length: for some of them
-    after the other; returns what comes of all.
+    after the other; returns what comes of all. `others` are the values of parameters that follow the rows.
 
     SQLite works on hundreds of rows in one step, and the interpreter's lock is free meanwhile. With
     `executemany` there is a step for every row: beside a thread that computes, each waits for the lock.
@@ -93,7 +93,8 @@ def run_for_rows(
         while size > len(rows) - done:
             size //= 2
         some = rows[done : done + size]
-        found += connection.execute(_for(statement, size, len(some[0])), tuple(chain.from_iterable(some)))
+        values = (*chain.from_iterable(some), *others)
+        found += connection.execute(_for(statement, size, len(some[0])), values)
         done += size
     return found
 

@@ -9,7 +9,7 @@ from dp3.engine.ingest.hooks import Outcome
 from dp3.engine.ingest.reader import Damaged, Item
 from dp3.engine.plans import LifePlan, Lifetime, TypePlan
 from dp3.engine.statistics import HookTally
-from dp3.log.port import Entry, Lane, LaneBounds
+from dp3.log.port import Entry, Lane, Log
 from dp3.model.attrspec import AttrType
 from dp3.model.wire import WirePoint, WireTask, encode_tasks, encode_value
 from dp3.store.ports.batches import Batch, LinkRow, OutboxRow, Tombstone
@@ -69,12 +69,10 @@ class Tokens:
 class BatchBuilder:
     """Collects the effects of tasks, in log order, into one `Batch`; `system_tasks` are only put aside."""
 
-    def __init__(
-        self, plans: Mapping[str, TypePlan], entities: EntityIndex, bounds: LaneBounds, now_us: int
-    ) -> None:
+    def __init__(self, plans: Mapping[str, TypePlan], entities: EntityIndex, log: Log, now_us: int) -> None:
         self._plans = plans
         self._entities = entities
-        self._bounds = bounds
+        self._log = log
         self._now = now_us
         self.batch = Batch()
         self.system_tasks: list[Item] = []
@@ -83,6 +81,7 @@ class BatchBuilder:
         self._tokens = Tokens()
         self._created: dict[int, NewEntity] = {}
         self._gone: set[int] = set()
+        self._deletions: list[tuple[int, str, int, int, int]] = []
         self._derived: dict[tuple[int, Lane, int], tuple[int, list[WireTask]]] = {}
         self._tasks = 0
         self._points: list[WirePoint] = []
@@ -221,8 +220,7 @@ class BatchBuilder:
         """Delete the entity that an item is about; links to it of entries up to an order go with it. These
         may be all that there is of it: then it has no key (0)."""
         identity = (plan.id, str(item.task.eid))
-        until = (order, item.entry.append_time, *self._bounds.until(order))
-        self.batch.tombstones.append(Tombstone(*identity, item.partition, *until))
+        self._deletions.append((*identity, item.partition, order, item.entry.append_time))
         if not key:
             return
         self._entities.delete(identity)
@@ -236,6 +234,9 @@ class BatchBuilder:
         """The batch, complete but for the positions."""
         batch, gone = self.batch, self._gone
         batch.created = list(self._created.values())
+        if self._deletions:
+            bounds = self._log.bounds({order for *_, order, _ in self._deletions})
+            batch.tombstones = [Tombstone(*deletion, *bounds[deletion[3]]) for deletion in self._deletions]
         self._tokens.put_into(batch, gone)
         batch.plain.extend(self._plain.values())
         batch.links.extend(chain.from_iterable(self._plain_links.values()))

@@ -16,7 +16,7 @@ from dp3.engine.ingest.outbox import OutboxDrainer
 from dp3.engine.ingest.reader import Decoded, Reader, Reading
 from dp3.engine.ingest.system_tasks import SystemTasks
 from dp3.engine.plans import TypePlan
-from dp3.log.port import Lane, LaneBounds
+from dp3.log.port import Lane
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.errors import StoreFull
 
@@ -87,7 +87,7 @@ class Ingest:
         self._deleted = deleted
         self._stop = stop
         self._system_tasks = SystemTasks(state.names, state.lifetimes, context.log, entities, plans)
-        self._bounds = LaneBounds(context.log)
+        self._log = context.log
         self._pace = Pace(batch_limit_s)
         self._failures = context.failures
 
@@ -110,7 +110,7 @@ class Ingest:
         """Run hooks for as many of the entries as time permits, and commit what follows. Raises `LeaseLost`,
         `Stopped`."""
         started = time.perf_counter()
-        builder = BatchBuilder(self._plans, self._entities, self._bounds, self._clock.now_us())
+        builder = BatchBuilder(self._plans, self._entities, self._log, self._clock.now_us())
         if self._attempts.begin(reading.lane, reading.entries[0].offset, reading.last):
             found = self._reader.decode(reading.entries)
             self._fill(builder, found)

@@ -11,7 +11,14 @@ from dp3.log.port import Lane
 from dp3.model.wire import Expire, RemoveLinks, TombstoneDone, WireTask, encode_tasks
 from dp3.store.ports.batches import reached_by_all
 from dp3.store.ports.entities import ENTITY_SHIFT
-from dp3.store.ports.lifetimes import Candidate, Collection, CollectionSlice, PendingTombstone, SweepSlice
+from dp3.store.ports.lifetimes import (
+    Candidate,
+    Collection,
+    CollectionSlice,
+    PendingTombstone,
+    Referrer,
+    SweepSlice,
+)
 
 DUE = 500
 """Entities whose tokens are looked at in one slice, and so system tasks of one log entry."""
@@ -216,21 +223,40 @@ class Sweeper:
         reached = reached_by_all(self._state.batches)
         slice_ = SweepSlice()
         tasks: list[WireTask] = []
-        for pending in self._state.lifetimes.tombstones(self._lease, TOMBSTONES):
-            tombstone = pending.tombstone
+        ripe = [
+            pending
+            for pending in self._state.lifetimes.tombstones(self._lease, TOMBSTONES)
+            if pending.tombstone.main <= reached[Lane.MAIN]
+            if pending.tombstone.derived <= reached[Lane.DERIVED]
+        ]
+        referrers = self._referrers(ripe)
+        for pending in ripe:
             if len(tasks) >= TASKS:
                 break
-            if tombstone.main <= reached[Lane.MAIN] and tombstone.derived <= reached[Lane.DERIVED]:
-                self._sweep(pending, slice_, tasks)
+            self._sweep(pending, referrers.get(pending.id, ()), slice_, tasks)
         if not (slice_.moved or slice_.told or slice_.removed):
             return self._forget(reached[Lane.DERIVED])
         slice_.tasks = encode_tasks(tasks) if tasks else b""
         self._state.lifetimes.write_sweep(self._lease, slice_)
         return True
 
-    def _sweep(self, pending: PendingTombstone, slice_: SweepSlice, tasks: list[WireTask]) -> None:
+    def _referrers(self, ripe: Sequence[PendingTombstone]) -> Mapping[int, Sequence[Referrer]]:
+        """Who has links, by id of the tombstone; as many as one slice takes."""
+        found: dict[int, list[Referrer]] = {}
+        if linked := [pending for pending in ripe if pending.linked]:
+            for id_, referrer in self._state.lifetimes.referrers(linked, TASKS):
+                found.setdefault(id_, []).append(referrer)
+        return found
+
+    @staticmethod
+    def _sweep(
+        pending: PendingTombstone,
+        referrers: Sequence[Referrer],
+        slice_: SweepSlice,
+        tasks: list[WireTask],
+    ) -> None:
         of, room = pending.tombstone, TASKS - len(tasks)
-        found = self._state.lifetimes.referrers(pending, room) if pending.linked else []
+        found = referrers[:room]
         for referrer in found:
             place = (of.at, of.main, of.derived, of.order)
             system_task = RemoveLinks(referrer.attr_name, pending.etype, of.eid, *place)

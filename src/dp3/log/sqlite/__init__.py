@@ -1,6 +1,6 @@
 """The log on SQLite: each lane is a folder of segment files."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dp3.clock import Clock
@@ -16,6 +16,7 @@ from dp3.log.port import (
     LogSegment,
     OutboxSlice,
     Producer,
+    Waiting,
 )
 from dp3.log.sqlite.appending import NewEntries, RecentKeys, append_outbox, append_requests
 from dp3.log.sqlite.reading import LaneReader, LaneVersion
@@ -152,6 +153,15 @@ class SegmentLog:
     def append_time_after(self, lane: Lane, offset: int) -> int | None:
         """See `Log.append_time_after`."""
         return self._lane(lane).reader.append_time_after(offset)
+
+    def bounds(self, orders: Collection[int]) -> dict[int, tuple[int, int]]:
+        """See `Log.bounds`."""
+        main, derived = (self._lane(lane).reader.offsets_until(orders) for lane in Lane)
+        return {order: (main[order], derived[order]) for order in orders}
+
+    def waiting(self, lane: Lane, offsets: Collection[int]) -> dict[int, Waiting]:
+        """See `Log.waiting`."""
+        return self._lane(lane).reader.waiting(offsets)
 
     def offset_at(self, lane: Lane, time_us: int) -> int | None:
         """See `Log.offset_at`."""

@@ -1,8 +1,9 @@
 """Reading one lane across its segment files, while other processes append, rotate and remove."""
 
+import json
 import threading
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
@@ -10,7 +11,7 @@ import apsw
 
 from dp3.log.checksums import entry_checksum
 from dp3.log.framing import unframe
-from dp3.log.port import Entry, Head, Lane, LogSegment, Producer
+from dp3.log.port import Entry, Head, Lane, LogSegment, Producer, Waiting
 from dp3.log.sqlite.segments import SegmentFiles, SegmentMissing, Tail
 from dp3.sqlite import DAMAGE, FormatError, raise_damage
 
@@ -127,6 +128,14 @@ class LaneReader:
         """See `Log.append_time_after`."""
         found = self.retrying(lambda: self._next_after(offset))
         return found and found[1]
+
+    def offsets_until(self, orders: Iterable[int]) -> dict[int, int]:
+        """See `Log.bounds`."""
+        return self.retrying(lambda: self._offsets_until(set(orders)))
+
+    def waiting(self, offsets: Iterable[int]) -> dict[int, Waiting]:
+        """See `Log.waiting`."""
+        return self.retrying(lambda: self._waiting(set(offsets)))
 
     def offset_at(self, time_us: int) -> int | None:
         """See `Log.offset_at`."""
@@ -298,6 +307,47 @@ class LaneReader:
                     return int(total) - passed
         return self.head().bytes - self._bytes_until(offset)
 
+    def _offsets_until(self, orders: set[int]) -> dict[int, int]:
+        """Mostly all orders are in the segment at the end."""
+        found: dict[int, int] = {}
+        for first in reversed(self.segments()):
+            if not orders:
+                break
+            with self._files.lent(first) as connection:
+                try:
+                    found.update(connection.execute(self._sql["offsets_until"], (_listed(orders),)))
+                except apsw.CorruptError:
+                    return {order: self._offset_until(order) for order in orders | found.keys()}
+            orders = orders - found.keys()
+        return dict.fromkeys(orders, 0) | found
+
+    def _offset_until(self, order: int) -> int:
+        """The same of one order, in a lane of which a part can not be read."""
+        low, high = 0, self.head().offset
+        while low < high:
+            middle = (low + high) // 2
+            following = self._next_after(middle)
+            if following is None or following[0] > order:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def _waiting(self, offsets: set[int]) -> dict[int, Waiting]:
+        self.newest()
+        by_segment: dict[int, set[int]] = {}
+        for offset in offsets:
+            by_segment.setdefault(self._containing(offset + 1), set()).add(offset)
+        found: list[Any] = []
+        for first, some in by_segment.items():
+            with self._files.lent(first) as connection:
+                try:
+                    found += connection.execute(self._sql["waiting"], (_listed(some),)).fetchall()
+                except apsw.CorruptError:
+                    found += [(one, self._bytes_until(one), self.append_time_after(one)) for one in some]
+        end = self.head().bytes
+        return {offset: Waiting(end - passed, oldest) for offset, passed, oldest in found}
+
     def _next_after(self, offset: int) -> tuple[int, int] | None:
         """Order and append time of the first entry above an offset that can be read."""
         first, found = self._containing(offset + 1), None
@@ -400,6 +450,11 @@ class LaneVersion:
         if self._connection is not None:
             self._connection.close()
         self._connection = None
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    """A JSON list for `json_each`."""
+    return json.dumps(sorted(numbers))
 
 
 def _data_version(connection: apsw.Connection) -> int:

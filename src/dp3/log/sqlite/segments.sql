@@ -89,6 +89,31 @@ SELECT coalesce(
 -- Order and append time of the first entry above an offset.
 SELECT entry_order, append_time FROM entry WHERE offset > ? ORDER BY offset LIMIT 1;
 
+-- name: offsets_until
+-- Of those of some orders (a JSON list) that the lane had reached before the segment: the last offset with
+-- that order or one below, found by halving.
+WITH RECURSIVE search (wanted, low, high) AS (
+    SELECT orders.value, first - 1, coalesce((SELECT max(offset) FROM entry), first - 1)
+    FROM segment CROSS JOIN json_each(?) AS orders WHERE orders.value >= base_order
+    UNION ALL
+    SELECT
+        wanted,
+        iif((SELECT entry_order FROM entry WHERE offset <= (low + high + 1) / 2 ORDER BY offset DESC LIMIT 1)
+            > wanted, low, (low + high + 1) / 2),
+        iif((SELECT entry_order FROM entry WHERE offset <= (low + high + 1) / 2 ORDER BY offset DESC LIMIT 1)
+            > wanted, (low + high + 1) / 2 - 1, high)
+    FROM search WHERE low < high
+)
+SELECT wanted, low FROM search WHERE low = high;
+
+-- name: waiting
+-- Some offsets (a JSON list) with the running total there, and the append time of the first entry above.
+SELECT
+    offsets.value,
+    coalesce((SELECT total FROM entry WHERE offset <= offsets.value ORDER BY offset DESC LIMIT 1), base_total),
+    (SELECT append_time FROM entry WHERE offset > offsets.value ORDER BY offset LIMIT 1)
+FROM json_each(?) AS offsets CROSS JOIN segment;
+
 -- name: latest_at
 -- The largest append time of the segment up to an offset.
 SELECT latest FROM entry WHERE offset <= ? ORDER BY offset DESC LIMIT 1;

@@ -1,6 +1,6 @@
 """Ends of lifetimes: entities that are due, references to them, and the tombstones of deleted ones."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -131,20 +131,21 @@ class Lifetimes(Protocol):
         """The given (entity, moment) pairs that exist and were created until the moment."""
         ...
 
-    def plain_value(self, entity: int, attr: int) -> PlainRow | None:
-        """The value of a plain attribute."""
+    def plain_values(self, places: Sequence[tuple[int, int]]) -> list[PlainRow]:
+        """The values of plain attributes, given as (entity, attr)."""
         ...
 
-    def history_page(self, entity: int, attr: int, after: int, limit: int) -> list[HistoryRow]:
-        """Rows of an attribute's history with a key above `after` (-1 is below all), ascending."""
+    def history_page(self, starts: Sequence[tuple[int, int, int]], limit: int) -> list[HistoryRow]:
+        """The next rows of the history of some attributes, given as (entity, attr, key after which to begin;
+        -1 is below all): in the order of these, then of keys."""
         ...
 
-    def packed_page(self, entity: int, attr: int, after: tuple[int, int], limit: int) -> list[PackedRow]:
-        """The next packed rows of an attribute of an entity after a (tag, part), in this order."""
+    def packed_page(self, starts: Sequence[tuple[int, int, int, int]], limit: int) -> list[PackedRow]:
+        """The same of packed rows; the places after which to begin are (entity, attr, tag, part)."""
         ...
 
-    def packing_begun(self, entity: int) -> list[int]:
-        """The keys up to which packing of the partition of an entity has begun."""
+    def packing_begun(self, partitions: Iterable[int]) -> dict[int, list[int]]:
+        """The keys up to which packing of partitions has begun, of those where it has."""
         ...
 
     # -- tombstones
@@ -157,8 +158,9 @@ class Lifetimes(Protocol):
         """Own tombstones for which not all were told, the oldest first."""
         ...
 
-    def referrers(self, pending: PendingTombstone, limit: int) -> list[Referrer]:
-        """The next entities that may have links to a deleted one."""
+    def referrers(self, pending: Sequence[PendingTombstone], limit: int) -> list[tuple[int, Referrer]]:
+        """The next entities that may have links to deleted ones, each with the id of the tombstone; in the
+        order of the tombstones."""
         ...
 
     def write_sweep(self, lease: Lease, slice_: SweepSlice) -> None:

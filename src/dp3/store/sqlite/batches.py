@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter, itemgetter
+from typing import Any, TypeVar
 
 import apsw
 
@@ -15,11 +16,13 @@ from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.counters import CounterWriter
 from dp3.store.sqlite.dead_letters import DeadLetterWriter
 from dp3.store.sqlite.links import LinkWriter
-from dp3.store.sqlite.parameters import of_worker, to_json
+from dp3.store.sqlite.parameters import listed, of_worker, to_json
 from dp3.store.sqlite.scans import ScanWriter
 
 _ENTITY_AND_ATTR = itemgetter(0, 1)
 _KEY = itemgetter(0)
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
 
 _IDS: dict[int, tuple[str, int]] = {Stream.CONTROL: ("control", 0), Stream.SNAPSHOTS: ("run", RUN_SHIFT)}
 """Streams whose keys come from ids of a table: its name, and by how many bits they are shifted."""
@@ -84,14 +87,14 @@ class Batches:
     def _write_entities(self, connection: apsw.Connection, batch: Batch) -> None:
         if batch.deleted:
             self._links.note_deletions(connection, batch.deleted)
-        deleted = [(key,) for key in sorted(batch.deleted)]
-        for statement in ("delete_entity", "forget_expiry_check", "forget_unreferenced"):
-            connection.executemany(self._sql[statement], deleted)
-        connection.executemany(self._sql["put_tombstone"], batch.tombstones)
+            deleted = listed(sorted(batch.deleted))
+            for statement in ("delete_entities", "forget_expiry_checks", "forget_unreferenced"):
+                connection.execute(self._sql[statement], (deleted,))
+        run_for_rows(connection, self._sql["put_tombstones"], batch.tombstones)
         gone = set(batch.deleted)
         created = [entity for entity in batch.created if entity.key not in gone]
         created.sort(key=attrgetter("key"))
-        connection.executemany(self._sql["create_entity"], created)
+        run_for_rows(connection, self._sql["create_entities"], created)
 
     def _write_rows(self, connection: apsw.Connection, batch: Batch) -> None:
         # Sorted by primary key, neighbours share pages; the sort keeps the order of equal keys, so of two
@@ -102,21 +105,21 @@ class Batches:
             run_for_rows(connection, self._sql["put_incoming"], [(row.key, *row[3:]) for row in rows])
             fresh = sorted([(*row[1:3], row.key) for row in rows])
             run_for_rows(connection, self._sql["put_fresh"], fresh)
-        connection.executemany(self._sql["put_ttl"], sorted(batch.ttl))
-        connection.executemany(self._sql["put_expiry_check"], sorted(batch.expiry_checks.items()))
+        run_for_rows(connection, self._sql["put_ttl"], sorted(batch.ttl))
+        run_for_rows(connection, self._sql["put_expiry_checks"], sorted(batch.expiry_checks.items()))
 
     def _write_removed(self, connection: apsw.Connection, batch: Batch) -> None:
         """Remove what mentions deleted entities, then change links."""
         if batch.history_removed or batch.plain_removed or batch.packed_removed:
-            connection.executemany(self._sql["remove_plain"], batch.plain_removed)
-            connection.executemany(self._sql["remove_history"], sorted(batch.history_removed))
-            keys = sorted(key for *_, key in batch.history_removed)
-            connection.executemany(self._sql["remove_incoming"], ((key,) for key in keys))
-            connection.executemany(self._sql["remove_packed"], sorted(batch.packed_removed))
+            run_for_rows(connection, self._sql["remove_plain"], sorted(batch.plain_removed))
+            run_for_rows(connection, self._sql["remove_history"], sorted(batch.history_removed))
+            keys = listed(sorted(key for *_, key in batch.history_removed))
+            connection.execute(self._sql["remove_incoming"], (keys,))
+            run_for_rows(connection, self._sql["remove_packed"], sorted(batch.packed_removed))
             self._scans.cut_all(connection, [row[:2] for row in batch.packed_removed])
         if batch.links_ended:
             self._links.end(connection, batch.links_ended)
-        connection.executemany(self._sql["tombstone_done"], batch.tombstones_done)
+        run_for_rows(connection, self._sql["tombstones_done"], _first_of_each(batch.tombstones_done, 3))
         if batch.links:
             self._links.write(connection, batch.links, self._clock.now_us())
 
@@ -127,27 +130,35 @@ class Batches:
         if not begun:
             return rows
         left, late = _not_packed(rows, begun)
-        noted = ({"key": key, "partition": partition} for (partition, _), key in late.items())
-        connection.executemany(self._sql["note_late"], noted)
+        noted = [(partition, lane, key) for (partition, lane), key in late.items()]
+        run_for_rows(connection, self._sql["note_late"], noted)
         return left
 
     def _write_dead_letters(self, connection: apsw.Connection, batch: Batch) -> None:
         if batch.dead_letters_removed:
-            removed = ((id_,) for id_ in batch.dead_letters_removed)
-            connection.executemany(self._sql["remove_dead_letter"], removed)
+            removed = listed(batch.dead_letters_removed)
+            connection.execute(self._sql["remove_dead_letters"], (removed,))
         if batch.dead_letters:
             self._dead_letters.add(connection, batch.dead_letters)
 
     def _write_progress(self, connection: apsw.Connection, lease: Lease, batch: Batch) -> None:
-        connection.executemany(self._sql["add_refused"], batch.refused)
+        run_for_rows(connection, self._sql["add_refused"], batch.refused)
         self._counters.write(connection, batch.counters, batch.hooks, batch.sources)
         if batch.control_done:
-            done = ({"id": id_, "result": to_json(result)} for id_, result in batch.control_done)
-            connection.executemany(self._sql["finish_control"], done)
+            done = [(id_, to_json(result)) for id_, result in _first_of_each(batch.control_done, 1)]
+            run_for_rows(connection, self._sql["finish_control"], done)
         for lane, offset in batch.positions.items():
             connection.execute(
                 self._sql["advance"], of_worker(lease, lane=lane, offset=offset, entry_order=batch.order)
             )
+
+
+def _first_of_each(rows: Iterable[Row], columns: int) -> list[Row]:
+    """Of the rows with the same first columns one."""
+    first: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        first.setdefault(row[:columns], row)
+    return list(first.values())
 
 
 def _not_packed(
@@ -200,7 +211,7 @@ class Outbox:
             connection.execute(self._sql["forget_id"], (table,))
             connection.execute(self._sql["note_id"], (table, max(last, key >> shift)))
         else:
-            connection.execute(self._sql["put_key"], (partition, stream, key))
+            run_for_rows(connection, self._sql["put_keys"], [(partition, stream, key)])
 
     def pending(self, lease: Lease, after: int, max_bytes: int) -> list[tuple[int, OutboxRow]]:
         pending: list[tuple[int, OutboxRow]] = []
@@ -228,23 +239,24 @@ class OutboxWriter:
 
     def add_rows(self, connection: apsw.Connection, rows: Sequence[OutboxRow]) -> None:
         """Add rows, whatever their keys."""
-        connection.executemany(self._sql["add"], rows)
+        run_for_rows(connection, self._sql["add"], rows)
 
     def add(self, connection: apsw.Connection, lease: Lease, stream: Stream, tasks: bytes) -> None:
         """Add tasks (`encode_tasks(...)`) that come from no entry of the log as one row. Its key is the time,
         or the one after all keys that the state remembers of the stream."""
         now, producer = self._clock.now_us(), (lease.index, stream)
         key = connection.execute(self._sql["next_key"], (*producer, now)).get
-        connection.execute(self._sql["add"], (*producer, key, 0, tasks))
+        self.add_rows(connection, [OutboxRow(*producer, key, 0, tasks)])
 
     def add_new(self, connection: apsw.Connection, rows: Sequence[OutboxRow]) -> None:
         """Add those rows whose keys are above all that the state remembers of their streams; others were
         added before."""
-        producers = {row[:2] for row in rows}
-        last = {producer: connection.execute(self._sql["last_key"], producer).get for producer in producers}
-        new = [row for row in rows if last[row[:2]] is None or row.source > last[row[:2]]]
+        producers = sorted({row[:2] for row in rows})
+        known = run_for_rows(connection, self._sql["last_keys"], producers)
+        last = {(partition, stream): key for partition, stream, key in known}
+        new = [row for row in rows if row[:2] not in last or row.source > last[row[:2]]]
         self.add_rows(connection, new)
         keys: dict[tuple[int, int], int] = {}
         for row in new:
             keys[row[:2]] = max(row.source, keys.get(row[:2], row.source))
-        connection.executemany(self._sql["put_key"], ((*producer, key) for producer, key in keys.items()))
+        run_for_rows(connection, self._sql["put_keys"], [(*producer, key) for producer, key in keys.items()])

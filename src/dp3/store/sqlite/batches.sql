@@ -1,20 +1,20 @@
--- name: delete_entity
--- A trigger counts it off and notes its rows for removal.
-DELETE FROM entity WHERE key = ?;
+-- name: delete_entities
+-- A trigger counts entities (a JSON list of keys) off and notes their rows for removal.
+DELETE FROM entity WHERE key IN (SELECT value FROM json_each(?));
 
--- name: forget_expiry_check
--- The tokens of a deleted entity are not checked again.
-DELETE FROM lifetime WHERE entity = ?;
+-- name: forget_expiry_checks
+-- The tokens of deleted entities are not checked again.
+DELETE FROM lifetime WHERE entity IN (SELECT value FROM json_each(?));
 
 -- name: forget_unreferenced
--- Nor is asked who refers to it.
-DELETE FROM unreferenced WHERE entity = ?;
+-- Nor is asked who refers to them.
+DELETE FROM unreferenced WHERE entity IN (SELECT value FROM json_each(?));
 
--- name: create_entity
--- Nothing happens for a key that was used before: it exists, or it was deleted and must stay so.
+-- name: create_entities
+-- Nothing happens for keys that were used before: they exist, or they were deleted and must stay so.
 INSERT INTO entity (key, etype, eid, created)
-SELECT ?1, ?2, ?3, ?4
-WHERE ?1 > coalesce((SELECT last_key FROM key_space WHERE partition = ?1 >> 40), -1);
+SELECT column1, column2, column3, column4 FROM (VALUES {rows})
+WHERE column1 > coalesce((SELECT last_key FROM key_space WHERE partition = column1 >> 40), -1);
 
 -- name: put_plain
 -- The value of the highest order wins; nothing happens for an entity that does not exist (any more).
@@ -40,62 +40,67 @@ SELECT partition, lane, begun, last_entity FROM packed_until
 WHERE begun >= ?1 AND lane BETWEEN ?1 >> 62 AND ?2 >> 62;
 
 -- name: note_late
--- A row that is not packed has come up to the key to which all was packed.
-UPDATE packed_until SET key = min(key, :key - 1), late = min(coalesce(late, :key), :key)
-WHERE lane = :key >> 62 AND partition = :partition;
+-- Rows that are not packed (partition, lane, key) have come up to the key to which all was packed.
+UPDATE packed_until SET key = min(key, come.column3 - 1), late = min(coalesce(late, come.column3), come.column3)
+FROM (VALUES {rows}) AS come
+WHERE lane = come.column2 AND partition = come.column1;
 
 -- name: put_ttl
--- A lifetime is only ever extended; nothing happens for an entity that does not exist.
+-- Lifetimes are only ever extended; nothing happens for entities that do not exist.
 INSERT INTO ttl (entity, name, until)
-SELECT ?1, ?2, ?3
-WHERE EXISTS (SELECT 1 FROM entity WHERE key = ?1)
+SELECT column1, column2, column3 FROM (VALUES {rows})
+WHERE EXISTS (SELECT 1 FROM entity WHERE key = column1)
 ON CONFLICT (entity, name) DO UPDATE SET until = excluded.until WHERE excluded.until > ttl.until;
 
--- name: put_expiry_check
--- When tokens are to be checked, if not before; nothing happens for an entity that does not exist.
+-- name: put_expiry_checks
+-- When tokens are to be checked, if not before; nothing happens for entities that do not exist.
 INSERT INTO lifetime (entity, look)
-SELECT ?1, ?2
-WHERE EXISTS (SELECT 1 FROM entity WHERE key = ?1)
+SELECT column1, column2 FROM (VALUES {rows})
+WHERE EXISTS (SELECT 1 FROM entity WHERE key = column1)
 ON CONFLICT (entity) DO UPDATE SET look = excluded.look WHERE excluded.look < lifetime.look;
 
--- name: put_tombstone
--- An entity was deleted; of several times the last one counts.
-INSERT INTO tombstone (etype, eid, partition, entry_order, at, main, derived) VALUES (?, ?, ?, ?, ?, ?, ?)
+-- name: put_tombstones
+-- Entities were deleted; of several times the last one counts.
+INSERT INTO tombstone (etype, eid, partition, entry_order, at, main, derived) VALUES {rows}
 ON CONFLICT (etype, eid) DO UPDATE SET
     entry_order = excluded.entry_order, at = excluded.at, main = excluded.main, derived = excluded.derived, phase = 0, attr = 0, source = 0
 WHERE excluded.entry_order > tombstone.entry_order;
 
--- name: tombstone_done
--- That all were told stands in the log.
-UPDATE tombstone SET phase = 2, told = ?4 WHERE etype = ?1 AND eid = ?2 AND entry_order = ?3 AND phase = 1;
+-- name: tombstones_done
+-- That all were told (type, eid, order of each deletion, offset) stands in the log.
+UPDATE tombstone SET phase = 2, told = done.column4
+FROM (VALUES {rows}) AS done
+WHERE etype = done.column1 AND eid = done.column2 AND entry_order = done.column3 AND phase = 1;
 
 -- name: remove_plain
--- A plain value of which nothing is left.
-DELETE FROM plain WHERE entity = ? AND attr = ?;
+-- Plain values of which nothing is left.
+DELETE FROM plain WHERE (entity, attr) IN (VALUES {rows});
 
 -- name: remove_packed
--- A packed row that mentions a deleted entity.
-DELETE FROM packed WHERE entity = ? AND attr = ? AND tag = ? AND part = ?;
+-- Packed rows that mention a deleted entity.
+DELETE FROM packed WHERE (entity, attr, tag, part) IN (VALUES {rows});
 
 -- name: remove_history
--- A history row that mentions a deleted entity.
-DELETE FROM fresh WHERE entity = ? AND attr = ? AND key = ?;
+-- History rows that mention a deleted entity.
+DELETE FROM fresh WHERE (entity, attr, key) IN (VALUES {rows});
 
 -- name: remove_incoming
--- What it says.
-DELETE FROM incoming WHERE key = ?;
+-- What they (a JSON list of keys) say.
+DELETE FROM incoming WHERE key IN (SELECT value FROM json_each(?));
 
--- name: remove_dead_letter
--- A dead letter that was retried or dropped.
-DELETE FROM dead_letter WHERE id = ?;
+-- name: remove_dead_letters
+-- Dead letters (a JSON list) that were retried or dropped.
+DELETE FROM dead_letter WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: add_refused
--- A task that an allow hook refused.
-INSERT INTO refused (lane, offset, first) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
+-- Tasks that an allow hook refused.
+INSERT INTO refused (lane, offset, first) VALUES {rows} ON CONFLICT DO NOTHING;
 
 -- name: finish_control
--- The result of a control message; the first one stays.
-UPDATE control SET result = :result WHERE id = :id AND result IS NULL;
+-- The results of control messages (id, result); the first one stays.
+UPDATE control SET result = done.column2
+FROM (VALUES {rows}) AS done
+WHERE id = done.column1 AND result IS NULL;
 
 -- name: advance
 -- What all partitions of a worker have reached in a lane; never back.

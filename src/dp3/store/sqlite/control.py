@@ -10,7 +10,7 @@ from dp3.sqlite import load_statements
 from dp3.store.ports.control import ControlMessage, ControlProgress
 from dp3.store.ports.errors import ControlFull
 from dp3.store.sqlite.connections import Readers, Writer
-from dp3.store.sqlite.parameters import from_json, to_json
+from dp3.store.sqlite.parameters import from_json, listed, to_json
 
 RESULTS_KEPT_US = 24 * 3_600 * 1_000_000
 """The result of a message can be asked for so long; the sender waits for seconds."""
@@ -49,17 +49,14 @@ class Control:
         return [ControlMessage(id_, action, from_json(args)) for id_, action, args in rows]
 
     def results(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
-        with self._readers.state() as state:
-            rows = state.executemany(self._sql["result"], [(id_,) for id_ in ids])
-            return {id_: from_json(result) for id_, result in rows}
+        rows = self._readers.rows(self._sql["results"], (listed(ids),))
+        return {id_: from_json(result) for id_, result in rows}
 
     def progress(self, ids: Iterable[int]) -> list[ControlProgress]:
-        with self._readers.state() as state:
-            rows = state.executemany(self._sql["progress"], [(id_,) for id_ in ids])
-            return [
-                ControlProgress(id_, from_json(report), from_json(checkpoint))
-                for id_, report, checkpoint in rows
-            ]
+        rows = self._readers.rows(self._sql["progress"], (listed(ids),))
+        return [
+            ControlProgress(id_, from_json(report), from_json(checkpoint)) for id_, report, checkpoint in rows
+        ]
 
     def note(self, connection: apsw.Connection, progress: ControlProgress) -> None:
         """In the caller's transaction: how far a message is."""

@@ -21,13 +21,14 @@ DELETE FROM control WHERE result IS NOT NULL AND sent < ?;
 -- What a worker has not done yet, in the order of sending.
 SELECT id, action, args FROM control WHERE worker = ? AND result IS NULL ORDER BY id;
 
--- name: result
--- The result of a message that is done.
-SELECT id, result FROM control WHERE id = ? AND result IS NOT NULL;
+-- name: results
+-- The results of those of some messages (a JSON list) that are done.
+SELECT control.id, control.result
+FROM json_each(?) AS wanted CROSS JOIN control ON control.id = wanted.value WHERE control.result IS NOT NULL;
 
 -- name: progress
--- How far a message that takes long is.
-SELECT message, shown, mark FROM control_progress WHERE message = ?;
+-- How far those of some messages (a JSON list) are that take long.
+SELECT message, shown, mark FROM json_each(?) AS wanted CROSS JOIN control_progress ON message = wanted.value;
 
 -- name: note_progress
 -- The same, now.

@@ -5,7 +5,7 @@ from typing import Any
 
 import apsw
 
-from dp3.sqlite import load_statements
+from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.dead_letters import FILTERS, DeadLetter, LetterGroup
 from dp3.store.sqlite.connections import Readers
 from dp3.store.sqlite.parameters import from_json, to_json
@@ -25,7 +25,7 @@ class DeadLetterWriter:
         if not failures:
             return
         room = max(0, self._most - connection.execute(self._sql["dead_letter_count"]).get)
-        connection.executemany(self._sql["add_dead_letter"], map(_columns, failures[:room]))
+        run_for_rows(connection, self._sql["add_dead_letters"], list(map(_columns, failures[:room])))
         if len(failures) > room:
             connection.execute(self._sql["count_dropped"], (len(failures) - room,))
 

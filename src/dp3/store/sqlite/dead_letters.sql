@@ -1,7 +1,7 @@
--- name: add_dead_letter
+-- name: add_dead_letters
 -- Keep what failed.
 INSERT INTO dead_letter (time, kind, module, hook, partition, etype, eid, reason, traceback, task, context)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+VALUES {rows};
 
 -- name: count_dropped
 -- There was no room for more.

@@ -10,7 +10,7 @@ import msgspec
 from dp3.history.ranges import segments_between
 from dp3.history.scan import finished_scan
 from dp3.history.segments import Params, decode_segments
-from dp3.sqlite import load_statements
+from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.entities import (
     EncodedProfile,
     HistoryRow,
@@ -56,7 +56,7 @@ class Entities:
 
     def find(self, wanted: Sequence[tuple[int, str]]) -> dict[tuple[int, str], tuple[int, int]]:
         with self._readers.state() as state:
-            rows = state.executemany(self._sql["find_entity"], wanted)
+            rows = run_for_rows(state, self._sql["find_entities"], wanted)
             return {(etype, eid): (key, created) for etype, eid, key, created in rows}
 
     def page(self, etype: str, limit: int, after: str | None = None) -> list[tuple[int, str, int]]:

@@ -1,6 +1,8 @@
--- name: find_entity
--- Key and creation time of an entity, with what was asked for.
-SELECT etype, eid, key, created FROM entity WHERE etype = ? AND eid = ?;
+-- name: find_entities
+-- Keys and creation times of those of some entities (type, eid) that exist, with what was asked for.
+SELECT entity.etype, entity.eid, entity.key, entity.created
+FROM (VALUES {rows}) AS wanted CROSS JOIN entity
+    ON entity.etype = wanted.column1 AND entity.eid = wanted.column2;
 
 -- name: entity_by_name
 -- Key and creation time of an entity of a type given by name, and the type's number.

@@ -1,12 +1,12 @@
 """Ends of lifetimes: entities that are due, references to them, and the tombstones of deleted ones."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import apsw
 import msgspec
 
-from dp3.sqlite import load_statements
+from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.batches import Stream, Tombstone
 from dp3.store.ports.entities import HistoryRow, PlainRow
 from dp3.store.ports.history import PackedRow
@@ -64,8 +64,8 @@ class Lifetimes:
 
     def write_collection(self, lease: Lease, slice_: CollectionSlice) -> None:
         with self._writer.owned(lease) as connection:
-            connection.executemany(self._sql["remove_token"], slice_.tokens_removed)
-            connection.executemany(self._sql["set_expiry_check"], sorted(slice_.expiry_checks.items()))
+            run_for_rows(connection, self._sql["remove_tokens"], sorted(slice_.tokens_removed))
+            run_for_rows(connection, self._sql["set_expiry_checks"], sorted(slice_.expiry_checks.items()))
             self._write_unreferenced(connection, slice_)
             if slice_.tasks:
                 self._outbox.add(connection, lease, Stream.SYSTEM, slice_.tasks)
@@ -76,7 +76,7 @@ class Lifetimes:
         if slice_.last > slice_.after:
             kept = listed(row[0] for row in slice_.unreferenced)
             connection.execute(self._sql["forget_unreferenced"], (slice_.after, slice_.last, kept))
-            connection.executemany(self._sql["note_unreferenced"], slice_.unreferenced)
+            run_for_rows(connection, self._sql["note_unreferenced"], slice_.unreferenced)
 
     # -- what system tasks ask -------------------------------------------------------------------------------
     def expired(self, wanted: Sequence[tuple[int, int]]) -> set[int]:
@@ -89,20 +89,22 @@ class Lifetimes:
         """The (entity, moment) pairs that a statement selects."""
         return _keys(self._readers.value(self._sql[statement], (listed(wanted),)))
 
-    def plain_value(self, entity: int, attr: int) -> PlainRow | None:
-        row = self._readers.value(self._sql["plain_value"], (entity, attr))
-        return None if row is None else PlainRow._make(row)
+    def plain_values(self, places: Sequence[tuple[int, int]]) -> list[PlainRow]:
+        return list(map(PlainRow._make, self._readers.rows(self._sql["plain_values"], (listed(places),))))
 
-    def history_page(self, entity: int, attr: int, after: int, limit: int) -> list[HistoryRow]:
-        rows = self._readers.rows(self._sql["history_page"], (entity, attr, after, limit))
+    def history_page(self, starts: Sequence[tuple[int, int, int]], limit: int) -> list[HistoryRow]:
+        rows = self._readers.rows(self._sql["history_page"], (listed(starts), limit))
         return list(map(HistoryRow._make, rows))
 
-    def packed_page(self, entity: int, attr: int, after: tuple[int, int], limit: int) -> list[PackedRow]:
-        rows = self._readers.rows(self._sql["packed_page"], (entity, attr, *after, limit))
+    def packed_page(self, starts: Sequence[tuple[int, int, int, int]], limit: int) -> list[PackedRow]:
+        rows = self._readers.rows(self._sql["packed_page"], (listed(starts), limit))
         return [PackedRow(*row) for row in rows]
 
-    def packing_begun(self, entity: int) -> list[int]:
-        return [begun for (begun,) in self._readers.rows(self._sql["begun_of"], (entity,))]
+    def packing_begun(self, partitions: Iterable[int]) -> dict[int, list[int]]:
+        begun: dict[int, list[int]] = {}
+        for partition, key in self._readers.rows(self._sql["begun_in"], (listed(partitions),)):
+            begun.setdefault(partition, []).append(key)
+        return begun
 
     # -- tombstones ------------------------------------------------------------------------------------
     def oldest_bounds(self) -> tuple[int, int] | None:
@@ -113,16 +115,19 @@ class Lifetimes:
         rows = self._readers.rows(self._sql["pending_tombstones"], of_worker(lease, limit=limit))
         return [PendingTombstone(row[0], row[1], Tombstone._make(row[2:9]), *row[9:]) for row in rows]
 
-    def referrers(self, pending: PendingTombstone, limit: int) -> list[Referrer]:
-        tombstone = pending.tombstone
-        place = (tombstone.etype, tombstone.eid, pending.attr, pending.source, tombstone.at, limit)
-        return list(map(Referrer._make, self._readers.rows(self._sql["referrers"], place)))
+    def referrers(self, pending: Sequence[PendingTombstone], limit: int) -> list[tuple[int, Referrer]]:
+        starts = listed(
+            (one.id, one.tombstone.etype, one.tombstone.eid, one.attr, one.source, one.tombstone.at)
+            for one in pending
+        )
+        rows = self._readers.rows(self._sql["referrers"], (starts, limit))
+        return [(id_, Referrer._make(row)) for id_, *row in rows]
 
     def write_sweep(self, lease: Lease, slice_: SweepSlice) -> None:
         with self._writer.owned(lease) as connection:
-            connection.executemany(self._sql["move_tombstone"], slice_.moved)
-            connection.executemany(self._sql["all_told"], ((id_,) for id_ in slice_.told))
-            connection.executemany(self._sql["remove_tombstone"], ((id_,) for id_ in slice_.removed))
+            run_for_rows(connection, self._sql["move_tombstones"], slice_.moved)
+            connection.execute(self._sql["all_told"], (listed(slice_.told),))
+            connection.execute(self._sql["remove_tombstones"], (listed(slice_.removed),))
             if slice_.tasks:
                 self._outbox.add(connection, lease, Stream.SYSTEM, slice_.tasks)
 

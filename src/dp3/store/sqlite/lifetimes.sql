@@ -45,13 +45,13 @@ WHERE weak.key > :after AND weak.key <= :last AND weak.etype IN (SELECT value FR
         CROSS JOIN entity AS source ON source.key = link.entity
         WHERE node.etype = weak.etype AND node.eid = weak.eid AND link.until > :moment);
 
--- name: remove_token
--- A token that is over.
-DELETE FROM ttl WHERE entity = ? AND name = ?;
+-- name: remove_tokens
+-- Tokens (entity, name) that are over.
+DELETE FROM ttl WHERE (entity, name) IN (VALUES {rows});
 
--- name: set_expiry_check
--- When to check the tokens of an entity again.
-UPDATE lifetime SET look = ?2 WHERE entity = ?1;
+-- name: set_expiry_checks
+-- When to check the tokens of entities again.
+UPDATE lifetime SET look = checks.column2 FROM (VALUES {rows}) AS checks WHERE entity = checks.column1;
 
 -- name: forget_unreferenced
 -- Entities of a range are referred to, all but some (a JSON list).
@@ -59,8 +59,8 @@ DELETE FROM unreferenced
 WHERE entity > ?1 AND entity <= ?2 AND entity NOT IN (SELECT value FROM json_each(?3));
 
 -- name: note_unreferenced
--- Nothing refers to an entity; the first time in a row counts.
-INSERT INTO unreferenced (entity, since, main, derived) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING;
+-- Nothing refers to entities; the first time in a row counts.
+INSERT INTO unreferenced (entity, since, main, derived) VALUES {rows} ON CONFLICT DO NOTHING;
 
 -- name: expired
 -- Those of some entities whose tokens are all over at a moment, as one text.
@@ -76,23 +76,35 @@ SELECT json_group_array(entity.key)
 FROM json_each(?) AS wanted CROSS JOIN entity ON entity.key = wanted.value ->> 0
 WHERE entity.created <= wanted.value ->> 1;
 
--- name: plain_value
--- The value of a plain attribute.
-SELECT entity, attr, entry_order, written, v FROM plain WHERE entity = ? AND attr = ?;
+-- name: plain_values
+-- The values of plain attributes (a JSON list: entity, attribute).
+SELECT entity, attr, entry_order, written, v
+FROM json_each(?) AS wanted
+CROSS JOIN plain ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1;
 
 -- name: history_page
--- Some of the history of an attribute, in the order of the log.
-SELECT key, entity, attr, t1, t2, c, v FROM fresh CROSS JOIN incoming USING (key)
-WHERE entity = ? AND attr = ? AND key > ? ORDER BY key LIMIT ?;
+-- Some of the history of attributes (a JSON list: entity, attribute, key after which to begin), one after the
+-- other, each in the order of the log. Rows come in the order of the loops: sorting would read all of them.
+SELECT fresh.key, entity, attr, t1, t2, c, v
+FROM json_each(?) AS wanted
+CROSS JOIN fresh
+    ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1 AND fresh.key > wanted.value ->> 2
+CROSS JOIN incoming ON incoming.key = fresh.key
+LIMIT ?;
 
 -- name: packed_page
--- Some of the packed history of an attribute.
-SELECT entity, attr, tag, part, oldest, points, v, segments FROM packed
-WHERE entity = ? AND attr = ? AND (tag, part) > (?, ?) ORDER BY tag, part LIMIT ?;
+-- Some of the packed history of attributes (a JSON list: entity, attribute, tag and part after which to
+-- begin), in the same way.
+SELECT entity, attr, tag, part, oldest, points, v, segments
+FROM json_each(?) AS wanted
+CROSS JOIN packed
+    ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1
+    AND (tag, part) > (wanted.value ->> 2, wanted.value ->> 3)
+LIMIT ?;
 
--- name: begun_of
--- Up to which keys packing of an entity's partition has begun.
-SELECT begun FROM packed_until WHERE partition = ? >> 40;
+-- name: begun_in
+-- Up to which keys packing of partitions (a JSON list) has begun.
+SELECT partition, begun FROM packed_until WHERE partition IN (SELECT value FROM json_each(?));
 
 -- name: oldest_bounds
 -- The smallest offsets up to which tombstones hold, null if there are none.
@@ -107,26 +119,31 @@ FROM tombstone INDEXED BY tombstone_by_phase CROSS JOIN etype ON etype.id = tomb
 WHERE phase = 0 AND partition % :worker_processes = :worker ORDER BY tombstone.id LIMIT :limit;
 
 -- name: referrers
--- Who has links to a deleted entity that held then, after a place in the index.
-SELECT link.attr, link.source, etype.name, entity.eid, attr.name
-FROM node CROSS JOIN link INDEXED BY link_by_target ON link.target = node.id
+-- Who has links to deleted entities that held then (a JSON list: id of the tombstone, type, eid, attribute and
+-- source after which to begin in the index, time of the deletion). Rows come in the order of the loops.
+SELECT wanted.value ->> 0, link.attr, link.source, etype.name, entity.eid, attr.name
+FROM json_each(?) AS wanted
+CROSS JOIN node ON node.etype = wanted.value ->> 1 AND node.eid = wanted.value ->> 2
+CROSS JOIN link INDEXED BY link_by_target
+    ON link.target = node.id AND (link.attr, link.source) > (wanted.value ->> 3, wanted.value ->> 4)
 CROSS JOIN entity ON entity.key = link.entity
 CROSS JOIN etype ON etype.id = entity.etype
 CROSS JOIN attr ON attr.id = link.attr
-WHERE node.etype = ?1 AND node.eid = ?2 AND (link.attr, link.source) > (?3, ?4) AND link.until > ?5
-ORDER BY link.attr, link.source LIMIT ?6;
+WHERE link.until > wanted.value ->> 5
+LIMIT ?;
 
--- name: move_tombstone
--- Up to where those who have links were told.
-UPDATE tombstone SET attr = ?2, source = ?3 WHERE id = ?1;
+-- name: move_tombstones
+-- Up to where those who have links were told (id, attr, source).
+UPDATE tombstone SET attr = moved.column2, source = moved.column3
+FROM (VALUES {rows}) AS moved WHERE id = moved.column1;
 
 -- name: all_told
--- All who have links were told.
-UPDATE tombstone SET phase = 1 WHERE id = ?;
+-- All who have links to some (a JSON list of ids) were told.
+UPDATE tombstone SET phase = 1 WHERE id IN (SELECT value FROM json_each(?));
 
--- name: remove_tombstone
--- Nobody has links.
-DELETE FROM tombstone WHERE id = ?;
+-- name: remove_tombstones
+-- Nobody has links to some (a JSON list of ids).
+DELETE FROM tombstone WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: forget_tombstones
 -- Some tombstones of a worker's partitions that nobody needs any more.

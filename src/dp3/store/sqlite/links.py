@@ -1,12 +1,11 @@
 """Links between entities: written by batches, read from both ends."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
 
 import apsw
 import msgspec
 
-from dp3.sqlite import load_statements
+from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.batches import NO_TARGET, EndedLink, LinkRow
 from dp3.store.ports.links import Edge, Node
 from dp3.store.sqlite.connections import Readers
@@ -15,6 +14,9 @@ from dp3.store.sqlite.parameters import listed
 _Columns = tuple[int, int, int, int, int, int]
 """attr, source node, target node, source entity, until, order."""
 
+
+_Link = tuple[int, int, int, str]
+"""Source entity, attr, type and eid of the target."""
 
 REPLACED = 0
 """The end of a plain relation that another value has replaced: no time of a clock that may be wrong."""
@@ -32,95 +34,136 @@ class LinkWriter:
         """To be called before entities are deleted: remember what they referred to."""
         if entities:
             change = connection.execute(self._sql["next_change"]).get
-            deleted = ({"entity": entity, "change": change} for entity in entities)
-            connection.executemany(self._sql["add_changes_of_entity"], deleted)
+            deleted = {"entities": listed(sorted(entities)), "change": change}
+            connection.execute(self._sql["add_changes_of_entities"], deleted)
 
     def write(self, connection: apsw.Connection, links: Sequence[LinkRow], now: int) -> None:
         """Apply the links of existing entities; `now` is the moment of the commit."""
-        if links:
-            _LinkChanges(connection, self._sql, now).apply(links)
+        changes = _LinkChanges(_StoredLinks(connection, self._sql, links), now)
+        changes.apply(links)
+        run_for_rows(connection, self._sql["put_links"], sorted(changes.put))
+        self._note(connection, changes.changed)
 
-    def end(self, connection: apsw.Connection, links: Sequence[EndedLink]) -> None:
+    def end(self, connection: apsw.Connection, links: Iterable[EndedLink]) -> None:
         """Let links end, if they hold longer."""
+        earliest: dict[_Link, int] = {}
+        for source, attr, etype, eid, until in links:
+            place = (source, attr, etype, eid)
+            earliest[place] = min(earliest.get(place, until), until)
+        ends = [(*place, until) for place, until in sorted(earliest.items())]
+        rows = sorted(run_for_rows(connection, self._sql["links_beyond"], ends))
+        run_for_rows(connection, self._sql["put_links"], rows)
+        self._note(connection, ((attr, target) for attr, _, target, *_ in rows))
+
+    def _note(self, connection: apsw.Connection, changed: Iterable[Sequence[int]]) -> None:
+        """Remember that the links to some (attr, target node) became more or fewer."""
+        places = sorted(set(map(tuple, changed)))
+        if places:
+            change: int = connection.execute(self._sql["next_change"]).get
+            run_for_rows(connection, self._sql["add_changes"], [(change, *place) for place in places])
+
+
+class _StoredLinks:
+    """What is stored of the links of a batch, and of their ends; what refers to new nodes makes them."""
+
+    def __init__(self, connection: apsw.Connection, sql: Mapping[str, str], links: Sequence[LinkRow]) -> None:
+        self._connection = connection
+        self._sql = sql
+        sources = sorted({link.source for link in links})
+        rows = connection.execute(sql["sources"], (listed(sources),))
+        self._names = {key: (etype, eid) for key, etype, eid in rows}
+        self._nodes = self._find_nodes(links)
+        self._stored = self._find_links(links)
+
+    def source(self, entity: int) -> int | None:
+        """The node of an entity, None if it does not exist."""
+        name = self._names.get(entity)
+        return None if name is None else self._nodes[name]
+
+    def target(self, link: LinkRow) -> int:
+        """The node of the target of a link."""
+        return self._nodes[link.target_etype, link.target_eid]
+
+    def of(self, attr: int, source: int, entity: int) -> dict[int, tuple[int, int]]:
+        """Target node → until and order of what is known of a relation of a source (its node and key): all of
+        a plain one, else what the batch has again."""
+        return self._stored.get((attr, source, entity), {})
+
+    def _find_nodes(self, links: Iterable[LinkRow]) -> dict[tuple[int, str], int]:
+        """The ends of the links of existing entities."""
+        names = self._names
+        wanted = {(link.target_etype, link.target_eid) for link in links if link.source in names}
+        wanted.update(names.values())
+        wanted.discard(NO_TARGET)
+        found = {NO_TARGET: 0}
+        for statement in ("find_nodes", "add_nodes"):
+            rows = run_for_rows(self._connection, self._sql[statement], sorted(wanted - found.keys()))
+            found.update(((etype, eid), node) for etype, eid, node in rows)
+        return found
+
+    def _find_links(self, links: Iterable[LinkRow]) -> dict[tuple[int, int, int], dict[int, tuple[int, int]]]:
+        plain: set[tuple[int, ...]] = set()
+        observed: set[tuple[int, ...]] = set()
         for link in links:
-            ended = connection.execute(self._sql["end_link"], link).fetchone()
-            if ended is not None:
-                change = connection.execute(self._sql["next_change"]).get
-                connection.execute(self._sql["add_change"], (change, link.attr, ended[0]))
+            source = self.source(link.source)
+            if source is not None and link.replaces:
+                plain.add((link.attr, source, link.source))
+            elif source is not None:
+                observed.add((link.attr, source, link.source, self.target(link)))
+        rows = run_for_rows(self._connection, self._sql["links_of_sources"], sorted(plain))
+        rows += run_for_rows(self._connection, self._sql["links_between"], sorted(observed))
+        stored: dict[tuple[int, int, int], dict[int, tuple[int, int]]] = {}
+        for attr, source, entity, target, until, order in rows:
+            stored.setdefault((attr, source, entity), {})[target] = until, order
+        return stored
 
 
 class _LinkChanges:
-    """The changes of stored links by one batch."""
+    """The changes of stored links by one batch: links as they are now, to be `put`, and (attr, target node)
+    to which they became more or fewer (`changed`)."""
 
-    def __init__(self, connection: apsw.Connection, sql: Mapping[str, str], now: int) -> None:
-        self._connection = connection
-        self._sql = sql
+    def __init__(self, stored: _StoredLinks, now: int) -> None:
+        self._stored = stored
         self._now = now
-        self._nodes: dict[tuple[int, str], int] = {NO_TARGET: 0}
-        self._sources: dict[int, int | None] = {}
-        self._put: list[_Columns] = []
-        self._changed: set[tuple[int, int]] = set()
+        self.put: list[_Columns] = []
+        self.changed: set[tuple[int, int]] = set()
 
     def apply(self, links: Sequence[LinkRow]) -> None:
         for (source, attr), group in _newest_values(links).items():
             self._replace(source, attr, group)
         for link in _longest(links):
             self._extend(link)
-        self._connection.executemany(self._sql["put_link"], sorted(self._put))
-        if self._changed:
-            change: int = self._connection.execute(self._sql["next_change"]).get
-            rows = [(change, *place) for place in sorted(self._changed)]
-            self._connection.executemany(self._sql["add_change"], rows)
 
     def _replace(self, entity: int, attr: int, group: Sequence[LinkRow]) -> None:
-        source = self._source(entity)
+        source = self._stored.source(entity)
         if source is None:
             return
-        stored = self._stored(attr, source, entity)
+        stored = self._stored.of(attr, source, entity)
         order = group[0].order
         if any(earlier > order for _, earlier in stored.values()):
             return
-        wanted = {self._node(link.target_etype, link.target_eid): link.until for link in group}
+        wanted = {self._stored.target(link): link.until for link in group}
         for target, until in wanted.items():
             held = stored.get(target)
             if held != (until, order):
-                self._put.append((attr, source, target, entity, until if target else REPLACED, order))
+                self.put.append((attr, source, target, entity, until if target else REPLACED, order))
             if held is None or held[0] <= self._now:
-                self._changed.add((attr, target))
+                self.changed.add((attr, target))
         for target, (until, earlier) in stored.items():
             if target not in wanted and until != REPLACED:
-                self._put.append((attr, source, target, entity, REPLACED, earlier))
-                self._changed.add((attr, target))
-
-    def _stored(self, attr: int, source: int, entity: int) -> dict[int, tuple[int, int]]:
-        rows = self._connection.execute(self._sql["links_of_source"], (attr, source, entity))
-        return {target: (until, order) for target, until, order in rows}
+                self.put.append((attr, source, target, entity, REPLACED, earlier))
+                self.changed.add((attr, target))
 
     def _extend(self, link: LinkRow) -> None:
-        source = self._source(link.source)
+        source = self._stored.source(link.source)
         if source is None:
             return
-        target = self._node(link.target_etype, link.target_eid)
-        stored = self._connection.execute(self._sql["link_until"], (link.attr, source, target, link.source))
-        until: int | None = stored.get
+        target = self._stored.target(link)
+        until, _ = self._stored.of(link.attr, source, link.source).get(target, (None, 0))
         if until is None or until < link.until:
-            self._put.append((link.attr, source, target, link.source, link.until, link.order))
+            self.put.append((link.attr, source, target, link.source, link.until, link.order))
         if until is None or until <= self._now < link.until:
-            self._changed.add((link.attr, target))
-
-    def _source(self, entity: int) -> int | None:
-        """The node of an entity, None if it does not exist."""
-        if entity not in self._sources:
-            found = self._connection.execute(self._sql["source"], (entity,)).fetchone()
-            self._sources[entity] = None if found is None else self._node(*found)
-        return self._sources[entity]
-
-    def _node(self, etype: int, eid: str) -> int:
-        name = (etype, eid)
-        if name not in self._nodes:
-            found = self._connection.execute(self._sql["find_node"], name).get
-            self._nodes[name] = found or self._connection.execute(self._sql["add_node"], name).get
-        return self._nodes[name]
+            self.changed.add((link.attr, target))
 
 
 def _newest_values(links: Iterable[LinkRow]) -> dict[tuple[int, int], list[LinkRow]]:
@@ -157,16 +200,16 @@ class Links:
     def edges(
         self, attrs: Sequence[int], until_after: int, after: tuple[int, int, int], limit: int
     ) -> list[Edge]:
-        edges: list[Edge] = []
-        with self._readers.state() as state:
-            for attr in sorted(set(attrs)):
-                if attr < after[0] or len(edges) >= limit:
-                    continue
-                source, target = after[1:] if attr == after[0] else (0, 0)
-                page = {"attr": attr, "source": source, "target": target, "until_after": until_after}
-                rows = state.execute(self._sql["edges"], page | {"limit": limit - len(edges)})
-                edges.extend(map(Edge._make, rows))
-        return edges
+        first, source, target = after
+        wanted = {
+            "first": first if first in attrs else -1,
+            "source": source,
+            "target": target,
+            "others": listed(sorted({attr for attr in attrs if attr > first})),
+            "until_after": until_after,
+            "limit": limit,
+        }
+        return list(map(Edge._make, self._readers.rows(self._sql["edges"], wanted)))
 
     def nodes(self, ids: Sequence[int]) -> dict[int, Node]:
         text: str = self._readers.value(self._sql["nodes"], {"ids": listed(ids)})
@@ -176,13 +219,11 @@ class Links:
         self, targets: Sequence[tuple[int, str]], attrs: Sequence[int], at: int
     ) -> dict[tuple[int, str], list[tuple[int, int, str]]]:
         incoming: dict[tuple[int, str], list[tuple[int, int, str]]] = {target: [] for target in targets}
-        wanted = (
-            {"etype": etype, "eid": eid, "attr": attr, "at": at}
-            for (etype, eid), attr in product(incoming, set(attrs))
-        )
+        relations = listed(sorted(set(attrs)))
         with self._readers.state() as state:
-            for etype, eid, *source in state.executemany(self._sql["incoming"], wanted):
-                incoming[etype, eid].append((source[0], source[1], source[2]))
+            rows = run_for_rows(state, self._sql["incoming"], list(incoming), relations, at)
+        for etype, eid, *source in rows:
+            incoming[etype, eid].append((source[0], source[1], source[2]))
         for sources in incoming.values():
             sources.sort()
         return incoming
@@ -194,7 +235,5 @@ class Links:
     def targets_changed(
         self, attrs: Sequence[int], change: int, after: int, until: int
     ) -> list[tuple[int, str]]:
-        span = {"change": change, "after": after, "until": until}
-        wanted = ({"attr": attr, **span} for attr in set(attrs))
-        with self._readers.state() as state:
-            return sorted(set(state.executemany(self._sql["targets_changed"], wanted)))
+        span = {"change": change, "after": after, "until": until, "attrs": listed(sorted(set(attrs)))}
+        return sorted(self._readers.rows(self._sql["targets_changed"], span))

@@ -14,9 +14,14 @@ RETURNING source;
 -- The last key of tasks in a stream.
 SELECT source FROM outbox_key WHERE partition = ? AND lane = ?;
 
--- name: put_key
+-- name: last_keys
+-- The same of some streams (partition, stream); of those that have one.
+SELECT partition, lane, source
+FROM (VALUES {rows}) AS wanted CROSS JOIN outbox_key ON partition = wanted.column1 AND lane = wanted.column2;
+
+-- name: put_keys
 -- The same, after more.
-INSERT OR REPLACE INTO outbox_key (partition, lane, source) VALUES (?, ?, ?);
+INSERT OR REPLACE INTO outbox_key (partition, lane, source) VALUES {rows};
 
 -- name: last_id
 -- The last id that was given in a table.
@@ -32,7 +37,7 @@ INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?);
 
 -- name: add
 -- Tasks to go to the log.
-INSERT INTO outbox (partition, lane, source, after_order, tasks) VALUES (?, ?, ?, ?, ?);
+INSERT INTO outbox (partition, lane, source, after_order, tasks) VALUES {rows};
 
 -- name: remove
 -- Tasks that a worker has brought to the log.

@@ -73,7 +73,7 @@ class Queries:
 
     def _answers(self, builder: SqlBuilder, id_: bytes, places: Sequence[Place]) -> Iterator[Found]:
         """The rows of a page; a place ends with the entity."""
-        rows = builder.connection.executemany(self._found, ((place[-1],) for place in places))
+        rows = builder.connection.execute(self._found, (listed(place[-1] for place in places),))
         for place, row in zip(places, rows, strict=True):
             yield Found._make((*row, _make_cursor(id_, place)))
             if builder.is_over():
@@ -110,15 +110,14 @@ class Queries:
             return dict(builder.rows(distinct))
 
     def latest(self, etype: str, eids: Sequence[str]) -> dict[str, Found]:
-        wanted = ((etype, eid) for eid in dict.fromkeys(eids))
+        wanted = listed(dict.fromkeys(eids))
         id_ = _query_id(etype, EVERYTHING, ())
         with self._query(etype) as builder:
             of_eid = self._sql["smallest"].format(path=builder.number(EID))
             newest = self._newest.format(eid_key=of_eid)
-            entities = builder.connection.executemany(self._sql["entity_key"], wanted).fetchall()
             return {
                 eid: Found(eid, run_time, doc, _make_cursor(id_, (eid_key, entity)))
-                for eid, run_time, doc, eid_key, entity in builder.connection.executemany(newest, entities)
+                for eid, run_time, doc, eid_key, entity in builder.connection.execute(newest, (etype, wanted))
                 if doc is not None
             }
 

@@ -103,13 +103,20 @@ coalesce((SELECT run.time FROM run WHERE run.id = max(
     (SELECT last_seen.time FROM last_seen WHERE last_seen.entity = e.entity), (SELECT min(run.time) FROM run))
 
 -- name: found
--- What a question answers about an entity. (Joined to more tables, SQLite would prepare it anew each time.)
-SELECT e.eid, {run_time}, {document} FROM (SELECT key AS entity, eid FROM entity WHERE key = ?) AS e;
+-- What a question answers about entities (a JSON list of keys), in their order.
+SELECT e.eid, {run_time}, {document}
+FROM (
+    SELECT entity.key AS entity, entity.eid
+    FROM json_each(?) AS wanted CROSS JOIN entity ON entity.key = wanted.value) AS e;
 
 -- name: newest
--- The same, null if there is no row, and the place in the order of eids.
+-- The same about those of a type given by name with some eids (a JSON list), null if there is no row, and the
+-- place in the order of eids.
 SELECT e.eid, {run_time}, {document}, {eid_key}, e.entity
-FROM (SELECT key AS entity, eid FROM entity WHERE key = ?) AS e;
+FROM (
+    SELECT entity.key AS entity, entity.eid
+    FROM json_each(?2) AS wanted CROSS JOIN entity
+        ON entity.etype = (SELECT id FROM etype WHERE name = ?1) AND entity.eid = wanted.value) AS e;
 
 -- name: any_keys
 -- Whether a type has keys at one of some paths (a JSON list).
@@ -133,7 +140,3 @@ SELECT DISTINCT substr(name, 1, instr(name || '.', '.') - 1) FROM (
     SELECT attr.name AS name FROM etype CROSS JOIN attr ON attr.etype = etype.id
     CROSS JOIN path ON path.id = attr.id
     WHERE etype.name = ? AND path.keys > 0 LIMIT ?);
-
--- name: entity_key
--- The key of an entity of a type given by name.
-SELECT key FROM entity WHERE etype = (SELECT id FROM etype WHERE name = ?) AND eid = ?;

@@ -6,12 +6,12 @@ from typing import Any
 import apsw
 
 from dp3.clock import Clock
-from dp3.sqlite import load_statements
+from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.runs import Phase, Run, WorkerRun
 from dp3.store.ports.snapshots import SnapshotBatch
 from dp3.store.sqlite.connections import Readers, Writer
-from dp3.store.sqlite.parameters import from_json, to_json
+from dp3.store.sqlite.parameters import from_json, listed, to_json
 
 _PHASES = list(Phase)
 _NEWEST = 2**63 - 1
@@ -97,9 +97,8 @@ class Runs:
         return {(partition, lane): offset for partition, lane, offset in rows}
 
     def covered(self, entity: int, runs: Sequence[int]) -> set[int]:
-        wanted = ({"entity": entity, "run": run} for run in runs)
-        with self._readers.state() as state:
-            return {run for (run,) in state.executemany(self._sql["covered"], wanted)}
+        wanted = {"entity": entity, "runs": listed(runs)}
+        return {run for (run,) in self._readers.rows(self._sql["covered"], wanted)}
 
     def write_progress(self, connection: apsw.Connection, batch: SnapshotBatch) -> None:
         """Progress of a worker, in the caller's transaction."""
@@ -107,8 +106,8 @@ class Runs:
             *row, checkpoint = batch.progress[:4]
             columns = (*row, to_json(checkpoint), *batch.progress[4:])
             connection.execute(self._sql["put_worker_run"], columns)
-        reached = ((partition, batch.run, lane, offset) for partition, lane, offset in batch.watermarks)
-        connection.executemany(self._sql["put_watermark"], reached)
+        reached = [(partition, batch.run, lane, offset) for partition, lane, offset in batch.watermarks]
+        run_for_rows(connection, self._sql["put_watermarks"], reached)
 
 
 def _run(row: Sequence[Any]) -> Run:

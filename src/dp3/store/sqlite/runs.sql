@@ -55,10 +55,11 @@ FROM worker_run WHERE run = ? ORDER BY worker;
 INSERT OR REPLACE INTO worker_run (run, worker, done, mark, entities, written, failed, updated)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
--- name: put_watermark
--- A partition is completed in a run, if that still waits for it.
+-- name: put_watermarks
+-- Partitions are completed in a run, if that still waits for them.
 INSERT OR REPLACE INTO cut (partition, run, lane, offset)
-SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM run WHERE id = ?2 AND phase IN ('init', 'work'));
+SELECT column1, column2, column3, column4 FROM (VALUES {rows})
+WHERE EXISTS (SELECT 1 FROM run WHERE id = column2 AND phase IN ('init', 'work'));
 
 -- name: remove_watermarks
 -- No partition is completed in a run.
@@ -72,12 +73,12 @@ FROM position JOIN cut ON cut.partition = position.partition
 WHERE position.lane = 0;
 
 -- name: covered
--- Whether a run completed the partition of an entity and has a snapshot of it.
-SELECT :run
-WHERE EXISTS (SELECT 1 FROM cut WHERE partition = :entity >> 40 AND run = :run)
-    AND NOT EXISTS (SELECT 1 FROM missing WHERE entity = :entity AND run = :run)
+-- Those of some runs (a JSON list) that completed the partition of an entity and have a snapshot of it.
+SELECT wanted.value FROM json_each(:runs) AS wanted
+WHERE EXISTS (SELECT 1 FROM cut WHERE partition = :entity >> 40 AND run = wanted.value)
+    AND NOT EXISTS (SELECT 1 FROM missing WHERE entity = :entity AND run = wanted.value)
     AND coalesce((
-        SELECT doc FROM snapshot WHERE entity = :entity AND run <= :run ORDER BY run DESC LIMIT 1), 1) <> x'';
+        SELECT doc FROM snapshot WHERE entity = :entity AND run <= wanted.value ORDER BY run DESC LIMIT 1), 1) <> x'';
 
 -- name: graph_put_part
 -- A piece of what a worker found; a worker that was started again finds something else.

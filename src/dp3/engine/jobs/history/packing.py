@@ -8,7 +8,7 @@ from dp3.engine.jobs.history.packed_rows import MOST_SEGMENTS, packed_with
 from dp3.engine.jobs.history.scans import ScanKeeper, rows_by_attr
 from dp3.engine.jobs.job import SlicePace
 from dp3.history import Params, history_params
-from dp3.log.port import Lane, LaneBounds, Log
+from dp3.log.port import Lane, Log
 from dp3.model.attrspec import AttrSpecObservations
 from dp3.model.spec import ModelSpec
 from dp3.store.ports.batches import reached_by_all
@@ -39,7 +39,7 @@ TRIM_ROWS = 10_000
 """Rows of the list of what has come in that are forgotten at a time: about 5 ms."""
 
 
-def packable_until(state: State, log: Log, bounds: LaneBounds) -> dict[int, int]:
+def packable_until(state: State, log: Log) -> dict[int, int]:
     """Lane → the largest key of fresh rows that may be packed: they are older than all entries that a worker
     has not applied yet, so none of their data-points comes again, and older than all deletions that links may
     still have to be removed for: those go by what is older, which packed rows do not tell of themselves."""
@@ -47,7 +47,7 @@ def packable_until(state: State, log: Log, bounds: LaneBounds) -> dict[int, int]
     unread = [
         order for lane, offset in reached.items() if (order := log.order_after(lane, offset)) is not None
     ]
-    limits = [bounds.until(min(unread) - 1)] if unread else []
+    limits = list(log.bounds([min(unread) - 1]).values()) if unread else []
     if (oldest := state.lifetimes.oldest_bounds()) is not None:
         limits.append(oldest)
     until = {lane: min([offset, *(limit[lane] for limit in limits)]) for lane, offset in reached.items()}
@@ -70,7 +70,6 @@ class Compactor:
 
     def __init__(self, context: Context, observed: Mapping[int, Params], counted: Collection[int]) -> None:
         self._log = context.log
-        self._bounds = LaneBounds(context.log)
         self._state = context.store
         self._lease = context.lease
         self._statistics = context.statistics
@@ -94,7 +93,7 @@ class Compactor:
         earlier pass has packed, nothing is packed: what they bring for entities made anew may be there, or
         still to come."""
         packed = self._state.history.packed_until(self._lease)
-        until = packable_until(self._state, self._log, self._bounds)
+        until = packable_until(self._state, self._log)
         again = any(key < packed[lane][1] for lane, key in until.items())
         if again or all(key <= packed[lane][0] for lane, key in until.items()):
             return
