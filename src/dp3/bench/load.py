@@ -60,7 +60,7 @@ def _accepted(url: str, bodies: Iterable[Body], latencies: list[float], token: s
     """Sends; the number of data-points of each request that was accepted."""
     address = urlsplit(url)
     connection = HTTPConnection(address.hostname or "", address.port, timeout=120)
-    headers = credentials(token)
+    headers = {"Content-Type": "application/json", **credentials(token)}
     for count, body in bodies:
         started = time.perf_counter()
         response, text = _post(connection, body, headers)

@@ -45,7 +45,7 @@ class Server:
         self.output = directory / "output"
         self._directory = directory
         self._workers = workers
-        self._port = _free_port()
+        self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.token: str | None = None
         self.url = f"http://127.0.0.1:{self._port}"
@@ -192,7 +192,8 @@ def credentials(token: str | None) -> dict[str, str]:
     return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -9,6 +9,7 @@ import typer
 
 from dp3.bench import history as histories
 from dp3.bench import lifecycle as lives
+from dp3.bench import peers as by_hand
 from dp3.bench import query as queries
 from dp3.bench import snapshots as snapshot_runs
 from dp3.bench.ingest import Scenario
@@ -32,6 +33,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("query")(query)
     group.command("lifecycle")(lifecycle)
     group.command("history")(history)
+    group.command("peers")(peers)
     group.callback()(_bench)
     app.add_typer(group, name="bench")
 
@@ -137,6 +139,26 @@ def history(
     lengths = [length for length in histories.LENGTHS if length <= most]
     others = histories.LARGE if large else population
     _measure(lambda: show(histories.history(kinds, lengths, say, entities, others, runs), as_json))
+
+
+def peers(
+    total: Annotated[
+        int, typer.Option(min=1_000, help="Data-points to send in batches of 1 000, in each round.")
+    ] = by_hand.TOTAL,
+    singles: Annotated[
+        int, typer.Option(min=100, help="Data-points to send one by one, in each round.")
+    ] = by_hand.SINGLES,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Rounds, in which both take turns; their median counts.")
+    ] = by_hand.ROUNDS,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the same load against code written by hand: FastAPI, pydantic and PostgreSQL."""
+    if packages := by_hand.missing():
+        raise fail(f"This needs {', '.join(packages)}: pip install 'dp3-platform[peers]'", 2)
+    from dp3.bench.peers.comparison import peers as compare
+
+    _measure(lambda: show(compare(total, singles, rounds, say), as_json))
 
 
 def _measure(measure: Callable[[], None]) -> None:
