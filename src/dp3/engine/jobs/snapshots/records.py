@@ -9,6 +9,8 @@ from itertools import compress, islice
 from operator import is_
 from typing import Any, NamedTuple
 
+import msgspec
+
 from dp3.engine.jobs.snapshots.doc import CONFIDENCE, Doc, expand
 from dp3.history.confidence import Terms
 from dp3.hooks.outcome import bounded_repr
@@ -69,7 +71,7 @@ def plan_records(model: ModelSpec, etype: str) -> RecordPlan:
     return RecordPlan(etype, fields, readers)
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, gc=False):
     """An entity while hooks run. `values` is the dictionary that hooks get and change. `before` holds the
     values that it had, so that what is still the same object is known to be unchanged, unless it can be
     changed in place, as `containers` (names) can; `wires` are those in wire form."""
