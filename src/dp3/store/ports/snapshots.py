@@ -76,8 +76,8 @@ class Snapshots(Protocol):
         """Keys of own entities whose `due` is ≤ `until`, ascending, above `after`."""
         ...
 
-    def latest(self, keys: Sequence[int]) -> dict[int, StoredSnapshot]:
-        """The newest row of each entity that has one."""
+    def latest(self, keys: Sequence[int]) -> dict[int, bytes]:
+        """The document of the newest row of each entity that has one."""
         ...
 
     def remove_types(self, keep: Sequence[int]) -> None:

@@ -208,11 +208,12 @@ class Correlator:
     def _snapshot(self, member: Member, doc: Doc, linked: bool) -> NewSnapshot:
         """An entity without hooks of its own is looked at again once it is not with others that have some; if
         it is alone, being refreshed, when it changes."""
+        etype, before = member.plan.id, member.before
         if member.plan.hooked:
-            return NewSnapshot(member.entity, member.plan.id, doc, None, always=True)
+            return NewSnapshot(member.entity, etype, doc, before, None, always=True)
         alone = None if linked else member.computed
         due = self._time if alone is None else alone.next_change
-        return NewSnapshot(member.entity, member.plan.id, doc, due)
+        return NewSnapshot(member.entity, etype, doc, before, due)
 
 
 # -- links inside values, wherever they may be: single, in lists, in lists of lists ------------------------
