@@ -1,12 +1,13 @@
 """Reads what snapshots are made of: entities with their profiles, mirrors and current values."""
 
 import logging
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
+from dp3.engine.jobs.snapshots.components import Components
 from dp3.engine.jobs.snapshots.plans import SnapshotPlans, SnapshotType
 from dp3.engine.jobs.snapshots.values import NO_MIRRORS, NO_PROFILE, Computed, compute, eid_order
 from dp3.engine.jobs.snapshots.writing import BackgroundIo
@@ -75,6 +76,7 @@ class Loader:
         self._io = io
         self._at = at
         self._whole = plans.hooks.whole
+        self._mirrored = frozenset(number for number, plan in plans.types.items() if plan.mirrors)
         self.page = FIRST_PAGE
         """So many entities are to be read at once."""
 
@@ -82,15 +84,16 @@ class Loader:
         """Begin to read what is stored of entities; key 0 is one that does not exist."""
         return self._io.read(self._read, [key for key, _, _ in entities if key])
 
-    def linked(self, ids: Sequence[int], known: Container[int]) -> Future[tuple[dict[int, Entity], Stored]]:
+    def linked(self, ids: Sequence[int], components: Components) -> Future[tuple[dict[int, Entity], Stored]]:
         """Begin to read the entities that nodes of links stand for, by the ids of the nodes, and what is
-        stored of those that exist. Entities (keys) that were not `known` when the graph was made do not."""
-        return self._io.read(self._read_linked, ids, known)
+        stored of those that exist. Entities that were not known when the components were found do not."""
+        return self._io.read(self._read_linked, ids, components)
 
-    def _read_linked(self, ids: Sequence[int], known: Container[int]) -> tuple[dict[int, Entity], Stored]:
+    def _read_linked(self, ids: Sequence[int], components: Components) -> tuple[dict[int, Entity], Stored]:
+        nodes = self._links.nodes(ids).values()
+        known = components.known(node.entity for node in nodes)
         entities = {
-            node.id: (node.entity if node.entity in known else 0, node.etype, node.eid)
-            for node in self._links.nodes(ids).values()
+            node.id: (node.entity if node.entity in known else 0, node.etype, node.eid) for node in nodes
         }
         return entities, self._read([key for key, _, _ in entities.values() if key])
 
@@ -105,6 +108,7 @@ class Loader:
         types, (profiles, documents) = self._plans.types, stored
         self._learn(len(entities), sum(map(len, profiles.values())))
         mirrors = self._mirrors(entities)
+        decode = self._entities.decode_profile
         members: dict[Entity, Member] = {}
         failed = []
         for entity in entities:
@@ -113,8 +117,8 @@ class Loader:
             if plan is None or (key and key not in profiles):
                 continue
             try:
-                profile = self._entities.decode_profile(profiles[key]) if key else NO_PROFILE
-                of_entity = mirrors.get((etype, eid), NO_MIRRORS)
+                profile = decode(profiles[key]) if key else NO_PROFILE
+                of_entity = mirrors.get((etype, eid), NO_MIRRORS) if mirrors else NO_MIRRORS
                 members[entity] = self._member(key, plan, eid, profile, of_entity, documents.get(key))
             except Exception:
                 logger.exception("no snapshot of %s/%s in this run", plan.etype, eid)
@@ -144,7 +148,7 @@ class Loader:
 
     def _mirrors(self, entities: Iterable[Entity]) -> dict[tuple[int, str], Mirrors]:
         types = self._plans.types
-        targets = [(etype, eid) for _, etype, eid in entities if etype in types and types[etype].mirrors]
+        targets = [(etype, eid) for _, etype, eid in entities if etype in self._mirrored]
         if not targets:
             return {}
         attrs = sorted({attr for etype, _ in targets for attr in types[etype].mirrors})

@@ -167,9 +167,10 @@ class RunWork:
         entities: list[Entity] = []
         for page in pages:
             if self._plans.links:
-                new = {entity for entity in page if components.is_newer(entity[0])}
-                self._writer.look_again(key for key, etype, _ in new if etype in free)
-                page = [entity for entity in page if entity[0] not in components and entity not in new]
+                keys = [key for key, _, _ in page]
+                new, linked = components.newer(keys), components.known(keys)
+                self._writer.look_again(key for key, etype, _ in page if key in new and etype in free)
+                page = [entity for entity in page if entity[0] not in linked and entity[0] not in new]
             entities += page
             if len(entities) >= (size := self._loader.page):
                 yield entities[:size]
