@@ -128,6 +128,7 @@ class RunWork:
                 ]
             )
             self._writer.reach(Stage.FREE, page[-1][0])
+            self._io.go_on()
             yield None
 
     def _known_pages(self, keys: Iterable[int]) -> Iterator[list[Entity]]:
@@ -226,9 +227,12 @@ class RunWork:
     def _do_units(self, groups: Iterable[Sequence[Member]], linked: bool) -> Work:
         units = list(_units(groups))
         result = UnitResult()
+        if self._threads.may_wait:
+            self._io.go_on()  # what is done is not to wait for slow hooks
         yield from self._io.written()  # hooks do not run beside a transaction
         with self._correlator.attempts.under_way():
             yield from self._threads.process(units, partial(self._process, linked), result)
+        self._io.go_on()
         for snapshots in batched(result.snapshots, LARGEST_PAGE):
             yield from self._writer.put(snapshots)
             yield None

@@ -49,24 +49,38 @@ class BackgroundIo:
         self._lease = lease
         self._executor = executor
         self._writing: Future[None] | None = None
+        self._next: SnapshotBatch | None = None
 
     def read(self, function: Callable[..., T], *args: object) -> Future[T]:
         """Begin to read, or to do something else that takes a while."""
         return self._executor.submit(function, *args)
 
     def write(self, batch: SnapshotBatch) -> None:
-        """Begin to write a slice once the one before is written; raises what that one raised."""
-        self.finish()
-        self._writing = self._executor.submit(self._snapshots.write, self._lease, batch)
+        """Have a slice written: after those before, once `go_on` is called or the next one comes. Raises what
+        writing the one before raised."""
+        self.go_on()
+        self._next = batch
+
+    def go_on(self) -> None:
+        """Begin to write what waits for it. Called after hooks: so the worker encodes what they made, and
+        reads what comes next, meanwhile."""
+        following, self._next = self._next, None
+        if following is not None:
+            self._end_writing()
+            self._writing = self._executor.submit(self._snapshots.write, self._lease, following)
 
     def written(self) -> Work:
         """Wait until nothing is being written; raises what writing raised."""
         if self._writing is not None:
             yield from finished(self._writing)
-        self.finish()
+        self._end_writing()
 
     def finish(self) -> None:
-        """Wait until nothing is being written; raises what writing raised."""
+        """Have everything written, and wait for that; raises what writing raised."""
+        self.go_on()
+        self._end_writing()
+
+    def _end_writing(self) -> None:
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.result()
@@ -79,7 +93,7 @@ class BackgroundIo:
     def abandon(self) -> None:
         """Wait likewise, but nobody is to notice: the work that wrote goes on from its checkpoint."""
         self.flush()
-        self._writing = None
+        self._writing = self._next = None
 
 
 class NewSnapshot(msgspec.Struct, frozen=True, gc=False):
