@@ -58,12 +58,12 @@ def _add(node: Node, batch: SnapshotBatch, etype: str, changes: Changes, t: int)
 
 
 def _put(
-    node: Node, batch: SnapshotBatch, etype: str, key: int, old: StoredSnapshot | None, doc: Doc, plan: Any
+    node: Node, batch: SnapshotBatch, etype: str, key: int, old: bytes | None, doc: Doc, plan: Any
 ) -> None:
     encoded = encode_doc(doc)
-    if old is not None and old.doc == encoded:
+    if old == encoded:
         return
-    before = keys_of(plan, decode_doc(old.doc)) if old else set()
+    before = keys_of(plan, decode_doc(old)) if old else set()
     after = keys_of(plan, doc)
     number = node.store.names.attr_id
     batch.rows.append(StoredSnapshot(key, batch.run, encoded))

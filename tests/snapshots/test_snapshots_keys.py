@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dp3.engine.jobs.snapshots.doc import Doc, decode_doc, encode_doc
-from dp3.engine.jobs.snapshots.keys import MAX_PATHS, MAX_TEXT, KeyPlan, PathKey, keys_of, plan_keys
+from dp3.engine.jobs.snapshots.keys import (
+    MAX_PATHS,
+    MAX_TEXT,
+    KeyPlan,
+    PathKey,
+    changed_keys,
+    keys_of,
+    plan_keys,
+)
 from dp3.history.confidence import Terms
 from dp3.model.primitives import PRIMITIVE_TYPES
 from kit.specs import a_model, plain_attr
@@ -163,6 +171,26 @@ free = st.recursive(
 def test_a_stored_snapshot_has_the_same_keys(value: Any) -> None:
     plan, doc = a_key_plan("json"), Doc({"eid": "e", "x": value, "other": value}, {})
     assert keys_of(plan, decode_doc(encode_doc(doc))) == keys_of(plan, doc)
+
+
+numbers = st.sampled_from([0, 1, 1.0, 0.0, -0.0, True, False, "1", None])
+links = numbers | st.fixed_dictionaries({"eid": numbers})
+snapshots = st.fixed_dictionaries(
+    {"eid": st.just("e")},
+    optional={"n": numbers, "j": free | numbers, "l": links, "ls": st.lists(links, max_size=2)}
+    | dict.fromkeys(("other", "j.a", "n#odd"), free | numbers),
+)
+
+
+@thorough
+@given(snapshots, snapshots)
+def test_the_keys_that_change_are_those_that_one_of_two_snapshots_has(
+    old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    types = {"n": "int", "j": "json", "l": "link<b>", "ls": "array<link<b>>"}
+    plan = plan_keys(a_model({name: plain_attr(data_type) for name, data_type in types.items()}), "a")
+    before, after = (keys_of(plan, Doc(values, {})) for values in (old, new))
+    assert changed_keys(plan, Doc(old, {}), Doc(new, {})) == (after - before, before - after)
 
 
 def test_the_kind_of_every_typed_path_is_known() -> None:

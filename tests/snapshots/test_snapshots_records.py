@@ -270,6 +270,11 @@ def test_values_are_in_the_order_of_the_model_then_of_their_names() -> None:
     assert list(after(shuffle).doc.values) == [*DOC.values, "aa", "zz"]
 
 
+def test_an_attribute_that_a_hook_adds_is_in_its_place_in_the_model() -> None:
+    without = Doc({name: value for name, value in DOC.values.items() if name not in ("p", "ip")}, DOC.terms)
+    assert list(after(setting(ip="1.2.3.4", p=1), doc=without).doc.values) == [*DOC.values]
+
+
 def test_changed_values_of_attributes_become_canonical() -> None:
     closed = after(setting(f=3, set=["b", "a", "b"], d={"at": "2020-01-01 01:00:00+01:00", "o": None}))
     assert_stored(closed, f=3.0)
@@ -401,6 +406,31 @@ def test_whatever_hooks_do_the_result_can_be_stored_and_shown(
     assert decode_doc(encode_doc(closed.doc)) == closed.doc
     expected = (expand(DOC, NOW).keys() | changes.keys()) - deletions | {"eid"}
     assert expand(closed.doc, NOW).keys() == expected
+
+
+@few
+@given(st.dictionaries(names, anything, max_size=5), st.sets(names), st.sets(st.sampled_from([*DOC.values])))
+def test_the_way_in_which_a_hook_changes_values_does_not_matter(
+    changes: dict[str, Any], deletions: set[str], missing: set[str]
+) -> None:
+    values = {name: value for name, value in DOC.values.items() if name not in missing - {"eid"}}
+    doc = Doc(values, {name: terms for name, terms in DOC.terms.items() if name in values})
+
+    def change(record: dict[str, Any]) -> None:
+        for name in deletions:
+            record.pop(name, None)
+        record.update(changes)
+
+    def rebuild(record: dict[str, Any]) -> None:
+        change(record)
+        result = dict(reversed(record.items()))
+        record.clear()
+        record.update(result)
+
+    directly, anew = after(change, doc=doc), after(rebuild, doc=doc)
+    assert directly == anew
+    assert list(directly.doc.values) == list(anew.doc.values)
+    assert encode_doc(directly.doc) == encode_doc(anew.doc)
 
 
 @few

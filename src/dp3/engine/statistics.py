@@ -95,8 +95,15 @@ class HookTally:
 
     def count(self, hook: Hook, outcome: HookOutcome, failed: bool, created: int = 0) -> None:
         """One call of a hook, whether it failed, and how many of its tasks were kept."""
-        allowed = outcome.allowed
-        _add(self.sums, hook, [1, failed, outcome.duration_ns, created, allowed is True, allowed is False])
+        sums = self.sums.get(hook)
+        if sums is None:
+            sums = self.sums[hook] = [0] * 6
+        sums[0] += 1
+        sums[1] += failed
+        sums[2] += outcome.duration_ns
+        sums[3] += created
+        if outcome.allowed is not None:
+            sums[4 if outcome.allowed else 5] += 1
 
     def add(self, other: "HookTally") -> None:
         """Add what another one has counted."""

@@ -131,6 +131,8 @@ class HookCaller:
 
 def _wire_tasks(called: HookOutcome, max_value: int) -> tuple[list[WireTask], HookError | None]:
     """The tasks of a call, or why there are none."""
+    if not called.tasks:
+        return [], called.error
     try:
         return [task_to_wire(task, GENERATION, max_value) for task in called.tasks], called.error
     except Exception as error:  # a task is mutable: whatever the hook made of it, it is the hook's

@@ -54,6 +54,11 @@ class HookThreads:
         self._waiting = True
         self._wall_s = self._busy_s = 0.0
 
+    @property
+    def may_wait(self) -> bool:
+        """True unless hooks are known to do nothing but compute."""
+        return self._waiting
+
     def submit(self, function: Callable[..., U], *args: object) -> Future[U]:
         """Call a function in a thread of the pool."""
         return self._executor.submit(function, *args)

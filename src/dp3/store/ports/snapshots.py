@@ -29,11 +29,11 @@ class StoredSnapshot(NamedTuple):
 
 @dataclass(slots=True)
 class SnapshotBatch:
-    """A slice of a worker's work in a run. `keys_…`: what to add to and remove from the index of current
-    values; `keys_renewed` are entities that have no other keys than those added. `due`: entity → when its
-    values change by themselves (None: never). `missing`: entities that have no snapshot in this run although
-    their partition was completed. `progress`, and with the last slice `watermarks` (partition, lane, offset
-    of the log that was seen), say how far the worker is."""
+    """A slice of a worker's work in a run. `keys_…`: what to add to (each key once) and remove from the index
+    of current values; `keys_renewed` are entities that have no other keys than those added. `due`: entity →
+    when its values change by themselves (None: never). `missing`: entities that have no snapshot in this run
+    although their partition was completed. `progress`, and with the last slice `watermarks` (partition, lane,
+    offset of the log that was seen), say how far the worker is."""
 
     run: int
     rows: list[StoredSnapshot] = field(default_factory=list)
@@ -76,8 +76,8 @@ class Snapshots(Protocol):
         """Keys of own entities whose `due` is ≤ `until`, ascending, above `after`."""
         ...
 
-    def latest(self, keys: Sequence[int]) -> dict[int, StoredSnapshot]:
-        """The newest row of each entity that has one."""
+    def latest(self, keys: Sequence[int]) -> dict[int, bytes]:
+        """The document of the newest row of each entity that has one."""
         ...
 
     def remove_types(self, keep: Sequence[int]) -> None:

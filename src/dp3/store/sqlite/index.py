@@ -1,8 +1,8 @@
 """The index of current values: keys as SQLite compares them (numbers, then texts by code point, then bytes),
 and changes of it."""
 
-from collections.abc import Collection, Iterable, Iterator
-from itertools import groupby
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from operator import itemgetter
 
 import apsw
@@ -41,6 +41,10 @@ def prefix_end(prefix: str) -> str | bytes:
     return FIRST_BYTES
 
 
+_TEXT_OR_BYTES = frozenset((str, bytes))
+_key = itemgetter(1)
+
+
 class IndexWriter:
     """Changes keys in the caller's transaction, in the order of the index, so that neighbours share pages."""
 
@@ -49,21 +53,22 @@ class IndexWriter:
 
     def remove(self, connection: apsw.Connection, keys: Iterable[IndexKey]) -> None:
         """Remove keys; those that are not there do not matter."""
-        run_for_rows(connection, self._sql["remove_keys"], _in_order(keys))
+        rows = [row for _, of_path in _in_order(keys) for row in of_path]
+        run_for_rows(connection, self._sql["remove_keys"], rows)
 
     def remove_all(self, connection: apsw.Connection, entities: Collection[int]) -> None:
         """Remove all keys of some entities."""
         if entities:
             connection.execute(self._sql["remove_all_keys"], (listed(sorted(entities)),))
 
-    def add(self, connection: apsw.Connection, keys: Iterable[IndexKey], first: Collection[int]) -> None:
-        """Add keys; those that are there do not matter. `first`: entities that have no keys.
+    def add(self, connection: apsw.Connection, keys: Collection[IndexKey], first: Collection[int]) -> None:
+        """Add keys, each given once; those that are there do not matter. `first`: entities that have no keys.
 
         Sizes of paths are counted here and not by a trigger, which takes as long as the rest together."""
         new = _in_order(row for row in keys if row[2] in first)
-        run_for_rows(connection, self._sql["add_keys"], new)
-        counts = [(path, len(of_path), len(_entities(of_path))) for path, of_path in _by_path(new)]
-        for path, of_path in _by_path(_in_order(row for row in keys if row[2] not in first)):
+        run_for_rows(connection, self._sql["add_keys"], [row for _, of_path in new for row in of_path])
+        counts = [(path, len(of_path), len(_entities(of_path))) for path, of_path in new]
+        for path, of_path in _in_order(row for row in keys if row[2] not in first):
             entities = _entities(of_path)
             had = self._having(connection, path, entities)
             before = connection.total_changes()
@@ -78,21 +83,25 @@ class IndexWriter:
         return counted
 
 
-def _by_path(keys: Iterable[IndexKey]) -> Iterator[tuple[int, list[IndexKey]]]:
-    """Sorted keys, path by path."""
-    return ((path, list(group)) for path, group in groupby(keys, itemgetter(0)))
-
-
 def _entities(keys: Iterable[IndexKey]) -> set[int]:
     return {entity for _, _, entity in keys}
 
 
-def _in_order(keys: Iterable[IndexKey]) -> list[IndexKey]:
-    """Keys as they are stored, in the order of the index. NaN has no place in it."""
-    stored = {
-        (row[0], storable(row[1]), row[2]) if type(row[1]) is int else row for row in keys if row[1] == row[1]
-    }
-    try:
-        return sorted(stored)
-    except TypeError:  # numbers, texts and bytes at one path
-        return sorted(stored, key=lambda row: (row[0], kind_of(row[1]).__name__, row[1], row[2]))
+def _in_order(keys: Iterable[IndexKey]) -> list[tuple[int, list[IndexKey]]]:
+    """Keys as they are stored, path by path, in the order of the index if they come in that of entities."""
+    by_path: dict[int, list[IndexKey]] = defaultdict(list)
+    for row in keys:
+        by_path[row[0]].append(row)
+    return [(path, _ordered(by_path[path])) for path in sorted(by_path)]
+
+
+def _ordered(of_path: list[IndexKey]) -> list[IndexKey]:
+    """Keys of one path. NaN has no place in the index."""
+    kinds = {type(row[1]) for row in of_path}
+    has_numbers = not kinds <= _TEXT_OR_BYTES
+    if has_numbers:
+        stored = {(row[0], storable(row[1]), row[2]): None for row in of_path if row[1] == row[1]}
+        of_path = [*stored]
+    if len(kinds & _TEXT_OR_BYTES) + has_numbers > 1:
+        return sorted(of_path, key=lambda row: (kind_of(row[1]).__name__, row[1]))
+    return sorted(of_path, key=_key)

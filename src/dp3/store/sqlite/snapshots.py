@@ -23,7 +23,7 @@ FEW_DUE = 10_000
 """Up to so many due entities are found through the index and sorted for every page."""
 
 
-_latest = msgspec.json.Decoder(list[tuple[int, int, str]]).decode
+_latest = msgspec.json.Decoder(list[tuple[int, str]]).decode
 """Many rows come as one text: in one step, without the interpreter's lock."""
 
 
@@ -89,9 +89,9 @@ class Snapshots:
                     entities += [entity for (entity,) in state.execute(self._sql["due_in_range"], page)]
             return entities
 
-    def latest(self, keys: Sequence[int]) -> dict[int, StoredSnapshot]:
-        text: str = self._readers.value(self._sql["latest_rows"], (listed(keys),))
-        return {entity: StoredSnapshot(entity, run, bytes.fromhex(doc)) for entity, run, doc in _latest(text)}
+    def latest(self, keys: Sequence[int]) -> dict[int, bytes]:
+        text: str = self._readers.value(self._sql["latest_documents"], (listed(keys),))
+        return {entity: bytes.fromhex(doc) for entity, doc in _latest(text)}
 
     def of(self, etype: str, eid: str) -> list[StoredSnapshot]:
         return list(map(StoredSnapshot._make, self._readers.rows(self._sql["rows_of"], (etype, eid))))

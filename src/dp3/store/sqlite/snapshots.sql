@@ -17,9 +17,9 @@ SELECT entity FROM latest NOT INDEXED
 WHERE entity > :after AND entity < :end AND due <= :until
 ORDER BY entity LIMIT :limit;
 
--- name: latest_rows
--- The newest rows of some entities (a JSON list), as one text.
-SELECT json_group_array(json_array(snapshot.entity, snapshot.run, hex(snapshot.doc)))
+-- name: latest_documents
+-- The documents of the newest rows of some entities (a JSON list), as one text.
+SELECT json_group_array(json_array(snapshot.entity, hex(snapshot.doc)))
 FROM json_each(?) AS wanted CROSS JOIN latest ON latest.entity = wanted.value
 CROSS JOIN snapshot ON snapshot.entity = latest.entity AND snapshot.run = latest.run;
 

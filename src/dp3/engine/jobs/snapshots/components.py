@@ -78,15 +78,25 @@ class Components:
 
     def __contains__(self, entity: object) -> bool:
         """True if the entity (key) belongs to one of them."""
-        if not isinstance(entity, int):
-            return False
-        index = bisect_left(self.members, entity)
-        return index < len(self.members) and self.members[index] == entity
+        return isinstance(entity, int) and bool(self.known([entity]))
 
-    def is_newer(self, entity: int) -> bool:
-        """True if an entity (key) came later, so that it is not known whom it is linked with."""
-        partition = entity >> ENTITY_SHIFT
-        return partition < len(self.newest) and entity > self.newest[partition]
+    def known(self, entities: Iterable[int]) -> set[int]:
+        """Those of some entities (keys) that belong to one of them."""
+        members, count = self.members, len(self.members)
+        return {
+            entity
+            for entity in entities
+            if (index := bisect_left(members, entity)) < count and members[index] == entity
+        }
+
+    def newer(self, entities: Iterable[int]) -> set[int]:
+        """Those of some entities (keys) that came later: it is not known whom they are linked with."""
+        newest, count = self.newest, len(self.newest)
+        return {
+            entity
+            for entity in entities
+            if (partition := entity >> ENTITY_SHIFT) < count and entity > newest[partition]
+        }
 
     def after(self, first: int) -> "Iterator[tuple[int, array[int]]]":
         """(smallest entity key, node ids) of those with a smallest key above `first`, ascending."""

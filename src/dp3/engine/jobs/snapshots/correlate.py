@@ -1,9 +1,11 @@
 """Makes the snapshots of entities that are linked with each other, with the hooks that run over them."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from itertools import chain, islice
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -58,7 +60,7 @@ class UnitResult:
         self.effects.add(other.effects)
 
 
-class OpenMember(NamedTuple):
+class OpenMember(msgspec.Struct, gc=False):
     """A member while hooks run; `profile` has the results of timeseries hooks in it; `added` says which hook
     has added a value. For refreshed hooks: `records` of its group (empty if it is not linked), and the plain
     values (in wire form) that they gave it, `derived`."""
@@ -67,12 +69,9 @@ class OpenMember(NamedTuple):
     profile: Profile
     record: Record
     records: Records
-    derived: dict[str, Any]
-    added: dict[Any, Hook]
-
-    @property
-    def entity(self) -> tuple[str, Any]:
-        return self.member.plan.etype, self.record.before["eid"]
+    entity: tuple[str, Any]
+    derived: dict[str, Any] = {}
+    added: dict[Any, Hook] = {}
 
 
 class Correlator:
@@ -92,13 +91,13 @@ class Correlator:
         result = UnitResult()
         opened: list[OpenMember] = []
         for group in unit:
-            found = list(self._opened(group, linked, result))
+            found = self._opened(group, linked, result)
             if linked:
                 _attach_all(found)
             opened += found
-        by_type: dict[str, list[OpenMember]] = {}
+        by_type: dict[str, list[OpenMember]] = defaultdict(list)
         for one in opened:
-            by_type.setdefault(one.member.plan.etype, []).append(one)
+            by_type[one.entity[0]].append(one)
         for hook in self.division.ordered:
             members = by_type.get(hook.entity or "", ())
             if not hook.spec.ordered:
@@ -110,22 +109,29 @@ class Correlator:
             self._close(one, linked, result)
         return result
 
-    def _opened(self, group: Sequence[Member], linked: bool, result: UnitResult) -> Iterator[OpenMember]:
-        missing = {(member.plan.etype, member.eid) for member in group if not member.entity}
+    def _opened(self, group: Sequence[Member], linked: bool, result: UnitResult) -> list[OpenMember]:
+        keep_empty = self._plans.keep_empty
+        missing: set[tuple[str, Any]] = set()
+        if linked and not keep_empty:
+            missing = {(member.plan.etype, member.eid) for member in group if not member.entity}
         records: Records = {}
+        opened = []
         for member in group:
-            if not (member.entity or self._plans.keep_empty):
+            if not (member.entity or keep_empty):
                 continue
+            plan = member.plan
             try:
                 profile, doc = self._computed(member, linked, result.effects)
-                if linked and not self._plans.keep_empty:
-                    doc = without_missing(doc, member.plan.attached, lambda *target: target not in missing)
-                record = open_record(doc, member.plan.records, self._time)
-                yield OpenMember(member, profile, record, records, {}, {})
+                if missing:
+                    doc = without_missing(doc, plan.attached, lambda *target: target not in missing)
+                record = open_record(doc, plan.records, self._time)
+                entity = plan.etype, record.before["eid"]
+                opened.append(OpenMember(member, profile, record, records, entity))
             except Exception:
-                logger.exception("no snapshot of %s/%s in this run", member.plan.etype, member.eid)
+                logger.exception("no snapshot of %s/%s in this run", plan.etype, member.eid)
                 if member.entity:
                     result.failed.append(member.entity)
+        return opened
 
     def _computed(self, member: Member, linked: bool, effects: Effects) -> tuple[Profile, Doc]:
         """The profile with the results of timeseries hooks in it, and the values."""
@@ -150,14 +156,12 @@ class Correlator:
         return _with_points(member, own, self._time)
 
     def _call(self, hook: Hook, one: OpenMember, effects: Effects) -> None:
-        values = one.record.values
-        args: tuple[Any, ...] = (one.member.plan.etype, values)
-        if hook.spec.takes_record:
-            args = (*args, self._master(one))
+        values, entity = one.record.values, one.entity
         before = len(values)
-        self._caller.call(hook, one.entity, one.member.eid, effects, *args)
+        more = (self._master(one),) if hook.spec.takes_record else ()
+        self._caller.call(hook, entity, one.member.eid, effects, entity[0], values, *more)
         if len(values) > before:
-            one.added.update(dict.fromkeys([*values][before:], hook))
+            one.added.update(dict.fromkeys(islice(values, before, None), hook))
 
     def _refresh(self, hook: Hook, members: Iterable[OpenMember], effects: Effects) -> None:
         """Call a hook of the ingestion again. The plain values that it returns for an entity show in this
@@ -204,11 +208,12 @@ class Correlator:
     def _snapshot(self, member: Member, doc: Doc, linked: bool) -> NewSnapshot:
         """An entity without hooks of its own is looked at again once it is not with others that have some; if
         it is alone, being refreshed, when it changes."""
+        etype, before = member.plan.id, member.before
         if member.plan.hooked:
-            return NewSnapshot(member.entity, member.plan.id, doc, None, always=True)
+            return NewSnapshot(member.entity, etype, doc, before, None, always=True)
         alone = None if linked else member.computed
         due = self._time if alone is None else alone.next_change
-        return NewSnapshot(member.entity, member.plan.id, doc, due)
+        return NewSnapshot(member.entity, etype, doc, before, due)
 
 
 # -- links inside values, wherever they may be: single, in lists, in lists of lists ------------------------
@@ -228,14 +233,11 @@ def _attach(one: OpenMember, attr: str) -> None:
         link["record"] = {"eid": link["eid"]} if target is None else target
 
 
-def links_in(value: Any) -> Iterator[Link]:
+def links_in(value: Any) -> Iterable[Link]:
     """All links of a relation's or mirror's value, in order; what has another shape is passed over."""
     if isinstance(value, dict):
-        if "eid" in value:
-            yield value
-    elif isinstance(value, list):
-        for item in value:
-            yield from links_in(item)
+        return (value,) if "eid" in value else ()
+    return chain.from_iterable(map(links_in, value)) if isinstance(value, list) else ()
 
 
 def without_missing(doc: Doc, targets: Mapping[str, str], exists: Exists) -> Doc:

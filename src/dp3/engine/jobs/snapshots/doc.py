@@ -42,17 +42,15 @@ _decode = msgspec.msgpack.Decoder(_Stored).decode
 
 def encode_doc(doc: Doc) -> bytes:
     """The stored form; equal for equal documents, whatever the order of keys inside values."""
-    single: list[Terms | None] = []
-    several = {}
-    for name in doc.values:
-        terms = doc.terms.get(name)
-        if terms is None or isinstance(terms, Terms):
-            single.append(terms)
-        else:
-            single.append(None)
-            several[name] = terms
-    stored = _Stored(list(doc.values), list(doc.values.values()), single, several, dict(doc.literals))
-    return _encode(stored)
+    values, terms, literals = doc
+    names = [*values]
+    single: list[Any] = [*map(terms.get, names)]
+    several: dict[str, list[Terms]] = {}
+    for index, of in enumerate(single):
+        if type(of) is list:
+            several[names[index]] = of
+            single[index] = None
+    return _encode(_Stored(names, [*values.values()], single, several, dict(literals)))
 
 
 def decode_doc(data: bytes) -> Doc:
@@ -74,10 +72,10 @@ def expand(doc: Doc, t: int) -> dict[str, Any]:
     snapshot: dict[str, Any] = {}
     for name, value in values.items():
         snapshot[name] = value
-        if name in terms:
-            of = terms[name]
+        of = terms.get(name)
+        if of is not None:
             snapshot[name + CONFIDENCE] = (
-                confidence(of, t) if isinstance(of, Terms) else [confidence(one, t) for one in of]
+                [confidence(one, t) for one in of] if isinstance(of, list) else confidence(of, t)
             )
         elif literals and (key := name + CONFIDENCE) in literals:
             snapshot[key] = literals[key]

@@ -20,7 +20,7 @@ by `#long`: a text above `MAX_TEXT` characters under its own path, a json value 
 paths under that of the value. Every entity has a key under `eid`, long ids have both.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
@@ -31,6 +31,7 @@ from dp3.model.entityspec import EntitySpec
 from dp3.model.primitives import PRIMITIVE_TYPES
 from dp3.model.spec import ModelSpec
 from dp3.model.type_text import DictOf, LinkTo, ListOf, OneOf, Primitive, TypeExpr
+from dp3.model.wire import encode_value
 from dp3.store.ports.snapshots import Key
 
 T = TypeVar("T")
@@ -42,6 +43,8 @@ ODD = "#odd"
 EID = "eid"
 
 PathKey: TypeAlias = tuple[str, Key]
+_CONTAINERS = (dict, list)
+
 KeysOf: TypeAlias = Callable[[Any], Sequence[PathKey]]
 """Wire value of an attribute → its keys; raises for a value of another type."""
 
@@ -70,19 +73,42 @@ def plan_keys(model: ModelSpec, etype: str) -> KeyPlan:
 
 def keys_of(plan: KeyPlan, doc: Doc) -> set[PathKey]:
     """All keys of a snapshot."""
-    found: set[PathKey] = set()
-    for name, value in doc.values.items():
-        if value is not None:
-            keys = plan.attrs.get(name)
-            found.update(free_keys(name, value) if keys is None else _typed_keys(name, value, keys))
-    return found
+    return _keys_of(plan, doc.values.items())
 
 
-def _typed_keys(name: str, value: Any, keys: KeysOf) -> Sequence[PathKey]:
-    try:
-        return keys(value)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return [*free_keys(name, value), (name + ODD, 1)]
+def changed_keys(plan: KeyPlan, old: Doc, new: Doc) -> tuple[set[PathKey], set[PathKey]]:
+    """The keys that the snapshot `new` has and `old` has not, and the other way round."""
+    before, after = old.values, new.values
+    if before.keys() | after.keys() <= plan.attrs.keys():  # their paths are their own
+        kept = {name for name, value in after.items() if name in before and _is_same(value, before[name])}
+        before = {name: value for name, value in before.items() if name not in kept}
+        after = {name: value for name, value in after.items() if name not in kept}
+    had, has = _keys_of(plan, before.items()), _keys_of(plan, after.items())
+    return has - had, had - has
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    """True if two wire values are evidently the same."""
+    if type(value) is not type(other) or value != other:
+        return False
+    return type(value) not in _CONTAINERS or encode_value(value) == encode_value(other)
+
+
+def _keys_of(plan: KeyPlan, values: Iterable[tuple[str, Any]]) -> set[PathKey]:
+    attrs = plan.attrs
+    found: list[PathKey] = []
+    for name, value in values:
+        keys = attrs.get(name)
+        if value is None:
+            continue
+        if keys is None:
+            found += free_keys(name, value)
+            continue
+        try:
+            found += keys(value)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            found += [*free_keys(name, value), (name + ODD, 1)]
+    return set(found)
 
 
 def free_keys(path: str, value: Any) -> list[PathKey]:

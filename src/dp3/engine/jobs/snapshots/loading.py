@@ -1,15 +1,18 @@
 """Reads what snapshots are made of: entities with their profiles, mirrors and current values."""
 
 import logging
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
+import msgspec
+
+from dp3.engine.jobs.snapshots.components import Components
 from dp3.engine.jobs.snapshots.plans import SnapshotPlans, SnapshotType
 from dp3.engine.jobs.snapshots.values import NO_MIRRORS, NO_PROFILE, Computed, compute, eid_order, told
 from dp3.engine.jobs.snapshots.writing import BackgroundIo
-from dp3.store.ports.entities import EncodedProfile, Entities, Profile
-from dp3.store.ports.links import Links
+from dp3.store.ports.entities import EncodedProfile, Profile
+from dp3.store.ports.state import State
 
 FIRST_PAGE, LARGEST_PAGE = 100, 400
 
@@ -21,17 +24,16 @@ Entity: TypeAlias = tuple[int, int, str]
 
 Mirrors: TypeAlias = Mapping[str, list[Any]]
 
-Profiles: TypeAlias = Mapping[int, EncodedProfile]
-
 Page = TypeVar("Page")
 Found = TypeVar("Found")
 
 logger = logging.getLogger(__name__)
 
 
-class Member(NamedTuple):
+class Member(msgspec.Struct, frozen=True, gc=False):
     """An entity as it is loaded: `entity` is its key, 0 if it does not exist; `eid` is in wire form. Values
-    that timeseries hooks contribute to are not `computed` yet; only what hooks see has its `profile`."""
+    that timeseries hooks contribute to are not `computed` yet; only what hooks see has its `profile`.
+    `before` is the document of its newest row, if it has one."""
 
     entity: int
     plan: SnapshotType
@@ -39,6 +41,15 @@ class Member(NamedTuple):
     profile: Profile
     mirrors: Mirrors
     computed: Computed | None
+    before: bytes | None
+
+
+class Stored(NamedTuple):
+    """What is stored of some entities, by their keys: the profiles of those that exist, and the documents of
+    their newest rows."""
+
+    profiles: Mapping[int, EncodedProfile]
+    documents: Mapping[int, bytes]
 
 
 def ahead(pages: Iterable[Page], fetch: Callable[[Page], Found]) -> Iterator[tuple[Page, Found]]:
@@ -54,44 +65,47 @@ def ahead(pages: Iterable[Page], fetch: Callable[[Page], Found]) -> Iterator[tup
 
 
 class Loader:
-    """Reads for the moment `at` (µs); profiles in the background."""
+    """Reads for the moment `at` (µs); what is stored of entities in the background. Nobody else writes their
+    rows in this run, so they may be read long before they are compared."""
 
-    def __init__(
-        self, entities: Entities, links: Links, plans: SnapshotPlans, io: BackgroundIo, at: int
-    ) -> None:
-        self._entities = entities
-        self._links = links
+    def __init__(self, state: State, plans: SnapshotPlans, io: BackgroundIo, at: int) -> None:
+        self._entities = state.entities
+        self._links = state.links
+        self._snapshots = state.snapshots
         self._plans = plans
         self._io = io
         self._at = at
         self._whole = plans.hooks.whole
+        self._mirrored = frozenset(number for number, plan in plans.types.items() if plan.mirrors)
         self.page = FIRST_PAGE
         """So many entities are to be read at once."""
 
-    def profiles(self, entities: Sequence[Entity]) -> Future[dict[int, EncodedProfile]]:
-        """Begin to read the profiles of entities; key 0 is one that does not exist."""
-        keys = [key for key, _, _ in entities if key]
-        return self._io.read(self._entities.profiles, keys, self._whole)
+    def stored(self, entities: Sequence[Entity]) -> Future[Stored]:
+        """Begin to read what is stored of entities; key 0 is one that does not exist."""
+        return self._io.read(self._read, [key for key, _, _ in entities if key])
 
-    def linked(self, ids: Sequence[int], known: Container[int]) -> Future[tuple[dict[int, Entity], Profiles]]:
-        """Begin to read the entities that nodes of links stand for, by the ids of the nodes, and the profiles
-        of those that exist. Entities (keys) that were not `known` when the graph was made do not."""
-        return self._io.read(self._read_linked, ids, known)
+    def linked(self, ids: Sequence[int], components: Components) -> Future[tuple[dict[int, Entity], Stored]]:
+        """Begin to read the entities that nodes of links stand for, by the ids of the nodes, and what is
+        stored of those that exist. Entities that were not known when the components were found do not."""
+        return self._io.read(self._read_linked, ids, components)
 
-    def _read_linked(self, ids: Sequence[int], known: Container[int]) -> tuple[dict[int, Entity], Profiles]:
+    def _read_linked(self, ids: Sequence[int], components: Components) -> tuple[dict[int, Entity], Stored]:
+        nodes = self._links.nodes(ids).values()
+        known = components.known(node.entity for node in nodes)
         entities = {
-            node.id: (node.entity if node.entity in known else 0, node.etype, node.eid)
-            for node in self._links.nodes(ids).values()
+            node.id: (node.entity if node.entity in known else 0, node.etype, node.eid) for node in nodes
         }
-        keys = [key for key, _, _ in entities.values() if key]
-        return entities, self._entities.profiles(keys, self._whole)
+        return entities, self._read([key for key, _, _ in entities.values() if key])
+
+    def _read(self, keys: Sequence[int]) -> Stored:
+        return Stored(self._entities.profiles(keys, self._whole), self._snapshots.latest(keys))
 
     def members(
-        self, entities: Collection[Entity], profiles: Profiles
+        self, entities: Collection[Entity], stored: Stored
     ) -> tuple[dict[Entity, Member], list[Entity]]:
         """Entities of known types, with their values; those deleted meanwhile are left out. The second ones
         are those whose values could not be computed."""
-        types = self._plans.types
+        types, (profiles, documents) = self._plans.types, stored
         self._learn(len(entities), sum(map(len, profiles.values())))
         mirrors = self._mirrors(entities)
         members: dict[Entity, Member] = {}
@@ -103,18 +117,27 @@ class Loader:
                 continue
             try:
                 profile = self._profile(profiles[key], plan) if key else NO_PROFILE
-                of_entity = mirrors.get((etype, eid), NO_MIRRORS)
-                members[entity] = self._member(key, plan, eid, profile, of_entity)
+                of_entity = mirrors.get((etype, eid), NO_MIRRORS) if mirrors else NO_MIRRORS
+                members[entity] = self._member(key, plan, eid, profile, of_entity, documents.get(key))
             except Exception:
                 logger.exception("no snapshot of %s/%s in this run", plan.etype, eid)
                 if key:
                     failed.append(entity)
         return members, failed
 
-    def _member(self, key: int, plan: SnapshotType, text: str, profile: Profile, mirrors: Mirrors) -> Member:
+    def _member(
+        self,
+        key: int,
+        plan: SnapshotType,
+        text: str,
+        profile: Profile,
+        mirrors: Mirrors,
+        before: bytes | None,
+    ) -> Member:
         eid = plan.values.eid(text)
         computed = None if plan.timeseries else compute(eid, profile, plan.values, self._at, mirrors)
-        return Member(key, plan, eid, profile if self._whole else NO_PROFILE, mirrors, computed)
+        seen = profile if self._whole else NO_PROFILE
+        return Member(key, plan, eid, seen, mirrors, computed, before)
 
     def _profile(self, encoded: EncodedProfile, plan: SnapshotType) -> Profile:
         profile = self._entities.decode_profile(encoded)
@@ -128,7 +151,7 @@ class Loader:
 
     def _mirrors(self, entities: Iterable[Entity]) -> dict[tuple[int, str], Mirrors]:
         types = self._plans.types
-        targets = [(etype, eid) for _, etype, eid in entities if etype in types and types[etype].mirrors]
+        targets = [(etype, eid) for _, etype, eid in entities if etype in self._mirrored]
         if not targets:
             return {}
         attrs = sorted({attr for etype, _ in targets for attr in types[etype].mirrors})

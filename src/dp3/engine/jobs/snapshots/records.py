@@ -3,9 +3,13 @@
 `open_record` is called for each entity before the first hook, `close_record` after the last one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress, islice
+from operator import is_
 from typing import Any, NamedTuple
+
+import msgspec
 
 from dp3.engine.jobs.snapshots.doc import CONFIDENCE, Doc, expand
 from dp3.history.confidence import Terms
@@ -22,7 +26,8 @@ from dp3.model.wire import encode_value
 RESERVED = frozenset({"_time_created"})
 """Names that readers of snapshots see with another meaning."""
 
-_CONTAINERS = (dict, list)
+_CONTAINERS = frozenset((dict, list))
+_is_container = _CONTAINERS.__contains__
 _RECORD = frozenset({"record"})
 _ABSENT = object()
 
@@ -66,15 +71,16 @@ def plan_records(model: ModelSpec, etype: str) -> RecordPlan:
     return RecordPlan(etype, fields, readers)
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, gc=False):
     """An entity while hooks run. `values` is the dictionary that hooks get and change. `before` holds the
     values that it had, so that what is still the same object is known to be unchanged, unless it can be
-    changed in place; `wires` are those in wire form."""
+    changed in place, as `containers` (names) can; `wires` are those in wire form."""
 
     doc: Doc
     values: dict[str, Any]
     before: Mapping[str, Any]
     wires: Mapping[str, Any]
+    containers: Sequence[str]
 
 
 class ClosedRecord(NamedTuple):
@@ -93,10 +99,13 @@ def open_record(doc: Doc, plan: RecordPlan, t: int) -> Record:
     wires = expand(doc, t)
     values = dict(wires)
     readers = plan.readers
-    for name, wire in wires.items():
-        if name in readers or type(wire) in _CONTAINERS:
-            values[name] = _typed(readers.get(name, copied), wire)
-    return Record(doc, values, dict(values), wires)
+    containers = [*compress(wires, map(_is_container, map(type, wires.values())))]
+    for name in containers:
+        values[name] = _typed(readers.get(name, copied), wires[name])
+    for name, read in readers.items():
+        if name in wires and name not in containers:
+            values[name] = _typed(read, wires[name])
+    return Record(doc, values, dict(values), wires, containers)
 
 
 def close_record(record: Record, plan: RecordPlan, max_value: int) -> ClosedRecord:
@@ -107,14 +116,10 @@ def close_record(record: Record, plan: RecordPlan, max_value: int) -> ClosedReco
     nothing else suffers.
     """
     values, before = record.values, record.before
-    suspects = [
-        (name, value)
-        for name, value in values.items()
-        if value is not before.get(name, _ABSENT) or type(value) in _CONTAINERS
-    ]
     changed: dict[Any, Any] = {}
     problems: dict[str, str] = {}
-    for name, value in suspects:
+    for name in _suspects(record):
+        value = values[name]
         try:
             if name in before and _is_untouched(value, record.wires[name]):
                 continue
@@ -127,6 +132,8 @@ def close_record(record: Record, plan: RecordPlan, max_value: int) -> ClosedReco
             problems[name if isinstance(name, str) else bounded_repr(name)] = _reason(error)
     if not changed and len(values) == len(before):
         return ClosedRecord(record.doc, problems)
+    if not problems and (doc := _with_attributes(record, changed, plan)) is not None:
+        return ClosedRecord(doc, problems)
     wires = {
         name: changed[name] if name in changed else record.wires[name]
         for name in values
@@ -136,6 +143,22 @@ def close_record(record: Record, plan: RecordPlan, max_value: int) -> ClosedReco
         problems.setdefault("eid", "the id of an entity cannot be changed")
     wires["eid"] = record.doc.values["eid"]
     return ClosedRecord(_assembled(record, wires, plan), problems)
+
+
+def _suspects(record: Record) -> Iterable[Any]:
+    """The names of values that are not the same objects as before, or can be changed in place."""
+    values, before = record.values, record.before
+    if (
+        len(values) >= len(before)
+        and all(map(is_, values, before))
+        and all(map(is_, values.values(), before.values()))
+    ):
+        return [*record.containers, *islice(values, len(before), None)]  # nothing was done but adding
+    return [
+        name
+        for name, value in values.items()
+        if value is not before.get(name, _ABSENT) or type(value) in _CONTAINERS
+    ]
 
 
 def _typed(read: Converter, wire: Any) -> Any:
@@ -148,17 +171,17 @@ def _typed(read: Converter, wire: Any) -> Any:
 def _is_untouched(value: Any, wire: Any) -> bool:
     """True if a list or a single link is evidently what it was; others have to be looked at closely."""
     if type(value) is list and type(wire) is list:
-        return len(value) == len(wire) and all(map(_is_same_scalar, value, wire))
+        return len(value) == len(wire) and _are_same_scalars(value, wire)
     if type(value) is dict and type(wire) is dict and "record" not in wire:
-        return value.keys() - _RECORD == wire.keys() and all(
-            map(_is_same_scalar, map(value.get, wire), wire.values())
+        return value.keys() - _RECORD == wire.keys() and _are_same_scalars(
+            map(value.get, wire), wire.values()
         )
     return False
 
 
-def _is_same_scalar(a: Any, b: Any) -> bool:
-    """Immutable and the same object."""
-    return a is b and type(a) not in _CONTAINERS
+def _are_same_scalars(some: Iterable[Any], others: Collection[Any]) -> bool:
+    """Immutable and the same objects."""
+    return all(map(is_, some, others)) and _CONTAINERS.isdisjoint(map(type, others))
 
 
 def _closed_value(name: Any, value: Any, record: Record, field: Field | None) -> Any:
@@ -201,6 +224,18 @@ def _reason(error: Exception) -> str:
     return f"cannot be stored: {type(error).__name__}: {bounded_repr(str(error))}"
 
 
+def _with_attributes(record: Record, changed: Mapping[Any, Any], plan: RecordPlan) -> Doc | None:
+    """The document if nothing but values of attributes was set, which is mostly so; None if it was not."""
+    doc, fields = record.doc, plan.fields
+    if "eid" in changed or not (
+        changed.keys() <= fields.keys() and record.before.keys() <= record.values.keys()
+    ):
+        return None
+    known = {**doc.values, **changed}
+    values = {name: known[name] for name in fields if name in known}
+    return Doc(values, doc.terms, doc.literals) if len(values) == len(known) else None
+
+
 def _assembled(record: Record, wires: Mapping[str, Any], plan: RecordPlan) -> Doc:
     """Attributes in the order of the model, then other values by name."""
     values = {name: wires[name] for name in plan.fields if name in wires}
@@ -229,7 +264,7 @@ def _field(spec: AttrSpecClassic, entities: Mapping[str, EntitySpec]) -> Field:
 def _each(convert: Converter) -> Converter:
     def convert_all(values: Any) -> list[Any]:
         if type(values) is list:
-            return [convert(value) for value in values]
+            return [*values] if convert is identity else [convert(value) for value in values]
         raise Reject(f"expected list, got {type(values).__name__}")
 
     return convert_all

@@ -14,14 +14,13 @@ from dp3.engine.jobs.job import Work, finished
 from dp3.engine.jobs.snapshots.components import Components, ComponentSearch
 from dp3.engine.jobs.snapshots.correlate import Correlator, Unit, UnitResult
 from dp3.engine.jobs.snapshots.dirty import DirtySearch
-from dp3.engine.jobs.snapshots.loading import LARGEST_PAGE, Entity, Loader, Member, Profiles, ahead
+from dp3.engine.jobs.snapshots.loading import LARGEST_PAGE, Entity, Loader, Member, Stored, ahead
 from dp3.engine.jobs.snapshots.plans import SnapshotPlans
 from dp3.engine.jobs.snapshots.values import eid_order
 from dp3.engine.jobs.snapshots.writing import BackgroundIo, NewSnapshot, RunWriter
 from dp3.engine.jobs.thread_pool import HookThreads
 from dp3.store.ports.entities import ENTITY_SHIFT
 from dp3.store.ports.runs import Phase
-from dp3.store.ports.snapshots import StoredSnapshot
 
 UNIT_SIZE = 10
 """Entities that are processed at once, if groups are small. Hooks that wait take a thread for each unit."""
@@ -65,7 +64,7 @@ class RunWork:
         self._io = io
         self._writer = writer
         self._run = writer.run
-        self._loader = Loader(self._state.entities, self._state.links, plans, io, self._run.time)
+        self._loader = Loader(self._state, plans, io, self._run.time)
         self._search = ComponentSearch(self._state, self._lease, plans, threads, io)
 
     def steps(self) -> Work:
@@ -117,18 +116,19 @@ class RunWork:
             pages = self._own_pages(free, after)
         else:
             pages = self._known_pages(sorted(key for key in dirty.keys if key > after))
-        for page, reading in ahead(self._unlinked(pages, components), self._loader.profiles):
+        for page, reading in ahead(self._unlinked(pages, components), self._loader.stored):
             yield from finished(reading)
             members = self._members(page, reading.result())
             yield None
-            snapshots = [
-                NewSnapshot(member.entity, member.plan.id, member.computed.doc, member.computed.next_change)
-                for member in members.values()
-                if member.computed is not None
-            ]
-            latest = self._state.snapshots.latest([one.entity for one in snapshots])
-            yield from self._writer.put(snapshots, latest)
+            yield from self._writer.put(
+                [
+                    NewSnapshot(one.entity, one.plan.id, of.doc, one.before, of.next_change)
+                    for one in members.values()
+                    if (of := one.computed) is not None
+                ]
+            )
             self._writer.reach(Stage.FREE, page[-1][0])
+            self._io.go_on()
             yield None
 
     def _known_pages(self, keys: Iterable[int]) -> Iterator[list[Entity]]:
@@ -143,7 +143,7 @@ class RunWork:
     # -- entities with hooks but no links --------------------------------------------------------------
     def _do_hooked(self, components: Components, after: int) -> Work:
         pages = self._unlinked(self._own_pages(self._division.hooked, after), components)
-        for entities, reading in ahead(pages, self._loader.profiles):
+        for entities, reading in ahead(pages, self._loader.stored):
             yield from finished(reading)
             members = self._members(entities, reading.result())
             yield None
@@ -168,9 +168,10 @@ class RunWork:
         entities: list[Entity] = []
         for page in pages:
             if self._plans.links:
-                new = {entity for entity in page if components.is_newer(entity[0])}
-                self._writer.look_again(key for key, etype, _ in new if etype in free)
-                page = [entity for entity in page if entity[0] not in components and entity not in new]
+                keys = [key for key, _, _ in page]
+                new, linked = components.newer(keys), components.known(keys)
+                self._writer.look_again(key for key, etype, _ in page if key in new and etype in free)
+                page = [entity for entity in page if entity[0] not in linked and entity[0] not in new]
             entities += page
             if len(entities) >= (size := self._loader.page):
                 yield entities[:size]
@@ -184,8 +185,8 @@ class RunWork:
         pages = self._linked_pages(components, after)
         for (_, groups, last), reading in ahead(pages, lambda page: self._loader.linked(page[0], components)):
             yield from finished(reading)
-            entities, profiles = reading.result()
-            found = self._members(entities.values(), profiles)
+            entities, stored = reading.result()
+            found = self._members(entities.values(), stored)
             members |= {node: found[entity] for node, entity in entities.items() if entity in found}
             yield None
             if last is not None:
@@ -215,8 +216,8 @@ class RunWork:
             yield groups, last
 
     # -- all of them -----------------------------------------------------------------------------------
-    def _members(self, entities: Collection[Entity], profiles: Profiles) -> dict[Entity, Member]:
-        members, failed = self._loader.members(entities, profiles)
+    def _members(self, entities: Collection[Entity], stored: Stored) -> dict[Entity, Member]:
+        members, failed = self._loader.members(entities, stored)
         if failed:
             free = self._plans.free
             self._writer.without([key for key, _, _ in failed], failed=True)
@@ -226,14 +227,15 @@ class RunWork:
     def _do_units(self, groups: Iterable[Sequence[Member]], linked: bool) -> Work:
         units = list(_units(groups))
         result = UnitResult()
+        if self._threads.may_wait:
+            self._io.go_on()  # what is done is not to wait for slow hooks
         yield from self._io.written()  # hooks do not run beside a transaction
         with self._correlator.attempts.under_way():
             yield from self._threads.process(units, partial(self._process, linked), result)
-        latest: dict[int, StoredSnapshot] = {}
-        for entities in batched([one.entity for one in result.snapshots], LARGEST_PAGE):
-            latest |= self._state.snapshots.latest(entities)
+        self._io.go_on()
+        for snapshots in batched(result.snapshots, LARGEST_PAGE):
+            yield from self._writer.put(snapshots)
             yield None
-        yield from self._writer.put(result.snapshots, latest)
         self._writer.without(result.without)
         self._writer.without(result.failed, failed=True)
         self._writer.look_again(_free_ones({*result.without, *result.failed}, units))

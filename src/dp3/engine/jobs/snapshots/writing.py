@@ -7,7 +7,7 @@ the same rows are written again. Tasks of hooks always go with their checkpoint.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,14 +16,14 @@ from dp3.engine.context import Context
 from dp3.engine.jobs.hook_effects import DeadLetterLimit, Effects
 from dp3.engine.jobs.job import Work, finished
 from dp3.engine.jobs.snapshots.doc import Doc, decode_doc, encode_doc
-from dp3.engine.jobs.snapshots.keys import keys_of
+from dp3.engine.jobs.snapshots.keys import changed_keys, keys_of
 from dp3.engine.jobs.snapshots.plans import SnapshotPlans
 from dp3.model.wire import encode_tasks
 from dp3.store.ports.batches import RUN_SHIFT, OutboxRow, Stream
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.models import Names
 from dp3.store.ports.runs import Phase, Run, WorkerRun
-from dp3.store.ports.snapshots import Key, SnapshotBatch, Snapshots, StoredSnapshot
+from dp3.store.ports.snapshots import SnapshotBatch, Snapshots, StoredSnapshot
 
 MOST_ROWS = 1_000
 """Entities in one slice: some 20 ms of writing when all have changed."""
@@ -49,24 +49,38 @@ class BackgroundIo:
         self._lease = lease
         self._executor = executor
         self._writing: Future[None] | None = None
+        self._next: SnapshotBatch | None = None
 
     def read(self, function: Callable[..., T], *args: object) -> Future[T]:
         """Begin to read, or to do something else that takes a while."""
         return self._executor.submit(function, *args)
 
     def write(self, batch: SnapshotBatch) -> None:
-        """Begin to write a slice once the one before is written; raises what that one raised."""
-        self.finish()
-        self._writing = self._executor.submit(self._snapshots.write, self._lease, batch)
+        """Have a slice written: after those before, once `go_on` is called or the next one comes. Raises what
+        writing the one before raised."""
+        self.go_on()
+        self._next = batch
+
+    def go_on(self) -> None:
+        """Begin to write what waits for it. Called after hooks: so the worker encodes what they made, and
+        reads what comes next, meanwhile."""
+        following, self._next = self._next, None
+        if following is not None:
+            self._end_writing()
+            self._writing = self._executor.submit(self._snapshots.write, self._lease, following)
 
     def written(self) -> Work:
         """Wait until nothing is being written; raises what writing raised."""
         if self._writing is not None:
             yield from finished(self._writing)
-        self.finish()
+        self._end_writing()
 
     def finish(self) -> None:
-        """Wait until nothing is being written; raises what writing raised."""
+        """Have everything written, and wait for that; raises what writing raised."""
+        self.go_on()
+        self._end_writing()
+
+    def _end_writing(self) -> None:
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.result()
@@ -79,16 +93,18 @@ class BackgroundIo:
     def abandon(self) -> None:
         """Wait likewise, but nobody is to notice: the work that wrote goes on from its checkpoint."""
         self.flush()
-        self._writing = None
+        self._writing = self._next = None
 
 
-class NewSnapshot(NamedTuple):
-    """The snapshot of an entity in a run. `etype` is its type's number; `due` is when it changes by itself,
-    which does not matter if it is made in every run, `always`."""
+class NewSnapshot(msgspec.Struct, frozen=True, gc=False):
+    """The snapshot of an entity in a run. `etype` is its type's number; `before` the document of its newest
+    row, if it has one; `due` is when it changes by itself, which does not matter if it is made in every run,
+    `always`."""
 
     entity: int
     etype: int
     doc: Doc
+    before: bytes | None
     due: int | None
     always: bool = False
 
@@ -140,48 +156,45 @@ class RunWriter:
         model."""
         self._renewed = True
 
-    def put(self, snapshots: Iterable[NewSnapshot], latest: Mapping[int, StoredSnapshot]) -> Iterator[None]:
-        """Take snapshots; `latest` are the newest rows of their entities. Pauses after each slice that it
-        has written, without a new checkpoint."""
+    def put(self, snapshots: Sequence[NewSnapshot]) -> Iterator[None]:
+        """Take snapshots. Pauses after each slice that it has written, without a new checkpoint."""
+        self._entities += len(snapshots)
         for one in snapshots:
-            self._put(one, latest.get(one.entity))
-            if self._is_full():
-                self._commit()
-                yield
+            doc = encode_doc(one.doc)
+            if doc != one.before or self._renewed or not one.always:
+                self._put(one, doc)
+                if self._is_full():
+                    self._commit()
+                    yield
 
     def _is_full(self) -> bool:
         part = self._slice
         entities = max(len(part.rows), len(part.due), len(part.keys_renewed))
         return entities >= MOST_ROWS or len(part.keys_added) + len(part.keys_removed) >= MOST_KEYS
 
-    def _put(self, snapshot: NewSnapshot, latest: StoredSnapshot | None) -> None:
+    def _put(self, snapshot: NewSnapshot, doc: bytes) -> None:
         entity = snapshot.entity
-        self._entities += 1
         if not snapshot.always:
             self._slice.due[entity] = snapshot.due
-        doc = encode_doc(snapshot.doc)
-        changed = latest is None or latest.doc != doc
+        changed = doc != snapshot.before
         if changed:
             self._written += 1
             self._slice.rows.append(StoredSnapshot(entity, self.run.id, doc))
         if changed or self._renewed:
-            self._index(snapshot, None if self._renewed else latest)
-        if self._renewed and latest is not None:
+            self._index(snapshot)
+        if self._renewed and snapshot.before is not None:
             self._slice.keys_renewed.append(entity)
 
-    def _index(self, snapshot: NewSnapshot, latest: StoredSnapshot | None) -> None:
+    def _index(self, snapshot: NewSnapshot) -> None:
         """Change the keys of an entity from those of its newest row to those that it has now."""
-        entity = snapshot.entity
-        new = self._keys(snapshot.etype, snapshot.doc)
-        if latest is not None:
-            old = self._keys(snapshot.etype, decode_doc(latest.doc))
-            self._slice.keys_removed += [(path, key, entity) for path, key in old - new]
-            new -= old
-        self._slice.keys_added += [(path, key, entity) for path, key in new]
-
-    def _keys(self, etype: int, doc: Doc) -> set[tuple[int, Key]]:
-        numbers = self._numbers[etype]
-        return {(numbers[path], key) for path, key in keys_of(self._plans.types[etype].keys, doc)}
+        entity, numbers = snapshot.entity, self._numbers[snapshot.etype]
+        plan, before = self._plans.types[snapshot.etype].keys, snapshot.before
+        if before is None or self._renewed:
+            added = keys_of(plan, snapshot.doc)
+        else:
+            added, removed = changed_keys(plan, decode_doc(before), snapshot.doc)
+            self._slice.keys_removed += [(numbers[path], key, entity) for path, key in removed]
+        self._slice.keys_added += [(numbers[path], key, entity) for path, key in added]
 
     def without(self, entities: Sequence[int], failed: bool = False) -> None:
         """Entities that have no snapshot in this run."""
