@@ -44,13 +44,15 @@ def scan_limits(behind_us: int, former_every: int, most_parts: int, most_lag_us:
     """A scan lies so far behind the clock, and at most so far behind the newest rows; it is kept for readers
     of the past every so many rows; it may have so many parts."""
     scans = "dp3.engine.jobs.history.scans"
-    with constants(
-        scans,
-        BEHIND_US=behind_us,
-        FORMER_EVERY=former_every,
-        MOST_PARTS=most_parts,
-        MOST_LAG_US=most_lag_us,
-        RETRY_US=1_000_000,
+    with (
+        constants("dp3.engine.jobs.history.packing", BEHIND_US=behind_us),
+        constants(
+            scans,
+            FORMER_EVERY=former_every,
+            MOST_PARTS=most_parts,
+            MOST_LAG_US=most_lag_us,
+            RETRY_US=1_000_000,
+        ),
     ):
         yield
 

@@ -10,7 +10,7 @@ however long the history is. It can not tell what a row changes that begins befo
          ──advanced(scan, rows, at)────► the scan at a later moment
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Generic, TypeAlias
 
@@ -81,12 +81,21 @@ def empty_scan(params: Params) -> Scan[V]:
     return Scan(BEGINNING, params.pre, params.post, params.multi_value, params.aggregate)
 
 
-def segments_since(scan: Scan[V], rows: Iterable[SegmentRow[V]] = ()) -> list[Segment[V]]:
+def segments_since(
+    scan: Scan[V], rows: Sequence[SegmentRow[V]] = (), params: Params | None = None
+) -> list[Segment[V]]:
     """The segments, in canonical order, that are valid at the moment of the scan or later, and some more of
-    those that were. `rows` are those that do not belong to the scan; none begins before its moment.
+    those that were. `rows` are those that do not belong to the scan; none begins before its moment. `params`
+    are those of the scan, if they are at hand.
 
     `last_t1` is not that of the whole history."""
-    return _continued(scan, rows)[0]
+    segments, last, tied = _kept(scan)
+    if scan.rows or rows:
+        at = scan.at
+        known = [(at + after, at + after + length, c, v, n) for v, after, length, c, n in scan.rows]
+        known.extend(rows)
+        _continue(known, params or scan.params, segments, last, tied)
+    return segments
 
 
 def finished_scan(segments: Iterable[Segment[V]], params: Params, at: int) -> Scan[V]:
@@ -100,7 +109,8 @@ def advanced(scan: Scan[V], rows: Iterable[SegmentRow[V]], at: int) -> Scan[V]:
     had."""
     known = sorted(chain(scan.own_rows(), rows))
     passed = [row for row in known if row[0] < at]
-    segments, last, start = _continued(msgspec.structs.replace(scan, rows=()), passed)
+    segments, last, tied = _kept(scan)
+    start = _continue(passed, scan.params, segments, last, tied)
     left = (_part(segment, at, _kind(segment, last, start, scan), scan) for segment in segments)
     return msgspec.structs.replace(
         scan,
@@ -112,10 +122,8 @@ def advanced(scan: Scan[V], rows: Iterable[SegmentRow[V]], at: int) -> Scan[V]:
     )
 
 
-def _continued(
-    scan: Scan[V], rows: Iterable[SegmentRow[V]]
-) -> tuple[list[Segment[V]], dict[V, Segment[V]], int]:
-    """All segments, the last one of each value, and the latest start, if there was one since."""
+def _kept(scan: Scan[V]) -> tuple[list[Segment[V]], dict[V, Segment[V]], bool]:
+    """The segments of a scan, in canonical order; the last one of each value; whether some begin together."""
     segments: list[Segment[V]] = []
     last: dict[V, Segment[V]] = {}
     at, before, tied = scan.at, NO_START, False
@@ -123,17 +131,28 @@ def _continued(
         t1 = at - ago
         # Every start since then is later than `at - 1`, none is before `NO_START`.
         segment = Segment(t1, t1 + length, v, c_sum, n, at - 1 if kind == LAST else NO_START - 1)
-        tied, before = tied or t1 == before, t1
         segments.append(segment)
+        tied |= t1 == before
+        before = t1
         if kind != ENDED:
             last[v] = segment
-    if scan.rows:
-        rows = chain(scan.own_rows(), rows)
-    if scan.aggregate:
-        return segments, last, join(rows, scan.params, segments, last, tied)
+    return segments, last, tied
+
+
+def _continue(
+    rows: Iterable[SegmentRow[V]],
+    params: Params,
+    segments: list[Segment[V]],
+    last: dict[V, Segment[V]],
+    tied: bool,
+) -> int:
+    """Go on from what is kept with rows that begin later; returns the latest start, if there was one
+    since."""
+    if params.aggregate:
+        return join(rows, params, segments, last, tied)
     segments += [Segment(t1, t2, v, c_sum, n, t1) for t1, t2, c_sum, v, n in rows]
     segments.sort()
-    return segments, last, NO_START
+    return NO_START
 
 
 def _kind(segment: Segment[V], last: dict[V, Segment[V]], start: int, scan: Scan[V]) -> int:

@@ -13,8 +13,8 @@ from dp3.history.segments import Params, SegmentRow
 from dp3.store.ports.entities import Token
 from dp3.store.ports.history import FormerRow, FreshValues, RecentRow, ScanChanges
 
-BEHIND_US = 15 * 60_000_000
-"""A scan lies so far behind the clock: a run asks for the moment at which it began."""
+BEHIND_US = 60_000_000
+"""A scan lies so far behind the clock: those who ask may have another one."""
 
 MOST_PARTS = 256
 """Of a scan, with its rows; of more nothing would be gained by keeping them beside the history."""
@@ -55,20 +55,24 @@ def rows_by_attr(fresh: FreshValues) -> dict[Attr, list[SegmentRow[Token]]]:
 
 
 class ScanKeeper:
-    """Decides about scans; `params` are those of attributes by their numbers. Pure but for the moment `now`
-    (µs) that it is given."""
+    """Decides about scans; `params` are those of attributes by their numbers. `now` is that of the clock, and
+    `until` the moment (µs) that scans do not get ahead of."""
 
     def __init__(self, params: Mapping[int, Params]) -> None:
         self._params = params
 
-    def with_rows(self, rows: Mapping[Attr, Rows], known: Mapping[Attr, RecentRow], now: int) -> ScanChanges:
+    def with_rows(
+        self, rows: Mapping[Attr, Rows], known: Mapping[Attr, RecentRow], now: int, until: int
+    ) -> ScanChanges:
         """The scans after more rows have been packed; `known` are those before."""
         changes = ScanChanges()
         for attr, some in rows.items():
-            self._add(attr, some, known.get(attr), changes, now)
+            self._add(attr, some, known.get(attr), changes, now, until)
         return changes
 
-    def _add(self, attr: Attr, rows: Rows, known: RecentRow | None, changes: ScanChanges, now: int) -> None:
+    def _add(
+        self, attr: Attr, rows: Rows, known: RecentRow | None, changes: ScanChanges, now: int, until: int
+    ) -> None:
         params = self._params.get(attr[1])
         if known is not None and known.scan is None:
             return
@@ -89,12 +93,14 @@ class ScanKeeper:
             kept, of = LAG_KEPT
             lag = max(_lag(scan.latest - first), scan.lag * kept // of)
             scan = msgspec.structs.replace(scan, lag=lag)
-            self._forward(attr, scan, rows, changes, now)
+            self._forward(attr, scan, rows, changes, now, until)
 
-    def _forward(self, attr: Attr, scan: Scan[Token], rows: Rows, changes: ScanChanges, now: int) -> None:
+    def _forward(
+        self, attr: Attr, scan: Scan[Token], rows: Rows, changes: ScanChanges, now: int, until: int
+    ) -> None:
         """Bring a scan as far forward as it goes."""
         newest = max(scan.latest, max(rows)[0]) if rows else scan.latest
-        scan = advanced(scan, rows, max(scan.at, min(newest - scan.lag, now - BEHIND_US)))
+        scan = advanced(scan, rows, max(scan.at, min(newest - scan.lag, until)))
         if len(scan.parts) + len(scan.rows) > MOST_PARTS:
             changes.recent.append(RecentRow(*attr, now + RETRY_US, None))
             return
@@ -107,7 +113,9 @@ class ScanKeeper:
         else:
             changes.recent.append(RecentRow(*attr, scan.at, text))
 
-    def made(self, to_make: RecentRow, scan: Scan[Token] | None, rows: Rows, now: int) -> ScanChanges:
+    def made(
+        self, to_make: RecentRow, scan: Scan[Token] | None, rows: Rows, now: int, until: int
+    ) -> ScanChanges:
         """The scans that follow from all rows after a former one, or from all that there are."""
         attr, params = to_make[:2], self._params.get(to_make.attr)
         changes = ScanChanges()
@@ -118,7 +126,7 @@ class ScanKeeper:
             scan = empty_scan(params)
         lag = max(scan.lag, _lag(-to_make.at))
         rows = sorted(rows)
-        end = min(max(rows[-1][0] if rows else 0, scan.latest) - lag, now - BEHIND_US)
+        end = min(max(rows[-1][0] if rows else 0, scan.latest) - lag, until)
         done = 0
         while (last := _next_start(rows, done + FORMER_EVERY)) < len(rows) and (at := rows[last][0]) <= end:
             scan = msgspec.structs.replace(advanced(scan, rows[done:last], at), passed=0)
@@ -128,7 +136,7 @@ class ScanKeeper:
             elif len(scan.parts) > GIVE_UP * MOST_PARTS:
                 changes.recent.append(RecentRow(*attr, now + RETRY_US, None))
                 return changes
-        self._forward(attr, msgspec.structs.replace(scan, lag=lag), rows[done:], changes, now)
+        self._forward(attr, msgspec.structs.replace(scan, lag=lag), rows[done:], changes, now, until)
         return changes
 
 

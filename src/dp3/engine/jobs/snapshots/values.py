@@ -130,7 +130,7 @@ def compute(
         elif number in observed or number in scans:
             rows = observed.get(number, ())
             scan = scans.get(number)
-            segments = segments_of(rows, params) if scan is None else segments_since(scan, rows)
+            segments = segments_of(rows, params) if scan is None else segments_since(scan, rows, params)
             if params.multi_value:
                 winners, change = winners_until(segments, t, params)
                 if winners:
