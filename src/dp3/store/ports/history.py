@@ -40,8 +40,10 @@ FreshPlace: TypeAlias = tuple[int, int, int]
 
 
 class PackedRow(NamedTuple):
-    """Some data-points of one value. Rows of one subject differ in `part`; `oldest` is the smallest `t2`,
-    `points` the number of data-points, `segments` their packed form."""
+    """Some data-points of one value. Rows of one subject differ in `part`; `points` is the number of
+    data-points, `segments` their packed form. `oldest` is the smallest `t1`, of timeseries the smallest `t2`,
+    until retention has left a row: then it is not after the time to look at it again, and `first` not after
+    the smallest `t1`."""
 
     entity: int
     attr: int
@@ -51,6 +53,7 @@ class PackedRow(NamedTuple):
     points: int
     v: bytes
     segments: bytes
+    first: int | None = None
 
     @property
     def subject(self) -> Subject:

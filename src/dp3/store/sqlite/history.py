@@ -25,7 +25,7 @@ from dp3.store.sqlite.parameters import of_worker
 _fresh = msgspec.json.Decoder(
     list[tuple[int, int, int, int | None, int | None, int | None, str | None]]
 ).decode
-_packed = msgspec.json.Decoder(list[tuple[int, int, int, int, int, int, str, str]]).decode
+_packed = msgspec.json.Decoder(list[tuple[int, int, int, int, int, int, str, str, int | None]]).decode
 """Many rows come as one text: in one step, without the interpreter's lock."""
 
 LARGE = 1_000
@@ -119,9 +119,10 @@ def _add(fresh: FreshValues, subject: Subject, v: bytes, segment: PackedSegment)
     values.append((v, [segment]))
 
 
-def _packed_row(found: tuple[int, int, int, int, int, int, str, str]) -> PackedRow:
-    entity, attr, tag, part, oldest, points, v, segments = found
-    return PackedRow(entity, attr, tag, part, oldest, points, bytes.fromhex(v), bytes.fromhex(segments))
+def _packed_row(found: tuple[int, int, int, int, int, int, str, str, int | None]) -> PackedRow:
+    entity, attr, tag, part, oldest, points, v_hex, segments_hex, first = found
+    v, segments = bytes.fromhex(v_hex), bytes.fromhex(segments_hex)
+    return PackedRow(entity, attr, tag, part, oldest, points, v, segments, first)
 
 
 def _bounds(after: FreshPlace, until: PackUntil) -> dict[str, int]:

@@ -44,7 +44,7 @@ SELECT EXISTS (SELECT 1 FROM packed WHERE entity BETWEEN ? AND ?);
 
 -- name: last_parts
 -- The last rows of subjects, as one text.
-SELECT json_group_array(json_array(entity, attr, tag, part, oldest, points, hex(v), hex(segments)))
+SELECT json_group_array(json_array(entity, attr, tag, part, oldest, points, hex(v), hex(segments), first))
 FROM (VALUES {rows}) AS wanted CROSS JOIN packed
     ON entity = column1 AND attr = column2 AND tag = column3 AND part = (
         SELECT max(part) FROM packed WHERE entity = column1 AND attr = column2 AND tag = column3);
@@ -67,4 +67,4 @@ DELETE FROM incoming WHERE key >= :lane << 62 AND key <= (
 
 -- name: put_packed
 -- Packed rows as they are now.
-INSERT OR REPLACE INTO packed (entity, attr, tag, part, oldest, points, v, segments) VALUES {rows};
+INSERT OR REPLACE INTO packed (entity, attr, tag, part, oldest, points, v, segments, first) VALUES {rows};

@@ -5,11 +5,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 from dp3.clock import Clock
 from dp3.files import make_directory, sync_path
+from dp3.history.segments import decode_segments
 from dp3.model.partition import DEFAULT_PARTITIONS
 from dp3.sqlite import (
     Checkpointer,
@@ -49,7 +51,7 @@ from dp3.store.sqlite.tokens import Tokens
 from dp3.store.sqlite.updates import Updates
 
 APPLICATION_ID = int.from_bytes(b"DP3s", "big")
-FORMAT = 4
+FORMAT = 5
 """Since 4 its pages have checksums."""
 
 CACHE_MIB = 32
@@ -153,12 +155,17 @@ def _is_older(path: Path, sql: Statements, partitions: int) -> bool:
 
 
 def _bring_up(connection: apsw.Connection, sql: Statements) -> None:
-    """Make what formats up to this one have added. (The fourth has added nothing to the schema.)"""
+    """Make what formats up to this one have added."""
+    connection.create_scalar_function("first_start", _first_start, 1, deterministic=True)
     found: int = connection.pragma("user_version")
     for newer in range(max(found, 1) + 1, FORMAT + 1):
         if (name := f"format_{newer}") in sql:
             connection.execute(sql[name])
     stamp_format(connection, APPLICATION_ID, FORMAT)
+
+
+def _first_start(*of: Any) -> int:
+    return min(t1 for t1, _, _, _ in decode_segments(of[0]))
 
 
 def _create(connection: apsw.Connection, sql: Statements, partitions: int) -> None:

@@ -625,6 +625,13 @@ ALTER TABLE run_4 RENAME TO run;
 CREATE INDEX run_open ON run (id) WHERE phase <> 'closed';
 CREATE INDEX run_by_time ON run (time);
 
+-- name: format_5
+-- No segment of a row begins before `first`. Null in rows that retention has not left: there `oldest` says the same of
+-- observations. Where it has, `oldest` says when to look at the row again.
+ALTER TABLE packed ADD COLUMN first INTEGER;
+UPDATE packed SET oldest = min(oldest, first_start(segments)) WHERE tag >= 0;
+CREATE INDEX packed_by_start ON packed (entity, attr, first) WHERE first IS NOT NULL;
+
 -- name: set_partitions
 -- Fix the number of partitions of a new state.
 INSERT INTO number VALUES ('partitions', ?);
