@@ -61,7 +61,7 @@ def measured() -> Figures:
         ("collector", {"entities": 2_000, "ended": 1_800}),
         ("weak", {"entities": 2_000, "devices": 200, "alone": 20}),
         ("updater", {"entities": 2_000}),
-        ("retention", {"intervals": 20_000, "packed_rows": 10_000, "rows_looked_at": 200, "removed": 200}),
+        ("retention", {"intervals": 20_000, "packed_rows": 10_000, "rows_looked_at": 120, "removed": 200}),
     ],
 )
 def test_a_phase_alone_tells_what_the_program_did(measured, phase, figures):

@@ -77,7 +77,8 @@ def packed_as_one(found):
 
 def judge(rows, fresh, rule, now):
     """With segments of the model."""
-    verdict = packed_rows.judge(rows, [(s.t1, s.t2, s.c_sum, s.v, s.n) for s in fresh], rule, now)
+    found = [(s.t1, s.t2, s.c_sum, s.v, s.n) for s in fresh]
+    verdict = packed_rows.judge(rows, found, rule, rule.limit(now), now)
     return verdict._replace(gone=[Segment(s.t1, s.t2, s.c_sum, s.n, s.v) for s in verdict.gone])
 
 
@@ -88,8 +89,9 @@ def left_of(verdict, fresh):
 
 def current(parts, rule):
     shown = canonical(parts, rule.params)
-    read = values_at if rule.params.multi_value else value_at
-    return read(shown, NOW, rule.params)
+    if rule.params.multi_value:
+        return sorted(values_at(shown, NOW, rule.params))
+    return value_at(shown, NOW, rule.params)
 
 
 def seen(v, *times):

@@ -403,13 +403,6 @@ def test_runs_look_at_an_entity_if_a_value_that_holds_went(app):
     assert (kept.shown(), kept.noticed()) == ([(2, 0, 3_000)], 1)
 
 
-def test_runs_look_at_an_entity_if_it_has_values_in_another_order(app):
-    kept = app(max_age="1000s", multi_value=True)
-    kept.take(seen(1, 0, 10), seen(1, 40, 2_000), seen(2, 20, 2_000))
-    kept.clean(30)
-    assert (kept.shown(), kept.noticed()) == ([(2, 20, 2_000), (1, 40, 2_000)], 1)
-
-
 def test_runs_do_not_look_at_entities_whose_values_are_the_same(app):
     kept = app(max_age="1000s")
     kept.take(seen(1, 0, 10), seen(1, 40, 2_000))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from naive_retention import as_segment, in_order, naive_kept, points_in
 
 from dp3.clock import to_datetime, to_us
-from dp3.engine.jobs.history.retention import limited_attrs
+from dp3.engine.jobs.history.attr_plans import limited_attrs
 from dp3.engine.plans import TypePlan
 from dp3.history import history_params
 from dp3.history.retention import KeepRule
@@ -77,7 +77,7 @@ def current(points, attr, now):
     params, shown = RULES[attr].params, shown_of(points, attr)
     if attr == "load":
         return None
-    return values_at(shown, now, params) if params.multi_value else value_at(shown, now, params)
+    return sorted(values_at(shown, now, params)) if params.multi_value else value_at(shown, now, params)
 
 
 # -- the engine ------------------------------------------------------------------------------------------

@@ -247,3 +247,20 @@ def few_due(count: int) -> Limit:
 def most_sources(count: int) -> Limit:
     """So many sources are counted one by one."""
     return constants(f"{STATE}.counters", MAX_SOURCES=count)
+
+
+@contextmanager
+def small_retention_reads() -> Iterator[None]:
+    """Whatever retention reads at once it reads in the smallest portions that there are."""
+    history = "dp3.engine.jobs.history"
+    with (
+        constants(f"{history}.due", MOST_DUE=2, FIRST_NEAR=1, GROWTH=2),
+        constants(f"{history}.retention", CHUNK=3, FIRST_SLICE=2, LARGEST_SLICE=2),
+        constants(f"{STATE}.retention", MOST_STEPS=2),
+    ):
+        yield
+
+
+def long_retention_slices() -> Limit:
+    """A slice of retention is as large as it may be, however slow the machine is."""
+    return constants("dp3.engine.jobs.history.retention", SLICE_S=1e9)

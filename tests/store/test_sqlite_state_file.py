@@ -15,6 +15,7 @@ import apsw
 import pytest
 
 from dp3.clock import LAST_US, FakeClock
+from dp3.history.segments import encode_segments
 from dp3.sqlite import (
     FairLock,
     FormatError,
@@ -26,6 +27,8 @@ from dp3.sqlite import (
 )
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.errors import StoreFull
+from dp3.store.ports.history import RecentRow
+from dp3.store.ports.retention import AT_ONCE, FIRST_TAG, LAST_TAG
 from dp3.store.ports.state import State
 from dp3.store.sqlite import open_state, opening
 from dp3.store.sqlite.opening import FORMAT
@@ -141,6 +144,39 @@ def test_a_state_without_checksums_gets_them_and_keeps_everything(
     assert has_checksums(connection)
     assert connection.pragma("user_version") == FORMAT
     connection.close()
+
+
+def test_rows_packed_by_an_older_version_are_due_when_they_begin(
+    open_state: Callable[..., State], tmp_path: Path
+) -> None:
+    """Retention relies on it. Until format 5 they were due when something of them ended."""
+    open_state().close()
+    sql = load_statements("dp3.store.sqlite", "schema.sql")
+    old = connect(tmp_path / "older.db", page_size=4096)
+    for name in ("schema", "format_2", "format_3", "format_4"):
+        old.execute(sql[name])
+    new = connect(tmp_path / "state.db", readonly=True)
+    old.executemany("INSERT OR REPLACE INTO number VALUES (?, ?)", new.execute("SELECT * FROM number"))
+    old.pragma("application_id", new.pragma("application_id"))
+    new.close()
+    place = (1, 1, 7)
+    rows = [
+        (*place, 0, 40, 2, b"A", encode_segments([(10, 60, 1, 1), (30, 40, 1, 1)])),
+        (*place, 1, AT_ONCE, 1, b"A", encode_segments([(90, 95, 1, 1)])),
+        (1, 2, ~7, 0, 40, 1, b"A", encode_segments([(10, 40, None, 1)])),
+    ]
+    old.executemany("INSERT INTO packed VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    old.pragma("user_version", 4)
+    old.close()
+    (tmp_path / "older.db").rename(tmp_path / "state.db")
+    (tmp_path / "state.db-wal").unlink(missing_ok=True)
+    store = open_state()
+    packed, _ = store.retention.scoped([(1, 1, FIRST_TAG, LAST_TAG)], whole=True)
+    assert [(row.oldest, row.first) for row in packed] == [(10, 10), (AT_ONCE, None)]
+    to_make = store.history.scans_to_make(take_lease(store), 0, 0, 10)
+    assert to_make == [RecentRow(1, 1, 0, None)], "the scan over observations is made by the next pass"
+    (series,), _ = open_state().retention.scoped([(1, 2, ~7, ~7)], whole=True)
+    assert (series.oldest, series.first) == (40, None)
 
 
 def test_an_older_state_that_is_in_use_is_not_touched(

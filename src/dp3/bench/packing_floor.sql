@@ -8,7 +8,7 @@ SELECT entity, attr, tag, part, oldest, points, v, segments FROM packed ORDER BY
 
 -- name: put
 -- A packed row.
-INSERT INTO packed VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO packed (entity, attr, tag, part, oldest, points, v, segments) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: remove
 -- A fresh row.

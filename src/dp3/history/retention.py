@@ -41,21 +41,30 @@ class KeepRule(NamedTuple):
         return NO_LIMIT if self.max_age is None else now - self.max_age
 
     @property
+    def whole(self) -> bool:
+        """True if all of an attribute has to be known: to count it, or because a link may go that holds,
+        and it matters whether others of the same target stay."""
+        return self.max_items is not None or (self.linked and self.ends_values)
+
+    @property
     def row_by_row(self) -> bool:
         """True if a packed row can be judged without any other."""
-        alone = not self.params.aggregate and not self.params.multi_value
-        return alone and self.max_items is None and not self._ends_links
+        return not self.whole and not self.params.aggregate
 
     @property
     def value_by_value(self) -> bool:
         """True if a value can be judged without the others."""
-        return self.max_items is None and not depends_on_others(self.params) and not self._ends_links
+        return not self.whole and not depends_on_others(self.params)
 
     @property
-    def _ends_links(self) -> bool:
-        """True if a link may go that holds: then it matters whether others of the same target stay."""
-        holds = self.max_items is not None or (self.max_age or 0) < self.params.post
-        return self.linked and holds
+    def ends_values(self) -> bool:
+        """True if something may go that holds."""
+        return self.max_items is not None or (self.max_age or 0) < self.params.post
+
+    @property
+    def reach(self) -> int:
+        """The longest gap (µs) across which segments are joined."""
+        return self.params.pre + self.params.post if self.params.aggregate else 0
 
 
 def depends_on_others(params: Params) -> bool:
@@ -64,15 +73,19 @@ def depends_on_others(params: Params) -> bool:
 
 
 class Judgement:
-    """The verdict on the packed parts of a history at `now` (µs): of one attribute, and of all values that
-    matter for each other. `fresh` is the rest of the history.
+    """The verdict on the packed parts of a history: of one attribute, and of all values that matter for each
+    other. `fresh` is the rest of the history. By age goes what ended before `limit`; `now` is the time at
+    which values hold. Both in µs.
 
     `gone` are the segments that readers do not see any more."""
 
-    def __init__(self, packed: Sequence[Part], fresh: Sequence[Part], rule: KeepRule, now: int) -> None:
+    def __init__(
+        self, packed: Sequence[Part], fresh: Sequence[Part], rule: KeepRule, limit: int, now: int
+    ) -> None:
         self._packed = packed
         self._params = rule.params
-        self._limit = rule.limit(now)
+        self._reach = rule.reach
+        self._limit = limit
         self._now = now
         self._seen = _Seen(packed, fresh, rule.params)
         self._kept = self._young()
@@ -103,18 +116,28 @@ class Judgement:
         return [checks.get(number, self._limit) for number in self._seen.of_packed]
 
     def changes_values(self) -> bool:
-        """True if another value may hold now, or several ones in another order, which is that of their first
-        appearance."""
-        if any(map(self._holds, self.gone)):
-            return True
-        if not self.gone or not self._params.multi_value:
-            return False
-        kept = (self._seen.segments[number] for number in self._kept)
-        holding = {segment.v for segment in kept if self._holds(segment)}
-        return any(segment.v in holding for segment in self.gone)
+        """True if another value may hold now."""
+        return any(confidence_at(segment, self._now, self._params)[0] > 0 for segment in self.gone)
 
-    def _holds(self, segment: Segment[bytes]) -> bool:
-        return confidence_at(segment, self._now, self._params)[0] > 0
+    def separates_what_comes(self) -> bool:
+        """True if something goes that begins after the last start of a segment that stays: what comes would
+        have been kept apart from that by it."""
+        if not self.gone or not depends_on_others(self._params):
+            return False
+        stays = [self._seen.segments[number].last_t1 for number in self._kept]
+        return max([segment.t1 for segment in self.gone]) > min(stays, default=-NO_LIMIT)
+
+    def known_until(self) -> int:
+        """Up to which begin (µs) all parts of the history must be known for what goes by age to be right.
+        Something later could be joined to what goes; or to what is united since before and stays, so that
+        it is kept apart by what goes."""
+        if not self.gone:
+            return NO_LIMIT
+        ends = [segment.t2 for segment in self.gone]
+        if self._seen.united:
+            last = max(part.t1 for part, number in self._seen.united if number not in self._kept)
+            ends += [part.t2 for part, _ in self._seen.united if part.t1 < last]
+        return max(ends) + self._reach
 
     # -- by age --------------------------------------------------------------------------------------------
     def _young(self) -> set[int]:

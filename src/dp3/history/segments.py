@@ -181,3 +181,14 @@ def decode_segments(encoded: bytes) -> Iterator[PackedSegment]:
     for distance, length, c_sum, n in zip(numbers, numbers, numbers, numbers, strict=True):
         t1 += distance
         yield t1, t1 + length, c_sum, n
+
+
+def segment_list(encoded: bytes) -> list[PackedSegment]:
+    """The same at once: most rows hold few segments."""
+    numbers = _decode(encoded)
+    t1, length, c_sum, n = numbers[:4]
+    segments: list[PackedSegment] = [(t1, t1 + length, c_sum, n)]
+    for at in range(4, len(numbers), 4):
+        t1 += numbers[at]
+        segments.append((t1, t1 + numbers[at + 1], numbers[at + 2], numbers[at + 3]))
+    return segments

@@ -43,9 +43,11 @@ FreshPlace: TypeAlias = tuple[int, int, int]
 
 
 class PackedRow(NamedTuple):
-    """Some data-points of one value. Rows of one subject differ in `part`; `oldest` is the smallest `t2`,
-    `points` the number of data-points, `segments` their packed form. `first` and `last`: no segment begins
-    before or ends after them; None for the last row of a subject, to which more may be added."""
+    """Some data-points of one value. Rows of one subject differ in `part`; `points` is the number of
+    data-points, `segments` their packed form. `oldest` is the smallest `t1`, of timeseries the smallest `t2`,
+    until retention has left a row: then it is not after the time to look at it again. No segment begins
+    before `first`, which is None for rows that are not full and that retention has not left; none ends after
+    `last`, which is None for the last row of a subject, to which more may be added."""
 
     entity: int
     attr: int

@@ -1,8 +1,10 @@
 """Removal of old history."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias
+
+import msgspec
 
 from dp3.history.segments import PackedSegment
 from dp3.store.ports.batches import EndedLink
@@ -33,22 +35,57 @@ Scope: TypeAlias = tuple[int, int, int, int]
 """Values of an attribute of an entity that are looked at together: entity, attribute, first and last tag."""
 
 
-class StoredRow(NamedTuple):
-    """A packed row with its segments. `v` is empty if it was not asked for."""
+class AgedPage(NamedTuple):
+    """Rows of an attribute that are to be looked at, by `oldest` and place. `last` is the place of the last
+    row that was looked at, None if there are no more. All rows of the entities up to `complete_entity` with
+    an `oldest` before `complete_before` were found with this page or an earlier one; of other entities those
+    before `others_before`."""
+
+    rows: list["AgedRow"]
+    last: AgedPlace | None
+    complete_entity: int = 0
+    complete_before: int = 0
+    others_before: int = 0
+
+    def limit(self, entity: int, before: int) -> int:
+        """The moment, up to `before`, before which all rows of an entity are known."""
+        return min(before, self.complete_before if entity <= self.complete_entity else self.others_before)
+
+
+AgedRow: TypeAlias = tuple[int, int, int, int, int]
+"""The place of a packed row (`RowPlace`) and its `oldest`."""
+
+
+class StoredRow(msgspec.Struct, frozen=True, gc=False):
+    """A packed row with its segments, and how many data-points they stand for. None begins before `first`; if
+    it is None, before `oldest`."""
 
     place: RowPlace
     oldest: int
     v: bytes
     segments: list[PackedSegment]
+    first: int | None = None
+    points: int = 0
 
     @property
     def entity(self) -> int:
         """The key of the entity."""
         return self.place[0]
 
+    @property
+    def is_timeseries(self) -> bool:
+        """True for chunks of timeseries."""
+        return self.place[2] < FIRST_TAG
 
-KeptRow: TypeAlias = tuple[int, int, bytes, RowPlace]
-"""The rest of a packed row: `oldest`, number of data-points, segments as they are stored, place."""
+    @property
+    def begin(self) -> int:
+        """No segment begins before (µs)."""
+        return self.oldest if self.first is None else self.first
+
+
+KeptRow: TypeAlias = tuple[int, int | None, int, int, bytes, RowPlace]
+"""The rest of a packed row: `oldest`, `first`, `last`, number of data-points, segments as they are stored,
+place."""
 
 
 class RetentionPass(NamedTuple):
@@ -66,7 +103,8 @@ class RetentionPass(NamedTuple):
 @dataclass(slots=True)
 class RetentionSlice:
     """A slice of a pass: rows that go, rows of which something is left, links that end with their
-    observations. `tasks` are `encode_tasks` of one log entry, empty if there are none."""
+    observations. `tasks` are `encode_tasks` of one log entry, empty if there are none. `scans_until`:
+    (entity, attribute) of observations that are gone → up to which moment (µs) scans may know them."""
 
     record: RetentionPass
     removed: list[RowPlace] = field(default_factory=list)
@@ -74,27 +112,40 @@ class RetentionSlice:
     links_ended: list[EndedLink] = field(default_factory=list)
     tasks: bytes = b""
     points: int = 0
+    scans_until: dict[tuple[int, int], int] = field(default_factory=dict)
 
 
 class Retention(Protocol):
-    """Removal of old history. A pass of a worker: for each attribute with limits `aged`, then `stored_rows`
-    or `scoped` of what it found, and `write` of what is left of these, in turns."""
+    """Removal of old history. A pass of a worker: for each attribute with limits `aged`, then what it found
+    and what matters for it, and `write` of what is left, in turns. Rows come with large values replaced,
+    equal ones by the same, where only that counts."""
 
-    def aged(
-        self, lease: Lease, attr: int, before: int, after: AgedPlace, limit: int
-    ) -> tuple[list[RowPlace], AgedPlace | None]:
+    def aged(self, lease: Lease, attr: int, before: int, after: AgedPlace, limit: int) -> AgedPage:
         """The own ones of the next rows of an attribute, of all workers, with `oldest` < `before` (µs), by
-        entity and tag; and the place of the last row looked at (None: there are no rows). Looks at `limit`
-        rows; some of them may be a little newer."""
+        entity and tag. Looks at `limit` rows, and at all of the last entity that are about as old; some of
+        them may be a little newer."""
         ...
 
-    def stored_rows(self, places: Sequence[RowPlace]) -> list[StoredRow]:
-        """Packed rows without their values, as far as they exist."""
+    def stored_rows(self, rows: Sequence[AgedRow]) -> list[StoredRow]:
+        """Packed rows, as far as they exist."""
+        ...
+
+    def begun_before(self, scopes: Sequence[tuple[Scope, int]]) -> list[StoredRow]:
+        """The rows of scopes that began before a moment (µs), but are not to be looked at before it."""
+        ...
+
+    def begun_between(self, scope: Scope, first: int, last: int, limit: int) -> list[StoredRow]:
+        """The rows of a scope that are not to be looked at before `first` and began between two moments (µs,
+        both inclusive), `limit` of those that began first, in this order."""
+        ...
+
+    def unpacked(self, attrs: Iterable[tuple[int, int]]) -> list[HistoryRow]:
+        """Observations of attributes (entity, attribute) that are not packed."""
         ...
 
     def scoped(self, scopes: Sequence[Scope], *, whole: bool) -> tuple[list[StoredRow], list[HistoryRow]]:
         """Everything in some scopes: packed rows, and observations of all values of their attributes that are
-        not packed. Unless `whole`, large values are replaced: equal ones by the same."""
+        not packed. With `whole` large values are not replaced."""
         ...
 
     def write(self, lease: Lease, slice_: RetentionSlice) -> None:

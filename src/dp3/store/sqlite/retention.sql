@@ -1,6 +1,6 @@
 -- name: aged
--- Of the next rows of an attribute that may have to be looked at those that have to and are a worker's, as one text,
--- and the last of all. The index is in the order of steps of age, then of entities.
+-- Of the next rows of an attribute that may have to be looked at those that have to and are a worker's, as one text;
+-- how many there are, and the last of all. The index is in the order of steps of age, then of entities.
 WITH scanned AS MATERIALIZED (
     SELECT * FROM (
         SELECT oldest, entity, tag, part FROM packed INDEXED BY packed_by_age
@@ -12,28 +12,76 @@ WITH scanned AS MATERIALIZED (
         WHERE attr = :attr AND oldest >> 32 > :oldest >> 32 AND oldest >> 32 <= :before >> 32
         ORDER BY oldest >> 32, entity, tag, part LIMIT :limit)
     LIMIT :limit)
-SELECT json_group_array(json_array(entity, :attr, tag, part)), (
+SELECT json_group_array(json_array(entity, :attr, tag, part, oldest)), (SELECT count(*) FROM scanned), (
     SELECT json_array(oldest, entity, tag, part) FROM scanned
     ORDER BY oldest >> 32 DESC, entity DESC, tag DESC, part DESC LIMIT 1)
 FROM (
-    SELECT entity, tag, part FROM scanned
+    SELECT entity, tag, part, oldest FROM scanned
     WHERE oldest < :before AND (entity >> 40) % :worker_processes = :worker ORDER BY entity, tag, part);
 
+-- name: aged_rest
+-- The rest of an entity's rows of a step of age.
+SELECT entity, attr, tag, part, oldest FROM packed INDEXED BY packed_by_age
+WHERE attr = :attr AND oldest >> 32 = :oldest >> 32 AND entity = :entity AND (tag, part) > (:tag, :part)
+ORDER BY tag, part;
+
 -- name: stored_rows
--- Packed rows (a JSON list of their places) without values.
-SELECT entity, attr, tag, part, oldest, x'', segments
-FROM json_each(?) AS wanted CROSS JOIN packed
-    ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1
-    AND tag = wanted.value ->> 2 AND part = wanted.value ->> 3;
+-- Packed rows (their places, with `oldest`); large values are null.
+SELECT entity, attr, tag, part, oldest, iif(length(v) > 1024, NULL, v), segments, first, points
+FROM (VALUES {rows}) AS wanted CROSS JOIN packed
+    ON entity = column1 AND attr = column2 AND tag = column3 AND part = column4;
+
+-- name: value
+-- The value of a packed row.
+SELECT v FROM packed WHERE entity = ? AND attr = ? AND tag = ? AND part = ?;
+
+-- name: any_begun
+-- Whether retention has left rows of any of a range of entities.
+SELECT EXISTS (SELECT 1 FROM packed WHERE first IS NOT NULL AND entity BETWEEN ? AND ?);
+
+-- name: begun_before
+-- Rows of scopes that began before a moment, but are not to be looked at before it.
+SELECT packed.entity, packed.attr, tag, part, oldest, iif(length(v) > 1024, NULL, v), segments, first, points
+FROM (VALUES {rows}) AS wanted CROSS JOIN packed INDEXED BY packed_by_start
+    ON entity = column1 AND attr = column2 AND first < column5 AND tag BETWEEN column3 AND column4
+WHERE first IS NOT NULL AND oldest >= column5;
+
+-- name: begun_between
+-- Rows of a scope that began between two moments, the first of them; those that retention has not left by steps of
+-- age.
+WITH RECURSIVE step (number) AS (
+    SELECT :first >> 32 UNION ALL SELECT number + 1 FROM step WHERE number < :last >> 32)
+SELECT * FROM (
+    SELECT entity, attr, tag, part, oldest, iif(length(v) > 1024, NULL, v), segments, first, points
+    FROM step CROSS JOIN packed INDEXED BY packed_by_age
+        ON attr = :attr AND oldest >> 32 = number AND entity = :entity
+    WHERE tag BETWEEN :first_tag AND :last_tag AND oldest BETWEEN :first AND :last AND first IS NULL
+    UNION ALL
+    SELECT entity, attr, tag, part, oldest, iif(length(v) > 1024, NULL, v), segments, first, points
+    FROM packed INDEXED BY packed_by_start
+    WHERE entity = :entity AND attr = :attr AND first BETWEEN :first AND :last
+        AND tag BETWEEN :first_tag AND :last_tag AND oldest >= :first)
+ORDER BY coalesce(first, oldest) LIMIT :limit;
+
+-- name: begun_between_any
+-- The same where there are so many steps that it is better to look at all rows of the scope.
+SELECT entity, attr, tag, part, oldest, iif(length(v) > 1024, NULL, v), segments, first, points FROM packed
+WHERE entity = :entity AND attr = :attr AND tag BETWEEN :first_tag AND :last_tag
+    AND oldest >= :first AND coalesce(first, oldest) BETWEEN :first AND :last
+ORDER BY coalesce(first, oldest) LIMIT :limit;
 
 -- name: scoped_rows
 -- Packed rows of scopes (a JSON list).
-SELECT entity, attr, tag, part, oldest, v, segments
-FROM json_each(?) AS wanted CROSS JOIN packed
+SELECT entity, attr, tag, part, oldest, iif(length(v) > :large, NULL, v), segments, first, points
+FROM json_each(:scopes) AS wanted CROSS JOIN packed
     ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1
     AND tag BETWEEN wanted.value ->> 2 AND wanted.value ->> 3;
 
--- name: scoped_fresh
+-- name: any_unpacked
+-- Whether any of a range of entities has observations that are not packed.
+SELECT EXISTS (SELECT 1 FROM fresh WHERE entity BETWEEN ? AND ?);
+
+-- name: unpacked
 -- Observations of attributes of entities (a JSON list) that are not packed.
 SELECT fresh.key, entity, attr, t1, t2, c, v
 FROM json_each(?) AS wanted CROSS JOIN fresh ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1
@@ -41,13 +89,12 @@ CROSS JOIN incoming ON incoming.key = fresh.key
 WHERE c IS NOT NULL;
 
 -- name: remove_rows
--- Packed rows (a JSON list of their places) of which nothing is left.
-DELETE FROM packed WHERE (entity, attr, tag, part) IN (
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?));
+-- Packed rows of which nothing is left.
+DELETE FROM packed WHERE (entity, attr, tag, part) IN (VALUES {rows});
 
 -- name: keep_row
--- What is left of a packed row.
-UPDATE packed SET oldest = ?, points = ?, segments = ? WHERE entity = ? AND attr = ? AND tag = ? AND part = ?;
+-- What is left of a packed row. That nothing begins before `first` stays true; `last` is known if it was.
+UPDATE packed SET oldest = ?, first = coalesce(?, first), last = iif(last IS NULL, NULL, ?), points = ?, segments = ? WHERE entity = ? AND attr = ? AND tag = ? AND part = ?;
 
 -- name: put_pass
 -- What a worker has done in a pass.

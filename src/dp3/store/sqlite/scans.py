@@ -171,6 +171,14 @@ class ScanWriter:
         """Packed rows of attributes (entity, attribute) are gone: all scans have to be made anew."""
         self.cut(connection, [(*attr, BEGINNING) for attr in dict.fromkeys(attrs)])
 
+    def forget(self, connection: apsw.Connection, until: Mapping[tuple[int, int], int]) -> None:
+        """Packed rows of attributes (entity, attribute) are gone, or were joined, that scans know at moments
+        up to one: those have to be made anew."""
+        if until:
+            wanted = {"forgotten": listed((*attr, moment) for attr, moment in until.items())}
+            connection.execute(self._sql["forget_recent"], wanted)
+            connection.execute(self._sql["forget_former"], wanted)
+
     def cut(self, connection: apsw.Connection, outdated: Sequence[tuple[int, int, int]]) -> None:
         """Rows of attributes (entity, attribute, moment) have changed that begin at a moment or later, or
         before scans at later moments: those have to be made anew."""

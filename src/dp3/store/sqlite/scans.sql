@@ -43,6 +43,19 @@ DELETE FROM former_scan WHERE (entity, attr, at) IN (
     CROSS JOIN former_scan ON former_scan.entity = wanted.value ->> 0 AND former_scan.attr = wanted.value ->> 1
         AND at > wanted.value ->> 2);
 
+-- name: forget_recent
+-- Scans of attributes (a JSON list of entity, attribute, moment) are to be made anew if they are not at later moments.
+UPDATE recent SET scan = NULL, at = 0
+FROM (SELECT value ->> 0 AS entity, value ->> 1 AS attr, value ->> 2 AS moment FROM json_each(:forgotten)) AS wanted
+WHERE recent.entity = wanted.entity AND recent.attr = wanted.attr AND scan IS NOT NULL AND at <= moment;
+
+-- name: forget_former
+-- Those at earlier moments go.
+DELETE FROM former_scan WHERE (entity, attr, at) IN (
+    SELECT former_scan.entity, former_scan.attr, former_scan.at FROM json_each(:forgotten) AS wanted
+    CROSS JOIN former_scan ON former_scan.entity = wanted.value ->> 0 AND former_scan.attr = wanted.value ->> 1
+        AND at <= wanted.value ->> 2);
+
 -- name: put_recent
 -- Scans as they are now.
 INSERT OR REPLACE INTO recent (entity, attr, at, scan) VALUES {rows};

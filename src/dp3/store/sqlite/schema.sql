@@ -647,8 +647,9 @@ CREATE TABLE former_scan (
     PRIMARY KEY (entity, attr, at)
 ) STRICT, WITHOUT ROWID;
 
--- No segment of a row begins before `first` or ends after `last`. Null in the last row of each tag, to which
--- more may be added.
+-- No segment of a row begins before `first` or ends after `last`. `last` is null in the last row of each tag, to which
+-- more may be added; so is `first` if retention has not left the row: there `oldest` says the same of observations. Where
+-- it has, `oldest` says when to look at the row again.
 ALTER TABLE packed ADD COLUMN first INTEGER;
 ALTER TABLE packed ADD COLUMN last INTEGER;
 UPDATE packed SET first = first_start(segments), last = last_end(segments)
@@ -656,6 +657,8 @@ WHERE tag < 0 OR EXISTS (
     SELECT 1 FROM packed AS later
     WHERE later.entity = packed.entity AND later.attr = packed.attr AND later.tag = packed.tag AND later.part > packed.part);
 CREATE INDEX packed_by_time ON packed (entity, attr, last, first) WHERE last IS NOT NULL;
+UPDATE packed SET oldest = min(oldest, first_start(segments)) WHERE tag >= 0;
+CREATE INDEX packed_by_start ON packed (entity, attr, first) WHERE first IS NOT NULL;
 
 -- name: set_partitions
 -- Fix the number of partitions of a new state.

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 from dp3.config.sections import HistoryManagerSettings
 from dp3.engine.context import Context
+from dp3.engine.jobs.history.attr_plans import counted_attrs, limited_attrs
 from dp3.engine.jobs.history.packing import Compactor, observed_attrs
-from dp3.engine.jobs.history.retention import Retention, counted_attrs, limited_attrs
+from dp3.engine.jobs.history.retention import Retention
 from dp3.engine.jobs.job import Schedule, Work
 from dp3.engine.plans import TypePlan
 from dp3.model.spec import ModelSpec

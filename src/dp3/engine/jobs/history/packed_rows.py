@@ -9,7 +9,9 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
-from dp3.history.retention import Judgement, KeepRule
+import msgspec
+
+from dp3.history.retention import NO_LIMIT, Judgement, KeepRule
 from dp3.history.segments import PackedSegment, Segment, SegmentRow, decode_segments, encode_segments, unite
 from dp3.store.ports.history import FreshValues, PackedRow, Subject
 from dp3.store.ports.retention import StoredRow
@@ -31,10 +33,10 @@ def packed_with(
     for subject, values in fresh.items():
         row = last.get(subject)
         for v, segments in values:
-            noted = None
+            noted = looked = None
             if row is not None and row.v == v:
-                part = row.part
-                noted = min(row.oldest, min([segment[1] for segment in segments]))
+                part, looked = row.part, row.first
+                noted = min(row.oldest, _oldest(subject, segments))
                 segments = _added(segments, [*decode_segments(row.segments)], subject[1] in united)
             else:
                 part = 0 if row is None else row.part + 1
@@ -46,6 +48,8 @@ def packed_with(
             for at in range(0, len(segments), most):
                 some = segments if len(segments) <= most else segments[at : at + most]
                 row = _row(subject, part, v, some, noted)
+                if looked is not None:
+                    row = row._replace(first=some[0][0])
                 if len(some) >= most or subject[2] < 0:
                     row = _bounded(row, some)
                 rows.append(row)
@@ -57,15 +61,16 @@ def _row(
     subject: Subject, part: int, v: bytes, segments: list[PackedSegment], noted: int | None
 ) -> PackedRow:
     """`noted`: before which nothing of the row goes, if that was found out before."""
-    oldest, points = segments[0][1], 0
-    for _, t2, _, n in segments:
-        points += n
-        if t2 < oldest:
-            oldest = t2
-    entity, attr, tag = subject
-    return PackedRow(
-        entity, attr, tag, part, oldest if noted is None else noted, points, v, encode_segments(segments)
-    )
+    oldest = _oldest(subject, segments) if noted is None else noted
+    points = sum([segment[3] for segment in segments])
+    return PackedRow(*subject, part, oldest, points, v, encode_segments(segments))
+
+
+def _oldest(subject: Subject, segments: Sequence[PackedSegment]) -> int:
+    """Before that nothing of a row goes, and of observations nothing begins: they may keep others."""
+    if subject[2] >= 0:
+        return min([segment[0] for segment in segments])
+    return min([segment[1] for segment in segments])
 
 
 def _bounded(row: PackedRow, segments: Sequence[PackedSegment]) -> PackedRow:
@@ -95,8 +100,8 @@ _times = itemgetter(0, 1)
 
 
 # -- removal of old history --------------------------------------------------------------------------------
-class Judged(NamedTuple):
-    """A row and the segments of it that are left."""
+class Judged(msgspec.Struct, frozen=True, gc=False):
+    """A row and the segments of it that are left; something of it may end at `oldest`, not before."""
 
     row: StoredRow
     segments: list[PackedSegment]
@@ -109,20 +114,71 @@ class Judged(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The outcome for rows. `gone`: what readers do not see any more. `dirty`: another value may hold now,
-    or several ones in another order."""
+    """The outcome for rows. `gone`: what readers do not see any more. `dirty`: another value may hold now.
+    `separates`: see `Judgement.separates_what_comes`. `known_until`: it is right if nothing that is unknown
+    begins at this time (µs) or before."""
 
     rows: list[Judged]
     gone: list[Segment[bytes]]
     dirty: bool
+    separates: bool
+    known_until: int
 
 
-def judge(rows: Sequence[StoredRow], fresh: Iterable[SegmentRow[bytes]], rule: KeepRule, now: int) -> Verdict:
-    """The outcome for packed rows at `now` (µs): those of one attribute, and of all values that matter for
-    each other. `fresh` is the rest of their history."""
+def judge(
+    rows: Sequence[StoredRow], fresh: Iterable[SegmentRow[bytes]], rule: KeepRule, limit: int, now: int
+) -> Verdict:
+    """The outcome for packed rows: those of one attribute, and of all values that matter for each other.
+    `fresh` is the rest of their history. By age goes what ended before `limit` (µs)."""
     packed = [(t1, t2, c or 0, row.v, n) for row in rows for t1, t2, c, n in row.segments]
-    judgement = Judgement(packed, [*fresh], rule, now)
-    return Verdict(_by_row(rows, judgement), judgement.gone, judgement.changes_values())
+    judgement = Judgement(packed, [*fresh], rule, limit, now)
+    return Verdict(
+        rows=_by_row(rows, judgement),
+        gone=judgement.gone,
+        dirty=judgement.changes_values(),
+        separates=judgement.separates_what_comes(),
+        known_until=judgement.known_until(),
+    )
+
+
+class Span(NamedTuple):
+    """Of the segments of some rows: when the last of those ended that ended before a limit, and when the
+    first of the rest begins (µs)."""
+
+    old_end: int
+    rest_begin: int
+
+
+NOTHING_OLD = NO_LIMIT
+
+
+def span_of(rows: Iterable[StoredRow], limit: int) -> Span:
+    """See `Span`."""
+    old_end, rest_begin = NOTHING_OLD, -NO_LIMIT
+    for row in rows:
+        for t1, t2, _, _ in row.segments:
+            if t2 >= limit:
+                if t1 < rest_begin:
+                    rest_begin = t1
+            elif t2 > old_end:
+                old_end = t2
+    return Span(old_end, rest_begin)
+
+
+def without_old(rows: Iterable[StoredRow], limit: int) -> list[Judged]:
+    """The rows if everything goes that ended before a limit, for which `judge` is not needed. Those that
+    begin after it are as if they were new."""
+    judged = []
+    for row in rows:
+        left = [segment for segment in row.segments if segment[1] >= limit]
+        if not left:
+            oldest = row.oldest
+        elif left[0][0] >= limit and row.first is None and not row.is_timeseries:
+            oldest = left[0][0]
+        else:
+            oldest = min([segment[1] for segment in left])
+        judged.append(Judged(row, left, oldest))
+    return judged
 
 
 def _by_row(rows: Sequence[StoredRow], judgement: Judgement) -> list[Judged]:

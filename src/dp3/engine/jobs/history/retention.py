@@ -1,37 +1,24 @@
 """Removes what is too old, or too much, of the history of a worker's entities, beside its other work."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import NamedTuple, TypeVar
 
-from dp3.clock import duration_us
 from dp3.engine.context import Context
-from dp3.engine.jobs.history.packed_rows import Judged, Verdict, judge
+from dp3.engine.jobs.history.attr_plans import AttrPlan
+from dp3.engine.jobs.history.due import Due, Surroundings, by_entity, carry_over, due_in, take
+from dp3.engine.jobs.history.packed_rows import Judged, Verdict, judge, span_of, without_old
 from dp3.engine.jobs.job import SlicePace
-from dp3.engine.plans import LinkPlan, TypePlan
-from dp3.history import history_params
-from dp3.history.retention import NO_PARAMS, KeepRule
+from dp3.engine.plans import FOREVER, LinkPlan
 from dp3.history.segments import SegmentRow, encode_segments
-from dp3.model.attrspec import (
-    AttrSpecObservations,
-    AttrSpecTimeseries,
-    AttrSpecType,
-    ObservationsHistoryParams,
-)
-from dp3.model.spec import ModelSpec
 from dp3.model.wire import MarkDirty, WireTask, decode_value, encode_tasks
 from dp3.store.ports.batches import EndedLink
 from dp3.store.ports.retention import (
     FIRST_AGED,
-    FIRST_TAG,
-    LAST_TAG,
     KeptRow,
     RetentionPass,
     RetentionSlice,
     RowPlace,
-    Scope,
     StoredRow,
 )
 
@@ -39,89 +26,41 @@ CHUNK = 16 << 10
 """Rows that are sorted by entity before they are looked at; they are found in the order of their age."""
 
 SLICE_S = 0.03
-FIRST_SLICE, LARGEST_SLICE = 200, 8_000
-
-T = TypeVar("T")
-
-
-class AttrPlan(NamedTuple):
-    """An attribute with limits: its entity type, its number, what is kept of it, and how its links hold."""
-
-    etype: str
-    attr: int
-    rule: KeepRule
-    link: LinkPlan | None = None
-
-    def scope(self, place: RowPlace) -> Scope:
-        """The rows that have to be looked at together with a row."""
-        entity, attr, tag, _ = place
-        if self.rule.value_by_value:
-            return (entity, attr, tag, tag)
-        return (entity, attr, FIRST_TAG, LAST_TAG)
-
-
-def limited_attrs(model: ModelSpec, plans: Mapping[str, TypePlan]) -> list[AttrPlan]:
-    """The attributes of which not everything is kept for ever."""
-    found = []
-    for etype, specs in model.entity_attributes.items():
-        plan = plans[etype]
-        for name, spec in specs.items():
-            number, _ = plan.attrs[name]
-            link = plan.links.get(number)
-            rule = _rule(spec, linked=link is not None)
-            if rule is not None and (rule.max_age is not None or rule.max_items is not None):
-                found.append(AttrPlan(etype, number, rule, link))
-    return found
-
-
-def counted_attrs(limited: Iterable[AttrPlan]) -> frozenset[int]:
-    """The numbers of those whose rows are to be looked at when they change."""
-    return frozenset(plan.attr for plan in limited if plan.rule.max_items is not None)
-
-
-def _rule(spec: AttrSpecType, linked: bool) -> KeepRule | None:
-    if isinstance(spec, AttrSpecTimeseries):
-        return KeepRule(NO_PARAMS, _limit(spec.timeseries_params.max_age))
-    if isinstance(spec, AttrSpecObservations):
-        kept = spec.history_params
-        return KeepRule(history_params(spec), _limit(_max_age(kept)), kept.max_items, linked)
-    return None
-
-
-def _limit(age: timedelta | None) -> int | None:
-    return None if age is None else duration_us(age)
-
-
-def _max_age(kept: ObservationsHistoryParams) -> timedelta | None:
-    """The smaller limit. By `expire_time` nothing goes that still counts."""
-    ages = [] if kept.max_age is None else [kept.max_age]
-    if kept.expire_time is not None:
-        ages.append(max(kept.expire_time, kept.post_validity))
-    return min(ages, default=None)
+FIRST_SLICE, LARGEST_SLICE = 1_000, 8_000
 
 
 @dataclass(slots=True)
 class _Found:
-    """The outcome of a slice: rows, links, and entities that have other values now."""
+    """The outcome of a slice: rows, links, entities that have other values now, and rows looked at."""
 
     removed: list[RowPlace] = field(default_factory=list)
     kept: list[KeptRow] = field(default_factory=list)
     ended: list[EndedLink] = field(default_factory=list)
     dirty: set[int] = field(default_factory=set)
+    scans_until: dict[tuple[int, int], int] = field(default_factory=dict)
     points: int = 0
+    looked: int = 0
 
-    def add(self, verdict: Verdict) -> None:
-        self.points += sum(segment.n for segment in verdict.gone)
-        for judged in verdict.rows:
-            if not judged.segments:
-                self.removed.append(judged.row.place)
-            elif judged.changed or judged.oldest != judged.row.oldest:
-                self.kept.append(_kept(judged))
-
-
-def _kept(judged: Judged) -> KeptRow:
-    points = sum(n for _, _, _, n in judged.segments)
-    return judged.oldest, points, encode_segments(judged.segments), judged.row.place
+    def add(self, rows: Iterable[Judged], known_until: int, due: Container[RowPlace] | None = None) -> None:
+        """Take over what is left of rows; those that are `due`, or all, are to be looked at at another
+        time. Scans may know what went if they are at moments up to `known_until`."""
+        for judged in rows:
+            row, left = judged.row, judged.segments
+            if judged.changed and not row.is_timeseries:
+                attr = row.place[:2]
+                self.scans_until[attr] = max(known_until, self.scans_until.get(attr, known_until))
+            if not left:
+                self.removed.append(row.place)
+                self.points += row.points
+                continue
+            points, oldest = sum([segment[3] for segment in left]), judged.oldest
+            if judged.changed:
+                self.points += row.points - points
+            elif oldest == row.oldest or (due is not None and row.place not in due):
+                continue
+            first = left[0][0] if left[0][0] < oldest and not row.is_timeseries else None
+            last = max([segment[1] for segment in left])
+            self.kept.append((oldest, first, last, points, encode_segments(left), row.place))
 
 
 class Retention:
@@ -150,65 +89,70 @@ class Retention:
     def _clean(self, plan: AttrPlan, now: int) -> Iterator[None]:
         after, before = FIRST_AGED, plan.rule.limit(now)
         while True:
-            rows, last = self._state.retention.aged(self._lease, plan.attr, before, after, CHUNK)
-            if last is None:
+            page = self._state.retention.aged(self._lease, plan.attr, before, after, CHUNK)
+            if page.last is None:
                 return
-            after = last
+            after = page.last
             yield
-            if plan.rule.row_by_row:
-                yield from self._slices(rows, lambda places: self._judge_rows(plan, places, now))
-            else:
-                scopes = list(dict.fromkeys(map(plan.scope, rows)))
-                yield from self._slices(scopes, lambda some: self._judge_scopes(plan, some, now))
+            waiting = due_in(plan, page, before)
+            while waiting:
+                started, some = time.perf_counter(), take(waiting, self._pace.size)
+                found = self._judge_some(plan, some, now)
+                carry_over(((*place, oldest) for oldest, *_, place in found.kept), some[-1], waiting)
+                self._pace.learn(sum(len(due.rows) for due in some), time.perf_counter() - started)
+                yield
 
-    def _slices(self, items: Sequence[T], judge_some: Callable[[Sequence[T]], None]) -> Iterator[None]:
-        first = 0
-        while first < len(items):
-            some = items[first : first + self._pace.size]
-            started = time.perf_counter()
-            judge_some(some)
-            self._pace.learn(len(some), time.perf_counter() - started)
-            first += len(some)
-            yield
+    def _judge_some(self, plan: AttrPlan, some: Sequence[Due], now: int) -> _Found:
+        found = _Found()
+        if plan.rule.whole:
+            self._judge_whole(plan, some, now, found)
+        else:
+            self._judge_due(plan, some, now, found)
+        self._apply(plan, found)
+        return found
 
-    def _judge_rows(self, plan: AttrPlan, places: Sequence[RowPlace], now: int) -> None:
-        found, rows = _Found(), self._state.retention.stored_rows(places)
-        for row in rows:
-            verdict = judge([row], (), plan.rule, now)
-            found.add(verdict)
-            if verdict.dirty:
-                found.dirty.add(row.entity)
-        self._apply(plan, found, len(rows))
-
-    def _judge_scopes(self, plan: AttrPlan, scopes: Sequence[Scope], now: int) -> None:
-        found, looked = _Found(), 0
-        for scope, (rows, fresh) in self._read(plan, scopes).items():
-            verdict = judge(rows, fresh, plan.rule, now)
-            found.add(verdict)
-            looked += len(rows)
-            if verdict.dirty:
-                found.dirty.add(scope[0])
-                found.ended += _ended(plan, scope[0], verdict, fresh, now)
-        self._apply(plan, found, looked)
-
-    def _read(
-        self, plan: AttrPlan, scopes: Sequence[Scope]
-    ) -> dict[Scope, tuple[list[StoredRow], list[SegmentRow[bytes]]]]:
-        """The packed rows of each scope, and what there is beside them."""
+    def _judge_whole(self, plan: AttrPlan, some: Sequence[Due], now: int, found: _Found) -> None:
+        limit = plan.rule.limit(now)
+        scopes = [due.scope for due in some]
         packed, points = self._state.retention.scoped(scopes, whole=plan.link is not None)
-        fresh: dict[int, list[SegmentRow[bytes]]] = {entity: [] for entity, *_ in scopes}
-        for point in points:
-            fresh[point.entity].append((point.t1, point.t2, point.c or 0, point.v, 1))
-        read: dict[Scope, tuple[list[StoredRow], list[SegmentRow[bytes]]]] = {}
+        fresh, by_scope = by_entity(points), dict[int, list[StoredRow]]()
         for row in packed:
-            rows, _ = read.setdefault(plan.scope(row.place), ([], fresh[row.entity]))
-            rows.append(row)
-        return read
+            by_scope.setdefault(row.entity, []).append(row)
+        for entity, rows in by_scope.items():
+            verdict = judge(rows, fresh.get(entity, ()), plan.rule, limit, now)
+            found.looked += len(rows)
+            self._add(plan, rows, verdict, now, found)
+            if verdict.dirty:
+                found.ended += _ended(plan, entity, verdict, fresh.get(entity, ()), now)
 
-    def _apply(self, plan: AttrPlan, found: _Found, rows: int) -> None:
+    def _judge_due(self, plan: AttrPlan, some: Sequence[Due], now: int, found: _Found) -> None:
+        around = Surroundings(self._state.retention, plan, some)
+        for due in some:
+            rows = around.rows_of(due)
+            span = span_of(rows, due.limit)
+            found.looked += len(rows)
+            if around.is_alone(due, span, now):
+                found.add(without_old(rows, due.limit), _known_until(plan, now))
+            elif rows:
+                verdict, others = around.judge(due, span, now)
+                found.looked += others
+                self._add(plan, rows, verdict, now, found)
+
+    def _add(
+        self, plan: AttrPlan, due: Sequence[StoredRow], verdict: Verdict, now: int, found: _Found
+    ) -> None:
+        entity, until = due[0].entity, _known_until(plan, now)
+        if verdict.separates or plan.rule.max_items is not None:
+            until = FOREVER
+        found.add(verdict.rows, until, {row.place for row in due})
+        if verdict.dirty:
+            found.dirty.add(entity)
+
+    def _apply(self, plan: AttrPlan, found: _Found) -> None:
         record = self._record
-        self._record = record._replace(rows=record.rows + rows, points=record.points + found.points)
+        self._record = record._replace(rows=record.rows + found.looked, points=record.points + found.points)
         slice_ = RetentionSlice(self._record, found.removed, found.kept, found.ended, points=found.points)
+        slice_.scans_until = found.scans_until
         if found.dirty:
             slice_.tasks = self._tasks(plan, found.dirty)
         self._write(slice_)
@@ -221,6 +165,12 @@ class Retention:
     def _write(self, slice_: RetentionSlice) -> None:
         slice_.record = slice_.record._replace(updated=self._clock.now_us())
         self._state.retention.write(self._lease, slice_)
+
+
+def _known_until(plan: AttrPlan, now: int) -> int:
+    """Up to which moment scans know what goes by age: it was valid then, or could be joined by what came."""
+    rule = plan.rule
+    return rule.limit(now) + max(rule.reach, rule.params.post)
 
 
 def _ended(
