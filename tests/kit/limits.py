@@ -31,7 +31,7 @@ def short_slices() -> Limit:
 
 
 def runs_are_retried_at_once() -> Limit:
-    return constants("dp3.engine.jobs.job", RETRY_US=1_000_000)
+    return constants("dp3.engine.jobs.job", RETRY_US=0)
 
 
 def pack_limits(rows: int, stretches: int) -> Limit:

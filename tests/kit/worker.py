@@ -1,7 +1,6 @@
 """The one assembly of a worker: only this file of the tests knows the parts that a worker is made of."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
@@ -46,7 +45,6 @@ from kit.place import LEASE_TTL_S, NEVER, Cron, Place
 
 HOOK_TIMEOUT, HOOK_HANG, MOST_TASKS = timedelta(seconds=10), timedelta(seconds=60), 100
 OUTBOX_STOP_S = 10.0
-PAUSE_S = 0.001
 RUNS, UPKEEP = "snapshot run", "upkeep of history"
 """Names of jobs."""
 
@@ -278,10 +276,8 @@ def settle(*workers: SteppedWorker, most: int = 5_000) -> None:
     """Step the workers in turn until there is nothing to do for any of them and no run is open."""
     for _ in range(most):
         busy = [worker.step() for worker in workers]
-        if not any(busy):
-            if workers[0]._place.store.runs.open() is None:
-                return
-            time.sleep(PAUSE_S)  # what failed is tried again after a while
+        if not any(busy) and workers[0]._place.store.runs.open() is None:
+            return
     raise AssertionError("the workers do not come to rest")
 
 

@@ -176,7 +176,7 @@ def test_rows_packed_by_an_older_version_are_due_when_they_begin(
     to_make = store.history.scans_to_make(take_lease(store), 0, 0, 10)
     assert to_make == [RecentRow(1, 1, 0, None)], "the scan over observations is made by the next pass"
     (series,), _ = open_state().retention.scoped([(1, 2, ~7, ~7)], whole=True)
-    assert (series.oldest, series.first) == (40, None)
+    assert (series.oldest, series.first) == (40, 10)
 
 
 def test_an_older_state_that_is_in_use_is_not_touched(
