@@ -1,6 +1,7 @@
 """Links between entities: written by batches, read from both ends."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 
 import apsw
 import msgspec
@@ -39,8 +40,15 @@ class LinkWriter:
 
     def write(self, connection: apsw.Connection, links: Sequence[LinkRow], now: int) -> None:
         """Apply the links of existing entities; `now` is the moment of the commit."""
-        changes = _LinkChanges(_StoredLinks(connection, self._sql, links), now)
-        changes.apply(links)
+        plain, observed = _newest_values(links), _longest(links)
+        stored = _StoredLinks(connection, self._sql)
+        stored.load_nodes(chain(*plain.values(), observed))
+        stored.load_links(plain, observed)
+        changes = _LinkChanges(stored, now)
+        for (source, attr), group in plain.items():
+            changes.replace(source, attr, group)
+        for link in observed:
+            changes.extend(link)
         run_for_rows(connection, self._sql["put_links"], sorted(changes.put))
         self._note(connection, changes.changed)
 
@@ -64,58 +72,52 @@ class LinkWriter:
 
 
 class _StoredLinks:
-    """What is stored of the links of a batch, and of their ends; what refers to new nodes makes them."""
+    """What is stored of the links of a batch, and of their ends, as far as the sources exist.
 
-    def __init__(self, connection: apsw.Connection, sql: Mapping[str, str], links: Sequence[LinkRow]) -> None:
+    `sources`: key of an entity → its node; `nodes`: (type, eid) of a target → node. `plain`: (attr, source
+    node) → target node → until and order; `observed`: (attr, source node, target node) → until."""
+
+    def __init__(self, connection: apsw.Connection, sql: Mapping[str, str]) -> None:
         self._connection = connection
         self._sql = sql
-        sources = sorted({link.source for link in links})
-        rows = connection.execute(sql["sources"], (listed(sources),))
-        self._names = {key: (etype, eid) for key, etype, eid in rows}
-        self._nodes = self._find_nodes(links)
-        self._stored = self._find_links(links)
+        self.sources: dict[int, int] = {}
+        self.nodes: dict[tuple[int, str], int] = {NO_TARGET: 0}
+        self.plain: dict[tuple[int, int], dict[int, tuple[int, int]]] = {}
+        self.observed: dict[tuple[int, int, int], int] = {}
 
-    def source(self, entity: int) -> int | None:
-        """The node of an entity, None if it does not exist."""
-        name = self._names.get(entity)
-        return None if name is None else self._nodes[name]
+    def load_nodes(self, links: Iterable[LinkRow]) -> None:
+        """Look up the ends of links; those that are new are made."""
+        ends = [link[:4] for link in links]
+        keys = listed(sorted({key for key, *_ in ends}))
+        names: dict[int, tuple[int, str]] = {}
+        for key, etype, eid, node in self._connection.execute(self._sql["sources"], (keys,)):
+            names[key] = etype, eid
+            if node is not None:
+                self.nodes[etype, eid] = node
+        wanted = {(etype, eid) for key, _, etype, eid in ends if key in names}
+        self._add_nodes("find_nodes", wanted - self.nodes.keys())
+        self._add_nodes("add_nodes", wanted.union(names.values()) - self.nodes.keys())
+        self.sources = {key: self.nodes[name] for key, name in names.items()}
 
-    def target(self, link: LinkRow) -> int:
-        """The node of the target of a link."""
-        return self._nodes[link.target_etype, link.target_eid]
+    def _add_nodes(self, statement: str, names: Iterable[tuple[int, str]]) -> None:
+        rows = run_for_rows(self._connection, self._sql[statement], sorted(names))
+        self.nodes.update({(etype, eid): node for etype, eid, node in rows})
 
-    def of(self, attr: int, source: int, entity: int) -> dict[int, tuple[int, int]]:
-        """Target node → until and order of what is known of a relation of a source (its node and key): all of
-        a plain one, else what the batch has again."""
-        return self._stored.get((attr, source, entity), {})
-
-    def _find_nodes(self, links: Iterable[LinkRow]) -> dict[tuple[int, str], int]:
-        """The ends of the links of existing entities."""
-        names = self._names
-        wanted = {(link.target_etype, link.target_eid) for link in links if link.source in names}
-        wanted.update(names.values())
-        wanted.discard(NO_TARGET)
-        found = {NO_TARGET: 0}
-        for statement in ("find_nodes", "add_nodes"):
-            rows = run_for_rows(self._connection, self._sql[statement], sorted(wanted - found.keys()))
-            found.update(((etype, eid), node) for etype, eid, node in rows)
-        return found
-
-    def _find_links(self, links: Iterable[LinkRow]) -> dict[tuple[int, int, int], dict[int, tuple[int, int]]]:
-        plain: set[tuple[int, ...]] = set()
-        observed: set[tuple[int, ...]] = set()
-        for link in links:
-            source = self.source(link.source)
-            if source is not None and link.replaces:
-                plain.add((link.attr, source, link.source))
-            elif source is not None:
-                observed.add((link.attr, source, link.source, self.target(link)))
-        rows = run_for_rows(self._connection, self._sql["links_of_sources"], sorted(plain))
-        rows += run_for_rows(self._connection, self._sql["links_between"], sorted(observed))
-        stored: dict[tuple[int, int, int], dict[int, tuple[int, int]]] = {}
-        for attr, source, entity, target, until, order in rows:
-            stored.setdefault((attr, source, entity), {})[target] = until, order
-        return stored
+    def load_links(self, plain: Iterable[tuple[int, int]], observed: Iterable[LinkRow]) -> None:
+        """Look up all links of plain relations (source, attr), and observed ones."""
+        sources, nodes = self.sources, self.nodes
+        whole = sorted((attr, sources[key], key) for key, attr in plain if key in sources)
+        for attr, source, target, until, order in run_for_rows(
+            self._connection, self._sql["links_of_sources"], whole
+        ):
+            self.plain.setdefault((attr, source), {})[target] = until, order
+        single = sorted(
+            (attr, sources[key], nodes[etype, eid], key)
+            for key, attr, etype, eid, *_ in observed
+            if key in sources
+        )
+        for *link, until in run_for_rows(self._connection, self._sql["links_between"], single):
+            self.observed[link[0], link[1], link[2]] = until
 
 
 class _LinkChanges:
@@ -128,21 +130,16 @@ class _LinkChanges:
         self.put: list[_Columns] = []
         self.changed: set[tuple[int, int]] = set()
 
-    def apply(self, links: Sequence[LinkRow]) -> None:
-        for (source, attr), group in _newest_values(links).items():
-            self._replace(source, attr, group)
-        for link in _longest(links):
-            self._extend(link)
-
-    def _replace(self, entity: int, attr: int, group: Sequence[LinkRow]) -> None:
-        source = self._stored.source(entity)
+    def replace(self, entity: int, attr: int, group: Sequence[LinkRow]) -> None:
+        """A plain relation has a new value."""
+        source = self._stored.sources.get(entity)
         if source is None:
             return
-        stored = self._stored.of(attr, source, entity)
+        stored = self._stored.plain.get((attr, source), {})
         order = group[0].order
         if any(earlier > order for _, earlier in stored.values()):
             return
-        wanted = {self._stored.target(link): link.until for link in group}
+        wanted = {self._stored.nodes[link.target_etype, link.target_eid]: link.until for link in group}
         for target, until in wanted.items():
             held = stored.get(target)
             if held != (until, order):
@@ -154,16 +151,18 @@ class _LinkChanges:
                 self.put.append((attr, source, target, entity, REPLACED, earlier))
                 self.changed.add((attr, target))
 
-    def _extend(self, link: LinkRow) -> None:
-        source = self._stored.source(link.source)
+    def extend(self, link: LinkRow) -> None:
+        """A link was observed."""
+        entity, attr, etype, eid, new_until, order, _ = link
+        source = self._stored.sources.get(entity)
         if source is None:
             return
-        target = self._stored.target(link)
-        until, _ = self._stored.of(link.attr, source, link.source).get(target, (None, 0))
-        if until is None or until < link.until:
-            self.put.append((link.attr, source, target, link.source, link.until, link.order))
-        if until is None or until <= self._now < link.until:
-            self.changed.add((link.attr, target))
+        target = self._stored.nodes[etype, eid]
+        until = self._stored.observed.get((attr, source, target))
+        if until is None or until < new_until:
+            self.put.append((attr, source, target, entity, new_until, order))
+        if until is None or until <= self._now < new_until:
+            self.changed.add((attr, target))
 
 
 def _newest_values(links: Iterable[LinkRow]) -> dict[tuple[int, int], list[LinkRow]]:
@@ -179,7 +178,7 @@ def _newest_values(links: Iterable[LinkRow]) -> dict[tuple[int, int], list[LinkR
     return newest
 
 
-def _longest(links: Iterable[LinkRow]) -> Iterable[LinkRow]:
+def _longest(links: Iterable[LinkRow]) -> Collection[LinkRow]:
     """Of equal observations the one that holds longest."""
     longest: dict[tuple[int, ...] | tuple[int, int, int, str], LinkRow] = {}
     for link in links:

@@ -1,9 +1,10 @@
 -- What there is for every link of a batch takes one step for hundreds of them.
 
 -- name: sources
--- The types and eids of those of some entities (a JSON list of keys) that exist.
-SELECT entity.key, entity.etype, entity.eid
-FROM json_each(?) AS wanted CROSS JOIN entity ON entity.key = wanted.value;
+-- The types and eids of those of some entities (a JSON list of keys) that exist, and their nodes if there are.
+SELECT entity.key, entity.etype, entity.eid, node.id
+FROM json_each(?) AS wanted CROSS JOIN entity ON entity.key = wanted.value
+LEFT JOIN node ON node.etype = entity.etype AND node.eid = entity.eid;
 
 -- name: find_nodes
 -- The numbers of those of some nodes (type, eid) that are known.
@@ -16,16 +17,16 @@ INSERT INTO node (etype, eid) VALUES {rows} RETURNING etype, eid, id;
 
 -- name: links_of_sources
 -- What is known of relations (attr, source, entity); rows of earlier entities with the same eids are left out.
-SELECT attr, source, entity, target, until, entry_order
+SELECT attr, source, target, until, entry_order
 FROM (VALUES {rows}) AS wanted CROSS JOIN link
     ON attr = wanted.column1 AND source = wanted.column2 AND entity = wanted.column3;
 
 -- name: links_between
--- What is known of links (attr, source, entity, target).
-SELECT attr, source, entity, target, until, entry_order
+-- Until when links (attr, source, target, entity) hold, of those that are known.
+SELECT attr, source, target, until
 FROM (VALUES {rows}) AS wanted CROSS JOIN link
-    ON attr = wanted.column1 AND source = wanted.column2 AND target = wanted.column4
-    AND entity = wanted.column3;
+    ON attr = wanted.column1 AND source = wanted.column2 AND target = wanted.column3
+    AND entity = wanted.column4;
 
 -- name: put_links
 -- Links as they are now.
