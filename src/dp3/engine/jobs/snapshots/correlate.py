@@ -181,15 +181,15 @@ class Correlator:
 
     def _close(self, one: OpenMember, linked: bool, result: UnitResult) -> None:
         member = one.member
-        closed = close_record(one.record, member.plan.records, self._caller.max_value)
-        for name, problem in closed.problems.items():
+        doc, problems = close_record(one.record, member.plan.records, self._caller.max_value)
+        for name, problem in problems.items():
             self._blame(one, name, problem, result.effects)
         if not (member.entity and member.plan.stored):
             return
-        if linked and not self._plans.keep_empty and _is_empty(closed.doc):
+        if linked and not self._plans.keep_empty and _is_empty(doc):
             result.without.append(member.entity)
         else:
-            result.snapshots.append(self._snapshot(member, closed.doc, linked))
+            result.snapshots.append(self._snapshot(member, doc, linked))
 
     def _blame(self, one: OpenMember, name: str, problem: str, effects: Effects) -> None:
         """Keep that a value can not be stored, for the hook that has left it or naming all that may have."""

@@ -189,6 +189,8 @@ def _with_whole_text(wire: Any, keys: Sequence[PathKey]) -> Sequence[PathKey]:
 
 
 def _text_keys(path: str, wire: str) -> list[PathKey]:
+    if type(wire) is str and len(wire) <= MAX_TEXT:
+        return [(path, wire)]
     return [_free_key(path, _checked(wire, str))]
 
 
