@@ -173,9 +173,15 @@ def snapshot_values(engine, eid, whole):
     plan = plan_values(MODEL, "a", numbers, engine.store.entities)
     ((key, _),) = engine.store.entities.find([(engine.store.names.etype_id("a"), eid)]).values()
     entities = engine.store.entities
+
+    def seen(at):
+        profile = entities.decode_profile(entities.profiles([key], whole, at)[key])
+        return compute(eid, told(entities, profile, plan, at), plan, at)
+
     profile = entities.decode_profile(entities.profiles([key], whole)[key])
     chunks = sorted(v for _, _, _, v in profile.chunks)
-    return [compute(eid, told(entities, profile, plan, at), plan, at).values for at in MOMENTS], chunks
+    found = [seen(at) for at in MOMENTS]
+    return [(computed.values, computed.terms, computed.next_change) for computed in found], chunks
 
 
 def expect_naive(engine, naive):
@@ -190,7 +196,7 @@ def expect_naive(engine, naive):
         assert chunks == sorted(sent)
         for name, (first, last) in product(OBSERVED, RANGES):
             assert shown_range(engine, eid, name, first, last) == range_of(found, name, first, last)
-        for at, values in zip(MOMENTS, of_runs, strict=True):
+        for at, (values, _, _) in zip(MOMENTS, of_runs, strict=True):
             for name in OBSERVED:
                 assert shown_current(engine, eid, name, at) == current_at(found, name, at)
                 assert values.get(name) == current_at(found, name, at)

@@ -131,7 +131,9 @@ class World:
 
     def compare(self, spans: list[tuple[int, int]]) -> None:
         engine = self.engine
-        expect_scans_to_tell_the_truth(engine.store, engine.model)
+        now = engine.clock.now_us()
+        moments = [now + second * SECOND for second in (0, 1, 4, 9)]
+        expect_scans_to_tell_the_truth(engine.store, engine.model, moments)
         profiles = engine.reads().profiles
         for eid, name in product(EIDS, SPECS):
             rows = engine.store.entities.profile("a", eid, name)

@@ -1,8 +1,10 @@
 """Scans that a state keeps, held against the whole history."""
 
-from dp3.history import Params, history_params, segments_of
+from collections.abc import Iterable
+
+from dp3.history import Params, history_params, segments_of, winner_until, winners_until
 from dp3.history.scan import segments_since
-from dp3.history.segments import Segment
+from dp3.history.segments import Segment, SegmentRow
 from dp3.model.attrspec import AttrSpecObservations
 from dp3.model.spec import ModelSpec
 from dp3.store.ports.entities import Profile, Token
@@ -11,13 +13,13 @@ from dp3.store.ports.state import State
 MOST = 10_000
 
 
-def expect_scans_to_tell_the_truth(store: State, model: ModelSpec) -> int:
-    """What holds at the moment of each scan, or later, is what it is in the whole history; returns how many
-    scans there are."""
-    return sum(_expect_of(store, model, etype) for etype in model.entities)
+def expect_scans_to_tell_the_truth(store: State, model: ModelSpec, moments: Iterable[int] = ()) -> int:
+    """What holds at the moment of each scan, or later, and what is told of some moments, is what it is in the
+    whole history; returns how many scans there are, and answers."""
+    return sum(_expect_of(store, model, etype, moments) for etype in model.entities)
 
 
-def _expect_of(store: State, model: ModelSpec, etype: str) -> int:
+def _expect_of(store: State, model: ModelSpec, etype: str, moments: Iterable[int]) -> int:
     params = {
         store.names.attr_id(etype, name): history_params(spec)
         for name, spec in model.entity_attributes[etype].items()
@@ -27,12 +29,32 @@ def _expect_of(store: State, model: ModelSpec, etype: str) -> int:
     decode = store.entities.decode_profile
     whole = {key: decode(found) for key, found in store.entities.profiles(keys, whole=True).items()}
     kept = {key: decode(found) for key, found in store.entities.profiles(keys).items()}
-    return sum(
+    scans = sum(
         _expect_one(whole[key], kept[key], attr, params[attr])
         for key in keys
         for attr in kept[key].scans
         if attr in params
     )
+    answers = 0
+    for moment in moments:
+        for key, found in store.entities.profiles(keys, moment=moment).items():
+            for attr, told in decode(found).told.items():
+                if attr in params and told.fits(params[attr]):
+                    answers += 1
+                    rows = dict(whole[key].observed).get(attr, [])
+                    assert (told.winners, told.until) == _answer(rows, params[attr], moment)
+    return scans + answers
+
+
+def _answer(
+    rows: list[SegmentRow[Token]], params: Params, moment: int
+) -> tuple[tuple[SegmentRow[Token], ...], int | None]:
+    segments = segments_of(rows, params)
+    if params.multi_value:
+        winners, change = winners_until(segments, moment, params)
+        return tuple(one.row for one in winners), change
+    winner, change = winner_until(segments, moment, params)
+    return (() if winner is None else (winner.row,)), change
 
 
 def _expect_one(whole: Profile, kept: Profile, attr: int, params: Params) -> int:

@@ -17,6 +17,7 @@ from typing import Generic, TypeAlias
 import msgspec
 
 from dp3.history.segments import NO_START, Params, Segment, SegmentRow, V, join
+from dp3.history.winner import winner_until, winners_until
 
 ENDED, LAST, SEPARATED = range(3)
 """A segment of a scan: one that no later row joins; the last of its value; the last, and a later start has
@@ -200,3 +201,38 @@ def scan_of(at: int, stored: StoredScan) -> Scan[str]:
     """A scan from what is stored of it."""
     kinds, pre, post, after, lag, passed, parts, rows = stored
     return Scan(at, pre, post, kinds > 1, kinds % 2 == 1, parts, rows, at + after, lag, passed)
+
+
+# -- the answer that a scan gives --------------------------------------------------------------------------
+class Told(msgspec.Struct, Generic[V], array_like=True, frozen=True, gc=False):
+    """What a scan tells as long as no row comes: the segments that give the value (values) from a moment on,
+    as rows, and the first moment (µs) at which it tells something else; None is never. `kinds`, `pre` and
+    `post` as in what is stored of the scan."""
+
+    kinds: int
+    pre: int
+    post: int
+    until: int | None
+    winners: tuple[SegmentRow[V], ...]
+
+    def fits(self, params: Params) -> bool:
+        """True if it was made with these parameters."""
+        kinds = params.aggregate + 2 * params.multi_value
+        return self.kinds == kinds and self.pre == params.pre and self.post == params.post
+
+
+def told_by(scan: Scan[V], moment: int) -> Told[V]:
+    """What a scan tells from a moment on that is not before its own."""
+    params, segments = scan.params, segments_since(scan)
+    if params.multi_value:
+        winners, change = winners_until(segments, moment, params)
+    else:
+        winner, change = winner_until(segments, moment, params)
+        winners = [] if winner is None else [winner]
+    rows = tuple([one.row for one in winners])
+    return Told(params.aggregate + 2 * params.multi_value, params.pre, params.post, change, rows)
+
+
+def encode_told(told: Told[str]) -> str:
+    """The stored form: JSON, which profiles take up as it is."""
+    return _encode(told).decode()

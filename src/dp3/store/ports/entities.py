@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import msgspec
 
 from dp3.history.ranges import HistorySource
-from dp3.history.scan import Scan
+from dp3.history.scan import Scan, Told
 from dp3.history.segments import PackedSegment, Params, SegmentRow
 from dp3.store.ports.leases import ENTITY_SHIFT as ENTITY_SHIFT
 from dp3.store.ports.leases import Lease
@@ -79,7 +79,8 @@ StoredChunk: TypeAlias = tuple[int, int, int, Token]
 
 class Profile(msgspec.Struct, frozen=True):
     """An entity as snapshots see it: `observed` by attribute, in any order; `chunks` and `ttl` only if the
-    whole was asked for, and if not `scans` in the place of what is packed of some attributes."""
+    whole was asked for, and if not, of some attributes, `scans` in the place of what is packed, or just what
+    is `told` at the moment that was asked for."""
 
     key: int
     created: int
@@ -88,6 +89,7 @@ class Profile(msgspec.Struct, frozen=True):
     chunks: list[StoredChunk] = []
     ttl: dict[str, int] = {}
     scans: dict[int, Scan[Token]] = {}
+    told: dict[int, Told[Token]] = {}
 
 
 class RowsRead(NamedTuple):
@@ -168,8 +170,11 @@ class Entities(Protocol):
         """key → (type, eid, created) of those that exist."""
         ...
 
-    def profiles(self, keys: Sequence[int], whole: bool = False) -> dict[int, EncodedProfile]:
-        """The profiles of those of the entities that exist. Holds the interpreter's lock for a moment only:
+    def profiles(
+        self, keys: Sequence[int], whole: bool = False, moment: int | None = None
+    ) -> dict[int, EncodedProfile]:
+        """The profiles of those of the entities that exist; with a moment (µs) they may have only what holds
+        then. Holds the interpreter's lock for a moment only:
         other threads can compute meanwhile."""
         ...
 

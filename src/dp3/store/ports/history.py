@@ -69,12 +69,16 @@ class PackedRow(NamedTuple):
 class RecentRow(NamedTuple):
     """The scan (`encode_scan`) at `at` over all that is packed of an attribute of an entity. None: what is
     packed has to be read, and the scan is to be made, not before `at`. An `at` below 0 is at once; so much
-    (µs) later than others came rows that made it necessary."""
+    (µs) later than others came rows that made it necessary. `told`: what it tells
+    (`encode_told`) from `told_at` until before `told_until` (µs)."""
 
     entity: int
     attr: int
     at: int
     scan: str | None
+    told_at: int | None = None
+    told_until: int | None = None
+    told: str | None = None
 
 
 class FormerRow(NamedTuple):

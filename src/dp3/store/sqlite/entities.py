@@ -106,8 +106,10 @@ class Entities:
         text: str = self._readers.value(self._sql["by_key"], (listed(keys),))
         return {key: (etype, eid, created) for key, etype, eid, created in _entities(text)}
 
-    def profiles(self, keys: Sequence[int], whole: bool = False) -> dict[int, EncodedProfile]:
-        wanted = {"keys": listed(keys), "whole": whole}
+    def profiles(
+        self, keys: Sequence[int], whole: bool = False, moment: int | None = None
+    ) -> dict[int, EncodedProfile]:
+        wanted = {"keys": listed(keys), "whole": whole, "moment": moment}
         with self._readers.state() as state:
             found: Any = state.execute(self._sql["profiles"], wanted).get
             existing, lines = found
@@ -122,6 +124,7 @@ class Entities:
         self, profile: Profile, untold: Mapping[int, Params], moment: int, *, later: bool
     ) -> Profile:
         observed, scans = dict(profile.observed), dict(profile.scans)
+        told = {attr: told for attr, told in profile.told.items() if attr not in untold}
         with self._readers.state() as state:
             for attr, params in untold.items():
                 history = AttrHistory.read(state, self._sql, self._scans, (profile.key, attr), params)
@@ -130,7 +133,9 @@ class Entities:
                 else:
                     held = segments_between(history, moment, moment)
                     scans[attr], observed[attr] = finished_scan(held, params, moment), []
-            completed = msgspec.structs.replace(profile, observed=list(observed.items()), scans=scans)
+            completed = msgspec.structs.replace(
+                profile, observed=list(observed.items()), scans=scans, told=told
+            )
             gone = self._removed.of(state, [profile.key])
             return self._removed.without(state, completed, gone[profile.key]) if gone else completed
 
@@ -140,7 +145,8 @@ class Entities:
     def decode_profile(self, encoded: EncodedProfile) -> Profile:
         profile, whole = decode_profile(encoded)
         rows = sum([len(rows) for _, rows in profile.observed]) + len(profile.chunks)
-        self._read.add(rows + sum([len(s.parts) + len(s.rows) for s in profile.scans.values()]), whole)
+        rows += sum([len(scan.parts) + len(scan.rows) for scan in profile.scans.values()])
+        self._read.add(rows + sum([len(told.winners) for told in profile.told.values()]), whole)
         return profile
 
     def count_between(self, etype: int, after: int, end: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import apsw
 import msgspec
 
-from dp3.history.scan import StoredScan, scan_of, stored_scan
+from dp3.history.scan import StoredScan, Told, scan_of, stored_scan
 from dp3.history.segments import SegmentRow, decode_segments
 from dp3.model.wire import decode_value, encode_value
 from dp3.sqlite import Statements
@@ -40,6 +40,7 @@ _Line: TypeAlias = tuple[
     dict[str, int],
     list[_Packed],
     list[tuple[int, int, StoredScan]] | None,
+    list[tuple[int, Told[Token]]],
 ]
 """The fields of a `Profile`; its scans, with number of the attribute and moment, are after what is packed.
 None if the whole was asked for."""
@@ -50,13 +51,13 @@ _decode: Callable[[EncodedProfile], _Line] = msgspec.json.Decoder(_Line).decode
 def decode_profile(encoded: EncodedProfile) -> tuple[Profile, int]:
     """See `Entities.decode_profile`; and of how many attributes all that is packed was read for want of a
     scan."""
-    key, created, plain, observed, chunks, ttl, packed, stored = _decode(encoded)
+    key, created, plain, observed, chunks, ttl, packed, stored, told = _decode(encoded)
     whole = 0
     if packed:
         observed, chunks = _unpacked(observed, chunks, packed)
         whole = 0 if stored is None else len({attr for attr, _, _ in packed})
     scans = {attr: scan_of(at, scan) for attr, at, scan in stored or ()}
-    return Profile(key, created, plain, observed, chunks, ttl, scans), whole
+    return Profile(key, created, plain, observed, chunks, ttl, scans, dict(told)), whole
 
 
 def decode_token(token: Token) -> Any:
@@ -134,10 +135,11 @@ def _without(
         plain=[(*row[1:4], row.v.hex().upper()) for row in plain],
         observed=list(observed.items()),
         scans={attr: scan for attr, scan in profile.scans.items() if attr not in gone},
+        told={attr: told for attr, told in profile.told.items() if attr not in gone},
     )
 
 
 def _encode(profile: Profile) -> str:
-    *fields, scans = msgspec.structs.astuple(profile)
+    *fields, scans, told = msgspec.structs.astuple(profile)
     stored = [(attr, scan.at, stored_scan(scan)) for attr, scan in scans.items()]
-    return msgspec.json.encode((*fields, [], stored)).decode()
+    return msgspec.json.encode((*fields, [], stored, [*told.items()])).decode()

@@ -42,7 +42,7 @@ DELETE FROM packed WHERE (entity, attr, tag, part) IN (
 
 -- name: purge_values_recent
 -- Scans that have seen what is removed: of all values with it, of some they have to be made anew.
-UPDATE recent SET scan = NULL, at = 0 WHERE (entity, attr) IN (
+UPDATE recent SET scan = NULL, told_at = NULL, told = NULL, at = 0 WHERE (entity, attr) IN (
     SELECT recent.entity, recent.attr
     FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS lost
     CROSS JOIN recent ON recent.entity = wanted.value AND recent.attr = lost.value

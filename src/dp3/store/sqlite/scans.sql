@@ -32,7 +32,7 @@ SELECT v, segments FROM packed WHERE entity = :entity AND attr = :attr;
 
 -- name: cut_recent
 -- Scans of attributes (a JSON list of entity, attribute, moment) are to be made anew if they are at later moments.
-UPDATE recent SET scan = NULL, at = 0
+UPDATE recent SET scan = NULL, told_at = NULL, told = NULL, at = 0
 FROM (SELECT value ->> 0 AS entity, value ->> 1 AS attr, value ->> 2 AS moment FROM json_each(:outdated)) AS wanted
 WHERE recent.entity = wanted.entity AND recent.attr = wanted.attr AND scan IS NOT NULL AND at > moment;
 
@@ -45,7 +45,7 @@ DELETE FROM former_scan WHERE (entity, attr, at) IN (
 
 -- name: forget_recent
 -- Scans of attributes (a JSON list of entity, attribute, moment) are to be made anew if they are not at later moments.
-UPDATE recent SET scan = NULL, at = 0
+UPDATE recent SET scan = NULL, told_at = NULL, told = NULL, at = 0
 FROM (SELECT value ->> 0 AS entity, value ->> 1 AS attr, value ->> 2 AS moment FROM json_each(:forgotten)) AS wanted
 WHERE recent.entity = wanted.entity AND recent.attr = wanted.attr AND scan IS NOT NULL AND at <= moment;
 
@@ -58,7 +58,7 @@ DELETE FROM former_scan WHERE (entity, attr, at) IN (
 
 -- name: put_recent
 -- Scans as they are now.
-INSERT OR REPLACE INTO recent (entity, attr, at, scan) VALUES {rows};
+INSERT OR REPLACE INTO recent (entity, attr, at, scan, told_at, told_until, told) VALUES {rows};
 
 -- name: put_former
 -- Scans at earlier moments.

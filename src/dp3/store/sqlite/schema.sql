@@ -627,16 +627,20 @@ CREATE INDEX run_by_time ON run (time);
 
 -- name: format_5
 -- The scan over all that is packed of an attribute of an entity, at the moment `at`, as in `RecentRow`. Null: what
--- is packed has to be read, and the scan is to be made, not before `at`.
+-- is packed has to be read, and the scan is to be made, not before `at`. From `told_at` until before `told_until` it tells
+-- `told`, if there is nothing that is not packed.
 CREATE TABLE recent (
     entity INTEGER NOT NULL,
     attr INTEGER NOT NULL,
     at INTEGER NOT NULL,
     scan TEXT,
+    told_at INTEGER,
+    told_until INTEGER,
+    told TEXT,
     PRIMARY KEY (entity, attr)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX recent_to_make ON recent (entity, at) WHERE scan IS NULL;
-INSERT INTO recent SELECT DISTINCT entity, attr, 0, NULL FROM packed WHERE tag >= 0 ORDER BY entity, attr;
+INSERT INTO recent SELECT DISTINCT entity, attr, 0, NULL, NULL, NULL, NULL FROM packed WHERE tag >= 0 ORDER BY entity, attr;
 
 -- The same at earlier moments, for readers of the past.
 CREATE TABLE former_scan (

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from dp3.engine.context import Context
 from dp3.engine.jobs.history.packed_rows import MOST_SEGMENTS, packed_with
-from dp3.engine.jobs.history.scans import BEHIND_US, ScanKeeper, rows_by_attr
+from dp3.engine.jobs.history.scans import BEHIND_US, Moments, ScanKeeper, rows_by_attr
 from dp3.engine.jobs.job import SlicePace
 from dp3.history import Params, history_params
 from dp3.log.port import Lane, Log
@@ -127,32 +127,32 @@ class Compactor:
             rows = [row._replace(oldest=AT_ONCE) if row.attr in self._counted else row for row in rows]
         observed = rows_by_attr(fresh)
         known = self._state.history.recent(list(observed))
-        scans = self._scans.with_rows(observed, known, *self._moments())
+        scans = self._scans.with_rows(observed, known, self._moments())
         self._state.history.pack(self._lease, after, last, until, rows, scans)
 
     def _make_scans(self, partition: int) -> Iterator[None]:
         """Make the scans of a partition that are to be made, from what is packed."""
         history = self._state.history
-        now, until = self._moments()
-        while to_make := history.scans_to_make(self._lease, partition, now, MOST_SCANS):
+        moments = self._moments()
+        while to_make := history.scans_to_make(self._lease, partition, moments.now, MOST_SCANS):
             end, changes = time.perf_counter() + SLICE_S, ScanChanges()
             for row in to_make:
-                self._make_scan(row, changes, now, until)
+                self._make_scan(row, changes, moments)
                 if time.perf_counter() >= end:
                     break
             history.put_scans(self._lease, changes)
             yield
 
-    def _moments(self) -> tuple[int, int]:
-        """Now, and the moment that scans do not get ahead of: an open run asks for that at which it began."""
+    def _moments(self) -> Moments:
+        """An open run asks for the moment at which it began."""
         now, run = self._clock.now_us(), self._state.runs.open()
-        until = now - BEHIND_US
-        return now, until if run is None else min(until, run.time)
+        asked = now if run is None else min(now, run.time)
+        return Moments(now, min(now - BEHIND_US, asked), asked)
 
-    def _make_scan(self, row: RecentRow, changes: ScanChanges, now: int, until: int) -> None:
+    def _make_scan(self, row: RecentRow, changes: ScanChanges, moments: Moments) -> None:
         since = PackedHistorySince(None, [])
         if (params := self._observed.get(row.attr)) is not None:
             since = self._state.history.packed_since(row.entity, row.attr, params)
-        made = self._scans.made(row, *since, now, until)
+        made = self._scans.made(row, *since, moments)
         changes.recent += made.recent
         changes.former += made.former

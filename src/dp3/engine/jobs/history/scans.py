@@ -5,10 +5,21 @@ nearly all that comes begins after it.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from dp3.history.scan import BEGINNING, Scan, advanced, decode_scan, empty_scan, encode_scan
+from dp3.engine.plans import FOREVER
+from dp3.history.scan import (
+    BEGINNING,
+    Scan,
+    advanced,
+    decode_scan,
+    empty_scan,
+    encode_scan,
+    encode_told,
+    told_by,
+)
 from dp3.history.segments import Params, SegmentRow
 from dp3.store.ports.entities import Token
 from dp3.store.ports.history import FormerRow, FreshValues, RecentRow, ScanChanges
@@ -54,30 +65,38 @@ def rows_by_attr(fresh: FreshValues) -> dict[Attr, list[SegmentRow[Token]]]:
     return rows
 
 
+class Moments(NamedTuple):
+    """`now`: that of the clock. `until`: scans do not get ahead of it. `asked`: the first of those that
+    readers ask for. All in µs."""
+
+    now: int
+    until: int
+    asked: int
+
+
 class ScanKeeper:
-    """Decides about scans; `params` are those of attributes by their numbers. `now` is that of the clock, and
-    `until` the moment (µs) that scans do not get ahead of."""
+    """Decides about scans; `params` are those of attributes by their numbers."""
 
     def __init__(self, params: Mapping[int, Params]) -> None:
         self._params = params
 
     def with_rows(
-        self, rows: Mapping[Attr, Rows], known: Mapping[Attr, RecentRow], now: int, until: int
+        self, rows: Mapping[Attr, Rows], known: Mapping[Attr, RecentRow], moments: Moments
     ) -> ScanChanges:
         """The scans after more rows have been packed; `known` are those before."""
         changes = ScanChanges()
         for attr, some in rows.items():
-            self._add(attr, some, known.get(attr), changes, now, until)
+            self._add(attr, some, known.get(attr), changes, moments)
         return changes
 
     def _add(
-        self, attr: Attr, rows: Rows, known: RecentRow | None, changes: ScanChanges, now: int, until: int
+        self, attr: Attr, rows: Rows, known: RecentRow | None, changes: ScanChanges, moments: Moments
     ) -> None:
         params = self._params.get(attr[1])
         if known is not None and known.scan is None:
             return
         if params is None:
-            changes.recent.append(RecentRow(*attr, now + RETRY_US, None))
+            changes.recent.append(RecentRow(*attr, moments.now + RETRY_US, None))
             return
         scan: Scan[Token] = empty_scan(params)
         if known is not None and known.scan is not None:
@@ -93,40 +112,41 @@ class ScanKeeper:
             kept, of = LAG_KEPT
             lag = max(_lag(scan.latest - first), scan.lag * kept // of)
             scan = msgspec.structs.replace(scan, lag=lag)
-            self._forward(attr, scan, rows, changes, now, until)
+            self._forward(attr, scan, rows, changes, moments)
 
     def _forward(
-        self, attr: Attr, scan: Scan[Token], rows: Rows, changes: ScanChanges, now: int, until: int
+        self, attr: Attr, scan: Scan[Token], rows: Rows, changes: ScanChanges, moments: Moments
     ) -> None:
         """Bring a scan as far forward as it goes."""
         newest = max(scan.latest, max(rows)[0]) if rows else scan.latest
-        scan = advanced(scan, rows, max(scan.at, min(newest - scan.lag, until)))
+        scan = advanced(scan, rows, max(scan.at, min(newest - scan.lag, moments.until)))
         if len(scan.parts) + len(scan.rows) > MOST_PARTS:
-            changes.recent.append(RecentRow(*attr, now + RETRY_US, None))
+            changes.recent.append(RecentRow(*attr, moments.now + RETRY_US, None))
             return
         if scan.passed >= FORMER_EVERY:
             scan = msgspec.structs.replace(scan, passed=0)
             changes.former.append(FormerRow(*attr, scan.at, encode_scan(without_rows(scan))))
         text = encode_scan(scan)
         if len(text) > MOST_BYTES:
-            changes.recent.append(RecentRow(*attr, now + RETRY_US, None))
+            changes.recent.append(RecentRow(*attr, moments.now + RETRY_US, None))
         else:
-            changes.recent.append(RecentRow(*attr, scan.at, text))
+            asked = max(moments.asked, scan.at)
+            told = told_by(scan, asked)
+            end = FOREVER if told.until is None else told.until
+            changes.recent.append(RecentRow(*attr, scan.at, text, asked, end, encode_told(told)))
 
-    def made(
-        self, to_make: RecentRow, scan: Scan[Token] | None, rows: Rows, now: int, until: int
-    ) -> ScanChanges:
+    def made(self, to_make: RecentRow, scan: Scan[Token] | None, rows: Rows, moments: Moments) -> ScanChanges:
         """The scans that follow from all rows after a former one, or from all that there are."""
         attr, params = to_make[:2], self._params.get(to_make.attr)
         changes = ScanChanges()
         if params is None:
-            changes.recent.append(RecentRow(*attr, now + RETRY_US, None))
+            changes.recent.append(RecentRow(*attr, moments.now + RETRY_US, None))
             return changes
         if scan is None:
             scan = empty_scan(params)
         lag = max(scan.lag, _lag(-to_make.at))
         rows = sorted(rows)
-        end = min(max(rows[-1][0] if rows else 0, scan.latest) - lag, until)
+        end = min(max(rows[-1][0] if rows else 0, scan.latest) - lag, moments.until)
         done = 0
         while (last := _next_start(rows, done + FORMER_EVERY)) < len(rows) and (at := rows[last][0]) <= end:
             scan = msgspec.structs.replace(advanced(scan, rows[done:last], at), passed=0)
@@ -134,9 +154,9 @@ class ScanKeeper:
             if len(scan.parts) <= MOST_PARTS:
                 changes.former.append(FormerRow(*attr, at, encode_scan(scan)))
             elif len(scan.parts) > GIVE_UP * MOST_PARTS:
-                changes.recent.append(RecentRow(*attr, now + RETRY_US, None))
+                changes.recent.append(RecentRow(*attr, moments.now + RETRY_US, None))
                 return changes
-        self._forward(attr, msgspec.structs.replace(scan, lag=lag), rows[done:], changes, now, until)
+        self._forward(attr, msgspec.structs.replace(scan, lag=lag), rows[done:], changes, moments)
         return changes
 
 

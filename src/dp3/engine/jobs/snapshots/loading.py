@@ -98,7 +98,7 @@ class Loader:
         return entities, self._read([key for key, _, _ in entities.values() if key])
 
     def _read(self, keys: Sequence[int]) -> Stored:
-        return Stored(self._entities.profiles(keys, self._whole), self._snapshots.latest(keys))
+        return Stored(self._entities.profiles(keys, self._whole, self._at), self._snapshots.latest(keys))
 
     def members(
         self, entities: Collection[Entity], stored: Stored

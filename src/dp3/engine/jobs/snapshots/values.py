@@ -1,13 +1,14 @@
 """Current values of an entity at the time of a run, from the rows of its profile. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dp3.engine.jobs.snapshots.doc import Doc
 from dp3.history import Params, history_params, segments_of, winner_until, winners_until
-from dp3.history.confidence import Terms, terms_of
-from dp3.history.scan import segments_since
+from dp3.history.confidence import Terms
+from dp3.history.scan import Scan, segments_since
+from dp3.history.segments import SegmentRow
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecReadOnly
 from dp3.model.spec import ModelSpec
 from dp3.store.ports.entities import Entities, Profile, Token
@@ -89,17 +90,22 @@ def plan_values(model: ModelSpec, etype: str, numbers: Mapping[str, int], entiti
 def told(entities: Entities, profile: Profile, plan: ValuePlan, t: int, *, later: bool = True) -> Profile:
     """The profile with all that tells the values at `t` (µs), and `later`: scans that can not tell them are
     replaced by earlier ones, or by the whole history."""
-    untold = _untold(profile, plan, t) if profile.scans else None
+    untold = _untold(profile, plan, t) if profile.scans or profile.told else None
     return entities.complete(profile, untold, t, later=later) if untold else profile
 
 
 def _untold(profile: Profile, plan: ValuePlan, t: int) -> dict[int, Params]:
-    """Attributes of which a scan is at a later moment, or was made with other parameters, or has not seen
-    rows that begin before it."""
+    """Attributes of which a scan is at a later moment, or it, or what it tells, was made with other
+    parameters, or it has not seen rows that begin before it."""
     scans, observed = profile.scans, dict(profile.observed)
     untold = {}
     for _, number, params in plan.attrs:
-        if params is not None and number in scans:
+        if params is None:
+            continue
+        if number in profile.told:
+            if not profile.told[number].fits(params):
+                untold[number] = params
+        elif number in scans:
             scan = scans[number]
             first = min(observed[number])[0] if number in observed else t
             if min(first, t) < scan.at or not scan.fits(params):
@@ -116,7 +122,7 @@ def compute(
     `mirrors` are the values of mirror attributes, `[{"eid": …}, …]`; those not given are empty lists.
     """
     plain = {attr: v for attr, _, _, v in profile.plain}
-    observed, scans = dict(profile.observed), profile.scans
+    observed, scans, told = dict(profile.observed), profile.scans, profile.told
     value_of = plan.decode
     values: dict[str, Any] = {"eid": eid}
     terms: dict[str, Terms | list[Terms]] = {}
@@ -127,20 +133,37 @@ def compute(
         elif params is None:
             if number in plain:
                 values[name] = value_of(plain[number])
-        elif number in observed or number in scans:
-            rows = observed.get(number, ())
-            scan = scans.get(number)
-            segments = segments_of(rows, params) if scan is None else segments_since(scan, rows, params)
-            if params.multi_value:
-                winners, change = winners_until(segments, t, params)
-                if winners:
-                    values[name] = [value_of(winner.v) for winner in winners]
-                    terms[name] = [terms_of(winner, params) for winner in winners]
+        else:
+            if number in told:
+                winners: Sequence[SegmentRow[Token]] = told[number].winners
+                change = told[number].until
+            elif number in observed or number in scans:
+                winners, change = _winners(scans.get(number), observed.get(number, ()), params, t)
             else:
-                winner, change = winner_until(segments, t, params)
-                if winner is not None:
-                    values[name] = value_of(winner.v)
-                    terms[name] = terms_of(winner, params)
+                continue
             if change is not None:
                 changes.append(change)
+            if params.multi_value and winners:
+                values[name] = [value_of(v) for _, _, _, v, _ in winners]
+                terms[name] = [_terms(winner, params) for winner in winners]
+            elif winners:
+                values[name] = value_of(winners[0][3])
+                terms[name] = _terms(winners[0], params)
     return Computed(values, terms, min(changes, default=None))
+
+
+def _winners(
+    scan: Scan[Token] | None, rows: Sequence[SegmentRow[Token]], params: Params, t: int
+) -> tuple[Sequence[SegmentRow[Token]], int | None]:
+    """The segments that give the value, or values, at `t` (µs), and when that changes by itself."""
+    segments = segments_of(rows, params) if scan is None else segments_since(scan, rows, params)
+    if params.multi_value:
+        winners, change = winners_until(segments, t, params)
+        return [winner.row for winner in winners], change
+    winner, change = winner_until(segments, t, params)
+    return [] if winner is None else [winner.row], change
+
+
+def _terms(row: SegmentRow[Token], params: Params) -> Terms:
+    t1, t2, c_sum, _, n = row
+    return Terms(c_sum, n, t1, t2, params.pre, params.post)
