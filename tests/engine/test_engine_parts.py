@@ -77,7 +77,7 @@ def test_derived_entries_found_at_the_start_are_read_in_their_place_among_the_ot
     for number in range(3):
         engine.send(task("q", plain("p", number)))
         engine.work(deriving)
-    engine.go_back()
+    engine.lose_state()
     reader, read = a_reader(engine), []
     while reading := reader.read(1 << 20):
         read += [(entry.order, entry.lane) for entry in reading.entries]

@@ -6,7 +6,7 @@ from typing import Any
 
 from dp3.history.segments import encode_segments
 from dp3.model.wire import encode_value
-from dp3.store.ports.batches import Batch, OutboxRow
+from dp3.store.ports.batches import Batch, OutboxRow, Progress
 from dp3.store.ports.dead_letters import DeadLetter
 from dp3.store.ports.entities import ENTITY_SHIFT, HistoryRow, NewEntity, PlainRow
 from dp3.store.ports.history import PackedRow, history_key, tag_of
@@ -69,6 +69,13 @@ def a_letter(**values: Any) -> DeadLetter:
         context={"attr": "name"},
     )
     return letter._replace(**values)
+
+
+def progress(store: State, lease: Lease, until: int, lane: int = 0) -> Progress:
+    """From the stored positions of a worker up to an offset."""
+    stored = {partition: offset for partition, at, offset in store.batches.positions() if at == lane}
+    since = {partition: offset for partition, offset in stored.items() if lease.owns(partition)}
+    return Progress(lane, since, until, 2 * until + lane)
 
 
 def created(store: State, lease: Lease, eid: str = "d1", key: int = 1, **batch: Any) -> int:

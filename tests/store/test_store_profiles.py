@@ -69,15 +69,6 @@ def test_an_older_value_does_not_replace_a_newer_one(store: State, lease: Lease)
     assert list(values(store).values()) == [encode_value("new")]
 
 
-def test_a_history_row_written_again_replaces_the_first(store: State, lease: Lease) -> None:
-    created(store, lease, history=[history_row(store, 1, "load", 1, offset=9)])
-    again = history_row(store, 1, "load", 2, offset=9)
-    store.batches.commit(lease, Batch(history=[again]))
-    profile = store.entities.profile("device", "d1")
-    assert profile is not None
-    assert profile.history == [again]
-
-
 def test_timeseries_rows_have_no_confidence(store: State, lease: Lease) -> None:
     row = history_row(store, 1, "packets", [1, 2], offset=1)._replace(c=None)
     created(store, lease, history=[row])
@@ -114,9 +105,8 @@ def test_an_entity_may_come_go_and_come_again_within_one_batch(store: State, lea
     assert store.entities.counts() == {"device": 1}
 
 
-def test_rows_of_an_entity_that_does_not_exist_are_left_out(store: State, lease: Lease) -> None:
-    value, moment = plain_row(store, 1, "name", "x"), history_row(store, 1, "load", 1, 1)
-    store.batches.commit(lease, Batch(plain=[value], history=[moment], ttl=[(1, "base", 9)]))
+def test_tokens_of_an_entity_that_does_not_exist_are_left_out(store: State, lease: Lease) -> None:
+    store.batches.commit(lease, Batch(ttl=[(1, "base", 9)]))
     created(store, lease)
     assert store.entities.profile("device", "d1") == (1, [], [], {}, [])
 

@@ -126,13 +126,23 @@ class Reader:
 
     def __init__(self, log: Log, batches: Batches, models: Models, index: int, processes: int) -> None:
         self._log = log
+        self._batches = batches
+        self._index, self._processes = index, processes
         self._outdated = OutdatedPoints(models.outdated())
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin at the stored positions. Called at the start, and when others have moved them."""
         self._reached: dict[Lane, dict[int, int]] = {lane: {} for lane in Lane}
-        for partition, lane, offset in batches.positions():
-            if partition % processes == index:
+        for partition, lane, offset in self._batches.positions():
+            if partition % self._processes == self._index:
                 self._reached[Lane(lane)][partition] = offset
         self._after = {lane: min(reached.values()) for lane, reached in self._reached.items()}
-        self._derived_before = log.head(Lane.DERIVED).offset
+        self._derived_before = self._log.head(Lane.DERIVED).offset
+
+    def reached(self, lane: Lane) -> dict[int, int]:
+        """The offsets up to which the own partitions have been committed."""
+        return self._reached[lane].copy()
 
     def offsets(self) -> dict[int, int]:
         """The positions in all lanes."""

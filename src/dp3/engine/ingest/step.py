@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from dp3.engine.context import Context
 from dp3.engine.ingest.attempts import Attempts
@@ -17,8 +18,8 @@ from dp3.engine.ingest.reader import Decoded, Reader, Reading
 from dp3.engine.ingest.system_tasks import SystemTasks
 from dp3.engine.plans import TypePlan
 from dp3.log.port import Lane, LaneBounds
-from dp3.store.ports.batches import Batch
-from dp3.store.ports.errors import StoreFull
+from dp3.store.ports.batches import Batch, Progress
+from dp3.store.ports.errors import PositionsMoved, StoreFull
 
 FULL_DISK_WAIT_S = 1.0
 
@@ -107,8 +108,18 @@ class Ingest:
         return suspect is not None and self._reader.offsets()[suspect[0]] < suspect[1]
 
     def process(self, reading: Reading) -> None:
-        """Run hooks for as many of the entries as time permits, and commit what follows. Raises `LeaseLost`,
-        `Stopped`."""
+        """Run hooks for as many of the entries as time permits, and commit what follows. If the entries have
+        been applied meanwhile, nothing of it is kept, and the next reading begins behind them. Raises
+        `LeaseLost`, `Stopped`."""
+        try:
+            self._process(reading)
+        except PositionsMoved as moved:
+            logger.error("%s; going on from there", moved)
+            self._reader.begin()
+            self._entities.begin()
+            self._outbox.report_again()
+
+    def _process(self, reading: Reading) -> None:
         started = time.perf_counter()
         builder = BatchBuilder(self._plans, self._entities, self._bounds, self._clock.now_us())
         if self._attempts.begin(reading.lane, reading.entries[0].offset, reading.last):
@@ -120,11 +131,11 @@ class Ingest:
         self._set_aside(builder, found)
         batch = builder.finish()
         self._tell(batch)
-        last = found.entries[-1].offset
-        batch.positions, batch.order = {int(reading.lane): last}, found.entries[-1].order
+        lane, last = reading.lane, found.entries[-1].offset
+        batch.progress = Progress(lane, self._reader.reached(lane), last, found.entries[-1].order)
         processed = time.perf_counter()
         self.commit(batch)
-        self._reader.advance(reading.lane, last)
+        self._reader.advance(lane, last)
         committed = time.perf_counter()
         self._pace.learn(
             sum(entry.size for entry in found.entries), processed - started, committed - processed
@@ -147,7 +158,8 @@ class Ingest:
             builder.add(found.items, outcomes)
             _tell_deadly(found, outcomes)
         if builder.system_tasks:
-            self._system_tasks.add(builder, self._reader.offsets()[Lane.MAIN], self.commit)
+            commit = partial(self._commit_part, found.entries[0].lane)
+            self._system_tasks.add(builder, self._reader.offsets()[Lane.MAIN], commit)
 
     @staticmethod
     def _give_up(builder: BatchBuilder, found: Decoded) -> None:
@@ -173,8 +185,14 @@ class Ingest:
             if letter.kind == "task":
                 self._failures.task((letter.etype, letter.eid), letter.reason)
 
+    def _commit_part(self, lane: Lane, batch: Batch) -> None:
+        """Commit a part of what entries lead to, before the rest."""
+        batch.progress = Progress(lane, self._reader.reached(lane))
+        self.commit(batch)
+
     def commit(self, batch: Batch) -> None:
-        """Commit, waiting for room as long as the disk is full. Raises `LeaseLost`, `Stopped`."""
+        """Commit, waiting for room as long as the disk is full. Raises `LeaseLost`, `PositionsMoved`,
+        `Stopped`."""
         if batch.outbox_drained is None:
             batch.outbox_drained = self._outbox.take_drained()
         while True:

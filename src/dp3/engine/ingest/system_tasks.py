@@ -81,9 +81,9 @@ class SystemTasks:
 
     # -- ends of lifetimes -----------------------------------------------------------------------------
     def _expire(self, candidates: Sequence[Candidate], builder: BatchBuilder, unread: int | None) -> None:
-        """Delete those whose life is over still. That nothing referred to weak ones was found for good: who
-        reads this again must come to the same. What is `unread` (its order) will make them anew, though it
-        may be older than the system task; so links to them that are as new stay."""
+        """Delete those whose life is over still. That nothing referred to weak ones was found for good: an
+        older state that reads this again must come to the same. What is `unread` (its order) will make them
+        anew, though it may be older than the system task; so links to them that are as new stay."""
         ttl, weak = (
             [(key, _moment(item)) for item, plan, key in candidates if plan.life.lifetime is lifetime]
             for lifetime in (Lifetime.TTL, Lifetime.WEAK)
@@ -122,7 +122,7 @@ class SystemTasks:
         self, key: int, attr: int, until: dict[Tombstone, int], post: int, batch: Batch, commit: Commit
     ) -> None:
         """Packing waits for links that have to go. So nothing packed is newer than the deletion; or, if
-        packing is past it because entries are read again, nothing that is older."""
+        packing is past it because an older copy of the state told of it once more, nothing that is older."""
         begun = self._lifetimes.packing_begun(key)
         newer = {tombstone for tombstone in until if not all(is_older(place, tombstone) for place in begun)}
         after, full = FIRST_PACKED, True

@@ -49,7 +49,7 @@ from dp3.store.sqlite.tokens import Tokens
 from dp3.store.sqlite.updates import Updates
 
 APPLICATION_ID = int.from_bytes(b"DP3s", "big")
-FORMAT = 4
+FORMAT = 5
 """Since 4 its pages have checksums."""
 
 CACHE_MIB = 32

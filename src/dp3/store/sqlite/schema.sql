@@ -625,6 +625,12 @@ ALTER TABLE run_4 RENAME TO run;
 CREATE INDEX run_open ON run (id) WHERE phase <> 'closed';
 CREATE INDEX run_by_time ON run (time);
 
+-- name: format_5
+-- How far packing is in a partition: up to `key` of `fresh` it is done, up to `begun` it is done or under way.
+-- No entry is applied twice, so nothing comes up to there any more.
+ALTER TABLE packed_until DROP COLUMN last_entity;
+ALTER TABLE packed_until DROP COLUMN late;
+
 -- name: set_partitions
 -- Fix the number of partitions of a new state.
 INSERT INTO number VALUES ('partitions', ?);
