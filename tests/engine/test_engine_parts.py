@@ -56,7 +56,7 @@ def test_a_reader_leaves_out_slices_that_were_applied_before(engine):
     reading = reader.read(1 << 20)
     assert reading is not None
     assert (reading.lane, reading.after) == (MAIN, 0)
-    partitions = {item.partition for item in reader.decode(reading.entries).items}
+    partitions = {item.partition for item in reader.decode(reading.entries).slices}
     assert partitions <= set(range(1, PARTITIONS, 2))
 
 

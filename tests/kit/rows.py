@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Iterable
 from typing import Any
 
 from dp3.history.segments import encode_segments
@@ -78,7 +79,17 @@ def progress(store: State, lease: Lease, until: int, lane: int = 0) -> Progress:
     return Progress(lane, since, until, 2 * until + lane)
 
 
+def a_batch(history: Iterable[HistoryRow] = (), **batch: Any) -> Batch:
+    """A batch that has these rows of history, too."""
+    rows = list(history)
+    return Batch(
+        fresh=[(row.entity, row.attr, row.key) for row in rows],
+        incoming=[(row.key, row.t1, row.t2, row.c, row.v) for row in rows],
+        **batch,
+    )
+
+
 def created(store: State, lease: Lease, eid: str = "d1", key: int = 1, **batch: Any) -> int:
     """Commit a new entity; returns its key."""
-    store.batches.commit(lease, Batch(created=[entity_row(store, eid, key)], **batch))
+    store.batches.commit(lease, a_batch(created=[entity_row(store, eid, key)], **batch))
     return key

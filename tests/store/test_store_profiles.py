@@ -4,7 +4,7 @@ from dp3.model.wire import encode_value
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
-from kit.rows import created, entity_key, entity_row, history_row, plain_row
+from kit.rows import a_batch, created, entity_key, entity_row, history_row, plain_row
 
 
 def values(store: State, eid: str = "d1") -> dict[int, bytes]:
@@ -21,7 +21,7 @@ def test_a_profile_holds_all_rows_of_its_entity_and_no_others(store: State, leas
     mine = plain_row(store, 1, "name", "x")
     moments = [history_row(store, 1, "load", 0.5, offset=2), history_row(store, 1, "state", "up", offset=1)]
     other, other_moment = plain_row(store, 2, "name", "y"), history_row(store, 2, "load", 1, offset=3)
-    batch = Batch(
+    batch = a_batch(
         created=[entity_row(store, "d1", 1, created=7), entity_row(store, "d2", 2)],
         plain=[other, mine],
         history=[*moments, other_moment],

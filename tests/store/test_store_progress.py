@@ -8,7 +8,7 @@ from dp3.store.ports.batches import Batch, Progress
 from dp3.store.ports.errors import PositionsMoved
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
-from kit.rows import created, entity_row, history_row, outbox_row, plain_row, progress, take_lease
+from kit.rows import a_batch, created, entity_row, history_row, outbox_row, plain_row, progress, take_lease
 
 
 def test_a_new_state_starts_at_the_beginning_of_every_partition_and_lane(
@@ -39,7 +39,7 @@ def test_a_position_never_goes_back(open_state: Callable[..., State]) -> None:
 
 def everything(store: State, lease: Lease, start: Progress) -> Batch:
     """A batch that changes something of everything."""
-    return Batch(
+    return a_batch(
         progress=start,
         created=[entity_row(store, "d2", 2)],
         deleted=[1],

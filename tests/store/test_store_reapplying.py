@@ -16,7 +16,7 @@ from dp3.store.ports.errors import PositionsMoved
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
 from dp3.store.sqlite import open_state
-from kit.rows import entity_row, history_row, plain_row, progress, take_lease
+from kit.rows import a_batch, entity_row, history_row, plain_row, progress, take_lease
 
 EIDS = ("a", "b", "c")
 ATTRS = ("x", "y")
@@ -46,9 +46,11 @@ class NaiveWorker:
         self._etype = etype
         self._numbers = numbers
         self.profiles: dict[str, NaiveProfile] = {}
+        self._history: list[HistoryRow] = []
 
     def batch(self, operations: list[tuple[str, str, object]]) -> Batch:
         batch = Batch()
+        self._history.clear()
         for kind, eid, what in operations:
             if kind == "delete":
                 if eid in self.profiles:
@@ -56,7 +58,8 @@ class NaiveWorker:
             else:
                 self._write(batch, kind, eid, what, next(self._numbers))
         batch.plain = [row for row in batch.plain if row.entity not in batch.deleted]
-        batch.history = [row for row in batch.history if row.entity not in batch.deleted]
+        kept = a_batch(row for row in self._history if row.entity not in batch.deleted)
+        batch.fresh, batch.incoming = kept.fresh, kept.incoming
         return batch
 
     def _write(self, batch: Batch, kind: str, eid: str, what: object, moment: int) -> None:
@@ -70,7 +73,7 @@ class NaiveWorker:
             batch.plain.append(row)
         elif kind == "history":
             profile.history.append(history_row(self._store, profile.key, str(what), moment, offset=moment))
-            batch.history.append(profile.history[-1])
+            self._history.append(profile.history[-1])
         else:
             assert isinstance(what, int)
             profile.ttl["base"] = max(what, profile.ttl.get("base", 0))

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import NamedTuple
@@ -32,6 +32,14 @@ class Item(NamedTuple):
     task: WireTask
 
 
+class Slice(NamedTuple):
+    """The tasks of one partition of an entry."""
+
+    entry: Entry
+    partition: int
+    tasks: Sequence[WireTask]
+
+
 class Damaged(NamedTuple):
     """Bytes of the log that can not be decoded: entry, partition and the reason."""
 
@@ -58,15 +66,19 @@ class Decoded:
     """Tasks of `entries` in log order; tasks that do not count, each with the reason; damaged bytes."""
 
     entries: Sequence[Entry]
-    items: list[Item] = field(default_factory=list)
+    slices: list[Slice] = field(default_factory=list)
     outdated: list[tuple[Item, str]] = field(default_factory=list)
     damaged: list[Damaged] = field(default_factory=list)
 
-    def cut(self, item: Item) -> None:
-        """Leave the entry of an item, and all that follow, for the next time."""
-        until = item.entry.offset
+    def items(self) -> list[Item]:
+        """Each task with its place."""
+        return [Item(entry, partition, task) for entry, partition, tasks in self.slices for task in tasks]
+
+    def cut(self, entry: Entry) -> None:
+        """Leave an entry, and all that follow, for the next time."""
+        until = entry.offset
         self.entries = [entry for entry in self.entries if entry.offset < until]
-        self.items = [each for each in self.items if each.entry.offset < until]
+        self.slices = [each for each in self.slices if each.entry.offset < until]
         self.outdated = [each for each in self.outdated if each[0].entry.offset < until]
         self.damaged = [each for each in self.damaged if each.entry.offset < until]
 
@@ -84,33 +96,42 @@ class OutdatedPoints:
         self._places = places
 
     def separate(self, found: Decoded) -> None:
-        """Take what is outdated out of the items. A repeated reading does it alike, so it numbers data-points
+        """Take what is outdated out of the tasks. A repeated reading does it alike, so it numbers data-points
         alike."""
-        items = found.items
-        if items and items[0].entry.offset <= self._last[items[0].entry.lane]:
-            found.items = []
-            for item in items:
-                self._separate(item, found)
+        slices = found.slices
+        if slices and slices[0].entry.offset <= self._last[slices[0].entry.lane]:
+            found.slices = [
+                Slice(entry, partition, list(self._left_of(entry, partition, tasks, found)))
+                for entry, partition, tasks in slices
+            ]
 
-    def _separate(self, item: Item, found: Decoded) -> None:
+    def _left_of(
+        self, entry: Entry, partition: int, tasks: Iterable[WireTask], found: Decoded
+    ) -> Iterator[WireTask]:
+        for task in tasks:
+            if (left := self._separate(Item(entry, partition, task), found)) is not None:
+                yield left
+
+    def _separate(self, item: Item, found: Decoded) -> WireTask | None:
+        """The task without what is outdated; None if nothing is left of it."""
         task = item.task
         places = self._places.get(task.etype, {})
         if _is_before(item, b"", places.get("", {})):
             if task.system_task is None:
                 found.outdated.append((item, OUTDATED.format(task.etype)))
-            return
+            return None
         old: list[WirePoint] = []
         left: list[WirePoint] = []
         for point in task.points:
             (old if _is_old(item, point, places.get(point.attr, {})) else left).append(point)
         if not old:
-            found.items.append(item)
-            return
+            return task
         names = ", ".join(dict.fromkeys(f"{task.etype}.{point.attr}" for point in old))
         alone = msgspec.structs.replace(task, points=old, ttl_tokens=None, delete=False)
         found.outdated.append((item._replace(task=alone), OUTDATED.format(names)))
         if left or task.ttl_tokens or task.delete:
-            found.items.append(item._replace(task=msgspec.structs.replace(task, points=left)))
+            return msgspec.structs.replace(task, points=left)
+        return None
 
 
 class Reader:
@@ -198,7 +219,7 @@ class Reader:
             for partition in entry.slices:
                 if reached.get(partition, entry.offset) < entry.offset:
                     self._decode_slice(entry, partition, found)
-        if (other := _other_kind(found.items)) is not None:
+        if (other := _other_kind(found.slices)) is not None:
             found.cut(other)
         self._outdated.separate(found)
         return found
@@ -206,25 +227,22 @@ class Reader:
     @staticmethod
     def _decode_slice(entry: Entry, partition: int, found: Decoded) -> None:
         try:
-            found.items.extend(
-                [Item(entry, partition, task) for task in decode_slice(entry.slices[partition])]
-            )
+            found.slices.append(Slice(entry, partition, decode_slice(entry.slices[partition])))
         except Undecodable as error:
             found.damaged.append(Damaged(entry, partition, str(error)))
 
 
-def _other_kind(items: Iterable[Item]) -> Item | None:
-    """The first item that is a system task while those before it are none, or the reverse: the effect of a
+def _other_kind(slices: Iterable[Slice]) -> Entry | None:
+    """The first entry that has system tasks while those before it have none, or the reverse: the effect of a
     system task depends on what was committed before. All tasks of an entry are of one kind."""
-    entry: Entry | None = None
     first: bool | None = None
-    for item in items:
-        if item.entry is not entry:
-            entry, is_system = item.entry, item.task.system_task is not None
+    for entry, _, tasks in slices:
+        if tasks:
+            is_system = tasks[0].system_task is not None
             if first is None:
                 first = is_system
             elif is_system is not first:
-                return item
+                return entry
     return None
 
 

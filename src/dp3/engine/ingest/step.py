@@ -3,18 +3,18 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from dp3.engine.context import Context
 from dp3.engine.ingest.attempts import Attempts
-from dp3.engine.ingest.batch import DEADLY, BatchBuilder
+from dp3.engine.ingest.batch import DEADLY, BatchBuilder, identities
 from dp3.engine.ingest.entities import EntityIndex
 from dp3.engine.ingest.hooks import Outcome
 from dp3.engine.ingest.micro_batches import MicroBatches
 from dp3.engine.ingest.outbox import OutboxDrainer
-from dp3.engine.ingest.reader import Decoded, Reader, Reading
+from dp3.engine.ingest.reader import Decoded, Item, Reader, Reading
 from dp3.engine.ingest.system_tasks import SystemTasks
 from dp3.engine.plans import TypePlan
 from dp3.log.port import Lane, LaneBounds
@@ -144,19 +144,16 @@ class Ingest:
 
     def _fill(self, builder: BatchBuilder, found: Decoded) -> None:
         """Put tasks into the batch until its time is over; what is left is cut off."""
-        items, plans = found.items, self._plans
-        misses = self._entities.load(
-            [(plan.id, str(item.task.eid)) for item in items if (plan := plans.get(item.task.etype))]
-        )
-        self._statistics.looked_up(len(items), misses)
-        if not self._hooks.any:
-            builder.add(items, {})
-        else:
+        wanted = identities(found.slices, self._plans)
+        self._statistics.looked_up(len(wanted), self._entities.load(filter(None, wanted)))
+        outcomes: Mapping[int, Outcome] = {}
+        if self._hooks.any:
+            items = found.items()
             outcomes, done = self._hooks.process(items)
             if done < len(items):
-                found.cut(items[done])
-            builder.add(found.items, outcomes)
-            _tell_deadly(found, outcomes)
+                found.cut(items[done].entry)
+            _tell_deadly(items, outcomes)
+        builder.add(found.slices, wanted, outcomes)
         if builder.system_tasks:
             commit = partial(self._commit_part, found.entries[0].lane)
             self._system_tasks.add(builder, self._reader.offsets()[Lane.MAIN], commit)
@@ -164,7 +161,7 @@ class Ingest:
     @staticmethod
     def _give_up(builder: BatchBuilder, found: Decoded) -> None:
         """Put no task of an entry that must not run again into the batch."""
-        for item in found.items:
+        for item in found.items():
             builder.reject(item, "its log entry ended the worker process repeatedly", kind="entry")
         entry = found.entries[0]
         logger.error("entry %s/%d set aside: it ended the worker repeatedly", entry.lane.name, entry.offset)
@@ -209,10 +206,10 @@ class Ingest:
             self._deleted()
 
 
-def _tell_deadly(found: Decoded, outcomes: Mapping[int, Outcome]) -> None:
+def _tell_deadly(items: Sequence[Item], outcomes: Mapping[int, Outcome]) -> None:
     """Tell the log of tasks whose hooks must not be called."""
     for index, outcome in outcomes.items():
         if outcome.deadly:
-            entry, _, task = found.items[index]
+            entry, _, task = items[index]
             place = f"{entry.lane.name}/{entry.offset}"
             logger.error("%s/%s in entry %s set aside: %s", task.etype, task.eid, place, DEADLY)

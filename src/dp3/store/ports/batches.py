@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 from dp3.store.ports.counters import HookSums, SourceSums
 from dp3.store.ports.dead_letters import DeadLetter
-from dp3.store.ports.entities import HistoryRow, NewEntity, PlainRow
+from dp3.store.ports.entities import NewEntity, PlainRow
+from dp3.store.ports.history import FreshPlace, IncomingRow
 from dp3.store.ports.leases import Lease
 
 
@@ -103,6 +104,9 @@ class Batch:
     entities, then rows. `progress` is None if it does not come from entries of the log. No row but tombstones
     and removals is of an entity that does not exist then.
 
+    A data-point of history has a row in `fresh`, which says whose it is, and one in `incoming`, which says
+    what it is; both in any order.
+
     `ttl` is (entity, token, until), at most one of each pair; `expiry_checks` entity → when to check whether
     tokens are over, if not before. `plain_removed` is (entity, attr), `history_removed` (entity, attr, key of
     a history row), `packed_removed` (entity, attr, tag, part of a packed one); `tombstones_done` (etype, eid,
@@ -114,7 +118,8 @@ class Batch:
     deleted: list[int] = field(default_factory=list)
     created: list[NewEntity] = field(default_factory=list)
     plain: list[PlainRow] = field(default_factory=list)
-    history: list[HistoryRow] = field(default_factory=list)
+    fresh: list[FreshPlace] = field(default_factory=list)
+    incoming: list[IncomingRow] = field(default_factory=list)
     links: list[LinkRow] = field(default_factory=list)
     ttl: list[tuple[int, str, int]] = field(default_factory=list)
     expiry_checks: dict[int, int] = field(default_factory=dict)

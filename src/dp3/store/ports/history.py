@@ -39,6 +39,10 @@ FreshPlace: TypeAlias = tuple[int, int, int]
 """The place of a fresh row in their order: entity, attribute, key."""
 
 
+IncomingRow: TypeAlias = tuple[int, int, int, int | None, bytes]
+"""What a data-point says: key, t1, t2, confidence, encoded value."""
+
+
 class PackedRow(NamedTuple):
     """Some data-points of one value. Rows of one subject differ in `part`; `oldest` is the smallest `t2`,
     `points` the number of data-points, `segments` their packed form."""

@@ -18,7 +18,6 @@ from dp3.store.sqlite.links import LinkWriter
 from dp3.store.sqlite.parameters import of_worker, to_json
 
 _ENTITY_AND_ATTR = itemgetter(0, 1)
-_KEY = itemgetter(0)
 
 _IDS: dict[int, tuple[str, int]] = {Stream.CONTROL: ("control", 0), Stream.SNAPSHOTS: ("run", RUN_SHIFT)}
 """Streams whose keys come from ids of a table: its name, and by how many bits they are shifted."""
@@ -46,6 +45,11 @@ class Batches:
         self._sql = load_statements("dp3.store.sqlite", "batches.sql")
 
     def commit(self, lease: Lease, batch: Batch) -> None:
+        # Sorted by primary key, neighbours share pages; the sort keeps the order of equal keys, so of two
+        # values with the same order the later one in the batch stays.
+        batch.plain.sort(key=_ENTITY_AND_ATTR)
+        batch.incoming.sort()
+        batch.fresh.sort()
         with self._writer.owned(lease) as connection:
             if batch.progress is not None:
                 self._require_start(connection, lease, batch.progress)
@@ -92,14 +96,9 @@ class Batches:
         connection.executemany(self._sql["create_entity"], created)
 
     def _write_rows(self, connection: apsw.Connection, batch: Batch) -> None:
-        # Sorted by primary key, neighbours share pages; the sort keeps the order of equal keys, so of two
-        # values with the same order the later one in the batch stays.
-        connection.executemany(self._sql["put_plain"], sorted(batch.plain, key=_ENTITY_AND_ATTR))
-        if batch.history:
-            rows = sorted(batch.history, key=_KEY)
-            run_for_rows(connection, self._sql["put_incoming"], [(row.key, *row[3:]) for row in rows])
-            fresh = sorted([(*row[1:3], row.key) for row in rows])
-            run_for_rows(connection, self._sql["put_fresh"], fresh)
+        run_for_rows(connection, self._sql["put_plain"], batch.plain)
+        run_for_rows(connection, self._sql["put_incoming"], batch.incoming)
+        run_for_rows(connection, self._sql["put_fresh"], batch.fresh)
         connection.executemany(self._sql["put_ttl"], sorted(batch.ttl))
         connection.executemany(self._sql["put_expiry_check"], sorted(batch.expiry_checks.items()))
 

@@ -18,7 +18,7 @@ WHERE ?1 > coalesce((SELECT last_key FROM key_space WHERE partition = ?1 >> 40),
 
 -- name: put_plain
 -- The value of the highest order wins.
-INSERT INTO plain (entity, attr, entry_order, written, v) VALUES (?, ?, ?, ?, ?)
+INSERT INTO plain (entity, attr, entry_order, written, v) VALUES {rows}
 ON CONFLICT (entity, attr) DO UPDATE SET
     entry_order = excluded.entry_order, written = excluded.written, v = excluded.v
     WHERE excluded.entry_order >= plain.entry_order;
