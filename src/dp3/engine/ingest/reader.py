@@ -12,6 +12,7 @@ import msgspec
 from dp3.log.port import Entry, Lane, Log
 from dp3.model.wire import Undecodable, WirePoint, WireTask, decode_slice, encode_value
 from dp3.store.ports.batches import Batches
+from dp3.store.ports.history import history_key
 from dp3.store.ports.models import Models, Outdated
 
 DECODING_S = 0.25
@@ -33,11 +34,16 @@ class Item(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """The tasks of one partition of an entry."""
+    """The tasks of one partition of an entry; `key` is that of data-point 0 of the entry."""
 
     entry: Entry
     partition: int
     tasks: Sequence[WireTask]
+    key: int
+
+    def item(self, task: WireTask) -> Item:
+        """One of the tasks with its place."""
+        return Item(self.entry, self.partition, task)
 
 
 class Damaged(NamedTuple):
@@ -72,7 +78,7 @@ class Decoded:
 
     def items(self) -> list[Item]:
         """Each task with its place."""
-        return [Item(entry, partition, task) for entry, partition, tasks in self.slices for task in tasks]
+        return [slice_.item(task) for slice_ in self.slices for task in slice_.tasks]
 
     def cut(self, entry: Entry) -> None:
         """Leave an entry, and all that follow, for the next time."""
@@ -100,16 +106,11 @@ class OutdatedPoints:
         alike."""
         slices = found.slices
         if slices and slices[0].entry.offset <= self._last[slices[0].entry.lane]:
-            found.slices = [
-                Slice(entry, partition, list(self._left_of(entry, partition, tasks, found)))
-                for entry, partition, tasks in slices
-            ]
+            found.slices = [each._replace(tasks=list(self._left_of(each, found))) for each in slices]
 
-    def _left_of(
-        self, entry: Entry, partition: int, tasks: Iterable[WireTask], found: Decoded
-    ) -> Iterator[WireTask]:
-        for task in tasks:
-            if (left := self._separate(Item(entry, partition, task), found)) is not None:
+    def _left_of(self, slice_: Slice, found: Decoded) -> Iterator[WireTask]:
+        for task in slice_.tasks:
+            if (left := self._separate(slice_.item(task), found)) is not None:
                 yield left
 
     def _separate(self, item: Item, found: Decoded) -> WireTask | None:
@@ -216,18 +217,19 @@ class Reader:
             reached = self._reached[entry.lane]
             if entry.damage and reached.get(0, entry.offset) < entry.offset:
                 found.damaged.append(Damaged(entry, 0, entry.damage))
+            key = history_key(entry.lane, entry.offset, 0)
             for partition in entry.slices:
                 if reached.get(partition, entry.offset) < entry.offset:
-                    self._decode_slice(entry, partition, found)
+                    self._decode_slice(entry, partition, key, found)
         if (other := _other_kind(found.slices)) is not None:
             found.cut(other)
         self._outdated.separate(found)
         return found
 
     @staticmethod
-    def _decode_slice(entry: Entry, partition: int, found: Decoded) -> None:
+    def _decode_slice(entry: Entry, partition: int, key: int, found: Decoded) -> None:
         try:
-            found.slices.append(Slice(entry, partition, decode_slice(entry.slices[partition])))
+            found.slices.append(Slice(entry, partition, decode_slice(entry.slices[partition]), key))
         except Undecodable as error:
             found.damaged.append(Damaged(entry, partition, str(error)))
 
@@ -236,13 +238,13 @@ def _other_kind(slices: Iterable[Slice]) -> Entry | None:
     """The first entry that has system tasks while those before it have none, or the reverse: the effect of a
     system task depends on what was committed before. All tasks of an entry are of one kind."""
     first: bool | None = None
-    for entry, _, tasks in slices:
-        if tasks:
-            is_system = tasks[0].system_task is not None
+    for slice_ in slices:
+        if slice_.tasks:
+            is_system = slice_.tasks[0].system_task is not None
             if first is None:
                 first = is_system
             elif is_system is not first:
-                return entry
+                return slice_.entry
     return None
 
 
