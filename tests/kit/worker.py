@@ -190,6 +190,11 @@ class SteppedWorker:
         """One piece of work; returns whether there was any."""
         return self._worker.step()
 
+    @property
+    def may_gather(self) -> bool:
+        """Whether it would let more come before its next step."""
+        return self._worker._may_gather
+
     def drain(self) -> bool:
         """Bring tasks of hooks to the log; returns whether there were any."""
         return self._outbox.drain_some()

@@ -91,6 +91,8 @@ class Ingest:
         self._bounds = LaneBounds(context.log)
         self._pace = Pace(batch_limit_s)
         self._failures = context.failures
+        self.has_caught_up = False
+        """Whether the last batch was all that there was, and much less than it might have been."""
 
     def read(self) -> Reading | None:
         """The next entries, or None when there are none."""
@@ -137,9 +139,9 @@ class Ingest:
         self.commit(batch)
         self._reader.advance(lane, last)
         committed = time.perf_counter()
-        self._pace.learn(
-            sum(entry.size for entry in found.entries), processed - started, committed - processed
-        )
+        size = sum(entry.size for entry in found.entries)
+        self.has_caught_up = size < self._pace.bytes // 2
+        self._pace.learn(size, processed - started, committed - processed)
         self._statistics.batch(committed - started)
 
     def _fill(self, builder: BatchBuilder, found: Decoded) -> None:
