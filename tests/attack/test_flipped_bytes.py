@@ -13,11 +13,10 @@ from dp3.clock import FakeClock
 from dp3.log.port import Append, Lane, LogIncomplete
 from dp3.log.sqlite import open_log, verify_log
 from dp3.sqlite import FormatError, verify_file
-from dp3.store.ports.batches import Batch
 from dp3.store.sqlite import open_state
 from kit.flips import flip, place_of
 from kit.program import LIMIT_S, App, application, running
-from kit.rows import a_letter, entity_row, history_row, plain_row, take_lease
+from kit.rows import a_batch, a_letter, entity_row, history_row, plain_row, progress, take_lease
 from kit.specs import a_type, observed_attr, plain_attr
 
 FLIPS = 200
@@ -37,11 +36,14 @@ def make_state(directory: Path) -> None:
     entities = [entity_row(store, eid(n), n) for n in range(1, ENTITIES)]
     plain = [plain_row(store, n, "name", f"name-{n:05d}-" + "n" * 40) for n in range(1, ENTITIES)]
     history = [
-        history_row(store, n, "load", f"load-{n:05d}-{i}" * 9, i) for n in range(1, ENTITIES) for i in (1, 2)
+        history_row(store, n, "load", f"load-{n:05d}-{i}" * 9, i, number=n)
+        for n in range(1, ENTITIES)
+        for i in (1, 2)
     ]
     letters = [a_letter(time=n, reason=f"reason {n}") for n in range(1, 50)]
+    start = progress(store, lease, 7)
     store.batches.commit(
-        lease, Batch({0: 7}, created=entities, plain=plain, history=history, dead_letters=letters)
+        lease, a_batch(history, created=entities, plain=plain, dead_letters=letters, progress=start)
     )
     store.leases.release(lease)
     store.close()

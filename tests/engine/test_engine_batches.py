@@ -128,7 +128,7 @@ def test_reading_everything_again_changes_neither_profiles_nor_derived_tasks(eng
     engine.work(deriving)
     before = [engine.master(f"e{n}") for n in range(5)], engine.master("x", "b")
     head = engine.log.head(Lane.DERIVED)
-    engine.go_back()
+    engine.lose_state()
     engine.work(deriving)
     assert ([engine.master(f"e{n}") for n in range(5)], engine.master("x", "b")) == before
     assert engine.log.head(Lane.DERIVED) == head

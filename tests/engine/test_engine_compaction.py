@@ -25,15 +25,22 @@ def pack(engine: Engine, most: int | None = None, **options: object) -> int:
     return steps
 
 
-def test_entries_that_are_read_again_after_packing_add_nothing(engine: Engine) -> None:
+@pytest.mark.parametrize("slices", [1, 2, None])
+def test_an_older_state_packs_what_it_reads_again(engine: Engine, slices: int | None) -> None:
     engine.send(task("e1", obs(1), obs(2)), task("e2", obs(3)))
     engine.work()
-    pack(engine)
-    before = engine.master("e1"), engine.master("e2")
-    engine.go_back()
+    pack(engine, most=slices)
+    engine.remember_state()
+    engine.send(delete("e2"), task("e1", obs(4)), task("e2", obs(5)))
     engine.work()
-    assert (engine.master("e1"), engine.master("e2")) == before
-    assert engine.count("fresh") == 0
+    pack(engine)
+    before = engine.master("e1"), engine.values("e2")
+    engine.fall_back()
+    engine.work()
+    assert (engine.master("e1"), engine.values("e2")) == before
+    pack(engine)
+    assert (engine.master("e1"), engine.values("e2")) == before
+    assert (engine.count("fresh"), engine.count("incoming")) == (0, 0)
 
 
 def test_everything_applied_is_packed_and_a_second_pass_reads_no_history(engine: Engine) -> None:
@@ -135,48 +142,6 @@ def test_a_worker_that_lost_its_lease_packs_nothing_more(engine: Engine) -> None
 )
 def test_segments_are_stored_without_loss(segments: list[tuple[int, int, int | None, int]]) -> None:
     assert list(decode_segments(encode_segments(segments))) == segments
-
-
-def test_what_comes_again_for_an_entity_made_later_is_packed_by_the_next_pass(engine: Engine) -> None:
-    engine.send(task("e1", obs(1)), delete("e1"), task("e1", obs(2)))
-    engine.work()
-    pack(engine)
-    engine.go_back()
-    engine.work()
-    assert engine.count("fresh") == 1, "the entity was deleted again, and made again after the pass began"
-    assert engine.values("e1")["o"] == [(2, 2)]
-    pack(engine)
-    assert (engine.count("fresh"), engine.count("incoming")) == (0, 0)
-    assert engine.values("e1")["o"] == [(2, 2)]
-
-
-def test_rows_of_a_deleted_entity_take_nothing_from_the_one_made_anew_when_entries_are_read_again(
-    engine: Engine,
-) -> None:
-    engine.send(task("e1", obs(1)), delete("e1"), task("e1", obs(2)))
-    engine.work()
-    engine.go_back()
-    engine.work()
-    assert engine.count("garbage") == 0
-    assert engine.values("e1")["o"] == [(2, 2)]
-
-
-def test_nothing_is_packed_while_entries_are_read_again_that_were_packed(engine: Engine) -> None:
-    engine.send(task("e1", obs(1)))
-    engine.send(delete("e1"))
-    for n in (2, 3):
-        engine.send(task("e1", obs(n)))
-    engine.work()
-    pack(engine)
-    engine.go_back(0)
-    engine.work()
-    engine.go_back(3)
-    pack(engine)
-    engine.go_back(2)
-    engine.work()
-    pack(engine)
-    assert engine.count("fresh") == 0
-    assert engine.values("e1")["o"] == [(2, 2), (3, 3)]
 
 
 def test_what_has_come_in_is_kept_until_all_workers_have_packed_it(engine: Engine) -> None:

@@ -35,7 +35,7 @@ steps = st.one_of(
     entries,
     entries,
     st.tuples(st.just("work"), st.integers(1, 3)),
-    st.tuples(st.just("go back"), st.integers(0, 10)),
+    st.tuples(st.just("fall back"), st.integers(0, 10)),
 )
 
 
@@ -96,8 +96,9 @@ def test_any_batches_and_any_reading_again_give_the_profiles_of_a_naive_model(sc
                         naive.apply(*given_task)
                 elif action == "work":
                     work(engine, argument)
+                    engine.remember_state()
                 else:
-                    engine.go_back(argument)
+                    engine.fall_back(argument)
             work(engine, 1)
             assert {eid: shown(engine, eid) for eid in naive.profiles} == naive.profiles
             assert engine.store.entities.counts()["a"] == len(naive.profiles)

@@ -311,8 +311,11 @@ def test_deleting_what_nobody_knows_leaves_nothing_behind(both):
     assert both.engine.log.head(Lane.DERIVED).offset == 0
 
 
-def test_a_link_that_was_packed_after_the_deletion_stays_when_entries_are_read_again(both):
+def test_a_link_that_was_packed_after_the_deletion_stays_when_an_older_state_reads_the_log_again(both):
     linked(both)
+    both.end()
+    both.engine.remember_state()
+    both.start(1)
     both.send(DEV, delete=True)
     both.settle()
     both.send(DEV, points=[value("q", 2)])
@@ -323,8 +326,10 @@ def test_a_link_that_was_packed_after_the_deletion_stays_when_entries_are_read_a
     assert (both.engine.count("fresh"), both.engine.count("packed")) == (0, 2)
     assert len(referrers(both)) == 1
     both.end()
-    both.engine.go_back()
+    both.engine.fall_back()
     both.start(1)
+    both.settle()
+    both.workers[0].request_upkeep()
     both.settle()
     assert both.engine.count("tombstone") == 0
     assert (both.engine.count("fresh"), both.engine.count("packed"), len(referrers(both))) == (0, 2, 1)

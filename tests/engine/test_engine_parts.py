@@ -1,5 +1,7 @@
 """Rules of the smaller parts."""
 
+import time
+
 import pytest
 
 from dp3.engine.ingest.entities import EntityIndex
@@ -56,7 +58,7 @@ def test_a_reader_leaves_out_slices_that_were_applied_before(engine):
     reading = reader.read(1 << 20)
     assert reading is not None
     assert (reading.lane, reading.after) == (MAIN, 0)
-    partitions = {item.partition for item in reader.decode(reading.entries).items}
+    partitions = {item.partition for item in reader.decode(reading.entries).slices}
     assert partitions <= set(range(1, PARTITIONS, 2))
 
 
@@ -77,7 +79,7 @@ def test_derived_entries_found_at_the_start_are_read_in_their_place_among_the_ot
     for number in range(3):
         engine.send(task("q", plain("p", number)))
         engine.work(deriving)
-    engine.go_back()
+    engine.lose_state()
     reader, read = a_reader(engine), []
     while reading := reader.read(1 << 20):
         read += [(entry.order, entry.lane) for entry in reading.entries]
@@ -117,3 +119,31 @@ def test_naps_grow_while_nothing_happens_and_start_short_again():
     assert [nap.next_s() for _ in range(7)] == [0.001, 0.002, 0.004, 0.008, 0.016, 0.02, 0.02]
     nap.reset()
     assert nap.next_s() == 0.001
+
+
+def test_what_comes_bit_by_bit_is_gathered_into_fewer_batches(engine):
+    with engine.worker() as driven, driven.in_background():
+        for number in range(60):
+            engine.send(task("q", plain("p", number)))
+            time.sleep(0.001)
+        wait_until(lambda: engine.position() == 60)
+    assert engine.values("q") == {"p": 59}
+    assert engine.store.counters.all()["batches"] < 40
+
+
+def test_a_backlog_is_not_kept_waiting_for_more(engine):
+    for number in range(8):
+        engine.send(*(task(f"e{number}-{n}", plain("s", "x" * 1_000)) for n in range(60)))
+    with engine.worker() as driven:
+        gathers = []
+        while driven.step():
+            gathers.append(driven.may_gather)
+    assert gathers.pop(0) is False
+    assert gathers.count(True) <= 1
+
+
+def wait_until(condition):
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)

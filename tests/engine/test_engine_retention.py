@@ -307,15 +307,6 @@ def test_each_worker_cleans_its_own(app):
     assert left[1] == 0
 
 
-def test_entries_that_are_read_again_do_not_bring_back_what_went(app):
-    kept = app(max_age="1000s", max_items=1)
-    kept.take(seen(1, 0, 10), seen(2, 40, 50), seen(3, 60, 70))
-    kept.clean(30)
-    kept.engine.go_back()
-    kept.take()
-    assert kept.shown() == [(3, 60, 70)]
-
-
 def test_a_worker_that_lost_its_lease_removes_nothing(app):
     kept = app(max_age="1000s")
     kept.take(seen(1, 0, 10))

@@ -116,7 +116,6 @@ steps = st.one_of(
     st.tuples(st.just("clean a little"), processes),
     st.tuples(st.just("wait"), st.integers(1, 5)),
     st.tuples(st.just("go on"), lasting_values),
-    st.tuples(st.just("go back"), st.integers(0, 10)),
 )
 pack_limits = st.builds(PackLimits, slice=st.integers(1, 5), row=st.integers(1, 3))
 
@@ -277,8 +276,6 @@ def test_cleaning_at_any_time_takes_what_it_may_and_changes_nothing_else(script,
                         world.engine.clock.advance(argument)
                     case "go on":
                         world.go_on(*argument)
-                    case "go back":
-                        world.engine.go_back(argument)
             world.clean(1)
             world.clean(2)
             world.engine.clock.advance(100)

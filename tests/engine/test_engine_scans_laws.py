@@ -1,4 +1,4 @@
-"""Whatever is sent, late or not, packed, cleaned, deleted, unlinked, read again or lost on the way: what is
+"""Whatever is sent, late or not, packed, cleaned, deleted, unlinked, or lost on the way: what is
 kept of histories tells what the histories tell, now, later and about ranges of times."""
 
 import tempfile
@@ -72,7 +72,6 @@ steps = st.one_of(
     st.tuples(st.just("delete target"), st.sampled_from(TARGETS)),
     st.tuples(st.just("delete"), st.sampled_from(EIDS)),
     st.tuples(st.just("wait"), st.integers(1, 9)),
-    st.tuples(st.just("go back"), st.integers(0, 10)),
     st.tuples(st.just("change"), st.booleans()),
 )
 seconds_us = st.integers(0, 6).map(lambda s: s * SECOND)
@@ -108,8 +107,6 @@ class World:
                 engine.send(delete(argument))
             case "wait":
                 engine.clock.advance(argument)
-            case "go back":
-                engine.go_back(argument)
             case "change":
                 engine.model = CHANGED if argument else MODEL
 

@@ -15,6 +15,7 @@ from dp3.model.wire import WireTask
 from dp3.reads.raw import RawQuery
 from dp3.reads.reads import Reads
 from dp3.store.ports.dead_letters import DeadLetter
+from dp3.store.ports.leases import Lease
 from dp3.store.ports.runs import Run, WorkerRun
 from kit.place import Place
 from kit.points import MODEL, SECOND, START_US, plain, seconds, task, tasks_in
@@ -68,16 +69,18 @@ class Engine(Place):
         register: Hooks = no_hooks,
         *,
         model: ModelSpec | None = None,
+        lease: Lease | None = None,
         **options: Any,
     ) -> SteppedWorker:
-        """A worker that lives until it is stopped; `options` are those of `Options`."""
+        """A worker that lives until it is stopped; `options` are those of `Options`. With `lease` it is
+        another one beside the worker that has that."""
         if isinstance(register, CallbackRegistrar):
             registrar = register
         else:
             registrar = CallbackRegistrar(model or self.model).for_module(self._module)
             register(registrar)
         chosen = replace(self._defaults, **{"processes": self.processes, **options})
-        return SteppedWorker(self, registrar, chosen)
+        return SteppedWorker(self, registrar, chosen, lease)
 
     @contextmanager
     def worker(self, register: Hooks = no_hooks, **options: Any) -> Iterator[SteppedWorker]:

@@ -41,6 +41,7 @@ class Place:
     ) -> None:
         self.directory = directory
         self.partitions = partitions
+        self._copies = 0
         self.clock = FakeClock(now_us)
         self.log = open_log(directory, self.clock, **log_options)
         self._open_state()
@@ -107,9 +108,21 @@ class Place:
         shutil.copytree(source, self.directory / "state")
         self._open_state()
 
-    def go_back(self, offset: int = 0) -> None:
-        """Set all positions back, as after a power loss."""
-        self.sql("UPDATE position SET offset = min(offset, ?)", offset)
+    def remember_state(self) -> None:
+        """Keep a copy of the state as it is, for `fall_back`. Nobody writes meanwhile."""
+        target = self.directory / "copies" / str(self._copies)
+        target.mkdir(parents=True)
+        for path in (self.directory / "state").glob("state.db*"):
+            if not path.name.endswith("-shm"):
+                shutil.copy(path, target)
+        self._copies += 1
+
+    def fall_back(self, copy: int = 0) -> None:
+        """The state falls back to one of its copies, or to its beginning if there is none: a power loss."""
+        if self._copies:
+            self.replace_state(self.directory / "copies" / str(copy % self._copies))
+        else:
+            self.lose_state()
 
     def sql(self, statement: str, *arguments: Any) -> list[dict[str, Any]]:
         """Execute a statement on the state, beside all that is open; rows by column."""

@@ -2,11 +2,12 @@
 
 import os
 import socket
+from collections.abc import Iterable
 from typing import Any
 
 from dp3.history.segments import encode_segments
 from dp3.model.wire import encode_value
-from dp3.store.ports.batches import Batch, OutboxRow
+from dp3.store.ports.batches import Batch, OutboxRow, Progress
 from dp3.store.ports.dead_letters import DeadLetter
 from dp3.store.ports.entities import ENTITY_SHIFT, HistoryRow, NewEntity, PlainRow
 from dp3.store.ports.history import PackedRow, history_key, tag_of
@@ -71,7 +72,24 @@ def a_letter(**values: Any) -> DeadLetter:
     return letter._replace(**values)
 
 
+def progress(store: State, lease: Lease, until: int, lane: int = 0) -> Progress:
+    """From the stored positions of a worker up to an offset."""
+    stored = {partition: offset for partition, at, offset in store.batches.positions() if at == lane}
+    since = {partition: offset for partition, offset in stored.items() if lease.owns(partition)}
+    return Progress(lane, since, until, 2 * until + lane)
+
+
+def a_batch(history: Iterable[HistoryRow] = (), **batch: Any) -> Batch:
+    """A batch that has these rows of history, too."""
+    rows = list(history)
+    return Batch(
+        fresh=[(row.entity, row.attr, row.key) for row in rows],
+        incoming=[(row.key, row.t1, row.t2, row.c, row.v) for row in rows],
+        **batch,
+    )
+
+
 def created(store: State, lease: Lease, eid: str = "d1", key: int = 1, **batch: Any) -> int:
     """Commit a new entity; returns its key."""
-    store.batches.commit(lease, Batch(created=[entity_row(store, eid, key)], **batch))
+    store.batches.commit(lease, a_batch(created=[entity_row(store, eid, key)], **batch))
     return key

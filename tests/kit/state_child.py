@@ -7,7 +7,7 @@ from dp3.clock import SystemClock
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.state import State
 from dp3.store.sqlite import open_state
-from kit.rows import created, plain_row, take_lease
+from kit.rows import created, plain_row, progress, take_lease
 
 COMMITS = 300
 
@@ -30,7 +30,7 @@ def write(store: State) -> None:
     say("ready")
     for n in range(1, COMMITS + 1):
         rows = [plain_row(store, 1, attr, n, written=n) for attr in ("a", "b")]
-        store.batches.commit(lease, Batch(positions={0: n, 1: n}, plain=rows))
+        store.batches.commit(lease, Batch(progress=progress(store, lease, n), plain=rows))
 
 
 if __name__ == "__main__":

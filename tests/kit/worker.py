@@ -38,7 +38,7 @@ from dp3.hooks.registrar import CallbackRegistrar
 from dp3.hooks.watch import HookWatch
 from dp3.log.port import Lane
 from dp3.model.spec import ModelSpec
-from dp3.store.ports.leases import Holder
+from dp3.store.ports.leases import Holder, Lease
 from dp3.store.ports.runs import Run
 from kit.limits import pack_limits, short_slices
 from kit.place import LEASE_TTL_S, NEVER, Cron, Place
@@ -146,13 +146,17 @@ class CallingThread(Executor):
 
 
 class SteppedWorker:
-    """A worker that holds its lease until it is stopped, and does something only when a method is called."""
+    """A worker that holds its lease until it is stopped, and does something only when a method is called.
+    With `lease` it works beside the worker that has that."""
 
-    def __init__(self, place: Place, registrar: CallbackRegistrar, options: Options) -> None:
+    def __init__(
+        self, place: Place, registrar: CallbackRegistrar, options: Options, lease: Lease | None = None
+    ) -> None:
         self._place = place
         self._stopping = threading.Event()
         self._drains = options.drains
-        self.lease = place.store.leases.take(options.index, options.processes, Holder("host", 1), LEASE_TTL_S)
+        holder = Holder("host", 1)
+        self.lease = lease or place.store.leases.take(options.index, options.processes, holder, LEASE_TTL_S)
         place.store.leases.heartbeat(self.lease, "working")
         executor = DaemonPool(options.threads, "hooks") if options.threads else CallingThread()
         self._attempts = Attempts(place.directory / "run" / f"{options.index}.attempt")
@@ -185,6 +189,11 @@ class SteppedWorker:
     def step(self) -> bool:
         """One piece of work; returns whether there was any."""
         return self._worker.step()
+
+    @property
+    def may_gather(self) -> bool:
+        """Whether it would let more come before its next step."""
+        return self._worker._may_gather
 
     def drain(self) -> bool:
         """Bring tasks of hooks to the log; returns whether there were any."""

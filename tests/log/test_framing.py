@@ -1,11 +1,13 @@
 """Bodies of entries."""
 
+import random
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dp3.log.framing import MAX_PARTITION, frame, merge_slices, unframe
+from dp3.log.framing import MAX_PARTITION, body_of, frame, merge_slices, stored_form, unframe
 
 PARTITIONS = st.integers(0, MAX_PARTITION)
 SLICES = st.dictionaries(PARTITIONS, st.binary(max_size=40), max_size=8)
@@ -33,6 +35,44 @@ def test_arbitrary_bytes_are_refused_or_are_a_body(body: bytes) -> None:
     except ValueError:
         return
     assert frame(slices) == body
+
+
+BODIES = st.one_of(
+    SLICES.map(frame),
+    st.builds(lambda part, times: frame({7: part * times}), st.binary(max_size=9), st.integers(0, 2_000)),
+)
+
+
+@given(BODIES)
+def test_a_body_comes_back_from_the_form_in_which_it_is_stored_which_is_never_longer(body: bytes) -> None:
+    stored = stored_form(body)
+    assert body_of(stored) == body
+    assert len(stored) <= len(body)
+
+
+def test_a_body_that_can_not_be_compressed_is_stored_as_it_is() -> None:
+    body = frame({1: random.Random(1).randbytes(50_000)})
+    assert stored_form(body) == body
+
+
+@given(st.data())
+def test_a_compressed_body_that_is_cut_or_followed_by_something_is_refused_or_the_same(
+    data: st.DataObject,
+) -> None:
+    body = frame({1: b"data-point " * 1_000})
+    stored = stored_form(body)
+    assert len(stored) < len(body) // 10
+    cut = stored[: data.draw(st.integers(6, len(stored) - 1))]
+    with pytest.raises(ValueError, match="damaged body"):
+        body_of(cut)
+    with pytest.raises(ValueError, match="damaged body"):
+        body_of(stored[:2] + (len(body) + 1).to_bytes(4, "little") + stored[6:])
+
+
+@given(st.binary(max_size=60))
+def test_arbitrary_bytes_behind_the_mark_are_refused(rest: bytes) -> None:
+    with pytest.raises(ValueError, match="damaged body"):
+        unframe(body_of(b"\xff\xff" + rest))
 
 
 @given(st.lists(st.dictionaries(st.integers(0, 3), TASKS, max_size=3), max_size=5))

@@ -98,6 +98,18 @@ def test_reading_stops_at_about_the_wanted_bytes_but_gives_at_least_one(log: Log
     assert len(log.read_back(Lane.MAIN, None, 3 * size)) == 3
 
 
+def test_bytes_are_those_of_the_tasks_though_large_bodies_take_less_on_the_disk(opened: OpenLog) -> None:
+    log = opened()
+    for _ in range(20):
+        append(log, an_append("x" * 1_000_000))
+    assert log.head(Lane.MAIN).bytes > 20_000_000
+    assert log.bytes_after(Lane.MAIN, 10) > 10_000_000
+    assert log.disk_bytes(Lane.MAIN) < 1_000_000
+    assert [entry.offset for entry in log.read(Lane.MAIN, 0, 3_000_000)] == [1, 2, 3]
+    assert [entry.offset for entry in log.read_back(Lane.MAIN, None, 1_500_000)] == [20, 19]
+    assert {entry.size for entry in log.read(Lane.MAIN, 0, EVERYTHING)} == {log.head(Lane.MAIN).bytes // 20}
+
+
 def test_reading_back_gives_the_newest_first(log: Log) -> None:
     for text in "abcd":
         append(log, an_append(text))

@@ -143,6 +143,52 @@ def test_an_older_segment_without_entries_at_the_end_is_brought_up(tmp_path: Pat
         log.close()
 
 
+def make_format_2(directory: Path, segments: int) -> None:
+    """A log of the former format: the same, but that no body is compressed."""
+    log = open_log(directory, FakeClock(START_US), segment_bytes=1)
+    for number in range(segments):
+        log.append([Append([{0: f"{number}".encode()}])])
+        log.append_outbox([OutboxSlice(Producer(3, 0), number, {0: b"derived"})], 0)
+    log.close()
+    for path in (directory / "log").rglob("*.seg"):
+        with apsw.Connection(str(path), vfs="unix") as segment:
+            segment.pragma("user_version", 2)
+        segment.close()
+
+
+def formats(directory: Path) -> list[int]:
+    found = []
+    for path in sorted((directory / "log" / "main").glob("*.seg")):
+        with apsw.Connection(str(path), vfs="unix") as segment:
+            found.append(segment.pragma("user_version"))
+        segment.close()
+    return found
+
+
+def test_segments_of_format_2_are_read_as_they_are_and_the_last_one_is_rewritten(tmp_path: Path) -> None:
+    make_format_2(tmp_path, 3)
+    assert list(verify_log(tmp_path)) == []
+    log = open_log(tmp_path, FakeClock(START_US))
+    assert formats(tmp_path) == [2, 2, 3]
+    log.append([Append([{0: body_of(Lane.MAIN, 4)}])])
+    entries = log.read(Lane.MAIN, 0, EVERYTHING)
+    assert [entry.slices[0] for entry in entries] == [b"0", b"1", b"2", body_of(Lane.MAIN, 4)]
+    assert log.append_outbox([OutboxSlice(Producer(3, 0), 2, {0: b"old"})], 0) is None
+    log.close()
+    assert list(verify_log(tmp_path)) == []
+
+
+def test_a_log_of_format_2_that_an_older_program_has_open_is_not_touched(tmp_path: Path) -> None:
+    make_format_2(tmp_path, 2)
+    *_, path = sorted((tmp_path / "log" / "main").glob("*.seg"))
+    with apsw.Connection(str(path), vfs="unix") as older:
+        older.execute("SELECT * FROM entry LIMIT 1").fetchall()
+        with pytest.raises(FormatError, match="stop all processes of the old version"):
+            open_log(tmp_path, FakeClock(START_US))
+    older.close()
+    assert formats(tmp_path) == [2, 2]
+
+
 OPEN = """
 import sys
 from pathlib import Path

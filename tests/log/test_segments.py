@@ -1,5 +1,6 @@
 """The log on SQLite: its files, crashes and full disks."""
 
+import random
 import resource
 import subprocess
 import sys
@@ -31,7 +32,12 @@ def name(first: int) -> str:
 
 
 def an_append(size: int = 10) -> Append:
-    return Append([{0: msgspec.msgpack.encode(["x" * size])}])
+    return Append([{0: msgspec.msgpack.encode([noise(size)])}])
+
+
+def noise(size: int) -> bytes:
+    """So many bytes that do not get fewer when they are compressed; the same ones each time."""
+    return random.Random(size).randbytes(size)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -362,7 +368,7 @@ def test_refused_append_leaves_nothing_and_later_ones_work(opened: OpenLog) -> N
 
 def test_refused_drain_does_not_advance_the_producers_key(opened: OpenLog) -> None:
     log = opened()
-    part = OutboxSlice(Producer(0, Lane.MAIN), 1, {0: msgspec.msgpack.encode(["x" * 1_000_000])})
+    part = OutboxSlice(Producer(0, Lane.MAIN), 1, {0: msgspec.msgpack.encode([noise(1_000_000)])})
     with files_limited_to(200_000), pytest.raises(LogFull):
         log.append_outbox([part], 0)
     assert log.head(Lane.DERIVED).offset == 0

@@ -1,7 +1,11 @@
 """Nothing accepted is lost and nothing takes effect twice, whatever dies."""
 
+import fcntl
 import shutil
+import signal
+from pathlib import Path
 
+import psutil
 from load import DERIVING_MODULE, Sender, assert_each_exactly_once, choose, moment, point, state_of
 
 from dp3.sqlite import connect
@@ -66,28 +70,79 @@ def test_a_state_that_fell_back_to_an_older_moment_catches_up_from_the_log(app):
     app.stop(program)
 
 
-def test_reading_the_log_again_from_an_older_position_changes_nothing(app):
-    app.write({"deriving": DERIVING_MODULE}, core={"worker_processes": 2})
-    program = app.run_ready()
-    with Sender(app) as sender:
-        wait_for("data", lambda: len(sender.accepted) > 300)
-    app.wait_idle()
-    before = state_of(app)
-    app.stop(program)
+class Paused:
+    """A worker that stands still since its lease was over, and another one that has taken over and worked."""
 
-    chance = choose(2)
-    state = connect(app.data / "state" / "state.db", create=False)
-    for lane, partition, offset in list(state.execute("SELECT lane, partition, offset FROM position")):
-        state.execute(
-            "UPDATE position SET offset = ? WHERE lane = ? AND partition = ?",
-            (chance.randint(0, offset), lane, partition),
-        )
-    state.close()
-    program = app.run_ready()
+    def __init__(self, app: App, sender: Sender) -> None:
+        self._app = app
+        self._api = app.api(1)
+        self.first = app.worker(0, 1)
+        app.wait_ready()
+        wait_for("data", lambda: len(sender.accepted) > 100)
+        wait_for("a pause between writes", self._pause)
+        self.lease = app.query("SELECT * FROM lease")[0]
+        self.change("UPDATE lease SET heartbeat = 0")
+        before = self._reached()
+        self.other = app.worker(0, 1)
+        wait_for("progress of another", lambda: self._reached() > before)
+
+    def _pause(self) -> bool:
+        """Stop the first worker; not if it has a lock, which nobody else would get then."""
+        self.first.send_signal(signal.SIGSTOP)
+        process = psutil.Process(self.first.pid)
+        wait_for("a stop", lambda: process.status() == psutil.STATUS_STOPPED)
+        locks = self._app.data / "state" / "state.lock", self._app.data / "log" / "derived" / "lock"
+        if all(is_free(path.with_name(path.name + suffix)) for path in locks for suffix in ("", ".gate")):
+            return True
+        self.first.send_signal(signal.SIGCONT)
+        return False
+
+    def _reached(self) -> int:
+        return int(self._app.query("SELECT sum(offset) FROM position")[0][0])
+
+    def change(self, statement: str, *values: object) -> None:
+        state = connect(self._app.data / "state" / "state.db", create=False)
+        state.execute(statement, values)
+        state.close()
+
+    def stop(self, worker: Process) -> None:
+        assert [process.stop() for process in (worker, self._api)] == [0, 0]
+
+
+def is_free(lock: Path) -> bool:
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def test_a_worker_that_wakes_after_another_has_taken_over_changes_nothing_and_ends(app):
+    app.write({"deriving": DERIVING_MODULE})
+    with Sender(app) as sender:
+        paused = Paused(app, sender)
+        paused.first.send_signal(signal.SIGCONT)
+        assert paused.first.wait() in (0, 1), "who notices first, the heart or a commit"
     app.wait_idle()
-    assert state_of(app) == before
+    assert "another process has taken over" in paused.first.output
     assert_each_exactly_once(app, sender.accepted)
-    app.stop(program)
+    paused.stop(paused.other)
+
+
+def test_a_worker_that_wakes_behind_the_positions_applies_nothing_twice_whatever_leases_say(app):
+    app.write({"deriving": DERIVING_MODULE})
+    with Sender(app) as sender:
+        paused = Paused(app, sender)
+        assert paused.other.stop() == 0
+        paused.change(f"INSERT INTO lease VALUES ({', '.join('?' * len(paused.lease))})", *paused.lease)
+        paused.first.send_signal(signal.SIGCONT)
+        already = len(sender.accepted)
+        wait_for("more data", lambda: len(sender.accepted) > already + 100)
+    app.wait_idle()
+    assert "the batch starts from" in paused.first.output
+    assert_each_exactly_once(app, sender.accepted)
+    paused.stop(paused.first)
 
 
 def test_a_request_repeated_under_its_key_after_a_restart_of_the_api_adds_nothing(app):

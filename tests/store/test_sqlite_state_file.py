@@ -28,11 +28,12 @@ from dp3.sqlite import (
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.errors import StoreFull
 from dp3.store.ports.history import RecentRow
+from dp3.store.ports.leases import Lease
 from dp3.store.ports.retention import AT_ONCE, FIRST_TAG, LAST_TAG
 from dp3.store.ports.state import State
 from dp3.store.sqlite import open_state, opening
 from dp3.store.sqlite.opening import FORMAT
-from kit.rows import created, history_row, plain_row, take_lease
+from kit.rows import a_batch, created, history_row, plain_row, progress, take_lease
 from kit.run_rows import a_run, close, written
 
 MIB = 1 << 20
@@ -313,7 +314,7 @@ def test_a_full_disk_refuses_a_commit_as_a_whole_and_the_next_one_works(
         created(store, lease, plain=[plain_row(store, 1, "name", "x")])
         before = store.entities.profile("device", "d1"), store.batches.positions()
         rows = [history_row(store, 1, "load", n, offset=n)._replace(v=BIG) for n in range(1, 300)]
-        large = Batch(positions={0: 1}, history=rows)
+        large = a_batch(rows, progress=progress(store, lease, 1))
         with (
             full_disk(tmp_path, [c for c in connections if is_writing(c)]),
             pytest.raises(StoreFull) as error,
@@ -344,15 +345,15 @@ def test_the_write_ahead_log_stays_bounded_while_somebody_reads(
     largest = 0
     with reading_old_states(tmp_path / "state.db", hold_s=0.1):
         for offset in range(1, 20):
-            store.batches.commit(lease, a_large_batch(store, offset))
+            store.batches.commit(lease, a_large_batch(store, lease, offset))
             largest = max(largest, wal_size(tmp_path / "state.db"))
     one_commit = 120 * 2 * 4096
     assert largest <= 1 * MIB + one_commit
 
 
-def a_large_batch(store: State, offset: int) -> Batch:
+def a_large_batch(store: State, lease: Lease, offset: int) -> Batch:
     rows = [history_row(store, 1, "load", n, offset=offset, number=n)._replace(v=BIG) for n in range(100)]
-    return Batch(positions={0: offset}, history=rows)
+    return a_batch(rows, progress=progress(store, lease, offset))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from dp3.store.ports.batches import Batch
 from dp3.store.ports.errors import LeaseLost, LeaseRefused
 from dp3.store.ports.leases import Holder, Lease, LeaseState
 from dp3.store.ports.state import State
-from kit.rows import HOST, TTL_S, created, plain_row, take_lease
+from kit.rows import HOST, TTL_S, created, plain_row, progress, take_lease
 
 ELSEWHERE = "elsewhere.example"
 NO_PROCESS = 2**31 - 1
@@ -131,7 +131,9 @@ def test_a_worker_that_lost_its_lease_cannot_commit_anything(
     created(store, lease, plain=[plain_row(store, 1, "name", "x")])
     before = store.entities.profile("device", "d1")
     lose(store, lease, clock)
-    late = Batch(positions={0: 9}, plain=[plain_row(store, 1, "name", "y", written=2)], deleted=[1])
+    late = Batch(
+        progress=progress(store, lease, 9), plain=[plain_row(store, 1, "name", "y", written=2)], deleted=[1]
+    )
     with pytest.raises(LeaseLost, match=f"to worker 0 of 1, process 77 on {ELSEWHERE}"):
         store.batches.commit(lease, late)
     assert store.entities.profile("device", "d1") == before

@@ -12,7 +12,7 @@ from dp3.store.ports.history import ScanChanges
 from dp3.store.ports.leases import Holder
 from dp3.store.ports.models import Forget, Removal, RemovedAttr
 from dp3.store.ports.state import State
-from kit.rows import HOST, TTL_S, created, packed_row, plain_row, take_lease
+from kit.rows import HOST, TTL_S, created, packed_row, plain_row, progress, take_lease
 
 KEEP = Forget(doc=lambda etype, doc: doc, task=lambda task: task)
 
@@ -99,8 +99,9 @@ def test_what_the_log_has_from_before_is_known_until_all_partitions_have_read_it
         (*place, lane, offset) for place in places for lane, offset in ((0, 7), (1, 3))
     )
     one, other = take_lease(store, 0, of=2), take_lease(store, 1, of=2)
-    store.batches.commit(one, Batch(positions={0: 9, 1: 3}))
-    store.batches.commit(other, Batch(positions={0: 6, 1: 3}))
+    for lease, until in ((one, 9), (other, 6)):
+        store.batches.commit(lease, Batch(progress=progress(store, lease, until)))
+        store.batches.commit(lease, Batch(progress=progress(store, lease, 3, lane=1)))
     store.models.track("newer", "new")
     assert {(row.lane, row.offset) for row in store.models.outdated()} == {(0, 7)}
 

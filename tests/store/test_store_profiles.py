@@ -4,7 +4,7 @@ from dp3.model.wire import encode_value
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
-from kit.rows import created, entity_key, entity_row, history_row, plain_row
+from kit.rows import a_batch, created, entity_key, entity_row, history_row, plain_row
 
 
 def values(store: State, eid: str = "d1") -> dict[int, bytes]:
@@ -21,7 +21,7 @@ def test_a_profile_holds_all_rows_of_its_entity_and_no_others(store: State, leas
     mine = plain_row(store, 1, "name", "x")
     moments = [history_row(store, 1, "load", 0.5, offset=2), history_row(store, 1, "state", "up", offset=1)]
     other, other_moment = plain_row(store, 2, "name", "y"), history_row(store, 2, "load", 1, offset=3)
-    batch = Batch(
+    batch = a_batch(
         created=[entity_row(store, "d1", 1, created=7), entity_row(store, "d2", 2)],
         plain=[other, mine],
         history=[*moments, other_moment],
@@ -69,15 +69,6 @@ def test_an_older_value_does_not_replace_a_newer_one(store: State, lease: Lease)
     assert list(values(store).values()) == [encode_value("new")]
 
 
-def test_a_history_row_written_again_replaces_the_first(store: State, lease: Lease) -> None:
-    created(store, lease, history=[history_row(store, 1, "load", 1, offset=9)])
-    again = history_row(store, 1, "load", 2, offset=9)
-    store.batches.commit(lease, Batch(history=[again]))
-    profile = store.entities.profile("device", "d1")
-    assert profile is not None
-    assert profile.history == [again]
-
-
 def test_timeseries_rows_have_no_confidence(store: State, lease: Lease) -> None:
     row = history_row(store, 1, "packets", [1, 2], offset=1)._replace(c=None)
     created(store, lease, history=[row])
@@ -114,9 +105,8 @@ def test_an_entity_may_come_go_and_come_again_within_one_batch(store: State, lea
     assert store.entities.counts() == {"device": 1}
 
 
-def test_rows_of_an_entity_that_does_not_exist_are_left_out(store: State, lease: Lease) -> None:
-    value, moment = plain_row(store, 1, "name", "x"), history_row(store, 1, "load", 1, 1)
-    store.batches.commit(lease, Batch(plain=[value], history=[moment], ttl=[(1, "base", 9)]))
+def test_tokens_of_an_entity_that_does_not_exist_are_left_out(store: State, lease: Lease) -> None:
+    store.batches.commit(lease, Batch(ttl=[(1, "base", 9)]))
     created(store, lease)
     assert store.entities.profile("device", "d1") == (1, [], [], {}, [])
 

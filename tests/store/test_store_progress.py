@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 
-from dp3.store.ports.batches import Batch
+import pytest
+
+from dp3.store.ports.batches import Batch, Progress
+from dp3.store.ports.errors import PositionsMoved
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
-from kit.rows import outbox_row, take_lease
+from kit.rows import a_batch, created, entity_row, history_row, outbox_row, plain_row, progress, take_lease
 
 
 def test_a_new_state_starts_at_the_beginning_of_every_partition_and_lane(
@@ -17,17 +20,93 @@ def test_a_new_state_starts_at_the_beginning_of_every_partition_and_lane(
 
 def test_a_worker_advances_its_own_partitions_only(open_state: Callable[..., State]) -> None:
     store = open_state(partitions=5)
-    store.batches.commit(take_lease(store, 1, of=2), Batch(positions={0: 7, 1: 9}))
+    lease = take_lease(store, 1, of=2)
+    store.batches.commit(lease, Batch(progress=progress(store, lease, 7)))
+    store.batches.commit(lease, Batch(progress=progress(store, lease, 9, lane=1)))
     reached = {(partition, lane): offset for partition, lane, offset in store.batches.positions() if offset}
     assert reached == {(1, 0): 7, (1, 1): 9, (3, 0): 7, (3, 1): 9}
 
 
 def test_a_position_never_goes_back(open_state: Callable[..., State]) -> None:
-    store = open_state(partitions=1)
+    store = open_state(partitions=2)
+    first = take_lease(store, 0, of=2)
+    store.batches.commit(first, Batch(progress=progress(store, first, 7)))
+    store.leases.release(first)
     lease = take_lease(store)
-    store.batches.commit(lease, Batch(positions={0: 7}))
-    store.batches.commit(lease, Batch(positions={0: 5}))
-    assert store.batches.positions() == [(0, 0, 7), (0, 1, 0)]
+    store.batches.commit(lease, Batch(progress=progress(store, lease, 5)))
+    assert store.batches.positions() == [(0, 0, 7), (0, 1, 0), (1, 0, 5), (1, 1, 0)]
+
+
+def everything(store: State, lease: Lease, start: Progress) -> Batch:
+    """A batch that changes something of everything."""
+    return a_batch(
+        progress=start,
+        created=[entity_row(store, "d2", 2)],
+        deleted=[1],
+        plain=[plain_row(store, 2, "name", "x")],
+        history=[history_row(store, 2, "load", 1, offset=4)],
+        ttl=[(2, "base", 9)],
+        outbox=[outbox_row(1)],
+        refused=[(0, 4, 0)],
+        counters={"points": 1},
+    )
+
+
+def seen(store: State, lease: Lease) -> list[object]:
+    profiles = [store.entities.profile("device", eid) for eid in ("d1", "d2")]
+    batches, pending = store.batches, store.outbox.pending(lease, 0, 1000)
+    reached = batches.positions(), batches.order(), batches.refused_between(0, 0, 9)
+    return [profiles, *reached, pending, store.counters.all()]
+
+
+@pytest.mark.parametrize("until", [None, 4])
+def test_a_batch_that_starts_from_another_position_is_refused_and_changes_nothing(
+    store: State, lease: Lease, until: int | None
+) -> None:
+    created(store, lease)
+    late = everything(store, lease, progress(store, lease, 4)._replace(until=until))
+    store.batches.commit(lease, Batch(progress=progress(store, lease, 3)))
+    before = seen(store, lease)
+    with pytest.raises(PositionsMoved, match="up to entry 3, the batch starts from 0"):
+        store.batches.commit(lease, late)
+    assert seen(store, lease) == before
+
+
+def test_a_batch_that_is_committed_again_is_refused_and_changes_nothing(store: State, lease: Lease) -> None:
+    created(store, lease)
+    batch = everything(store, lease, progress(store, lease, 4))
+    store.batches.commit(lease, batch)
+    before = seen(store, lease)
+    with pytest.raises(PositionsMoved):
+        store.batches.commit(lease, batch)
+    assert seen(store, lease) == before
+
+
+def test_a_batch_starts_from_the_positions_of_all_partitions_of_its_worker_in_its_lane(
+    open_state: Callable[..., State],
+) -> None:
+    store = open_state(partitions=4)
+    mine, other = take_lease(store, 0, of=2), take_lease(store, 1, of=2)
+    start = progress(store, mine, 4)
+    store.batches.commit(other, Batch(progress=progress(store, other, 9)))
+    store.batches.commit(mine, Batch(progress=progress(store, mine, 9, lane=1)))
+    for wrong in ({0: 0}, {0: 0, 2: 1}, {0: 0, 1: 9, 2: 0, 3: 9}):
+        with pytest.raises(PositionsMoved):
+            store.batches.commit(mine, Batch(progress=start._replace(since=wrong)))
+    store.batches.commit(mine, Batch(progress=start))
+    assert [offset for _, lane, offset in store.batches.positions() if lane == 0] == [4, 9, 4, 9]
+
+
+def test_a_part_of_what_entries_lead_to_leaves_the_positions_where_they_are(
+    store: State, lease: Lease
+) -> None:
+    created(store, lease, plain=[plain_row(store, 1, "name", "x")])
+    start, name = progress(store, lease, 4), store.names.attr_id("device", "name")
+    part = Batch(progress=start._replace(until=None), plain_removed=[(1, name)])
+    store.batches.commit(lease, part)
+    store.batches.commit(lease, Batch(progress=start))
+    assert {offset for _, lane, offset in store.batches.positions() if lane == 0} == {4}
+    assert store.entities.profile("device", "d1") == (1, [], [], {}, [])
 
 
 def test_outbox_rows_come_back_in_order_with_what_was_put_in(store: State, lease: Lease) -> None:

@@ -13,7 +13,7 @@ from dp3.store.ports.leases import Lease
 from dp3.store.ports.queries import EVERYTHING, Order
 from dp3.store.ports.snapshots import SnapshotBatch, StoredSnapshot
 from kit.limits import Enter, few_due, removed_at_once, short_removals, transactions
-from kit.rows import created, entity_key, entity_row, history_row, outbox_row, plain_row, take_lease
+from kit.rows import a_batch, created, entity_key, entity_row, history_row, outbox_row, plain_row, take_lease
 from kit.run_rows import a_link, a_run, close, indexed, with_snapshots, written
 
 TABLES = ("snapshot", "latest", "missing", "current", "link", "garbage")
@@ -134,7 +134,7 @@ def test_own_entities_of_some_types_come_in_pages_by_key(store: Any) -> None:
 def test_many_entities_and_their_profiles_are_read_at_once(store: Any, lease: Lease) -> None:
     created(store, lease, "d1", 1, plain=[plain_row(store, 1, "name", "x")])
     seen = [history_row(store, 1, attr, n, offset=n) for n, attr in enumerate(["z", "a", "z"], start=1)]
-    store.batches.commit(lease, Batch(history=seen))
+    store.batches.commit(lease, a_batch(seen))
     created(store, lease, "d2", 2)
     name = store.names.attr_id("device", "name")
     one, two, three = ((row.t1, row.t2, row.c, row.v.hex().upper(), 1) for row in seen)
@@ -155,7 +155,7 @@ def test_many_entities_and_their_profiles_are_read_at_once(store: Any, lease: Le
 def test_timeseries_and_lifetimes_are_read_if_the_whole_profile_is_wanted(store: Any, lease: Lease) -> None:
     created(store, lease, "d1", 1, ttl=[(1, "base", 9)])
     chunk = history_row(store, 1, "traffic", 1, offset=1)._replace(c=None)
-    store.batches.commit(lease, Batch(history=[chunk]))
+    store.batches.commit(lease, a_batch([chunk]))
     assert store.entities.decode_profile(store.entities.profiles([1])[1]) == Profile(1, 1)
     chunks = [(chunk.attr, chunk.t1, chunk.t2, chunk.v.hex().upper())]
     assert store.entities.decode_profile(store.entities.profiles([1], whole=True)[1]) == Profile(

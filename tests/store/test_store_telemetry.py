@@ -21,7 +21,7 @@ from dp3.store.ports.updates import UpdateBatch, UpdateGroup
 from dp3.store.sqlite import open_state
 from dp3.store.sqlite.counters import MAX_SOURCE_CHARS
 from kit.limits import Enter, most_sources
-from kit.rows import entity_key, entity_row, history_row, packed_row, plain_row, take_lease
+from kit.rows import a_batch, entity_key, entity_row, history_row, packed_row, plain_row, take_lease
 
 MINUTE_US = 60_000_000
 SHORT, LONG = timedelta(minutes=5), timedelta(hours=2)
@@ -199,7 +199,7 @@ def test_attributes_are_counted_and_measured_by_entity(state: State, holder: Lea
     keys = [entity_key(number) for number in (1, 2, 3)]
     state.batches.commit(
         holder,
-        Batch(
+        a_batch(
             created=[entity_row(state, f"e{key}", key) for key in keys],
             plain=[plain_row(state, keys[0], "p", "x"), plain_row(state, keys[1], "p", "xyz")],
             history=[history_row(state, keys[0], "o", 7, offset) for offset in (1, 2, 3)],

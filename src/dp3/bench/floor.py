@@ -97,7 +97,7 @@ def _add(
             current.history.append(HistoryRow(number, key, attr, point.t1, point.t2, c, v))
 
 
-SCHEMA = ("schema", "format_2", "format_3", "format_4")
+SCHEMA = ("schema", "format_2", "format_3", "format_4", "format_5")
 
 INSERT_ENTITY = "INSERT INTO entity VALUES (?, ?, ?, ?)"
 INSERT_PLAIN = (

@@ -8,6 +8,10 @@ from dp3.engine.context import Context
 from dp3.engine.ingest.step import Ingest, Stopped
 from dp3.engine.jobs.job import JobRunner
 
+GATHER_S = 0.003
+"""When all that has come was less than a batch may be, more is let come for so long. A batch costs as much as
+50 data-points, however few it has; without the pause single ones came three at a time."""
+
 
 class Nap:
     """Waiting that starts short and grows while nothing happens: 1, 2, 4 … 20 ms."""
@@ -49,6 +53,7 @@ class Worker:
         self._flush = flush
         self._stop = stop
         self._read_up_to: tuple[int, ...] = ()
+        self._may_gather = False
         self._nap = Nap()
 
     def run(self) -> None:
@@ -58,6 +63,8 @@ class Worker:
                 while not self._stop.is_set():
                     if self.step():
                         self._nap.reset()
+                        if self._may_gather:
+                            self._stop.wait(GATHER_S)
                     else:
                         self._stop.wait(self._nap.next_s())
         finally:
@@ -67,9 +74,12 @@ class Worker:
         """Process one micro-batch if there is any, then give each job a turn. False: nothing to do."""
         self._damage.check()
         ingested = self._take_in()
+        self._may_gather = False
         if ingested and self._ingest.isolates:
             return True
-        return self._jobs.turn(self._changes.version(), may_block=not ingested) or ingested
+        worked = self._jobs.turn(self._changes.version(), may_block=not ingested)
+        self._may_gather = ingested and not worked and self._ingest.has_caught_up
+        return worked or ingested
 
     def _take_in(self) -> bool:
         """Process what comes next in the log. It is not looked at as long as nothing was appended since all

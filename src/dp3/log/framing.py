@@ -2,14 +2,27 @@
 
 A header (number of slices as u16, then partition u16 and length u32 of each, all little-endian) and the
 slices one after another. A reader takes the slices of its partitions without touching the others.
+
+A body that is large is stored compressed: the number 65535 (u16), which is no number of slices, the length of
+the body (u32), and a frame of Zstandard.
 """
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 
+import zstandard
+
 MAX_PARTITION = 0xFFFF
 
+SMALLEST_COMPRESSED = 1 << 10
+"""Bytes of a body: fewer gain little, and the compressor costs 12 us each time."""
+
+LEVEL = 1
+"""Data-points of `dp3 bench ingest`, 68 bytes each, become 23 bytes in 0.16 us, and come back in 0.07."""
+
 _COUNT = struct.Struct("<H")
+_COMPRESSED = struct.Struct("<HI")
+_MARK = 0xFFFF
 _SLICE = struct.Struct("<HI")
 
 
@@ -40,7 +53,7 @@ class Slices(Mapping[int, bytes]):
 
 
 def frame(slices: Mapping[int, bytes]) -> bytes:
-    """The body that holds `slices`, in their order. Partitions are 0 … 65535."""
+    """The body that holds `slices`, in their order: fewer than 65535, of partitions 0 … 65535."""
     header = [_COUNT.pack(len(slices))]
     header += [_SLICE.pack(partition, len(part)) for partition, part in slices.items()]
     return b"".join((*header, *slices.values()))
@@ -60,6 +73,29 @@ def unframe(body: bytes) -> Slices:
     if start != len(body) or len(spans) != count:
         raise ValueError(f"damaged body: {count} slices should end at byte {start}, it has {len(body)} bytes")
     return Slices(body, spans)
+
+
+def stored_form(body: bytes) -> bytes:
+    """A body as it is stored."""
+    if len(body) < SMALLEST_COMPRESSED:
+        return body
+    compressed = zstandard.ZstdCompressor(level=LEVEL).compress(body)
+    stored = _COMPRESSED.pack(_MARK, len(body)) + compressed
+    return stored if len(stored) < len(body) else body
+
+
+def body_of(stored: bytes) -> bytes:
+    """The inverse of `stored_form`. Raises ValueError when `stored` is not of this form."""
+    if len(stored) < _COMPRESSED.size or _COUNT.unpack_from(stored)[0] != _MARK:
+        return stored
+    _, size = _COMPRESSED.unpack_from(stored)
+    try:
+        body = zstandard.ZstdDecompressor().decompress(stored[_COMPRESSED.size :], max_output_size=size)
+    except zstandard.ZstdError as error:
+        raise ValueError(f"damaged body of {len(stored)} bytes, compressed: {error}") from None
+    if len(body) != size:
+        raise ValueError(f"damaged body, compressed: it should have {size} bytes, it has {len(body)}")
+    return body
 
 
 def merge_slices(parts: Iterable[Mapping[int, bytes]]) -> dict[int, bytes]:

@@ -1,12 +1,13 @@
 """The effects of a micro-batch of tasks: the rows of one transaction."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Set
 from itertools import chain
 
 from dp3.clock import LAST_US
-from dp3.engine.ingest.entities import EntityIndex
+from dp3.engine.ingest.entities import EntityIndex, Identity
 from dp3.engine.ingest.hooks import Outcome
-from dp3.engine.ingest.reader import Damaged, Item
+from dp3.engine.ingest.reader import Damaged, Item, Slice
 from dp3.engine.plans import LifePlan, Lifetime, TypePlan
 from dp3.engine.statistics import HookTally
 from dp3.log.port import Entry, Lane, Log
@@ -15,8 +16,7 @@ from dp3.model.wire import WirePoint, WireTask, encode_tasks, encode_value
 from dp3.store.ports.batches import Batch, LinkRow, OutboxRow, Tombstone
 from dp3.store.ports.counters import SourceSums
 from dp3.store.ports.dead_letters import DeadLetter
-from dp3.store.ports.entities import HistoryRow, NewEntity, PlainRow
-from dp3.store.ports.history import history_key
+from dp3.store.ports.entities import NewEntity, PlainRow
 
 PLAIN, OBSERVATIONS = AttrType.PLAIN, AttrType.OBSERVATIONS
 
@@ -26,7 +26,17 @@ BASE, DATA = "base", "data"
 """The names of the tokens that the platform gives: at creation, and for data."""
 
 
-_NO_T2 = -(1 << 63)
+_UNKNOWN = (0, None)
+"""Number and kind of an attribute that is not in the model."""
+
+
+def identities(slices: Iterable[Slice], plans: Mapping[str, TypePlan]) -> list[Identity | None]:
+    """For each task the entity that it is about, None if its type is not in the model."""
+    return [
+        (plan.id, str(task.eid)) if (plan := plans.get(task.etype)) else None
+        for slice_ in slices
+        for task in slice_.tasks
+    ]
 
 
 class Tokens:
@@ -75,6 +85,7 @@ class BatchBuilder:
         self._log = log
         self._now = now_us
         self.batch = Batch()
+        self._fresh, self._incoming = self.batch.fresh, self.batch.incoming
         self.system_tasks: list[Item] = []
         self._plain: dict[tuple[int, int], PlainRow] = {}
         self._plain_links: dict[tuple[int, int], list[LinkRow]] = {}
@@ -89,28 +100,34 @@ class BatchBuilder:
         self._errors = 0
         self._unprocessed = 0
 
-    def add(self, items: Iterable[Item], outcomes: Mapping[int, Outcome]) -> None:
-        """Apply tasks; `outcomes` has those of the tasks that hooks saw, by index of the item."""
-        for index, item in enumerate(items):
-            if item.task.system_task is not None:
-                self.system_tasks.append(item)
-                continue
-            self._tasks += 1
-            plan = self._plans.get(item.task.etype)
-            if plan is None:
-                self.reject(item, f"entity type {item.task.etype!r} is not in the model")
-                continue
-            outcome = outcomes.get(index)
-            if outcome is None:
-                self._apply(item, plan)
-            elif outcome.unreadable:
-                self.reject(item, outcome.unreadable)
-            elif outcome.deadly:
-                self.reject(item, DEADLY, kind="entry")
-            else:
-                self._note(item, outcome)
-                if not outcome.refused:
-                    self._apply(item, plan)
+    def add(
+        self, slices: Iterable[Slice], identities: Iterable[Identity | None], outcomes: Mapping[int, Outcome]
+    ) -> None:
+        """Apply tasks, whose `identities` are those of all tasks of the slices, or of more; `outcomes` has
+        those of the tasks that hooks saw, by number."""
+        remaining, number = iter(identities), 0
+        for slice_ in slices:
+            # In this order: `zip` takes an identity only if there is a task.
+            for task, identity in zip(slice_.tasks, remaining, strict=False):
+                if task.system_task is not None:
+                    self.system_tasks.append(slice_.item(task))
+                elif identity is None:
+                    self.reject(slice_.item(task), f"entity type {task.etype!r} is not in the model")
+                elif (outcome := outcomes.get(number)) is None or self._may_apply(slice_.item(task), outcome):
+                    self._apply(slice_, task, identity)
+                number += 1
+        self._tasks += number - len(self.system_tasks)
+
+    def _may_apply(self, item: Item, outcome: Outcome) -> bool:
+        """Keep what hooks made of a task; False if it must not be applied."""
+        if outcome.unreadable:
+            self.reject(item, outcome.unreadable)
+        elif outcome.deadly:
+            self.reject(item, DEADLY, kind="entry")
+        else:
+            self._note(item, outcome)
+            return not outcome.refused
+        return False
 
     def reject(self, item: Item, reason: str, kind: str = "task", *, outdated: bool = False) -> None:
         """Keep a task that can not be applied as a dead letter; an outdated one can not be tried again."""
@@ -168,43 +185,41 @@ class BatchBuilder:
             source = (item.partition, entry.lane, entry.offset)
             self._derived.setdefault(source, (entry.order, []))[1].extend(outcome.tasks)
 
-    def _apply(self, item: Item, plan: TypePlan) -> None:
-        task = item.task
-        identity = (plan.id, str(task.eid))
+    def _apply(self, slice_: Slice, task: WireTask, identity: Identity) -> None:
+        plan, entry = self._plans[task.etype], slice_.entry
         key = self._entities.key_of(identity)
         if task.delete:
-            self.delete(item, plan, key, item.entry.order)
+            self.delete(slice_.item(task), plan, key, entry.order)
             return
         if not key:
-            key = self._entities.create(identity, item.partition)
-            self._created[key] = NewEntity(key, *identity, item.entry.append_time)
-            self._tokens.created(plan.life, key, item.entry.append_time)
+            key = self._entities.create(identity, slice_.partition)
+            self._created[key] = NewEntity(key, *identity, entry.append_time)
+            self._tokens.created(plan.life, key, entry.append_time)
         if task.ttl_tokens:
             self._tokens.extend(key, task.ttl_tokens)
-        self._apply_points(item, plan, key)
+        self._apply_points(slice_, task, plan, key)
         if plan.life.keeps:
-            self._tokens.kept_by(plan, key, item.entry.append_time, task.points)
+            self._tokens.kept_by(plan, key, entry.append_time, task.points)
 
-    def _apply_points(self, item: Item, plan: TypePlan, key: int) -> None:
-        entry, task = item.entry, item.task
-        order, written = entry.order, entry.append_time
-        attrs, plain, history = plan.attrs, self._plain, self.batch.history
-        links = plan.links
-        row_key = history_key(entry.lane, entry.offset, task.first)
-        self._points += task.points
-        for number, point in enumerate(task.points, row_key):
-            attr, kind = attrs.get(point.attr, (0, None))
+    def _apply_points(self, slice_: Slice, task: WireTask, plan: TypePlan, key: int) -> None:
+        attrs, links, points = plan.attrs, plan.links, task.points
+        entry, first = slice_.entry, slice_.key + task.first
+        self._points += points
+        for number, point in enumerate(points, first):
+            attr, kind = attrs.get(point.attr, _UNKNOWN)
             if kind is PLAIN:
-                plain[key, attr] = PlainRow(key, attr, order, written, encode_value(point.v))
+                row = (key, attr, entry.order, entry.append_time, encode_value(point.v))
+                self._plain[key, attr] = PlainRow._make(row)  # half the time of a call with five arguments
                 if attr in links:
-                    self._plain_links[key, attr] = links[attr].plain(key, attr, order, point.v)
-            elif kind is None or point.t1 is None or point.t2 is None:
-                self._reject_point(item, number - row_key)
+                    self._plain_links[key, attr] = links[attr].plain(key, attr, entry.order, point.v)
+            elif kind is None or (t1 := point.t1) is None or (t2 := point.t2) is None:
+                self._reject_point(slice_.item(task), number - first)
             else:
                 c = point.c if kind is OBSERVATIONS else None
-                history.append(HistoryRow(number, key, attr, point.t1, point.t2, c, encode_value(point.v)))
+                self._fresh.append((key, attr, number))
+                self._incoming.append((number, t1, t2, c, encode_value(point.v)))
                 if attr in links:
-                    self.batch.links += links[attr].observed(key, attr, order, point.t2, point.v)
+                    self.batch.links += links[attr].observed(key, attr, entry.order, t2, point.v)
 
     def _reject_point(self, item: Item, index: int) -> None:
         """A data-point that fitted the model when it was accepted but no longer does."""
@@ -243,7 +258,9 @@ class BatchBuilder:
         if gone:
             batch.links = [row for row in batch.links if row.source not in gone]
             batch.plain = [row for row in batch.plain if row.entity not in gone]
-            batch.history = [row for row in batch.history if row.entity not in gone]
+            places = {key for entity, _, key in batch.fresh if entity in gone}
+            batch.fresh = [row for row in batch.fresh if row[0] not in gone]
+            batch.incoming = [row for row in batch.incoming if row[0] not in places]
         batch.outbox.extend(
             OutboxRow(partition, lane, source, after, encode_tasks(tasks))
             for (partition, lane, source), (after, tasks) in self._derived.items()
@@ -271,13 +288,11 @@ class BatchBuilder:
 
 def _sums_by_source(points: Iterable[WirePoint]) -> list[SourceSums]:
     """Numbers of data-points by source, and how far they reach; those without a source do not count."""
-    counts: dict[str, int] = {}
-    latest: dict[str, int] = {}
+    ends: defaultdict[str | None, list[int | None]] = defaultdict(list)
     for point in points:
-        source = point.src
-        if source is not None:
-            counts[source] = counts.get(source, 0) + 1
-            t2 = point.t2
-            if t2 is not None and t2 > latest.get(source, _NO_T2):
-                latest[source] = t2
-    return [SourceSums(source, n, latest.get(source)) for source, n in counts.items()]
+        ends[point.src].append(point.t2)
+    return [
+        SourceSums(source, len(of_source), max((t2 for t2 in of_source if t2 is not None), default=None))
+        for source, of_source in ends.items()
+        if source is not None
+    ]

@@ -21,9 +21,14 @@ class EntityIndex:
     def __init__(self, entities: Entities, capacity: int) -> None:
         self._entities = entities
         self._half = max(capacity // 2, 1)
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget everything but what is stored. Called at the start, and when a batch was refused, whose
+        entities have not been made."""
         self._young: dict[Identity, int] = {}
         self._old: dict[Identity, int] = {}
-        self._last = entities.last_keys()
+        self._last = self._entities.last_keys()
 
     def load(self, wanted: Iterable[Identity]) -> int:
         """Make `key_of` able to answer for all of these, with one query for those not cached; returns how

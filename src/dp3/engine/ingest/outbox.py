@@ -66,6 +66,10 @@ class OutboxDrainer:
         self._reported = drained
         return drained
 
+    def report_again(self) -> None:
+        """What `take_drained` gave last was not committed."""
+        self._reported = 0
+
     def _run(self) -> None:
         while not self._stop.is_set():
             self._wake.wait()

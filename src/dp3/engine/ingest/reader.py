@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import NamedTuple
@@ -12,6 +12,7 @@ import msgspec
 from dp3.log.port import Entry, Lane, Log
 from dp3.model.wire import Undecodable, WirePoint, WireTask, decode_slice, encode_value
 from dp3.store.ports.batches import Batches
+from dp3.store.ports.history import history_key
 from dp3.store.ports.models import Models, Outdated
 
 DECODING_S = 0.25
@@ -30,6 +31,19 @@ class Item(NamedTuple):
     entry: Entry
     partition: int
     task: WireTask
+
+
+class Slice(NamedTuple):
+    """The tasks of one partition of an entry; `key` is that of data-point 0 of the entry."""
+
+    entry: Entry
+    partition: int
+    tasks: Sequence[WireTask]
+    key: int
+
+    def item(self, task: WireTask) -> Item:
+        """One of the tasks with its place."""
+        return Item(self.entry, self.partition, task)
 
 
 class Damaged(NamedTuple):
@@ -58,15 +72,19 @@ class Decoded:
     """Tasks of `entries` in log order; tasks that do not count, each with the reason; damaged bytes."""
 
     entries: Sequence[Entry]
-    items: list[Item] = field(default_factory=list)
+    slices: list[Slice] = field(default_factory=list)
     outdated: list[tuple[Item, str]] = field(default_factory=list)
     damaged: list[Damaged] = field(default_factory=list)
 
-    def cut(self, item: Item) -> None:
-        """Leave the entry of an item, and all that follow, for the next time."""
-        until = item.entry.offset
+    def items(self) -> list[Item]:
+        """Each task with its place."""
+        return [slice_.item(task) for slice_ in self.slices for task in slice_.tasks]
+
+    def cut(self, entry: Entry) -> None:
+        """Leave an entry, and all that follow, for the next time."""
+        until = entry.offset
         self.entries = [entry for entry in self.entries if entry.offset < until]
-        self.items = [each for each in self.items if each.entry.offset < until]
+        self.slices = [each for each in self.slices if each.entry.offset < until]
         self.outdated = [each for each in self.outdated if each[0].entry.offset < until]
         self.damaged = [each for each in self.damaged if each.entry.offset < until]
 
@@ -84,33 +102,37 @@ class OutdatedPoints:
         self._places = places
 
     def separate(self, found: Decoded) -> None:
-        """Take what is outdated out of the items. A repeated reading does it alike, so it numbers data-points
+        """Take what is outdated out of the tasks. A repeated reading does it alike, so it numbers data-points
         alike."""
-        items = found.items
-        if items and items[0].entry.offset <= self._last[items[0].entry.lane]:
-            found.items = []
-            for item in items:
-                self._separate(item, found)
+        slices = found.slices
+        if slices and slices[0].entry.offset <= self._last[slices[0].entry.lane]:
+            found.slices = [each._replace(tasks=list(self._left_of(each, found))) for each in slices]
 
-    def _separate(self, item: Item, found: Decoded) -> None:
+    def _left_of(self, slice_: Slice, found: Decoded) -> Iterator[WireTask]:
+        for task in slice_.tasks:
+            if (left := self._separate(slice_.item(task), found)) is not None:
+                yield left
+
+    def _separate(self, item: Item, found: Decoded) -> WireTask | None:
+        """The task without what is outdated; None if nothing is left of it."""
         task = item.task
         places = self._places.get(task.etype, {})
         if _is_before(item, b"", places.get("", {})):
             if task.system_task is None:
                 found.outdated.append((item, OUTDATED.format(task.etype)))
-            return
+            return None
         old: list[WirePoint] = []
         left: list[WirePoint] = []
         for point in task.points:
             (old if _is_old(item, point, places.get(point.attr, {})) else left).append(point)
         if not old:
-            found.items.append(item)
-            return
+            return task
         names = ", ".join(dict.fromkeys(f"{task.etype}.{point.attr}" for point in old))
         alone = msgspec.structs.replace(task, points=old, ttl_tokens=None, delete=False)
         found.outdated.append((item._replace(task=alone), OUTDATED.format(names)))
         if left or task.ttl_tokens or task.delete:
-            found.items.append(item._replace(task=msgspec.structs.replace(task, points=left)))
+            return msgspec.structs.replace(task, points=left)
+        return None
 
 
 class Reader:
@@ -126,13 +148,23 @@ class Reader:
 
     def __init__(self, log: Log, batches: Batches, models: Models, index: int, processes: int) -> None:
         self._log = log
+        self._batches = batches
+        self._index, self._processes = index, processes
         self._outdated = OutdatedPoints(models.outdated())
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin at the stored positions. Called at the start, and when others have moved them."""
         self._reached: dict[Lane, dict[int, int]] = {lane: {} for lane in Lane}
-        for partition, lane, offset in batches.positions():
-            if partition % processes == index:
+        for partition, lane, offset in self._batches.positions():
+            if partition % self._processes == self._index:
                 self._reached[Lane(lane)][partition] = offset
         self._after = {lane: min(reached.values()) for lane, reached in self._reached.items()}
-        self._derived_before = log.head(Lane.DERIVED).offset
+        self._derived_before = self._log.head(Lane.DERIVED).offset
+
+    def reached(self, lane: Lane) -> dict[int, int]:
+        """The offsets up to which the own partitions have been committed."""
+        return self._reached[lane].copy()
 
     def offsets(self) -> dict[int, int]:
         """The positions in all lanes."""
@@ -185,36 +217,34 @@ class Reader:
             reached = self._reached[entry.lane]
             if entry.damage and reached.get(0, entry.offset) < entry.offset:
                 found.damaged.append(Damaged(entry, 0, entry.damage))
+            key = history_key(entry.lane, entry.offset, 0)
             for partition in entry.slices:
                 if reached.get(partition, entry.offset) < entry.offset:
-                    self._decode_slice(entry, partition, found)
-        if (other := _other_kind(found.items)) is not None:
+                    self._decode_slice(entry, partition, key, found)
+        if (other := _other_kind(found.slices)) is not None:
             found.cut(other)
         self._outdated.separate(found)
         return found
 
     @staticmethod
-    def _decode_slice(entry: Entry, partition: int, found: Decoded) -> None:
+    def _decode_slice(entry: Entry, partition: int, key: int, found: Decoded) -> None:
         try:
-            found.items.extend(
-                [Item(entry, partition, task) for task in decode_slice(entry.slices[partition])]
-            )
+            found.slices.append(Slice(entry, partition, decode_slice(entry.slices[partition]), key))
         except Undecodable as error:
             found.damaged.append(Damaged(entry, partition, str(error)))
 
 
-def _other_kind(items: Iterable[Item]) -> Item | None:
-    """The first item that is a system task while those before it are none, or the reverse: the effect of a
+def _other_kind(slices: Iterable[Slice]) -> Entry | None:
+    """The first entry that has system tasks while those before it have none, or the reverse: the effect of a
     system task depends on what was committed before. All tasks of an entry are of one kind."""
-    entry: Entry | None = None
     first: bool | None = None
-    for item in items:
-        if item.entry is not entry:
-            entry, is_system = item.entry, item.task.system_task is not None
+    for slice_ in slices:
+        if slice_.tasks:
+            is_system = slice_.tasks[0].system_task is not None
             if first is None:
                 first = is_system
             elif is_system is not first:
-                return item
+                return slice_.entry
     return None
 
 

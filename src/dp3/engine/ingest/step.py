@@ -3,22 +3,23 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from dp3.engine.context import Context
 from dp3.engine.ingest.attempts import Attempts
-from dp3.engine.ingest.batch import DEADLY, BatchBuilder
+from dp3.engine.ingest.batch import DEADLY, BatchBuilder, identities
 from dp3.engine.ingest.entities import EntityIndex
 from dp3.engine.ingest.hooks import Outcome
 from dp3.engine.ingest.micro_batches import MicroBatches
 from dp3.engine.ingest.outbox import OutboxDrainer
-from dp3.engine.ingest.reader import Decoded, Reader, Reading
+from dp3.engine.ingest.reader import Decoded, Item, Reader, Reading
 from dp3.engine.ingest.system_tasks import SystemTasks
 from dp3.engine.plans import TypePlan
 from dp3.log.port import Lane
-from dp3.store.ports.batches import Batch
-from dp3.store.ports.errors import StoreFull
+from dp3.store.ports.batches import Batch, Progress
+from dp3.store.ports.errors import PositionsMoved, StoreFull
 
 FULL_DISK_WAIT_S = 1.0
 
@@ -90,6 +91,8 @@ class Ingest:
         self._log = context.log
         self._pace = Pace(batch_limit_s)
         self._failures = context.failures
+        self.has_caught_up = False
+        """Whether the last batch was all that there was, and much less than it might have been."""
 
     def read(self) -> Reading | None:
         """The next entries, or None when there are none."""
@@ -107,8 +110,18 @@ class Ingest:
         return suspect is not None and self._reader.offsets()[suspect[0]] < suspect[1]
 
     def process(self, reading: Reading) -> None:
-        """Run hooks for as many of the entries as time permits, and commit what follows. Raises `LeaseLost`,
-        `Stopped`."""
+        """Run hooks for as many of the entries as time permits, and commit what follows. If the entries have
+        been applied meanwhile, nothing of it is kept, and the next reading begins behind them. Raises
+        `LeaseLost`, `Stopped`."""
+        try:
+            self._process(reading)
+        except PositionsMoved as moved:
+            logger.error("%s; going on from there", moved)
+            self._reader.begin()
+            self._entities.begin()
+            self._outbox.report_again()
+
+    def _process(self, reading: Reading) -> None:
         started = time.perf_counter()
         builder = BatchBuilder(self._plans, self._entities, self._log, self._clock.now_us())
         if self._attempts.begin(reading.lane, reading.entries[0].offset, reading.last):
@@ -120,39 +133,37 @@ class Ingest:
         self._set_aside(builder, found)
         batch = builder.finish()
         self._tell(batch)
-        last = found.entries[-1].offset
-        batch.positions, batch.order = {int(reading.lane): last}, found.entries[-1].order
+        lane, last = reading.lane, found.entries[-1].offset
+        batch.progress = Progress(lane, self._reader.reached(lane), last, found.entries[-1].order)
         processed = time.perf_counter()
         self.commit(batch)
-        self._reader.advance(reading.lane, last)
+        self._reader.advance(lane, last)
         committed = time.perf_counter()
-        self._pace.learn(
-            sum(entry.size for entry in found.entries), processed - started, committed - processed
-        )
+        size = sum(entry.size for entry in found.entries)
+        self.has_caught_up = size < self._pace.bytes // 2
+        self._pace.learn(size, processed - started, committed - processed)
         self._statistics.batch(committed - started)
 
     def _fill(self, builder: BatchBuilder, found: Decoded) -> None:
         """Put tasks into the batch until its time is over; what is left is cut off."""
-        items, plans = found.items, self._plans
-        misses = self._entities.load(
-            [(plan.id, str(item.task.eid)) for item in items if (plan := plans.get(item.task.etype))]
-        )
-        self._statistics.looked_up(len(items), misses)
-        if not self._hooks.any:
-            builder.add(items, {})
-        else:
+        wanted = identities(found.slices, self._plans)
+        self._statistics.looked_up(len(wanted), self._entities.load(filter(None, wanted)))
+        outcomes: Mapping[int, Outcome] = {}
+        if self._hooks.any:
+            items = found.items()
             outcomes, done = self._hooks.process(items)
             if done < len(items):
-                found.cut(items[done])
-            builder.add(found.items, outcomes)
-            _tell_deadly(found, outcomes)
+                found.cut(items[done].entry)
+            _tell_deadly(items, outcomes)
+        builder.add(found.slices, wanted, outcomes)
         if builder.system_tasks:
-            self._system_tasks.add(builder, self._reader.offsets()[Lane.MAIN], self.commit)
+            commit = partial(self._commit_part, found.entries[0].lane)
+            self._system_tasks.add(builder, self._reader.offsets()[Lane.MAIN], commit)
 
     @staticmethod
     def _give_up(builder: BatchBuilder, found: Decoded) -> None:
         """Put no task of an entry that must not run again into the batch."""
-        for item in found.items:
+        for item in found.items():
             builder.reject(item, "its log entry ended the worker process repeatedly", kind="entry")
         entry = found.entries[0]
         logger.error("entry %s/%d set aside: it ended the worker repeatedly", entry.lane.name, entry.offset)
@@ -173,8 +184,14 @@ class Ingest:
             if letter.kind == "task":
                 self._failures.task((letter.etype, letter.eid), letter.reason)
 
+    def _commit_part(self, lane: Lane, batch: Batch) -> None:
+        """Commit a part of what entries lead to, before the rest."""
+        batch.progress = Progress(lane, self._reader.reached(lane))
+        self.commit(batch)
+
     def commit(self, batch: Batch) -> None:
-        """Commit, waiting for room as long as the disk is full. Raises `LeaseLost`, `Stopped`."""
+        """Commit, waiting for room as long as the disk is full. Raises `LeaseLost`, `PositionsMoved`,
+        `Stopped`."""
         if batch.outbox_drained is None:
             batch.outbox_drained = self._outbox.take_drained()
         while True:
@@ -191,10 +208,10 @@ class Ingest:
             self._deleted()
 
 
-def _tell_deadly(found: Decoded, outcomes: Mapping[int, Outcome]) -> None:
+def _tell_deadly(items: Sequence[Item], outcomes: Mapping[int, Outcome]) -> None:
     """Tell the log of tasks whose hooks must not be called."""
     for index, outcome in outcomes.items():
         if outcome.deadly:
-            entry, _, task = found.items[index]
+            entry, _, task = items[index]
             place = f"{entry.lane.name}/{entry.offset}"
             logger.error("%s/%s in entry %s set aside: %s", task.etype, task.eid, place, DEADLY)

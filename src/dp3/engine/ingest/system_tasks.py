@@ -66,9 +66,9 @@ class SystemTasks:
 
     # -- ends of lifetimes -----------------------------------------------------------------------------
     def _expire(self, candidates: Sequence[Candidate], builder: BatchBuilder, unread: int | None) -> None:
-        """Delete those whose life is over still. That nothing referred to weak ones was found for good: who
-        reads this again must come to the same. What is `unread` (its order) will make them anew, though it
-        may be older than the system task; so links to them that are as new stay."""
+        """Delete those whose life is over still. That nothing referred to weak ones was found for good: an
+        older state that reads this again must come to the same. What is `unread` (its order) will make them
+        anew, though it may be older than the system task; so links to them that are as new stay."""
         ttl, weak = (
             [(key, _moment(item)) for item, plan, key in candidates if plan.life.lifetime is lifetime]
             for lifetime in (Lifetime.TTL, Lifetime.WEAK)

@@ -11,7 +11,7 @@ import apsw
 from dp3.clock import Clock
 from dp3.clock_watch import ClockWatch
 from dp3.log.checksums import entry_checksum
-from dp3.log.framing import frame, merge_slices
+from dp3.log.framing import frame, merge_slices, stored_form
 from dp3.log.port import (
     IDEMPOTENCY_WINDOW_US,
     Append,
@@ -50,7 +50,8 @@ class NewEntries:
         self._order = next_order(self._lane, self._order)
         self._total += len(body)
         columns = (self._offset, self._order, self._now_us, self.latest, self._total)
-        self._rows.append((*columns, entry_checksum(self._lane, *columns, body), body))
+        stored = stored_form(body)
+        self._rows.append((*columns, entry_checksum(self._lane, *columns, stored), stored))
         return Appended(self._offset, self._now_us)
 
     def insert(self, connection: apsw.Connection, sql: Statements) -> None:

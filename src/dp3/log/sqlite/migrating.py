@@ -16,18 +16,20 @@ TABLES = ("segment", "entry", "producer", "idempotency")
 def bring_up(files: SegmentFiles, note: HeadFile) -> None:
     """Rewrite the segments of format 1, oldest first, each by itself: killed at any moment, each is old or
     new and complete. The note of what the lane has comes before, as long as it is known that an older
-    program made none; who finds none beside new segments alone has lost it.
+    program made none; who finds none beside new segments alone has lost it. Of those of format 2 the last
+    one is rewritten: no older program that has the lane open may find what it can not read.
 
     Called under the lane's lock, before anything else. Raises what `rewrite` does."""
     firsts = files.firsts()
-    older = [first for first in firsts if files.format(first) == 1]
-    if not older:
-        return
-    if note.read() is None and older[-1] == firsts[-1]:
+    formats = {first: files.format(first) for first in firsts}
+    older = [first for first in firsts if formats[first] == 1]
+    if older and note.read() is None and older[-1] == firsts[-1]:
         note.write(Extent(firsts[0], *_end(files, firsts[-1])))
         note.sync()
     for first in older:
         rewrite(files.path(first), lambda copy: _change(copy, files), checksums=False)
+    if firsts and formats[firsts[-1]] == 2:
+        rewrite(files.path(firsts[-1]), _stamp, checksums=False)
 
 
 def _end(files: SegmentFiles, first: int) -> tuple[int, int, int]:
@@ -51,6 +53,10 @@ def _change(copy: apsw.Connection, files: SegmentFiles) -> None:
         copy.executemany(files.sql[new], files.with_checksums(rows))
     for table in TABLES:
         copy.execute(f"DROP TABLE {table}_1")
+    _stamp(copy)
+
+
+def _stamp(copy: apsw.Connection) -> None:
     stamp_format(copy, APPLICATION_ID, FORMAT)
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import apsw
 
 from dp3.log.checksums import entry_checksum
-from dp3.log.framing import unframe
+from dp3.log.framing import body_of, unframe
 from dp3.log.port import Entry, Head, Lane, LogSegment, Producer, Waiting
 from dp3.log.sqlite.segments import SegmentFiles, SegmentMissing, Tail
 from dp3.sqlite import DAMAGE, FormatError, raise_damage
@@ -208,7 +208,7 @@ class LaneReader:
                     entries.append(self._missing(after + 1, row[0] - 1))
                 entries.append(self._entry(row))
                 after = row[0]
-                max_bytes -= len(row[-1])
+                max_bytes -= entries[-1].size
                 if max_bytes <= 0:
                     rows.close()
                     return after, max_bytes
@@ -248,7 +248,7 @@ class LaneReader:
                 rows = connection.execute(self._sql["entries_before"], (before,))
                 for row in rows:
                     entries.append(self._entry(row))
-                    max_bytes -= len(row[-1])
+                    max_bytes -= entries[-1].size
                     if max_bytes <= 0:
                         rows.close()
                         break
@@ -257,14 +257,15 @@ class LaneReader:
         return entries
 
     def _entry(self, row: tuple[Any, ...]) -> Entry:
-        offset, order, append_time, latest, total, checksum, body = row
+        offset, order, append_time, latest, total, checksum, stored = row
         try:
-            if entry_checksum(self._lane, offset, order, append_time, latest, total, body) != checksum:
+            if entry_checksum(self._lane, offset, order, append_time, latest, total, stored) != checksum:
                 raise ValueError("its bytes are not those that were written (checksum)")
+            body = body_of(stored)
             return Entry(self._lane, offset, order, append_time, unframe(body), len(body))
         except ValueError as error:
             damage = f"entry {offset} is damaged: {error}"
-            return Entry(self._lane, offset, order, append_time, {}, len(body), damage=damage)
+            return Entry(self._lane, offset, order, append_time, {}, len(stored), damage=damage)
 
     def _finished(self, before_us: int, now_us: int) -> list[LogSegment]:
         finished = []

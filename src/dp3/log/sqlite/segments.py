@@ -26,7 +26,11 @@ from dp3.sqlite import (
 APPLICATION_ID = 0x4450334C
 """`DP3L` in ASCII."""
 
-FORMAT = 2
+FORMAT = 3
+"""Since 3 large bodies are compressed. What format 2 has, this one has, too: its segments are read as they
+are."""
+
+READABLE = (2, 3)
 
 PAGE_SIZE = 8192
 """Measured with entries of 200 bytes and of 150 kB: smaller pages make large entries slower, larger ones

@@ -9,7 +9,7 @@ import apsw
 from dp3.log.port import Lane
 from dp3.log.sqlite.head import HeadFile
 from dp3.log.sqlite.reading import LaneReader
-from dp3.log.sqlite.segments import FORMAT, SegmentFiles, SegmentMissing
+from dp3.log.sqlite.segments import READABLE, SegmentFiles, SegmentMissing
 from dp3.log.sqlite.wholeness import missing_in
 from dp3.sqlite import FormatError, verify_file
 
@@ -48,7 +48,7 @@ def _problems(files: SegmentFiles) -> Iterator[str]:
     firsts = files.firsts()
     for first in firsts:
         yield from verify_file(files.path(first))
-    if any(files.format(first) != FORMAT for first in firsts):
+    if any(files.format(first) not in READABLE for first in firsts):
         return
     try:
         yield from (f"{files.directory}: {problem}" for problem in missing_in(files))

@@ -1,13 +1,14 @@
 """Batches: what one transaction of a worker changes. The outbox: tasks of hooks on their way to the log."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
 from dp3.store.ports.counters import HookSums, SourceSums
 from dp3.store.ports.dead_letters import DeadLetter
-from dp3.store.ports.entities import HistoryRow, NewEntity, PlainRow
+from dp3.store.ports.entities import NewEntity, PlainRow
+from dp3.store.ports.history import FreshPlace, IncomingRow
 from dp3.store.ports.leases import Lease
 
 
@@ -86,11 +87,25 @@ class OutboxRow(NamedTuple):
     tasks: bytes
 
 
+class Progress(NamedTuple):
+    """The entries of a lane that a batch comes from: in each partition of the worker those behind the offset
+    in `since`, up to `until`, whose order is `order`. `until` is None for a part of what they lead to that is
+    committed before the rest."""
+
+    lane: int
+    since: Mapping[int, int]
+    until: int | None = None
+    order: int = 0
+
+
 @dataclass(slots=True)
 class Batch:
     """Everything that one transaction changes, in the order of application: deleted entities, new
-    entities, then rows. `positions` maps lane to the offset that all partitions of this worker reached,
-    `order` is that of the last entry.
+    entities, then rows. `progress` is None if it does not come from entries of the log. No row but tombstones
+    and removals is of an entity that does not exist then.
+
+    A data-point of history has a row in `fresh`, which says whose it is, and one in `incoming`, which says
+    what it is; both in any order.
 
     `ttl` is (entity, token, until), at most one of each pair; `expiry_checks` entity → when to check whether
     tokens are over, if not before. `plain_removed` is (entity, attr), `history_removed` (entity, attr, key of
@@ -99,12 +114,12 @@ class Batch:
     the outbox up to this position are in the log. `refused` is (lane, offset, number in the entry) of tasks
     that an allow hook refused. `control_done` is (id of a message, result)."""
 
-    positions: dict[int, int] = field(default_factory=dict)
-    order: int = 0
+    progress: Progress | None = None
     deleted: list[int] = field(default_factory=list)
     created: list[NewEntity] = field(default_factory=list)
     plain: list[PlainRow] = field(default_factory=list)
-    history: list[HistoryRow] = field(default_factory=list)
+    fresh: list[FreshPlace] = field(default_factory=list)
+    incoming: list[IncomingRow] = field(default_factory=list)
     links: list[LinkRow] = field(default_factory=list)
     ttl: list[tuple[int, str, int]] = field(default_factory=list)
     expiry_checks: dict[int, int] = field(default_factory=dict)
@@ -129,9 +144,9 @@ class Batches(Protocol):
     """The worker's commits: everything that one micro-batch changes, and how far the log has been applied."""
 
     def commit(self, lease: Lease, batch: Batch) -> None:
-        """Apply a batch in one transaction; called by the worker after each micro-batch. Applied again it
-        changes nothing but counters and dead letters. Raises `LeaseLost` or `StoreFull`; then nothing has
-        changed."""
+        """Apply a batch in one transaction; called by the worker after each micro-batch. Raises `LeaseLost`,
+        `StoreFull`, or `PositionsMoved` if the stored positions are not those that it starts from, so that no
+        entry is applied twice; then nothing has changed."""
         ...
 
     def positions(self) -> list[tuple[int, int, int]]:

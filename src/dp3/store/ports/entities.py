@@ -38,8 +38,8 @@ class PlainRow(NamedTuple):
 
 
 class HistoryRow(NamedTuple):
-    """One observation or timeseries data-point. `key` identifies it in the log (see `history_key`);
-    writing the same key again replaces the row. `c` is None for timeseries."""
+    """One observation or timeseries data-point. `key` identifies it in the log (see `history_key`). `c` is
+    None for timeseries."""
 
     key: int
     entity: int

@@ -9,6 +9,11 @@ class LeaseLost(Exception):
     """The lease was taken over; nothing was written."""
 
 
+class PositionsMoved(Exception):
+    """The batch does not start from the stored positions: its entries have been applied; nothing was
+    written."""
+
+
 class StoreFull(Exception):
     """The disk refused the commit; nothing was written."""
 

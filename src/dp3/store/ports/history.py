@@ -42,6 +42,10 @@ FreshPlace: TypeAlias = tuple[int, int, int]
 """The place of a fresh row in their order: entity, attribute, key."""
 
 
+IncomingRow: TypeAlias = tuple[int, int, int, int | None, bytes]
+"""What a data-point says: key, t1, t2, confidence, encoded value."""
+
+
 class PackedRow(NamedTuple):
     """Some data-points of one value. Rows of one subject differ in `part`; `points` is the number of
     data-points, `segments` their packed form. `oldest` is the smallest `t1`, of timeseries the smallest `t2`,
@@ -125,20 +129,17 @@ class History(Protocol):
     """Packing of history. A pass of a worker: `begin_packing`, for each own partition `fresh_page`,
     `last_parts` and `pack` in turns, `end_packing`, `trim_incoming` until there is nothing more."""
 
-    def packed_until(self, lease: Lease) -> dict[int, tuple[int, int]]:
-        """Lane → two keys: up to the first everything is packed in all own partitions; up to the second it is
-        or is under way in any. -1 is nothing."""
+    def packed_until(self, lease: Lease) -> dict[int, int]:
+        """Lane → the key up to which everything is packed in all own partitions; -1 is nothing."""
         ...
 
     def begin_packing(self, lease: Lease, until: PackUntil) -> None:
-        """Fresh rows of own partitions are going to be packed up to a key, never a smaller one than before.
-        Entries with such keys have been applied; when they come again they add nothing. Raises `LeaseLost`,
-        `StoreFull`."""
+        """Fresh rows of own partitions are going to be packed up to a key. Entries with such keys have been
+        applied. Raises `LeaseLost`, `StoreFull`."""
         ...
 
     def end_packing(self, lease: Lease, until: PackUntil) -> None:
-        """All of them are packed, up to that key, but for those that came meanwhile: when entries came again,
-        for entities that were made since. Raises `LeaseLost`, `StoreFull`."""
+        """All of them are packed, up to that key. Raises `LeaseLost`, `StoreFull`."""
         ...
 
     def fresh_page(self, after: FreshPlace, until: PackUntil, limit: int, max_bytes: int) -> FreshPage:

@@ -8,9 +8,8 @@ import apsw
 
 from dp3.clock import Clock
 from dp3.sqlite import load_statements, run_for_rows
-from dp3.store.ports.batches import RUN_SHIFT, Batch, OutboxRow, Stream
-from dp3.store.ports.entities import ENTITY_SHIFT, HistoryRow
-from dp3.store.ports.history import lane_of
+from dp3.store.ports.batches import RUN_SHIFT, Batch, OutboxRow, Progress, Stream
+from dp3.store.ports.errors import PositionsMoved
 from dp3.store.ports.leases import Lease
 from dp3.store.sqlite.connections import Readers, Writer
 from dp3.store.sqlite.counters import CounterWriter
@@ -20,7 +19,6 @@ from dp3.store.sqlite.parameters import listed, of_worker, to_json
 from dp3.store.sqlite.scans import ScanWriter
 
 _ENTITY_AND_ATTR = itemgetter(0, 1)
-_KEY = itemgetter(0)
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
@@ -29,11 +27,7 @@ _IDS: dict[int, tuple[str, int]] = {Stream.CONTROL: ("control", 0), Stream.SNAPS
 
 
 class Batches:
-    """See `dp3.store.ports.batches.Batches`.
-
-    An entity key is used once: creating a key that was ever used does nothing, and rows of an entity that
-    does not exist are left out. So a batch that is applied again changes nothing.
-    """
+    """See `dp3.store.ports.batches.Batches`."""
 
     def __init__(
         self,
@@ -55,7 +49,14 @@ class Batches:
         self._sql = load_statements("dp3.store.sqlite", "batches.sql")
 
     def commit(self, lease: Lease, batch: Batch) -> None:
+        # Sorted by primary key, neighbours share pages; the sort keeps the order of equal keys, so of two
+        # values with the same order the later one in the batch stays.
+        batch.plain.sort(key=_ENTITY_AND_ATTR)
+        batch.incoming.sort()
+        batch.fresh.sort()
         with self._writer.owned(lease) as connection:
+            if batch.progress is not None:
+                self._require_start(connection, lease, batch.progress)
             if batch.deleted or batch.tombstones or batch.created:
                 self._write_entities(connection, batch)
             self._write_rows(connection, batch)
@@ -65,7 +66,9 @@ class Batches:
             if batch.outbox:
                 self._outbox.add_rows(connection, batch.outbox)
             self._write_dead_letters(connection, batch)
-            self._write_progress(connection, lease, batch)
+            self._write_counts(connection, batch)
+            if batch.progress is not None:
+                self._advance(connection, lease, batch.progress)
 
     def positions(self) -> list[tuple[int, int, int]]:
         return self._readers.rows(self._sql["positions"])
@@ -97,14 +100,9 @@ class Batches:
         run_for_rows(connection, self._sql["create_entities"], created)
 
     def _write_rows(self, connection: apsw.Connection, batch: Batch) -> None:
-        # Sorted by primary key, neighbours share pages; the sort keeps the order of equal keys, so of two
-        # values with the same order the later one in the batch stays.
-        connection.executemany(self._sql["put_plain"], sorted(batch.plain, key=_ENTITY_AND_ATTR))
-        if batch.history:
-            rows = self._without_packed(connection, sorted(batch.history, key=_KEY))
-            run_for_rows(connection, self._sql["put_incoming"], [(row.key, *row[3:]) for row in rows])
-            fresh = sorted([(*row[1:3], row.key) for row in rows])
-            run_for_rows(connection, self._sql["put_fresh"], fresh)
+        run_for_rows(connection, self._sql["put_plain"], batch.plain)
+        run_for_rows(connection, self._sql["put_incoming"], batch.incoming)
+        run_for_rows(connection, self._sql["put_fresh"], batch.fresh)
         run_for_rows(connection, self._sql["put_ttl"], sorted(batch.ttl))
         run_for_rows(connection, self._sql["put_expiry_checks"], sorted(batch.expiry_checks.items()))
 
@@ -123,17 +121,6 @@ class Batches:
         if batch.links:
             self._links.write(connection, batch.links, self._clock.now_us())
 
-    def _without_packed(self, connection: apsw.Connection, rows: list[HistoryRow]) -> list[HistoryRow]:
-        """Rows that come again after they were packed would not replace themselves any more."""
-        found = connection.execute(self._sql["packing_begun"], (rows[0].key, rows[-1].key))
-        begun = {(partition, lane): (until, last) for partition, lane, until, last in found}
-        if not begun:
-            return rows
-        left, late = _not_packed(rows, begun)
-        noted = [(partition, lane, key) for (partition, lane), key in late.items()]
-        run_for_rows(connection, self._sql["note_late"], noted)
-        return left
-
     def _write_dead_letters(self, connection: apsw.Connection, batch: Batch) -> None:
         if batch.dead_letters_removed:
             removed = listed(batch.dead_letters_removed)
@@ -141,16 +128,27 @@ class Batches:
         if batch.dead_letters:
             self._dead_letters.add(connection, batch.dead_letters)
 
-    def _write_progress(self, connection: apsw.Connection, lease: Lease, batch: Batch) -> None:
+    def _write_counts(self, connection: apsw.Connection, batch: Batch) -> None:
         run_for_rows(connection, self._sql["add_refused"], batch.refused)
         self._counters.write(connection, batch.counters, batch.hooks, batch.sources)
         if batch.control_done:
             done = [(id_, to_json(result)) for id_, result in _first_of_each(batch.control_done, 1)]
             run_for_rows(connection, self._sql["finish_control"], done)
-        for lane, offset in batch.positions.items():
-            connection.execute(
-                self._sql["advance"], of_worker(lease, lane=lane, offset=offset, entry_order=batch.order)
-            )
+
+    def _require_start(self, connection: apsw.Connection, lease: Lease, progress: Progress) -> None:
+        """Raise `PositionsMoved` unless the stored positions are those from which a batch starts."""
+        rows: Iterable[Any] = connection.execute(
+            self._sql["own_positions"], of_worker(lease, lane=progress.lane)
+        )
+        stored: dict[int, int] = dict(rows)
+        if stored != progress.since:
+            raise PositionsMoved(_moved(lease, progress, stored))
+
+    def _advance(self, connection: apsw.Connection, lease: Lease, progress: Progress) -> None:
+        lane, _, until, order = progress
+        if until is not None:
+            reached = of_worker(lease, lane=lane, offset=until, entry_order=order)
+            connection.execute(self._sql["advance"], reached)
 
 
 def _first_of_each(rows: Iterable[Row], columns: int) -> list[Row]:
@@ -161,22 +159,13 @@ def _first_of_each(rows: Iterable[Row], columns: int) -> list[Row]:
     return list(first.values())
 
 
-def _not_packed(
-    rows: Iterable[HistoryRow], begun: Mapping[tuple[int, int], tuple[int, int]]
-) -> tuple[list[HistoryRow], dict[tuple[int, int], int]]:
-    """The rows that are not packed, and the smallest keys of those that packing has passed because their
-    entities were made later; `begun` and the keys by (partition, lane). Rows in the order of keys."""
-    left: list[HistoryRow] = []
-    late: dict[tuple[int, int], int] = {}
-    for row in rows:
-        place = (row.entity >> ENTITY_SHIFT, lane_of(row.key))
-        until, last_entity = begun.get(place, (-1, -1))
-        if row.key > until:
-            left.append(row)
-        elif row.entity > last_entity:
-            left.append(row)
-            late.setdefault(place, row.key)
-    return left, late
+def _moved(lease: Lease, progress: Progress, stored: Mapping[int, int]) -> str:
+    lane, since = progress.lane, progress.since
+    partition = min(key for key in since.keys() | stored.keys() if since.get(key) != stored.get(key))
+    return (
+        f"worker {lease.index} of {lease.worker_processes}: partition {partition} has applied lane {lane} up "
+        f"to entry {stored.get(partition)}, the batch starts from {since.get(partition)}; nothing was written"
+    )
 
 
 class Outbox:

@@ -17,33 +17,19 @@ SELECT column1, column2, column3, column4 FROM (VALUES {rows})
 WHERE column1 > coalesce((SELECT last_key FROM key_space WHERE partition = column1 >> 40), -1);
 
 -- name: put_plain
--- The value of the highest order wins; nothing happens for an entity that does not exist (any more).
-INSERT INTO plain (entity, attr, entry_order, written, v)
-SELECT ?1, ?2, ?3, ?4, ?5
-WHERE EXISTS (SELECT 1 FROM entity WHERE key = ?1)
+-- The value of the highest order wins.
+INSERT INTO plain (entity, attr, entry_order, written, v) VALUES {rows}
 ON CONFLICT (entity, attr) DO UPDATE SET
     entry_order = excluded.entry_order, written = excluded.written, v = excluded.v
     WHERE excluded.entry_order >= plain.entry_order;
 
 -- name: put_incoming
--- What data-points say. The same place of the log again replaces the row.
-INSERT OR REPLACE INTO incoming (key, t1, t2, c, v) VALUES {rows};
+-- What data-points say.
+INSERT INTO incoming (key, t1, t2, c, v) VALUES {rows};
 
 -- name: put_fresh
--- Whose they are; nothing happens for an entity that does not exist.
-INSERT OR IGNORE INTO fresh (entity, attr, key)
-SELECT column1, column2, column3 FROM (VALUES {rows}) WHERE EXISTS (SELECT 1 FROM entity WHERE key = column1);
-
--- name: packing_begun
--- In which partitions packing has begun beyond a key, in some lanes.
-SELECT partition, lane, begun, last_entity FROM packed_until
-WHERE begun >= ?1 AND lane BETWEEN ?1 >> 62 AND ?2 >> 62;
-
--- name: note_late
--- Rows that are not packed (partition, lane, key) have come up to the key to which all was packed.
-UPDATE packed_until SET key = min(key, come.column3 - 1), late = min(coalesce(late, come.column3), come.column3)
-FROM (VALUES {rows}) AS come
-WHERE lane = come.column2 AND partition = come.column1;
+-- Whose they are.
+INSERT INTO fresh (entity, attr, key) VALUES {rows};
 
 -- name: put_ttl
 -- Lifetimes are only ever extended; nothing happens for entities that do not exist.
@@ -102,8 +88,12 @@ UPDATE control SET result = done.column2
 FROM (VALUES {rows}) AS done
 WHERE id = done.column1 AND result IS NULL;
 
+-- name: own_positions
+-- What the partitions of a worker have reached in a lane.
+SELECT partition, offset FROM position WHERE lane = :lane AND partition % :worker_processes = :worker;
+
 -- name: advance
--- What all partitions of a worker have reached in a lane; never back.
+-- What all partitions of a worker have reached in a lane; some may have been further.
 UPDATE position SET offset = max(offset, :offset), entry_order = max(entry_order, :entry_order)
 WHERE lane = :lane AND partition % :worker_processes = :worker;
 

@@ -10,15 +10,10 @@ FROM (
     LIMIT :limit);
 
 -- name: remove_incoming
--- Some of what the history of entities says; not what it says of later ones with the same eids: when entries
--- are read again, their rows have the same keys.
+-- Some of what the history of entities says.
 DELETE FROM incoming
 WHERE key IN (
     SELECT fresh.key FROM json_each(:entities) AS gone CROSS JOIN fresh ON fresh.entity = gone.value ->> 0
-    WHERE NOT EXISTS (
-        SELECT 1 FROM entity CROSS JOIN fresh AS again
-            ON again.entity = entity.key AND again.attr = fresh.attr AND again.key = fresh.key
-        WHERE entity.etype = gone.value ->> 1 AND entity.eid = gone.value ->> 2)
     LIMIT :limit);
 
 -- name: remove_history

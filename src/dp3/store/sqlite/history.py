@@ -48,9 +48,8 @@ class History:
         self._scans = scans
         self._scan_writer = ScanWriter()
 
-    def packed_until(self, lease: Lease) -> dict[int, tuple[int, int]]:
-        rows = self._readers.rows(self._sql["packed_until"], of_worker(lease))
-        return {lane: (key, begun) for lane, key, begun in rows}
+    def packed_until(self, lease: Lease) -> dict[int, int]:
+        return dict(self._readers.rows(self._sql["packed_until"], of_worker(lease)))
 
     def begin_packing(self, lease: Lease, until: PackUntil) -> None:
         self._note(lease, "begin_packing", until)

@@ -1,22 +1,20 @@
 -- name: packed_until
--- Up to which key everything is packed, by lane, least of a worker's partitions; and up to which packing has begun.
-SELECT position.lane, min(coalesce(packed_until.key, -1)), max(coalesce(packed_until.begun, -1))
+-- Up to which key everything is packed, by lane, least of a worker's partitions.
+SELECT position.lane, min(coalesce(packed_until.key, -1))
 FROM position LEFT JOIN packed_until USING (lane, partition)
 WHERE position.partition % :worker_processes = :worker
 GROUP BY position.lane;
 
 -- name: begin_packing
 -- Note up to which key a worker packs its partitions in a lane.
-INSERT INTO packed_until (lane, partition, key, begun, last_entity)
-SELECT lane, partition, -1, :until, coalesce(last_key, -1)
-FROM position LEFT JOIN key_space USING (partition)
+INSERT INTO packed_until (lane, partition, key, begun)
+SELECT lane, partition, -1, :until FROM position
 WHERE lane = :lane AND partition % :worker_processes = :worker
-ON CONFLICT DO UPDATE SET
-    begun = excluded.begun, last_entity = excluded.last_entity, late = NULL;
+ON CONFLICT DO UPDATE SET begun = excluded.begun;
 
 -- name: end_packing
--- Up to a key all that a worker began to pack in a lane is packed, but for what came late.
-UPDATE packed_until SET key = max(key, coalesce(min(:until, late - 1), :until))
+-- Up to a key all that a worker began to pack in a lane is packed.
+UPDATE packed_until SET key = max(key, :until)
 WHERE lane = :lane AND partition % :worker_processes = :worker;
 
 -- name: fresh_page

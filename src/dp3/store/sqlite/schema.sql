@@ -664,6 +664,11 @@ CREATE INDEX packed_by_time ON packed (entity, attr, last, first) WHERE last IS 
 UPDATE packed SET oldest = min(oldest, first_start(segments)) WHERE tag >= 0;
 CREATE INDEX packed_by_start ON packed (entity, attr, first) WHERE first IS NOT NULL;
 
+-- How far packing is in a partition: up to `key` of `fresh` it is done, up to `begun` it is done or under way.
+-- No entry is applied twice, so nothing comes up to there any more.
+ALTER TABLE packed_until DROP COLUMN last_entity;
+ALTER TABLE packed_until DROP COLUMN late;
+
 -- name: set_partitions
 -- Fix the number of partitions of a new state.
 INSERT INTO number VALUES ('partitions', ?);

@@ -89,13 +89,10 @@ class Compactor:
             yield from self._make_scans(partition)
 
     def _pack_all(self) -> Iterator[None]:
-        """A pass that is not finished is continued by the next one. While entries are read again that an
-        earlier pass has packed, nothing is packed: what they bring for entities made anew may be there, or
-        still to come."""
+        """A pass that is not finished is continued by the next one."""
         packed = self._state.history.packed_until(self._lease)
         until = packable_until(self._state, self._log)
-        again = any(key < packed[lane][1] for lane, key in until.items())
-        if again or all(key <= packed[lane][0] for lane, key in until.items()):
+        if all(key <= packed[lane] for lane, key in until.items()):
             return
         self._state.history.begin_packing(self._lease, until)
         for partition in self._lease.partitions(self._state.partitions):
