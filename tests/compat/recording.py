@@ -82,7 +82,14 @@ DURATIONS = (
 PIECES = ("dp3_batches_total", "dp3_entity_cache_lookups_total")
 """What depends on the pieces into which workers divide their work, and so on how long it takes."""
 
-NEW_METRICS = ("dp3_source_age_seconds", "dp3_remarked_datapoints", "dp3_snapshot_run_entities")
+NEW_METRICS = (
+    "dp3_source_age_seconds",
+    "dp3_remarked_datapoints",
+    "dp3_snapshot_run_entities",
+    "dp3_history_read_rows",
+    "dp3_history_read_whole",
+)
+
 
 LEFT = "floor"
 """An attribute that left the model: its sizes are not told any more."""
@@ -94,7 +101,7 @@ def comparable(answer: Any, question: Question, *, stored: bool) -> str:
     """An answer as text, without what differs each time. `stored`: no worker has worked yet, so everything
     was stored by version 0.1."""
     status, content, *more = json.loads(json.dumps(answer))
-    content = _without_news(content, question.url)
+    content = _in_order(_without_news(content, question.url))
     if question.url == "/metrics":
         content = [_metric(line, SIZES if stored else SIZES + DURATIONS + PIECES) for line in content]
     elif not stored:
@@ -109,9 +116,14 @@ def _without_news(content: Any, url: str) -> Any:
     """An answer without what version 0.1 did not tell: the age of sources, remarks about data-points,
     failures of hooks in a run and the types to which they may add values, times of runs and warnings in
     listings, which attributes have no values, how many entities a run looked at, and which hook had left a
-    value that can not be stored."""
+    value that can not be stored. And without what it told: observations of a master record outside of a range
+    of times, rows that were looked at in vain."""
     if url == "/metrics":
         return [line for line in content if not any(name in line for name in NEW_METRICS)]
+    if "/master?" in url and "date_from" in url and isinstance(content, dict):
+        return {attr: value for attr, value in content.items() if not _is_history(value)}
+    if url.startswith("/telemetry/retention"):
+        return [{**passed, "rows_looked_at": VOLATILE} for passed in content]
     if url.startswith("/telemetry/metadata"):
         for run in content:
             run.pop("hook_failures", None)
@@ -136,6 +148,32 @@ def _without_news(content: Any, url: str) -> Any:
             content["data"] = [letter for letter in content["data"] if letter not in unstorable]
             content["count"] = len(content["data"])
     return content
+
+
+def _is_history(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) and "c" in one for one in value)
+
+
+def _in_order(content: Any) -> Any:
+    """An answer with several values, and their confidences, in an order of its own: version 0.1 listed them
+    in the order in which they had first appeared."""
+    if isinstance(content, list):
+        return [_in_order(item) for item in content]
+    if not isinstance(content, dict):
+        return content
+    found = {key: _in_order(value) for key, value in content.items()}
+    for name, shares in found.items():
+        values = found.get(name.removesuffix("#c"))
+        if name.endswith("#c") and isinstance(shares, list):
+            if isinstance(values, list):
+                values[:], shares[:] = zip(
+                    *sorted(zip(values, shares, strict=True), key=json.dumps), strict=True
+                )
+            else:
+                shares.sort()
+    if isinstance(found.get("current_value"), list):
+        found["current_value"].sort(key=json.dumps)
+    return found
 
 
 def _metric(line: str, volatile: tuple[str, ...]) -> str:

@@ -203,6 +203,7 @@ def expect_naive(engine, naive):
 
 @given(st.lists(steps, max_size=12), limits, scans)
 @example(
+    scans=(0, 1, 50, 0),
     script=[("send", [("e0", [AN_OBSERVATION])]), ("work", 1), ("pack a little", 1), ("fall back", 0)],
     how=PackLimits(slice=1, row=1),
 )
