@@ -92,7 +92,9 @@ class ScanKeeper:
     def _add(
         self, attr: Attr, rows: Rows, known: RecentRow | None, changes: ScanChanges, moments: Moments
     ) -> None:
-        params = self._params.get(attr[1])
+        params, first = self._params.get(attr[1]), min(rows)[0]
+        if known is not None and (known.scan is None or params is None):
+            changes.outdated.append((*attr, first))
         if known is not None and known.scan is None:
             return
         if params is None:
@@ -101,7 +103,6 @@ class ScanKeeper:
         scan: Scan[Token] = empty_scan(params)
         if known is not None and known.scan is not None:
             scan = decode_scan(known.at, known.scan)
-        first = min(rows)[0]
         if not scan.fits(params):
             changes.outdated.append((*attr, BEGINNING))
             changes.recent.append(RecentRow(*attr, 0, None))
@@ -144,6 +145,7 @@ class ScanKeeper:
             return changes
         if scan is None:
             scan = empty_scan(params)
+            changes.outdated.append((*attr, BEGINNING))
         lag = max(scan.lag, _lag(-to_make.at))
         rows = sorted(rows)
         end = min(max(rows[-1][0] if rows else 0, scan.latest) - lag, moments.until)
