@@ -1,4 +1,5 @@
-"""Scans that are kept for readers of the past go wherever something is packed that they have not seen."""
+"""Scans that are kept for readers of the past go wherever something is packed that they have not seen; and
+none is large."""
 
 import pytest
 
@@ -19,6 +20,7 @@ LATE = seen("x", 1_000, 21, 45)
 
 def model(post: str = "3s", *, without_x: bool = False) -> ModelSpec:
     attribs = {"p": plain_attr()} | ({} if without_x else {"x": observed_attr("int", valid("2s", post))})
+    attribs["text"] = observed_attr("string", valid("2s", post))
     return ModelSpec({"a": a_type("a", attribs)})
 
 
@@ -106,3 +108,14 @@ def test_scans_made_with_another_validity_do_not_stay_among_newer_ones(engine: E
     engine.model = model("9s")
     pack(engine)
     expect_ranges_of_the_whole(engine, 190)
+
+
+def test_scans_of_large_values_do_not_take_more_than_the_values(engine: Engine) -> None:
+    engine.model = model()
+    engine.send(task("e", *[seen("text", f"{at}".ljust(9_000, "x"), at) for at in range(60)]))
+    pack(engine)
+    engine.clock.advance(2)
+    pack(engine)
+    (kept,) = engine.sql("SELECT coalesce(max(length(scan)), 0) AS longest FROM former_scan")
+    assert kept["longest"] <= 16 << 10
+    assert len(engine.master("e")["text"]) == 60
