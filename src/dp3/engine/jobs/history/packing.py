@@ -153,3 +153,4 @@ class Compactor:
         made = self._scans.made(row, *since, moments)
         changes.recent += made.recent
         changes.former += made.former
+        changes.outdated += made.outdated

@@ -34,6 +34,7 @@ GIVE_UP = 4
 """What was so many times too large, at any time, is not looked at to the end."""
 
 MOST_BYTES = 16 << 10
+"""Of a scan as it is stored."""
 
 RETRY_US = 86_400_000_000
 """When a scan was too large, it is tried again."""
@@ -92,7 +93,9 @@ class ScanKeeper:
     def _add(
         self, attr: Attr, rows: Rows, known: RecentRow | None, changes: ScanChanges, moments: Moments
     ) -> None:
-        params = self._params.get(attr[1])
+        params, first = self._params.get(attr[1]), min(rows)[0]
+        if known is not None and (known.scan is None or params is None):
+            changes.outdated.append((*attr, first))
         if known is not None and known.scan is None:
             return
         if params is None:
@@ -101,7 +104,6 @@ class ScanKeeper:
         scan: Scan[Token] = empty_scan(params)
         if known is not None and known.scan is not None:
             scan = decode_scan(known.at, known.scan)
-        first = min(rows)[0]
         if not scan.fits(params):
             changes.outdated.append((*attr, BEGINNING))
             changes.recent.append(RecentRow(*attr, 0, None))
@@ -125,7 +127,7 @@ class ScanKeeper:
             return
         if scan.passed >= FORMER_EVERY:
             scan = msgspec.structs.replace(scan, passed=0)
-            changes.former.append(FormerRow(*attr, scan.at, encode_scan(without_rows(scan))))
+            changes.former += _former(attr, without_rows(scan))
         text = encode_scan(scan)
         if len(text) > MOST_BYTES:
             changes.recent.append(RecentRow(*attr, moments.now + RETRY_US, None))
@@ -144,6 +146,7 @@ class ScanKeeper:
             return changes
         if scan is None:
             scan = empty_scan(params)
+            changes.outdated.append((*attr, BEGINNING))
         lag = max(scan.lag, _lag(-to_make.at))
         rows = sorted(rows)
         end = min(max(rows[-1][0] if rows else 0, scan.latest) - lag, moments.until)
@@ -152,7 +155,7 @@ class ScanKeeper:
             scan = msgspec.structs.replace(advanced(scan, rows[done:last], at), passed=0)
             done = last
             if len(scan.parts) <= MOST_PARTS:
-                changes.former.append(FormerRow(*attr, at, encode_scan(scan)))
+                changes.former += _former(attr, scan)
             elif len(scan.parts) > GIVE_UP * MOST_PARTS:
                 changes.recent.append(RecentRow(*attr, moments.now + RETRY_US, None))
                 return changes
@@ -168,6 +171,14 @@ def _lag(late: int) -> int:
 def without_rows(scan: Scan[Token]) -> Scan[Token]:
     """The scan as it is kept for readers of the past: what begins later is found among what is packed."""
     return msgspec.structs.replace(scan, rows=(), latest=scan.at)
+
+
+def _former(attr: Attr, scan: Scan[Token]) -> list[FormerRow]:
+    """The scan as it is kept; none that is too large, which is seen before it is encoded, mostly."""
+    if sum([len(part[0]) for part in scan.parts]) > MOST_BYTES:
+        return []
+    text = encode_scan(scan)
+    return [FormerRow(*attr, scan.at, text)] if len(text) <= MOST_BYTES else []
 
 
 def _next_start(rows: Rows, place: int) -> int:
