@@ -1,6 +1,7 @@
 """Work takes as many statements for many entities and links as for few: a list of rows counts as one (see
 `kit.counting`)."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from kit.specs import a_type, each_point, plain_attr
 FEW, MANY = 5, 30
 """Both fit into one slice of each kind of work."""
 
+OF_TIME = 10
+"""Slices end after some time, too: on a busy machine there are a few more of them."""
+
 LINKED = ModelSpec({"a": a_type("a", {"to": plain_attr("link<a>"), "seen": each_point("link<a>")})})
 
 
@@ -29,15 +33,15 @@ Case = tuple[list[WireTask], list[list[WireTask]]]
 """Tasks that a worker has done before, and then entries of the log."""
 
 
-def taken(statements: Statements, directory: Path, case: Case) -> int:
-    """The number of statements that a worker takes for entries, and for all that follows from them."""
+def taken(statements: Statements, directory: Path, case: Case) -> Counter[str]:
+    """The statements that a worker takes for entries, and for all that follows from them."""
     engine = Engine(directory, LINKED)
     with engine.worker(threads=0) as worker:
         engine.send(*case[0])
         worker.finish()
         for entry in case[1]:
             engine.send(*entry)
-        found = statements.taken_by(worker.finish)
+        found = statements.of(worker.finish)
         assert engine.count("garbage") == engine.count("tombstone") == engine.count("outbox") == 0
     engine.close()
     return found
@@ -70,4 +74,4 @@ def test_deletions_and_the_removal_of_links_take_as_many_for_many(
     statements: Statements, tmp_path: Path, case: Callable[[int], Case]
 ) -> None:
     few, many = (taken(statements, tmp_path / str(n), case(n)) for n in (FEW, MANY))
-    assert few == many
+    assert not {sql: more for sql, more in (many - few).items() if more > OF_TIME}
