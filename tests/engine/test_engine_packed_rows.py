@@ -25,7 +25,8 @@ def packed(portions: list[list[PackedSegment]], united: frozenset[int], most: in
     rows: dict[int, PackedRow] = {}
     for portion in portions:
         last: dict[Subject, PackedRow] = {SUBJECT: rows[max(rows)]} if rows else {}
-        rows |= {row.part: row for row in packed_with({SUBJECT: [(b"A", portion)]}, last, united, most)}
+        found = packed_with({SUBJECT: [(b"A", portion)]}, last, united, most)
+        rows |= {row.part: row for row in found.rows}
     return list(rows.values())
 
 
@@ -73,6 +74,14 @@ def test_data_points_of_timeseries_are_never_united() -> None:
 def test_another_value_of_the_same_tag_gets_a_row_of_its_own() -> None:
     first, second = packed_with(
         {SUBJECT: [(b"A", [(5, 9, 1, 1)]), (b"B", [(3, 4, 1, 1), (0, 1, 1, 1)])]}, {}, UNITED
-    )
+    ).rows
     assert (first.v, first.part, second.v, second.part) == (b"A", 0, b"B", 1)
     assert list(decode_segments(second.segments)) == [(0, 1, 1, 1), (3, 4, 1, 1)]
+
+
+def test_where_segments_that_were_there_may_have_become_longer_is_told() -> None:
+    (row,) = packed([[(0, 1, 1, 1), (5, 9, 1, 1)]], UNITED)
+    last: dict[Subject, PackedRow] = {SUBJECT: row}
+    assert packed_with({SUBJECT: [(b"A", [(10, 11, 1, 1)])]}, last, UNITED).longer == {}
+    assert packed_with({SUBJECT: [(b"A", [(9, 11, 1, 1)])]}, last, UNITED).longer == {SUBJECT[:2]: 5}
+    assert packed_with({SUBJECT: [(b"A", [(9, 11, 1, 1)])]}, last, frozenset()).longer == {}

@@ -10,6 +10,7 @@ from dp3.reads.profiles import Span
 from kit.engine import Engine
 from kit.limits import Enter, scan_limits
 from kit.points import SECOND, START_US, seconds, seen, task
+from kit.scans import expect_scans_to_tell_the_truth
 from kit.specs import a_type, observed_attr, plain_attr, valid
 from kit.worker import PACKING, PackLimits
 
@@ -119,3 +120,16 @@ def test_scans_of_large_values_do_not_take_more_than_the_values(engine: Engine) 
     (kept,) = engine.sql("SELECT coalesce(max(length(scan)), 0) AS longest FROM former_scan")
     assert kept["longest"] <= 16 << 10
     assert len(engine.master("e")["text"]) == 60
+
+
+def test_a_value_that_goes_on_in_pieces_is_whole_in_ranges_and_in_scans_made_anew(engine: Engine) -> None:
+    engine.model = model()
+    for at in range(0, 60, 5):
+        pieces = [seen("x", 1, second, second + 1) for second in range(at, at + 5)]
+        engine.send(task("e", *pieces, seen("x", 2, at + 2.5)))
+        pack(engine)
+        expect_ranges_of_the_whole(engine, 62)
+    engine.send(task("e", seen("x", 3, 58, 59)))
+    pack(engine)
+    expect_ranges_of_the_whole(engine, 62)
+    assert expect_scans_to_tell_the_truth(engine.store, engine.model) == 1

@@ -46,7 +46,7 @@ class PackedHistory(Place):
             segments = [(p.t1, p.t2, p.c, 1) for p in found]
             fresh.setdefault((entity, ATTR, tag_of(v, False)), []).append((v, [*segments]))
         united = {ATTR} if self._rule.params.aggregate else set[int]()
-        rows = packed_with(fresh, self.store.history.last_parts(list(fresh)), united, self._row)
+        rows = packed_with(fresh, self.store.history.last_parts(list(fresh)), united, self._row).rows
         self.store.history.pack(self._lease, NOWHERE, NOWHERE, {}, rows, ScanChanges())
 
     def clean(self, now: int) -> RetentionPass:

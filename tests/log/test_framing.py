@@ -75,6 +75,12 @@ def test_arbitrary_bytes_behind_the_mark_are_refused(rest: bytes) -> None:
         unframe(body_of(b"\xff\xff" + rest))
 
 
+def test_no_memory_is_taken_for_what_a_frame_claims_to_hold() -> None:
+    frame_of_an_exabyte = b"\x28\xb5\x2f\xfd\xe0" + (1 << 60).to_bytes(8, "little") + b"\x01\x00\x00"
+    with pytest.raises(ValueError, match="it should have 100 bytes"):
+        body_of(b"\xff\xff" + (100).to_bytes(4, "little") + frame_of_an_exabyte)
+
+
 @given(st.lists(st.dictionaries(st.integers(0, 3), TASKS, max_size=3), max_size=5))
 def test_merging_joins_the_lists_of_each_partition_in_order(parts: list[dict[int, list[object]]]) -> None:
     expected: dict[int, list[object]] = {}

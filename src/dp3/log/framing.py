@@ -89,13 +89,14 @@ def body_of(stored: bytes) -> bytes:
     if len(stored) < _COMPRESSED.size or _COUNT.unpack_from(stored)[0] != _MARK:
         return stored
     _, size = _COMPRESSED.unpack_from(stored)
+    compressed = stored[_COMPRESSED.size :]
     try:
-        body = zstandard.ZstdDecompressor().decompress(stored[_COMPRESSED.size :], max_output_size=size)
+        told = zstandard.frame_content_size(compressed)  # as much memory is taken before anything is read
+        if told == size:
+            return zstandard.ZstdDecompressor().decompress(compressed)
     except zstandard.ZstdError as error:
         raise ValueError(f"damaged body of {len(stored)} bytes, compressed: {error}") from None
-    if len(body) != size:
-        raise ValueError(f"damaged body, compressed: it should have {size} bytes, it has {len(body)}")
-    return body
+    raise ValueError(f"damaged body, compressed: it should have {size} bytes, its frame says {told}")
 
 
 def merge_slices(parts: Iterable[Mapping[int, bytes]]) -> dict[int, bytes]:

@@ -97,11 +97,13 @@ class FormerRow(NamedTuple):
 @dataclass(slots=True)
 class ScanChanges:
     """Scans that are new or change with packed rows. `outdated`: (entity, attribute, moment) of rows that
-    scans at later moments do not know."""
+    scans at later moments do not know. `longer`: the same of segments that begin then and have become longer:
+    scans that were kept at later moments know only a part of them."""
 
     recent: list[RecentRow] = field(default_factory=list)
     former: list[FormerRow] = field(default_factory=list)
     outdated: list[tuple[int, int, int]] = field(default_factory=list)
+    longer: list[tuple[int, int, int]] = field(default_factory=list)
 
 
 class PackedHistorySince(NamedTuple):

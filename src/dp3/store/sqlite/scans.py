@@ -164,6 +164,8 @@ class ScanWriter:
     def put(self, connection: apsw.Connection, scans: ScanChanges) -> None:
         """Keep scans that are new or have changed, after those are cut that do not hold any more."""
         self.cut(connection, scans.outdated)
+        if scans.longer:
+            connection.execute(self._sql["cut_former"], {"outdated": listed(scans.longer)})
         run_for_rows(connection, self._sql["put_recent"], scans.recent)
         run_for_rows(connection, self._sql["put_former"], scans.former)
 

@@ -20,16 +20,24 @@ MOST_SEGMENTS = 64
 """In one row: about a kilobyte. A row is written anew for each slice that brings something for its value."""
 
 
+class Packed(NamedTuple):
+    """Rows that are new or change. `longer`: (entity, attribute) → a moment before which no segment begins
+    that was there and may have become longer, if there is any."""
+
+    rows: list[PackedRow]
+    longer: dict[tuple[int, int], int]
+
+
 def packed_with(
     fresh: FreshValues,
     last: Mapping[Subject, PackedRow],
     united: Container[int],
     most: int = MOST_SEGMENTS,
-) -> list[PackedRow]:
-    """The packed rows that are new or change when fresh data-points are added; `last` are the last rows of
-    the subjects so far. Segments of attributes that are `united` become one where they touch; a row has at
-    most `most`."""
+) -> Packed:
+    """What becomes of packed rows when fresh data-points are added; `last` are the last rows of the subjects
+    so far. Segments of attributes that are `united` become one where they touch; a row has at most `most`."""
     rows: list[PackedRow] = []
+    longer: dict[tuple[int, int], int] = {}
     for subject, values in fresh.items():
         row = last.get(subject)
         for v, segments in values:
@@ -37,7 +45,10 @@ def packed_with(
             if row is not None and row.v == v:
                 part, looked = row.part, row.first
                 noted = min(row.oldest, _oldest(subject, segments))
-                segments = _added(segments, [*decode_segments(row.segments)], subject[1] in united)
+                unites, place = subject[1] in united, subject[:2]
+                segments, reached = _added(segments, [*decode_segments(row.segments)], unites)
+                if unites and reached is not None:
+                    longer[place] = min(reached, longer.get(place, reached))
             else:
                 part = 0 if row is None else row.part + 1
                 if row is not None and row.last is None:  # another value with this tag
@@ -54,7 +65,7 @@ def packed_with(
                     row = _bounded(row, some)
                 rows.append(row)
                 part += 1
-    return rows
+    return Packed(rows, longer)
 
 
 def _row(
@@ -78,14 +89,17 @@ def _bounded(row: PackedRow, segments: Sequence[PackedSegment]) -> PackedRow:
     return row._replace(first=segments[0][0], last=max([segment[1] for segment in segments]))
 
 
-def _added(fresh: list[PackedSegment], packed: list[PackedSegment], united: bool) -> list[PackedSegment]:
-    """All of them in the order of time. Of packed ones only the last can change: fresh data-points mostly
-    begin after them."""
+def _added(
+    fresh: list[PackedSegment], packed: list[PackedSegment], united: bool
+) -> tuple[list[PackedSegment], int | None]:
+    """All of them in the order of time, and when the first packed one begins that can change, if any can.
+    These are the last ones: fresh data-points mostly begin after them."""
     first = min([segment[0] for segment in fresh])
     stay = len(packed)
     while stay and packed[stay - 1][1] >= first:
         stay -= 1
-    return packed[:stay] + _in_order(packed[stay:] + fresh, united)
+    reached = packed[stay][0] if stay < len(packed) else None
+    return packed[:stay] + _in_order(packed[stay:] + fresh, united), reached
 
 
 def _in_order(segments: list[PackedSegment], united: bool) -> list[PackedSegment]:

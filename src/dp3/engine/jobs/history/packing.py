@@ -119,12 +119,13 @@ class Compactor:
 
     def _write(self, fresh: FreshValues, after: FreshPlace, last: FreshPlace, until: PackUntil) -> None:
         parts = self._state.history.last_parts(list(fresh))
-        rows = packed_with(fresh, parts, self._united, self._most_segments)
+        rows, longer = packed_with(fresh, parts, self._united, self._most_segments)
         if self._counted:
             rows = [row._replace(oldest=AT_ONCE) if row.attr in self._counted else row for row in rows]
         observed = rows_by_attr(fresh)
         known = self._state.history.recent(list(observed))
         scans = self._scans.with_rows(observed, known, self._moments())
+        scans.longer = [(*attr, begin) for attr, begin in longer.items()]
         self._state.history.pack(self._lease, after, last, until, rows, scans)
 
     def _make_scans(self, partition: int) -> Iterator[None]:

@@ -12,6 +12,7 @@ import msgspec
 from dp3.engine.plans import FOREVER
 from dp3.history.scan import (
     BEGINNING,
+    ENDED,
     Scan,
     advanced,
     decode_scan,
@@ -125,7 +126,7 @@ class ScanKeeper:
         if len(scan.parts) + len(scan.rows) > MOST_PARTS:
             changes.recent.append(RecentRow(*attr, moments.now + RETRY_US, None))
             return
-        if scan.passed >= FORMER_EVERY:
+        if scan.passed >= FORMER_EVERY and not _goes_on(scan):
             scan = msgspec.structs.replace(scan, passed=0)
             changes.former += _former(attr, without_rows(scan))
         text = encode_scan(scan)
@@ -171,6 +172,13 @@ def _lag(late: int) -> int:
 def without_rows(scan: Scan[Token]) -> Scan[Token]:
     """The scan as it is kept for readers of the past: what begins later is found among what is packed."""
     return msgspec.structs.replace(scan, rows=(), latest=scan.at)
+
+
+def _goes_on(scan: Scan[Token]) -> bool:
+    """True if a row that begins at the moment of the scan, or later, touches a part: what is packed has both
+    as one, which begins earlier, so that the row would not be found again."""
+    ends = {v: length - ago for v, ago, length, _, _, kind in scan.parts if kind != ENDED}
+    return any(after <= ends.get(v, -1) for v, after, *_ in scan.rows)
 
 
 def _former(attr: Attr, scan: Scan[Token]) -> list[FormerRow]:
