@@ -661,7 +661,7 @@ WHERE tag < 0 OR EXISTS (
     SELECT 1 FROM packed AS later
     WHERE later.entity = packed.entity AND later.attr = packed.attr AND later.tag = packed.tag AND later.part > packed.part);
 CREATE INDEX packed_by_time ON packed (entity, attr, last, first) WHERE last IS NOT NULL;
-UPDATE packed SET oldest = min(oldest, first_start(segments)) WHERE tag >= 0;
+UPDATE packed SET oldest = first_start(segments) WHERE tag >= 0 AND oldest > first_start(segments);
 CREATE INDEX packed_by_start ON packed (entity, attr, first) WHERE first IS NOT NULL;
 
 -- How far packing is in a partition: up to `key` of `fresh` it is done, up to `begun` it is done or under way.
