@@ -35,7 +35,7 @@ class StateView:
         return self._is("has_garbage")
 
     def reported(self) -> int:
-        """The time (µs) until which the reports of all workers go."""
+        """The time (µs) until which the reports of all workers go, 0 before there are any."""
         time_us: int = self._connection.execute(self._sql["reported"]).get
         return time_us
 

@@ -17,8 +17,8 @@ SELECT
     (SELECT count(*) FROM fresh) + (SELECT count(*) FROM packed);
 
 -- name: reported
--- When the worker whose report is the oldest reported last.
-SELECT min(time) FROM worker_report JOIN lease USING (epoch);
+-- When the worker whose report is the oldest reported last; 0 before any has.
+SELECT coalesce(min(time), 0) FROM worker_report JOIN lease USING (epoch);
 
 -- name: entities
 -- How many entities of a type there are.

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import apsw
 
+from dp3.sqlite.configuring import configure_sqlite
+
 CHECKSUM_BYTES = 8
 
 HEADER_BYTES = 100
@@ -42,6 +44,7 @@ def checksum_vfs() -> str | None:
 
 @cache
 def _registered() -> str | None:
+    configure_sqlite()
     try:
         from apsw import sqlite_extra
 

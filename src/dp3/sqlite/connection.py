@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +18,7 @@ from dp3.sqlite.checksums import (
     notice_checksums,
     reserve,
 )
+from dp3.sqlite.configuring import configure_sqlite
 from dp3.sqlite.damage import damage, damaged
 
 DISK_ERRORS = (apsw.FullError, apsw.IOError)
@@ -35,10 +35,6 @@ STATEMENTS = 256
 """Prepared statements that a connection keeps: some are there once for each number of rows."""
 
 MIB = 1 << 20
-
-UNDO_BYTES = 16 * MIB
-"""While a statement changes many rows, SQLite keeps the pages as they were, in case it fails. Above 64 KiB,
-its default, they go to a temporary file: with rows that are scattered, that takes as long as the rest."""
 
 
 def connect(
@@ -65,7 +61,7 @@ def connect(
     `apsw.CantOpenError` if it cannot be opened, `apsw.ReadOnlyError` if it can only be read; what the disk
     refuses is one of `DISK_ERRORS`.
     """
-    _keep_undo_in_memory()
+    configure_sqlite()
     makes = create and not readonly
     access = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
     if makes:
@@ -86,16 +82,6 @@ def connect(
         connection.close()
         raise _told(path, error) from None
     return connection
-
-
-@cache
-def _keep_undo_in_memory() -> None:
-    """Done once, when the first file is opened. SQLite can be configured while nobody uses it; where somebody
-    else in the process does, all goes on as before, only slower."""
-    if not apsw.connections():
-        apsw.shutdown()
-        apsw.config(apsw.SQLITE_CONFIG_STMTJRNL_SPILL, UNDO_BYTES)
-        apsw.initialize()
 
 
 def _open(path: Path, access: int, immutable: bool, checksums: bool) -> apsw.Connection:
