@@ -1,5 +1,5 @@
-"""What comes in the order of time, pass by pass, and now and then something late: ranges are those of the whole
-history, and so is what scans tell."""
+"""What comes in the order of time, pass by pass, and now and then something late: ranges are those of the
+whole history, and so is what scans tell."""
 
 import tempfile
 from pathlib import Path
