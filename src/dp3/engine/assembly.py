@@ -63,7 +63,7 @@ class Assembly:
         self._registrations = registrations
         self._guard = Guard(context.watch, core.max_tasks_per_hook, config.api.max_value, context.failures)
         self._pool = executor or DaemonPool(core.worker_threads, "hooks")
-        # A thread that reads ahead and writes behind; more would take turns with the worker on two cores.
+        # A thread that writes behind; more would take turns with the worker on two cores.
         self._snapshot_io = executor or DaemonPool(1, "snapshots")
         self._update_io = executor or DaemonPool(1, "update-reader")
         self._table = HookTable(registrations)

@@ -1,16 +1,14 @@
 """Reads what snapshots are made of: entities with their profiles, mirrors and current values."""
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from dp3.engine.jobs.snapshots.components import Components
 from dp3.engine.jobs.snapshots.plans import SnapshotPlans, SnapshotType
 from dp3.engine.jobs.snapshots.values import NO_MIRRORS, NO_PROFILE, Computed, compute, eid_order, told
-from dp3.engine.jobs.snapshots.writing import BackgroundIo
 from dp3.store.ports.entities import EncodedProfile, Profile
 from dp3.store.ports.state import State
 
@@ -23,9 +21,6 @@ Entity: TypeAlias = tuple[int, int, str]
 """(key, number of the entity type, eid as text)."""
 
 Mirrors: TypeAlias = Mapping[str, list[Any]]
-
-Page = TypeVar("Page")
-Found = TypeVar("Found")
 
 logger = logging.getLogger(__name__)
 
@@ -52,44 +47,28 @@ class Stored(NamedTuple):
     documents: Mapping[int, bytes]
 
 
-def ahead(pages: Iterable[Page], fetch: Callable[[Page], Found]) -> Iterator[tuple[Page, Found]]:
-    """Each page with what was begun to be fetched for it while the one before was worked on."""
-    previous: tuple[Page, Found] | None = None
-    for page in pages:
-        current = (page, fetch(page))
-        if previous is not None:
-            yield previous
-        previous = current
-    if previous is not None:
-        yield previous
-
-
 class Loader:
-    """Reads for the moment `at` (µs); what is stored of entities in the background. Nobody else writes their
-    rows in this run, so they may be read long before they are compared."""
+    """Reads for the moment `at` (µs), a page at a time: what is current is little, so that a thread that read
+    ahead would cost more than it saves."""
 
-    def __init__(self, state: State, plans: SnapshotPlans, io: BackgroundIo, at: int) -> None:
+    def __init__(self, state: State, plans: SnapshotPlans, at: int) -> None:
         self._entities = state.entities
         self._links = state.links
         self._snapshots = state.snapshots
         self._plans = plans
-        self._io = io
         self._at = at
         self._whole = plans.hooks.whole
         self._mirrored = frozenset(number for number, plan in plans.types.items() if plan.mirrors)
         self.page = FIRST_PAGE
         """So many entities are to be read at once."""
 
-    def stored(self, entities: Sequence[Entity]) -> Future[Stored]:
-        """Begin to read what is stored of entities; key 0 is one that does not exist."""
-        return self._io.read(self._read, [key for key, _, _ in entities if key])
+    def stored(self, entities: Sequence[Entity]) -> Stored:
+        """What is stored of entities; key 0 is one that does not exist."""
+        return self._read([key for key, _, _ in entities if key])
 
-    def linked(self, ids: Sequence[int], components: Components) -> Future[tuple[dict[int, Entity], Stored]]:
-        """Begin to read the entities that nodes of links stand for, by the ids of the nodes, and what is
-        stored of those that exist. Entities that were not known when the components were found do not."""
-        return self._io.read(self._read_linked, ids, components)
-
-    def _read_linked(self, ids: Sequence[int], components: Components) -> tuple[dict[int, Entity], Stored]:
+    def linked(self, ids: Sequence[int], components: Components) -> tuple[dict[int, Entity], Stored]:
+        """The entities that nodes of links stand for, by the ids of the nodes, and what is stored of those
+        that exist. Entities that were not known when the components were found do not."""
         nodes = self._links.nodes(ids).values()
         known = components.known(node.entity for node in nodes)
         entities = {
@@ -98,7 +77,8 @@ class Loader:
         return entities, self._read([key for key, _, _ in entities.values() if key])
 
     def _read(self, keys: Sequence[int]) -> Stored:
-        return Stored(self._entities.profiles(keys, self._whole, self._at), self._snapshots.latest(keys))
+        profiles = self._entities.profiles(keys, self._whole, self._at)
+        return Stored(profiles, self._snapshots.latest(keys))
 
     def members(
         self, entities: Collection[Entity], stored: Stored

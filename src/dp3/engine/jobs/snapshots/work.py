@@ -10,11 +10,11 @@ from typing import TypeAlias
 
 from dp3.common.utils import batched
 from dp3.engine.context import Context
-from dp3.engine.jobs.job import Work, finished
+from dp3.engine.jobs.job import Work
 from dp3.engine.jobs.snapshots.components import Components, ComponentSearch
 from dp3.engine.jobs.snapshots.correlate import Correlator, Unit, UnitResult
 from dp3.engine.jobs.snapshots.dirty import DirtySearch
-from dp3.engine.jobs.snapshots.loading import LARGEST_PAGE, Entity, Loader, Member, Stored, ahead
+from dp3.engine.jobs.snapshots.loading import LARGEST_PAGE, Entity, Loader, Member, Stored
 from dp3.engine.jobs.snapshots.plans import SnapshotPlans
 from dp3.engine.jobs.snapshots.values import eid_order
 from dp3.engine.jobs.snapshots.writing import BackgroundIo, NewSnapshot, RunWriter
@@ -64,7 +64,7 @@ class RunWork:
         self._io = io
         self._writer = writer
         self._run = writer.run
-        self._loader = Loader(self._state, plans, io, self._run.time)
+        self._loader = Loader(self._state, plans, self._run.time)
         self._search = ComponentSearch(self._state, self._lease, plans, threads, io)
 
     def steps(self) -> Work:
@@ -116,9 +116,8 @@ class RunWork:
             pages = self._own_pages(free, after)
         else:
             pages = self._known_pages(sorted(key for key in dirty.keys if key > after))
-        for page, reading in ahead(self._unlinked(pages, components), self._loader.stored):
-            yield from finished(reading)
-            members = self._members(page, reading.result())
+        for page in self._unlinked(pages, components):
+            members = self._members(page, self._loader.stored(page))
             yield None
             yield from self._writer.put(
                 [
@@ -143,9 +142,8 @@ class RunWork:
     # -- entities with hooks but no links --------------------------------------------------------------
     def _do_hooked(self, components: Components, after: int) -> Work:
         pages = self._unlinked(self._own_pages(self._division.hooked, after), components)
-        for entities, reading in ahead(pages, self._loader.stored):
-            yield from finished(reading)
-            members = self._members(entities, reading.result())
+        for entities in pages:
+            members = self._members(entities, self._loader.stored(entities))
             yield None
             yield from self._do_units([[member] for member in members.values()], linked=False)
             self._writer.reach(Stage.HOOKED, entities[-1][0])
@@ -183,9 +181,8 @@ class RunWork:
     def _do_linked(self, components: Components, after: int) -> Work:
         members: dict[int, Member] = {}
         pages = self._linked_pages(components, after)
-        for (_, groups, last), reading in ahead(pages, lambda page: self._loader.linked(page[0], components)):
-            yield from finished(reading)
-            entities, stored = reading.result()
+        for nodes, groups, last in pages:
+            entities, stored = self._loader.linked(nodes, components)
             found = self._members(entities.values(), stored)
             members |= {node: found[entity] for node, entity in entities.items() if entity in found}
             yield None

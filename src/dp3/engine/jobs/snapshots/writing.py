@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class BackgroundIo:
-    """Reads ahead and writes behind while the worker's thread computes. All methods are called by that.
+    """Writes behind while the worker's thread computes. All methods are called by that.
 
     One thread in `executor` is enough, more would take turns with the worker on two cores. The worker calls
     `flush` before hooks of the ingestion run: none runs beside a transaction.
