@@ -48,6 +48,8 @@ def scan_limits(behind_us: int, former_every: int, most_parts: int, most_lag_us:
         constants("dp3.engine.jobs.history.packing", BEHIND_US=behind_us),
         constants(
             scans,
+            RECENT_US=behind_us,
+            MOST_RECENT=former_every,
             FORMER_EVERY=former_every,
             MOST_PARTS=most_parts,
             MOST_LAG_US=most_lag_us,

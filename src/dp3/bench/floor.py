@@ -16,7 +16,7 @@ from dp3.sqlite import connect, load_statements, transaction
 from dp3.store.ports.entities import HistoryRow, NewEntity, PlainRow
 from dp3.store.ports.history import history_key
 from dp3.store.ports.state import State
-from dp3.store.sqlite.opening import CACHE_MIB, PAGE_SIZE
+from dp3.store.sqlite.opening import CACHE_MIB, PAGE_SIZE, add_functions
 
 READ_BYTES = 8 << 20
 PLAIN = frozenset(("hostname", "owner", "risk"))
@@ -149,6 +149,7 @@ def _insert(work: Iterable[Transaction], path: Path) -> float:
     connection = connect(path, synchronous="NORMAL", page_size=PAGE_SIZE, cache_mib=CACHE_MIB)
     try:
         sql = load_statements("dp3.store.sqlite", "schema.sql")
+        add_functions(connection)
         connection.execute("".join(sql[part] for part in SCHEMA))
         started = time.perf_counter()
         for rows in work:

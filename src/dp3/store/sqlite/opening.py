@@ -158,13 +158,18 @@ def _is_older(path: Path, sql: Statements, partitions: int) -> bool:
 
 def _bring_up(connection: apsw.Connection, sql: Statements) -> None:
     """Make what formats up to this one have added."""
-    connection.create_scalar_function("first_start", _first_start, 1, deterministic=True)
-    connection.create_scalar_function("last_end", _last_end, 1, deterministic=True)
+    add_functions(connection)
     found: int = connection.pragma("user_version")
     for newer in range(max(found, 1) + 1, FORMAT + 1):
         if (name := f"format_{newer}") in sql:
             connection.execute(sql[name])
     stamp_format(connection, APPLICATION_ID, FORMAT)
+
+
+def add_functions(connection: apsw.Connection) -> None:
+    """What the statements of `schema.sql` call that SQLite does not have."""
+    connection.create_scalar_function("first_start", _first_start, 1, deterministic=True)
+    connection.create_scalar_function("last_end", _last_end, 1, deterministic=True)
 
 
 def _first_start(*of: Any) -> int:

@@ -28,6 +28,9 @@ from dp3.store.ports.history import FormerRow, FreshValues, RecentRow, ScanChang
 BEHIND_US = 60_000_000
 """A scan lies so far behind the clock: those who ask may have another one."""
 
+RECENT_US, MOST_RECENT = 3_600_000_000, 32
+"""It lies so far behind it, as long as that is not more rows: the last hour is asked for often."""
+
 MOST_PARTS = 256
 """Of a scan, with its rows; of more nothing would be gained by keeping them beside the history."""
 
@@ -120,9 +123,14 @@ class ScanKeeper:
     def _forward(
         self, attr: Attr, scan: Scan[Token], rows: Rows, changes: ScanChanges, moments: Moments
     ) -> None:
-        """Bring a scan as far forward as it goes."""
-        newest = max(scan.latest, max(rows)[0]) if rows else scan.latest
-        scan = advanced(scan, rows, max(scan.at, min(newest - scan.lag, moments.until)))
+        """Bring a scan as far forward as it goes, and leave it the rows of the last hour."""
+        begins = sorted(row[0] for row in (*scan.own_rows(), *rows))
+        newest = max(scan.latest, begins[-1]) if begins else scan.latest
+        last_hour = moments.now - RECENT_US
+        if len(begins) > MOST_RECENT:
+            last_hour = max(last_hour, begins[-MOST_RECENT])
+        at = min(newest - scan.lag, moments.until, last_hour)
+        scan = advanced(scan, rows, max(scan.at, at))
         if len(scan.parts) + len(scan.rows) > MOST_PARTS:
             changes.recent.append(RecentRow(*attr, moments.now + RETRY_US, None))
             return
