@@ -79,7 +79,7 @@ def test_rows_that_are_read_are_counted_packed_or_not_in_both_forms_of_a_profile
     encoded = entities.profiles([key])[key]
     assert entities.rows_read().rows - before == 8
     entities.decode_profile(encoded)
-    assert entities.rows_read().rows - before == 11  # two of the packed ones are one part of the scan
+    assert entities.rows_read().rows - before == 12
 
 
 def test_a_pass_that_was_interrupted_goes_on_where_it_was(engine: Engine) -> None:
