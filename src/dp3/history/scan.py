@@ -11,7 +11,6 @@ however long the history is. It can not tell what a row changes that begins befo
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from typing import Generic, TypeAlias
 
 import msgspec
@@ -92,8 +91,7 @@ def segments_since(
     `last_t1` is not that of the whole history."""
     segments, last, tied = _kept(scan)
     if scan.rows or rows:
-        at = scan.at
-        known = [(at + after, at + after + length, c, v, n) for v, after, length, c, n in scan.rows]
+        known: list[SegmentRow[V]] = scan.own_rows()
         known.extend(rows)
         _continue(known, params or scan.params, segments, last, tied)
     return segments
@@ -105,18 +103,23 @@ def finished_scan(segments: Iterable[Segment[V]], params: Params, at: int) -> Sc
     return msgspec.structs.replace(empty_scan(params), at=at, parts=tuple(parts))
 
 
-def advanced(scan: Scan[V], rows: Iterable[SegmentRow[V]], at: int) -> Scan[V]:
+def advanced(scan: Scan[V], rows: Iterable[SegmentRow[V]], at: int, params: Params | None = None) -> Scan[V]:
     """The scan at a moment that is not earlier, with some more rows; none begins before the moment that it
-    had."""
-    known = sorted(chain(scan.own_rows(), rows))
+    had. `params` are those of the scan, if they are at hand."""
+    known: list[SegmentRow[V]] = scan.own_rows()
+    known.extend(rows)
+    known.sort()
     passed = [row for row in known if row[0] < at]
-    segments, last, tied = _kept(scan)
-    start = _continue(passed, scan.params, segments, last, tied)
-    left = (_part(segment, at, _kind(segment, last, start, scan), scan) for segment in segments)
+    parts: list[Part[V]] = []
+    if passed or scan.parts:
+        segments, last, tied = _kept(scan)
+        start = _continue(passed, params or scan.params, segments, last, tied)
+        left = (_part(segment, at, _kind(segment, last, start, scan), scan) for segment in segments)
+        parts = [part for part in left if part is not None]
     return msgspec.structs.replace(
         scan,
         at=at,
-        parts=tuple([part for part in left if part is not None]),
+        parts=tuple(parts),
         rows=tuple([(v, t1 - at, t2 - t1, c_sum, n) for t1, t2, c_sum, v, n in known[len(passed) :]]),
         latest=max(scan.latest, known[-1][0]) if known else scan.latest,
         passed=scan.passed + len(passed),
@@ -190,11 +193,14 @@ def decode_scan(at: int, text: str) -> Scan[str]:
     return scan_of(at, _decode(text))
 
 
+def _kinds(of: Params | Scan[V]) -> int:
+    return of.aggregate + 2 * of.multi_value
+
+
 def stored_scan(scan: Scan[str]) -> StoredScan:
-    """What is stored of a scan."""
+    """The stored form of a scan."""
     after = 0 if scan.latest == BEGINNING else scan.latest - scan.at
-    kinds = scan.aggregate + 2 * scan.multi_value
-    return kinds, scan.pre, scan.post, after, scan.lag, scan.passed, scan.parts, scan.rows
+    return _kinds(scan), scan.pre, scan.post, after, scan.lag, scan.passed, scan.parts, scan.rows
 
 
 def scan_of(at: int, stored: StoredScan) -> Scan[str]:
@@ -205,9 +211,9 @@ def scan_of(at: int, stored: StoredScan) -> Scan[str]:
 
 # -- the answer that a scan gives --------------------------------------------------------------------------
 class Told(msgspec.Struct, Generic[V], array_like=True, frozen=True, gc=False):
-    """What a scan tells as long as no row comes: the segments that give the value (values) from a moment on,
-    as rows, and the first moment (µs) at which it tells something else; None is never. `kinds`, `pre` and
-    `post` as in what is stored of the scan."""
+    """The answer of a scan, which holds as long as no row comes: the segments that give the value (values)
+    from a moment on, as rows, and the first moment (µs) at which it tells something else; None is never.
+    `kinds`, `pre` and `post` as in what is stored of the scan."""
 
     kinds: int
     pre: int
@@ -217,20 +223,19 @@ class Told(msgspec.Struct, Generic[V], array_like=True, frozen=True, gc=False):
 
     def fits(self, params: Params) -> bool:
         """True if it was made with these parameters."""
-        kinds = params.aggregate + 2 * params.multi_value
-        return self.kinds == kinds and self.pre == params.pre and self.post == params.post
+        return self.kinds == _kinds(params) and self.pre == params.pre and self.post == params.post
 
 
-def told_by(scan: Scan[V], moment: int) -> Told[V]:
-    """What a scan tells from a moment on that is not before its own."""
-    params, segments = scan.params, segments_since(scan)
+def told_by(scan: Scan[V], moment: int, params: Params) -> Told[V]:
+    """The answer from a moment on that is not before that of the scan; `params` are those of the scan."""
+    segments = segments_since(scan, (), params)
     if params.multi_value:
         winners, change = winners_until(segments, moment, params)
     else:
         winner, change = winner_until(segments, moment, params)
         winners = [] if winner is None else [winner]
     rows = tuple([one.row for one in winners])
-    return Told(params.aggregate + 2 * params.multi_value, params.pre, params.post, change, rows)
+    return Told(_kinds(params), params.pre, params.post, change, rows)
 
 
 def encode_told(told: Told[str]) -> str:

@@ -35,13 +35,13 @@ MOST_PARTS = 256
 """Of a scan, with its rows; of more nothing would be gained by keeping them beside the history."""
 
 GIVE_UP = 4
-"""What was so many times too large, at any time, is not looked at to the end."""
+"""A history whose scan was so many times too large, at any time, is not looked at to the end."""
 
 MOST_BYTES = 16 << 10
 """Of a scan as it is stored."""
 
 RETRY_US = 86_400_000_000
-"""When a scan was too large, it is tried again."""
+"""A scan that was too large is tried again after so long."""
 
 FORMER_EVERY = 64
 """Rows between two scans that are kept for readers of the past."""
@@ -117,20 +117,21 @@ class ScanKeeper:
         else:
             kept, of = LAG_KEPT
             lag = max(_lag(scan.latest - first), scan.lag * kept // of)
-            scan = msgspec.structs.replace(scan, lag=lag)
-            self._forward(attr, scan, rows, changes, moments)
+            self._forward(attr, _with_lag(scan, lag), rows, params, changes, moments)
 
     def _forward(
-        self, attr: Attr, scan: Scan[Token], rows: Rows, changes: ScanChanges, moments: Moments
+        self,
+        attr: Attr,
+        scan: Scan[Token],
+        rows: Rows,
+        params: Params,
+        changes: ScanChanges,
+        moments: Moments,
     ) -> None:
         """Bring a scan as far forward as it goes, and leave it the rows of the last hour."""
-        begins = sorted(row[0] for row in (*scan.own_rows(), *rows))
-        newest = max(scan.latest, begins[-1]) if begins else scan.latest
-        last_hour = moments.now - RECENT_US
-        if len(begins) > MOST_RECENT:
-            last_hour = max(last_hour, begins[-MOST_RECENT])
-        at = min(newest - scan.lag, moments.until, last_hour)
-        scan = advanced(scan, rows, max(scan.at, at))
+        newest = max(scan.latest, max(rows)[0]) if rows else scan.latest
+        at = min(newest - scan.lag, moments.until, _recent_since(scan, rows, moments))
+        scan = advanced(scan, rows, max(scan.at, at), params)
         if len(scan.parts) + len(scan.rows) > MOST_PARTS:
             changes.recent.append(RecentRow(*attr, moments.now + RETRY_US, None))
             return
@@ -142,7 +143,7 @@ class ScanKeeper:
             changes.recent.append(RecentRow(*attr, moments.now + RETRY_US, None))
         else:
             asked = max(moments.asked, scan.at)
-            told = told_by(scan, asked)
+            told = told_by(scan, asked, params)
             end = FOREVER if told.until is None else told.until
             changes.recent.append(RecentRow(*attr, scan.at, text, asked, end, encode_told(told)))
 
@@ -161,19 +162,32 @@ class ScanKeeper:
         end = min(max(rows[-1][0] if rows else 0, scan.latest) - lag, moments.until)
         done = 0
         while (last := _next_start(rows, done + FORMER_EVERY)) < len(rows) and (at := rows[last][0]) <= end:
-            scan = msgspec.structs.replace(advanced(scan, rows[done:last], at), passed=0)
+            scan = msgspec.structs.replace(advanced(scan, rows[done:last], at, params), passed=0)
             done = last
             if len(scan.parts) <= MOST_PARTS:
                 changes.former += _former(attr, scan)
             elif len(scan.parts) > GIVE_UP * MOST_PARTS:
                 changes.recent.append(RecentRow(*attr, moments.now + RETRY_US, None))
                 return changes
-        self._forward(attr, msgspec.structs.replace(scan, lag=lag), rows[done:], changes, moments)
+        self._forward(attr, _with_lag(scan, lag), rows[done:], params, changes, moments)
         return changes
 
 
+def _recent_since(scan: Scan[Token], rows: Rows, moments: Moments) -> int:
+    """The begin of the last hour, or that of the first of as many rows as are kept of it."""
+    since = moments.now - RECENT_US
+    if len(scan.rows) + len(rows) > MOST_RECENT:
+        begins = sorted([row[0] for row in (*scan.own_rows(), *rows)])
+        since = max(since, begins[-MOST_RECENT])
+    return since
+
+
+def _with_lag(scan: Scan[Token], lag: int) -> Scan[Token]:
+    return scan if lag == scan.lag else msgspec.structs.replace(scan, lag=lag)
+
+
 def _lag(late: int) -> int:
-    """How far a scan is to lie behind the newest rows after some came so much (µs) later than others."""
+    """The distance that a scan keeps from the newest rows after some came so much (µs) later than others."""
     return late if 0 < late <= MOST_LAG_US else 0
 
 
