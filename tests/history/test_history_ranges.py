@@ -51,7 +51,13 @@ class Source:
             if self._recent in former:
                 base: Scan[str] = empty_scan(params)
                 self._scans[self._recent] = advanced(base, self._rows, self._recent)
-        self.moments = sorted(self._scans)
+        self.recent = None if self._recent is None else self._scans[self._recent]
+        self.moments_asked = 0
+
+    @property
+    def moments(self) -> list[int]:
+        self.moments_asked += 1
+        return sorted(self._scans)
 
     def _since(self, first: int, end: int) -> Rows:
         return [row for row in self._rows if first <= row[0] < end]
@@ -106,3 +112,12 @@ def test_a_segment_that_goes_on_for_ever_is_followed_by_scans() -> None:
     (found,) = segments_between(source, 5_000, 5_000)
     assert found.row == (0, 9_995, 2_000, "A", 2_000)
     assert source.rows_read <= 110
+
+
+def test_what_the_latest_scan_tells_needs_no_others() -> None:
+    """Of a history of years there are thousands."""
+    rows: Rows = [(at, at, 1, "AB"[at % 2], 1) for at in range(0, 10_000, 5)]
+    source = Source(rows, [(9_999, 9_999, 1, "A", 1)], Params(post=1), [*range(500, 9_500, 500)], 9_900)
+    assert [one.t1 for one in segments_between(source, 9_950, 9_999)][-1] == 9_999
+    assert [one.t1 for one in newest_between(source, 0, 9_999, 3)] == [9_999, 9_995, 9_990]
+    assert (source.moments_asked, source.rows_read) == (0, 0)

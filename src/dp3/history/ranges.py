@@ -6,20 +6,23 @@ reaches out of it is followed to its end by later scans. A segment is in every s
 row can join it any more, so the last one that has it is found by bisection.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 from dp3.clock import LAST_US
 from dp3.history.scan import ENDED, Scan, advanced, empty_scan, segments_since
 from dp3.history.segments import Params, Segment, SegmentRow
 
+T = TypeVar("T")
+
 
 class HistorySource(Protocol):
-    """What is stored of the history of one attribute of an entity, all at one time."""
+    """The stored history of one attribute of an entity, all at one time."""
 
     @property
     def params(self) -> Params:
-        """How the history is read."""
+        """The parameters with which the history is read."""
         ...
 
     @property
@@ -28,8 +31,14 @@ class HistorySource(Protocol):
         ...
 
     @property
+    def recent(self) -> Scan[str] | None:
+        """The latest scan, which knows all rows but `fresh`, if it was made with the parameters."""
+        ...
+
+    @property
     def moments(self) -> Sequence[int]:
-        """Those of all scans that were made with the parameters, ascending."""
+        """Those of all scans that were made with the parameters, ascending: many of a long history, so they
+        are asked for only where `recent` does not tell."""
         ...
 
     def scan(self, moment: int) -> Scan[str]:
@@ -52,18 +61,47 @@ def segments_between(source: HistorySource, first: int, last: int) -> list[Segme
 def newest_between(source: HistorySource, first: int, last: int, limit: int) -> list[Segment[str]]:
     """Those that share a time (µs) with the range, newest first: `limit` of them, or some more that begin
     together with the last one."""
-    back, moments = 1, [at for at in source.moments if first < at <= last]
-    while True:
-        since = moments[-back] if back <= len(moments) else first
-        found = [one for one in segments_between(source, since, last) if one.t2 >= first and one.t1 <= last]
-        newest = [one for one in found if one.t1 >= since or since == first]
-        if len(newest) >= limit or since == first:
+    found: list[Segment[str]] = []
+    for since in _ever_earlier(source, first, last):
+        shown = (one for one in segments_between(source, since, last) if one.t2 >= first and one.t1 <= last)
+        found = [one for one in shown if one.t1 >= since or since == first]
+        if len(found) >= limit:
             break
-        back *= 2
-    newest.reverse()
+    return newest_first(found, limit, lambda one: one.t1)
+
+
+def newest_first(found: Sequence[T], limit: int, begin: Callable[[T], Any]) -> list[T]:
+    """The last ones in reverse order: `limit` of them, or some more that begin together with the last one."""
+    newest = [*reversed(found)]
     if len(newest) <= limit:
         return newest
-    return [one for one in newest if one.t1 >= newest[limit - 1].t1]
+    least = begin(newest[limit - 1])
+    return [one for one in newest if begin(one) >= least]
+
+
+def _ever_earlier(source: HistorySource, first: int, last: int) -> Iterator[int]:
+    """Moments of scans within a range from which it is read, twice as many back each time; then its begin."""
+    recent, back = source.recent, 1
+    if recent is not None and first < recent.at <= last:
+        yield recent.at
+        back = 2
+    moments = [at for at in source.moments if first < at <= last]
+    while back <= len(moments):
+        yield moments[-back]
+        back *= 2
+    yield first
+
+
+def scan_before(source: HistorySource, moment: int) -> tuple[Scan[str], int]:
+    """The last scan, at a moment or before, that with the rows that begin later tells everything; and the
+    first begin of a fresh row: scans at later moments do not know it."""
+    known = min((row[0] for row in source.fresh), default=LAST_US)
+    latest, recent = min(moment, known), source.recent
+    if recent is not None and recent.at <= latest:
+        return recent, known
+    moments = source.moments
+    place = bisect_right(moments, latest)
+    return source.scan(moments[place - 1]) if place else empty_scan(source.params), known
 
 
 class _Range:
@@ -72,11 +110,9 @@ class _Range:
     def __init__(self, source: HistorySource, first: int, last: int) -> None:
         self._source: HistorySource = source
         self._end = last + source.params.pre
-        known = min((row[0] for row in source.fresh), default=LAST_US)
-        moments = [at for at in source.moments if at <= known]
-        before = [at for at in moments if at <= first]
-        self._first: Scan[str] = source.scan(before[-1]) if before else empty_scan(source.params)
-        self._later = [at for at in moments if at > self._end]
+        self._first, known = scan_before(source, first)
+        is_recent = source.recent is not None and self._first.at == source.recent.at
+        self._later = [] if is_recent else [at for at in source.moments if self._end < at <= known]
         self._scans: dict[int, Scan[str]] = {}
 
     def segments(self) -> list[Segment[str]]:

@@ -22,7 +22,7 @@ from dp3.history import (
     winner_at,
     winners_at,
 )
-from dp3.history.ranges import HistorySource, newest_between, segments_between
+from dp3.history.ranges import HistorySource, newest_between, newest_first, segments_between
 from dp3.history.segments import SegmentRow
 from dp3.model.attrspec import (
     AttrSpecObservations,
@@ -149,17 +149,38 @@ class Profiles:
                 return answer
             if isinstance(spec, AttrSpecTimeseries):
                 points = self._points(found, spec, span, at)
-                answer["history"] = points if limit is None else _newest(points, limit)
+                answer["history"] = (
+                    points if limit is None else newest_first(points, limit, lambda point: point["t1"])
+                )
             elif isinstance(spec, AttrSpecObservations):
                 source = found.observed(spec.id, self._params[etype, spec.id])
-                answer["current_value"] = self._current(source, t)
-                answer["history"] = self._intervals(_seen(source, span, at, t, limit))
+                answer |= self._observed(source, span, at, t, limit)
             elif (plain := _known_at(found.plain(spec.id), at)) is not None:
                 answer["current_value"] = decode_value(plain.v)
         return answer
 
-    def _current(self, source: HistorySource, t: int) -> Any:
-        params, segments = source.params, segments_between(source, t, t)
+    def _observed(
+        self, source: HistorySource, span: Span, at: int | None, t: int, limit: int | None
+    ) -> Document:
+        first, last = span.bounds(t)
+        if at is not None:
+            holding = segments_between(source, at, at)
+            shown = _valid(holding, at, source.params)
+            if limit is not None:
+                shown = newest_first(shown, limit, lambda one: one.t1)
+        elif limit is not None:
+            holding = segments_between(source, t, t)
+            shown = newest_between(source, first, last, limit)
+        else:
+            found = segments_between(source, first, last)
+            shown = overlapping(found, first, last)
+            holding = found if first <= t <= last else segments_between(source, t, t)
+        return {
+            "current_value": self._current(holding, t, source.params),
+            "history": self._intervals(shown),
+        }
+
+    def _current(self, segments: Sequence[Segment[Token]], t: int, params: Params) -> Any:
         if params.multi_value:
             return [self._entities.decode_value(one.v) for one in winners_at(segments, t, params)] or None
         winner = winner_at(segments, t, params)
@@ -177,27 +198,12 @@ class Profiles:
         return _points(spec, found.chunks(spec.id, *bounds), first, last)
 
 
-def _seen(
-    source: HistorySource, span: Span, at: int | None, t: int = LAST_US, limit: int | None = None
-) -> list[Segment[Token]]:
-    """The segments that share a time with a span, which ends at `t` if it has no end, or that hold at a
-    moment."""
+def _seen(source: HistorySource, span: Span, at: int | None) -> list[Segment[Token]]:
+    """The segments that share a time with a span, or that hold at a moment."""
     if at is not None:
-        held = _valid(segments_between(source, at, at), at, source.params)
-        return held if limit is None else _newest(held, limit)
-    first, last = span.bounds(t)
-    if limit is not None:
-        return newest_between(source, first, last, limit)
+        return _valid(segments_between(source, at, at), at, source.params)
+    first, last = span.bounds()
     return overlapping(segments_between(source, first, last), first, last)
-
-
-def _newest(found: Sequence[Any], limit: int) -> list[Any]:
-    """The last ones, newest first, and those that begin together with the last of them."""
-    newest = [*reversed(found)]
-    begins = [one["t1"] if isinstance(one, dict) else one.t1 for one in newest]
-    return [
-        one for one, t1 in zip(newest, begins, strict=True) if len(newest) <= limit or t1 >= begins[limit - 1]
-    ]
 
 
 def _known_at(row: PlainRow | None, at: int | None) -> PlainRow | None:

@@ -67,6 +67,7 @@ class _Known:
     def __init__(self, params: Params, rows: list[SegmentRow[Token]]) -> None:
         self.params = params
         self.fresh = rows
+        self.recent: Scan[Token] | None = None
         self.moments: Sequence[int] = ()
 
     def scan(self, moment: int) -> Scan[Token]:

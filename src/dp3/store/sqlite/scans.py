@@ -2,11 +2,13 @@
 that they have seen. All in the caller's transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 import apsw
 
 from dp3.clock import LAST_US
-from dp3.history.scan import BEGINNING, Scan, decode_scan, empty_scan
+from dp3.history.ranges import scan_before
+from dp3.history.scan import BEGINNING, Scan, decode_scan
 from dp3.history.segments import Params, SegmentRow, decode_segments
 from dp3.sqlite import Statements, load_statements, run_for_rows
 from dp3.store.ports.entities import Token
@@ -32,8 +34,7 @@ class AttrHistory:
         self._scans = scans
         self._state = state
         self._place = place
-        self._recent = scans.recent(state, *place, params)
-        self.moments = self._moments()
+        self.recent = scans.recent(state, *place, params)
 
     @classmethod
     def read(
@@ -52,29 +53,28 @@ class AttrHistory:
 
     def since(self, moment: int) -> tuple[Scan[Token], list[SegmentRow[Token]]]:
         """The last scan, at a moment or before, that with the rows that begin later tells everything."""
-        moment = min([moment, *(row[0] for row in self.fresh)])
-        before = [at for at in self.moments if at <= moment]
-        scan: Scan[Token] = self.scan(before[-1]) if before else empty_scan(self.params)
+        scan, _ = scan_before(self, moment)
         return scan, [*self.fresh, *self.packed(scan, LAST_US)]
 
-    def _moments(self) -> list[int]:
-        """None if the scans were made with other parameters."""
+    @cached_property
+    def moments(self) -> list[int]:
+        """See `HistorySource`."""
         former = self._scans.moments(self._state, *self._place)
         if former and not self._scans.former_at(self._state, *self._place, former[-1]).fits(self.params):
             former = []
-        recent = self._recent
+        recent = self.recent
         return former if recent is None else [*(at for at in former if at != recent.at), recent.at]
 
     def scan(self, moment: int) -> Scan[Token]:
         """See `HistorySource`."""
-        recent = self._recent
+        recent = self.recent
         if recent is not None and moment == recent.at:
             return recent
         return self._scans.former_at(self._state, *self._place, moment)
 
     def packed(self, since: Scan[Token], until: int) -> list[SegmentRow[Token]]:
         """See `HistorySource`."""
-        if self._recent is not None and since.at == self._recent.at:
+        if self.recent is not None and since.at == self.recent.at:
             return []
         if since.at == BEGINNING and until == LAST_US:
             return self._scans.all_rows(self._state, *self._place)
