@@ -53,12 +53,12 @@ def winner_at(segments: Sequence[Segment], t: int, params: Params) -> Segment | 
 
 def value_at(segments: Sequence[Segment], t: int, params: Params) -> Current | None:
     winner = history.winner_at(list(map(ours, segments)), t, params)
-    return winner and Current(winner.v, confidence(terms_of(winner, params), t))
+    return winner and Current(winner.v, confidence(terms_of(winner.row, params), t))
 
 
 def values_at(segments: Sequence[Segment], t: int, params: Params) -> list[Current]:
     winners = history.winners_at(list(map(ours, segments)), t, params)
-    return [Current(winner.v, confidence(terms_of(winner, params), t)) for winner in winners]
+    return [Current(winner.v, confidence(terms_of(winner.row, params), t)) for winner in winners]
 
 
 def next_change(segments: Sequence[Segment], t: int, params: Params) -> int | None:

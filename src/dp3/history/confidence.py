@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from dp3.history.segments import Params, Segment, V
+from dp3.history.segments import Params, Segment, SegmentRow, V
 from dp3.model.wire import CONFIDENCE_UNIT
 
 Ratio: TypeAlias = tuple[int, int]
@@ -67,9 +67,10 @@ class Terms(msgspec.Struct, array_like=True, frozen=True, gc=False):
     post: int
 
 
-def terms_of(segment: Segment[V], params: Params) -> Terms:
-    """The terms of a segment's confidence."""
-    return Terms(segment.c_sum, segment.n, segment.t1, segment.t2, params.pre, params.post)
+def terms_of(row: SegmentRow[V], params: Params) -> Terms:
+    """The terms of the confidence of a segment, given as a row."""
+    t1, t2, c_sum, _, n = row
+    return Terms(c_sum, n, t1, t2, params.pre, params.post)
 
 
 def confidence(terms: Terms, t: int) -> float:

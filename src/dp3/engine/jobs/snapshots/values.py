@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from dp3.engine.jobs.snapshots.doc import Doc
 from dp3.history import Params, history_params, segments_of, winner_until, winners_until
-from dp3.history.confidence import Terms
+from dp3.history.confidence import Terms, terms_of
 from dp3.history.scan import Scan, segments_since
 from dp3.history.segments import SegmentRow
 from dp3.model.attrspec import AttrSpecObservations, AttrSpecPlain, AttrSpecReadOnly
@@ -145,10 +145,10 @@ def compute(
                 changes.append(change)
             if params.multi_value and winners:
                 values[name] = [value_of(v) for _, _, _, v, _ in winners]
-                terms[name] = [_terms(winner, params) for winner in winners]
+                terms[name] = [terms_of(winner, params) for winner in winners]
             elif winners:
                 values[name] = value_of(winners[0][3])
-                terms[name] = _terms(winners[0], params)
+                terms[name] = terms_of(winners[0], params)
     return Computed(values, terms, min(changes, default=None))
 
 
@@ -163,7 +163,3 @@ def _winners(
     winner, change = winner_until(segments, t, params)
     return [] if winner is None else [winner.row], change
 
-
-def _terms(row: SegmentRow[Token], params: Params) -> Terms:
-    t1, t2, c_sum, _, n = row
-    return Terms(c_sum, n, t1, t2, params.pre, params.post)
