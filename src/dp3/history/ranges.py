@@ -114,6 +114,7 @@ class _Range:
         is_recent = source.recent is not None and self._first.at == source.recent.at
         self._later = [] if is_recent else [at for at in source.moments if self._end < at <= known]
         self._scans: dict[int, Scan[str]] = {}
+        self._ends: dict[int, dict[tuple[str, int], Segment[str]]] = {}
 
     def segments(self) -> list[Segment[str]]:
         """All that is valid in the range, and some more."""
@@ -140,10 +141,12 @@ class _Range:
                 low = middle + 1
             else:
                 high = middle
-        base = self._scan(self._later[low - 1]) if low else passed
-        until = self._later[low] - 1 if low < len(self._later) else LAST_US
-        found = segments_since(base, self._rows(base, until))
-        return next(one for one in found if (one.v, one.t1) == (segment.v, segment.t1))
+        if low not in self._ends:
+            base = self._scan(self._later[low - 1]) if low else passed
+            until = self._later[low] - 1 if low < len(self._later) else LAST_US
+            found = segments_since(base, self._rows(base, until))
+            self._ends[low] = {(one.v, one.t1): one for one in found}
+        return self._ends[low][segment.v, segment.t1]
 
     def _scan(self, moment: int) -> Scan[str]:
         if moment not in self._scans:

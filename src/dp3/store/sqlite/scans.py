@@ -57,6 +57,10 @@ class AttrHistory:
         return scan, [*self.fresh, *self.packed(scan, LAST_US)]
 
     @cached_property
+    def _all(self) -> list[SegmentRow[Token]]:
+        return self._scans.all_rows(self._state, *self._place)
+
+    @cached_property
     def moments(self) -> list[int]:
         """See `HistorySource`."""
         former = self._scans.moments(self._state, *self._place)
@@ -77,7 +81,7 @@ class AttrHistory:
         if self.recent is not None and since.at == self.recent.at:
             return []
         if since.at == BEGINNING and until == LAST_US:
-            return self._scans.all_rows(self._state, *self._place)
+            return self._all
         return self._scans.rows_between(self._state, *self._place, since.at, until)
 
 
