@@ -74,7 +74,7 @@ def test_rows_that_are_read_are_counted_packed_or_not_in_both_forms_of_a_profile
     ((key, _),) = entities.find([(engine.store.names.etype_id("a"), "e1")]).values()
     before = entities.rows_read().rows
     entities.profile("a", "e1")
-    entities.profile("a", "e1", "o")
+    entities.profile("a", "e1")
     assert entities.rows_read().rows - before == 4 + 4
     encoded = entities.profiles([key])[key]
     assert entities.rows_read().rows - before == 8

@@ -3,14 +3,14 @@ none is large."""
 
 import pytest
 
-from dp3.history import history_params, overlapping, segments_of
+from dp3.history import history_params, overlapping
 from dp3.model.attrspec import AttrSpecObservations
 from dp3.model.spec import ModelSpec
 from dp3.reads.profiles import Span
 from kit.engine import Engine
 from kit.limits import Enter, scan_limits
 from kit.points import SECOND, START_US, seconds, seen, task
-from kit.scans import expect_scans_to_tell_the_truth
+from kit.scans import expect_scans_to_tell_the_truth, whole_history
 from kit.specs import a_type, observed_attr, plain_attr, valid
 from kit.worker import PACKING, PackLimits
 
@@ -56,11 +56,8 @@ def begin(engine: Engine) -> None:
 def expect_ranges_of_the_whole(engine: Engine, last: int) -> None:
     spec = engine.model.entity_attributes["a"]["x"]
     assert isinstance(spec, AttrSpecObservations)
-    rows = engine.store.entities.profile("a", "e", "x")
-    assert rows is not None
-    stored = [(t1, t2, c or 0, v, 1) for _, _, _, t1, t2, c, v in rows.history]
-    stored += [(t1, t2, c or 0, v, n) for _, v, some in rows.packed for t1, t2, c, n in some]
-    whole = segments_of(stored, history_params(spec))
+    whole = whole_history(engine.store, "a", "e", "x", history_params(spec))
+    assert whole is not None
     profiles = engine.reads().profiles
     for second in range(last):
         moment = START_US + second * SECOND

@@ -9,14 +9,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dp3.history import history_params, mean_confidence, overlapping, segments_of
+from dp3.history import history_params, mean_confidence, overlapping
+from dp3.model.attrspec import AttrSpecObservations
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import CONFIDENCE_UNIT, WirePoint, decode_value
 from dp3.reads.profiles import Span
 from kit.engine import Engine
 from kit.limits import scan_limits
 from kit.points import SECOND, START_US, delete, plain, task
-from kit.scans import expect_scans_to_tell_the_truth
+from kit.scans import expect_scans_to_tell_the_truth, whole_history
 from kit.specs import a_type, observed_attr, plain_attr, valid
 from kit.worker import CLEANING, PACKING, PackLimits
 
@@ -133,13 +134,11 @@ class World:
         expect_scans_to_tell_the_truth(engine.store, engine.model, moments)
         profiles = engine.reads().profiles
         for eid, name in product(EIDS, SPECS):
-            rows = engine.store.entities.profile("a", eid, name)
-            if rows is None:
-                continue
             spec = engine.model.entity_attributes["a"][name]
-            stored = [(t1, t2, c or 0, v, 1) for _, _, _, t1, t2, c, v in rows.history]
-            stored += [(t1, t2, c or 0, v, n) for _, v, some in rows.packed for t1, t2, c, n in some]
-            whole = segments_of(stored, history_params(spec))  # type: ignore[arg-type]
+            assert isinstance(spec, AttrSpecObservations)
+            whole = whole_history(engine.store, "a", eid, name, history_params(spec))
+            if whole is None:
+                continue
             for first, length in spans:
                 span = Span(START_US + first * SECOND, START_US + (first + length) * SECOND)
                 shown = profiles.attribute("a", eid, spec, span)["history"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dp3.history import history_params, mean_confidence, overlapping, segments_of
+from dp3.history import history_params, mean_confidence, overlapping
 from dp3.model.attrspec import AttrSpecObservations
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import WirePoint, decode_value
@@ -15,7 +15,7 @@ from dp3.reads.profiles import Span
 from kit.engine import Engine
 from kit.limits import scan_limits
 from kit.points import SECOND, START_US, seen, task
-from kit.scans import expect_scans_to_tell_the_truth
+from kit.scans import expect_scans_to_tell_the_truth, whole_history
 from kit.specs import a_type, observed_attr, valid
 from kit.worker import PACKING, PackLimits
 
@@ -53,11 +53,8 @@ def points(attr: str, found: list[list[tuple[int, int, int, float, int]]]) -> li
 def expect_ranges_of_the_whole(engine: Engine, attr: str) -> None:
     spec = engine.model.entity_attributes["a"][attr]
     assert isinstance(spec, AttrSpecObservations)
-    found = engine.store.entities.profile("a", "e", attr)
-    assert found is not None
-    stored = [(t1, t2, c or 0, v, 1) for _, _, _, t1, t2, c, v in found.history]
-    stored += [(t1, t2, c or 0, v, n) for _, v, some in found.packed for t1, t2, c, n in some]
-    whole = segments_of(stored, history_params(spec))
+    whole = whole_history(engine.store, "a", "e", attr, history_params(spec))
+    assert whole is not None
     profiles = engine.reads().profiles
     for second in range(0, LAST, 3):
         moment = START_US + second * SECOND

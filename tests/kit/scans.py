@@ -68,3 +68,16 @@ def _expect_one(whole: Profile, kept: Profile, attr: int, params: Params) -> int
     rows = dict(whole.observed).get(attr, [])
     assert lasting(segments_since(scan, fresh)) == lasting(segments_of(rows, params))
     return 1
+
+
+def whole_history(
+    store: State, etype: str, eid: str, attr: str, params: Params
+) -> list[Segment[bytes]] | None:
+    """All segments of an attribute, from everything that is stored; None if there is no such entity."""
+    rows, number = store.entities.profile(etype, eid), store.names.attr_id(etype, attr)
+    if rows is None:
+        return None
+    stored = [(t1, t2, c or 0, v, 1) for _, _, of, t1, t2, c, v in rows.history if of == number]
+    for of, v, some in rows.packed:
+        stored += [(t1, t2, c or 0, v, n) for t1, t2, c, n in some if of == number]
+    return segments_of(stored, params)

@@ -1,5 +1,6 @@
 """What a commit does to profiles and what readers see of it."""
 
+from dp3.history import Params
 from dp3.model.wire import encode_value
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.leases import Lease
@@ -32,12 +33,18 @@ def test_a_profile_holds_all_rows_of_its_entity_and_no_others(store: State, leas
     assert profile == (7, [mine], [moments[1], moments[0]], {"base": 99}, [])
 
 
-def test_a_profile_can_be_limited_to_one_attribute(store: State, lease: Lease) -> None:
+def test_an_entity_can_be_read_attribute_by_attribute(store: State, lease: Lease) -> None:
     name, load = plain_row(store, 1, "name", "x"), history_row(store, 1, "load", 0.5, offset=1)
     created(store, lease, plain=[name], history=[load])
-    assert store.entities.profile("device", "d1", "name") == (1, [name], [], {}, [])
-    assert store.entities.profile("device", "d1", "load") == (1, [], [load], {}, [])
-    assert store.entities.profile("device", "d1", "unknown") == (1, [], [], {}, [])
+    with store.entities.history("device", "d1") as found:
+        assert found is not None
+        assert (found.created, found.ttl, found.plain("name"), found.plain("load")) == (1, {}, name, None)
+        assert [row[3] for row in found.observed("load", Params()).fresh] == [load.v.hex().upper()]
+        assert found.plain("unknown") is None
+        for nothing in ("name", "unknown"):
+            assert (list(found.observed(nothing, Params()).fresh), found.chunks(nothing, 0, 9)) == ([], [])
+    with store.entities.history("device", "nobody") as found:
+        assert found is None
 
 
 def test_entities_of_different_types_may_have_the_same_id(store: State, lease: Lease) -> None:

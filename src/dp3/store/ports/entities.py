@@ -146,8 +146,8 @@ class Entities(Protocol):
         once, when a worker starts."""
         ...
 
-    def profile(self, etype: str, eid: str, attr: str | None = None) -> ProfileRows | None:
-        """Rows of one entity (of one attribute if given), or None if it does not exist."""
+    def profile(self, etype: str, eid: str) -> ProfileRows | None:
+        """All rows of one entity, or None if it does not exist."""
         ...
 
     def history(self, etype: str, eid: str) -> AbstractContextManager[EntityHistory | None]:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import apsw
 import msgspec
 
 from dp3.history.ranges import segments_between
@@ -69,13 +68,18 @@ class Entities:
     def counts(self) -> dict[str, int]:
         return dict(self._readers.rows(self._sql["entity_counts"]))
 
-    def profile(self, etype: str, eid: str, attr: str | None = None) -> ProfileRows | None:
+    def profile(self, etype: str, eid: str) -> ProfileRows | None:
         with self._readers.state() as state:
             found = state.execute(self._sql["entity_by_name"], (etype, eid)).fetchone()
             if found is None:
                 return None
-            key, created, etype_number = found
-            plain, history, packed = self._rows(state, key, etype_number, attr)
+            key, created, _ = found
+            plain = list(map(PlainRow._make, state.execute(self._sql["plain"], (key,))))
+            history = list(map(HistoryRow._make, state.execute(self._sql["history"], (key,))))
+            packed: list[PackedHistory] = [
+                (of, v, [*decode_segments(segments)])
+                for of, v, segments in state.execute(self._sql["packed"], (key,))
+            ]
             self._read.add(len(history) + sum(len(segments) for _, _, segments in packed))
             ttl = dict(state.execute(self._sql["ttl"], (key,)))
             gone = self._removed.of(state, [key])
@@ -163,21 +167,3 @@ class Entities:
 
     def collect_garbage(self, lease: Lease, max_rows: int, by_age: Callable[[], bool] = lambda: True) -> bool:
         return self._garbage.collect(lease, max_rows, by_age)
-
-    def _rows(
-        self, state: apsw.Connection, key: int, etype: int, attr: str | None
-    ) -> tuple[list[PlainRow], list[HistoryRow], list[PackedHistory]]:
-        if attr is None:
-            plain = state.execute(self._sql["plain"], (key,))
-            history = state.execute(self._sql["history"], (key,))
-            packed = state.execute(self._sql["packed"], (key,))
-        else:
-            number = state.execute(self._sql["attr_number"], (etype, attr)).get
-            plain = state.execute(self._sql["plain_of_attr"], (key, number))
-            history = state.execute(self._sql["history_of_attr"], (key, number))
-            packed = state.execute(self._sql["packed_of_attr"], (key, number))
-        return (
-            list(map(PlainRow._make, plain)),
-            list(map(HistoryRow._make, history)),
-            [(of, v, [*decode_segments(segments)]) for of, v, segments in packed],
-        )

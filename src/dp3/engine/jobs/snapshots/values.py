@@ -162,4 +162,3 @@ def _winners(
         return [winner.row for winner in winners], change
     winner, change = winner_until(segments, t, params)
     return [] if winner is None else [winner.row], change
-
