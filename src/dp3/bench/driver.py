@@ -37,7 +37,7 @@ class RunFigures:
 
     @property
     def cpu_us(self) -> float:
-        """What the workers computed for one entity."""
+        """The time (µs) that the workers computed for one entity."""
         return self.cpu_s / self.entities * 1e6
 
 

@@ -63,7 +63,8 @@ RATIOS = {
     "attr_rows": "attr_rows",
     "record_rows": "record_rows",
 }
-"""What is compared between the longest histories and the shortest ones: name of the ratio → figure."""
+"""The figures that are compared between the longest histories and the shortest ones: name of the ratio →
+figure."""
 
 LEAST = 0.01
 """A smaller figure counts as this: differences between runs may come out as nothing."""
@@ -78,7 +79,7 @@ Figures = dict[str, Any]
 
 
 class Read(NamedTuple):
-    """What the question about a sensor is, and what of the answer is the history of an attribute. `current`
+    """The question about a sensor, and the part of the answer that is the history of an attribute. `current`
     takes the current value from an answer, if there is one."""
 
     path: Callable[[Series, int], str]
@@ -136,7 +137,7 @@ def history(
 
 
 class Newest(NamedTuple):
-    """What is not packed: that of the slots until `end` (excluded), so many data-points."""
+    """The data that is not packed: that of the slots until `end` (excluded), so many data-points."""
 
     end: int
     sent: int
@@ -198,7 +199,7 @@ class Sensors:
         expect("further observations", answer, {"detail": "OK", "applied": True})
 
     def said(self, series: Series, i: int) -> list[Observation]:
-        """What was said of a sensor in the last hours."""
+        """The observations of a sensor in the last hours."""
         more = enumerate(self._said.get(series, ()), self._end)
         return [
             *series.recent(i, self._end),
@@ -271,7 +272,7 @@ class Sensors:
             pass
 
     def _worker_rows(self) -> float:
-        """What workers have read until now, which they tell once a second."""
+        """The rows that workers have read until now, which they tell once a second."""
         now_us = time.time_ns() // 1_000
         with state_of(self._server.data) as state:
             Watch(self._server).until("workers have reported", lambda: state.reported() > now_us)
@@ -297,7 +298,7 @@ def check(series: Series, said: Sequence[Observation], read: Read, answer: Any, 
 
 
 def _of_runs(runs: RunFigures, rows: float, least: RunFigures) -> Figures:
-    """What a sensor costs; `least` is a run over one."""
+    """The cost of a sensor; `least` is a run over one."""
     more = runs.entities - least.entities
     return {
         "run_cpu_us": round((runs.cpu_s - least.cpu_s) / more * 1e6, 1),
@@ -312,7 +313,7 @@ def _interval(shown: Any) -> Observation:
 
 
 def _since(shown: Iterable[Observation], since: int) -> list[Observation]:
-    """What is shown of the time since a moment, whether or not that which had begun earlier is cut."""
+    """The intervals that are shown since a moment, whether or not that which had begun earlier is cut."""
     cut = (one._replace(t1=max(one.t1, since)) for one in shown if one.t2 >= since)
     return sorted(cut, key=lambda one: (one.t1, one.t2, str(one.v)))
 

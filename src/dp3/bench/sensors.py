@@ -35,7 +35,7 @@ SEVERAL = 3
 
 
 class Observation(NamedTuple):
-    """What was said of a sensor, from `t1` to `t2` (Unix times in ms)."""
+    """An observation of a sensor, from `t1` to `t2` (Unix times in ms)."""
 
     t1: int
     t2: int
@@ -91,13 +91,13 @@ class Series:
         return slot + 1 + (slot // LATE_OF + i) % LATEST_SLOTS
 
     def arrived(self, i: int, begin: int, end: int) -> Iterator[Observation]:
-        """What is sent of a sensor from one slot to another (excluded), but for its oldest observation."""
+        """The data sent of a sensor from one slot to another (excluded), but for its oldest observation."""
         for slot in range(max(begin - LATEST_SLOTS, self.first + 1), end):
             if begin <= self.arrival(i, slot) < end:
                 yield self.observation(i, slot)
 
     def recent(self, i: int, end: int) -> list[Observation]:
-        """What was sent of a sensor in the last hours until a slot (excluded), and its oldest observation."""
+        """The data sent of a sensor in the last hours until a slot (excluded), and its oldest observation."""
         return [self.observation(i, self.first), *self.arrived(i, -RECENT_SLOTS, end)]
 
     def point(self, i: int, said: Observation) -> Point:
@@ -108,7 +108,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What is sent of all sensors of some series from one slot to another (excluded)."""
+    """The data sent of all sensors of some series from one slot to another (excluded)."""
 
     series: Sequence[Series]
     begin: int
@@ -145,8 +145,8 @@ class Firsts:
 
 
 def intervals(said: Iterable[Observation], series: Series) -> list[Observation]:
-    """What readers must see of observations: those of one value as one across gaps that their validity spans,
-    unless (where one value holds at a time) another one comes in between."""
+    """The intervals that readers must see of observations: those of one value as one across gaps that their
+    validity spans, unless (where one value holds at a time) another one comes in between."""
     reach = 2 * series.validity_ms
     seen: list[Observation] = []
     last: dict[str, int] = {}

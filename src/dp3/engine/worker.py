@@ -9,8 +9,8 @@ from dp3.engine.ingest.step import Ingest, Stopped
 from dp3.engine.jobs.job import JobRunner
 
 GATHER_S = 0.003
-"""When all that has come was less than a batch may be, more is let come for so long. A batch costs as much as
-50 data-points, however few it has; without the pause single ones came three at a time."""
+"""A worker lets more come for so long when all that has come was less than a batch may be. A batch costs as
+much as 50 data-points, however few it has; without the pause single ones came three at a time."""
 
 
 class Nap:

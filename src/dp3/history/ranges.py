@@ -105,7 +105,8 @@ def scan_before(source: HistorySource, moment: int) -> tuple[Scan[str], int]:
 
 
 class _Range:
-    """The reading of one range. Scans at moments at which a fresh row has begun tell nothing."""
+    """The reading of one range. Scans at moments at which a fresh row has begun tell nothing. `_ends` are the
+    segments that go on after the range, by how many of the later scans have them."""
 
     def __init__(self, source: HistorySource, first: int, last: int) -> None:
         self._source: HistorySource = source

@@ -67,7 +67,7 @@ class OutboxDrainer:
         return drained
 
     def report_again(self) -> None:
-        """What `take_drained` gave last was not committed."""
+        """The last answer of `take_drained` was not committed."""
         self._reported = 0
 
     def _run(self) -> None:

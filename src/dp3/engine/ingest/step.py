@@ -92,7 +92,7 @@ class Ingest:
         self._pace = Pace(batch_limit_s)
         self._failures = context.failures
         self.has_caught_up = False
-        """Whether the last batch was all that there was, and much less than it might have been."""
+        """True if the last batch was all that there was, and much less than it might have been."""
 
     def read(self) -> Reading | None:
         """The next entries, or None when there are none."""

@@ -35,7 +35,7 @@ _Start = TypeVar("_Start", bound=tuple[int, ...])
 
 @dataclass(slots=True)
 class Relation:
-    """What is to be removed from an attribute of an entity. An observation holds for `post` µs after its end;
+    """The removal of links from an attribute of an entity. An observation holds for `post` µs after its end;
     `until` says of each deleted entity until when there are links to it."""
 
     post: int
@@ -132,6 +132,6 @@ class Unlinking:
 
 
 def _from(starts: Sequence[_Start], reached: _Start) -> list[_Start]:
-    """What is left of places to begin at, when those before one and a part of this have been read."""
+    """The places that are left to begin at, when those before one and a part of this have been read."""
     number = next(number for number, start in enumerate(starts) if start[:2] == reached[:2])
     return [reached, *starts[number + 1 :]]

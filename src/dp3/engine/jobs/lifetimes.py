@@ -241,7 +241,7 @@ class Sweeper:
         return True
 
     def _referrers(self, ripe: Sequence[PendingTombstone]) -> Mapping[int, Sequence[Referrer]]:
-        """Who has links, by id of the tombstone; as many as one slice takes."""
+        """Those who have links, by id of the tombstone; as many as one slice takes."""
         found: dict[int, list[Referrer]] = {}
         if linked := [pending for pending in ripe if pending.linked]:
             for id_, referrer in self._state.lifetimes.referrers(linked, TASKS):

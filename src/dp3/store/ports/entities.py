@@ -93,7 +93,7 @@ class Profile(msgspec.Struct, frozen=True):
 
 
 class RowsRead(NamedTuple):
-    """What was read of histories: rows, which are segments, parts of scans and data-points that are not
+    """The history that was read: rows, which are segments, parts of scans and data-points that are not
     packed; and how often all that is packed of an attribute had to be read for want of a scan."""
 
     rows: int
@@ -106,7 +106,7 @@ class EntityHistory(Protocol):
 
     @property
     def created(self) -> int:
-        """When it was made (µs)."""
+        """The time of its creation (µs)."""
         ...
 
     @property
@@ -190,7 +190,7 @@ class Entities(Protocol):
         ...
 
     def rows_read(self) -> RowsRead:
-        """What was read of histories since the state was opened, by all methods."""
+        """The history that all methods have read since the state was opened."""
         ...
 
     def decode_value(self, token: Token) -> Any:

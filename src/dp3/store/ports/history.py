@@ -43,7 +43,7 @@ FreshPlace: TypeAlias = tuple[int, int, int]
 
 
 IncomingRow: TypeAlias = tuple[int, int, int, int | None, bytes]
-"""What a data-point says: key, t1, t2, confidence, encoded value."""
+"""The content of a data-point: key, t1, t2, confidence, encoded value."""
 
 
 class PackedRow(NamedTuple):
@@ -107,7 +107,7 @@ class ScanChanges:
 
 
 class PackedHistorySince(NamedTuple):
-    """What is packed of an attribute of an entity: a scan at a moment, if there is one, and the rows that
+    """The packed history of an attribute of an entity: a scan at a moment, if there is one, and the rows that
     begin then or later."""
 
     scan: Scan[Token] | None
@@ -175,8 +175,8 @@ class History(Protocol):
         ...
 
     def packed_since(self, entity: int, attr: int, params: Params) -> PackedHistorySince:
-        """What is packed, from the last scan that is kept for readers of the past, if it was made with these
-        parameters."""
+        """The packed history, from the last scan that is kept for readers of the past, if it was made with
+        these parameters."""
         ...
 
     def put_scans(self, lease: Lease, scans: ScanChanges) -> None:

@@ -72,7 +72,7 @@ class LinkWriter:
 
 
 class _StoredLinks:
-    """What is stored of the links of a batch, and of their ends, as far as the sources exist.
+    """The stored links of a batch, and of their ends, as far as the sources exist.
 
     `sources`: key of an entity → its node; `nodes`: (type, eid) of a target → node. `plain`: (attr, source
     node) → target node → until and order; `observed`: (attr, source node, target node) → until."""

@@ -167,7 +167,7 @@ def _bring_up(connection: apsw.Connection, sql: Statements) -> None:
 
 
 def add_functions(connection: apsw.Connection) -> None:
-    """What the statements of `schema.sql` call that SQLite does not have."""
+    """Functions that the statements of `schema.sql` call and SQLite does not have."""
     connection.create_scalar_function("first_start", _first_start, 1, deterministic=True)
     connection.create_scalar_function("last_end", _last_end, 1, deterministic=True)
 

@@ -1,4 +1,4 @@
-"""How much history was read."""
+"""Counting of the history that is read."""
 
 import threading
 

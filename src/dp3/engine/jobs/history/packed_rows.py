@@ -34,7 +34,7 @@ def packed_with(
     united: Container[int],
     most: int = MOST_SEGMENTS,
 ) -> Packed:
-    """What becomes of packed rows when fresh data-points are added; `last` are the last rows of the subjects
+    """The change of packed rows when fresh data-points are added; `last` are the last rows of the subjects
     so far. Segments of attributes that are `united` become one where they touch; a row has at most `most`."""
     rows: list[PackedRow] = []
     longer: dict[tuple[int, int], int] = {}

@@ -40,7 +40,7 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 
 
 class Stored(NamedTuple):
-    """What is stored of some entities, by their keys: the profiles of those that exist, and the documents of
+    """The stored data of some entities, by their keys: the profiles of those that exist, and the documents of
     their newest rows."""
 
     profiles: Mapping[int, EncodedProfile]
@@ -63,7 +63,7 @@ class Loader:
         """So many entities are to be read at once."""
 
     def stored(self, entities: Sequence[Entity]) -> Stored:
-        """What is stored of entities; key 0 is one that does not exist."""
+        """The stored data of entities; key 0 is one that does not exist."""
         return self._read([key for key, _, _ in entities if key])
 
     def linked(self, ids: Sequence[int], components: Components) -> tuple[dict[int, Entity], Stored]:
