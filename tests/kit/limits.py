@@ -15,7 +15,8 @@ Enter = Callable[[Limit], Any]
 
 RUNS = "dp3.engine.jobs.snapshots"
 UPDATES = "dp3.engine.jobs.updates"
-STATE = "dp3.store.sqlite"
+STATE = "dp3.store.sql"
+ENGINE = "dp3.store.sqlite"
 
 
 def constants(module: str, **values: Any) -> Limit:
@@ -229,7 +230,7 @@ def removed_at_once() -> int:
 @contextmanager
 def transactions() -> Iterator[list[Any]]:
     """Notes the transactions of the state."""
-    writer = import_module(f"{STATE}.connections").Writer
+    writer = import_module(f"{ENGINE}.connections").Writer
     noted: list[Any] = []
     begin = writer.transaction
 

@@ -7,7 +7,7 @@ from dp3.engine.jobs.snapshots.values import ValuePlan, plan_values
 from dp3.model.spec import ModelSpec
 from dp3.model.wire import CONFIDENCE_UNIT, encode_value
 from dp3.store.ports.entities import Profile
-from dp3.store.sqlite.entities import Entities
+from dp3.store.sql.entities import Entities
 from kit.history import Observation
 from kit.specs import Spec, observed_attr, valid
 

@@ -9,7 +9,7 @@ from dp3.engine.jobs.snapshots.doc import decode_doc, encode_doc, expand
 from dp3.engine.jobs.snapshots.values import NO_PROFILE, AttrPlan, Computed, ValuePlan, compute
 from dp3.history import Params, segments_of
 from dp3.model.wire import CONFIDENCE_UNIT, decode_value, encode_value
-from dp3.store.sqlite.entities import Entities
+from dp3.store.sql.entities import Entities
 from kit.history import Observation, Segment, canonical, value_at, values_at
 from kit.specs import a_model, plain_attr, series_attr
 from kit.values import a_profile, a_value_plan, brief, seen

@@ -18,8 +18,8 @@ from dp3.store.ports.sizes import AttributeSize, SizeReport
 from dp3.store.ports.snapshots import SnapshotBatch
 from dp3.store.ports.state import State
 from dp3.store.ports.updates import UpdateBatch, UpdateGroup
+from dp3.store.sql.counters import MAX_SOURCE_CHARS
 from dp3.store.sqlite import open_state
-from dp3.store.sqlite.counters import MAX_SOURCE_CHARS
 from kit.limits import Enter, most_sources
 from kit.rows import a_batch, entity_key, entity_row, history_row, packed_row, plain_row, take_lease
 

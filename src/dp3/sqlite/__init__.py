@@ -21,7 +21,13 @@ from dp3.sqlite.connection import (
 from dp3.sqlite.damage import DAMAGE, damage, damage_named, raise_damage
 from dp3.sqlite.lock import FairLock
 from dp3.sqlite.rewriting import renew_checksums, rewrite
-from dp3.sqlite.statements import Statements, load_statements, parse_statements, run_for_rows
+from dp3.sqlite.statements import (
+    Statements,
+    load_all_statements,
+    load_statements,
+    parse_statements,
+    run_for_rows,
+)
 from dp3.sqlite.verifying import verify_file
 
 __all__ = [
@@ -40,6 +46,7 @@ __all__ = [
     "damage",
     "damage_named",
     "has_checksums",
+    "load_all_statements",
     "load_statements",
     "parse_statements",
     "raise_damage",

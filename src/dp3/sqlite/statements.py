@@ -43,6 +43,17 @@ def load_statements(package: str, filename: str) -> Statements:
     return parse_statements(files(package).joinpath(filename).read_text("utf-8"), f"{package}/{filename}")
 
 
+def load_all_statements(package: str) -> Statements:
+    """The statements of all SQL files that lie in `package`, each as `file.name`."""
+    found = {}
+    for file in sorted(files(package).iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".sql"):
+            stem = file.name.removesuffix(".sql")
+            for name, sql in load_statements(package, file.name).items():
+                found[f"{stem}.{name}"] = sql
+    return Statements(found, package)
+
+
 def parse_statements(text: str, origin: str) -> Statements:
     """The statements of `text`; `origin` names the file in messages.
 

@@ -13,7 +13,7 @@ from dp3.store.patterns import Search, compile_for_lines, compile_pattern
 from dp3.store.ports.errors import QueryTooLarge
 from dp3.store.ports.queries import And, Between, Has, Not, OneOf, Or, TextMatches, Where
 from dp3.store.ports.snapshots import Key
-from dp3.store.sqlite.index import FIRST_BYTES, FIRST_TEXT, kind_of, prefix_end, storable
+from dp3.store.sql.index import FIRST_BYTES, FIRST_TEXT, kind_of, prefix_end, storable
 from dp3.store.sqlite.sql_builder import FALSE, TRUE, SqlBuilder
 
 COUNTED = 20_000

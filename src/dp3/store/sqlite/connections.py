@@ -3,8 +3,8 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,16 @@ from dp3.sqlite import (
     Checkpointer,
     DamagedFile,
     FairLock,
+    Statements,
+    bytes_in,
     connect,
     damage,
-    load_statements,
     raise_damage,
 )
 from dp3.store.ports.errors import LeaseLost, StoreFull
 from dp3.store.ports.leases import Lease
+from dp3.store.sql.session import Values
+from dp3.store.sqlite.session import SqliteSession
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +38,6 @@ ROOM_TIMEOUT_S = 5.0
 """A commit waits so long for the write-ahead log to shrink. Readers hold it up for 1 s at most, so a
 longer wait means a foreign reader; then growing is better than standing still."""
 
-Values = Sequence[Any] | Mapping[str, Any]
-"""Parameters of a statement: by place or by name."""
-
 
 class Writer:
     """The writing connection. Its transactions queue fairly with those of all threads and processes.
@@ -46,34 +46,30 @@ class Writer:
     this way."""
 
     def __init__(
-        self, path: Path, lock: FairLock, *, cache_mib: int, checkpointer: Checkpointer | None
+        self,
+        path: Path,
+        lock: FairLock,
+        statements: Statements,
+        *,
+        cache_mib: int,
+        checkpointer: Checkpointer | None,
     ) -> None:
         self._path = path
         self._lock = lock
         self._checkpointer = checkpointer
         self._connection = connect(path, synchronous="NORMAL", cache_mib=cache_mib)
-        self._sql = load_statements("dp3.store.sqlite", "leases.sql")
+        self._session = SqliteSession(self._connection, statements)
 
     @contextmanager
-    def owned(self, lease: Lease) -> Iterator[apsw.Connection]:
-        """A transaction of the worker that holds a lease, once the write-ahead log has room. Raises
-        `LeaseLost` before the first change, `StoreFull`."""
-        if self._checkpointer is not None:
-            self.wait_for_room()
-        with self.transaction(lease) as connection:
-            yield connection
-
-    @contextmanager
-    def transaction(self, lease: Lease | None = None) -> Iterator[apsw.Connection]:
-        """Everything in the block is committed, or nothing. Raises `StoreFull` when the disk refuses,
-        `DamagedFile`, and `LeaseLost` before the block when a lease is given that is not held any more."""
-        connection = self._connection
+    def transaction(self, lease: Lease | None = None) -> Iterator[SqliteSession]:
+        """See `Database.writing`."""
+        connection, session = self._connection, self._session
         with self._lock:
             try:
                 connection.execute("BEGIN IMMEDIATE")
-                if lease is not None and connection.execute(self._sql["is_held"], (lease.epoch,)).get is None:
+                if lease is not None and session.value("leases.is_held", (lease.epoch,)) is None:
                     raise LeaseLost(self._why_lost(lease))
-                yield connection
+                yield session
                 connection.execute("COMMIT")
             except (*DISK_ERRORS, *DAMAGE) as error:
                 raise self._refused(error) from error
@@ -111,7 +107,7 @@ class Writer:
 
     def _why_lost(self, lease: Lease) -> str:
         lost = f"worker {lease.index} of {lease.worker_processes} has lost its lease (epoch {lease.epoch})"
-        for epoch, worker, processes, host, pid, *_ in self._connection.execute(self._sql["leases"]):
+        for epoch, worker, processes, host, pid, *_ in self._session.rows("leases.leases"):
             if worker == lease.index or processes != lease.worker_processes:
                 taken_by = f"worker {worker} of {processes}, process {pid} on {host}"
                 return f"{lost} to {taken_by} (epoch {epoch}); nothing was written, stop this process"
@@ -122,64 +118,57 @@ class Readers:
     """Reading connections, one per call at a time, kept for the next call. What reads raises `DamagedFile`
     where the file is damaged; all else can be read as before."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, statements: Statements) -> None:
         self._path = path
-        self._idle: deque[apsw.Connection] = deque()
+        self._statements = statements
+        self._idle: deque[SqliteSession] = deque()
         self._closed = False
 
-    def rows(self, sql: str, values: Values = ()) -> list[Any]:
-        """All rows of one statement, as tuples."""
-        connection = self._take()
+    @contextmanager
+    def one(self) -> Iterator[SqliteSession]:
+        """A session for one statement."""
+        session = self._take()
         try:
-            return connection.execute(sql, values).fetchall()
+            yield session
         except DAMAGE as error:
             raise_damage(self._path, error)
         finally:
-            self._give_back(connection)
-
-    def value(self, sql: str, values: Values = ()) -> Any:
-        """The one row of a statement: a tuple, or its value if that is the only one; None without a row."""
-        connection = self._take()
-        try:
-            return connection.execute(sql, values).get
-        except DAMAGE as error:
-            raise_damage(self._path, error)
-        finally:
-            self._give_back(connection)
+            self._give_back(session)
 
     @contextmanager
-    def state(self) -> Iterator[apsw.Connection]:
+    def state(self) -> Iterator[SqliteSession]:
         """One committed state, the same for all statements of the block."""
-        connection = self._take()
+        session = self._take()
         try:
-            connection.execute("BEGIN DEFERRED")
-            yield connection
+            session.connection.execute("BEGIN DEFERRED")
+            yield session
         except DAMAGE as error:
             raise_damage(self._path, error)
         finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            self._give_back(connection)
+            if session.connection.in_transaction:
+                session.connection.execute("ROLLBACK")
+            self._give_back(session)
 
-    def _take(self) -> apsw.Connection:
+    def _take(self) -> SqliteSession:
         if self._closed:
             raise RuntimeError(f"{self._path}: the store is closed")
         try:
             return self._idle.pop()
         except IndexError:
-            return connect(self._path, readonly=True, cache_mib=READER_CACHE_MIB)
+            connection = connect(self._path, readonly=True, cache_mib=READER_CACHE_MIB)
+            return SqliteSession(connection, self._statements)
 
-    def _give_back(self, connection: apsw.Connection) -> None:
+    def _give_back(self, session: SqliteSession) -> None:
         if self._closed or len(self._idle) >= IDLE_READERS:
-            connection.close()
+            session.connection.close()
         else:
-            self._idle.append(connection)
+            self._idle.append(session)
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed by their users."""
         self._closed = True
         while self._idle:
-            self._idle.pop().close()
+            self._idle.pop().connection.close()
 
 
 class Changes:
@@ -204,18 +193,64 @@ class Changes:
             self._connection.close()
 
 
-class Connections:
-    """Everything that one process has open of a state file, in the end closed together."""
+class SqliteDatabase:
+    """See `dp3.store.sql.session.Database`: everything that one process has open of a state file, in the end
+    closed together."""
 
-    def __init__(self, path: Path, lock: FairLock, checkpointer: Checkpointer | None, cache_mib: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        statements: Statements,
+        lock: FairLock,
+        checkpointer: Checkpointer | None,
+        cache_mib: int,
+    ) -> None:
         """Takes over `lock` and `checkpointer`."""
         self.path = path
-        self.writer = Writer(path, lock, cache_mib=cache_mib, checkpointer=checkpointer)
-        self.readers = Readers(path)
+        self._writer = Writer(path, lock, statements, cache_mib=cache_mib, checkpointer=checkpointer)
+        self._readers = Readers(path, statements)
         self.changes = Changes(path)
         self._lock = lock
         self._checkpointer = checkpointer
         self._closed = False
+
+    def reading(self) -> AbstractContextManager[SqliteSession]:
+        """See the protocol."""
+        return self._readers.state()
+
+    def writing(self, lease: Lease | None = None) -> AbstractContextManager[SqliteSession]:
+        """See the protocol."""
+        return self._writer.transaction(lease)
+
+    def rows(self, name: str, values: Values = ()) -> list[Any]:
+        """See the protocol."""
+        with self._readers.one() as session:
+            return session.rows(name, values)
+
+    def value(self, name: str, values: Values = ()) -> Any:
+        """See the protocol."""
+        with self._readers.one() as session:
+            return session.value(name, values)
+
+    @contextmanager
+    def owned(self, lease: Lease) -> Iterator[SqliteSession]:
+        """See the protocol. There is room once the write-ahead log is small enough."""
+        if self._checkpointer is not None:
+            self.wait_for_room()
+        with self.writing(lease) as session:
+            yield session
+
+    def wait_for_room(self) -> None:
+        """See the protocol."""
+        self._writer.wait_for_room()
+
+    def make_durable(self) -> None:
+        """See the protocol."""
+        self._writer.make_durable()
+
+    def disk_bytes(self) -> int:
+        """See the protocol."""
+        return bytes_in(self.path.parent.glob(f"{self.path.name}*"))
 
     def close(self) -> None:
         """Give back connections, files and the checkpointing thread; calling it again does nothing."""
@@ -224,7 +259,7 @@ class Connections:
         self._closed = True
         if self._checkpointer:
             self._checkpointer.close()
-        self.readers.close()
+        self._readers.close()
         self.changes.close()
-        self.writer.close()
+        self._writer.close()
         self._lock.close()

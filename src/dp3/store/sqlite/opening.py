@@ -22,6 +22,7 @@ from dp3.sqlite import (
     connect,
     damage_named,
     has_checksums,
+    load_all_statements,
     load_statements,
     rewrite,
     stamp_format,
@@ -30,27 +31,9 @@ from dp3.sqlite import (
 from dp3.sqlite.connection import MIB
 from dp3.store.ports.counters import NO_EVENTS, EventGroups
 from dp3.store.ports.state import State
-from dp3.store.sqlite.batches import Batches, Outbox, OutboxWriter
-from dp3.store.sqlite.connections import Connections
-from dp3.store.sqlite.control import Control
-from dp3.store.sqlite.counters import Counters, CounterWriter
-from dp3.store.sqlite.dead_letters import DeadLetters, DeadLetterWriter
-from dp3.store.sqlite.entities import Entities
-from dp3.store.sqlite.garbage import Garbage
-from dp3.store.sqlite.history import History
-from dp3.store.sqlite.leases import Leases
-from dp3.store.sqlite.lifetimes import Lifetimes
-from dp3.store.sqlite.links import Links
-from dp3.store.sqlite.models import Models, Names
+from dp3.store.sql.assembly import assembled
+from dp3.store.sqlite.connections import SqliteDatabase
 from dp3.store.sqlite.queries import Queries
-from dp3.store.sqlite.retention import Retention
-from dp3.store.sqlite.rows_read import RowsReadCounter
-from dp3.store.sqlite.runs import Runs
-from dp3.store.sqlite.scans import Scans
-from dp3.store.sqlite.sizes import Sizes
-from dp3.store.sqlite.snapshots import SnapshotCleaning, Snapshots
-from dp3.store.sqlite.tokens import Tokens
-from dp3.store.sqlite.updates import Updates
 
 APPLICATION_ID = int.from_bytes(b"DP3s", "big")
 FORMAT = 5
@@ -110,13 +93,23 @@ def open_state(
         if checkpoint:
             checkpointer = Checkpointer(wal_limit=round(wal_limit_mib * MIB))
             checkpointer.watch(path, lock)
-        connections = Connections(path, lock, checkpointer, cache_mib)
+        statements = load_all_statements("dp3.store.sqlite")
+        database = SqliteDatabase(path, statements, lock, checkpointer, cache_mib)
     except BaseException:
         if checkpointer:
             checkpointer.close()
         lock.close()
         raise
-    return _state(connections, found, clock, max_dead_letters, query_limit_s, event_groups)
+    return assembled(
+        database,
+        found,
+        clock,
+        queries=Queries(database, query_limit_s),
+        changes=database.changes,
+        close=database.close,
+        max_dead_letters=max_dead_letters,
+        event_groups=event_groups,
+    )
 
 
 def _prepare(path: Path, lock: FairLock, partitions: int) -> int:
@@ -187,46 +180,3 @@ def _create(connection: apsw.Connection, sql: Statements, partitions: int) -> No
     connection.execute(sql["set_partitions"], (partitions,))
     lanes = [(lane, partition) for lane in LANES for partition in range(partitions)]
     connection.executemany(sql["add_position"], lanes)
-
-
-def _state(
-    connections: Connections,
-    partitions: int,
-    clock: Clock,
-    max_dead_letters: int,
-    query_limit_s: float,
-    event_groups: EventGroups,
-) -> State:
-    """The ports, with what several of them write in their transactions."""
-    writer, readers = connections.writer, connections.readers
-    names, control, garbage = Names(writer, readers), Control(writer, readers, clock), Garbage(writer, clock)
-    leases, runs = Leases(writer, readers, clock, control), Runs(writer, readers, clock)
-    dead_letters, outbox = DeadLetterWriter(max_dead_letters), OutboxWriter(clock)
-    counters = CounterWriter(clock, event_groups)
-    read = RowsReadCounter()
-    scans = Scans(read)
-    return State(
-        partitions=partitions,
-        names=names,
-        leases=leases,
-        batches=Batches(writer, readers, clock, dead_letters, counters, outbox),
-        outbox=Outbox(writer, readers),
-        changes=connections.changes,
-        entities=Entities(readers, garbage, partitions, scans, read),
-        dead_letters=DeadLetters(readers),
-        counters=Counters(readers, clock, event_groups),
-        sizes=Sizes(writer, readers, connections.path),
-        control=control,
-        runs=runs,
-        snapshots=Snapshots(writer, readers, runs, dead_letters, counters, outbox, partitions),
-        cleaning=SnapshotCleaning(writer, readers),
-        links=Links(readers),
-        tokens=Tokens(writer, readers, clock),
-        updates=Updates(writer, readers, dead_letters, counters, control, outbox),
-        lifetimes=Lifetimes(writer, readers, outbox),
-        history=History(writer, readers, scans),
-        retention=Retention(writer, readers, clock, counters, outbox),
-        models=Models(writer, readers, leases, names, garbage),
-        queries=Queries(readers, query_limit_s),
-        close=connections.close,
-    )

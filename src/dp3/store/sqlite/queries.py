@@ -11,11 +11,10 @@ import msgspec
 from dp3.sqlite import load_statements
 from dp3.store.ports.queries import EVERYTHING, And, Found, Not, Or, Order, Where
 from dp3.store.ports.snapshots import Key
+from dp3.store.sql.index import INT_MAX, INT_MIN
 from dp3.store.sqlite.access_paths import AccessPaths, Place
 from dp3.store.sqlite.conditions import Compiler, Condition
-from dp3.store.sqlite.connections import Readers
-from dp3.store.sqlite.index import INT_MAX, INT_MIN
-from dp3.store.sqlite.parameters import listed
+from dp3.store.sqlite.connections import SqliteDatabase
 from dp3.store.sqlite.sql_builder import EID, TRUE, SqlBuilder, limited
 
 NO_LIMIT = -1
@@ -38,8 +37,8 @@ _decode = msgspec.msgpack.Decoder(_Cursor).decode
 class Queries:
     """See `dp3.store.ports.queries.Queries`."""
 
-    def __init__(self, readers: Readers, limit_s: float) -> None:
-        self._readers = readers
+    def __init__(self, database: SqliteDatabase, limit_s: float) -> None:
+        self._database = database
         self._limit_s = limit_s
         self._sql = load_statements("dp3.store.sqlite", "queries.sql")
         answer = {name: self._sql[name] for name in ("run_time", "document")}
@@ -48,8 +47,8 @@ class Queries:
 
     @contextmanager
     def _query(self, etype: str) -> Iterator[SqlBuilder]:
-        with self._readers.state() as state:
-            builder = SqlBuilder(state, self._sql, etype, self._limit_s)
+        with self._database.reading() as session:
+            builder = SqlBuilder(session.connection, self._sql, etype, self._limit_s)
             with limited(builder):
                 yield builder
 
@@ -73,7 +72,7 @@ class Queries:
 
     def _answers(self, builder: SqlBuilder, id_: bytes, places: Sequence[Place]) -> Iterator[Found]:
         """The rows of a page; a place ends with the entity."""
-        rows = builder.connection.execute(self._found, (listed(place[-1] for place in places),))
+        rows = builder.connection.execute(self._found, ([place[-1] for place in places],))
         for place, row in zip(places, rows, strict=True):
             yield Found._make((*row, _make_cursor(id_, place)))
             if builder.is_over():
@@ -96,13 +95,13 @@ class Queries:
         return self._sql["count_among"].format(candidates=condition.entities(), holds=holds)
 
     def any_keys(self, etype: str, paths: Sequence[str]) -> bool:
-        return bool(self._readers.value(self._sql["any_keys"], (etype, listed(paths))))
+        return bool(self._database.value("queries.any_keys", (etype, list(paths))))
 
     def ever_had_keys(self, etype: str, paths: Sequence[str]) -> bool:
-        return bool(self._readers.value(self._sql["ever_had_keys"], (etype, listed(paths))))
+        return bool(self._database.value("queries.ever_had_keys", (etype, list(paths))))
 
     def first_steps(self, etype: str) -> list[str]:
-        return [name for (name,) in self._readers.rows(self._sql["first_steps"], (etype, MOST_PATHS))]
+        return [name for (name,) in self._database.rows("queries.first_steps", (etype, MOST_PATHS))]
 
     def distinct(self, etype: str, path: str) -> dict[Key, int]:
         with self._query(etype) as builder:
@@ -110,7 +109,7 @@ class Queries:
             return dict(builder.rows(distinct))
 
     def latest(self, etype: str, eids: Sequence[str]) -> dict[str, Found]:
-        wanted = listed(dict.fromkeys(eids))
+        wanted = list(dict.fromkeys(eids))
         id_ = _query_id(etype, EVERYTHING, ())
         with self._query(etype) as builder:
             of_eid = self._sql["smallest"].format(path=builder.number(EID))

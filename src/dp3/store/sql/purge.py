@@ -4,14 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any, TypeAlias
 
-import apsw
 import msgspec
 
-from dp3.sqlite import load_statements
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.models import Forget, Removal, RemovedAttr
-from dp3.store.sqlite.garbage import Garbage
-from dp3.store.sqlite.parameters import listed
+from dp3.store.sql.garbage import Garbage
+from dp3.store.sql.session import Session
 
 ENTITIES = 100
 """Entities whose values are looked for at once."""
@@ -50,10 +48,7 @@ class Purge:
 
     def __init__(self, garbage: Garbage) -> None:
         self._garbage = garbage
-        self._sql = load_statements("dp3.store.sqlite", "purge.sql")
-        self._stages: dict[
-            str, Callable[[apsw.Connection, Removal, Checkpoint, Forget], Checkpoint | None]
-        ] = {
+        self._stages: dict[str, Callable[[Session, Removal, Checkpoint, Forget], Checkpoint | None]] = {
             "entities": self._entities,
             "garbage": self._collect,
             "values": self._values,
@@ -66,71 +61,69 @@ class Purge:
         }
 
     def step(
-        self, connection: apsw.Connection, removal: Removal, checkpoint: Checkpoint, forget: Forget
+        self, session: Session, removal: Removal, checkpoint: Checkpoint, forget: Forget
     ) -> Checkpoint | None:
         """Do the next piece. Returns the checkpoint after it; None when all is done: the names are free as
         well."""
-        after = self._stages[checkpoint.stage](connection, removal, checkpoint, forget)
+        after = self._stages[checkpoint.stage](session, removal, checkpoint, forget)
         if after is not None:
             return after
         stages = list(self._stages)
         number = stages.index(checkpoint.stage) + 1
         if number < len(stages):
             return Checkpoint(stages[number], rows=checkpoint.rows)
-        self._forget_names(connection, removal)
+        self._forget_names(session, removal)
         return None
 
     def _entities(
-        self, connection: apsw.Connection, removal: Removal, checkpoint: Checkpoint, _: Forget
+        self, session: Session, removal: Removal, checkpoint: Checkpoint, _: Forget
     ) -> Checkpoint | None:
         """Delete the entities of removed types."""
         for etype in removal.etypes:
-            removed = self._run(connection, "remove_entities", etype=self._etype(connection, etype))
+            removed = self._run(session, "remove_entities", etype=self._etype(session, etype))
             if removed:
                 return _changed(checkpoint, removed)
         return None
 
-    def _collect(
-        self, connection: apsw.Connection, _: Removal, checkpoint: Checkpoint, __: Forget
-    ) -> Checkpoint | None:
+    def _collect(self, session: Session, _: Removal, checkpoint: Checkpoint, __: Forget) -> Checkpoint | None:
         """Remove the rows of deleted entities, whose attributes nobody asks for any more."""
-        removed = self._garbage.remove_some(connection, ALL_PARTITIONS, ROWS)
+        removed = self._garbage.remove_some(session, ALL_PARTITIONS, ROWS)
         return _changed(checkpoint, ROWS) if removed is None else None
 
     def _values(
-        self, connection: apsw.Connection, removal: Removal, checkpoint: Checkpoint, _: Forget
+        self, session: Session, removal: Removal, checkpoint: Checkpoint, _: Forget
     ) -> Checkpoint | None:
         groups = _groups(removal.attrs)
         if checkpoint.group == len(groups):
             return None
         name, attrs, values = groups[checkpoint.group]
-        etype = self._etype(connection, name)
-        page = self._fetch(connection, "next_entities", etype, checkpoint.start, ENTITIES)
+        etype = self._etype(session, name)
+        page = self._fetch(session, "next_entities", etype, checkpoint.start, ENTITIES)
         if not page:
             return msgspec.structs.replace(checkpoint, group=checkpoint.group + 1, start="")
         what = {
-            "entities": listed(key for key, _ in page),
-            "attrs": self._ids(connection, "attr_ids", name, attrs),
+            "entities": [key for key, _ in page],
+            "attrs": self._ids(session, "attr_ids", name, attrs),
             "values": in_hex(values),
         }
-        removed = [self._run(connection, each, **what) for each in self._named("purge_values_")]
+        removed = [session.run(each, what | {"limit": ROWS}) for each in session.named("purge.purge_values_")]
         after = _changed(checkpoint, sum(removed))
         return after if ROWS in removed else msgspec.structs.replace(after, start=following(page[-1][1]))
 
     def _snapshots(
-        self, connection: apsw.Connection, removal: Removal, checkpoint: Checkpoint, forget: Forget
+        self, session: Session, removal: Removal, checkpoint: Checkpoint, forget: Forget
     ) -> Checkpoint | None:
         etypes = sorted({attr.etype for attr in removal.attrs})
         if checkpoint.group == len(etypes):
             return None
         etype = etypes[checkpoint.group]
-        number, first = self._etype(connection, etype), checkpoint.start
+        number, first = self._etype(session, etype), checkpoint.start
         looked_at, run = 0, checkpoint.run
-        for entity, eid in self._fetch(connection, "next_entities", number, first, ENTITIES):
-            docs = self._fetch(connection, "next_snapshots", entity, run, DOCS - looked_at)
+        for entity, eid in self._fetch(session, "next_entities", number, first, ENTITIES):
+            docs = self._fetch(session, "next_snapshots", entity, run, DOCS - looked_at)
             new = [(forget.doc(etype, doc), entity, at) for at, doc in docs]
             changed = [row for row, (_, doc) in zip(new, docs, strict=True) if row[0] != doc]
-            connection.executemany(self._sql["put_snapshot"], changed)
+            session.each("purge.put_snapshot", changed)
             looked_at += len(docs)
             checkpoint = _changed(checkpoint, len(changed))
             if looked_at == DOCS:
@@ -141,96 +134,87 @@ class Purge:
         return checkpoint
 
     def _links(
-        self, connection: apsw.Connection, removal: Removal, checkpoint: Checkpoint, _: Forget
+        self, session: Session, removal: Removal, checkpoint: Checkpoint, _: Forget
     ) -> Checkpoint | None:
         """Remove what is kept by attribute only."""
-        for ids in self._removed_ids(connection, removal):
-            for name in self._named("purge_attr_"):
-                if removed := self._run(connection, name, attrs=ids):
+        for ids in self._removed_ids(session, removal):
+            for name in session.named("purge.purge_attr_"):
+                if removed := session.run(name, {"attrs": ids, "limit": ROWS}):
                     return _changed(checkpoint, removed)
         return None
 
     def _index(
-        self, connection: apsw.Connection, removal: Removal, checkpoint: Checkpoint, _: Forget
+        self, session: Session, removal: Removal, checkpoint: Checkpoint, _: Forget
     ) -> Checkpoint | None:
         """Remove keys of the index. The next run makes it anew for what stays."""
         for etype, attrs in _by_type(removal.attrs):
-            paths = self._ids(connection, "path_ids", etype, attrs)
-            if removed := self._run(connection, "remove_keys", paths=paths):
+            paths = self._ids(session, "path_ids", etype, attrs)
+            if removed := self._run(session, "remove_keys", paths=paths):
                 return _changed(checkpoint, removed)
         return None
 
     def _dead_letters(
-        self, connection: apsw.Connection, removal: Removal, checkpoint: Checkpoint, forget: Forget
+        self, session: Session, removal: Removal, checkpoint: Checkpoint, forget: Forget
     ) -> Checkpoint | None:
-        page = self._fetch(connection, "next_dead_letters", checkpoint.id, DOCS)
+        page = self._fetch(session, "next_dead_letters", checkpoint.id, DOCS)
         if not page:
             return None
         for number, etype, task in page:
             left = None if etype in removal.etypes else forget.task(task) if task else task
             if left is None:
-                connection.execute(self._sql["remove_dead_letter"], (number,))
+                session.run("purge.remove_dead_letter", (number,))
             elif left != task:
-                connection.execute(self._sql["put_dead_letter"], (left, number))
+                session.run("purge.put_dead_letter", (left, number))
         return msgspec.structs.replace(checkpoint, id=page[-1][0])
 
-    def _nodes(
-        self, connection: apsw.Connection, _: Removal, checkpoint: Checkpoint, __: Forget
-    ) -> Checkpoint | None:
-        last = connection.execute(self._sql["next_nodes"], (checkpoint.id, NODES)).get
+    def _nodes(self, session: Session, _: Removal, checkpoint: Checkpoint, __: Forget) -> Checkpoint | None:
+        last = session.value("purge.next_nodes", (checkpoint.id, NODES))
         if last is None:
             return None
         ends = {"after": checkpoint.id, "last": last}
-        connection.execute(self._sql["remove_lonely_nodes"], ends)
-        return msgspec.structs.replace(_changed(checkpoint, connection.changes()), id=last)
+        removed = session.run("purge.remove_lonely_nodes", ends)
+        return msgspec.structs.replace(_changed(checkpoint, removed), id=last)
 
     def _types(
-        self, connection: apsw.Connection, removal: Removal, checkpoint: Checkpoint, _: Forget
+        self, session: Session, removal: Removal, checkpoint: Checkpoint, _: Forget
     ) -> Checkpoint | None:
         """Remove what is kept by entity type."""
         for etype in removal.etypes:
-            number = self._etype(connection, etype)
-            for name in self._named("purge_type_"):
-                if removed := self._run(connection, name, etype=number):
+            number = self._etype(session, etype)
+            for name in session.named("purge.purge_type_"):
+                if removed := session.run(name, {"etype": number, "limit": ROWS}):
                     return _changed(checkpoint, removed)
         return None
 
-    def _forget_names(self, connection: apsw.Connection, removal: Removal) -> None:
+    def _forget_names(self, session: Session, removal: Removal) -> None:
         """Names that come again get another number."""
-        for ids in self._removed_ids(connection, removal):
+        for ids in self._removed_ids(session, removal):
             for statement in ("forget_paths", "forget_names"):
-                connection.execute(self._sql[statement], (ids,))
+                session.run(f"purge.{statement}", (ids,))
         for etype in removal.etypes:
-            connection.execute(self._sql["forget_etype"], (self._etype(connection, etype),))
+            session.run("purge.forget_etype", (self._etype(session, etype),))
 
-    def _removed_ids(self, connection: apsw.Connection, removal: Removal) -> list[str]:
+    def _removed_ids(self, session: Session, removal: Removal) -> list[list[int]]:
         """The numbers of all attributes, and paths below them, of which nothing stays, by entity type."""
-        of_types = [self._ids(connection, "path_ids", etype, None) for etype in removal.etypes]
+        of_types = [self._ids(session, "path_ids", etype, None) for etype in removal.etypes]
         whole = _by_type(attr for attr in removal.attrs if attr.whole)
-        return of_types + [self._ids(connection, "path_ids", etype, attrs) for etype, attrs in whole]
+        return of_types + [self._ids(session, "path_ids", etype, attrs) for etype, attrs in whole]
 
-    def _run(self, connection: apsw.Connection, statement: str, **values: Any) -> int:
-        connection.execute(self._sql[statement], values | {"limit": ROWS})
-        return connection.changes()
+    def _run(self, session: Session, statement: str, **values: Any) -> int:
+        return session.run(f"purge.{statement}", values | {"limit": ROWS})
 
-    def _fetch(self, connection: apsw.Connection, statement: str, *values: Any) -> list[Any]:
-        return connection.execute(self._sql[statement], values).fetchall()
+    def _fetch(self, session: Session, statement: str, *values: Any) -> list[Any]:
+        return session.rows(f"purge.{statement}", values)
 
-    def _named(self, prefix: str) -> list[str]:
-        return [name for name in self._sql if name.startswith(prefix)]
-
-    def _etype(self, connection: apsw.Connection, etype: str) -> int | None:
-        number: int | None = connection.execute(self._sql["etype_id"], (etype,)).get
+    def _etype(self, session: Session, etype: str) -> int | None:
+        number: int | None = session.value("purge.etype_id", (etype,))
         return number
 
-    def _ids(
-        self, connection: apsw.Connection, statement: str, etype: str, attrs: Sequence[str] | None
-    ) -> str:
-        """Numbers as a JSON list."""
-        names = None if attrs is None else listed(attrs)
-        values = {"etype": self._etype(connection, etype), "attrs": names}
-        found: list[Any] = connection.execute(self._sql[statement], values).fetchall()
-        return listed(number for (number,) in found)
+    def _ids(self, session: Session, statement: str, etype: str, attrs: Sequence[str] | None) -> list[int]:
+        names = None if attrs is None else list(attrs)
+        values = {"etype": self._etype(session, etype), "attrs": names}
+        found: list[Any] = session.rows(f"purge.{statement}", values)
+        return [number for (number,) in found]
 
 
 def following(eid: str) -> str:
@@ -238,9 +222,9 @@ def following(eid: str) -> str:
     return eid + "\0"
 
 
-def in_hex(values: Sequence[bytes]) -> str | None:
-    """Encoded values as a JSON list as SQLite writes them; None for no values, which means all."""
-    return listed(v.hex().upper() for v in values) if values else None
+def in_hex(values: Sequence[bytes]) -> list[str] | None:
+    """Encoded values as statements write them; None for no values, which means all."""
+    return [v.hex().upper() for v in values] if values else None
 
 
 def _changed(checkpoint: Checkpoint, rows: int) -> Checkpoint:

@@ -7,13 +7,11 @@ decoded in one step when it is used.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-import apsw
 import msgspec
 
 from dp3.history.scan import StoredScan, Told, scan_of, stored_scan
 from dp3.history.segments import SegmentRow, decode_segments
 from dp3.model.wire import decode_value, encode_value
-from dp3.sqlite import Statements
 from dp3.store.ports.batches import Tombstone
 from dp3.store.ports.entities import (
     EncodedProfile,
@@ -25,7 +23,7 @@ from dp3.store.ports.entities import (
     StoredPlain,
     Token,
 )
-from dp3.store.sqlite.parameters import listed
+from dp3.store.sql.session import Session
 from dp3.store.unlinked import Gone, packed_without, rows_without
 
 _Packed: TypeAlias = tuple[int, Token, str]
@@ -85,32 +83,32 @@ def _unpacked(
 
 
 class RemovedLinks:
-    """Links to deleted entities that are still stored, which readers must not see. `sql` is that of
-    `entities.sql`; asks in a reader's transaction."""
+    """Links to deleted entities that are still stored, which readers must not see. Asks in a
+    reader's transaction."""
 
-    def __init__(self, sql: Statements) -> None:
-        self._sql = sql
-
-    def of(self, state: apsw.Connection, keys: Sequence[int]) -> Mapping[int, Gone]:
+    def of(self, session: Session, keys: Sequence[int]) -> Mapping[int, Gone]:
         """Links removed from entities, by key; mostly nobody has any, and nothing else is looked up."""
         found: dict[int, dict[int, list[Tombstone]]] = {}
-        if state.execute(self._sql["any_tombstone"]).get:
-            for key, attr, *tombstone in state.execute(self._sql["removed_links"], (listed(keys),)):
+        if session.value("entities.any_tombstone"):
+            for key, attr, *tombstone in session.rows("entities.removed_links", (list(keys),)):
                 found.setdefault(key, {}).setdefault(attr, []).append(Tombstone._make(tombstone))
         return found
 
-    def hidden(self, state: apsw.Connection, encoded: EncodedProfile, gone: Gone) -> EncodedProfile:
+    def hidden(self, session: Session, encoded: EncodedProfile, gone: Gone) -> EncodedProfile:
         """A profile without them."""
-        return _encode(self.without(state, decode_profile(encoded)[0], gone))
+        return _encode(self.without(session, decode_profile(encoded)[0], gone))
 
-    def without(self, state: apsw.Connection, profile: Profile, gone: Gone) -> Profile:
+    def without(self, session: Session, profile: Profile, gone: Gone) -> Profile:
         """A profile without them, with the whole history of the attributes that have some."""
-        places = [(profile.key, attr) for attr in gone]
-        history = map(HistoryRow._make, state.executemany(self._sql["history_of_attr"], places))
-        packed = [
-            (attr, v, [*decode_segments(segments)])
-            for attr, v, segments in state.executemany(self._sql["packed_of_attr"], places)
-        ]
+        history: list[HistoryRow] = []
+        packed: list[PackedHistory] = []
+        for attr in gone:
+            place = (profile.key, attr)
+            history += map(HistoryRow._make, session.rows("entities.history_of_attr", place))
+            packed += [
+                (attr, v, [*decode_segments(segments)])
+                for _, v, segments in session.rows("entities.packed_of_attr", place)
+            ]
         return _without(profile, history, packed, gone)
 
 

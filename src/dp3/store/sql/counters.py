@@ -3,11 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import apsw
 import msgspec
 
 from dp3.clock import Clock, duration_us
-from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.counters import (
     MAX_SOURCE_CHARS,
     MAX_SOURCES,
@@ -18,7 +16,7 @@ from dp3.store.ports.counters import (
     SourceSums,
     Totals,
 )
-from dp3.store.sqlite.connections import Readers
+from dp3.store.sql.session import Database, Session
 
 _totals = msgspec.json.Decoder(Totals).decode
 
@@ -33,40 +31,39 @@ class CounterWriter:
         self._spans = {duration_us(interval) for group in groups.values() for interval in group.intervals}
         self._known: set[str] = set()
         self._loaded = False
-        self._sql = load_statements("dp3.store.sqlite", "counters.sql")
 
     def write(
         self,
-        connection: apsw.Connection,
+        session: Session,
         counters: Mapping[str, int],
         hooks: Sequence[HookSums] = (),
         sources: Sequence[SourceSums] = (),
     ) -> None:
         """Count the work of a batch."""
-        self._begin_intervals(connection)
-        run_for_rows(connection, self._sql["count"], list(counters.items()))
+        self._begin_intervals(session)
+        session.bulk("counters.count", list(counters.items()))
         if hooks:
-            run_for_rows(connection, self._sql["add_hook_sums"], hooks)
+            session.bulk("counters.add_hook_sums", hooks)
         if sources:
             now = self._clock.now_us()
-            rows = [(*source, now) for source in self._bounded(connection, sources)]
-            run_for_rows(connection, self._sql["add_source"], rows)
+            rows = [(*source, now) for source in self._bounded(session, sources)]
+            session.bulk("counters.add_source", rows)
 
-    def _begin_intervals(self, connection: apsw.Connection) -> None:
+    def _begin_intervals(self, session: Session) -> None:
         if not self._spans:
             return
         now = self._clock.now_us()
-        rows: Iterable[Any] = connection.execute(self._sql["intervals"])
+        rows: Iterable[Any] = session.rows("counters.intervals")
         known: dict[int, int] = dict(rows)
         for span in self._spans:
             begun = now - now % span
             if begun > known.get(span, -1):
-                connection.execute(self._sql["begin_interval"], (span, begun))
+                session.run("counters.begin_interval", (span, begun))
 
-    def _bounded(self, connection: apsw.Connection, sources: Iterable[SourceSums]) -> list[SourceSums]:
+    def _bounded(self, session: Session, sources: Iterable[SourceSums]) -> list[SourceSums]:
         """Sources by the names under which they are kept: their number is bounded."""
         if not self._loaded:
-            self._known.update(name for (name,) in connection.execute(self._sql["known_sources"]))
+            self._known.update(name for (name,) in session.rows("counters.known_sources"))
             self._loaded = True
         return list(map(self._kept, sources))
 
@@ -82,22 +79,21 @@ class CounterWriter:
 class Counters:
     """See `dp3.store.ports.counters.Counters`."""
 
-    def __init__(self, readers: Readers, clock: Clock, groups: EventGroups) -> None:
-        self._readers = readers
+    def __init__(self, database: Database, clock: Clock, groups: EventGroups) -> None:
+        self._database = database
         self._clock = clock
         self._groups = groups
-        self._sql = load_statements("dp3.store.sqlite", "counters.sql")
 
     def all(self) -> dict[str, int]:
-        return dict(self._readers.rows(self._sql["counters"]))
+        return dict(self._database.rows("counters.counters"))
 
     def hook_sums(self) -> list[HookSums]:
-        return list(map(HookSums._make, self._readers.rows(self._sql["hook_sums"])))
+        return list(map(HookSums._make, self._database.rows("counters.hook_sums")))
 
     def event_counts(self, group: str, span: int) -> tuple[int, dict[str, int], dict[str, int]]:
         now = self._clock.now_us()
         current = now - now % span
-        row = self._readers.value(self._sql["interval"], (span,))
+        row = self._database.value("counters.interval", (span,))
         if row is None:
             return current, {}, {}
         begun, *texts = row
@@ -111,7 +107,7 @@ class Counters:
         return current, since, events(group, before, totals)
 
     def sources(self) -> dict[str, int]:
-        return dict(self._readers.rows(self._sql["sources"]))
+        return dict(self._database.rows("counters.sources"))
 
     def last_seen(self, limit: int) -> dict[str, int]:
-        return dict(self._readers.rows(self._sql["last_seen"], (limit,)))
+        return dict(self._database.rows("counters.last_seen", (limit,)))

@@ -3,12 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import apsw
-
-from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.dead_letters import FILTERS, DeadLetter, LetterGroup
-from dp3.store.sqlite.connections import Readers
-from dp3.store.sqlite.parameters import from_json, to_json
+from dp3.store.sql.parameters import from_json, to_json
+from dp3.store.sql.session import Database, Session
 
 _ABOVE_ALL = (1 << 63) - 1
 
@@ -18,24 +15,22 @@ class DeadLetterWriter:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._sql = load_statements("dp3.store.sqlite", "dead_letters.sql")
 
-    def add(self, connection: apsw.Connection, failures: Sequence[DeadLetter]) -> None:
+    def add(self, session: Session, failures: Sequence[DeadLetter]) -> None:
         """Keep as many as there is room for."""
         if not failures:
             return
-        room = max(0, self._most - connection.execute(self._sql["dead_letter_count"]).get)
-        run_for_rows(connection, self._sql["add_dead_letters"], list(map(_columns, failures[:room])))
+        room = max(0, self._most - session.value("dead_letters.dead_letter_count"))
+        session.bulk("dead_letters.add_dead_letters", list(map(_columns, failures[:room])))
         if len(failures) > room:
-            connection.execute(self._sql["count_dropped"], (len(failures) - room,))
+            session.run("dead_letters.count_dropped", (len(failures) - room,))
 
 
 class DeadLetters:
     """See `dp3.store.ports.dead_letters.DeadLetters`."""
 
-    def __init__(self, readers: Readers) -> None:
-        self._readers = readers
-        self._sql = load_statements("dp3.store.sqlite", "dead_letters.sql")
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def page(
         self, after: int, limit: int, filters: Mapping[str, str] | None = None, *, newest_first: bool = False
@@ -47,21 +42,23 @@ class DeadLetters:
         else:
             statement, sign = "dead_letters", -1 if newest_first else 1
             values |= {"sign": sign, "after": after * sign or -_ABOVE_ALL}
-        return [(row[0], _dead_letter(row)) for row in self._readers.rows(self._sql[statement], values)]
+        return [
+            (row[0], _dead_letter(row)) for row in self._database.rows(f"dead_letters.{statement}", values)
+        ]
 
     def groups(self, limit: int, filters: Mapping[str, str] | None = None) -> list[LetterGroup]:
         values = _filter_values(filters) | {"limit": limit}
-        return list(map(LetterGroup._make, self._readers.rows(self._sql["dead_letter_groups"], values)))
+        return list(map(LetterGroup._make, self._database.rows("dead_letters.dead_letter_groups", values)))
 
     def get(self, id: int) -> DeadLetter | None:
-        row = self._readers.value(self._sql["dead_letter"], (id,))
+        row = self._database.value("dead_letters.dead_letter", (id,))
         return _dead_letter(row) if row else None
 
     def count(self, filters: Mapping[str, str] | None = None) -> int:
         if filters:
-            count: int = self._readers.value(self._sql["count_dead_letters"], _filter_values(filters))
+            count: int = self._database.value("dead_letters.count_dead_letters", _filter_values(filters))
         else:
-            count = self._readers.value(self._sql["dead_letter_count"])
+            count = self._database.value("dead_letters.dead_letter_count")
         return count
 
 

@@ -3,15 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import apsw
-
 from dp3.clock import Clock
-from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.runs import Phase, Run, WorkerRun
 from dp3.store.ports.snapshots import SnapshotBatch
-from dp3.store.sqlite.connections import Readers, Writer
-from dp3.store.sqlite.parameters import from_json, listed, to_json
+from dp3.store.sql.parameters import from_json, to_json
+from dp3.store.sql.session import Database, Session
 
 _PHASES = list(Phase)
 _NEWEST = 2**63 - 1
@@ -23,24 +20,22 @@ PART_BYTES = 1 << 20
 class Runs:
     """See `dp3.store.ports.runs.Runs`."""
 
-    def __init__(self, writer: Writer, readers: Readers, clock: Clock) -> None:
-        self._writer = writer
-        self._readers = readers
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
         self._clock = clock
-        self._sql = load_statements("dp3.store.sqlite", "runs.sql")
 
     def begin(self, time: int, fingerprint: str, workers: int) -> Run | None:
         values = {"time": time, "phase": Phase.INIT.value, "fingerprint": fingerprint, "workers": workers}
-        with self._writer.transaction() as connection:
+        with self._database.writing() as session:
             values["now"] = self._clock.now_us()
-            row = connection.execute(self._sql["begin_run"], values).fetchone()
+            row = session.row("runs.begin_run", values)
         return _run(row) if row else None
 
     def advance(
         self, run: int, phase: Phase, status: str, detail: Mapping[str, Any], void: bool = False
     ) -> None:
-        with self._writer.transaction() as connection:
-            row = connection.execute(self._sql["run"], (run,)).fetchone()
+        with self._database.writing() as session:
+            row = session.row("runs.run", (run,))
             if row is None:
                 raise ValueError(f"there is no run {run} to advance to {phase.value!r}")
             known = _run(row)
@@ -48,11 +43,11 @@ class Runs:
                 return
             values = {"id": run, "phase": phase.value, "status": status, "now": self._clock.now_us()}
             values["detail"] = to_json({**known.detail, **detail})
-            connection.execute(self._sql["advance_run"], values)
+            session.run("runs.advance_run", values)
             if void:
-                connection.execute(self._sql["remove_watermarks"], (run,))
+                session.run("runs.remove_watermarks", (run,))
             if phase is Phase.CLOSED:
-                self._remove_graphs(connection, run)
+                self._remove_graphs(session, run)
 
     def open(self) -> Run | None:
         found = self._runs("open_run")
@@ -69,45 +64,45 @@ class Runs:
         return self._runs("runs_between", first, last)
 
     def _runs(self, statement: str, *values: int) -> list[Run]:
-        return list(map(_run, self._readers.rows(self._sql[statement], values)))
+        return list(map(_run, self._database.rows(f"runs.{statement}", values)))
 
     def workers(self, run: int) -> list[WorkerRun]:
-        rows = map(WorkerRun._make, self._readers.rows(self._sql["worker_runs"], (run,)))
+        rows = map(WorkerRun._make, self._database.rows("runs.worker_runs", (run,)))
         return [row._replace(checkpoint=from_json(str(row.checkpoint))) for row in rows]
 
     def put_graph(self, lease: Lease, run: int, graph: bytes) -> None:
         for part, start in enumerate(range(0, len(graph), PART_BYTES)):
-            with self._writer.owned(lease) as connection:
+            with self._database.owned(lease) as session:
                 row = (run, lease.index, part, graph[start : start + PART_BYTES])
-                connection.execute(self._sql["graph_put_part"], row)
-        with self._writer.owned(lease) as connection:
-            connection.execute(self._sql["graph_complete"], (run, lease.index))
+                session.run("runs.graph_put_part", row)
+        with self._database.owned(lease) as session:
+            session.run("runs.graph_complete", (run, lease.index))
 
     def graph(self, run: int) -> bytes | None:
-        parts = [part for (part,) in self._readers.rows(self._sql["graph_parts"], (run,))]
+        parts = [part for (part,) in self._database.rows("runs.graph_parts", (run,))]
         return b"".join(parts) if parts else None
 
-    def _remove_graphs(self, connection: apsw.Connection, run: int) -> None:
+    def _remove_graphs(self, session: Session, run: int) -> None:
         """Forget those up to a run, in the caller's transaction."""
         for statement in ("graph_remove", "graph_remove_parts"):
-            connection.execute(self._sql[statement], (run,))
+            session.run(f"runs.{statement}", (run,))
 
     def watermarks(self) -> dict[tuple[int, int], int]:
-        rows = self._readers.rows(self._sql["watermarks"])
+        rows = self._database.rows("runs.watermarks")
         return {(partition, lane): offset for partition, lane, offset in rows}
 
     def covered(self, entity: int, runs: Sequence[int]) -> set[int]:
-        wanted = {"entity": entity, "runs": listed(runs)}
-        return {run for (run,) in self._readers.rows(self._sql["covered"], wanted)}
+        wanted = {"entity": entity, "runs": list(runs)}
+        return {run for (run,) in self._database.rows("runs.covered", wanted)}
 
-    def write_progress(self, connection: apsw.Connection, batch: SnapshotBatch) -> None:
+    def write_progress(self, session: Session, batch: SnapshotBatch) -> None:
         """Progress of a worker, in the caller's transaction."""
         if batch.progress:
             *row, checkpoint = batch.progress[:4]
             columns = (*row, to_json(checkpoint), *batch.progress[4:])
-            connection.execute(self._sql["put_worker_run"], columns)
+            session.run("runs.put_worker_run", columns)
         reached = [(partition, batch.run, lane, offset) for partition, lane, offset in batch.watermarks]
-        run_for_rows(connection, self._sql["put_watermarks"], reached)
+        session.bulk("runs.put_watermarks", reached)
 
 
 def _run(row: Sequence[Any]) -> Run:

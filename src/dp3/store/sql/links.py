@@ -1,16 +1,13 @@
 """Links between entities: written by batches, read from both ends."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 
-import apsw
 import msgspec
 
-from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.batches import NO_TARGET, EndedLink, LinkRow
 from dp3.store.ports.links import Edge, Node
-from dp3.store.sqlite.connections import Readers
-from dp3.store.sqlite.parameters import listed
+from dp3.store.sql.session import Database, Session
 
 _Columns = tuple[int, int, int, int, int, int]
 """attr, source node, target node, source entity, until, order."""
@@ -28,20 +25,17 @@ _nodes = msgspec.json.Decoder(list[Node]).decode
 class LinkWriter:
     """Writes the links of a batch in the caller's transaction; most only confirm what is stored."""
 
-    def __init__(self) -> None:
-        self._sql = load_statements("dp3.store.sqlite", "links.sql")
-
-    def note_deletions(self, connection: apsw.Connection, entities: Sequence[int]) -> None:
+    def note_deletions(self, session: Session, entities: Sequence[int]) -> None:
         """To be called before entities are deleted: remember what they referred to."""
         if entities:
-            change = connection.execute(self._sql["next_change"]).get
-            deleted = {"entities": listed(sorted(entities)), "change": change}
-            connection.execute(self._sql["add_changes_of_entities"], deleted)
+            change = session.value("links.next_change")
+            deleted = {"entities": sorted(entities), "change": change}
+            session.run("links.add_changes_of_entities", deleted)
 
-    def write(self, connection: apsw.Connection, links: Sequence[LinkRow], now: int) -> None:
+    def write(self, session: Session, links: Sequence[LinkRow], now: int) -> None:
         """Apply the links of existing entities; `now` is the moment of the commit."""
         plain, observed = _newest_values(links), _longest(links)
-        stored = _StoredLinks(connection, self._sql)
+        stored = _StoredLinks(session)
         stored.load_nodes(chain(*plain.values(), observed))
         stored.load_links(plain, observed)
         changes = _LinkChanges(stored, now)
@@ -49,26 +43,26 @@ class LinkWriter:
             changes.replace(source, attr, group)
         for link in observed:
             changes.extend(link)
-        run_for_rows(connection, self._sql["put_links"], sorted(changes.put))
-        self._note(connection, changes.changed)
+        session.bulk("links.put_links", sorted(changes.put))
+        self._note(session, changes.changed)
 
-    def end(self, connection: apsw.Connection, links: Iterable[EndedLink]) -> None:
+    def end(self, session: Session, links: Iterable[EndedLink]) -> None:
         """Let links end, if they hold longer."""
         earliest: dict[_Link, int] = {}
         for source, attr, etype, eid, until in links:
             place = (source, attr, etype, eid)
             earliest[place] = min(earliest.get(place, until), until)
         ends = [(*place, until) for place, until in sorted(earliest.items())]
-        rows = sorted(run_for_rows(connection, self._sql["links_beyond"], ends))
-        run_for_rows(connection, self._sql["put_links"], rows)
-        self._note(connection, ((attr, target) for attr, _, target, *_ in rows))
+        rows = sorted(session.bulk_rows("links.links_beyond", ends))
+        session.bulk("links.put_links", rows)
+        self._note(session, ((attr, target) for attr, _, target, *_ in rows))
 
-    def _note(self, connection: apsw.Connection, changed: Iterable[Sequence[int]]) -> None:
+    def _note(self, session: Session, changed: Iterable[Sequence[int]]) -> None:
         """Remember that the links to some (attr, target node) became more or fewer."""
         places = sorted(set(map(tuple, changed)))
         if places:
-            change: int = connection.execute(self._sql["next_change"]).get
-            run_for_rows(connection, self._sql["add_changes"], [(change, *place) for place in places])
+            change: int = session.value("links.next_change")
+            session.bulk("links.add_changes", [(change, *place) for place in places])
 
 
 class _StoredLinks:
@@ -77,9 +71,8 @@ class _StoredLinks:
     `sources`: key of an entity → its node; `nodes`: (type, eid) of a target → node. `plain`: (attr, source
     node) → target node → until and order; `observed`: (attr, source node, target node) → until."""
 
-    def __init__(self, connection: apsw.Connection, sql: Mapping[str, str]) -> None:
-        self._connection = connection
-        self._sql = sql
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self.sources: dict[int, int] = {}
         self.nodes: dict[tuple[int, str], int] = {NO_TARGET: 0}
         self.plain: dict[tuple[int, int], dict[int, tuple[int, int]]] = {}
@@ -88,9 +81,9 @@ class _StoredLinks:
     def load_nodes(self, links: Iterable[LinkRow]) -> None:
         """Look up the ends of links; those that are new are made."""
         ends = [link[:4] for link in links]
-        keys = listed(sorted({key for key, *_ in ends}))
+        keys = sorted({key for key, *_ in ends})
         names: dict[int, tuple[int, str]] = {}
-        for key, etype, eid, node in self._connection.execute(self._sql["sources"], (keys,)):
+        for key, etype, eid, node in self._session.rows("links.sources", (keys,)):
             names[key] = etype, eid
             if node is not None:
                 self.nodes[etype, eid] = node
@@ -100,23 +93,21 @@ class _StoredLinks:
         self.sources = {key: self.nodes[name] for key, name in names.items()}
 
     def _add_nodes(self, statement: str, names: Iterable[tuple[int, str]]) -> None:
-        rows = run_for_rows(self._connection, self._sql[statement], sorted(names))
+        rows = self._session.bulk_rows(f"links.{statement}", sorted(names))
         self.nodes.update({(etype, eid): node for etype, eid, node in rows})
 
     def load_links(self, plain: Iterable[tuple[int, int]], observed: Iterable[LinkRow]) -> None:
         """Look up all links of plain relations (source, attr), and observed ones."""
         sources, nodes = self.sources, self.nodes
         whole = sorted((attr, sources[key], key) for key, attr in plain if key in sources)
-        for attr, source, target, until, order in run_for_rows(
-            self._connection, self._sql["links_of_sources"], whole
-        ):
+        for attr, source, target, until, order in self._session.bulk_rows("links.links_of_sources", whole):
             self.plain.setdefault((attr, source), {})[target] = until, order
         single = sorted(
             (attr, sources[key], nodes[etype, eid], key)
             for key, attr, etype, eid, *_ in observed
             if key in sources
         )
-        for *link, until in run_for_rows(self._connection, self._sql["links_between"], single):
+        for *link, until in self._session.bulk_rows("links.links_between", single):
             self.observed[link[0], link[1], link[2]] = until
 
 
@@ -192,9 +183,8 @@ def _longest(links: Iterable[LinkRow]) -> Collection[LinkRow]:
 class Links:
     """See `dp3.store.ports.links.Links`."""
 
-    def __init__(self, readers: Readers) -> None:
-        self._readers = readers
-        self._sql = load_statements("dp3.store.sqlite", "links.sql")
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def edges(
         self, attrs: Sequence[int], until_after: int, after: tuple[int, int, int], limit: int
@@ -204,23 +194,23 @@ class Links:
             "first": first if first in attrs else -1,
             "source": source,
             "target": target,
-            "others": listed(sorted({attr for attr in attrs if attr > first})),
+            "others": sorted({attr for attr in attrs if attr > first}),
             "until_after": until_after,
             "limit": limit,
         }
-        return list(map(Edge._make, self._readers.rows(self._sql["edges"], wanted)))
+        return list(map(Edge._make, self._database.rows("links.edges", wanted)))
 
     def nodes(self, ids: Sequence[int]) -> dict[int, Node]:
-        text: str = self._readers.value(self._sql["nodes"], {"ids": listed(ids)})
+        text: str = self._database.value("links.nodes", {"ids": list(ids)})
         return {node.id: node for node in _nodes(text)}
 
     def incoming(
         self, targets: Sequence[tuple[int, str]], attrs: Sequence[int], at: int
     ) -> dict[tuple[int, str], list[tuple[int, int, str]]]:
         incoming: dict[tuple[int, str], list[tuple[int, int, str]]] = {target: [] for target in targets}
-        relations = listed(sorted(set(attrs)))
-        with self._readers.state() as state:
-            rows = run_for_rows(state, self._sql["incoming"], list(incoming), relations, at)
+        relations = sorted(set(attrs))
+        with self._database.reading() as session:
+            rows = session.bulk_rows("links.incoming", list(incoming), relations, at)
         for etype, eid, *source in rows:
             incoming[etype, eid].append((source[0], source[1], source[2]))
         for sources in incoming.values():
@@ -228,11 +218,11 @@ class Links:
         return incoming
 
     def last_change(self) -> int:
-        found: int = self._readers.value(self._sql["last_change"])
+        found: int = self._database.value("links.last_change")
         return found
 
     def targets_changed(
         self, attrs: Sequence[int], change: int, after: int, until: int
     ) -> list[tuple[int, str]]:
-        span = {"change": change, "after": after, "until": until, "attrs": listed(sorted(set(attrs)))}
-        return sorted(self._readers.rows(self._sql["targets_changed"], span))
+        span = {"change": change, "after": after, "until": until, "attrs": sorted(set(attrs))}
+        return sorted(self._database.rows("links.targets_changed", span))

@@ -3,16 +3,14 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import apsw
 import psutil
 
 from dp3.clock import Clock
-from dp3.sqlite import load_statements
 from dp3.store.ports.errors import LeaseRefused
 from dp3.store.ports.leases import Holder, Lease, LeaseState
-from dp3.store.sqlite.connections import Readers, Writer
-from dp3.store.sqlite.control import Control
-from dp3.store.sqlite.parameters import from_json, to_json
+from dp3.store.sql.control import Control
+from dp3.store.sql.parameters import from_json, to_json
+from dp3.store.sql.session import Database, Session
 
 START_TOLERANCE_S = 2.0
 """The system computes a start time from the wall clock, so it may move when the clock is corrected."""
@@ -35,74 +33,72 @@ class Leases:
     """See `dp3.store.ports.leases.Leases`. The system is asked whether the process of a holder on the same
     host is alive. When it was started is remembered: numbers of processes are used again."""
 
-    def __init__(self, writer: Writer, readers: Readers, clock: Clock, control: Control) -> None:
+    def __init__(self, database: Database, clock: Clock, control: Control) -> None:
         self._control = control
-        self._writer = writer
-        self._readers = readers
+        self._database = database
         self._clock = clock
-        self._sql = load_statements("dp3.store.sqlite", "leases.sql")
 
     def take(self, index: int, worker_processes: int, holder: Holder, ttl_s: float) -> Lease:
         if not 0 <= index < worker_processes:
             raise ValueError(f"worker index must be from 0 to {worker_processes - 1}, got {index}")
         started = _started_at(holder.process)
-        with self._writer.transaction() as connection:
-            for held in self._held(connection):
+        with self._database.writing() as session:
+            for held in self._held(session):
                 if held.worker == index or held.worker_processes != worker_processes:
                     self._refuse_if_alive(held, index, worker_processes, holder.host, ttl_s)
-                    connection.execute(self._sql["remove"], (held.epoch,))
-            self._note_processes(connection, worker_processes)
+                    session.run("leases.remove", (held.epoch,))
+            self._note_processes(session, worker_processes)
             row = (index, worker_processes, *holder, started, self._clock.now_us(), "starting")
-            epoch: int = connection.execute(self._sql["take"], row).get
+            epoch: int = session.value("leases.take", row)
         return Lease(index, worker_processes, epoch)
 
-    def require_none(self, connection: apsw.Connection, host: str, ttl_s: float) -> None:
+    def require_none(self, session: Session, host: str, ttl_s: float) -> None:
         """Raise `LeaseRefused` while a worker lives; take the leases from those that do not."""
-        for held in self._held(connection):
+        for held in self._held(session):
             if self._is_alive(held, host, ttl_s):
                 raise LeaseRefused(f"{self._who(held)}; stop all workers first")
-            connection.execute(self._sql["remove"], (held.epoch,))
+            session.run("leases.remove", (held.epoch,))
 
-    def _note_processes(self, connection: apsw.Connection, worker_processes: int) -> None:
-        before = connection.execute(self._sql["last_processes"]).get
-        connection.execute(self._sql["note_processes"], (worker_processes,))
+    def _note_processes(self, session: Session, worker_processes: int) -> None:
+        before = session.value("leases.last_processes")
+        session.run("leases.note_processes", (worker_processes,))
         if before not in (None, worker_processes):
             reason = f"the number of worker processes changed from {before} to {worker_processes}; ask again"
-            self._control.give_up(connection, reason)
+            self._control.give_up(session, reason)
 
     def heartbeat(self, lease: Lease, status: str, numbers: Mapping[str, float] | None = None) -> None:
-        with self._writer.transaction(lease) as connection:
+        with self._database.writing(lease) as session:
             now = self._clock.now_us()
             values = {"now": now, "status": status, "epoch": lease.epoch}
-            connection.execute(self._sql["heartbeat"], values)
+            session.run("leases.heartbeat", values)
             if numbers is not None:
-                connection.execute(self._sql["forget_reports"])
-                connection.execute(self._sql["put_report"], (lease.epoch, now, to_json(dict(numbers))))
+                session.run("leases.forget_reports")
+                session.run("leases.put_report", (lease.epoch, now, to_json(dict(numbers))))
 
     def take_job(self, lease: Lease, name: str, ttl_s: float) -> bool:
-        with self._writer.transaction(lease) as connection:
+        with self._database.writing(lease) as session:
             now = self._clock.now_us()
             values = {"name": name, "epoch": lease.epoch, "now": now, "until": now + round(ttl_s * 1e6)}
-            return bool(connection.execute(self._sql["take_job"], values).fetchall())
+            return bool(session.rows("leases.take_job", values))
 
     def release(self, lease: Lease) -> None:
-        with self._writer.transaction() as connection:
-            connection.execute(self._sql["remove"], (lease.epoch,))
+        with self._database.writing() as session:
+            session.run("leases.remove", (lease.epoch,))
 
     def all(self) -> list[LeaseState]:
         return [
             LeaseState(Lease(worker, processes, epoch), Holder(host, process), heartbeat, status)
-            for epoch, worker, processes, host, process, _, heartbeat, status in self._readers.rows(
-                self._sql["leases"]
+            for epoch, worker, processes, host, process, _, heartbeat, status in self._database.rows(
+                "leases.leases"
             )
         ]
 
     def reports(self) -> list[tuple[int, int, dict[str, float]]]:
-        rows = self._readers.rows(self._sql["reports"])
+        rows = self._database.rows("leases.reports")
         return [(worker, time, from_json(numbers)) for worker, time, numbers in rows]
 
-    def _held(self, connection: apsw.Connection) -> list[_Held]:
-        return [_Held(*row) for row in connection.execute(self._sql["leases"])]
+    def _held(self, session: Session) -> list[_Held]:
+        return [_Held(*row) for row in session.rows("leases.leases")]
 
     def _refuse_if_alive(
         self, held: _Held, index: int, worker_processes: int, host: str, ttl_s: float

@@ -1,6 +1,6 @@
-"""Values in the form that statements take and give: lists and objects as JSON, the own part of a worker."""
+"""Values in the form that statements take and give: objects as JSON, the own part of a worker."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -18,11 +18,6 @@ def to_json(value: dict[str, Any]) -> str:
 def from_json(text: str) -> dict[str, Any]:
     """The inverse of `to_json`."""
     return _decode(text)
-
-
-def listed(items: Iterable[Any]) -> str:
-    """A JSON list for `json_each`: many rows are found in one step, without the interpreter's lock."""
-    return msgspec.json.encode(list(items)).decode()
 
 
 def of_worker(lease: Lease, **values: int) -> dict[str, int]:

@@ -9,7 +9,6 @@ import msgspec
 from dp3.history.ranges import segments_between
 from dp3.history.scan import finished_scan
 from dp3.history.segments import Params, decode_segments
-from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.entities import (
     EncodedProfile,
     HistoryRow,
@@ -20,13 +19,13 @@ from dp3.store.ports.entities import (
     RowsRead,
 )
 from dp3.store.ports.leases import Lease
-from dp3.store.sqlite.connections import Readers
-from dp3.store.sqlite.entity_history import EntityHistory
-from dp3.store.sqlite.garbage import Garbage
-from dp3.store.sqlite.parameters import listed, own_ranges
-from dp3.store.sqlite.profiles import RemovedLinks, decode_profile, decode_token, encode_token
-from dp3.store.sqlite.rows_read import RowsReadCounter
-from dp3.store.sqlite.scans import AttrHistory, Scans
+from dp3.store.sql.entity_history import EntityHistory
+from dp3.store.sql.garbage import Garbage
+from dp3.store.sql.parameters import own_ranges
+from dp3.store.sql.profiles import RemovedLinks, decode_profile, decode_token, encode_token
+from dp3.store.sql.rows_read import RowsReadCounter
+from dp3.store.sql.scans import AttrHistory, Scans
+from dp3.store.sql.session import Database
 from dp3.store.unlinked import packed_without, rows_without
 
 _keys = msgspec.json.Decoder(list[int]).decode
@@ -43,46 +42,45 @@ class Entities:
     encode_value = staticmethod(encode_token)
 
     def __init__(
-        self, readers: Readers, garbage: Garbage, partitions: int, scans: Scans, read: RowsReadCounter
+        self, database: Database, garbage: Garbage, partitions: int, scans: Scans, read: RowsReadCounter
     ) -> None:
-        self._readers = readers
+        self._database = database
         self._garbage = garbage
         self._partitions = partitions
-        self._sql = load_statements("dp3.store.sqlite", "entities.sql")
-        self._removed = RemovedLinks(self._sql)
+        self._removed = RemovedLinks()
         self._read = read
         self._scans = scans
 
     def find(self, wanted: Sequence[tuple[int, str]]) -> dict[tuple[int, str], tuple[int, int]]:
-        with self._readers.state() as state:
-            rows = run_for_rows(state, self._sql["find_entities"], wanted)
+        with self._database.reading() as session:
+            rows = session.bulk_rows("entities.find_entities", wanted)
             return {(etype, eid): (key, created) for etype, eid, key, created in rows}
 
     def page(self, etype: str, limit: int, after: str | None = None) -> list[tuple[int, str, int]]:
         first = "" if after is None else f"{after}\0"  # the next text that there can be
-        return self._readers.rows(self._sql["entities_page"], (etype, first, limit))
+        return self._database.rows("entities.entities_page", (etype, first, limit))
 
     def last_keys(self) -> dict[int, int]:
-        return dict(self._readers.rows(self._sql["last_keys"]))
+        return dict(self._database.rows("entities.last_keys"))
 
     def counts(self) -> dict[str, int]:
-        return dict(self._readers.rows(self._sql["entity_counts"]))
+        return dict(self._database.rows("entities.entity_counts"))
 
     def profile(self, etype: str, eid: str) -> ProfileRows | None:
-        with self._readers.state() as state:
-            found = state.execute(self._sql["entity_by_name"], (etype, eid)).fetchone()
+        with self._database.reading() as session:
+            found = session.row("entities.entity_by_name", (etype, eid))
             if found is None:
                 return None
             key, created, _ = found
-            plain = list(map(PlainRow._make, state.execute(self._sql["plain"], (key,))))
-            history = list(map(HistoryRow._make, state.execute(self._sql["history"], (key,))))
+            plain = list(map(PlainRow._make, session.rows("entities.plain", (key,))))
+            history = list(map(HistoryRow._make, session.rows("entities.history", (key,))))
             packed: list[PackedHistory] = [
                 (of, v, [*decode_segments(segments)])
-                for of, v, segments in state.execute(self._sql["packed"], (key,))
+                for of, v, segments in session.rows("entities.packed", (key,))
             ]
             self._read.add(len(history) + sum(len(segments) for _, _, segments in packed))
-            ttl = dict(state.execute(self._sql["ttl"], (key,)))
-            gone = self._removed.of(state, [key])
+            ttl = dict(session.rows("entities.ttl", (key,)))
+            gone = self._removed.of(session, [key])
             if gone:
                 plain, history = rows_without(plain, history, gone[key])
                 packed = packed_without(packed, gone[key])
@@ -90,38 +88,38 @@ class Entities:
 
     @contextmanager
     def history(self, etype: str, eid: str) -> Iterator[EntityHistory | None]:
-        with self._readers.state() as state:
-            found = state.execute(self._sql["entity_by_name"], (etype, eid)).fetchone()
-            history = None if found is None else EntityHistory(state, self._sql, self._scans, *found)
+        with self._database.reading() as session:
+            found = session.row("entities.entity_by_name", (etype, eid))
+            history = None if found is None else EntityHistory(session, self._scans, *found)
             yield history
 
     def own(self, lease: Lease, etypes: Sequence[int], after: int, limit: int) -> list[tuple[int, int, str]]:
-        types = listed(etypes)
+        types = list(etypes)
         found: list[tuple[int, int, str]] = []
-        with self._readers.state() as state:
+        with self._database.reading() as session:
             for first, end in own_ranges(lease, self._partitions, after):
                 if len(found) < limit:
                     page = {"etypes": types, "after": first, "end": end, "limit": limit - len(found)}
-                    text: str = state.execute(self._sql["entities_in_range"], page).get
+                    text: str = session.value("entities.entities_in_range", page)
                     found += _identities(text)
         return found
 
     def by_key(self, keys: Sequence[int]) -> dict[int, tuple[int, str, int]]:
-        text: str = self._readers.value(self._sql["by_key"], (listed(keys),))
+        text: str = self._database.value("entities.by_key", (list(keys),))
         return {key: (etype, eid, created) for key, etype, eid, created in _entities(text)}
 
     def profiles(
         self, keys: Sequence[int], whole: bool = False, moment: int | None = None
     ) -> dict[int, EncodedProfile]:
-        wanted = {"keys": listed(keys), "whole": whole, "moment": moment}
-        with self._readers.state() as state:
-            found: Any = state.execute(self._sql["profiles"], wanted).get
+        wanted = {"keys": list(keys), "whole": whole, "moment": moment}
+        with self._database.reading() as session:
+            found: Any = session.value("entities.profiles", wanted)
             existing, lines = found
             profiles: dict[int, EncodedProfile] = dict(
                 zip(_keys(existing), lines.split("\n") if lines else (), strict=True)
             )
-            for key, gone in self._removed.of(state, keys).items():
-                profiles[key] = self._removed.hidden(state, profiles[key], gone)
+            for key, gone in self._removed.of(session, keys).items():
+                profiles[key] = self._removed.hidden(session, profiles[key], gone)
         return profiles
 
     def complete(
@@ -129,9 +127,9 @@ class Entities:
     ) -> Profile:
         observed, scans = dict(profile.observed), dict(profile.scans)
         told = {attr: told for attr, told in profile.told.items() if attr not in untold}
-        with self._readers.state() as state:
+        with self._database.reading() as session:
             for attr, params in untold.items():
-                history = AttrHistory.read(state, self._sql, self._scans, (profile.key, attr), params)
+                history = AttrHistory.read(session, self._scans, (profile.key, attr), params)
                 if later:
                     scans[attr], observed[attr] = history.since(moment)
                 else:
@@ -140,8 +138,8 @@ class Entities:
             completed = msgspec.structs.replace(
                 profile, observed=list(observed.items()), scans=scans, told=told
             )
-            gone = self._removed.of(state, [profile.key])
-            return self._removed.without(state, completed, gone[profile.key]) if gone else completed
+            gone = self._removed.of(session, [profile.key])
+            return self._removed.without(session, completed, gone[profile.key]) if gone else completed
 
     def rows_read(self) -> RowsRead:
         return self._read.total
@@ -154,15 +152,15 @@ class Entities:
         return profile
 
     def count_between(self, etype: int, after: int, end: int) -> int:
-        count: int = self._readers.value(self._sql["count_between"], (after, end, etype))
+        count: int = self._database.value("entities.count_between", (after, end, etype))
         return count
 
     def between(self, etype: int, after: int, end: int, limit: int) -> list[tuple[int, str]]:
-        text: str = self._readers.value(self._sql["entities_between"], (after, end, etype, limit))
+        text: str = self._database.value("entities.entities_between", (after, end, etype, limit))
         return _named(text)
 
     def range_after(self, after: int, limit: int) -> tuple[int, int] | None:
-        first, last = self._readers.value(self._sql["range_after"], (after, limit))
+        first, last = self._database.value("entities.range_after", (after, limit))
         return None if first is None else (first, last)
 
     def collect_garbage(self, lease: Lease, max_rows: int, by_age: Callable[[], bool] = lambda: True) -> bool:

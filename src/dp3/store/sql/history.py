@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-import apsw
 import msgspec
 
 from dp3.history.segments import PackedSegment, Params
-from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.entities import ENTITY_SHIFT
 from dp3.store.ports.history import (
     FreshPage,
@@ -22,9 +20,9 @@ from dp3.store.ports.history import (
     tag_of,
 )
 from dp3.store.ports.leases import Lease
-from dp3.store.sqlite.connections import Readers, Writer
-from dp3.store.sqlite.parameters import of_worker
-from dp3.store.sqlite.scans import Scans, ScanWriter
+from dp3.store.sql.parameters import of_worker
+from dp3.store.sql.scans import Scans, ScanWriter
+from dp3.store.sql.session import Database, Session
 
 _fresh = msgspec.json.Decoder(
     list[tuple[int, int, int, int | None, int | None, int | None, str | None]]
@@ -41,15 +39,13 @@ LARGE = 1_000
 class History:
     """See `dp3.store.ports.history.History`."""
 
-    def __init__(self, writer: Writer, readers: Readers, scans: Scans) -> None:
-        self._writer = writer
-        self._readers = readers
-        self._sql = load_statements("dp3.store.sqlite", "history.sql")
+    def __init__(self, database: Database, scans: Scans) -> None:
+        self._database = database
         self._scans = scans
         self._scan_writer = ScanWriter()
 
     def packed_until(self, lease: Lease) -> dict[int, int]:
-        return dict(self._readers.rows(self._sql["packed_until"], of_worker(lease)))
+        return dict(self._database.rows("history.packed_until", of_worker(lease)))
 
     def begin_packing(self, lease: Lease, until: PackUntil) -> None:
         self._note(lease, "begin_packing", until)
@@ -60,17 +56,17 @@ class History:
     def fresh_page(self, after: FreshPlace, until: PackUntil, limit: int, max_bytes: int) -> FreshPage:
         end = ((after[0] >> ENTITY_SHIFT) + 1) << ENTITY_SHIFT
         wanted = {**_bounds(after, until), "end": end, "limit": limit, "large": LARGE}
-        with self._readers.state() as state:
-            text: str = state.execute(self._sql["fresh_page"], wanted).get
-            return self._page(state, _fresh(text), max_bytes)
+        with self._database.reading() as session:
+            text: str = session.value("history.fresh_page", wanted)
+            return self._page(session, _fresh(text), max_bytes)
 
     def last_parts(self, subjects: Sequence[Subject]) -> dict[Subject, PackedRow]:
         """The last packed rows of a range of entities, most of which may be new."""
         entities = [subject[0] for subject in subjects]
-        with self._readers.state() as state:
-            if not subjects or not state.execute(self._sql["any_packed"], (min(entities), max(entities))).get:
+        with self._database.reading() as session:
+            if not subjects or not session.value("history.any_packed", (min(entities), max(entities))):
                 return {}
-            texts = [row[0] for row in run_for_rows(state, self._sql["last_parts"], subjects)]
+            texts = [row[0] for row in session.bulk_rows("history.last_parts", subjects)]
         return {row.subject: row for text in texts for row in map(_packed_row, _packed(text))}
 
     def pack(
@@ -83,14 +79,14 @@ class History:
         scans: ScanChanges,
     ) -> None:
         ends = dict(zip(("last_entity", "last_attr", "last_key"), last, strict=True))
-        with self._writer.owned(lease) as connection:
-            connection.execute(self._sql["remove_fresh"], {**_bounds(after, until), **ends})
-            run_for_rows(connection, self._sql["put_packed"], rows)
-            self._scan_writer.put(connection, scans)
+        with self._database.owned(lease) as session:
+            session.run("history.remove_fresh", {**_bounds(after, until), **ends})
+            session.bulk("history.put_packed", rows)
+            self._scan_writer.put(session, scans)
 
     def recent(self, attrs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], RecentRow]:
-        with self._readers.state() as state:
-            texts = [row[0] for row in run_for_rows(state, self._sql["recent"], attrs)]
+        with self._database.reading() as session:
+            texts = [row[0] for row in session.bulk_rows("history.recent", attrs)]
         return {row[:2]: row for text in texts for row in _recent(text)}
 
     def scans_to_make(self, lease: Lease, partition: int, now: int, limit: int) -> list[RecentRow]:
@@ -98,23 +94,22 @@ class History:
         wanted = (first, first + (1 << ENTITY_SHIFT), now, limit)
         return [
             RecentRow(entity, attr, at, None)
-            for entity, attr, at in self._readers.rows(self._sql["scans_to_make"], wanted)
+            for entity, attr, at in self._database.rows("history.scans_to_make", wanted)
         ]
 
     def packed_since(self, entity: int, attr: int, params: Params) -> PackedHistorySince:
-        with self._readers.state() as state:
-            return self._scans.packed_since(state, entity, attr, params)
+        with self._database.reading() as session:
+            return self._scans.packed_since(session, entity, attr, params)
 
     def put_scans(self, lease: Lease, scans: ScanChanges) -> None:
-        with self._writer.owned(lease) as connection:
-            self._scan_writer.put(connection, scans)
+        with self._database.owned(lease) as session:
+            self._scan_writer.put(session, scans)
 
     def trim_incoming(self, lease: Lease, lane: int, limit: int) -> int:
-        with self._writer.owned(lease) as connection:
-            connection.execute(self._sql["trim_incoming"], {"lane": lane, "limit": limit})
-            return connection.changes()
+        with self._database.owned(lease) as session:
+            return session.run("history.trim_incoming", {"lane": lane, "limit": limit})
 
-    def _page(self, state: apsw.Connection, rows: Sequence[Any], max_bytes: int) -> FreshPage:
+    def _page(self, session: Session, rows: Sequence[Any], max_bytes: int) -> FreshPage:
         """Of the rows as many as have so many bytes."""
         fresh: FreshValues = {}
         tags: dict[bytes, int] = {}
@@ -124,7 +119,7 @@ class History:
                 if v_hex is not None:
                     v = bytes.fromhex(v_hex)
                 else:
-                    v = state.execute(self._sql["value"], (key,)).get
+                    v = session.value("history.value", (key,))
                     size += len(v)
                     if size > max_bytes and count:
                         break
@@ -137,9 +132,9 @@ class History:
         return FreshPage(fresh, packable, count, tuple(rows[count - 1][:3]) if count else None)
 
     def _note(self, lease: Lease, statement: str, until: PackUntil) -> None:
-        with self._writer.owned(lease) as connection:
+        with self._database.owned(lease) as session:
             lanes = (of_worker(lease, lane=lane, until=key) for lane, key in until.items())
-            connection.executemany(self._sql[statement], lanes)
+            session.each(f"history.{statement}", lanes)
 
 
 def _add(fresh: FreshValues, subject: Subject, v: bytes, segment: PackedSegment) -> None:

@@ -4,20 +4,18 @@ import time
 from collections.abc import Container, Iterable, Sequence
 from operator import itemgetter
 
-import apsw
 import msgspec
 
-from dp3.sqlite import Statements, load_statements, run_for_rows
 from dp3.store.ports.entities import ENTITY_SHIFT
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.snapshots import Cleaned, SnapshotBatch, StoredSnapshot
-from dp3.store.sqlite.batches import OutboxWriter
-from dp3.store.sqlite.connections import Readers, Writer
-from dp3.store.sqlite.counters import CounterWriter
-from dp3.store.sqlite.dead_letters import DeadLetterWriter
-from dp3.store.sqlite.index import IndexWriter
-from dp3.store.sqlite.parameters import listed, of_worker, own_ranges
-from dp3.store.sqlite.runs import Runs
+from dp3.store.sql.batches import OutboxWriter
+from dp3.store.sql.counters import CounterWriter
+from dp3.store.sql.dead_letters import DeadLetterWriter
+from dp3.store.sql.index import IndexWriter
+from dp3.store.sql.parameters import of_worker, own_ranges
+from dp3.store.sql.runs import Runs
+from dp3.store.sql.session import Database, Session
 
 FEW_DUE = 10_000
 """Up to so many due entities are found through the index and sorted for every page."""
@@ -58,115 +56,112 @@ class Snapshots:
 
     def __init__(
         self,
-        writer: Writer,
-        readers: Readers,
+        database: Database,
         runs: Runs,
         dead_letters: DeadLetterWriter,
         counters: CounterWriter,
         outbox: OutboxWriter,
         partitions: int,
     ) -> None:
-        self._writer = writer
-        self._readers = readers
+        self._database = database
         self._runs = runs
         self._dead_letters = dead_letters
         self._counters = counters
         self._outbox = outbox
         self._partitions = partitions
         self._index = IndexWriter()
-        self._sql = load_statements("dp3.store.sqlite", "snapshots.sql")
 
     def due(self, lease: Lease, until: int, after: int, limit: int) -> list[int]:
-        with self._readers.state() as state:
-            due = state.execute(self._sql["due_bounded"], (until, FEW_DUE + 1)).get
+        with self._database.reading() as session:
+            due = session.value("snapshots.due_bounded", (until, FEW_DUE + 1))
             if due <= FEW_DUE:
                 page = of_worker(lease, until=until, after=after, limit=limit)
-                return [entity for (entity,) in state.execute(self._sql["due_few"], page)]
+                return [entity for (entity,) in session.rows("snapshots.due_few", page)]
             entities: list[int] = []
             for first, end in own_ranges(lease, self._partitions, after):
                 if len(entities) < limit:
                     page = {"until": until, "after": first, "end": end, "limit": limit - len(entities)}
-                    entities += [entity for (entity,) in state.execute(self._sql["due_in_range"], page)]
+                    entities += [entity for (entity,) in session.rows("snapshots.due_in_range", page)]
             return entities
 
     def latest(self, keys: Sequence[int]) -> dict[int, bytes]:
-        text: str = self._readers.value(self._sql["latest_documents"], (listed(keys),))
+        text: str = self._database.value("snapshots.latest_documents", (list(keys),))
         return {entity: bytes.fromhex(doc) for entity, doc in _latest(text)}
 
     def of(self, etype: str, eid: str) -> list[StoredSnapshot]:
-        return list(map(StoredSnapshot._make, self._readers.rows(self._sql["rows_of"], (etype, eid))))
+        return list(map(StoredSnapshot._make, self._database.rows("snapshots.rows_of", (etype, eid))))
 
     def write(self, lease: Lease, batch: SnapshotBatch) -> None:
-        with self._writer.owned(lease) as connection:
-            self._write_rows(connection, batch)
+        with self._database.owned(lease) as session:
+            self._write_rows(session, batch)
             if batch.outbox:
-                self._outbox.add_new(connection, batch.outbox)
+                self._outbox.add_new(session, batch.outbox)
             if batch.dead_letters:
-                self._dead_letters.add(connection, batch.dead_letters)
-            self._runs.write_progress(connection, batch)
-            self._counters.write(connection, batch.counters, batch.hooks)
+                self._dead_letters.add(session, batch.dead_letters)
+            self._runs.write_progress(session, batch)
+            self._counters.write(session, batch.counters, batch.hooks)
 
-    def _write_rows(self, connection: apsw.Connection, batch: SnapshotBatch) -> None:
+    def _write_rows(self, session: Session, batch: SnapshotBatch) -> None:
         touched = {row.entity for row in batch.rows}.union(batch.due, batch.missing)
         touched.update(map(_entity, batch.keys_added))
-        alive = self._alive(connection, touched)
+        alive = self._alive(session, touched)
         rows = sorted(row for row in batch.rows if row.entity in alive)
         first = {row.entity for row in rows if alive[row.entity]}
-        run_for_rows(connection, self._sql["put_snapshots"], rows)
+        session.bulk("snapshots.put_snapshots", rows)
         later = [(row.entity >> ENTITY_SHIFT, row.run, row.entity) for row in rows if row.entity not in first]
-        run_for_rows(connection, self._sql["add_superseded"], later)
-        self._write_latest(connection, {row.entity: row.run for row in rows}, batch.due, alive)
-        self._index.remove(connection, batch.keys_removed)
-        self._index.remove_all(connection, batch.keys_renewed)
+        session.bulk("snapshots.add_superseded", later)
+        self._write_latest(session, {row.entity: row.run for row in rows}, batch.due, alive)
+        self._index.remove(session, batch.keys_removed)
+        self._index.remove_all(session, batch.keys_renewed)
         keys = batch.keys_added
         if len(alive) < len(touched):
             keys = [key for key in keys if key[-1] in alive]
-        self._index.add(connection, keys, first)
-        self._write_missing(connection, [entity for entity in batch.missing if entity in alive], batch.run)
+        self._index.add(session, keys, first)
+        self._write_missing(session, [entity for entity in batch.missing if entity in alive], batch.run)
 
-    def _write_missing(self, connection: apsw.Connection, entities: Sequence[int], run: int) -> None:
+    def _write_missing(self, session: Session, entities: Sequence[int], run: int) -> None:
         if entities:
-            connection.execute(self._sql["note_last_seen"], (listed(entities),))
+            session.run("snapshots.note_last_seen", (list(entities),))
             missing = [(entity, run) for entity in entities]
-            run_for_rows(connection, self._sql["add_missing"], missing)
+            session.bulk("snapshots.add_missing", missing)
 
-    def _alive(self, connection: apsw.Connection, entities: Iterable[int]) -> dict[int, int]:
+    def _alive(self, session: Session, entities: Iterable[int]) -> dict[int, int]:
         """Entities that exist → whether they have no row yet."""
-        text: str = connection.execute(self._sql["existing"], (listed(sorted(entities)),)).get
+        text: str = session.value("snapshots.existing", (sorted(entities),))
         return dict(_existing(text))
 
     def _write_latest(
         self,
-        connection: apsw.Connection,
+        session: Session,
         runs: dict[int, int],
         due: dict[int, int | None],
         alive: Container[int],
     ) -> None:
         """Most entities with a new row have a new `due` as well; they are written once."""
         both = [(entity, runs[entity], due[entity]) for entity in runs if entity in due]
-        run_for_rows(connection, self._sql["put_latest_and_due"], both)
+        session.bulk("snapshots.put_latest_and_due", both)
         rows_only = [(entity, run) for entity, run in runs.items() if entity not in due]
-        run_for_rows(connection, self._sql["put_latest"], rows_only)
+        session.bulk("snapshots.put_latest", rows_only)
         due_only = sorted(entity for entity in due if entity in alive and entity not in runs)
-        run_for_rows(connection, self._sql["put_due"], [(entity, due[entity]) for entity in due_only])
+        session.bulk("snapshots.put_due", [(entity, due[entity]) for entity in due_only])
 
     def remove_types(self, keep: Sequence[int]) -> None:
         removing = True
         while removing:
-            self._writer.wait_for_room()
-            with self._writer.transaction() as connection:
+            self._database.wait_for_room()
+            with self._database.writing() as session:
                 end = time.monotonic() + REMOVAL_S
-                while (removing := self._remove_some(connection, keep)) and time.monotonic() < end:
+                while (removing := self._remove_some(session, keep)) and time.monotonic() < end:
                     pass
 
-    def _remove_some(self, connection: apsw.Connection, keep: Sequence[int]) -> bool:
-        for etype, path in connection.execute(self._sql["indexed_types"]).fetchall():
+    def _remove_some(self, session: Session, keep: Sequence[int]) -> bool:
+        for etype, path in session.rows("snapshots.indexed_types"):
             if etype not in keep:
-                some = connection.execute(self._sql["some_of_type"], (path, TYPE_CHUNK)).fetchall()
-                connection.executemany(self._sql["end_series"], some)
-                connection.executemany(self._sql["supersede_series"], some)
-                connection.executemany(self._sql["forget_latest"], some)
-                connection.executemany(self._sql["forget_keys"], some)
+                some = session.rows("snapshots.some_of_type", (path, TYPE_CHUNK))
+                session.each("snapshots.end_series", some)
+                session.each("snapshots.supersede_series", some)
+                session.each("snapshots.forget_latest", some)
+                session.each("snapshots.forget_keys", some)
                 return True
         return False
 
@@ -178,27 +173,25 @@ class SnapshotCleaning:
     next one is written; only what is to be removed is looked at.
     """
 
-    def __init__(self, writer: Writer, readers: Readers) -> None:
-        self._writer = writer
-        self._readers = readers
-        self._sql = load_statements("dp3.store.sqlite", "cleaning.sql")
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def raise_horizon(self, lease: Lease, before: int, now: int) -> None:
-        with self._writer.owned(lease) as connection:
-            connection.execute(self._sql["raise_horizon"], {"before": before, "now": now})
+        with self._database.owned(lease) as session:
+            session.run("cleaning.raise_horizon", {"before": before, "now": now})
 
     def horizon(self) -> int | None:
-        found: int | None = self._readers.value(self._sql["horizon_time"])
+        found: int | None = self._database.value("cleaning.horizon_time")
         return found
 
     def clean(self, lease: Lease, max_rows: int) -> Cleaned:
         cleaned = Cleaned(more=True)
-        with self._writer.owned(lease) as connection:
-            horizon: int | None = connection.execute(self._sql["horizon"]).get
+        with self._database.owned(lease) as session:
+            horizon: int | None = session.value("cleaning.horizon")
             if horizon is None:
                 return Cleaned()
             end = time.monotonic() + SLICE_S
-            chunk = _Chunk(connection, self._sql, lease, horizon)
+            chunk = _Chunk(session, lease, horizon)
             while cleaned.more and cleaned.rows < max_rows and time.monotonic() < end:
                 cleaned = cleaned.and_then(chunk.remove(min(CHUNK_ROWS, max_rows - cleaned.rows)))
         return cleaned
@@ -207,9 +200,8 @@ class SnapshotCleaning:
 class _Chunk:
     """Removes a few rows in the caller's transaction."""
 
-    def __init__(self, connection: apsw.Connection, sql: Statements, lease: Lease, horizon: int) -> None:
-        self._connection = connection
-        self._sql = sql
+    def __init__(self, session: Session, lease: Lease, horizon: int) -> None:
+        self._session = session
         self._horizon = horizon
         self._mine = of_worker(lease, horizon=horizon)
 
@@ -218,7 +210,7 @@ class _Chunk:
         if runs := self._remove_runs():
             return Cleaned(runs=runs, more=True)
         for kind in KINDS:
-            partition: int | None = self._connection.execute(self._sql[f"old_{kind}"], self._mine).get
+            partition: int | None = self._session.value(f"cleaning.old_{kind}", self._mine)
             if partition is not None:
                 some = {"partition": partition, "horizon": self._horizon, "limit": limit}
                 return Cleaned(rows=self._remove_some(kind, some), more=True)
@@ -226,20 +218,18 @@ class _Chunk:
 
     def _remove_runs(self) -> int:
         some = {"horizon": self._horizon, "limit": CHUNK_RUNS}
-        last: int | None = self._connection.execute(self._sql["last_old_run"], some).get
+        last: int | None = self._session.value("cleaning.last_old_run", some)
         if last is None:
             return 0
-        self._connection.execute(self._sql["remove_worker_runs"], (last,))
-        self._connection.execute(self._sql["remove_runs"], (last,))
-        return self._connection.changes()
+        self._session.run("cleaning.remove_worker_runs", (last,))
+        return self._session.run("cleaning.remove_runs", (last,))
 
     def _remove_some(self, kind: str, some: dict[str, int]) -> int:
         """Returns how many rows of snapshots were removed."""
         if kind != "rows":
-            self._connection.execute(self._sql[f"remove_{kind}"], some)
+            self._session.run(f"cleaning.remove_{kind}", some)
             return 0
-        text: str = self._connection.execute(self._sql["superseded"], some).get
-        self._connection.execute(self._sql["remove_rows"], (text,))
-        removed = self._connection.changes()
-        self._connection.execute(self._sql["remove_superseded"], (some["partition"], *_superseded(text)[-1]))
+        superseded = _superseded(self._session.value("cleaning.superseded", some))
+        removed = self._session.run("cleaning.remove_rows", (superseded,))
+        self._session.run("cleaning.remove_superseded", (some["partition"], *superseded[-1]))
         return removed

@@ -5,11 +5,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from operator import itemgetter
 
-import apsw
-
-from dp3.sqlite import load_statements, run_for_rows
 from dp3.store.ports.snapshots import IndexKey, Key
-from dp3.store.sqlite.parameters import listed
+from dp3.store.sql.session import Session
 
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 
@@ -48,38 +45,33 @@ _key = itemgetter(1)
 class IndexWriter:
     """Changes keys in the caller's transaction, in the order of the index, so that neighbours share pages."""
 
-    def __init__(self) -> None:
-        self._sql = load_statements("dp3.store.sqlite", "index.sql")
-
-    def remove(self, connection: apsw.Connection, keys: Iterable[IndexKey]) -> None:
+    def remove(self, session: Session, keys: Iterable[IndexKey]) -> None:
         """Remove keys; those that are not there do not matter."""
         rows = [row for _, of_path in _in_order(keys) for row in of_path]
-        run_for_rows(connection, self._sql["remove_keys"], rows)
+        session.bulk("index.remove_keys", rows)
 
-    def remove_all(self, connection: apsw.Connection, entities: Collection[int]) -> None:
+    def remove_all(self, session: Session, entities: Collection[int]) -> None:
         """Remove all keys of some entities."""
         if entities:
-            connection.execute(self._sql["remove_all_keys"], (listed(sorted(entities)),))
+            session.run("index.remove_all_keys", (sorted(entities),))
 
-    def add(self, connection: apsw.Connection, keys: Collection[IndexKey], first: Collection[int]) -> None:
+    def add(self, session: Session, keys: Collection[IndexKey], first: Collection[int]) -> None:
         """Add keys, each given once; those that are there do not matter. `first`: entities that have no keys.
 
         Sizes of paths are counted here and not by a trigger, which takes as long as the rest together."""
         new = _in_order(row for row in keys if row[2] in first)
-        run_for_rows(connection, self._sql["add_keys"], [row for _, of_path in new for row in of_path])
+        session.bulk("index.add_keys", [row for _, of_path in new for row in of_path])
         counts = [(path, len(of_path), len(_entities(of_path))) for path, of_path in new]
         for path, of_path in _in_order(row for row in keys if row[2] not in first):
             entities = _entities(of_path)
-            had = self._having(connection, path, entities)
-            before = connection.total_changes()
-            run_for_rows(connection, self._sql["add_keys"], of_path)
-            counts.append((path, connection.total_changes() - before, len(entities) - had))
-        run_for_rows(connection, self._sql["count_keys"], counts)
+            had = self._having(session, path, entities)
+            counts.append((path, session.bulk("index.add_keys", of_path), len(entities) - had))
+        session.bulk("index.count_keys", counts)
 
-    def _having(self, connection: apsw.Connection, path: int, entities: Collection[int]) -> int:
+    def _having(self, session: Session, path: int, entities: Collection[int]) -> int:
         """Number of those of the entities that have a key at a path."""
-        wanted = {"entities": listed(sorted(entities)), "path": path}
-        counted: int = connection.execute(self._sql["having_path"], wanted).get
+        wanted = {"entities": sorted(entities), "path": path}
+        counted: int = session.value("index.having_path", wanted)
         return counted
 
 

@@ -1,0 +1,68 @@
+"""Sessions on SQLite."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import apsw
+import msgspec
+
+from dp3.sqlite import Statements, run_for_rows
+from dp3.store.sql.session import Row, Values
+
+_encode = msgspec.json.Encoder().encode
+
+
+class SqliteSession:
+    """See `dp3.store.sql.session.Session`. A list as a parameter becomes JSON, for `json_each`: many rows are
+    found in one step, without the interpreter's lock."""
+
+    def __init__(self, connection: apsw.Connection, statements: Statements) -> None:
+        self.connection = connection
+        self.sql = statements
+        connection.convert_binding = _converted
+
+    def run(self, name: str, values: Values = ()) -> int:
+        """See the protocol."""
+        self.connection.execute(self.sql[name], values)
+        return self.connection.changes()
+
+    def rows(self, name: str, values: Values = ()) -> list[Any]:
+        """See the protocol."""
+        return self.connection.execute(self.sql[name], values).fetchall()
+
+    def stream(self, name: str, values: Values = ()) -> Iterator[Any]:
+        """See the protocol."""
+        return iter(self.connection.execute(self.sql[name], values))
+
+    def row(self, name: str, values: Values = ()) -> Row | None:
+        """See the protocol."""
+        found: Row | None = self.connection.execute(self.sql[name], values).fetchone()
+        return found
+
+    def value(self, name: str, values: Values = ()) -> Any:
+        """See the protocol."""
+        return self.connection.execute(self.sql[name], values).get
+
+    def each(self, name: str, rows: Iterable[Values]) -> None:
+        """See the protocol."""
+        self.connection.executemany(self.sql[name], rows)
+
+    def bulk(self, name: str, rows: Sequence[Sequence[Any]], *others: Any) -> int:
+        """See the protocol."""
+        before = self.connection.total_changes()
+        run_for_rows(self.connection, self.sql[name], rows, *others)
+        return self.connection.total_changes() - before
+
+    def bulk_rows(self, name: str, rows: Sequence[Sequence[Any]], *others: Any) -> list[Any]:
+        """See the protocol."""
+        return run_for_rows(self.connection, self.sql[name], rows, *others)
+
+    def named(self, prefix: str) -> list[str]:
+        """See the protocol."""
+        return [name for name in self.sql if name.startswith(prefix)]
+
+
+def _converted(_: object, __: object, value: object) -> str:
+    if isinstance(value, list | tuple):
+        return _encode(value).decode()
+    raise TypeError(f"SQLite has no {type(value).__name__}; expected a number, a text, bytes, None or a list")
