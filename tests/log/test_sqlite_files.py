@@ -10,10 +10,10 @@ from dp3.sqlite import (
     FormatError,
     check_format,
     connect,
-    parse_statements,
     stamp_format,
     transaction,
 )
+from dp3.statements import parse_statements
 
 APPLICATION = 0x44503301
 

@@ -21,10 +21,10 @@ from dp3.sqlite import (
     FormatError,
     connect,
     has_checksums,
-    load_statements,
     verify_file,
     wal_size,
 )
+from dp3.statements import load_statements
 from dp3.store.ports.batches import Batch
 from dp3.store.ports.errors import StoreFull
 from dp3.store.ports.history import RecentRow

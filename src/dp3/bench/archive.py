@@ -21,7 +21,8 @@ from dp3.log.checksums import entry_checksum, row_checksum
 from dp3.log.port import Lane
 from dp3.log.sqlite import open_log
 from dp3.model.wire import decode_tasks
-from dp3.sqlite import Statements, connect, load_statements, transaction
+from dp3.sqlite import connect, transaction
+from dp3.statements import Statements, load_statements
 
 DAYS_US = 2 * 24 * 3600 * 1_000_000
 

@@ -14,7 +14,8 @@ from dp3.bench.server import Server, running
 from dp3.bench.state import state_file, state_of
 from dp3.bench.workload import ETYPE
 from dp3.common.utils import batched
-from dp3.sqlite import connect, load_statements, transaction
+from dp3.sqlite import connect, transaction
+from dp3.statements import load_statements
 from dp3.store.sqlite.opening import CACHE_MIB
 
 FLOOR_ROWS = 1_000

@@ -12,7 +12,8 @@ import msgspec
 from dp3.bench.load import Body
 from dp3.log.port import Entry, Lane, Log
 from dp3.model.wire import WireTask, decode_tasks, encode_value
-from dp3.sqlite import connect, load_statements, transaction
+from dp3.sqlite import connect, transaction
+from dp3.statements import load_statements
 from dp3.store.ports.entities import HistoryRow, NewEntity, PlainRow
 from dp3.store.ports.history import history_key
 from dp3.store.ports.state import State

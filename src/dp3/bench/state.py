@@ -7,7 +7,8 @@ from pathlib import Path
 import apsw
 
 from dp3.history.segments import decode_segments
-from dp3.sqlite import connect, load_statements
+from dp3.sqlite import connect
+from dp3.statements import load_statements
 
 
 class StateView:

@@ -1,4 +1,4 @@
-"""Tools of every part that keeps SQLite files: connections, a fair lock of writers, checkpoints, SQL files.
+"""Tools of every part that keeps SQLite files: connections, a fair lock of writers, checkpoints.
 
 Readers never wait. Writers of one file queue through one `FairLock`; a `Checkpointer` thread moves
 committed pages from the write-ahead log (WAL) to the database file and bounds the WAL. Each page of a file
@@ -21,13 +21,7 @@ from dp3.sqlite.connection import (
 from dp3.sqlite.damage import DAMAGE, damage, damage_named, raise_damage
 from dp3.sqlite.lock import FairLock
 from dp3.sqlite.rewriting import renew_checksums, rewrite
-from dp3.sqlite.statements import (
-    Statements,
-    load_all_statements,
-    load_statements,
-    parse_statements,
-    run_for_rows,
-)
+from dp3.sqlite.statements import run_for_rows
 from dp3.sqlite.verifying import verify_file
 
 __all__ = [
@@ -38,7 +32,6 @@ __all__ = [
     "DamagedFile",
     "FairLock",
     "FormatError",
-    "Statements",
     "bytes_in",
     "check_format",
     "checksum_vfs",
@@ -46,9 +39,6 @@ __all__ = [
     "damage",
     "damage_named",
     "has_checksums",
-    "load_all_statements",
-    "load_statements",
-    "parse_statements",
     "raise_damage",
     "renew_checksums",
     "rewrite",

@@ -1,92 +1,16 @@
-"""SQL files of named, described statements, and statements for many rows at once.
+"""Statements for many rows at once."""
 
--- name: insert_entry
--- Add one entry at the end of the segment.
-INSERT INTO entry VALUES (?, ?, ?);
-"""
-
-import re
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from functools import lru_cache
-from importlib.resources import files
 from itertools import chain
 from typing import Any
 
 import apsw
 
-_HEADING = re.compile(r"^--[ \t]*name:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-
 LARGEST = 512
 """Rows in one statement. SQLite takes 32 766 parameters."""
 
 ROWS = "{rows}"
-
-
-class Statements(dict[str, str]):
-    """SQL by name: a plain dictionary, but that a name which is not there is told with where it was expected
-    and what is near."""
-
-    def __init__(self, statements: Mapping[str, str], origin: str) -> None:
-        super().__init__(statements)
-        self._origin = origin
-
-    def __missing__(self, name: str) -> str:
-        near = get_close_matches(name, self, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise KeyError(f"{self._origin}: no statement named {name!r}{hint}")
-
-
-def load_statements(package: str, filename: str) -> Statements:
-    """The statements of the SQL file `filename` that lies in `package` (`"dp3.log"`)."""
-    return parse_statements(files(package).joinpath(filename).read_text("utf-8"), f"{package}/{filename}")
-
-
-def load_all_statements(package: str) -> Statements:
-    """The statements of all SQL files that lie in `package`, each as `file.name`."""
-    found = {}
-    for file in sorted(files(package).iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".sql"):
-            stem = file.name.removesuffix(".sql")
-            for name, sql in load_statements(package, file.name).items():
-                found[f"{stem}.{name}"] = sql
-    return Statements(found, package)
-
-
-def parse_statements(text: str, origin: str) -> Statements:
-    """The statements of `text`; `origin` names the file in messages.
-
-    Each begins with `-- name: snake_case`, then at least one comment line that describes it, then the SQL
-    (one statement, or a script). Raises ValueError with the line of the first mistake.
-    """
-    headings = list(_HEADING.finditer(text))
-    ends = [heading.start() for heading in headings[1:]] + [len(text)]
-    found: dict[str, str] = {}
-    _refuse_sql(text[: headings[0].start() if headings else len(text)], f"{origin}:1")
-    for heading, end in zip(headings, ends, strict=True):
-        name, where = heading[1], f"{origin}:{text.count(chr(10), 0, heading.start()) + 1}"
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{where}: a statement's name must be like 'insert_entry', got {name!r}")
-        if name in found:
-            raise ValueError(f"{where}: there are two statements named {name!r}; names must differ")
-        found[name] = _sql(text[heading.end() : end], name, where)
-    return Statements(found, origin)
-
-
-def _refuse_sql(preamble: str, where: str) -> None:
-    if any(line.strip() and not line.startswith("--") for line in preamble.splitlines()):
-        raise ValueError(f"{where}: SQL before the first '-- name:' line; give the statement a name")
-
-
-def _sql(section: str, name: str, where: str) -> str:
-    lines = section.strip().splitlines()
-    described = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
-    if described == 0:
-        raise ValueError(f"{where}: {name!r} has no description; say in a comment line what it does")
-    if described == len(lines):
-        raise ValueError(f"{where}: {name!r} has no SQL after its description")
-    return "\n".join(lines[described:]).strip()
 
 
 def run_for_rows(

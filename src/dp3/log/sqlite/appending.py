@@ -23,7 +23,7 @@ from dp3.log.port import (
 )
 from dp3.log.sqlite.reading import LaneReader
 from dp3.log.sqlite.segments import SegmentFiles, SegmentMissing, Tail
-from dp3.sqlite import Statements
+from dp3.statements import Statements
 
 
 def next_order(lane: Lane, last: int) -> int:

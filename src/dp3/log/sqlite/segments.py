@@ -14,14 +14,13 @@ from dp3.log.port import Lane
 from dp3.sqlite import (
     DAMAGE,
     FormatError,
-    Statements,
     check_format,
     connect,
-    load_statements,
     raise_damage,
     stamp_format,
     transaction,
 )
+from dp3.statements import Statements, load_statements
 
 APPLICATION_ID = 0x4450334C
 """`DP3L` in ASCII."""

@@ -126,6 +126,7 @@ class Models:
                 "entities": [key for key, _ in page],
                 "attrs": [one for (one,) in numbers],
                 "values": in_hex(values),
+                "whole": not values,
             }
             counts: list[Any] = session.rows("models.attr_rows", wanted)
         return counts, following(page[-1][1]) if len(page) == limit else None

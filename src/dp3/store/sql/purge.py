@@ -105,6 +105,7 @@ class Purge:
             "entities": [key for key, _ in page],
             "attrs": self._ids(session, "attr_ids", name, attrs),
             "values": in_hex(values),
+            "whole": not values,
         }
         removed = [session.run(each, what | {"limit": ROWS}) for each in session.named("purge.purge_values_")]
         after = _changed(checkpoint, sum(removed))
@@ -211,8 +212,8 @@ class Purge:
         return number
 
     def _ids(self, session: Session, statement: str, etype: str, attrs: Sequence[str] | None) -> list[int]:
-        names = None if attrs is None else list(attrs)
-        values = {"etype": self._etype(session, etype), "attrs": names}
+        names = list(attrs or ())
+        values = {"etype": self._etype(session, etype), "attrs": names, "whole": attrs is None}
         found: list[Any] = session.rows(f"purge.{statement}", values)
         return [number for (number,) in found]
 
@@ -222,9 +223,9 @@ def following(eid: str) -> str:
     return eid + "\0"
 
 
-def in_hex(values: Sequence[bytes]) -> list[str] | None:
-    """Encoded values as statements write them; None for no values, which means all."""
-    return [v.hex().upper() for v in values] if values else None
+def in_hex(values: Sequence[bytes]) -> list[str]:
+    """Encoded values as statements write them."""
+    return [v.hex().upper() for v in values]
 
 
 def _changed(checkpoint: Checkpoint, rows: int) -> Checkpoint:

@@ -17,12 +17,12 @@ from dp3.sqlite import (
     Checkpointer,
     DamagedFile,
     FairLock,
-    Statements,
     bytes_in,
     connect,
     damage,
     raise_damage,
 )
+from dp3.statements import Statements
 from dp3.store.ports.errors import LeaseLost, StoreFull
 from dp3.store.ports.leases import Lease
 from dp3.store.sql.session import Values
@@ -207,6 +207,7 @@ class SqliteDatabase:
     ) -> None:
         """Takes over `lock` and `checkpointer`."""
         self.path = path
+        self.statements = statements
         self._writer = Writer(path, lock, statements, cache_mib=cache_mib, checkpointer=checkpointer)
         self._readers = Readers(path, statements)
         self.changes = Changes(path)

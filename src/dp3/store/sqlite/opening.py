@@ -16,24 +16,24 @@ from dp3.model.partition import DEFAULT_PARTITIONS
 from dp3.sqlite import (
     Checkpointer,
     FairLock,
-    Statements,
     check_format,
     checksum_vfs,
     connect,
     damage_named,
     has_checksums,
-    load_all_statements,
-    load_statements,
     rewrite,
     stamp_format,
     transaction,
 )
 from dp3.sqlite.connection import MIB
+from dp3.statements import Statements, load_statements
 from dp3.store.ports.counters import NO_EVENTS, EventGroups
 from dp3.store.ports.state import State
 from dp3.store.sql.assembly import assembled
+from dp3.store.sql.statements import load_state_statements
 from dp3.store.sqlite.connections import SqliteDatabase
 from dp3.store.sqlite.queries import Queries
+from dp3.store.sqlite.session import rendered
 
 APPLICATION_ID = int.from_bytes(b"DP3s", "big")
 FORMAT = 5
@@ -93,7 +93,7 @@ def open_state(
         if checkpoint:
             checkpointer = Checkpointer(wal_limit=round(wal_limit_mib * MIB))
             checkpointer.watch(path, lock)
-        statements = load_all_statements("dp3.store.sqlite")
+        statements = load_state_statements("dp3.store.sqlite", rendered)
         database = SqliteDatabase(path, statements, lock, checkpointer, cache_mib)
     except BaseException:
         if checkpointer:

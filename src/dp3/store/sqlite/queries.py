@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from dp3.sqlite import load_statements
 from dp3.store.ports.queries import EVERYTHING, And, Found, Not, Or, Order, Where
 from dp3.store.ports.snapshots import Key
 from dp3.store.sql.index import INT_MAX, INT_MIN
@@ -40,7 +39,7 @@ class Queries:
     def __init__(self, database: SqliteDatabase, limit_s: float) -> None:
         self._database = database
         self._limit_s = limit_s
-        self._sql = load_statements("dp3.store.sqlite", "queries.sql")
+        self._sql = database.statements.of_file("queries")
         answer = {name: self._sql[name] for name in ("run_time", "document")}
         self._found = self._sql["found"].format(**answer)
         self._newest = self._sql["newest"].format(**answer, eid_key="{eid_key}")

@@ -107,7 +107,7 @@ coalesce((SELECT run.time FROM run WHERE run.id = max(
 SELECT e.eid, {run_time}, {document}
 FROM (
     SELECT entity.key AS entity, entity.eid
-    FROM json_each(?) AS wanted CROSS JOIN entity ON entity.key = wanted.value) AS e;
+    FROM {each ? bigint} AS wanted CROSS JOIN entity ON entity.key = wanted.value) AS e;
 
 -- name: newest
 -- The same about those of a type given by name with some eids (a JSON list), null if there is no row, and the
@@ -115,20 +115,20 @@ FROM (
 SELECT e.eid, {run_time}, {document}, {eid_key}, e.entity
 FROM (
     SELECT entity.key AS entity, entity.eid
-    FROM json_each(?2) AS wanted CROSS JOIN entity
+    FROM {each ?2 bigint} AS wanted CROSS JOIN entity
         ON entity.etype = (SELECT id FROM etype WHERE name = ?1) AND entity.eid = wanted.value) AS e;
 
 -- name: any_keys
 -- Whether a type has keys at one of some paths (a JSON list).
 SELECT EXISTS (
-    SELECT 1 FROM etype CROSS JOIN json_each(?2) AS wanted
+    SELECT 1 FROM etype CROSS JOIN {each ?2 bigint} AS wanted
     CROSS JOIN attr ON attr.etype = etype.id AND attr.name = wanted.value CROSS JOIN path ON path.id = attr.id
     WHERE etype.name = ?1 AND path.keys > 0);
 
 -- name: ever_had_keys
 -- Whether a type ever had keys at one of some paths (a JSON list) or below it. A dot is followed by a slash.
 SELECT EXISTS (
-    SELECT 1 FROM etype CROSS JOIN json_each(?2) AS wanted
+    SELECT 1 FROM etype CROSS JOIN {each ?2 bigint} AS wanted
     CROSS JOIN attr ON attr.etype = etype.id AND (
         attr.name = wanted.value OR (attr.name > wanted.value || '.' AND attr.name < wanted.value || '/'))
     CROSS JOIN path ON path.id = attr.id

@@ -6,10 +6,17 @@ from typing import Any
 import apsw
 import msgspec
 
-from dp3.sqlite import Statements, run_for_rows
+from dp3.sqlite import run_for_rows
+from dp3.statements import Statements
 from dp3.store.sql.session import Row, Values
+from dp3.store.sql.statements import EACH, ROWS
 
 _encode = msgspec.json.Encoder().encode
+
+
+def rendered(sql: str) -> str:
+    """A statement as SQLite takes it: it knows no types of columns, lists are JSON."""
+    return EACH.sub(r"json_each(\1)", ROWS.sub("{rows}", sql))
 
 
 class SqliteSession:

@@ -8,7 +8,7 @@ from typing import Any
 
 import apsw
 
-from dp3.sqlite import Statements
+from dp3.statements import Statements
 from dp3.store.ports.errors import QueryTooLarge, QueryTooSlow
 from dp3.store.ports.snapshots import Key
 

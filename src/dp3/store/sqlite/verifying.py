@@ -4,7 +4,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from dp3.sqlite import FormatError, check_format, connect, load_statements, renew_checksums, verify_file
+from dp3.sqlite import (
+    FormatError,
+    check_format,
+    connect,
+    renew_checksums,
+    verify_file,
+)
+from dp3.statements import load_statements
 from dp3.store.sqlite.opening import APPLICATION_ID, FORMAT
 
 

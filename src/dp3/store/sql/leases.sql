@@ -31,7 +31,9 @@ DELETE FROM worker_report WHERE epoch NOT IN (SELECT epoch FROM lease);
 
 -- name: put_report
 -- What the holder says of itself.
-INSERT OR REPLACE INTO worker_report (epoch, time, numbers) VALUES (?, ?, ?);
+INSERT INTO worker_report (epoch, time, numbers) VALUES (?, ?, ?)
+ON CONFLICT (epoch) DO UPDATE SET
+    time = excluded.time, numbers = excluded.numbers;
 
 -- name: take_job
 -- A job for the holder of a lease; nothing happens while another living holder has it. One that has it for

@@ -1,20 +1,20 @@
 -- name: count
 -- Add to a counter.
-INSERT INTO counter (name, value) VALUES {rows}
-ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+INSERT INTO counter (name, value) VALUES {rows text, bigint}
+ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value;
 
 -- name: add_hook_sums
 -- Add what a hook did.
 INSERT INTO hook_sum (
     module, hook, family, context, executions, failures, duration_ns, created_tasks, allowed, denied
-) VALUES {rows}
+) VALUES {rows text, text, text, text, bigint, bigint, bigint, bigint, bigint, bigint}
 ON CONFLICT (module, hook, family, context) DO UPDATE SET
-    executions = executions + excluded.executions,
-    failures = failures + excluded.failures,
-    duration_ns = duration_ns + excluded.duration_ns,
-    created_tasks = created_tasks + excluded.created_tasks,
-    allowed = allowed + excluded.allowed,
-    denied = denied + excluded.denied;
+    executions = hook_sum.executions + excluded.executions,
+    failures = hook_sum.failures + excluded.failures,
+    duration_ns = hook_sum.duration_ns + excluded.duration_ns,
+    created_tasks = hook_sum.created_tasks + excluded.created_tasks,
+    allowed = hook_sum.allowed + excluded.allowed,
+    denied = hook_sum.denied + excluded.denied;
 
 -- name: known_sources
 -- Who has sent so far.
@@ -22,11 +22,11 @@ SELECT name FROM source;
 
 -- name: add_source
 -- Data-points of a source, the latest end of their validity, and now.
-INSERT INTO source (name, points, t2, seen) VALUES {rows}
+INSERT INTO source (name, points, t2, seen) VALUES {rows text, bigint, bigint, bigint}
 ON CONFLICT (name) DO UPDATE SET
-    points = points + excluded.points,
+    points = source.points + excluded.points,
     seen = excluded.seen,
-    t2 = CASE WHEN excluded.t2 > coalesce(t2, excluded.t2 - 1) THEN excluded.t2 ELSE t2 END;
+    t2 = CASE WHEN excluded.t2 > coalesce(source.t2, excluded.t2 - 1) THEN excluded.t2 ELSE source.t2 END;
 
 -- name: intervals
 -- Which intervals have begun.
@@ -39,9 +39,9 @@ SELECT span, begun FROM interval;
 INSERT INTO interval (span, begun, before, totals) SELECT ?, ?, totals, totals FROM total WHERE true
 ON CONFLICT (span) DO UPDATE SET
     begun = excluded.begun,
-    before = iif(excluded.begun = interval.begun + span, interval.totals, excluded.totals),
+    before = iif(excluded.begun = interval.begun + interval.span, interval.totals, excluded.totals),
     totals = excluded.totals
-WHERE excluded.begun > interval.begun OR excluded.begun < interval.begun - span;
+WHERE excluded.begun > interval.begun OR excluded.begun < interval.begun - interval.span;
 
 -- name: hook_sums
 -- What all hooks did.

@@ -1,12 +1,12 @@
 -- name: add_dead_letters
 -- Keep what failed.
 INSERT INTO dead_letter (time, kind, module, hook, partition, etype, eid, reason, traceback, task, context)
-VALUES {rows};
+VALUES {rows bigint, text, text, text, bigint, text, text, text, text, bytea, text};
 
 -- name: count_dropped
 -- There was no room for more.
 INSERT INTO counter (name, value) VALUES ('dead_letters_dropped', ?)
-ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value;
 
 -- name: dead_letters
 -- A page of dead letters in the order of their numbers, or, if `sign` is -1, of that with the newest first; a
@@ -16,12 +16,12 @@ FROM dead_letter
 WHERE id IN (
     SELECT id FROM dead_letter INDEXED BY dead_letter_subject
     WHERE id * :sign > :after
-        AND (:kind IS NULL OR kind = :kind)
-        AND (:module IS NULL OR module = :module)
-        AND (:hook IS NULL OR hook = :hook)
-        AND (:etype IS NULL OR etype = :etype)
-        AND (:eid IS NULL OR eid = :eid)
-        AND (:reason IS NULL OR instr(reason, :reason) > 0)
+        AND (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
+        AND (CAST(:module AS TEXT) IS NULL OR module = :module)
+        AND (CAST(:hook AS TEXT) IS NULL OR hook = :hook)
+        AND (CAST(:etype AS TEXT) IS NULL OR etype = :etype)
+        AND (CAST(:eid AS TEXT) IS NULL OR eid = :eid)
+        AND (CAST(:reason AS TEXT) IS NULL OR instr(reason, :reason) > 0)
     ORDER BY id * :sign LIMIT :limit
 )
 ORDER BY id * :sign;
@@ -44,12 +44,12 @@ WITH known AS (
         COUNT(*) AS letters, MIN(time) AS first, MAX(time) AS last, MAX(id) AS newest
     FROM dead_letter
     WHERE
-        (:kind IS NULL OR kind = :kind)
-        AND (:module IS NULL OR module = :module)
-        AND (:hook IS NULL OR hook = :hook)
-        AND (:etype IS NULL OR etype = :etype)
-        AND (:eid IS NULL OR eid = :eid)
-        AND (:reason IS NULL OR instr(reason, :reason) > 0)
+        (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
+        AND (CAST(:module AS TEXT) IS NULL OR module = :module)
+        AND (CAST(:hook AS TEXT) IS NULL OR hook = :hook)
+        AND (CAST(:etype AS TEXT) IS NULL OR etype = :etype)
+        AND (CAST(:eid AS TEXT) IS NULL OR eid = :eid)
+        AND (CAST(:reason AS TEXT) IS NULL OR instr(reason, :reason) > 0)
     GROUP BY kind, module, hook, substr(reason, 1, 200)
 ), headed AS (
     SELECT *, iif(instr(reason, ': ') > 0, substr(reason, 1, instr(reason, ': ')), reason) AS head FROM known
@@ -73,12 +73,12 @@ ORDER BY g.newest DESC;
 -- How many dead letters pass the filters.
 SELECT COUNT(*) FROM dead_letter INDEXED BY dead_letter_subject
 WHERE
-    (:kind IS NULL OR kind = :kind)
-    AND (:module IS NULL OR module = :module)
-    AND (:hook IS NULL OR hook = :hook)
-    AND (:etype IS NULL OR etype = :etype)
-    AND (:eid IS NULL OR eid = :eid)
-    AND (:reason IS NULL OR instr(reason, :reason) > 0);
+    (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
+    AND (CAST(:module AS TEXT) IS NULL OR module = :module)
+    AND (CAST(:hook AS TEXT) IS NULL OR hook = :hook)
+    AND (CAST(:etype AS TEXT) IS NULL OR etype = :etype)
+    AND (CAST(:eid AS TEXT) IS NULL OR eid = :eid)
+    AND (CAST(:reason AS TEXT) IS NULL OR instr(reason, :reason) > 0);
 
 -- name: dead_letter
 -- One dead letter.

@@ -17,7 +17,7 @@ SELECT etype, attr, v, lane, offset FROM outdated;
 -- name: put_outdated
 -- The log has more of it.
 INSERT INTO outdated (etype, attr, v, lane, offset) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (etype, attr, v, lane) DO UPDATE SET offset = max(offset, excluded.offset);
+ON CONFLICT (etype, attr, v, lane) DO UPDATE SET offset = max(outdated.offset, excluded.offset);
 
 -- name: forget_outdated
 -- What all partitions have read does not come again.
@@ -31,17 +31,17 @@ WHERE offset <= (SELECT min(position.offset) FROM position WHERE position.lane =
 SELECT attr.name, sum(stored.points), count(DISTINCT stored.entity)
 FROM (
     SELECT plain.entity, plain.attr, plain.v, 1 AS points
-    FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS one
+    FROM {each :entities bigint} AS wanted CROSS JOIN {each :attrs bigint} AS one
     CROSS JOIN plain ON plain.entity = wanted.value AND plain.attr = one.value
     UNION ALL
     SELECT fresh.entity, fresh.attr, incoming.v, 1
-    FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS one
+    FROM {each :entities bigint} AS wanted CROSS JOIN {each :attrs bigint} AS one
     CROSS JOIN fresh ON fresh.entity = wanted.value AND fresh.attr = one.value
     CROSS JOIN incoming ON incoming.key = fresh.key
     UNION ALL
     SELECT packed.entity, packed.attr, packed.v, packed.points
-    FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS one
+    FROM {each :entities bigint} AS wanted CROSS JOIN {each :attrs bigint} AS one
     CROSS JOIN packed ON packed.entity = wanted.value AND packed.attr = one.value
 ) AS stored CROSS JOIN attr ON attr.id = stored.attr
-WHERE :values IS NULL OR hex(stored.v) IN (SELECT value FROM json_each(:values))
+WHERE CAST(:whole AS BOOLEAN) OR hex(stored.v) IN (SELECT value FROM {each :values text})
 GROUP BY attr.name;

@@ -7,26 +7,26 @@
 -- Plain values.
 DELETE FROM plain WHERE (entity, attr) IN (
     SELECT plain.entity, plain.attr
-    FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS lost
+    FROM {each :entities bigint} AS wanted CROSS JOIN {each :attrs bigint} AS lost
     CROSS JOIN plain ON plain.entity = wanted.value AND plain.attr = lost.value
-    WHERE :values IS NULL OR hex(plain.v) IN (SELECT value FROM json_each(:values))
+    WHERE CAST(:whole AS BOOLEAN) OR hex(plain.v) IN (SELECT value FROM {each :values text})
     LIMIT :limit);
 
 -- name: purge_values_incoming
 -- What history says, as it came in.
 DELETE FROM incoming WHERE key IN (
     SELECT incoming.key
-    FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS lost
+    FROM {each :entities bigint} AS wanted CROSS JOIN {each :attrs bigint} AS lost
     CROSS JOIN fresh ON fresh.entity = wanted.value AND fresh.attr = lost.value
     CROSS JOIN incoming ON incoming.key = fresh.key
-    WHERE :values IS NULL OR hex(incoming.v) IN (SELECT value FROM json_each(:values))
+    WHERE CAST(:whole AS BOOLEAN) OR hex(incoming.v) IN (SELECT value FROM {each :values text})
     LIMIT :limit);
 
 -- name: purge_values_fresh
 -- Whose that was; after it.
 DELETE FROM fresh WHERE (entity, attr, key) IN (
     SELECT fresh.entity, fresh.attr, fresh.key
-    FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS lost
+    FROM {each :entities bigint} AS wanted CROSS JOIN {each :attrs bigint} AS lost
     CROSS JOIN fresh ON fresh.entity = wanted.value AND fresh.attr = lost.value
     WHERE NOT EXISTS (SELECT 1 FROM incoming WHERE key = fresh.key)
     LIMIT :limit);
@@ -35,44 +35,44 @@ DELETE FROM fresh WHERE (entity, attr, key) IN (
 -- Packed history.
 DELETE FROM packed WHERE (entity, attr, tag, part) IN (
     SELECT packed.entity, packed.attr, packed.tag, packed.part
-    FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS lost
+    FROM {each :entities bigint} AS wanted CROSS JOIN {each :attrs bigint} AS lost
     CROSS JOIN packed ON packed.entity = wanted.value AND packed.attr = lost.value
-    WHERE :values IS NULL OR hex(packed.v) IN (SELECT value FROM json_each(:values))
+    WHERE CAST(:whole AS BOOLEAN) OR hex(packed.v) IN (SELECT value FROM {each :values text})
     LIMIT :limit);
 
 -- name: purge_values_recent
 -- Scans that have seen what is removed: of all values with it, of some they have to be made anew.
 UPDATE recent SET scan = NULL, told_at = NULL, told = NULL, at = 0 WHERE (entity, attr) IN (
     SELECT recent.entity, recent.attr
-    FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS lost
+    FROM {each :entities bigint} AS wanted CROSS JOIN {each :attrs bigint} AS lost
     CROSS JOIN recent ON recent.entity = wanted.value AND recent.attr = lost.value
     WHERE scan IS NOT NULL LIMIT :limit);
 
 -- name: purge_values_recent_of_nothing
 -- Those of attributes of which nothing stays.
-DELETE FROM recent WHERE :values IS NULL AND (entity, attr) IN (
+DELETE FROM recent WHERE CAST(:whole AS BOOLEAN) AND (entity, attr) IN (
     SELECT recent.entity, recent.attr
-    FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS lost
+    FROM {each :entities bigint} AS wanted CROSS JOIN {each :attrs bigint} AS lost
     CROSS JOIN recent ON recent.entity = wanted.value AND recent.attr = lost.value LIMIT :limit);
 
 -- name: purge_values_former
 -- Scans at earlier moments.
 DELETE FROM former_scan WHERE (entity, attr, at) IN (
     SELECT former_scan.entity, former_scan.attr, at
-    FROM json_each(:entities) AS wanted CROSS JOIN json_each(:attrs) AS lost
+    FROM {each :entities bigint} AS wanted CROSS JOIN {each :attrs bigint} AS lost
     CROSS JOIN former_scan ON former_scan.entity = wanted.value AND former_scan.attr = lost.value LIMIT :limit);
 
 -- name: purge_attr_link
 -- Links.
 DELETE FROM link WHERE (attr, source, target) IN (
     SELECT link.attr, link.source, link.target
-    FROM json_each(:attrs) AS lost CROSS JOIN link ON link.attr = lost.value LIMIT :limit);
+    FROM {each :attrs bigint} AS lost CROSS JOIN link ON link.attr = lost.value LIMIT :limit);
 
 -- name: purge_attr_link_change
 -- That links were made and ended.
 DELETE FROM link_change WHERE (at, attr, target) IN (
     SELECT at, attr, target FROM link_change
-    WHERE attr IN (SELECT value FROM json_each(:attrs)) LIMIT :limit);
+    WHERE attr IN (SELECT value FROM {each :attrs bigint}) LIMIT :limit);
 
 -- name: purge_type_node
 -- Ends of links.
@@ -98,15 +98,15 @@ SELECT id FROM etype WHERE name = ?;
 
 -- name: attr_ids
 -- The numbers of attributes (a JSON list of names).
-SELECT id FROM attr WHERE etype = :etype AND name IN (SELECT value FROM json_each(:attrs));
+SELECT id FROM attr WHERE etype = :etype AND name IN (SELECT value FROM {each :attrs text});
 
 -- name: path_ids
 -- The numbers of the paths in the index at and below attributes (a JSON list of names; null: all of the type).
 SELECT attr.id FROM attr
 WHERE attr.etype = :etype AND (
-    :attrs IS NULL
+    CAST(:whole AS BOOLEAN)
     OR EXISTS (
-        SELECT 1 FROM json_each(:attrs) AS lost
+        SELECT 1 FROM {each :attrs text} AS lost
         WHERE attr.name = lost.value
             OR substr(attr.name, 1, length(lost.value) + 1) IN (lost.value || '.', lost.value || '#')));
 
@@ -130,7 +130,7 @@ UPDATE snapshot SET doc = ? WHERE entity = ? AND run = ?;
 -- Some keys at paths (a JSON list) of the index.
 DELETE FROM current WHERE (path, key, entity) IN (
     SELECT current.path, current.key, current.entity
-    FROM json_each(:paths) AS lost CROSS JOIN current NOT INDEXED ON current.path = lost.value LIMIT :limit);
+    FROM {each :paths bigint} AS lost CROSS JOIN current NOT INDEXED ON current.path = lost.value LIMIT :limit);
 
 -- name: next_dead_letters
 -- The next dead letters.
@@ -165,11 +165,11 @@ WHERE id > :after AND id <= :last
 
 -- name: forget_paths
 -- Paths (a JSON list) have no keys any more.
-DELETE FROM path WHERE id IN (SELECT value FROM json_each(?));
+DELETE FROM path WHERE id IN (SELECT value FROM {each ? bigint});
 
 -- name: forget_names
 -- Attributes and paths (a JSON list) have no number any more.
-DELETE FROM attr WHERE id IN (SELECT value FROM json_each(?));
+DELETE FROM attr WHERE id IN (SELECT value FROM {each ? bigint});
 
 -- name: forget_etype
 -- An entity type has no number any more.

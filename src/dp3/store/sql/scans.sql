@@ -33,33 +33,38 @@ SELECT v, segments FROM packed WHERE entity = :entity AND attr = :attr;
 -- name: cut_recent
 -- Scans of attributes (a JSON list of entity, attribute, moment) are to be made anew if they are at later moments.
 UPDATE recent SET scan = NULL, told_at = NULL, told = NULL, at = 0
-FROM (SELECT value ->> 0 AS entity, value ->> 1 AS attr, value ->> 2 AS moment FROM json_each(:outdated)) AS wanted
+FROM (SELECT value ->> 0 AS entity, value ->> 1 AS attr, value ->> 2 AS moment FROM {each :outdated bigint, bigint, bigint}) AS wanted
 WHERE recent.entity = wanted.entity AND recent.attr = wanted.attr AND scan IS NOT NULL AND at > moment;
 
 -- name: cut_former
 -- Those at earlier moments go.
 DELETE FROM former_scan WHERE (entity, attr, at) IN (
-    SELECT former_scan.entity, former_scan.attr, former_scan.at FROM json_each(:outdated) AS wanted
+    SELECT former_scan.entity, former_scan.attr, former_scan.at FROM {each :outdated bigint, bigint, bigint} AS wanted
     CROSS JOIN former_scan ON former_scan.entity = wanted.value ->> 0 AND former_scan.attr = wanted.value ->> 1
         AND at > wanted.value ->> 2);
 
 -- name: forget_recent
 -- Scans of attributes (a JSON list of entity, attribute, moment) are to be made anew if they are not at later moments.
 UPDATE recent SET scan = NULL, told_at = NULL, told = NULL, at = 0
-FROM (SELECT value ->> 0 AS entity, value ->> 1 AS attr, value ->> 2 AS moment FROM json_each(:forgotten)) AS wanted
+FROM (SELECT value ->> 0 AS entity, value ->> 1 AS attr, value ->> 2 AS moment FROM {each :forgotten bigint, bigint, bigint}) AS wanted
 WHERE recent.entity = wanted.entity AND recent.attr = wanted.attr AND scan IS NOT NULL AND at <= moment;
 
 -- name: forget_former
 -- Those at earlier moments go.
 DELETE FROM former_scan WHERE (entity, attr, at) IN (
-    SELECT former_scan.entity, former_scan.attr, former_scan.at FROM json_each(:forgotten) AS wanted
+    SELECT former_scan.entity, former_scan.attr, former_scan.at FROM {each :forgotten bigint, bigint, bigint} AS wanted
     CROSS JOIN former_scan ON former_scan.entity = wanted.value ->> 0 AND former_scan.attr = wanted.value ->> 1
         AND at <= wanted.value ->> 2);
 
 -- name: put_recent
 -- Scans as they are now.
-INSERT OR REPLACE INTO recent (entity, attr, at, scan, told_at, told_until, told) VALUES {rows};
+INSERT INTO recent (entity, attr, at, scan, told_at, told_until, told) VALUES {rows bigint, bigint, bigint, text, bigint, bigint, text}
+ON CONFLICT (entity, attr) DO UPDATE SET
+    at = excluded.at, scan = excluded.scan, told_at = excluded.told_at, told_until = excluded.told_until,
+    told = excluded.told;
 
 -- name: put_former
 -- Scans at earlier moments.
-INSERT OR REPLACE INTO former_scan (entity, attr, at, scan) VALUES {rows};
+INSERT INTO former_scan (entity, attr, at, scan) VALUES {rows bigint, bigint, bigint, text}
+ON CONFLICT (entity, attr, at) DO UPDATE SET
+    scan = excluded.scan;

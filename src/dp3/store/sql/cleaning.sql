@@ -5,7 +5,7 @@ INSERT INTO number (name, value)
 SELECT 'snapshot_horizon', min(coalesce((SELECT min(id) FROM run WHERE time BETWEEN :before AND :now), complete), complete)
 FROM (SELECT id AS complete FROM run WHERE status = 'complete' ORDER BY id DESC LIMIT 1)
 WHERE true
-ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value);
+ON CONFLICT (name) DO UPDATE SET value = max(number.value, excluded.value);
 
 -- name: horizon
 -- The oldest run that is kept; none if all are.
@@ -72,7 +72,7 @@ FROM (
 DELETE FROM snapshot
 WHERE (entity, run) IN (
     SELECT snapshot.entity, snapshot.run
-    FROM json_each(?) AS later CROSS JOIN snapshot
+    FROM {each ? bigint, bigint} AS later CROSS JOIN snapshot
         ON snapshot.entity = later.value ->> 1 AND snapshot.run <= later.value ->> 0
     WHERE snapshot.run < later.value ->> 0 OR snapshot.doc = x'');
 

@@ -28,7 +28,7 @@ ORDER BY tag, part;
 -- name: stored_rows
 -- Packed rows (their places, with `oldest`); large values are null.
 SELECT entity, attr, tag, part, oldest, iif(length(v) > 1024, NULL, v), segments, first, points
-FROM (VALUES {rows}) AS wanted CROSS JOIN packed
+FROM (VALUES {rows bigint, bigint, bigint, bigint, bigint}) AS wanted CROSS JOIN packed
     ON entity = column1 AND attr = column2 AND tag = column3 AND part = column4;
 
 -- name: value
@@ -42,7 +42,7 @@ SELECT EXISTS (SELECT 1 FROM packed WHERE first IS NOT NULL AND entity BETWEEN ?
 -- name: begun_before
 -- Rows of scopes that began before a moment, but are not to be looked at before it.
 SELECT packed.entity, packed.attr, tag, part, oldest, iif(length(v) > 1024, NULL, v), segments, first, points
-FROM (VALUES {rows}) AS wanted CROSS JOIN packed INDEXED BY packed_by_start
+FROM (VALUES {rows bigint, bigint, bigint, bigint, bigint}) AS wanted CROSS JOIN packed INDEXED BY packed_by_start
     ON entity = column1 AND attr = column2 AND first < column5 AND tag BETWEEN column3 AND column4
 WHERE first IS NOT NULL AND oldest >= column5;
 
@@ -73,7 +73,7 @@ ORDER BY coalesce(first, oldest) LIMIT :limit;
 -- name: scoped_rows
 -- Packed rows of scopes (a JSON list).
 SELECT entity, attr, tag, part, oldest, iif(length(v) > :large, NULL, v), segments, first, points
-FROM json_each(:scopes) AS wanted CROSS JOIN packed
+FROM {each :scopes bigint, bigint, bigint, bigint} AS wanted CROSS JOIN packed
     ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1
     AND tag BETWEEN wanted.value ->> 2 AND wanted.value ->> 3;
 
@@ -84,21 +84,25 @@ SELECT EXISTS (SELECT 1 FROM fresh WHERE entity BETWEEN ? AND ?);
 -- name: unpacked
 -- Observations of attributes of entities (a JSON list) that are not packed.
 SELECT fresh.key, entity, attr, t1, t2, c, v
-FROM json_each(?) AS wanted CROSS JOIN fresh ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1
+FROM {each ? bigint, bigint} AS wanted CROSS JOIN fresh ON entity = wanted.value ->> 0 AND attr = wanted.value ->> 1
 CROSS JOIN incoming ON incoming.key = fresh.key
 WHERE c IS NOT NULL;
 
 -- name: remove_rows
 -- Packed rows of which nothing is left.
-DELETE FROM packed WHERE (entity, attr, tag, part) IN (VALUES {rows});
+DELETE FROM packed WHERE (entity, attr, tag, part) IN (VALUES {rows bigint, bigint, bigint, bigint});
 
 -- name: keep_row
 -- What is left of a packed row. That nothing begins before `first` stays true; `last` is known if it was.
-UPDATE packed SET oldest = ?, first = coalesce(?, first), last = iif(last IS NULL, NULL, ?), points = ?, segments = ? WHERE entity = ? AND attr = ? AND tag = ? AND part = ?;
+UPDATE packed SET
+    oldest = ?, first = coalesce(?, first), last = iif(last IS NULL, NULL, CAST(? AS BIGINT)), points = ?, segments = ?
+WHERE entity = ? AND attr = ? AND tag = ? AND part = ?;
 
 -- name: put_pass
 -- What a worker has done in a pass.
-INSERT OR REPLACE INTO retention_pass (worker, begun, updated, done, rows, points) VALUES (?, ?, ?, ?, ?, ?);
+INSERT INTO retention_pass (worker, begun, updated, done, rows, points) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (worker, begun) DO UPDATE SET
+    updated = excluded.updated, done = excluded.done, rows = excluded.rows, points = excluded.points;
 
 -- name: forget_passes
 -- All but the newest records of a worker.

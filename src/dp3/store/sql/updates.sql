@@ -5,9 +5,13 @@ FROM update_progress WHERE kind = ? AND etype = ? AND period = ?;
 
 -- name: put_progress
 -- Where it is now in some of them.
-INSERT OR REPLACE INTO update_progress
+INSERT INTO update_progress
     (kind, etype, period, partition, begun, tick, batch, batches, target, done, after, open, tries)
-VALUES {rows};
+VALUES {rows text, bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint}
+ON CONFLICT (kind, etype, period, partition) DO UPDATE SET
+    begun = excluded.begun, tick = excluded.tick, batch = excluded.batch, batches = excluded.batches,
+    target = excluded.target, done = excluded.done, after = excluded.after, open = excluded.open,
+    tries = excluded.tries;
 
 -- name: add_to_cycle
 -- What a worker has done in a cycle.
@@ -18,8 +22,8 @@ ON CONFLICT (kind, etype, period, worker, begun) DO UPDATE SET
     updated = excluded.updated,
     batch = excluded.batch,
     batches = excluded.batches,
-    visited = visited + excluded.visited,
-    missed = missed + excluded.missed,
+    visited = update_cycle.visited + excluded.visited,
+    missed = update_cycle.missed + excluded.missed,
     finished = excluded.finished;
 
 -- name: cycles

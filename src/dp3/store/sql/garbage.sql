@@ -13,7 +13,7 @@ FROM (
 -- Some of what the history of entities says.
 DELETE FROM incoming
 WHERE key IN (
-    SELECT fresh.key FROM json_each(:entities) AS gone CROSS JOIN fresh ON fresh.entity = gone.value ->> 0
+    SELECT fresh.key FROM {each :entities bigint, bigint, text} AS gone CROSS JOIN fresh ON fresh.entity = gone.value ->> 0
     LIMIT :limit);
 
 -- name: remove_history
@@ -21,14 +21,14 @@ WHERE key IN (
 DELETE FROM fresh
 WHERE (entity, attr, key) IN (
     SELECT fresh.entity, fresh.attr, fresh.key
-    FROM json_each(:entities) AS gone CROSS JOIN fresh ON fresh.entity = gone.value ->> 0
+    FROM {each :entities bigint, bigint, text} AS gone CROSS JOIN fresh ON fresh.entity = gone.value ->> 0
     LIMIT :limit);
 
 -- name: remove_packed
 -- Some packed history of entities.
 DELETE FROM packed
 WHERE (entity, attr, tag, part) IN (
-    SELECT entity, attr, tag, part FROM json_each(:entities) AS gone
+    SELECT entity, attr, tag, part FROM {each :entities bigint, bigint, text} AS gone
     CROSS JOIN packed ON entity = gone.value ->> 0
     LIMIT :limit);
 
@@ -36,56 +36,56 @@ WHERE (entity, attr, tag, part) IN (
 -- The scans over it.
 DELETE FROM recent
 WHERE (entity, attr) IN (
-    SELECT entity, attr FROM json_each(:entities) AS gone CROSS JOIN recent ON entity = gone.value ->> 0
+    SELECT entity, attr FROM {each :entities bigint, bigint, text} AS gone CROSS JOIN recent ON entity = gone.value ->> 0
     LIMIT :limit);
 
 -- name: remove_former
 -- Scans at earlier moments.
 DELETE FROM former_scan
 WHERE (entity, attr, at) IN (
-    SELECT entity, attr, at FROM json_each(:entities) AS gone CROSS JOIN former_scan ON entity = gone.value ->> 0
+    SELECT entity, attr, at FROM {each :entities bigint, bigint, text} AS gone CROSS JOIN former_scan ON entity = gone.value ->> 0
     LIMIT :limit);
 
 -- name: remove_plain
 -- Some plain values of entities.
 DELETE FROM plain
 WHERE (entity, attr) IN (
-    SELECT entity, attr FROM json_each(:entities) AS gone CROSS JOIN plain ON entity = gone.value ->> 0
+    SELECT entity, attr FROM {each :entities bigint, bigint, text} AS gone CROSS JOIN plain ON entity = gone.value ->> 0
     LIMIT :limit);
 
 -- name: remove_ttl
 -- Some lifetimes of entities.
 DELETE FROM ttl
 WHERE (entity, name) IN (
-    SELECT entity, name FROM json_each(:entities) AS gone CROSS JOIN ttl ON entity = gone.value ->> 0
+    SELECT entity, name FROM {each :entities bigint, bigint, text} AS gone CROSS JOIN ttl ON entity = gone.value ->> 0
     LIMIT :limit);
 
 -- name: remove_snapshots
 -- Some snapshots of entities.
 DELETE FROM snapshot
 WHERE (entity, run) IN (
-    SELECT entity, run FROM json_each(:entities) AS gone CROSS JOIN snapshot ON entity = gone.value ->> 0
+    SELECT entity, run FROM {each :entities bigint, bigint, text} AS gone CROSS JOIN snapshot ON entity = gone.value ->> 0
     LIMIT :limit);
 
 -- name: remove_missing
 -- Some marks of runs without a snapshot of entities.
 DELETE FROM missing
 WHERE (entity, run) IN (
-    SELECT entity, run FROM json_each(:entities) AS gone CROSS JOIN missing ON entity = gone.value ->> 0
+    SELECT entity, run FROM {each :entities bigint, bigint, text} AS gone CROSS JOIN missing ON entity = gone.value ->> 0
     LIMIT :limit);
 
 -- name: remove_last_seen
 -- When entities were seen last.
 DELETE FROM last_seen
 WHERE entity IN (
-    SELECT entity FROM json_each(:entities) AS gone CROSS JOIN last_seen ON entity = gone.value ->> 0
+    SELECT entity FROM {each :entities bigint, bigint, text} AS gone CROSS JOIN last_seen ON entity = gone.value ->> 0
     LIMIT :limit);
 
 -- name: remove_latest
 -- Which snapshots of entities were the newest.
 DELETE FROM latest
 WHERE entity IN (
-    SELECT entity FROM json_each(:entities) AS gone CROSS JOIN latest ON entity = gone.value ->> 0
+    SELECT entity FROM {each :entities bigint, bigint, text} AS gone CROSS JOIN latest ON entity = gone.value ->> 0
     LIMIT :limit);
 
 -- name: remove_keys
@@ -93,16 +93,16 @@ WHERE entity IN (
 -- eids is on all of them, as questions take for granted.
 DELETE FROM current
 WHERE (path, key, entity) IN (
-    SELECT current.path, current.key, entity FROM json_each(:entities) AS gone
+    SELECT current.path, current.key, entity FROM {each :entities bigint, bigint, text} AS gone
     CROSS JOIN current INDEXED BY current_of_entity ON entity = gone.value ->> 0
-    WHERE current.path IS NOT (SELECT id FROM attr WHERE etype = gone.value ->> 1 AND name = 'eid')
+    WHERE current.path IS DISTINCT FROM (SELECT id FROM attr WHERE etype = gone.value ->> 1 AND name = 'eid')
     LIMIT :limit);
 
 -- name: remove_eid_key
 -- The last keys of entities.
 DELETE FROM current
 WHERE (path, key, entity) IN (
-    SELECT current.path, current.key, entity FROM json_each(:entities) AS gone
+    SELECT current.path, current.key, entity FROM {each :entities bigint, bigint, text} AS gone
     CROSS JOIN current INDEXED BY current_of_entity ON entity = gone.value ->> 0
     LIMIT :limit);
 
@@ -110,7 +110,7 @@ WHERE (path, key, entity) IN (
 -- Some links of entities, but not those of later ones with the same eids.
 DELETE FROM link
 WHERE (attr, source, target) IN (
-    SELECT link.attr, link.source, link.target FROM json_each(:entities) AS gone
+    SELECT link.attr, link.source, link.target FROM {each :entities bigint, bigint, text} AS gone
     CROSS JOIN node ON node.etype = gone.value ->> 1 AND node.eid = gone.value ->> 2
     CROSS JOIN attr ON attr.etype = node.etype
     CROSS JOIN link ON link.attr = attr.id AND link.source = node.id
@@ -142,4 +142,4 @@ WHERE (attr, source, target) IN (
 
 -- name: forget
 -- Nothing is left of some entities.
-DELETE FROM garbage WHERE entity IN (SELECT value ->> 0 FROM json_each(:entities) LIMIT :limit);
+DELETE FROM garbage WHERE entity IN (SELECT value ->> 0 FROM {each :entities bigint, bigint, text} LIMIT :limit);

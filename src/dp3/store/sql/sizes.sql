@@ -17,7 +17,7 @@ FROM (
 ) AS found
 JOIN attr ON attr.id = found.attr
 JOIN etype ON etype.id = attr.etype
-GROUP BY found.attr;
+GROUP BY etype.name, attr.name;
 
 -- name: sizes_between
 -- Bytes of the values of each attribute, over the entities of a range of keys that have it.
@@ -40,7 +40,7 @@ FROM (
 ) AS found
 JOIN attr ON attr.id = found.attr
 JOIN etype ON etype.id = attr.etype
-GROUP BY found.attr;
+GROUP BY etype.name, attr.name;
 
 -- name: forget_sizes
 -- Sizes that were measured before.
