@@ -16,7 +16,6 @@ Enter = Callable[[Limit], Any]
 RUNS = "dp3.engine.jobs.snapshots"
 UPDATES = "dp3.engine.jobs.updates"
 STATE = "dp3.store.sql"
-ENGINE = "dp3.store.sqlite"
 
 
 def constants(module: str, **values: Any) -> Limit:
@@ -228,18 +227,10 @@ def removed_at_once() -> int:
 
 
 @contextmanager
-def transactions() -> Iterator[list[Any]]:
-    """Notes the transactions of the state."""
-    writer = import_module(f"{ENGINE}.connections").Writer
-    noted: list[Any] = []
-    begin = writer.transaction
-
-    def note(self: Any, *lease: Any) -> Any:
-        noted.append(self)
-        return begin(self, *lease)
-
-    with patch.object(writer, "transaction", note):
-        yield noted
+def long_removals() -> Iterator[None]:
+    """However slow the machine is, what there is to be removed is removed in one slice."""
+    with constants(f"{STATE}.garbage", SLICE_S=60.0), constants(f"{STATE}.snapshots", SLICE_S=60.0):
+        yield
 
 
 def few_due(count: int) -> Limit:

@@ -1,4 +1,4 @@
-"""Every test of the contract runs over every backend."""
+"""Every test of the contract runs over every backend, if its module does not name some (`BACKENDS`)."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,13 +6,27 @@ from typing import Any
 
 import pytest
 
+from dp3.bench.peers.postgres import Postgres
 from dp3.clock import FakeClock
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
-from dp3.store.sqlite import open_state
+from kit.backends import Backend, PostgresBackend, SqliteBackend, a_server
+from kit.limits import long_removals
 from kit.rows import take_lease
 
-BACKENDS = {"sqlite": open_state}
+BACKENDS = ("sqlite", "postgres")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A module may name the backends that it is about."""
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", getattr(metafunc.module, "BACKENDS", BACKENDS), indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def _unhurried() -> Iterator[None]:
+    with long_removals():
+        yield
 
 
 @pytest.fixture
@@ -20,15 +34,27 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=BACKENDS)
-def open_state(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock
-) -> Iterator[Callable[..., State]]:
+@pytest.fixture(scope="session")
+def server() -> Iterator[Postgres]:
+    """A server for all tests of this process."""
+    with a_server() as found:
+        yield found
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Backend:
+    if request.param == "sqlite":
+        return SqliteBackend(tmp_path, clock)
+    return PostgresBackend(request.getfixturevalue("server"), clock)
+
+
+@pytest.fixture
+def open_state(backend: Backend) -> Iterator[Callable[..., State]]:
     """Opens the state of this test, as often as wanted, as another process would."""
     opened: list[State] = []
 
     def open_again(**options: Any) -> State:
-        opened.append(BACKENDS[request.param](tmp_path, clock, **options))
+        opened.append(backend.open(**options))
         return opened[-1]
 
     yield open_again

@@ -36,6 +36,8 @@ from dp3.store.sqlite.opening import FORMAT
 from kit.rows import a_batch, created, history_row, plain_row, progress, take_lease
 from kit.run_rows import a_run, close, written
 
+BACKENDS = ["sqlite"]
+
 MIB = 1 << 20
 BIG = b"x" * 4000
 

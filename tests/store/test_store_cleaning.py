@@ -1,13 +1,11 @@
 """Snapshots and runs before a horizon are removed, in slices; what is shown from it on stays."""
 
-from pathlib import Path
 from typing import Any
-
-import apsw
 
 from dp3.clock import LAST_US
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.snapshots import Cleaned
+from kit.backends import Backend
 from kit.rows import created, entity_key, take_lease
 from kit.run_rows import a_run, close, completed, indexed, progress, written
 
@@ -41,11 +39,8 @@ def times(store: Any) -> list[int]:
     return [run.time for run in store.runs.between(0, 1 << 62)]
 
 
-def rows_in(directory: Path, *tables: str) -> list[int]:
-    connection = apsw.Connection(str(directory / "state.db"), flags=apsw.SQLITE_OPEN_READONLY)
-    counts = [connection.execute(f"SELECT count(*) FROM {table}").get for table in tables]
-    connection.close()
-    return counts
+def rows_in(backend: Backend, *tables: str) -> list[int]:
+    return [backend.sql(f"SELECT count(*) FROM {table}")[0][0] for table in tables]
 
 
 def test_rows_that_still_hold_at_the_horizon_stay_and_superseded_ones_go(store: Any, lease: Lease) -> None:
@@ -65,12 +60,12 @@ def test_rows_that_still_hold_at_the_horizon_stay_and_superseded_ones_go(store: 
     assert store.cleaning.horizon() == 30
 
 
-def test_what_belongs_to_removed_runs_goes_too(store: Any, lease: Lease, tmp_path: Path) -> None:
+def test_what_belongs_to_removed_runs_goes_too(store: Any, lease: Lease, backend: Backend) -> None:
     created(store, lease, "d1", 1)
     run_with(store, lease, 10, {1: b"a"}, missing=(1,))
     last = run_with(store, lease, 20, {})
     clean(store, lease, before=15)
-    assert rows_in(tmp_path, "worker_run", "missing", "superseded", "cut") == [1, 0, 0, 2]
+    assert rows_in(backend, "worker_run", "missing", "superseded", "cut") == [1, 0, 0, 2]
     assert [row.run for row in store.runs.workers(last)] == [last]
 
 
@@ -119,7 +114,7 @@ def test_runs_go_before_rows_and_the_oldest_ones_first(store: Any, lease: Lease)
     assert left[-1] == ([40], [b"40"])
 
 
-def test_a_worker_removes_rows_of_its_own_entities_only(store: Any, tmp_path: Path) -> None:
+def test_a_worker_removes_rows_of_its_own_entities_only(store: Any, backend: Backend) -> None:
     mine, other = take_lease(store, 0, of=2), take_lease(store, 1, of=2)
     theirs = entity_key(1, partition=3)
     created(store, other, "d1", theirs)
@@ -130,12 +125,12 @@ def test_a_worker_removes_rows_of_its_own_entities_only(store: Any, tmp_path: Pa
         completed(store, mine, run, [0])
         close(store, run)
     assert clean(store, mine, before=20) == Cleaned(runs=1)
-    assert rows_in(tmp_path, "snapshot", "missing", "cut") == [2, 2, 6]
+    assert rows_in(backend, "snapshot", "missing", "cut") == [2, 2, 6]
     assert clean(store, other, before=0) == Cleaned(rows=1)
-    assert rows_in(tmp_path, "snapshot", "missing", "cut") == [1, 1, 4]
+    assert rows_in(backend, "snapshot", "missing", "cut") == [1, 1, 4]
 
 
-def test_a_series_that_ended_leaves_nothing_behind(store: Any, lease: Lease, tmp_path: Path) -> None:
+def test_a_series_that_ended_leaves_nothing_behind(store: Any, lease: Lease, backend: Backend) -> None:
     created(store, lease, "d1", 1)
     store.names.etype_id("other")
     run = a_run(store, 10)
@@ -145,9 +140,9 @@ def test_a_series_that_ended_leaves_nothing_behind(store: Any, lease: Lease, tmp
     store.snapshots.remove_types([store.names.etype_id("other")])
     for time in (20, 30, 40):
         run_with(store, lease, time, {})
-    assert rows_in(tmp_path, "snapshot") == [2]
+    assert rows_in(backend, "snapshot") == [2]
     assert clean(store, lease, before=30) == Cleaned(runs=2, rows=2)
-    assert rows_in(tmp_path, "snapshot", "superseded") == [0, 0]
+    assert rows_in(backend, "snapshot", "superseded") == [0, 0]
 
 
 def test_the_latest_snapshot_keeps_its_time_when_all_runs_that_saw_the_entity_are_removed(

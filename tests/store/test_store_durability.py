@@ -9,6 +9,8 @@ import pytest
 from dp3.store.ports.errors import StoreFull
 from dp3.store.ports.state import State
 
+BACKENDS = ["sqlite"]
+
 
 def test_made_durable_means_that_the_write_ahead_log_is_on_the_disk(
     open_state: Callable[..., State], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -86,7 +86,7 @@ def tested(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         search = compile_pattern(pattern, flags)
         return lambda text: bool(found.append(text)) or search(text)
 
-    monkeypatch.setattr("dp3.store.sqlite.conditions.compile_pattern", noting)
+    monkeypatch.setattr("dp3.store.sql.conditions.compile_pattern", noting)
     return found
 
 
@@ -264,4 +264,4 @@ def test_a_question_that_takes_too_long_is_stopped(open_state: Any) -> None:
         store.queries.find("p")
     with pytest.raises(QueryTooSlow, match="took longer than 0 s"):
         store.queries.count("p", TextMatches("name", "nobody"))
-    assert store.queries.distinct("p", "x") == {}, "the connection is as good as new"
+    assert store.snapshots.of("p", "none") == [], "the connection is as good as new"

@@ -112,11 +112,11 @@ def test_any_question_is_answered_as_by_looking_at_every_entity(
     expected = [str(key) for key in in_order(found, order)]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dp3.store.sqlite.conditions.TEXT_PAGE", 2)
-        patch.setattr("dp3.store.sqlite.conditions.FEW_TEXTS", 1)
+        patch.setattr("dp3.store.sql.conditions.TEXT_PAGE", 2)
+        patch.setattr("dp3.store.sql.conditions.FEW_TEXTS", 1)
         if plan == "walk":
-            patch.setattr("dp3.store.sqlite.access_paths.SAFE", 0)
-            patch.setattr("dp3.store.sqlite.access_paths.COUNTED", 0)
+            patch.setattr("dp3.store.sql.access_paths.SAFE", 0)
+            patch.setattr("dp3.store.sql.access_paths.COUNTED", 0)
         rows = store.queries.find(etype, where, order, skip, limit=2)
         assert [row.eid for row in rows] == expected[skip : skip + 2]
         assert all_pages(store, etype, where, order) == expected

@@ -1,9 +1,7 @@
 """Rows of snapshots, what is to be done in a run, and what is left of deleted entities."""
 
-from pathlib import Path
 from typing import Any
 
-import apsw
 import pytest
 
 from dp3.store.ports.batches import Batch
@@ -12,19 +10,17 @@ from dp3.store.ports.errors import LeaseLost
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.queries import EVERYTHING, Order
 from dp3.store.ports.snapshots import SnapshotBatch, StoredSnapshot
-from kit.limits import Enter, few_due, removed_at_once, short_removals, transactions
+from kit.backends import Backend
+from kit.limits import Enter, few_due, removed_at_once, short_removals
 from kit.rows import a_batch, created, entity_key, entity_row, history_row, outbox_row, plain_row, take_lease
 from kit.run_rows import a_link, a_run, close, indexed, with_snapshots, written
 
 TABLES = ("snapshot", "latest", "missing", "current", "link", "garbage")
 
 
-def stored_rows(directory: Path) -> dict[str, int]:
-    connection = apsw.Connection(str(directory / "state.db"), flags=apsw.SQLITE_OPEN_READONLY)
-    counts = {table: connection.execute(f"SELECT count(*) FROM {table}").get for table in TABLES}
-    counts["path"] = connection.execute("SELECT sum(keys) + sum(entities) FROM path").get
-    connection.close()
-    return counts
+def stored_rows(backend: Backend) -> dict[str, int]:
+    counts = {table: backend.sql(f"SELECT count(*) FROM {table}")[0][0] for table in TABLES}
+    return counts | {"path": backend.sql("SELECT sum(keys) + sum(entities) FROM path")[0][0]}
 
 
 def test_rows_of_an_entity_come_oldest_first_and_the_newest_is_the_latest(store: Any, lease: Lease) -> None:
@@ -78,14 +74,14 @@ def test_a_worker_that_lost_its_lease_writes_nothing(store: Any, lease: Lease) -
     assert store.snapshots.of("device", "d1") == []
 
 
-def test_what_belongs_to_deleted_entities_is_left_out(store: Any, lease: Lease, tmp_path: Path) -> None:
+def test_what_belongs_to_deleted_entities_is_left_out(store: Any, lease: Lease, backend: Backend) -> None:
     created(store, lease, "d1", 1)
     store.batches.commit(lease, Batch(deleted=[1]))
     store.entities.collect_garbage(lease, 1000)
-    before = stored_rows(tmp_path)
+    before = stored_rows(backend)
     keys = indexed(store, "device", 1, {"eid": {"d1"}})
     written(store, lease, a_run(store, 1000), {1: b"one"}, keys_added=keys, due={1: 5}, missing=[1])
-    assert stored_rows(tmp_path) == before
+    assert stored_rows(backend) == before
 
 
 def test_keys_of_an_entity_can_be_renewed(store: Any, lease: Lease) -> None:
@@ -180,10 +176,10 @@ def test_types_without_snapshots_are_forgotten_but_not_their_old_rows(store: Any
 
 
 def test_others_have_their_turn_while_types_without_snapshots_are_forgotten(
-    store: Any, lease: Lease, enter: Enter
+    store: Any, lease: Lease, enter: Enter, backend: Backend
 ) -> None:
     with_snapshots(store, lease, a_run(store, 1000), "a", {n: {"eid": {n}} for n in range(1, 41)})
-    turns = enter(transactions())
+    turns = enter(backend.transactions())
     enter(short_removals())
     store.snapshots.remove_types([])
     assert store.queries.count("a") == 0
@@ -191,12 +187,12 @@ def test_others_have_their_turn_while_types_without_snapshots_are_forgotten(
 
 
 def test_deleted_entities_are_in_no_answer_at_once_and_nothing_is_left_of_them(
-    store: Any, lease: Lease, tmp_path: Path
+    store: Any, lease: Lease, backend: Backend
 ) -> None:
     run = a_run(store, 1000)
     entities = {n: {"eid": {n}, "x": set(range(10))} for n in (1, 2)}
     with_snapshots(store, lease, run, "a", {2: entities[2]})
-    kept = stored_rows(tmp_path)
+    kept = stored_rows(backend)
     with_snapshots(store, lease, run, "a", {3: {"eid": {3}, "x": set(range(10)), "y": {0}}})
     store.batches.commit(lease, Batch(links=[a_link(store, 3, "x", attr=store.names.attr_id("a", "peer"))]))
     store.snapshots.write(lease, SnapshotBatch(run, missing=[3], due={3: 7}))
@@ -213,4 +209,4 @@ def test_deleted_entities_are_in_no_answer_at_once_and_nothing_is_left_of_them(
         ]
         assert store.queries.count("a") == 1
     assert more is False
-    assert stored_rows(tmp_path) == kept
+    assert stored_rows(backend) == kept

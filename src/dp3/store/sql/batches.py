@@ -97,7 +97,7 @@ class Batches:
         session.bulk("batches.put_plain", batch.plain)
         session.bulk("batches.put_incoming", batch.incoming)
         session.bulk("batches.put_fresh", batch.fresh)
-        session.bulk("batches.put_ttl", sorted(batch.ttl))
+        session.bulk("batches.put_ttl", _longest(batch.ttl))
         session.bulk("batches.put_expiry_checks", sorted(batch.expiry_checks.items()))
 
     def _write_removed(self, session: Session, batch: Batch) -> None:
@@ -141,6 +141,14 @@ class Batches:
         if until is not None:
             reached = of_worker(lease, lane=lane, offset=until, entry_order=order)
             session.run("batches.advance", reached)
+
+
+def _longest(ttl: Iterable[tuple[int, str, int]]) -> list[tuple[int, str, int]]:
+    """Of several tokens of one name the one that holds longest."""
+    longest: dict[tuple[int, str], int] = {}
+    for entity, name, until in ttl:
+        longest[entity, name] = max(until, longest.get((entity, name), until))
+    return sorted((*token, until) for token, until in longest.items())
 
 
 def _first_of_each(rows: Iterable[Row], columns: int) -> list[Row]:

@@ -1,6 +1,6 @@
 """Leases: who owns which partitions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import psutil
@@ -10,7 +10,7 @@ from dp3.store.ports.errors import LeaseRefused
 from dp3.store.ports.leases import Holder, Lease, LeaseState
 from dp3.store.sql.control import Control
 from dp3.store.sql.parameters import from_json, to_json
-from dp3.store.sql.session import Database, Session
+from dp3.store.sql.session import Database, Row, Session
 
 START_TOLERANCE_S = 2.0
 """The system computes a start time from the wall clock, so it may move when the clock is corrected."""
@@ -145,3 +145,13 @@ def _is_gone(process: int, started: float | None) -> bool:
         return True
     except psutil.AccessDenied:
         return False
+
+
+def why_lost(lease: Lease, leases: Iterable[Row]) -> str:
+    """The message for a worker whose lease is not held any more; `leases` are the rows of all."""
+    lost = f"worker {lease.index} of {lease.worker_processes} has lost its lease (epoch {lease.epoch})"
+    for epoch, worker, processes, host, pid, *_ in leases:
+        if worker == lease.index or processes != lease.worker_processes:
+            taken_by = f"worker {worker} of {processes}, process {pid} on {host}"
+            return f"{lost} to {taken_by} (epoch {epoch}); nothing was written, stop this process"
+    return f"{lost}: it was released; nothing was written, take a new one"

@@ -48,7 +48,7 @@ what is missing in it is forgotten."""
 
 _superseded = msgspec.json.Decoder(list[tuple[int, int]]).decode
 _entity = itemgetter(2)
-_existing = msgspec.json.Decoder(list[tuple[int, int]]).decode
+_existing = msgspec.json.Decoder(list[tuple[int, int | bool]]).decode
 
 
 class Snapshots:
@@ -125,7 +125,7 @@ class Snapshots:
             missing = [(entity, run) for entity in entities]
             session.bulk("snapshots.add_missing", missing)
 
-    def _alive(self, session: Session, entities: Iterable[int]) -> dict[int, int]:
+    def _alive(self, session: Session, entities: Iterable[int]) -> dict[int, int | bool]:
         """Entities that exist → whether they have no row yet."""
         text: str = session.value("snapshots.existing", (sorted(entities),))
         return dict(_existing(text))

@@ -11,7 +11,6 @@ The type `key` is that of keys of the index of current values.
 """
 
 import re
-from collections.abc import Callable
 from importlib.resources import files
 
 from dp3.statements import Statements, load_statements
@@ -25,14 +24,14 @@ EACH = re.compile(r"\{each (\?\d*|:\w+) ([a-z, ]+)\}")
 COMMON = "dp3.store.sql"
 
 
-def load_state_statements(engine: str, rendered: Callable[[str], str]) -> Statements:
-    """All statements of the state by `file.name`, those of the package `engine` in the place of common ones.
-    `rendered` gives a statement the form that the engine takes."""
+def load_state_statements(engine: str) -> Statements:
+    """All statements of the state by `file.name`, those of the package `engine` in the place of common
+    ones."""
     found = {}
     for package in (COMMON, engine):
         for file in sorted(files(package).iterdir(), key=lambda file: file.name):
             if file.name.endswith(".sql"):
                 stem = file.name.removesuffix(".sql")
                 for name, sql in load_statements(package, file.name).items():
-                    found[f"{stem}.{name}"] = rendered(sql)
+                    found[f"{stem}.{name}"] = sql
     return Statements(found, engine)

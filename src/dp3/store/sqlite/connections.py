@@ -25,6 +25,7 @@ from dp3.sqlite import (
 from dp3.statements import Statements
 from dp3.store.ports.errors import LeaseLost, StoreFull
 from dp3.store.ports.leases import Lease
+from dp3.store.sql.leases import why_lost
 from dp3.store.sql.session import Values
 from dp3.store.sqlite.session import SqliteSession
 
@@ -68,7 +69,7 @@ class Writer:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 if lease is not None and session.value("leases.is_held", (lease.epoch,)) is None:
-                    raise LeaseLost(self._why_lost(lease))
+                    raise LeaseLost(why_lost(lease, session.rows("leases.leases")))
                 yield session
                 connection.execute("COMMIT")
             except (*DISK_ERRORS, *DAMAGE) as error:
@@ -104,14 +105,6 @@ class Writer:
             f"{self._path}: the disk refused to store ({error}); nothing was written, "
             "make room or check the disk, then try again"
         )
-
-    def _why_lost(self, lease: Lease) -> str:
-        lost = f"worker {lease.index} of {lease.worker_processes} has lost its lease (epoch {lease.epoch})"
-        for epoch, worker, processes, host, pid, *_ in self._session.rows("leases.leases"):
-            if worker == lease.index or processes != lease.worker_processes:
-                taken_by = f"worker {worker} of {processes}, process {pid} on {host}"
-                return f"{lost} to {taken_by} (epoch {epoch}); nothing was written, stop this process"
-        return f"{lost}: it was released; nothing was written, take a new one"
 
 
 class Readers:
@@ -207,7 +200,6 @@ class SqliteDatabase:
     ) -> None:
         """Takes over `lock` and `checkpointer`."""
         self.path = path
-        self.statements = statements
         self._writer = Writer(path, lock, statements, cache_mib=cache_mib, checkpointer=checkpointer)
         self._readers = Readers(path, statements)
         self.changes = Changes(path)

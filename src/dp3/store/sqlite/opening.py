@@ -30,9 +30,10 @@ from dp3.statements import Statements, load_statements
 from dp3.store.ports.counters import NO_EVENTS, EventGroups
 from dp3.store.ports.state import State
 from dp3.store.sql.assembly import assembled
+from dp3.store.sql.queries import Queries
 from dp3.store.sql.statements import load_state_statements
 from dp3.store.sqlite.connections import SqliteDatabase
-from dp3.store.sqlite.queries import Queries
+from dp3.store.sqlite.query_builder import SqliteQueryBuilder
 from dp3.store.sqlite.session import rendered
 
 APPLICATION_ID = int.from_bytes(b"DP3s", "big")
@@ -93,7 +94,7 @@ def open_state(
         if checkpoint:
             checkpointer = Checkpointer(wal_limit=round(wal_limit_mib * MIB))
             checkpointer.watch(path, lock)
-        statements = load_state_statements("dp3.store.sqlite", rendered)
+        statements = rendered(load_state_statements("dp3.store.sqlite"))
         database = SqliteDatabase(path, statements, lock, checkpointer, cache_mib)
     except BaseException:
         if checkpointer:
@@ -104,7 +105,7 @@ def open_state(
         database,
         found,
         clock,
-        queries=Queries(database, query_limit_s),
+        queries=Queries(database, statements.of_file("queries"), SqliteQueryBuilder, query_limit_s),
         changes=database.changes,
         close=database.close,
         max_dead_letters=max_dead_letters,

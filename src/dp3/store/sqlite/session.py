@@ -14,9 +14,10 @@ from dp3.store.sql.statements import EACH, ROWS
 _encode = msgspec.json.Encoder().encode
 
 
-def rendered(sql: str) -> str:
-    """A statement as SQLite takes it: it knows no types of columns, lists are JSON."""
-    return EACH.sub(r"json_each(\1)", ROWS.sub("{rows}", sql))
+def rendered(statements: Statements) -> Statements:
+    """Statements as SQLite takes them: it knows no types of columns, lists are JSON."""
+    found = {name: EACH.sub(r"json_each(\1)", ROWS.sub("{rows}", sql)) for name, sql in statements.items()}
+    return Statements(found, "dp3.store.sqlite")
 
 
 class SqliteSession:

@@ -43,13 +43,13 @@ SELECT json_group_array(key) FROM current NOT INDEXED WHERE path = ? AND key >= 
 
 -- name: smallest
 -- The key of the entity that counts for ascending order.
-(SELECT min(k.key) FROM current AS k INDEXED BY current_of_entity
-    WHERE k.entity = e.entity AND k.path = {path})
+(SELECT k.key FROM current AS k INDEXED BY current_of_entity
+    WHERE k.entity = e.entity AND k.path = {path} ORDER BY k.key LIMIT 1)
 
 -- name: largest
 -- The key of the entity that counts for descending order.
-(SELECT max(k.key) FROM current AS k INDEXED BY current_of_entity
-    WHERE k.entity = e.entity AND k.path = {path})
+(SELECT k.key FROM current AS k INDEXED BY current_of_entity
+    WHERE k.entity = e.entity AND k.path = {path} ORDER BY k.key DESC LIMIT 1)
 
 -- name: only_smallest
 -- Of several keys of the entity at the scanned path, this is the smallest.
@@ -66,11 +66,11 @@ NOT EXISTS (
 -- name: scan
 -- Entities in the order of their keys at a path.
 SELECT e.entity, {columns} FROM current AS e NOT INDEXED
-WHERE e.path = {path} AND {holds} ORDER BY {order} LIMIT {limit};
+WHERE e.path = {path} AND {holds} AND {beyond} ORDER BY {order} LIMIT {limit};
 
 -- name: among
 -- Entities out of candidates.
-SELECT e.entity, {columns} FROM ({candidates}) AS e WHERE {holds} ORDER BY {order} LIMIT {limit};
+SELECT e.entity, {columns} FROM ({candidates}) AS e WHERE {holds} AND {beyond} ORDER BY {order} LIMIT {limit};
 
 -- name: count_scan
 -- How many entities of all.
@@ -115,20 +115,20 @@ FROM (
 SELECT e.eid, {run_time}, {document}, {eid_key}, e.entity
 FROM (
     SELECT entity.key AS entity, entity.eid
-    FROM {each ?2 bigint} AS wanted CROSS JOIN entity
+    FROM {each ?2 text} AS wanted CROSS JOIN entity
         ON entity.etype = (SELECT id FROM etype WHERE name = ?1) AND entity.eid = wanted.value) AS e;
 
 -- name: any_keys
 -- Whether a type has keys at one of some paths (a JSON list).
 SELECT EXISTS (
-    SELECT 1 FROM etype CROSS JOIN {each ?2 bigint} AS wanted
+    SELECT 1 FROM etype CROSS JOIN {each ?2 text} AS wanted
     CROSS JOIN attr ON attr.etype = etype.id AND attr.name = wanted.value CROSS JOIN path ON path.id = attr.id
     WHERE etype.name = ?1 AND path.keys > 0);
 
 -- name: ever_had_keys
 -- Whether a type ever had keys at one of some paths (a JSON list) or below it. A dot is followed by a slash.
 SELECT EXISTS (
-    SELECT 1 FROM etype CROSS JOIN {each ?2 bigint} AS wanted
+    SELECT 1 FROM etype CROSS JOIN {each ?2 text} AS wanted
     CROSS JOIN attr ON attr.etype = etype.id AND (
         attr.name = wanted.value OR (attr.name > wanted.value || '.' AND attr.name < wanted.value || '/'))
     CROSS JOIN path ON path.id = attr.id

@@ -5,11 +5,12 @@ from itertools import compress
 
 from dp3.store.ports.queries import Order
 from dp3.store.ports.snapshots import Key
-from dp3.store.sqlite.conditions import COUNTED, Condition
-from dp3.store.sqlite.sql_builder import EID, FALSE, TRUE, SqlBuilder
+from dp3.store.sql.conditions import COUNTED, Condition
+from dp3.store.sql.query_builder import EID, FALSE, TRUE, QueryBuilder
 
 Place = tuple[Key | None, ...]
-"""The keys of the order, the key of the eid, and the entity of the last row of a page."""
+"""The keys of the order and the key of the eid, as they are stored, and the entity of the last row of a
+page."""
 
 CANDIDATE_COST = 3.0
 SCAN_COST = 1.5
@@ -35,7 +36,7 @@ class AccessPaths:
 
     def __init__(
         self,
-        builder: SqlBuilder,
+        builder: QueryBuilder,
         condition: Condition,
         order: Sequence[Order],
         after: Place | None,
@@ -119,15 +120,16 @@ class AccessPaths:
         names = [f"o{number}" for number in range(len(every) - 1)]
         selected = [f"{sql} AS {name}" for (sql, _), name in zip(every, names, strict=False)]
         names.append("e.entity")
-        directions = ["DESC" if descending else "ASC" for _, descending in every]
+        directions = [_direction(sql, descending) for sql, descending in every]
         # A constant in the order would keep SQLite from using that of the index.
         varying = [sql != MISSING for sql, _ in every]
         by = [
             f"{name} {direction}"
             for name, direction in compress(zip(names, directions, strict=True), varying)
         ]
-        conditions = [*holds, self._builder.not_deleted, self._beyond(names, every)]
+        conditions = [*holds, self._builder.not_deleted]
         parts = {"columns": ", ".join(selected), "holds": _all(conditions), "order": ", ".join(by)}
+        parts["beyond"] = self._beyond(names, every)
         return self._sql[name].format(**values, **parts, limit="{limit}")
 
     def _key_of(self, by: Order) -> str:
@@ -144,7 +146,7 @@ class AccessPaths:
             names, columns, self._places, self._after, strict=True
         ):
             cases.append(_all([*equal, _beyond(name, descending, place, value is None)]))
-            equal.append(f"{name} IS {place}")
+            equal.append(f"{name} IS NOT DISTINCT FROM {place}")
         return "(" + " OR ".join(cases) + ")"
 
 
@@ -153,6 +155,15 @@ def _beyond(name: str, descending: bool, place: str, missing: bool) -> str:
     if descending:
         return FALSE if missing else f"({name} < {place} OR {name} IS NULL)"
     return f"{name} IS NOT NULL" if missing else f"{name} > {place}"
+
+
+def _direction(sql: str, descending: bool) -> str:
+    """Missing keys come first, descending last; where none can be missing nothing is said of that, so that
+    every engine can take the order of an index."""
+    may_be_missing = sql not in ("e.key", "e.entity")
+    if descending:
+        return "DESC NULLS LAST" if may_be_missing else "DESC"
+    return "ASC NULLS FIRST" if may_be_missing else "ASC"
 
 
 def _all(conditions: Sequence[str]) -> str:

@@ -7,14 +7,12 @@ hold (`candidates`), with a bounded estimate of how many; then only `rest` remai
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from dp3.store.patterns import Search, compile_for_lines, compile_pattern
 from dp3.store.ports.errors import QueryTooLarge
 from dp3.store.ports.queries import And, Between, Has, Not, OneOf, Or, TextMatches, Where
 from dp3.store.ports.snapshots import Key
 from dp3.store.sql.index import FIRST_BYTES, FIRST_TEXT, kind_of, prefix_end, storable
-from dp3.store.sqlite.sql_builder import FALSE, TRUE, SqlBuilder
+from dp3.store.sql.query_builder import FALSE, TRUE, QueryBuilder
 
 COUNTED = 20_000
 """Candidates are counted up to here, in 1 ms; more are no use to start from."""
@@ -61,7 +59,7 @@ class Condition:
 
     def entities(self) -> str:
         """A SELECT of all candidates, each once."""
-        selects = self.candidates or ("SELECT 0 AS entity WHERE 0",)
+        selects = self.candidates or ("SELECT 0 AS entity WHERE FALSE",)
         if len(selects) > 1:
             return " UNION ".join(selects)
         return selects[0] if self.unique else f"SELECT DISTINCT entity FROM ({selects[0]})"
@@ -77,13 +75,11 @@ pages of 500, 1 000, 5 000 take 12, 10, 10 ms; one text at a time takes 88 ms.""
 FEW_TEXTS = 16
 """So many texts are tested one by one when one of them may match."""
 
-_texts = msgspec.json.Decoder(list[str]).decode
-
 
 class Compiler:
     """Makes the condition of one query."""
 
-    def __init__(self, builder: SqlBuilder) -> None:
+    def __init__(self, builder: QueryBuilder) -> None:
         self._builder = builder
         self._sql = builder.sql
         self._tests = 0
@@ -124,14 +120,14 @@ class Compiler:
         if not distinct:
             return NOTHING
         if len(distinct) == 1:
-            return replace(self._key(path, f"k.key = {self._builder.parameter(distinct[0])}"), unique=True)
+            return replace(self._key(path, f"k.key = {self._builder.key(distinct[0])}"), unique=True)
         if len(distinct) <= FEW_KEYS:
-            listed = ", ".join(map(self._builder.parameter, distinct))
-        elif len(distinct) <= MAX_KEYS and not any(type(key) is str and "\0" in key for key in distinct):
+            listed: str | None = ", ".join(map(self._builder.key, distinct))
+        else:
             listed = self._builder.listed(distinct)
-        else:  # arrays take no text that has a NUL
+        if listed is None:
             return self._key(path, f"{self._builder.function(frozenset(distinct).__contains__)}(k.key)")
-        return self._key(path, f"k.key IN ({listed})", f"+k.key IN ({listed})")
+        return self._key(path, f"k.key IN ({listed})", f"{self._builder.unindexed_key} IN ({listed})")
 
     def _between(self, where: Between) -> Condition:
         bounds = [storable(bound) for bound in (where.low, where.high) if bound is not None]
@@ -139,24 +135,23 @@ class Compiler:
             raise ValueError(f"a range of {where.path!r} needs a lower or an upper bound, got none")
         if len({kind_of(bound) for bound in bounds}) > 1 or any(bound != bound for bound in bounds):
             return NOTHING
-        limits = [(sign, self._builder.parameter(bound)) for sign, bound in _limits(where, bounds[0])]
+        limits = [(sign, self._builder.key(bound)) for sign, bound in _limits(where, bounds[0])]
         within = " AND ".join(f"k.key {sign} {bound}" for sign, bound in limits)
         return self._key(where.path, within)
 
     def _text(self, where: TextMatches, lazy: bool) -> Condition:
         first, end = where.prefix or FIRST_TEXT, prefix_end(where.prefix)
         search = compile_pattern(where.pattern, where.flags)
-        if lazy:
-            return self._tested_text(where.path, search, first, end)
+        if lazy and (test := self._builder.function(search)):
+            return self._tested_text(where.path, test, first, end)
         matching = self._matching(where, search, first, end)
-        if len(matching) <= MAX_KEYS:
-            return self._one_of(where.path, matching)
-        return self._tested_text(where.path, frozenset(matching).__contains__, first, end)
+        if len(matching) > MAX_KEYS and (test := self._builder.function(frozenset(matching).__contains__)):
+            return self._tested_text(where.path, test, first, end)
+        return self._one_of(where.path, matching)
 
-    def _tested_text(self, path: str, test: Search, first: str, end: str | bytes) -> Condition:
-        low, high = self._builder.parameter(first), self._builder.parameter(end)
-        tested = f"k.key >= {low} AND k.key < {high} AND {self._builder.function(test)}(k.key)"
-        return self._key(path, tested)
+    def _tested_text(self, path: str, function: str, first: str, end: str | bytes) -> Condition:
+        low, high = self._builder.key(first), self._builder.key(end)
+        return self._key(path, f"k.key >= {low} AND k.key < {high} AND {function}(k.key)")
 
     def _key(self, path: str, seek: str, check: str = "") -> Condition:
         """Some key `k.key` at the path passes a test, in two ways: to look into an index, and to check a key
@@ -173,7 +168,7 @@ class Compiler:
         holds = self._sql["has_key"].format(path=place, holds=check or seek)
         candidates = self._sql["with_key"].format(path=place, holds=seek)
         bounded = self._sql["bounded"].format(rows=candidates, limit=COUNTED + 1)
-        weight: int = self._builder.rows(bounded).get
+        ((weight,),) = self._builder.rows(bounded)
         return Condition(holds, (candidates,), unique=keys == entities, weight=weight, tests=((path, seek),))
 
     # -- texts ---------------------------------------------------------------------------------------
@@ -188,15 +183,14 @@ class Compiler:
 
     def _pages(self, path: int, first: str, end: str | bytes) -> Iterator[list[str]]:
         """All texts. A text of more than a page's rows is a page of its own, and its rows are passed over."""
-        connection = self._builder.connection
         while True:
-            after = connection.execute(self._sql["text_after"], (path, first, end, TEXT_PAGE)).get
+            after = self._builder.text_after(path, first, end, TEXT_PAGE)
             if after == first:
                 yield [first]
                 first += "\0"
                 continue
             until = end if after is None else after
-            yield _texts(connection.execute(self._sql["texts"], (path, first, until)).get)
+            yield self._builder.texts(path, first, until)
             if after is None:
                 return
             first = after

@@ -1,22 +1,20 @@
 """Answers to queries about the newest snapshots of a type, page by page."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from dp3.store.ports.queries import EVERYTHING, And, Found, Not, Or, Order, Where
 from dp3.store.ports.snapshots import Key
+from dp3.store.sql.access_paths import AccessPaths, Place
+from dp3.store.sql.conditions import Compiler, Condition
 from dp3.store.sql.index import INT_MAX, INT_MIN
-from dp3.store.sqlite.access_paths import AccessPaths, Place
-from dp3.store.sqlite.conditions import Compiler, Condition
-from dp3.store.sqlite.connections import SqliteDatabase
-from dp3.store.sqlite.sql_builder import EID, TRUE, SqlBuilder, limited
-
-NO_LIMIT = -1
+from dp3.store.sql.query_builder import EID, TRUE, QueryBuilder
+from dp3.store.sql.session import Database, Session
 
 MOST_PATHS = 10_000
 """Paths among which names are looked for: some 10 ms."""
@@ -33,22 +31,30 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Cursor).decode
 
 
+MakeBuilder: TypeAlias = Callable[[Session, Mapping[str, str], str, float], QueryBuilder]
+"""(session, statements, entity type, limit in seconds) → the builder of a query."""
+
+
 class Queries:
     """See `dp3.store.ports.queries.Queries`."""
 
-    def __init__(self, database: SqliteDatabase, limit_s: float) -> None:
+    def __init__(
+        self, database: Database, sql: Mapping[str, str], builder: MakeBuilder, limit_s: float
+    ) -> None:
+        """`sql` has the statements of `queries.sql`, `builder` makes the builder of a query."""
         self._database = database
+        self._make = builder
         self._limit_s = limit_s
-        self._sql = database.statements.of_file("queries")
+        self._sql = sql
         answer = {name: self._sql[name] for name in ("run_time", "document")}
         self._found = self._sql["found"].format(**answer)
         self._newest = self._sql["newest"].format(**answer, eid_key="{eid_key}")
 
     @contextmanager
-    def _query(self, etype: str) -> Iterator[SqlBuilder]:
+    def _query(self, etype: str) -> Iterator[QueryBuilder]:
         with self._database.reading() as session:
-            builder = SqlBuilder(session.connection, self._sql, etype, self._limit_s)
-            with limited(builder):
+            builder = self._make(session, self._sql, etype, self._limit_s)
+            with builder.limited():
                 yield builder
 
     def find(
@@ -69,9 +75,9 @@ class Queries:
             places = _places(builder, paths, wanted)[skip:]
             return list(self._answers(builder, id_, places))
 
-    def _answers(self, builder: SqlBuilder, id_: bytes, places: Sequence[Place]) -> Iterator[Found]:
+    def _answers(self, builder: QueryBuilder, id_: bytes, places: Sequence[Place]) -> Iterator[Found]:
         """The rows of a page; a place ends with the entity."""
-        rows = builder.connection.execute(self._found, ([place[-1] for place in places],))
+        rows = builder.ask(self._found, ([place[-1] for place in places],))
         for place, row in zip(places, rows, strict=True):
             yield Found._make((*row, _make_cursor(id_, place)))
             if builder.is_over():
@@ -83,10 +89,10 @@ class Queries:
             known = builder.sizes(EID)[1] if condition.holds == TRUE else condition.counted
             if known is not None and builder.not_deleted == TRUE:
                 return known
-            counted: int = builder.rows(self._count(builder, condition)).get
-            return counted
+            ((counted,),) = builder.rows(self._count(builder, condition))
+            return int(counted)
 
-    def _count(self, builder: SqlBuilder, condition: Condition) -> str:
+    def _count(self, builder: QueryBuilder, condition: Condition) -> str:
         if condition.candidates is None:
             holds = f"{condition.holds} AND {builder.not_deleted}"
             return self._sql["count_scan"].format(path=builder.path(EID), holds=holds)
@@ -105,7 +111,7 @@ class Queries:
     def distinct(self, etype: str, path: str) -> dict[Key, int]:
         with self._query(etype) as builder:
             distinct = self._sql["distinct"].format(path=builder.path(path), holds=builder.not_deleted)
-            return dict(builder.rows(distinct))
+            return {builder.key_of(key): count for key, count in builder.rows(distinct)}
 
     def latest(self, etype: str, eids: Sequence[str]) -> dict[str, Found]:
         wanted = list(dict.fromkeys(eids))
@@ -115,16 +121,16 @@ class Queries:
             newest = self._newest.format(eid_key=of_eid)
             return {
                 eid: Found(eid, run_time, doc, _make_cursor(id_, (eid_key, entity)))
-                for eid, run_time, doc, eid_key, entity in builder.connection.execute(newest, (etype, wanted))
+                for eid, run_time, doc, eid_key, entity in builder.ask(newest, (etype, wanted))
                 if doc is not None
             }
 
 
-def _places(builder: SqlBuilder, paths: AccessPaths, wanted: int | None) -> list[Place]:
+def _places(builder: QueryBuilder, paths: AccessPaths, wanted: int | None) -> list[Place]:
     """The places of the first `wanted` rows, in order."""
     places: list[Place] = []
     for select in paths.selects(wanted):
-        limit = NO_LIMIT if wanted is None else wanted - len(places)
+        limit = builder.no_limit if wanted is None else wanted - len(places)
         if limit == 0:
             break
         rows = builder.rows(select.format(limit=limit))

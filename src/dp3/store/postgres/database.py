@@ -1,0 +1,124 @@
+"""The connections of one process to a PostgreSQL server."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg import Connection
+from psycopg.conninfo import make_conninfo
+from psycopg_pool import ConnectionPool
+
+from dp3.store.ports.errors import LeaseLost
+from dp3.store.ports.leases import Lease
+from dp3.store.postgres.dialect import PostgresStatement
+from dp3.store.postgres.session import PostgresSession
+from dp3.store.postgres.values import prepare_connection
+from dp3.store.sql.leases import why_lost
+from dp3.store.sql.session import Row, Values
+
+MOST_CONNECTIONS = 32
+"""Of a process; more threads at once wait for one."""
+
+WAIT_S = 30.0
+"""A thread waits so long for a connection."""
+
+
+class PostgresDatabase:
+    """See `dp3.store.sql.session.Database`. `schema`: where the tables of the application are."""
+
+    def __init__(self, url: str, schema: str, statements: Mapping[str, PostgresStatement]) -> None:
+        self._statements = statements
+        options = f"-c search_path={schema} -c timezone=UTC -c default_transaction_isolation=read\\ committed"
+        self._pool: ConnectionPool[Connection[Row]] = ConnectionPool(
+            make_conninfo(url, options=options, application_name=f"dp3 {schema}"),
+            min_size=1,
+            max_size=MOST_CONNECTIONS,
+            timeout=WAIT_S,
+            configure=_configure,
+            open=True,
+        )
+        self.changes = Changes(self)
+
+    @contextmanager
+    def _session(self) -> Iterator[PostgresSession]:
+        with self._pool.connection() as connection:
+            yield PostgresSession(connection, self._statements)
+
+    def rows(self, name: str, values: Values = ()) -> list[Any]:
+        """See the protocol."""
+        with self._session() as session:
+            return session.rows(name, values)
+
+    def value(self, name: str, values: Values = ()) -> Any:
+        """See the protocol."""
+        with self._session() as session:
+            return session.value(name, values)
+
+    @contextmanager
+    def reading(self) -> Iterator[PostgresSession]:
+        """See the protocol."""
+        with self._session() as session:
+            connection = session.connection
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                yield session
+            finally:
+                if not connection.closed and connection.info.transaction_status:
+                    connection.execute("ROLLBACK")
+
+    @contextmanager
+    def writing(self, lease: Lease | None = None) -> Iterator[PostgresSession]:
+        """See the protocol. Those that are no batch of a worker happen one after the other."""
+        with self._session() as session, session.connection.transaction():
+            session.run("leases.lock")
+            self._require(session, lease)
+            yield session
+
+    @contextmanager
+    def owned(self, lease: Lease) -> Iterator[PostgresSession]:
+        """See the protocol."""
+        with self._session() as session, session.connection.transaction():
+            self._require(session, lease)
+            yield session
+
+    def _require(self, session: PostgresSession, lease: Lease | None) -> None:
+        if lease is not None and session.value("leases.is_held", (lease.epoch,)) is None:
+            raise LeaseLost(why_lost(lease, session.rows("leases.leases")))
+
+    def wait_for_room(self) -> None:
+        """See the protocol. The server sees to that itself."""
+
+    def make_durable(self) -> None:
+        """See the protocol. Every commit is."""
+
+    def disk_bytes(self) -> int:
+        """See the protocol."""
+        size: int = self.value("sizes.disk_bytes")
+        return size
+
+    def close(self) -> None:
+        """Give back the connections; calling it again does nothing."""
+        self._pool.close()
+
+
+def _configure(connection: Connection[Any]) -> None:
+    connection.autocommit = True
+    connection.prepare_threshold = 3
+    prepare_connection(connection)
+
+
+class Changes:
+    """See `dp3.store.ports.batches.Changes`: what is visible is another after each commit."""
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
+        self._seen = ""
+        self._version = 0
+
+    def version(self) -> int:
+        """See the port."""
+        seen: str = self._database.value("leases.visible")
+        if seen != self._seen:
+            self._seen = seen
+            self._version += 1
+        return self._version

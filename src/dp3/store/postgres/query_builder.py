@@ -1,0 +1,65 @@
+"""Queries on PostgreSQL."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg.errors import QueryCanceled
+
+from dp3.store.ports.snapshots import Key
+from dp3.store.postgres.session import PostgresSession, given
+from dp3.store.postgres.values import decoded_key, encoded_key
+from dp3.store.sql.query_builder import QueryBuilder
+from dp3.store.sql.session import Values
+
+
+class PostgresQueryBuilder(QueryBuilder):
+    """See `QueryBuilder`. Keys are stored as bytes; statements call no Python."""
+
+    session: PostgresSession
+    unindexed_key = "k.key"
+    no_limit = "ALL"
+
+    @contextmanager
+    def limited(self) -> Iterator[None]:
+        """See `QueryBuilder`."""
+        self.session.connection.execute(
+            f"SET LOCAL statement_timeout = {max(1, round(self._limit_s * 1_000))}"
+        )
+        try:
+            yield
+        except QueryCanceled:
+            raise self.too_slow() from None
+
+    def ask(self, sql: str, values: Values) -> Sequence[Any]:
+        """See `QueryBuilder`."""
+        if self.is_over():
+            raise self.too_slow()
+        return self.session.connection.execute(sql, given(values), prepare=False).fetchall()
+
+    def stored(self, key: Key) -> bytes:
+        """See `QueryBuilder`."""
+        return encoded_key(key)
+
+    def key_of(self, stored: bytes) -> Key:
+        """See `QueryBuilder`."""
+        return decoded_key(stored)
+
+    def listed(self, keys: Sequence[Key]) -> str:
+        """See `QueryBuilder`."""
+        return f"SELECT unnest({self.parameter([encoded_key(key) for key in keys])}::bytea[])"
+
+    def function(self, test: Callable[[Any], bool]) -> None:
+        """See `QueryBuilder`."""
+
+    def _placeholder(self, name: str) -> str:
+        return f"%({name})s"
+
+
+def templates(statements: Mapping[str, str]) -> dict[str, str]:
+    """See `QueryBuilder.sql`."""
+    return {
+        name.removeprefix("queries."): text
+        for name, text in statements.items()
+        if name.startswith("queries.")
+    }
