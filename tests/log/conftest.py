@@ -1,15 +1,29 @@
 """Backends of the log, and builders."""
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from dp3.bench.peers.postgres import Postgres
 from dp3.clock import FakeClock
 from dp3.log.port import Log
-from dp3.log.sqlite import open_log
+from dp3.log.postgres import open_log as open_postgres
+from dp3.log.sqlite import open_log as open_sqlite
+from kit.backends import a_server
 
 OpenLog = Callable[..., Log]
+
+
+_number = count()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Postgres]:
+    """A server for all tests of this process."""
+    with a_server() as found:
+        yield found
 
 
 @pytest.fixture
@@ -17,13 +31,18 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgres"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[OpenLog]:
     """Opens the same log again at each call, as another process would; closed at the end of the test."""
     logs: list[Log] = []
+    schema = f"log{next(_number)}"
 
     def open_again(**limits: float) -> Log:
-        logs.append(open_log(tmp_path, clock, **limits))  # type: ignore[arg-type]
+        if request.param == "sqlite":
+            logs.append(open_sqlite(tmp_path, clock, **limits))  # type: ignore[arg-type]
+        else:
+            url = request.getfixturevalue("server").url
+            logs.append(open_postgres(url, schema, clock, **limits))  # type: ignore[arg-type]
         return logs[-1]
 
     yield open_again

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dp3.clock import Clock
+from dp3.log.ages import Rotation
 from dp3.log.port import (
     IDEMPOTENCY_WINDOW_US,
     Append,
@@ -23,7 +24,7 @@ from dp3.log.sqlite.reading import LaneReader, LaneVersion
 from dp3.log.sqlite.segments import SegmentFiles
 from dp3.log.sqlite.verifying import log_extents, verify_log
 from dp3.log.sqlite.wholeness import require_whole
-from dp3.log.sqlite.writing import LaneWriter, Rotation
+from dp3.log.sqlite.writing import LaneWriter
 from dp3.sqlite import Checkpointer, FairLock, bytes_in
 
 __all__ = ["SegmentLog", "log_extents", "open_log", "verify_log"]

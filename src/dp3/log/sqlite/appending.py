@@ -10,6 +10,8 @@ import apsw
 
 from dp3.clock import Clock
 from dp3.clock_watch import ClockWatch
+from dp3.log.ages import Tail, recent_since
+from dp3.log.answers import next_order, repeated
 from dp3.log.checksums import entry_checksum
 from dp3.log.framing import frame, merge_slices, stored_form
 from dp3.log.port import (
@@ -22,14 +24,8 @@ from dp3.log.port import (
     Producer,
 )
 from dp3.log.sqlite.reading import LaneReader
-from dp3.log.sqlite.segments import SegmentFiles, SegmentMissing, Tail
+from dp3.log.sqlite.segments import SegmentFiles, SegmentMissing
 from dp3.statements import Statements
-
-
-def next_order(lane: Lane, last: int) -> int:
-    """The first order above `last` that belongs to the lane: even in MAIN, odd in DERIVED."""
-    following = last + 1
-    return following + (following % 2 != lane)
 
 
 class NewEntries:
@@ -101,17 +97,14 @@ class RecentKeys:
         return found
 
     def _look(self, now_us: int, since_us: int) -> None:
+        ends = self._reader.ends(now_us)
+        self._since = recent_since(ends, since_us)
         sealed: dict[int, array[int]] = {}
-        since: dict[int, int] = {}
-        for end in reversed(self._reader.ends(now_us)):
-            # What follows a recent entry is recent, whatever the clock said then.
-            since[end.first] = 0 if end.before_us >= since_us else since_us
-            if end.sealed:
-                if end.ended_us is not None and end.ended_us < since_us:
-                    break
+        for end in ends:
+            if end.sealed and end.first in self._since:
                 known = self._sealed.get(end.first)
                 sealed[end.first] = self._load(end.first) if known is None else known
-        self._sealed, self._since = sealed, since
+        self._sealed = sealed
 
     def _load(self, first: int) -> "array[int]":
         with self._files.lent(first) as connection:
@@ -148,7 +141,7 @@ def append_requests(
     for append in appends:
         first = append.idempotency and recent.find(connection, entries.segment, append.idempotency[0])
         if first:
-            outcomes.append(_repeated(append, *first))
+            outcomes.append(repeated(append, *first))
             continue
         *others, last = append.entries
         for slices in others:
@@ -160,18 +153,6 @@ def append_requests(
         outcomes.append(added)
     entries.insert(connection, sql)
     return outcomes
-
-
-def _repeated(append: Append, digest: bytes, first: Appended) -> Appended | IdempotencyConflict:
-    """The outcome of an append whose key was used before."""
-    assert append.idempotency is not None
-    key, wanted = append.idempotency
-    if wanted == digest:
-        return first
-    return IdempotencyConflict(
-        f"idempotency key {key!r} was used for a different request (entry {first.offset}); "
-        "use a new key for a new request"
-    )
 
 
 def append_outbox(

@@ -5,14 +5,15 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import apsw
 
+from dp3.log.ages import SegmentEnd, Tail, ends_of
 from dp3.log.checksums import entry_checksum
 from dp3.log.framing import body_of, unframe
 from dp3.log.port import Entry, Head, Lane, LogSegment, Producer, Waiting
-from dp3.log.sqlite.segments import SegmentFiles, SegmentMissing, Tail
+from dp3.log.sqlite.segments import SegmentFiles, SegmentMissing
 from dp3.sqlite import DAMAGE, FormatError, raise_damage
 
 T = TypeVar("T")
@@ -23,18 +24,6 @@ ATTEMPTS = 100
 
 MOST_UNREADABLE = 100_000
 """So many entries are tried, one by one, to find the end of damage; that takes about a second."""
-
-
-class SegmentEnd(NamedTuple):
-    """The age of a segment, as far as the clock can be trusted: `ended_us` is when the last entry up to its
-    end was appended, None if that is not known yet, `before_us` when the last one before it was. The segment
-    at the end of the lane is not `sealed`."""
-
-    first: int
-    last: int
-    before_us: int
-    ended_us: int | None
-    sealed: bool
 
 
 class LaneReader:
@@ -146,23 +135,8 @@ class LaneReader:
         return self.retrying(lambda: self._finished(before_us, now_us))
 
     def ends(self, now_us: int) -> list[SegmentEnd]:
-        """The ages of all segments, oldest first. Raises `SegmentMissing`.
-
-        Append times in the future are wrong: what was appended then is older than what came after. Those in
-        the past may be too low, so the ages never fall."""
-        tails = self._tails()
-        begun: int | None = None
-        latest: list[int | None] = []
-        for tail in reversed(tails):
-            latest.append(tail.latest if tail.latest <= now_us else begun)
-            begun = tail.created if tail.created <= now_us else begun
-        ends: list[SegmentEnd] = []
-        before = 0
-        for tail, ended in zip(tails, reversed(latest), strict=True):
-            end = None if ended is None else max(before, ended)
-            ends.append(SegmentEnd(tail.first, tail.offset, before, end, tail is not tails[-1]))
-            before = end or before
-        return ends
+        """The ages of all segments, oldest first. Raises `SegmentMissing`."""
+        return ends_of(self._tails(), now_us)
 
     # -- inside --------------------------------------------------------------------------------------
     def _tails(self) -> list[Tail]:

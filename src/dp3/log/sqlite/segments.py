@@ -4,11 +4,12 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import apsw
 
 from dp3.files import OtherFormat, make_directory
+from dp3.log.ages import Tail
 from dp3.log.checksums import row_checksum
 from dp3.log.port import Lane
 from dp3.sqlite import (
@@ -46,30 +47,6 @@ Columns: TypeAlias = tuple[Any, ...]
 
 class SegmentMissing(Exception):
     """There is no such segment: removed, or not (completely) made yet."""
-
-
-class Tail(NamedTuple):
-    """The end of a segment. `offset`, `order` and `total` are those of the last entry of the lane up to here;
-    `base_total` is the total before the segment; `latest` the largest append time in it, `created` when it
-    was made (µs). `first` is the first offset of the segment."""
-
-    first: int
-    sealed: bool
-    created: int
-    base_total: int
-    offset: int
-    order: int
-    latest: int
-    total: int
-
-    @property
-    def size(self) -> int:
-        """Bytes of the bodies in the segment."""
-        return self.total - self.base_total
-
-
-LANE_START = Tail(first=0, sealed=True, created=0, base_total=0, offset=0, order=0, latest=0, total=0)
-"""The end of the lane before its first segment."""
 
 
 class SegmentFiles:

@@ -9,10 +9,11 @@ import apsw
 import msgspec
 
 from dp3.files import FILE_MODE, OtherFormat, sync_path
+from dp3.log.ages import Tail
 from dp3.log.port import LogIncomplete
 from dp3.log.sqlite.head import EMPTY, Extent, HeadFile
 from dp3.log.sqlite.migrating import bring_up
-from dp3.log.sqlite.segments import RESTORE, SegmentFiles, SegmentMissing, Tail
+from dp3.log.sqlite.segments import RESTORE, SegmentFiles, SegmentMissing
 from dp3.sqlite import FormatError
 
 GONE = "their file is gone, or lost its end"

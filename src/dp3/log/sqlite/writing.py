@@ -3,16 +3,16 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
 
 from dp3.clock import Clock
+from dp3.log.ages import LANE_START, Rotation, Tail
 from dp3.log.port import LogFull
 from dp3.log.sqlite.head import EMPTY, Extent, HeadFile
 from dp3.log.sqlite.reading import LaneReader
-from dp3.log.sqlite.segments import LANE_START, SegmentFiles, Tail
+from dp3.log.sqlite.segments import SegmentFiles
 from dp3.log.sqlite.wholeness import GONE, Loss, remember_losses
 from dp3.sqlite import (
     DAMAGE,
@@ -28,27 +28,8 @@ from dp3.sqlite import (
 
 logger = logging.getLogger(__name__)
 
-CLOCK_TOLERANCE_US = 60_000_000
-"""A clock that is set right makes small steps back, too."""
-
 REFUSALS = (*DISK_ERRORS, *DAMAGE, apsw.CantOpenError)
 """A full disk also shows in a file that cannot be made."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rotation:
-    """A segment with `max_bytes` of bodies, or with entries and `max_age_us` old, gets no further entry; nor
-    does one that was made in the future: the clock was wrong then, or is now."""
-
-    max_bytes: int
-    max_age_us: int
-
-    def is_due(self, tail: Tail, now_us: int) -> bool:
-        """True if the next entry begins a new segment."""
-        size = tail.size
-        return size >= self.max_bytes or (
-            size > 0 and not -CLOCK_TOLERANCE_US < now_us - tail.created < self.max_age_us
-        )
 
 
 class LaneWriter:

@@ -4,23 +4,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from psycopg import Connection
-from psycopg.conninfo import make_conninfo
-from psycopg_pool import ConnectionPool
-
+from dp3.postgres import open_pool
 from dp3.store.ports.errors import LeaseLost
 from dp3.store.ports.leases import Lease
 from dp3.store.postgres.dialect import PostgresStatement
 from dp3.store.postgres.session import PostgresSession
-from dp3.store.postgres.values import prepare_connection
 from dp3.store.sql.leases import why_lost
-from dp3.store.sql.session import Row, Values
-
-MOST_CONNECTIONS = 32
-"""Of a process; more threads at once wait for one."""
-
-WAIT_S = 30.0
-"""A thread waits so long for a connection."""
+from dp3.store.sql.session import Values
 
 
 class PostgresDatabase:
@@ -28,15 +18,7 @@ class PostgresDatabase:
 
     def __init__(self, url: str, schema: str, statements: Mapping[str, PostgresStatement]) -> None:
         self._statements = statements
-        options = f"-c search_path={schema} -c timezone=UTC -c default_transaction_isolation=read\\ committed"
-        self._pool: ConnectionPool[Connection[Row]] = ConnectionPool(
-            make_conninfo(url, options=options, application_name=f"dp3 {schema}"),
-            min_size=1,
-            max_size=MOST_CONNECTIONS,
-            timeout=WAIT_S,
-            configure=_configure,
-            open=True,
-        )
+        self._pool = open_pool(url, schema)
         self.changes = Changes(self)
 
     @contextmanager
@@ -99,12 +81,6 @@ class PostgresDatabase:
     def close(self) -> None:
         """Give back the connections; calling it again does nothing."""
         self._pool.close()
-
-
-def _configure(connection: Connection[Any]) -> None:
-    connection.autocommit = True
-    connection.prepare_threshold = 3
-    prepare_connection(connection)
 
 
 class Changes:

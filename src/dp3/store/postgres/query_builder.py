@@ -7,8 +7,8 @@ from typing import Any
 from psycopg.errors import QueryCanceled
 
 from dp3.store.ports.snapshots import Key
+from dp3.store.postgres.keys import decoded_key, encoded_key
 from dp3.store.postgres.session import PostgresSession, given
-from dp3.store.postgres.values import decoded_key, encoded_key
 from dp3.store.sql.query_builder import QueryBuilder
 from dp3.store.sql.session import Values
 

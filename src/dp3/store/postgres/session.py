@@ -6,8 +6,9 @@ from typing import Any
 from psycopg import Connection, Cursor
 from psycopg.types.json import Jsonb
 
+from dp3.postgres.values import escaped
 from dp3.store.postgres.dialect import PostgresStatement
-from dp3.store.postgres.values import encoded_key, escaped
+from dp3.store.postgres.keys import encoded_key
 from dp3.store.sql.session import Row, Values
 
 LARGEST = 8_192

@@ -1,0 +1,67 @@
+"""Connections to a server."""
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg import Connection
+from psycopg.conninfo import make_conninfo
+from psycopg_pool import ConnectionPool
+
+from dp3.postgres.values import prepare_connection
+
+MOST_CONNECTIONS = 16
+"""Of a pool; more threads at once wait for one."""
+
+WAIT_S = 30.0
+"""A thread waits so long for a connection."""
+
+MAKING = 0x6470_3373
+"""The lock under which tables are made."""
+
+Pool: TypeAlias = ConnectionPool[Connection[tuple[Any, ...]]]
+
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+def check_schema(name: str) -> None:
+    """Raise `ValueError` unless a schema can be called so."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"the name of a schema must be like 'my_app', got {name!r}")
+
+
+def make_once(url: str, schema: str, table: str, make: Callable[[Connection[Any]], object]) -> None:
+    """Have tables made in a schema, unless one of them is there. `make` gets a connection that finds the
+    schema; everything is one transaction, and of several processes one makes them."""
+    check_schema(schema)
+    with psycopg.connect(url) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (MAKING,))
+        found = connection.execute("SELECT to_regclass(%s)", (f"{schema}.{table}",)).fetchone()
+        if found is None or found[0] is None:
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}".encode())
+            connection.execute(f"SET LOCAL search_path = {schema}".encode())
+            make(connection)
+
+
+def open_pool(url: str, schema: str) -> Pool:
+    """Connections that find the tables of an application in a schema. Each statement is a transaction, if
+    none was begun."""
+    check_schema(schema)
+    options = f"-c search_path={schema} -c timezone=UTC -c default_transaction_isolation=read\\ committed"
+    pool: Pool = ConnectionPool(
+        make_conninfo(url, options=options, application_name=f"dp3 {schema}"),
+        min_size=1,
+        max_size=MOST_CONNECTIONS,
+        timeout=WAIT_S,
+        configure=_configure,
+        open=False,
+    )
+    pool.open(wait=True, timeout=WAIT_S)
+    return pool
+
+
+def _configure(connection: Connection[Any]) -> None:
+    connection.autocommit = True
+    connection.prepare_threshold = 3
+    prepare_connection(connection)
