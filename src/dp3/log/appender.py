@@ -56,8 +56,8 @@ class Appender:
         self._closed = False
         self._failure: tuple[float, str] | None = None
         self._wanted = 1
-        """So many appends may come until `_gather_until`: those that waited during the latest commit, and one
-        of each sender that it answered."""
+        """The thread is woken when so many appends wait. Until `_gather_until` these are those that waited
+        during the latest commit and one of each sender that it answered, later one."""
         self._gather_until = float("-inf")
         self._thread = Thread(target=self._work, name="appender", daemon=True)
         self._thread.start()
@@ -94,7 +94,7 @@ class Appender:
             if len(self._waiting) >= self._max_waiting:
                 raise AppenderBusy(f"{len(self._waiting)} appends are waiting for the disk; try again later")
             self._waiting.append(one)
-            if len(self._waiting) in (1, self._wanted):
+            if len(self._waiting) == self._wanted:
                 self._changed.notify()
 
     def _work(self) -> None:
@@ -107,9 +107,10 @@ class Appender:
     def _next_group(self) -> list[_Waiting]:
         """Appends that wait, up to the limits of one commit; empty when closed and drained."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-            if (left_s := self._gather_until - time.monotonic()) > 0:
-                self._changed.wait_for(lambda: len(self._waiting) >= self._wanted or self._closed, left_s)
+            self._changed.wait_for(self._is_enough, max(self._gather_until - time.monotonic(), 0))
+            if not self._waiting:
+                self._wanted = 1
+                self._changed.wait_for(self._is_enough)
             group: list[_Waiting] = []
             size = 0
             while self._waiting and len(group) < MAX_GROUP and (not group or size < MAX_GROUP_BYTES):
@@ -117,6 +118,9 @@ class Appender:
                 size += one.size
                 group.append(one)
             return group
+
+    def _is_enough(self) -> bool:
+        return len(self._waiting) >= self._wanted or self._closed
 
     def _write(self, appends: Sequence[Append]) -> Sequence[Outcome]:
         try:
