@@ -18,8 +18,8 @@ MAX_GROUP_BYTES = 16 << 20
 
 GATHER_S = 0.002
 """Who waits for answers sends the next data-points when he has them: for so long after the answers a group
-waits until as many are there again. A commit costs as much as ten small appends, and without the wait eight
-clients came three at a time."""
+waits until as many are there again. A commit costs as much as a hundred small appends, and without the wait
+eight clients came three at a time."""
 
 Outcome = Appended | Exception
 
