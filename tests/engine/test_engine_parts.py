@@ -137,9 +137,20 @@ def test_a_backlog_is_not_kept_waiting_for_more(engine):
     with engine.worker() as driven:
         gathers = []
         while driven.step():
-            gathers.append(driven.may_gather)
-    assert gathers.pop(0) is False
-    assert gathers.count(True) <= 1
+            gathers.append(driven.gather_s)
+    assert gathers.pop(0) == 0
+    assert sum(gather > 0 for gather in gathers) <= 1
+
+
+@pytest.mark.parametrize(("entries", "expected_s"), [(1, 0.003), (6, 0.003), (12, 0.006), (500, 0.010)])
+def test_more_is_let_come_for_longer_the_more_there_was(engine, entries, expected_s):
+    for number in range(entries):
+        engine.send(task(f"e{number}", plain("p", number)))
+    with engine.worker() as driven:
+        driven.step()
+        assert driven.gather_s == expected_s
+        driven.step()
+        assert driven.gather_s == 0
 
 
 def wait_until(condition):

@@ -154,6 +154,67 @@ def test_several_event_loops_can_append_at_once(appender: Appender, gate: Gate, 
     assert log.head(Lane.MAIN).offset == 40
 
 
+async def send(appender: Appender, times: int) -> None:
+    for i in range(times):
+        await appender.append(some(i))
+
+
+async def begin_with(
+    appender: Appender, gate: Gate, times: int, others: Sequence[int]
+) -> list[asyncio.Task[None]]:
+    """Senders of so many appends each: the first one's first is in a group of its own, those of the others
+    wait meanwhile."""
+    first = asyncio.create_task(send(appender, times))
+    await asyncio.to_thread(gate.entered.wait)
+    tasks = [asyncio.create_task(send(appender, times)) for times in others]
+    await asyncio.sleep(0)
+    gate.open.set()
+    return [first, *tasks]
+
+
+def test_those_that_were_answered_together_share_the_next_commit(log: Log, gate: Gate) -> None:
+    appender = Appender(gate, gather_s=60)  # type: ignore[arg-type]
+
+    async def eight_senders() -> None:
+        await asyncio.gather(*await begin_with(appender, gate, 21, [20] * 7))
+
+    asyncio.run(asyncio.wait_for(eight_senders(), 30))
+    appender.close()
+    assert gate.groups == [1] + [8] * 20
+
+
+def test_a_lone_sender_waits_for_nobody(log: Log, gate: Gate) -> None:
+    gate.open.set()
+    appender = Appender(gate, gather_s=60)  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(send(appender, 20), 30))
+    appender.close()
+    assert gate.groups == [1] * 20
+
+
+def test_those_that_do_not_come_again_are_waited_for_only_shortly(log: Log, gate: Gate) -> None:
+    appender = Appender(gate, gather_s=0.05)  # type: ignore[arg-type]
+
+    async def one_goes_on() -> None:
+        await asyncio.gather(*await begin_with(appender, gate, 1, [1, 5]))
+
+    asyncio.run(asyncio.wait_for(one_goes_on(), 30))
+    appender.close()
+    assert sum(gate.groups) == 7
+
+
+def test_close_does_not_wait_for_more(log: Log, gate: Gate) -> None:
+    appender = Appender(gate, gather_s=60)  # type: ignore[arg-type]
+
+    async def one_waits_for_the_other() -> None:
+        first, second = await begin_with(appender, gate, 1, [1])
+        await first
+        await asyncio.wait_for(asyncio.to_thread(appender.close), 30)
+        await second
+
+    asyncio.run(one_waits_for_the_other())
+    assert gate.groups == [1, 1]
+
+
 def test_close_writes_what_waits_and_refuses_what_comes_later(log: Log, gate: Gate) -> None:
     appender = Appender(gate)  # type: ignore[arg-type]
     threads = [threading.Thread(target=append_here, args=(appender, some(i))) for i in range(5)]

@@ -502,3 +502,33 @@ def test_a_handshake_has_its_time(tls: tuple[ssl.SSLContext, ssl.SSLContext]) ->
             assert rest_of(connection) == b""
         assert server.exchange(b"") == b""
         assert server.ask()["path"] == "/"
+
+
+# -- answers -----------------------------------------------------------------------------------------------
+def test_a_small_answer_comes_in_one_piece(server: Served) -> None:
+    with server.connect() as connection:
+        for _ in range(50):
+            connection.sendall(GET)
+            piece = connection.recv(1 << 16)
+            head, _, body = piece.partition(b"\r\n\r\n")
+            assert b"content-length: %d" % len(body) in head.split(b"\r\n")
+
+
+def test_an_answer_whose_length_is_not_known_comes_in_chunks(server: Served) -> None:
+    answer = server.exchange(b"GET /parts HTTP/1.1\r\nConnection: close\r\n\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"transfer-encoding: chunked" in head.split(b"\r\n")
+    assert body == b"7\r\nfirst, \r\n6\r\nsecond\r\n0\r\n\r\n"
+
+
+def test_an_answer_to_head_tells_the_length_of_the_body_that_it_does_not_have(server: Served) -> None:
+    answer = server.exchange(b"HEAD /early HTTP/1.1\r\nConnection: close\r\n\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert (status(answer), body) == (200, b"")
+    assert re.search(rb"content-length: [1-9]", head)
+
+
+@pytest.mark.parametrize("path", [b"/wrong", b"/short", b"/long"])
+def test_an_answer_of_the_application_that_is_not_http_is_not_sent(server: Served, path: bytes) -> None:
+    assert server.exchange(b"GET %s HTTP/1.1\r\n\r\n" % path) == b""
+    assert server.ask()["path"] == "/"

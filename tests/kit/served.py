@@ -22,8 +22,9 @@ LARGE = 8 << 20
 
 
 class Answers:
-    """`/PATH` says what came, `/large` answers at length, `/wait` answers when `go` is set. Each
-    holds the event loop for `work_s`."""
+    """`/PATH` says what came, `/large` answers at length, `/wait` answers when `go` is set, `/parts` answers
+    in parts of no declared length, `/wrong` begins an answer that is not HTTP, as `/short` and `/long` end
+    theirs. Each holds the event loop for `work_s`."""
 
     def __init__(self, work_s: float = 0.0) -> None:
         self._work_s = work_s
@@ -39,8 +40,11 @@ class Answers:
         while scope["path"] == "/wait" and not self.go.is_set():
             await asyncio.sleep(0.005)
         body = b" " * LARGE if scope["path"] == "/large" else await self._told(scope, receive)
-        length = (b"content-length", b"%d" % len(body))
-        await send({"type": "http.response.start", "status": 200, "headers": [length]})
+        await send({"type": "http.response.start", "status": 200, "headers": _headers(scope["path"], body)})
+        if scope["path"] == "/parts":
+            for part in (b"", b"first, ", b"second"):
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            body = b""
         await send({"type": "http.response.body", "body": body})
 
     async def _told(self, scope: Scope, receive: Receive) -> bytes:
@@ -58,6 +62,14 @@ class Answers:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _headers(path: str, body: bytes) -> list[tuple[bytes, bytes]]:
+    if path == "/parts":
+        return []
+    length = len(body) + {"/short": 1, "/long": -1}.get(path, 0)
+    others = [(b"x-note", b"a\r\nset-cookie: b")] if path == "/wrong" else []
+    return [(b"content-length", b"%d" % length), *others]
 
 
 class Served:

@@ -191,9 +191,9 @@ class SteppedWorker:
         return self._worker.step()
 
     @property
-    def may_gather(self) -> bool:
-        """Whether it would let more come before its next step."""
-        return self._worker._may_gather
+    def gather_s(self) -> float:
+        """Seconds for which it would let more come before its next step."""
+        return self._worker.gather_s
 
     def drain(self) -> bool:
         """Bring tasks of hooks to the log; returns whether there were any."""

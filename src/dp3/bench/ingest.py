@@ -90,9 +90,8 @@ def _note_load(result: Result, server: Server, load: Load, before: dict[str, flo
     result.end_to_end_per_s = round(load.accepted / seconds)
     result.append_p95_ms = round(load.percentile_ms(0.95), 1)
     after = _cpu_seconds(server)
-    result.cpu_us_per_dp = {
-        role: round((cpu - before[role]) / load.accepted * 1e6, 2) for role, cpu in after.items()
-    }
+    computed = {role: cpu - before[role] for role, cpu in after.items()} | {"clients": load.cpu_s}
+    result.cpu_us_per_dp = {role: round(cpu / load.accepted * 1e6, 2) for role, cpu in computed.items()}
     result.rss_mb = {
         role: round(process.memory_info().rss / 2**20, 1) for role, process in server.processes().items()
     }

@@ -2,34 +2,45 @@
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPConnection
 from multiprocessing.synchronize import Event
 from typing import Any, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
 
 import msgspec
 
 from dp3.bench.report import BenchFailed
-from dp3.bench.server import credentials
+from dp3.bench.sender import Sender
 from dp3.bench.workload import Workload
 
 Body = tuple[int, bytes]
 """The number of data-points in a request, and its text."""
 
 
-Results: TypeAlias = "multiprocessing.Queue[tuple[int, list[float], str]]"
+@dataclass(slots=True)
+class _Sent:
+    """What one client did: accepted data-points, the seconds that each request took, a failure that ended it,
+    and the seconds that it computed."""
+
+    accepted: int = 0
+    latencies: list[float] = field(default_factory=list)
+    failure: str = ""
+    cpu_s: float = 0.0
+
+
+Results: TypeAlias = "multiprocessing.Queue[_Sent]"
 
 
 class Load(NamedTuple):
-    """Results of a load: accepted data-points, seconds from the first request to the last answer, and
-    the seconds that each request took, ascending."""
+    """Results of a load: accepted data-points, seconds from the first request to the last answer, the
+    seconds that each request took, ascending, and those that the clients computed."""
 
     accepted: int
     seconds: float
     latencies: list[float]
+    cpu_s: float
 
     def percentile_ms(self, share: float) -> float:
         return percentile_ms(self.latencies, share)
@@ -45,38 +56,25 @@ class LoadFailed(BenchFailed):
 
 
 def client(url: str, bodies: Iterable[Body], results: Results, token: str | None = None) -> None:
-    """Send all bodies one after the other; puts (accepted data-points, seconds of each request, failure)."""
-    latencies: list[float] = []
-    accepted, failure = 0, ""
+    """Send all bodies one after the other; puts what became of them."""
+    sent = _Sent()
     try:
-        for count in _accepted(url, bodies, latencies, token):
-            accepted += count
-    except (LoadFailed, OSError, HTTPException) as error:
-        failure = f"{type(error).__name__}: {error}"
-    results.put((accepted, latencies, failure))
+        with Sender(url, token) as sender:
+            for count, body in bodies:
+                _send_one(sender, count, body, sent)
+    except (LoadFailed, OSError) as error:
+        sent.failure = f"{type(error).__name__}: {error}"
+    sent.cpu_s = time.process_time()
+    results.put(sent)
 
 
-def _accepted(url: str, bodies: Iterable[Body], latencies: list[float], token: str | None) -> Iterator[int]:
-    """Sends; the number of data-points of each request that was accepted."""
-    address = urlsplit(url)
-    connection = HTTPConnection(address.hostname or "", address.port, timeout=120)
-    headers = {"Content-Type": "application/json", **credentials(token)}
-    for count, body in bodies:
-        started = time.perf_counter()
-        response, text = _post(connection, body, headers)
-        while response.status == 503:
-            time.sleep(float(response.headers.get("Retry-After", 1)))
-            response, text = _post(connection, body, headers)
-        latencies.append(time.perf_counter() - started)
-        if response.status != 200:
-            raise LoadFailed(f"{response.status}: {text[:200]!r}")
-        yield count
-
-
-def _post(connection: HTTPConnection, body: bytes, headers: Mapping[str, str]) -> tuple[HTTPResponse, bytes]:
-    connection.request("POST", "/datapoints", body, headers)
-    response = connection.getresponse()
-    return response, response.read()
+def _send_one(sender: Sender, count: int, body: bytes, sent: _Sent) -> None:
+    started = time.perf_counter()
+    reply = sender.post(body)
+    sent.latencies.append(time.perf_counter() - started)
+    if reply.status != 200:
+        raise LoadFailed(f"{reply.status}: {reply.text[:200]!r}")
+    sent.accepted += count
 
 
 def send(url: str, bodies: Sequence[Body], clients: int, token: str | None = None) -> Load:
@@ -95,10 +93,11 @@ def send_parts(url: str, parts: Sequence[Iterable[Body]], token: str | None = No
     seconds = time.perf_counter() - started
     for process in processes:
         process.join()
-    if failures := [failure for _, _, failure in answers if failure]:
+    if failures := [sent.failure for sent in answers if sent.failure]:
         raise LoadFailed(failures[0])
-    latencies = sorted(latency for _, some, _ in answers for latency in some)
-    return Load(sum(accepted for accepted, _, _ in answers), seconds, latencies)
+    latencies = sorted(latency for sent in answers for latency in sent.latencies)
+    accepted, cpu_s = sum(sent.accepted for sent in answers), sum(sent.cpu_s for sent in answers)
+    return Load(accepted, seconds, latencies, cpu_s)
 
 
 def ask(connection: HTTPConnection, path: str) -> tuple[float, Any]:
@@ -151,12 +150,12 @@ def streaming(url: str, entities: int, rate: int) -> Iterator[Streamed]:
         yield streamed
     finally:
         stop.set()
-        streamed.points, latencies, failure = results.get()
-        streamed.latencies = sorted(latencies)
+        sent = results.get()
+        streamed.points, streamed.latencies = sent.accepted, sorted(sent.latencies)
         streamed.seconds = time.perf_counter() - started
         process.join()
-    if failure:
-        raise BenchFailed(f"the producer beside the measurement failed: {failure}")
+    if sent.failure:
+        raise BenchFailed(f"the producer beside the measurement failed: {sent.failure}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,15 @@ from dp3.engine.context import Context
 from dp3.engine.ingest.step import Ingest, Stopped
 from dp3.engine.jobs.job import JobRunner
 
-GATHER_S = 0.003
-"""A worker lets more come for so long when all that has come was less than a batch may be. A batch costs as
-much as 50 data-points, however few it has; without the pause single ones came three at a time."""
+GATHER_S, LONGEST_GATHER_S, GATHER_ENTRY_S = 0.003, 0.010, 0.0005
+"""A worker lets more come for so long, longer the more entries there were, when all that has come was less
+than a batch may be. A batch costs as much as 50 data-points, however few it has. Without the pause single
+ones came three at a time; with 10 ms instead of 3 those of eight busy clients cost half as much."""
+
+
+def gather_s(entries: int) -> float:
+    """Seconds to let more come after a batch of so many entries."""
+    return min(max(GATHER_S, entries * GATHER_ENTRY_S), LONGEST_GATHER_S)
 
 
 class Nap:
@@ -53,7 +59,8 @@ class Worker:
         self._flush = flush
         self._stop = stop
         self._read_up_to: tuple[int, ...] = ()
-        self._may_gather = False
+        self.gather_s = 0.0
+        """Seconds to let more come before the next step."""
         self._nap = Nap()
 
     def run(self) -> None:
@@ -63,8 +70,8 @@ class Worker:
                 while not self._stop.is_set():
                     if self.step():
                         self._nap.reset()
-                        if self._may_gather:
-                            self._stop.wait(GATHER_S)
+                        if self.gather_s:
+                            self._stop.wait(self.gather_s)
                     else:
                         self._stop.wait(self._nap.next_s())
         finally:
@@ -73,24 +80,26 @@ class Worker:
     def step(self) -> bool:
         """Process one micro-batch if there is any, then give each job a turn. False: nothing to do."""
         self._damage.check()
-        ingested = self._take_in()
-        self._may_gather = False
+        entries = self._take_in()
+        ingested = entries > 0
+        self.gather_s = 0.0
         if ingested and self._ingest.isolates:
             return True
         worked = self._jobs.turn(self._changes.version(), may_block=not ingested)
-        self._may_gather = ingested and not worked and self._ingest.has_caught_up
+        if ingested and not worked and self._ingest.has_caught_up:
+            self.gather_s = gather_s(entries)
         return worked or ingested
 
-    def _take_in(self) -> bool:
-        """Process what comes next in the log. It is not looked at as long as nothing was appended since all
-        of it was read."""
+    def _take_in(self) -> int:
+        """Process what comes next in the log; returns the number of entries. It is not looked at as long as
+        nothing was appended since all of it was read."""
         version = self._log.version()
         if version == self._read_up_to:
-            return False
+            return 0
         reading = self._ingest.read()
         if reading is None:
             self._read_up_to = version
-            return False
+            return 0
         self._flush()
         self._ingest.process(reading)
-        return True
+        return len(reading.entries)

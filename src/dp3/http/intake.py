@@ -9,6 +9,7 @@ from typing import TypeVar
 from starlette.types import Message, Receive, Scope
 
 from dp3.http.answers import Disconnected, busy, refused
+from dp3.http.exchange import HERE
 from dp3.http.pieces import SMALL_BODY, Sent
 from dp3.http.pools import Once, Pools
 from dp3.reads.backlog import Backlog
@@ -125,6 +126,7 @@ class Body:
     def __init__(self, bodies: Bodies, scope: Scope) -> None:
         self._bodies = bodies
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._is_here: Callable[[], bool] = scope.get("extensions", {}).get(HERE, _is_unknown)
         self.reserved = 0
         self._received: Sent = b""
 
@@ -141,7 +143,10 @@ class Body:
         size = 0
         start = time.monotonic()
         while True:
-            message = await _receive(receive, start + BODY_LIMIT_S + size / SLOWEST_BYTES_PER_S)
+            if self._is_here():
+                message = await receive()
+            else:
+                message = await _receive(receive, start + BODY_LIMIT_S + size / SLOWEST_BYTES_PER_S)
             if message["type"] == "http.disconnect":
                 raise Disconnected
             chunk = message.get("body", b"")
@@ -163,6 +168,11 @@ class Body:
         if isinstance(self._received, bytearray):
             with suppress(BufferError):
                 self._received.clear()
+
+
+def _is_unknown() -> bool:
+    """What counts with a server that does not tell whether a request has come: it is waited for."""
+    return False
 
 
 async def _receive(receive: Receive, end: float) -> Message:

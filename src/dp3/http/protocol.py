@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from dp3.http.access_log import log_refused
 from dp3.http.answers import Refusal, busy, refused
 from dp3.http.connections import HEAD_S, Connection, Connections
+from dp3.http.exchange import Exchange
 from dp3.http.turns import Turns
 from dp3.model.canonical import encode_json
 
@@ -201,12 +202,21 @@ class HttpProtocol(HttpToolsProtocol):
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"more than {MAX_PIPELINED} requests wait on this connection; wait for answers",
             )
-        super().on_headers_complete()
+        self._begin_exchange()
         self.headers = []  # trailers are no headers of the request
         self._between, self._begun, self._produced = False, False, True
         self._framing = self._drained = 0
         self._limit_s = 0.0
         self._connections.working(self)
+
+    def _begin_exchange(self) -> None:
+        """Have the request answered when it is its turn."""
+        before, self.cycle = self.cycle, Exchange(self)
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
