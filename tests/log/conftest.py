@@ -16,6 +16,8 @@ from kit.backends import a_server
 OpenLog = Callable[..., Log]
 
 
+BACKENDS = ("sqlite", "postgres")
+
 _number = count()
 
 
@@ -31,7 +33,13 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A module may name the backends that it is about."""
+    if "opened" in metafunc.fixturenames:
+        metafunc.parametrize("opened", getattr(metafunc.module, "BACKENDS", BACKENDS), indirect=True)
+
+
+@pytest.fixture
 def opened(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[OpenLog]:
     """Opens the same log again at each call, as another process would; closed at the end of the test."""
     logs: list[Log] = []

@@ -17,6 +17,8 @@ from dp3.log.sqlite import open_log, verify_log
 from dp3.log.sqlite.segments import APPLICATION_ID
 from dp3.sqlite import FormatError
 
+BACKENDS = ("sqlite",)
+
 SCHEMA = """
 CREATE TABLE segment (
     id INTEGER PRIMARY KEY CHECK (id = 1), first INTEGER NOT NULL, base_time INTEGER NOT NULL,

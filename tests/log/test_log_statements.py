@@ -10,6 +10,8 @@ from dp3.log.port import Append, Lane, Log
 from dp3.log.sqlite import open_log
 from kit.counting import Statements, counting
 
+BACKENDS = ("sqlite",)
+
 ENTRIES = 1_000
 
 

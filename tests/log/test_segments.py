@@ -19,6 +19,8 @@ from dp3.log.sqlite import open_log
 from dp3.log.sqlite.segments import PAGE_SIZE
 from dp3.sqlite import FormatError
 
+BACKENDS = ("sqlite",)
+
 EVERYTHING = 1 << 40
 OpenLog = Callable[..., Log]
 

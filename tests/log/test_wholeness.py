@@ -10,6 +10,8 @@ from dp3.clock import FakeClock
 from dp3.log.port import Append, Appended, Entry, Lane, Log, LogFull, LogIncomplete, OutboxSlice, Producer
 from dp3.sqlite import FormatError
 
+BACKENDS = ("sqlite",)
+
 OpenLog = Callable[..., Log]
 
 EVERYTHING = 1 << 40
