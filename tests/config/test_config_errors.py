@@ -202,9 +202,10 @@ def test_problems_can_be_read_by_programs(app: Folder) -> None:
         ("database", "conection: {}", "1: conection: unknown key; did you mean 'connection'?"),
         (
             "database",
-            "url: postgresql://user:secret@host/db",
-            "1: url: the PostgreSQL engine is not available yet; leave url out to use SQLite, got postgresql://…",
+            "url: mongodb://user:secret@host/db",
+            "1: url: expected postgresql://…, sqlite:// or no url at all, got another address",
         ),
+        ("database", "schema_name: My-App", "1: schema_name: "),
         (
             "event_logging",
             "groups:\n  te:\n    intervals: [5m, often]",
@@ -244,9 +245,19 @@ def test_wrong_setting(app: Folder, file: str, text: str, expected: str) -> None
     assert only_mistake(app({f"{file}.yml": text})).startswith(f"config/{file}.yml:{expected}")
 
 
-@pytest.mark.parametrize("url", ["mysql://user:secret@host", "sqlite:///secret", "postgres://u:secret@h/d"])
+@pytest.mark.parametrize("url", ["mysql://user:secret@host", "sqlite:///secret"])
 def test_database_address_is_never_shown(app: Folder, url: str) -> None:
     assert "secret" not in only_mistake(app({"database.yml": f"url: {url}"}))
+
+
+def test_without_its_driver_a_server_is_refused_with_what_to_install(
+    app: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dp3.config.sections.find_spec", lambda _: None)
+    line = only_mistake(app({"database.yml": "url: postgresql://u:secret@h/d"}))
+    assert line == (
+        "config/database.yml:1: url: needs psycopg 3 (pip install 'dp3-platform[postgres]'), got postgresql://…"
+    )
 
 
 def test_folder_of_a_datapoint_log_must_exist(app: Folder) -> None:
@@ -336,6 +347,12 @@ def test_data_type_of_a_setting_in_a_list(app: Folder) -> None:
 @pytest.mark.parametrize("url", ["sqlite:", "sqlite://"])
 def test_sqlite_is_the_engine_that_may_be_named(app: Folder, url: str) -> None:
     assert load(app({"database.yml": f"url: '{url}'"})).database.url == url
+
+
+def test_a_server_may_be_named(app: Folder) -> None:
+    database = load(app({"database.yml": "url: postgresql://db1,db2/dp3\nschema_name: buses"})).database
+    assert (database.server, database.schema_name) == ("postgresql://db1,db2/dp3", "buses")
+    assert load(app({"database.yml": "url: sqlite://"})).database.server is None
 
 
 def test_enabled_module_without_a_file(app: Folder) -> None:

@@ -1,7 +1,9 @@
 """The engines that keep the state, as tests open them: each test has a state of its own."""
 
+import atexit
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -92,10 +94,18 @@ def noted_transactions(database: type[Any]) -> Iterator[list[Any]]:
         yield noted
 
 
+@cache
+def running_server() -> Postgres:
+    """A server that runs until this process ends."""
+    running = ExitStack()
+    atexit.register(running.close)
+    return running.enter_context(a_server())
+
+
 @contextmanager
 def a_server() -> Iterator[Postgres]:
     """A PostgreSQL server. Folders of pytest are closed to the user that runs it where this one is root."""
     with TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
-        with postgres(Path(directory)) as server:
+        with postgres(Path(directory), fsync="off") as server:
             yield server

@@ -1,20 +1,14 @@
 """Log and state of one application, in a directory as the program lays it out."""
 
-import shutil
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
-
-import apsw
 
 from dp3.clock import FakeClock
 from dp3.log.port import Append, Lane
-from dp3.log.sqlite import open_log
 from dp3.model.partition import partition_of
 from dp3.model.wire import WireTask, encode_tasks
-from dp3.store.sqlite import open_state
+from kit.rooms import a_room
 
 PARTITIONS = 8
 LEASE_TTL_S = 15.0
@@ -23,14 +17,6 @@ Cron = Mapping[str, Any]
 """The arguments of a cron trigger."""
 
 NEVER: Cron = {"year": 9999}
-
-
-@cache
-def empty_state(partitions: int) -> bytes:
-    """The state file of an application that begins, which takes long to make."""
-    with TemporaryDirectory() as directory:
-        open_state(Path(directory), FakeClock(0), partitions=partitions).close()
-        return Path(directory, "state.db").read_bytes()
 
 
 class Place:
@@ -43,15 +29,12 @@ class Place:
         self.partitions = partitions
         self._copies = 0
         self.clock = FakeClock(now_us)
-        self.log = open_log(directory, self.clock, **log_options)
+        self.room = a_room(directory)
+        self.log = self.room.open_log(self.clock, **log_options)
         self._open_state()
 
     def _open_state(self) -> None:
-        directory = self.directory / "state"
-        if not directory.exists():
-            directory.mkdir(parents=True)
-            (directory / "state.db").write_bytes(empty_state(self.partitions))
-        self.store = open_state(directory, self.clock, partitions=self.partitions)
+        self.store = self.room.open_state(self.clock, self.partitions)
 
     def close(self) -> None:
         self.store.close()
@@ -92,29 +75,24 @@ class Place:
     def lose_state(self) -> None:
         """The state falls back to its beginning, the log stays: a power loss at its worst."""
         self.store.close()
-        shutil.rmtree(self.directory / "state")
+        self.room.lose_state()
         self._open_state()
 
     def copy_state(self, target: Path) -> None:
         """Copy the state away."""
         self.store.close()
-        shutil.copytree(self.directory / "state", target)
+        self.room.copy_state(target)
         self._open_state()
 
     def replace_state(self, source: Path) -> None:
         """Go on with a copy of the state."""
         self.store.close()
-        shutil.rmtree(self.directory / "state")
-        shutil.copytree(source, self.directory / "state")
+        self.room.replace_state(source)
         self._open_state()
 
     def remember_state(self) -> None:
         """Keep a copy of the state as it is, for `fall_back`. Nobody writes meanwhile."""
-        target = self.directory / "copies" / str(self._copies)
-        target.mkdir(parents=True)
-        for path in (self.directory / "state").glob("state.db*"):
-            if not path.name.endswith("-shm"):
-                shutil.copy(path, target)
+        self.room.copy_state(self.directory / "copies" / str(self._copies))
         self._copies += 1
 
     def fall_back(self, copy: int = 0) -> None:
@@ -126,14 +104,7 @@ class Place:
 
     def sql(self, statement: str, *arguments: Any) -> list[dict[str, Any]]:
         """Execute a statement on the state, beside all that is open; rows by column."""
-        connection = apsw.Connection(str(self.directory / "state" / "state.db"))
-        try:
-            cursor = connection.execute(statement, arguments)
-            return [
-                dict(zip((name for name, _ in cursor.getdescription()), row, strict=True)) for row in cursor
-            ]
-        finally:
-            connection.close()
+        return self.room.sql(statement, *arguments)
 
     def count(self, table: str) -> int:
         """How many rows a table has."""
@@ -143,5 +114,4 @@ class Place:
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """Everything in the state, by table."""
-        names = [row["name"] for row in self.sql("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-        return {name: self.sql(f"SELECT * FROM {name}") for name in names}
+        return {name: self.sql(f"SELECT * FROM {name}") for name in self.room.tables()}

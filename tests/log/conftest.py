@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from dp3.bench.peers.postgres import Postgres
 from dp3.clock import FakeClock
 from dp3.log.port import Log
 from dp3.log.postgres import open_log as open_postgres
 from dp3.log.sqlite import open_log as open_sqlite
-from kit.backends import a_server
+from kit.backends import running_server
 
 OpenLog = Callable[..., Log]
 
@@ -19,13 +18,6 @@ OpenLog = Callable[..., Log]
 BACKENDS = ("sqlite", "postgres")
 
 _number = count()
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Postgres]:
-    """A server for all tests of this process."""
-    with a_server() as found:
-        yield found
 
 
 @pytest.fixture
@@ -49,7 +41,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> 
         if request.param == "sqlite":
             logs.append(open_sqlite(tmp_path, clock, **limits))  # type: ignore[arg-type]
         else:
-            url = request.getfixturevalue("server").url
+            url = running_server().url
             logs.append(open_postgres(url, schema, clock, **limits))  # type: ignore[arg-type]
         return logs[-1]
 

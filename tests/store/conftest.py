@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from dp3.bench.peers.postgres import Postgres
 from dp3.clock import FakeClock
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
-from kit.backends import Backend, PostgresBackend, SqliteBackend, a_server
+from kit.backends import Backend, PostgresBackend, SqliteBackend, running_server
 from kit.limits import long_removals
 from kit.rows import take_lease
 
@@ -34,18 +33,11 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[Postgres]:
-    """A server for all tests of this process."""
-    with a_server() as found:
-        yield found
-
-
 @pytest.fixture
 def backend(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Backend:
     if request.param == "sqlite":
         return SqliteBackend(tmp_path, clock)
-    return PostgresBackend(request.getfixturevalue("server"), clock)
+    return PostgresBackend(running_server(), clock)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ Durations become `timedelta`, sizes whole bytes.
 
 import re
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from pydantic import (
     ByteSize,
     Field,
     IPvAnyNetwork,
+    StringConstraints,
     ValidationInfo,
     field_validator,
 )
@@ -93,11 +95,11 @@ def _engine_address(url: str) -> str:
     """Only the engine of the address is named in messages: the rest may hold a password."""
     engine = urlsplit(url).scheme
     if engine in ("postgresql", "postgres"):
-        raise ValueError(
-            "the PostgreSQL engine is not available yet; leave url out to use SQLite, got postgresql://…"
-        )
+        if find_spec("psycopg") is None or find_spec("psycopg_pool") is None:
+            raise ValueError("needs psycopg 3 (pip install 'dp3-platform[postgres]'), got postgresql://…")
+        return url
     if engine != "sqlite":
-        raise ValueError("expected sqlite:// or no url at all, got another address")
+        raise ValueError("expected postgresql://…, sqlite:// or no url at all, got another address")
     if url not in ("sqlite:", "sqlite://"):
         raise ValueError(
             "expected sqlite:// without a path (files lie in the data directory), got one with a path"
@@ -106,14 +108,24 @@ def _engine_address(url: str) -> str:
 
 
 class DatabaseSettings(Section):
-    """`database.yml`: the engine that holds the state; without `url` it is SQLite in the data directory."""
+    """`database.yml`: the engine that holds log and state; without `url` it is SQLite in the data directory.
+
+    `schema_name` is the PostgreSQL schema of the application, by default named like the directory that has
+    the configuration directory.
+    """
 
     url: Annotated[str, AfterValidator(_engine_address)] | None = None
+    schema_name: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")] | None = None
     connection: Ignored = None
     db_name: Ignored = None
     username: Ignored = None
     password: Ignored = None
     storage: Ignored = None
+
+    @property
+    def server(self) -> str | None:
+        """The address of a PostgreSQL server, if that is the engine."""
+        return self.url if self.url is not None and self.url.startswith("postgres") else None
 
 
 class SnapshotsSettings(LenientSection):

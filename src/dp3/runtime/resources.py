@@ -1,6 +1,7 @@
 """The data directory of an application, with its log and state: the one place that knows the engines."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,15 +97,8 @@ def open_resources(
 ) -> Iterator[Resources]:
     """Open both, made when they do not exist yet; `checkpoint` in processes that write the state much. Raises
     `FormatError`, `LogIncomplete`, `Unusable`."""
-    settings = config.processing_core
     with needed_at_start():
-        log = open_log(
-            data.root,
-            clock,
-            segment_bytes=settings.log.segment_size,
-            segment_age_s=settings.log.segment_age.total_seconds(),
-            accept_loss=data.accept_loss,
-        )
+        log = _open_log(config, data, clock)
     try:
         with open_store(config, data, clock, checkpoint=checkpoint) as store:
             require_continuity(log, store.batches, accept_loss=data.accept_loss)
@@ -120,14 +114,46 @@ def open_store(
 ) -> Iterator[State]:
     """Open the state alone; otherwise as `open_resources`."""
     with needed_at_start():
-        store = open_state(
-            data.state,
-            clock,
-            max_dead_letters=config.processing_core.max_dead_letters,
-            checkpoint=checkpoint,
-            event_groups=event_groups(config.event_logging),
-        )
+        store = _open_state(config, data, clock, checkpoint)
     try:
         yield store
     finally:
         store.close()
+
+
+def _open_log(config: Configuration, data: DataDir, clock: Clock) -> Log:
+    settings = config.processing_core.log
+    segment_bytes, segment_age_s = settings.segment_size, settings.segment_age.total_seconds()
+    if (url := config.database.server) is None:
+        return open_log(
+            data.root,
+            clock,
+            segment_bytes=segment_bytes,
+            segment_age_s=segment_age_s,
+            accept_loss=data.accept_loss,
+        )
+    from dp3.log.postgres import open_log as open_server_log
+
+    return open_server_log(
+        url, schema_name(config), clock, segment_bytes=segment_bytes, segment_age_s=segment_age_s
+    )
+
+
+def _open_state(config: Configuration, data: DataDir, clock: Clock, checkpoint: bool) -> State:
+    most, groups = config.processing_core.max_dead_letters, event_groups(config.event_logging)
+    if (url := config.database.server) is None:
+        return open_state(
+            data.state, clock, max_dead_letters=most, checkpoint=checkpoint, event_groups=groups
+        )
+    from dp3.store.postgres import open_state as open_server_state
+
+    return open_server_state(url, schema_name(config), clock, max_dead_letters=most, event_groups=groups)
+
+
+def schema_name(config: Configuration) -> str:
+    """The PostgreSQL schema of an application: as configured, else the name of the directory that has the
+    configuration directory, as far as a schema can be called so."""
+    if config.database.schema_name is not None:
+        return config.database.schema_name
+    name = re.sub(r"[^a-z0-9_]+", "_", config.path.parent.name.lower()).strip("_")
+    return f"dp3_{name}"[:63]

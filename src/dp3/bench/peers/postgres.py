@@ -51,16 +51,17 @@ class Postgres:
 
 
 @contextmanager
-def postgres(directory: Path) -> Iterator[Postgres]:
-    """Make a database below a directory and run it until the end of the block. Raises `BenchFailed`."""
+def postgres(directory: Path, **settings: str) -> Iterator[Postgres]:
+    """Make a database below a directory and run it until the end of the block, with settings besides
+    `SETTINGS`. Raises `BenchFailed`."""
     user = UNPRIVILEGED if os.geteuid() == 0 else None
     programs, data = _programs(directory, user), directory / "data"
     data.mkdir(mode=0o700)
     if user is not None:
         _give(directory, data, user)
     _initialise(programs, data, user)
-    settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
-    command = [str(programs / "postgres"), "-D", str(data), "-k", str(data), *settings]
+    given = [f"--{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
+    command = [str(programs / "postgres"), "-D", str(data), "-k", str(data), *given]
     with (directory / "postgres.log").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, user=user, cwd=data)
     try:
