@@ -66,7 +66,8 @@ class Appender:
         """Return after the append survives power loss.
 
         Raises `IdempotencyConflict`, `LogFull`, `DamagedFile`, `AppenderBusy` or `AppenderClosed`; then it
-        was not added. A cancelled caller does not take its append back."""
+        was not added. After `LogUncertain` it may have been. A cancelled caller does not take its append
+        back."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Appended] = loop.create_future()
         size = sum(len(tasks) for slices in append.entries for tasks in slices.values())

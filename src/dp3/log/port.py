@@ -115,19 +115,23 @@ class LogFull(Exception):
     """The disk refused the append; nothing was added."""
 
 
+class LogUncertain(Exception):
+    """The log did not answer in time: what was to be appended may be there or not."""
+
+
 class Log(Protocol):
     """See the module's docstring. All methods are blocking and may be called from any thread."""
 
     def append(self, appends: Sequence[Append]) -> list[Appended | IdempotencyConflict]:
         """Add entries to the MAIN lane in one durable commit; returns after it survives power loss.
 
-        One outcome per append, in order. Raises `LogFull` when nothing could be written."""
+        One outcome per append, in order. Raises `LogFull` when nothing could be written, `LogUncertain`."""
         ...
 
     def append_outbox(self, parts: Sequence[OutboxSlice], after: int) -> Appended | None:
         """Add one entry to the DERIVED lane with all parts whose key is above the last key taken from
         their producer, and remember the keys, in one durable commit. None when nothing was new.
-        `after`: the order of the last of the entries that caused them; 0 if none did."""
+        `after`: the order of the last of the entries that caused them; 0 if none did. Raises as `append`."""
         ...
 
     def producer_keys(self) -> dict[Producer, int]:

@@ -1,11 +1,12 @@
 """The log in tables of a PostgreSQL server."""
 
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from psycopg import Connection
+from psycopg import Connection, InterfaceError, OperationalError
 from psycopg.errors import DiskFull, UniqueViolation
 
 from dp3.clock import Clock
@@ -24,6 +25,7 @@ from dp3.log.port import (
     Log,
     LogFull,
     LogSegment,
+    LogUncertain,
     OutboxSlice,
     Producer,
     Waiting,
@@ -38,6 +40,9 @@ T = TypeVar("T")
 
 ATTEMPTS = 20
 """An append begins anew when another process has just taken the key of one of its requests."""
+
+FOUND_OUT_S, LOOK_S = 10.0, 0.1
+"""A server that was lost is asked so long, and so often, what became of a transaction."""
 
 LAST_OFFSET = (1 << 63) - 1
 
@@ -95,11 +100,33 @@ class PostgresLog:
         return self._committed(lambda connection: self._append_outbox(connection, parts, after))
 
     def _committed(self, work: Callable[[_Connection], T]) -> T:
+        """Do something in a transaction. Where the connection is lost while that ends, the server is asked
+        what became of it."""
+        transaction = ""
         try:
             with self._connection() as connection, connection.transaction():
-                return work(connection)
+                result = work(connection)
+                transaction = str(self._one(connection, Lane.MAIN, "transaction")[0])
+            return result
         except DiskFull as error:
             raise LogFull(f"the server's disk refused an append ({error}); nothing was added") from error
+        except (OperationalError, InterfaceError) as error:
+            if transaction and self._has_happened(transaction, error):
+                return result
+            raise LogFull(f"the server of the log does not answer ({error}); nothing was added") from error
+
+    def _has_happened(self, transaction: str, error: Exception) -> bool:
+        """Whether a transaction of which no answer came was committed. Raises `LogUncertain`."""
+        end_s = time.monotonic() + FOUND_OUT_S
+        while (left_s := end_s - time.monotonic()) > 0:
+            with suppress(OperationalError, InterfaceError), self._connection(left_s) as connection:
+                (status,) = self._one(connection, Lane.MAIN, "status", transaction=transaction)
+                if status in ("committed", "aborted"):
+                    return bool(status == "committed")
+            time.sleep(LOOK_S)
+        raise LogUncertain(
+            f"the server of the log does not answer ({error}); what was sent may be stored or not"
+        ) from error
 
     def _append(
         self, connection: _Connection, appends: Sequence[Append]
@@ -360,10 +387,10 @@ class PostgresLog:
 
     # -- statements ----------------------------------------------------------------------------------------
     @contextmanager
-    def _connection(self) -> Iterator[_Connection]:
+    def _connection(self, timeout_s: float | None = None) -> Iterator[_Connection]:
         if self._pool.closed:
             raise RuntimeError("the log is closed")
-        with self._pool.connection() as connection:
+        with self._pool.connection(timeout_s) as connection:
             yield connection
 
     def _rows(self, lane: Lane, name: str, **values: Any) -> list[Any]:
