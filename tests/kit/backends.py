@@ -1,6 +1,7 @@
 """The engines that keep the state, as tests open them: each test has a state of its own."""
 
 import atexit
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
@@ -63,9 +64,9 @@ class SqliteBackend:
 class PostgresBackend:
     """A state in a schema of its own on a server."""
 
-    def __init__(self, server: Postgres, clock: Clock) -> None:
-        self._url = server.url
-        self._schema = f"t{next(_number)}"
+    def __init__(self, clock: Clock) -> None:
+        self._url = server_url()
+        self._schema = f"t{os.getpid()}_{next(_number)}"
         self._clock = clock
 
     def open(self, **options: Any) -> State:
@@ -95,11 +96,14 @@ def noted_transactions(database: type[Any]) -> Iterator[list[Any]]:
 
 
 @cache
-def running_server() -> Postgres:
-    """A server that runs until this process ends."""
+def server_url() -> str:
+    """A server that runs until this process ends: that of `DP3_TEST_POSTGRES`, an address of a database in
+    which tests may make schemas, or one of the tests' own."""
+    if given := os.environ.get("DP3_TEST_POSTGRES"):
+        return given
     running = ExitStack()
     atexit.register(running.close)
-    return running.enter_context(a_server())
+    return running.enter_context(a_server()).url
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from dp3.log.sqlite import open_log
 from dp3.store.ports.state import State
 from dp3.store.postgres import open_state as open_server_state
 from dp3.store.sqlite import open_state
-from kit.backends import running_server
+from kit.backends import server_url
 
 ENGINE = os.environ.get("DP3_TEST_ENGINE", "sqlite")
 
@@ -107,8 +107,9 @@ class Server:
     """PostgreSQL: a schema for the log and one for the state, so that the state alone can fall back."""
 
     def __init__(self) -> None:
-        self._url = running_server().url
-        self._log, self._state = (f"p{next(_number)}_{part}" for part in ("log", "state"))
+        self._url = server_url()
+        name = f"p{os.getpid()}_{next(_number)}"
+        self._log, self._state = f"{name}_log", f"{name}_state"
         self._copies: dict[Path, str] = {}
 
     def open_log(self, clock: Clock, **options: Any) -> Log:

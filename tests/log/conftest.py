@@ -1,5 +1,6 @@
 """Backends of the log, and builders."""
 
+import os
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -10,7 +11,7 @@ from dp3.clock import FakeClock
 from dp3.log.port import Log
 from dp3.log.postgres import open_log as open_postgres
 from dp3.log.sqlite import open_log as open_sqlite
-from kit.backends import running_server
+from kit.backends import server_url
 
 OpenLog = Callable[..., Log]
 
@@ -35,13 +36,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def opened(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[OpenLog]:
     """Opens the same log again at each call, as another process would; closed at the end of the test."""
     logs: list[Log] = []
-    schema = f"log{next(_number)}"
+    schema = f"log{os.getpid()}_{next(_number)}"
 
     def open_again(**limits: float) -> Log:
         if request.param == "sqlite":
             logs.append(open_sqlite(tmp_path, clock, **limits))  # type: ignore[arg-type]
         else:
-            url = running_server().url
+            url = server_url()
             logs.append(open_postgres(url, schema, clock, **limits))  # type: ignore[arg-type]
         return logs[-1]
 

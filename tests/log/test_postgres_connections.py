@@ -14,7 +14,7 @@ import pytest
 from dp3.clock import FakeClock
 from dp3.log.port import Append, Appended, Lane, Log, LogFull, LogUncertain, OutboxSlice, Producer
 from dp3.log.postgres import open_log
-from kit.backends import running_server
+from kit.backends import server_url
 from kit.limits import constants
 
 CHUNK = 1 << 16
@@ -78,7 +78,7 @@ def _end(*sockets: socket.socket) -> None:
 
 @pytest.fixture
 def cutter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cutter]:
-    (host,) = parse_qs(urlsplit(running_server().url).query)["host"]
+    (host,) = parse_qs(urlsplit(server_url()).query)["host"]
     directory = tmp_path_factory.mktemp("s")
     found = Cutter(f"{host}/.s.PGSQL.5432", directory)
     yield found
@@ -137,7 +137,7 @@ def test_what_can_not_be_found_out_is_said(cutter: Cutter, log: Log) -> None:
 
 def test_a_server_that_ends_the_connection_is_reached_again(cutter: Cutter, log: Log) -> None:
     log.append([an_append("a")])
-    with psycopg.connect(running_server().url, autocommit=True) as other:
+    with psycopg.connect(server_url(), autocommit=True) as other:
         other.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name LIKE 'dp3 cut_%' AND pid <> pg_backend_pid()"

@@ -9,7 +9,7 @@ import pytest
 from dp3.clock import FakeClock
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
-from kit.backends import Backend, PostgresBackend, SqliteBackend, running_server
+from kit.backends import Backend, PostgresBackend, SqliteBackend
 from kit.limits import long_removals
 from kit.rows import take_lease
 
@@ -37,7 +37,7 @@ def clock() -> FakeClock:
 def backend(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Backend:
     if request.param == "sqlite":
         return SqliteBackend(tmp_path, clock)
-    return PostgresBackend(running_server(), clock)
+    return PostgresBackend(clock)
 
 
 @pytest.fixture

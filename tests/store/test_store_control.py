@@ -13,6 +13,7 @@ from dp3.store.ports.leases import Holder, Lease
 from dp3.store.ports.state import State
 from dp3.store.ports.updates import UpdateBatch, UpdateGroup
 from kit.limits import Enter, pending_messages
+from kit.program import wait_for
 from kit.rows import take_lease
 
 A_DAY_S = 24 * 3600
@@ -74,7 +75,7 @@ def test_another_process_sees_messages_and_results(store: State, open_state: Cal
     api = open_state()
     before = store.changes.version()
     id_ = api.control.send(0, "a", {})
-    assert store.changes.version() != before
+    wait_for("the change to be noticed", lambda: store.changes.version() != before or None)
     store.batches.commit(take_lease(store), Batch(control_done=[(id_, {})]))
     assert api.control.results([id_]) == {id_: {}}
 

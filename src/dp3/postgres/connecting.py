@@ -1,12 +1,13 @@
 """Connections to a server."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import psycopg
 from psycopg import Connection
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
 from dp3.postgres.values import prepare_connection
@@ -17,12 +18,39 @@ MOST_CONNECTIONS = 16
 WAIT_S = 30.0
 """A thread waits so long for a connection."""
 
+OLDEST_VERSION = 150_000
+
 MAKING = 0x6470_3373
 """The lock under which tables are made."""
 
 Pool: TypeAlias = ConnectionPool[Connection[tuple[Any, ...]]]
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+class ServerUnusable(Exception):
+    """The server does not answer, or refuses what is needed of it. The message names it, without its
+    password."""
+
+
+@contextmanager
+def named_server(url: str) -> Iterator[None]:
+    """Raise `ServerUnusable` for what the server refuses in the block."""
+    try:
+        yield
+    except psycopg.Error as error:
+        reason = " ".join(str(error).split())
+        raise ServerUnusable(f"{shown(url)}: {reason}") from error
+
+
+def shown(url: str) -> str:
+    """An address without its password."""
+    try:
+        found = conninfo_to_dict(url)
+    except psycopg.Error:
+        return "the address of the database"
+    place = f"{found.get('host', '')}/{found.get('dbname', '')}"
+    return f"postgresql://{place}"
 
 
 def check_schema(name: str) -> None:
@@ -35,7 +63,10 @@ def make_once(url: str, schema: str, table: str, make: Callable[[Connection[Any]
     """Have tables made in a schema, unless one of them is there. `make` gets a connection that finds the
     schema; everything is one transaction, and of several processes one makes them."""
     check_schema(schema)
-    with psycopg.connect(url) as connection:
+    with named_server(url), psycopg.connect(url, connect_timeout=round(WAIT_S)) as connection:
+        if connection.info.server_version < OLDEST_VERSION:
+            found_version = connection.info.server_version // 10_000
+            raise ServerUnusable(f"{shown(url)}: expected PostgreSQL 15 or newer, got {found_version}")
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (MAKING,))
         found = connection.execute("SELECT to_regclass(%s)", (f"{schema}.{table}",)).fetchone()
         if found is None or found[0] is None:
@@ -57,7 +88,8 @@ def open_pool(url: str, schema: str) -> Pool:
         configure=_configure,
         open=False,
     )
-    pool.open(wait=True, timeout=WAIT_S)
+    with named_server(url):
+        pool.open(wait=True, timeout=WAIT_S)
     return pool
 
 

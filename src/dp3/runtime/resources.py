@@ -13,7 +13,7 @@ from dp3.config.sections import EventLoggingSettings
 from dp3.engine.continuity import require_continuity
 from dp3.log.port import Log
 from dp3.log.sqlite import open_log
-from dp3.runtime.places import AUDIT_FILE, make_private, needed_at_start
+from dp3.runtime.places import AUDIT_FILE, Unusable, make_private, needed_at_start
 from dp3.store.ports.counters import EventGroup, EventGroups
 from dp3.store.ports.state import State
 from dp3.store.sqlite import open_state
@@ -134,9 +134,9 @@ def _open_log(config: Configuration, data: DataDir, clock: Clock) -> Log:
         )
     from dp3.log.postgres import open_log as open_server_log
 
-    return open_server_log(
-        url, schema_name(config), clock, segment_bytes=segment_bytes, segment_age_s=segment_age_s
-    )
+    schema = schema_name(config)
+    with _server_at_start():
+        return open_server_log(url, schema, clock, segment_bytes=segment_bytes, segment_age_s=segment_age_s)
 
 
 def _open_state(config: Configuration, data: DataDir, clock: Clock, checkpoint: bool) -> State:
@@ -147,7 +147,19 @@ def _open_state(config: Configuration, data: DataDir, clock: Clock, checkpoint: 
         )
     from dp3.store.postgres import open_state as open_server_state
 
-    return open_server_state(url, schema_name(config), clock, max_dead_letters=most, event_groups=groups)
+    with _server_at_start():
+        return open_server_state(url, schema_name(config), clock, max_dead_letters=most, event_groups=groups)
+
+
+@contextmanager
+def _server_at_start() -> Iterator[None]:
+    """Raise `Unusable` for what the server refuses in the block; it may be starting."""
+    from dp3.postgres import ServerUnusable
+
+    try:
+        yield
+    except ServerUnusable as error:
+        raise Unusable(str(error), passing=True) from error
 
 
 def schema_name(config: Configuration) -> str:

@@ -9,8 +9,10 @@ CREATE TABLE log_main (
     -- Bytes of the body, and of all bodies of the lane up to this one.
     size bigint NOT NULL,
     total bigint NOT NULL,
-    body bytea STORAGE EXTERNAL NOT NULL
+    body bytea NOT NULL
 );
+-- It is compressed already.
+ALTER TABLE log_main ALTER body SET STORAGE EXTERNAL;
 CREATE TABLE log_derived (LIKE log_main INCLUDING ALL);
 
 -- Pieces of a lane, as in `Tail`; the one that is not sealed takes the next entry.

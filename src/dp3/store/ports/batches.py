@@ -200,5 +200,6 @@ class Changes(Protocol):
     """Notice of commits, for parts that wait for something to change."""
 
     def version(self) -> int:
-        """A cheap token that differs whenever another connection or process has committed since."""
+        """A cheap token that differs whenever another connection or process has committed since: at once if
+        that was in this process, else some milliseconds later at most."""
         ...

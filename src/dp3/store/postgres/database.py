@@ -1,5 +1,7 @@
 """The connections of one process to a PostgreSQL server."""
 
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +13,9 @@ from dp3.store.postgres.dialect import PostgresStatement
 from dp3.store.postgres.session import PostgresSession
 from dp3.store.sql.leases import why_lost
 from dp3.store.sql.session import Values
+
+POLL_S = 0.01
+"""Changes of other processes are seen after so long at the latest."""
 
 
 class PostgresDatabase:
@@ -55,6 +60,7 @@ class PostgresDatabase:
             session.run("leases.lock")
             self._require(session, lease)
             yield session
+        self.changes.note()
 
     @contextmanager
     def owned(self, lease: Lease) -> Iterator[PostgresSession]:
@@ -62,6 +68,7 @@ class PostgresDatabase:
         with self._session() as session, session.connection.transaction():
             self._require(session, lease)
             yield session
+        self.changes.note()
 
     def _require(self, session: PostgresSession, lease: Lease | None) -> None:
         if lease is not None and session.value("leases.is_held", (lease.epoch,)) is None:
@@ -84,17 +91,28 @@ class PostgresDatabase:
 
 
 class Changes:
-    """See `dp3.store.ports.batches.Changes`: what is visible is another after each commit."""
+    """See `dp3.store.ports.batches.Changes`: what is visible is another after each commit. Asked often, so
+    the server is asked once in a while; commits of this process are known at once."""
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
+        self._mutex = threading.Lock()
+        self._asked_at = float("-inf")
         self._seen = ""
         self._version = 0
 
     def version(self) -> int:
         """See the port."""
-        seen: str = self._database.value("leases.visible")
-        if seen != self._seen:
-            self._seen = seen
+        with self._mutex:
+            if time.monotonic() - self._asked_at > POLL_S:
+                seen: str = self._database.value("leases.visible")
+                self._asked_at = time.monotonic()
+                if seen != self._seen:
+                    self._seen = seen
+                    self._version += 1
+            return self._version
+
+    def note(self) -> None:
+        """This process has committed."""
+        with self._mutex:
             self._version += 1
-        return self._version

@@ -11,6 +11,7 @@ more differs, the statement stands in a file of this package.
 | `CROSS JOIN … ON` | `JOIN … ON` |
 | `max(a, b)`, `min(a, b)`, `iif(a, b, c)` | `greatest`, `least`, `CASE` |
 | `json_group_array(…)`, `json_array(…)`, `hex(…)`, `instr(…)` | the functions of PostgreSQL |
+| a subquery without a name | one with a name |
 | `x''`, a column named `offset` | `''::bytea`, `"offset"` |
 """
 
@@ -61,7 +62,7 @@ class _Rewriting:
 
     def __init__(self, *, named: bool) -> None:
         self._named = named
-        self._parameters = 0
+        self._parameters = self._aliases = 0
         self.lists: set[str] = set()
 
     def of(self, tokens: Tokens) -> str:
@@ -79,9 +80,33 @@ class _Rewriting:
                 yield _FUNCTIONS[token](*map(self.of, arguments))
                 place = end
                 continue
+            if self._is_source(tokens, place) and words[1:2] == ["("]:
+                begin = tokens.index("(", place)
+                end = _closed(tokens, begin)
+                yield f"{token} ({self.of(tokens[begin + 1 : end - 1])}){self._alias(tokens[end:])}"
+                place = end
+                continue
+            if self._is_source(tokens, place) and (match := EACH.fullmatch(words[1])):
+                place += _spanning(rest, 2)
+                yield f"{token} {self._each(match)}{self._alias(tokens[place:])}"
+                continue
             text, taken = (token, 0) if token.isspace() else self._rewritten(token, words, rest)
             yield text
             place += _spanning(rest, taken)
+
+    @staticmethod
+    def _is_source(tokens: Tokens, place: int) -> bool:
+        """True if a table or a subquery follows."""
+        before = next((token for token in reversed(tokens[:place]) if not token.isspace()), "")
+        return tokens[place] in ("FROM", "JOIN") and before != "DISTINCT"
+
+    def _alias(self, following: Tokens) -> str:
+        """A name for a subquery that has none: before version 16 each needs one."""
+        word = next((token for token in following if not token.isspace()), ";")
+        if word not in _ENDS and word not in ("ON", "USING", ")", ","):
+            return ""
+        self._aliases += 1
+        return f" AS subquery_{self._aliases}"
 
     def _rewritten(self, token: str, words: Tokens, rest: Tokens) -> tuple[str, int]:
         """The text, and of how many tokens (spaces apart) it takes the place."""

@@ -62,7 +62,7 @@ class Condition:
         selects = self.candidates or ("SELECT 0 AS entity WHERE FALSE",)
         if len(selects) > 1:
             return " UNION ".join(selects)
-        return selects[0] if self.unique else f"SELECT DISTINCT entity FROM ({selects[0]})"
+        return selects[0] if self.unique else f"SELECT DISTINCT entity FROM ({selects[0]}) AS found"
 
 
 NOTHING = Condition(FALSE, (), unique=True)
