@@ -8,7 +8,7 @@ INSERT INTO entry VALUES (?, ?, ?);
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import chain
 from typing import Any
@@ -38,8 +38,10 @@ class Statements(dict[str, str]):
         raise KeyError(f"{self._origin}: no statement named {name!r}{hint}")
 
 
+@cache
 def load_statements(package: str, filename: str) -> Statements:
-    """The statements of the SQL file `filename` that lies in `package` (`"dp3.log"`)."""
+    """The statements of the SQL file `filename` that lies in `package` (`"dp3.log"`). The file is read once:
+    every segment, state and connection that is opened asks for some."""
     return parse_statements(files(package).joinpath(filename).read_text("utf-8"), f"{package}/{filename}")
 
 
