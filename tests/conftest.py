@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+import gc
 import os
 import shutil
 import signal
@@ -32,6 +33,18 @@ settings.register_profile("repeatable", derandomize=True, suppress_health_check=
 settings.load_profile("repeatable")
 
 COVERAGE_VARIABLE = "COVERAGE_PROCESS_CONFIG"
+
+
+LOOK_AFTER = 50_000
+"""Objects made until the collector looks for cycles among them, as in the program."""
+
+
+def pytest_collection_finish() -> None:
+    """Called when all tests are known: thousands of them, and all modules, which the collector would look at
+    again and again for nothing."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(LOOK_AFTER)
 
 
 def pytest_configure(config: pytest.Config) -> None:
