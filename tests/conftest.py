@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+import gc
 import os
 import shutil
 import signal
@@ -34,6 +35,18 @@ settings.load_profile("repeatable")
 COVERAGE_VARIABLE = "COVERAGE_PROCESS_CONFIG"
 
 
+LOOK_AFTER = 50_000
+"""Objects made until the collector looks for cycles among them, as in the program."""
+
+
+def pytest_collection_finish() -> None:
+    """Called when all tests are known: thousands of them, and all modules, which the collector would look at
+    again and again for nothing."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(LOOK_AFTER)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Called in the process that distributes tests, whose environment those that run them have, and in these:
     from then on coverage watches a program only if a test wants it, because that doubles what it computes."""
@@ -46,33 +59,50 @@ def take_coverage_from_programs() -> None:
         program.COVERAGE[COVERAGE_VARIABLE] = found
 
 
-TRACED_S = 1.0
-"""Processor time of a test after which coverage stops looking: it doubles the time, and hundreds of examples
-take the ways of the first ones."""
+TRACED_S, SETUP_TRACED_S = 0.1, 1.0
+"""Processor time after which coverage stops looking at a test, or at what is set up for the first one of a
+file: it doubles the time, and hundreds of examples take the ways of the first ones."""
+
+SET_UP = pytest.StashKey[set[Path]]()
+"""The files of which this process has set up a test."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """Called around all that is set up for a test, which is the same for most tests of a file: coverage looks
+    at it once."""
+    files = item.config.stash.setdefault(SET_UP, set())
+    is_first = item.path not in files
+    files.add(item.path)
+    with traced_at_first(Coverage.current(), SETUP_TRACED_S if is_first else 0):
+        yield
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, None, None]:
     """Called around the call of each test, in the main thread of its process."""
-    with traced_at_first(Coverage.current()):
+    with traced_at_first(Coverage.current(), TRACED_S):
         yield
 
 
 @contextmanager
-def traced_at_first(coverage: Coverage | None) -> Iterator[None]:
-    """Stop measuring coverage after `TRACED_S`, until the block ends."""
+def traced_at_first(coverage: Coverage | None, limit_s: float) -> Iterator[None]:
+    """Measure coverage for `limit_s` of processor time, and then not until the block ends."""
     if coverage is None:
         yield
         return
     stopped = False
 
-    def stop(_number: int, _frame: object) -> None:
+    def stop(_number: int = 0, _frame: object = None) -> None:
         nonlocal stopped
         stopped = True
         coverage.stop()
 
     before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, TRACED_S)
+    if limit_s:
+        signal.setitimer(signal.ITIMER_PROF, limit_s)
+    else:
+        stop()
     try:
         yield
     finally:

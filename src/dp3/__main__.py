@@ -4,6 +4,8 @@ import os
 import signal
 import sys
 
+from dp3.runtime.interpreter import load_quickly
+
 SERVING = {"run", "api", "worker"}
 """Commands that end with status 0 when they are told to stop, however early."""
 
@@ -16,6 +18,8 @@ def main() -> None:
             signal.signal(number, _stop_early)
         # A hang-up ends nothing; it waits until `on_hang_up` takes it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
+    load_quickly()
 
     from dp3.cli.main import main as run_command
 

@@ -8,6 +8,7 @@ INSERT INTO entry VALUES (?, ?, ?);
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cache
 from importlib.resources import files
 
 _HEADING = re.compile(r"^--[ \t]*name:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
@@ -34,8 +35,10 @@ class Statements(dict[str, str]):
         raise KeyError(f"{self._origin}: no statement named {name!r}{hint}")
 
 
+@cache
 def load_statements(package: str, filename: str) -> Statements:
-    """The statements of the SQL file `filename` that lies in `package` (`"dp3.log"`)."""
+    """The statements of the SQL file `filename` that lies in `package` (`"dp3.log"`). The file is read once:
+    every segment, state and connection that is opened asks for some."""
     return parse_statements(files(package).joinpath(filename).read_text("utf-8"), f"{package}/{filename}")
 
 

@@ -8,8 +8,6 @@ import yaml
 from kit.program import HEADER, App, wait_for
 from kit.specs import a_type, plain_attr
 
-pytestmark = pytest.mark.traced
-
 MODULE = (
     HEADER
     + """

@@ -10,8 +10,6 @@ from load import DERIVING_MODULE, Sender, assert_each_exactly_once
 
 from kit.program import HEADER, LIMIT_S, App, application, wait_for
 
-pytestmark = pytest.mark.traced
-
 MODULE = """
 class Module(BaseModule):
     def __init__(self, platform_config, module_config, registrar):
@@ -51,6 +49,7 @@ class Slow(BaseModule):
 )
 
 
+@pytest.mark.traced
 def test_children_of_a_killed_program_stop_and_the_next_program_waits_for_them(app):
     app.write({"slow": SLOW_STOP})
     killed = app.run_ready()
@@ -101,6 +100,7 @@ def test_a_worker_with_another_number_of_worker_processes_is_refused(running):
     assert "stop all workers before starting worker 1 of 3" in message
 
 
+@pytest.mark.traced
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -118,6 +118,7 @@ def test_a_module_that_can_not_be_used_is_named_with_the_reason(app, text, expec
         assert part in message, message
 
 
+@pytest.mark.traced
 def test_the_check_finds_what_would_end_the_program(app):
     app.write({"bad": "import surely_missing"})
     checked = app.start("check", str(app.config))
@@ -125,6 +126,7 @@ def test_the_check_finds_what_would_end_the_program(app):
     assert "surely_missing" in checked.output
 
 
+@pytest.mark.traced
 def test_a_port_that_is_taken_ends_the_program(app):
     app.write()
     with socket.create_server(("127.0.0.1", 0)) as taken:

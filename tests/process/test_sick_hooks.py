@@ -2,11 +2,7 @@
 
 from collections.abc import Callable
 
-import pytest
-
 from kit.program import HEADER, App, Process, wait_for
-
-pytestmark = pytest.mark.traced
 
 DEADLY = (
     HEADER

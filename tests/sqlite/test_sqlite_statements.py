@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dp3.statements import load_statements
+
 MANY_PAGES = """
 import sys
 from pathlib import Path
@@ -39,3 +41,9 @@ def test_a_statement_that_changes_many_pages_writes_no_temporary_file(tmp_path: 
 
 def test_where_others_in_the_process_use_sqlite_already_files_open_as_well(tmp_path: Path) -> None:
     assert temporary_files(tmp_path, 'import apsw; other = apsw.Connection(":memory:")') == "1"
+
+
+def test_a_file_of_statements_is_read_once_however_many_segments_and_states_are_opened() -> None:
+    first = load_statements("dp3.log.sqlite", "segments.sql")
+
+    assert load_statements("dp3.log.sqlite", "segments.sql") is first

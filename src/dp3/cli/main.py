@@ -6,6 +6,7 @@ from importlib import import_module
 import typer
 
 from dp3 import __version__
+from dp3.runtime.interpreter import keep_loaded
 
 COMMANDS = {
     "run": "processes",
@@ -55,4 +56,6 @@ def _options(
 
 def main() -> None:
     """Run the command that the arguments name; called by `dp3.__main__.main`, which begins the program."""
-    sys.exit(application(*sys.argv[1:2])())
+    command = application(*sys.argv[1:2])
+    keep_loaded()
+    sys.exit(command())

@@ -1,6 +1,7 @@
 """The shapes of answers, for the OpenAPI description. Answers are encoded without passing through them."""
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -264,8 +265,14 @@ WRITTEN: dict[int | str, dict[str, Any]] = {
 }
 
 
+@cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a model, which takes a millisecond to make."""
+    return model.model_json_schema()
+
+
 def request_body(*forms: type[BaseModel] | dict[str, Any]) -> dict[str, Any]:
     """The description of a body that a route reads itself, in one of these forms (models or JSON schemas)."""
-    schemas = [form if isinstance(form, dict) else form.model_json_schema() for form in forms]
+    schemas = [form if isinstance(form, dict) else _schema(form) for form in forms]
     schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

@@ -1,5 +1,6 @@
 """Opening the state of an application on a server, making it the first time."""
 
+from functools import cache
 from typing import Any
 
 from psycopg import Connection
@@ -11,7 +12,7 @@ from dp3.statements import Statements
 from dp3.store.ports.counters import NO_EVENTS, EventGroups
 from dp3.store.ports.state import State
 from dp3.store.postgres.database import PostgresDatabase
-from dp3.store.postgres.dialect import translated
+from dp3.store.postgres.dialect import PostgresStatement, translated
 from dp3.store.postgres.query_builder import PostgresQueryBuilder, templates
 from dp3.store.sql.assembly import assembled
 from dp3.store.sql.queries import Queries
@@ -37,7 +38,7 @@ def open_state(
     afterwards. The rest is as in `dp3.store.sqlite.open_state`."""
     sql = load_state_statements(PACKAGE)
     _make(url, schema, partitions, sql)
-    statements = {name: translated(one) for name, one in sql.items() if name != "schema.schema"}
+    statements = _translated()
     database = PostgresDatabase(url, schema, statements)
     queries = templates({name: one.text for name, one in statements.items()})
     return assembled(
@@ -50,6 +51,12 @@ def open_state(
         max_dead_letters=max_dead_letters,
         event_groups=event_groups,
     )
+
+
+@cache
+def _translated() -> dict[str, PostgresStatement]:
+    sql = load_state_statements(PACKAGE)
+    return {name: translated(one) for name, one in sql.items() if name != "schema.schema"}
 
 
 def _make(url: str, schema: str, partitions: int, sql: Statements) -> None:

@@ -11,6 +11,7 @@ The type `key` is that of keys of the index of current values.
 """
 
 import re
+from functools import cache
 from importlib.resources import files
 
 from dp3.statements import Statements, load_statements
@@ -24,6 +25,7 @@ EACH = re.compile(r"\{each (\?\d*|:\w+) ([a-z, ]+)\}")
 COMMON = "dp3.store.sql"
 
 
+@cache
 def load_state_statements(engine: str) -> Statements:
     """All statements of the state by `file.name`, those of the package `engine` in the place of common
     ones."""

@@ -31,10 +31,9 @@ from dp3.store.ports.counters import NO_EVENTS, EventGroups
 from dp3.store.ports.state import State
 from dp3.store.sql.assembly import assembled
 from dp3.store.sql.queries import Queries
-from dp3.store.sql.statements import load_state_statements
 from dp3.store.sqlite.connections import SqliteDatabase
 from dp3.store.sqlite.query_builder import SqliteQueryBuilder
-from dp3.store.sqlite.session import rendered
+from dp3.store.sqlite.session import sqlite_statements
 
 APPLICATION_ID = int.from_bytes(b"DP3s", "big")
 FORMAT = 5
@@ -94,7 +93,7 @@ def open_state(
         if checkpoint:
             checkpointer = Checkpointer(wal_limit=round(wal_limit_mib * MIB))
             checkpointer.watch(path, lock)
-        statements = rendered(load_state_statements("dp3.store.sqlite"))
+        statements = sqlite_statements()
         database = SqliteDatabase(path, statements, lock, checkpointer, cache_mib)
     except BaseException:
         if checkpointer:

@@ -1,6 +1,7 @@
 """Sessions on SQLite."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import apsw
@@ -9,13 +10,15 @@ import msgspec
 from dp3.sqlite import run_for_rows
 from dp3.statements import Statements
 from dp3.store.sql.session import Row, Values
-from dp3.store.sql.statements import EACH, ROWS
+from dp3.store.sql.statements import EACH, ROWS, load_state_statements
 
 _encode = msgspec.json.Encoder().encode
 
 
-def rendered(statements: Statements) -> Statements:
-    """Statements as SQLite takes them: it knows no types of columns, lists are JSON."""
+@cache
+def sqlite_statements() -> Statements:
+    """All statements as SQLite takes them: it knows no types of columns, lists are JSON."""
+    statements = load_state_statements("dp3.store.sqlite")
     found = {name: EACH.sub(r"json_each(\1)", ROWS.sub("{rows}", sql)) for name, sql in statements.items()}
     return Statements(found, "dp3.store.sqlite")
 
