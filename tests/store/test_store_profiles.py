@@ -2,7 +2,7 @@
 
 from dp3.history import Params
 from dp3.model.wire import encode_value
-from dp3.store.ports.batches import Batch
+from dp3.store.ports.batches import Batch, Tombstone
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
 from kit.rows import a_batch, created, entity_key, entity_row, history_row, plain_row
@@ -158,3 +158,11 @@ def test_the_version_changes_with_every_commit_and_not_otherwise(store: State, l
     assert store.changes.version() == before
     created(store, lease)
     assert store.changes.version() != before
+
+
+def test_of_several_deletions_of_an_entity_in_one_batch_the_latest_counts(store: State, lease: Lease) -> None:
+    etype = store.names.etype_id("device")
+    deletions = [Tombstone(etype, "d1", 0, order, order * 10, order, 0) for order in (2, 6, 4)]
+    store.batches.commit(lease, Batch(tombstones=deletions))
+    (pending,) = store.lifetimes.tombstones(lease, 10)
+    assert pending.tombstone == deletions[1]

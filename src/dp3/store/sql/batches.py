@@ -5,7 +5,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
 from dp3.clock import Clock
-from dp3.store.ports.batches import RUN_SHIFT, Batch, OutboxRow, Progress, Stream
+from dp3.store.ports.batches import RUN_SHIFT, Batch, OutboxRow, Progress, Stream, Tombstone
 from dp3.store.ports.errors import PositionsMoved
 from dp3.store.ports.leases import Lease
 from dp3.store.sql.counters import CounterWriter
@@ -87,7 +87,7 @@ class Batches:
             deleted = sorted(batch.deleted)
             for statement in ("delete_entities", "forget_expiry_checks", "forget_unreferenced"):
                 session.run(f"batches.{statement}", (deleted,))
-        session.bulk("batches.put_tombstones", batch.tombstones)
+        session.bulk("batches.put_tombstones", _latest(batch.tombstones))
         gone = set(batch.deleted)
         created = [entity for entity in batch.created if entity.key not in gone]
         created.sort(key=attrgetter("key"))
@@ -149,6 +149,16 @@ def _longest(ttl: Iterable[tuple[int, str, int]]) -> list[tuple[int, str, int]]:
     for entity, name, until in ttl:
         longest[entity, name] = max(until, longest.get((entity, name), until))
     return sorted((*token, until) for token, until in longest.items())
+
+
+def _latest(tombstones: Iterable[Tombstone]) -> list[Tombstone]:
+    """Of several deletions of an entity the one of the latest entry."""
+    latest: dict[tuple[int, str], Tombstone] = {}
+    for one in tombstones:
+        known = latest.setdefault((one.etype, one.eid), one)
+        if one.order > known.order:
+            latest[one.etype, one.eid] = one
+    return list(latest.values())
 
 
 def _first_of_each(rows: Iterable[Row], columns: int) -> list[Row]:

@@ -160,8 +160,8 @@ class ScanWriter:
         self.cut(session, scans.outdated)
         if scans.longer:
             session.run("scans.cut_former", {"outdated": list(scans.longer)})
-        session.bulk("scans.put_recent", scans.recent)
-        session.bulk("scans.put_former", scans.former)
+        session.bulk("scans.put_recent", list({row[:2]: row for row in scans.recent}.values()))
+        session.bulk("scans.put_former", list({row[:3]: row for row in scans.former}.values()))
 
     def cut_all(self, session: Session, attrs: Iterable[tuple[int, int]]) -> None:
         """Packed rows of attributes (entity, attribute) are gone: all scans have to be made anew."""
