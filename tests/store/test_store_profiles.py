@@ -1,10 +1,15 @@
 """What a commit does to profiles and what readers see of it."""
 
+from collections.abc import Callable
+from time import sleep
+
 from dp3.history import Params
 from dp3.model.wire import encode_value
 from dp3.store.ports.batches import Batch, Tombstone
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
+from dp3.store.postgres.database import POLL_S
+from kit.program import wait_for
 from kit.rows import a_batch, created, entity_key, entity_row, history_row, plain_row
 
 
@@ -166,3 +171,20 @@ def test_of_several_deletions_of_an_entity_in_one_batch_the_latest_counts(store:
     store.batches.commit(lease, Batch(tombstones=deletions))
     (pending,) = store.lifetimes.tombstones(lease, 10)
     assert pending.tombstone == deletions[1]
+
+
+def test_a_transaction_that_changes_nothing_wakes_nobody(
+    open_state: Callable[..., State], store: State, lease: Lease
+) -> None:
+    other = open_state()
+    created(store, lease)
+    wait_for("the other process to have noticed", lambda: other.entities.counts() or None)
+    before = store.changes.version(), settled(other)
+    store.lifetimes.forget_tombstones(lease, derived=0, limit=10)
+    assert (store.changes.version(), settled(other)) == before
+
+
+def settled(state: State) -> int:
+    """The version once it has been asked for after what happened before."""
+    sleep(2 * POLL_S)
+    return state.changes.version()

@@ -14,6 +14,8 @@ from dp3.store.postgres.session import PostgresSession
 from dp3.store.sql.leases import why_lost
 from dp3.store.sql.session import Values
 
+NO_WORKER = -1
+
 POLL_S = 0.01
 """Changes of other processes are seen after so long at the latest."""
 
@@ -60,7 +62,9 @@ class PostgresDatabase:
             session.run("leases.lock")
             self._require(session, lease)
             yield session
-        self.changes.note()
+            changed = self._note(session, NO_WORKER)
+        if changed:
+            self.changes.note()
 
     @contextmanager
     def owned(self, lease: Lease) -> Iterator[PostgresSession]:
@@ -68,7 +72,15 @@ class PostgresDatabase:
         with self._session() as session, session.connection.transaction():
             self._require(session, lease)
             yield session
-        self.changes.note()
+            changed = self._note(session, lease.index)
+        if changed:
+            self.changes.note()
+
+    def _note(self, session: PostgresSession, worker: int) -> bool:
+        """Count the transaction, if it has changed anything: others wait for that."""
+        if session.has_changed:
+            session.run("leases.note_change", (worker,))
+        return session.has_changed
 
     def _require(self, session: PostgresSession, lease: Lease | None) -> None:
         if lease is not None and session.value("leases.is_held", (lease.epoch,)) is None:
@@ -91,21 +103,21 @@ class PostgresDatabase:
 
 
 class Changes:
-    """See `dp3.store.ports.batches.Changes`: what is visible is another after each commit. Asked often, so
-    the server is asked once in a while; commits of this process are known at once."""
+    """See `dp3.store.ports.batches.Changes`: transactions are counted. Asked often, so the server is
+    asked once in a while; commits of this process are known at once."""
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
         self._mutex = threading.Lock()
         self._asked_at = float("-inf")
-        self._seen = ""
+        self._seen = 0
         self._version = 0
 
     def version(self) -> int:
         """See the port."""
         with self._mutex:
             if time.monotonic() - self._asked_at > POLL_S:
-                seen: str = self._database.value("leases.visible")
+                seen: int = self._database.value("leases.transactions")
                 self._asked_at = time.monotonic()
                 if seen != self._seen:
                     self._seen = seen
@@ -115,4 +127,5 @@ class Changes:
     def note(self) -> None:
         """This process has committed."""
         with self._mutex:
+            self._seen += 1
             self._version += 1

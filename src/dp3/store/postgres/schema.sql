@@ -526,6 +526,12 @@ END $$;
 CREATE TRIGGER key_removed AFTER DELETE ON current
 REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION note_keys_removed();
 
+-- Transactions of each worker, and (below 0) of all that happen one after the other: no row is for several.
+CREATE TABLE change (
+    worker bigint PRIMARY KEY,
+    transactions bigint NOT NULL
+) WITH (fillfactor = 20);
+
 -- The last numbers that were given to messages and runs.
 CREATE TABLE last_id (
     name text PRIMARY KEY,

@@ -21,6 +21,8 @@ class PostgresSession:
     def __init__(self, connection: Connection[Row], statements: Mapping[str, PostgresStatement]) -> None:
         self.connection = connection
         self._statements = statements
+        self.has_changed = False
+        """Whether a statement has changed a row."""
 
     def run(self, name: str, values: Values = ()) -> int:
         """See the protocol."""
@@ -66,7 +68,7 @@ class PostgresSession:
         for parameter in statement.lists:
             rows = parameters[parameter]
             parameters[parameter] = Jsonb([[_plain(value) for value in row] for row in rows])
-        return self.connection.execute(statement.text, parameters)
+        return self._noted(self.connection.execute(statement.text, parameters))
 
     def _bulk(self, name: str, rows: Sequence[Sequence[Any]], others: Sequence[Any]) -> Iterator[Cursor[Row]]:
         statement = self._statements[name]
@@ -77,7 +79,12 @@ class PostgresSession:
             for number, type_ in enumerate(statement.columns):
                 if type_ == "key":
                     columns[number] = list(map(encoded_key, columns[number]))
-            yield self.connection.execute(statement.text, [*columns, *map(_listed, others)])
+            yield self._noted(self.connection.execute(statement.text, [*columns, *map(_listed, others)]))
+
+    def _noted(self, cursor: Cursor[Row]) -> Cursor[Row]:
+        if cursor.rowcount > 0 and not (cursor.statusmessage or "").startswith("SELECT"):
+            self.has_changed = True
+        return cursor
 
 
 def given(values: Values) -> dict[str, Any]:
