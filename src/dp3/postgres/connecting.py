@@ -10,6 +10,7 @@ from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
+from dp3.postgres.arrays import register_arrays
 from dp3.postgres.values import prepare_connection
 
 MOST_CONNECTIONS = 16
@@ -97,3 +98,4 @@ def _configure(connection: Connection[Any]) -> None:
     connection.autocommit = True
     connection.prepare_threshold = 3
     prepare_connection(connection)
+    register_arrays(connection)

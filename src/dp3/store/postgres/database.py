@@ -2,9 +2,9 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from dp3.postgres import open_pool
 from dp3.store.ports.errors import LeaseLost
@@ -33,6 +33,11 @@ class PostgresDatabase:
         with self._pool.connection() as connection:
             yield PostgresSession(connection, self._statements)
 
+    @contextmanager
+    def _pipeline(self, session: PostgresSession) -> Iterator[None]:
+        with session.connection.pipeline() as session.pipeline:
+            yield
+
     def rows(self, name: str, values: Values = ()) -> list[Any]:
         """See the protocol."""
         with self._session() as session:
@@ -48,9 +53,11 @@ class PostgresDatabase:
         """See the protocol."""
         with self._session() as session:
             connection = session.connection
-            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:
-                yield session
+                with self._pipeline(session):
+                    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    yield session
+                    connection.execute("ROLLBACK")
             finally:
                 if not connection.closed and connection.info.transaction_status:
                     connection.execute("ROLLBACK")
@@ -58,9 +65,10 @@ class PostgresDatabase:
     @contextmanager
     def writing(self, lease: Lease | None = None) -> Iterator[PostgresSession]:
         """See the protocol. Those that are no batch of a worker happen one after the other."""
-        with self._session() as session, session.connection.transaction():
-            session.run("leases.lock")
-            self._require(session, lease)
+        with self._session() as session, self._pipeline(session), session.connection.transaction():
+            session.value("leases.lock")
+            if lease is not None and session.value("leases.is_held", (lease.epoch,)) is None:
+                self._refuse(session, lease)
             yield session
             changed = self._note(session, NO_WORKER)
         if changed:
@@ -69,10 +77,11 @@ class PostgresDatabase:
     @contextmanager
     def owned(self, lease: Lease) -> Iterator[PostgresSession]:
         """See the protocol."""
-        with self._session() as session, session.connection.transaction():
-            self._require(session, lease)
+        with self._session() as session, self._pipeline(session), session.connection.transaction():
+            session.check = self._ownership(session, lease)
             yield session
             changed = self._note(session, lease.index)
+            session.checked()
         if changed:
             self.changes.note()
 
@@ -82,9 +91,13 @@ class PostgresDatabase:
             session.run("leases.note_change", (worker,))
         return session.has_changed
 
-    def _require(self, session: PostgresSession, lease: Lease | None) -> None:
-        if lease is not None and session.value("leases.is_held", (lease.epoch,)) is None:
-            raise LeaseLost(why_lost(lease, session.rows("leases.leases")))
+    def _ownership(self, session: PostgresSession, lease: Lease) -> Callable[[], object]:
+        """Ask whether a lease is held; the answer is looked at by what is returned."""
+        held = session.ask("leases.own", (lease.epoch,))
+        return lambda: held.fetchone() or self._refuse(session, lease)
+
+    def _refuse(self, session: PostgresSession, lease: Lease) -> NoReturn:
+        raise LeaseLost(why_lost(lease, session.rows("leases.leases")))
 
     def wait_for_room(self) -> None:
         """See the protocol. The server sees to that itself."""

@@ -6,7 +6,7 @@ more differs, the statement stands in a file of this package.
 | `?`, `?1`, `:name` | `%s`, `%(p1)s`, `%(name)s` |
 | `VALUES {rows bigint, text}` | `SELECT * FROM unnest(%s::bigint[], %s::text[])`, columns as of `VALUES` |
 | `{each :keys bigint}` | `(SELECT * FROM unnest(%(keys)s::bigint[]) …)`, with the place of each item, `nth` |
-| `{each :rows bigint, text}`, `wanted.value ->> 0` | a table of the elements of a JSON list, `wanted.c0` |
+| `{each :rows bigint, text}`, `wanted.value ->> 0` | the same with an array for each column, `wanted.c0` |
 | `INDEXED BY …`, `NOT INDEXED` | nothing |
 | `CROSS JOIN … ON` | `JOIN … ON` |
 | `max(a, b)`, `min(a, b)`, `iif(a, b, c)` | `greatest`, `least`, `CASE` |
@@ -16,8 +16,8 @@ more differs, the statement stands in a file of this package.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from dp3.store.sql.statements import EACH, ROWS
@@ -39,13 +39,15 @@ Function: TypeAlias = Callable[..., str]
 
 @dataclass(frozen=True, slots=True)
 class PostgresStatement:
-    """`text` as the driver takes it. `columns`: the types of the rows of a bulk statement, none for others.
-    `lists`: the parameters, by name, that are lists of rows. Parameters that are given by place have names,
-    `p1`, `p2`, …, but those of bulk statements."""
+    """`text` as the driver takes it. `columns`: the types of the rows of a bulk statement, none for others;
+    `others` are those of its further parameters that are lists, None for single values. `lists`: parameters
+    by name that are lists of values (of one type) or of rows, whose columns are parameters `rows_0`, …
+    Parameters that are given by place have names, `p1`, `p2`, …, but those of bulk statements."""
 
     text: str
     columns: tuple[str, ...] = ()
-    lists: frozenset[str] = frozenset()
+    others: tuple[str | None, ...] = ()
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def translated(sql: str) -> PostgresStatement:
@@ -54,7 +56,8 @@ def translated(sql: str) -> PostgresStatement:
     rows = ROWS.search(sql)
     columns = tuple(rows[1].split(", ")) if rows else ()
     rewriting = _Rewriting(named=not columns)
-    return PostgresStatement(rewriting.of(tokens), columns, frozenset(rewriting.lists))
+    text = rewriting.of(tokens)
+    return PostgresStatement(text, columns, tuple(rewriting.others), rewriting.lists)
 
 
 class _Rewriting:
@@ -63,7 +66,8 @@ class _Rewriting:
     def __init__(self, *, named: bool) -> None:
         self._named = named
         self._parameters = self._aliases = 0
-        self.lists: set[str] = set()
+        self.lists: dict[str, tuple[str, ...]] = {}
+        self.others: list[str | None] = []
 
     def of(self, tokens: Tokens) -> str:
         """The text for some tokens in a row."""
@@ -128,24 +132,25 @@ class _Rewriting:
             return f"c{words[4]}", 5
         return {"%": "%%", "offset": '"offset"'}.get(token, token), 1
 
-    def _parameter(self, token: str) -> str:
+    def _parameter(self, token: str, type_: str | None = None) -> str:
         if token.startswith(":"):
             return f"%({token[1:]})s"
         if not self._named:
+            self.others.append(type_)
             return "%s"
         self._parameters += 1
         return f"%(p{token[1:] or self._parameters})s"
 
     def _each(self, match: re.Match[str]) -> str:
-        parameter, types = self._parameter(match[1]), match[2].split(", ")
+        types = tuple(match[2].split(", "))
+        parameter = self._parameter(match[1], types[0])
+        if self._named:
+            self.lists[parameter[2:-2]] = types
         if len(types) == 1:
             return f"(SELECT * FROM unnest({parameter}::{types[0]}[]) WITH ORDINALITY AS given (value, nth))"
-        self.lists.add(parameter[2:-2])
-        columns = ", ".join(
-            f"(row_ ->> {number})::{type_} AS c{number}" for number, type_ in enumerate(types)
-        )
-        elements = f"jsonb_array_elements({parameter}::jsonb) WITH ORDINALITY AS given (row_, nth)"
-        return f"(SELECT {columns}, nth FROM {elements})"
+        arrays = ", ".join(f"%({parameter[2:-2]}_{number})s::{type_}[]" for number, type_ in enumerate(types))
+        names = ", ".join(f"c{number}" for number in range(len(types)))
+        return f"(SELECT * FROM unnest({arrays}) WITH ORDINALITY AS given ({names}, nth))"
 
 
 def _unnested(types: Sequence[str]) -> str:

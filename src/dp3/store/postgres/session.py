@@ -1,12 +1,11 @@
 """Sessions on PostgreSQL."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from psycopg import Connection, Cursor
-from psycopg.types.json import Jsonb
+from psycopg import Connection, Cursor, Pipeline
 
-from dp3.postgres.values import escaped
+from dp3.postgres.arrays import column
 from dp3.store.postgres.dialect import PostgresStatement
 from dp3.store.postgres.keys import encoded_key
 from dp3.store.sql.session import Row, Values
@@ -16,75 +15,116 @@ LARGEST = 8_192
 
 
 class PostgresSession:
-    """See `dp3.store.sql.session.Session`."""
+    """See `dp3.store.sql.session.Session`. In a pipeline only what reads waits for the server, once for all
+    statements before it; one that fails is told of by the next wait, the end of the pipeline at the latest.
+
+    `check`, if there is one, is called once, when the first answer is there."""
 
     def __init__(self, connection: Connection[Row], statements: Mapping[str, PostgresStatement]) -> None:
         self.connection = connection
+        self.pipeline: Pipeline | None = None
+        self.check: Callable[[], object] | None = None
         self._statements = statements
-        self.has_changed = False
-        """Whether a statement has changed a row."""
+        self._unanswered: list[Cursor[Row]] = []
+        self._has_changed = False
 
-    def run(self, name: str, values: Values = ()) -> int:
+    @property
+    def has_changed(self) -> bool:
+        """Whether a statement has changed a row, or may have: its answer is not there yet."""
+        return self._has_changed or any(cursor.rowcount != 0 for cursor in self._unanswered)
+
+    def run(self, name: str, values: Values = ()) -> None:
         """See the protocol."""
-        return self._execute(name, values).rowcount
+        self._unanswered.append(self.ask(name, values))
+
+    def affected(self, name: str, values: Values = ()) -> int:
+        """See the protocol."""
+        return self._affected(self.ask(name, values))
 
     def rows(self, name: str, values: Values = ()) -> list[Any]:
         """See the protocol."""
-        return self._execute(name, values).fetchall()
+        return self._answer(self.ask(name, values))
 
     def stream(self, name: str, values: Values = ()) -> Iterator[Any]:
         """See the protocol."""
-        yield from self._execute(name, values)
+        yield from self.ask(name, values)
 
     def row(self, name: str, values: Values = ()) -> Row | None:
         """See the protocol."""
-        return self._execute(name, values).fetchone()
+        rows = self._answer(self.ask(name, values))
+        return rows[0] if rows else None
 
     def value(self, name: str, values: Values = ()) -> Any:
         """See the protocol."""
-        row = self._execute(name, values).fetchone()
+        row = self.row(name, values)
         return row[0] if row is not None and len(row) == 1 else row
 
     def each(self, name: str, rows: Iterable[Values]) -> None:
         """See the protocol."""
         for values in rows:
-            self._execute(name, values)
+            self.run(name, values)
 
-    def bulk(self, name: str, rows: Sequence[Sequence[Any]], *others: Any) -> int:
+    def bulk(self, name: str, rows: Sequence[Sequence[Any]], *others: Any) -> None:
         """See the protocol."""
-        return sum(cursor.rowcount for cursor in self._bulk(name, rows, others))
+        self._unanswered += self._bulk(name, rows, others)
 
     def bulk_rows(self, name: str, rows: Sequence[Sequence[Any]], *others: Any) -> list[Any]:
         """See the protocol."""
-        return [row for cursor in self._bulk(name, rows, others) for row in cursor]
+        return [row for cursor in list(self._bulk(name, rows, others)) for row in self._answer(cursor)]
 
     def named(self, prefix: str) -> list[str]:
         """See the protocol."""
         return [name for name in self._statements if name.startswith(prefix)]
 
-    def _execute(self, name: str, values: Values) -> Cursor[Row]:
+    def checked(self) -> None:
+        """Do the check, unless it is done."""
+        if self.check is not None:
+            check, self.check = self.check, None
+            check()
+
+    def ask(self, name: str, values: Values = ()) -> Cursor[Row]:
+        """Run a statement whose answer is looked at later."""
         statement = self._statements[name]
         parameters = given(values)
-        for parameter in statement.lists:
-            rows = parameters[parameter]
-            parameters[parameter] = Jsonb([[_plain(value) for value in row] for row in rows])
-        return self._noted(self.connection.execute(statement.text, parameters))
+        for parameter, types in statement.lists.items():
+            values_ = parameters[parameter]
+            if len(types) == 1:
+                parameters[parameter] = column(types[0], values_)
+            else:
+                for number, type_ in enumerate(types):
+                    parameters[f"{parameter}_{number}"] = column(type_, [row[number] for row in values_])
+        return self.connection.execute(statement.text, parameters)
 
     def _bulk(self, name: str, rows: Sequence[Sequence[Any]], others: Sequence[Any]) -> Iterator[Cursor[Row]]:
         statement = self._statements[name]
+        more = [
+            value if type_ is None else column(type_, value)
+            for type_, value in zip(statement.others, others, strict=True)
+        ]
         for begin in range(0, len(rows), LARGEST):
-            columns: list[list[Any]] = [
-                list(column) for column in zip(*rows[begin : begin + LARGEST], strict=True)
-            ]
-            for number, type_ in enumerate(statement.columns):
-                if type_ == "key":
-                    columns[number] = list(map(encoded_key, columns[number]))
-            yield self._noted(self.connection.execute(statement.text, [*columns, *map(_listed, others)]))
+            values = zip(*rows[begin : begin + LARGEST], strict=True)
+            columns = list(map(_column, statement.columns, values))
+            yield self.connection.execute(statement.text, [*columns, *more])
 
-    def _noted(self, cursor: Cursor[Row]) -> Cursor[Row]:
+    def _answer(self, cursor: Cursor[Row]) -> list[Any]:
+        rows = cursor.fetchall()
+        self._note(cursor)
+        return rows
+
+    def _affected(self, cursor: Cursor[Row]) -> int:
+        if self.pipeline is not None:
+            self.pipeline.sync()
+        self._note(cursor)
+        return cursor.rowcount
+
+    def _note(self, cursor: Cursor[Row]) -> None:
         if cursor.rowcount > 0 and not (cursor.statusmessage or "").startswith("SELECT"):
-            self.has_changed = True
-        return cursor
+            self._has_changed = True
+        self.checked()
+
+
+def _column(type_: str, values: Sequence[Any]) -> bytes:
+    return column("bytea", list(map(encoded_key, values))) if type_ == "key" else column(type_, values)
 
 
 def given(values: Values) -> dict[str, Any]:
@@ -92,10 +132,6 @@ def given(values: Values) -> dict[str, Any]:
     if isinstance(values, Mapping):
         return {name: _listed(value) for name, value in values.items()}
     return {f"p{number}": _listed(value) for number, value in enumerate(values, 1)}
-
-
-def _plain(value: Any) -> Any:
-    return escaped(value) if isinstance(value, str) else value
 
 
 def _listed(value: Any) -> Any:

@@ -79,7 +79,7 @@ class Garbage:
         removed = 0
         for statement in STATEMENTS:
             wanted = {"entities": entities, "limit": limit - removed}
-            removed += session.run(f"garbage.{statement}", wanted)
+            removed += session.affected(f"garbage.{statement}", wanted)
         return removed
 
     def _remove_ended_links(self, session: Session, limit: int, by_age: Callable[[], bool]) -> bool:
@@ -93,5 +93,5 @@ class Garbage:
         seen = {"seen": min(now if time is None else time, now) - MARGIN_US, "change": change}
         removed = 0
         for statement in ("remove_changes", "remove_ended_links"):
-            removed += session.run(f"garbage.{statement}", {**seen, "limit": limit - removed})
+            removed += session.affected(f"garbage.{statement}", {**seen, "limit": limit - removed})
         return removed == limit

@@ -107,7 +107,7 @@ class History:
 
     def trim_incoming(self, lease: Lease, lane: int, limit: int) -> int:
         with self._database.owned(lease) as session:
-            return session.run("history.trim_incoming", {"lane": lane, "limit": limit})
+            return session.affected("history.trim_incoming", {"lane": lane, "limit": limit})
 
     def _page(self, session: Session, rows: Sequence[Any], max_bytes: int) -> FreshPage:
         """Of the rows as many as have so many bytes."""

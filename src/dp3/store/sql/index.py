@@ -1,8 +1,8 @@
 """The index of current values: keys as SQLite compares them (numbers, then texts by code point, then bytes),
 and changes of it."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from operator import itemgetter
 
 from dp3.store.ports.snapshots import IndexKey, Key
@@ -61,22 +61,36 @@ class IndexWriter:
         Sizes of paths are counted here and not by a trigger, which takes as long as the rest together."""
         new = _in_order(row for row in keys if row[2] in first)
         session.bulk("index.add_keys", [row for _, of_path in new for row in of_path])
+        more = _in_order(row for row in keys if row[2] not in first)
         counts = [(path, len(of_path), len(_entities(of_path))) for path, of_path in new]
-        for path, of_path in _in_order(row for row in keys if row[2] not in first):
-            entities = _entities(of_path)
-            had = self._having(session, path, entities)
-            counts.append((path, session.bulk("index.add_keys", of_path), len(entities) - had))
-        session.bulk("index.count_keys", counts)
+        counts += self._add_more(session, more)
+        session.bulk("index.count_keys", _summed(counts))
 
-    def _having(self, session: Session, path: int, entities: Collection[int]) -> int:
-        """Number of those of the entities that have a key at a path."""
-        wanted = {"entities": sorted(entities), "path": path}
-        counted: int = session.value("index.having_path", wanted)
-        return counted
+    def _add_more(
+        self, session: Session, keys: Sequence[tuple[int, list[IndexKey]]]
+    ) -> list[tuple[int, int, int]]:
+        """Add keys of entities that may have some; returns how many came to each path, and how many entities
+        that had none there."""
+        having = [(path, entity) for path, of_path in keys for entity in sorted(_entities(of_path))]
+        had: Counter[int] = Counter()
+        for path, entities in session.bulk_rows("index.having_paths", having):
+            had[path] += entities
+        rows = [row for _, of_path in keys for row in of_path]
+        added = Counter(path for (path,) in session.bulk_rows("index.add_keys_telling", rows))
+        return [(path, added[path], len(_entities(of_path)) - had[path]) for path, of_path in keys]
 
 
 def _entities(keys: Iterable[IndexKey]) -> set[int]:
     return {entity for _, _, entity in keys}
+
+
+def _summed(counts: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """Of each path one row."""
+    sums: dict[int, tuple[int, int]] = {}
+    for path, keys, entities in counts:
+        before = sums.get(path, (0, 0))
+        sums[path] = before[0] + keys, before[1] + entities
+    return [(path, *sums[path]) for path in sorted(sums)]
 
 
 def _in_order(keys: Iterable[IndexKey]) -> list[tuple[int, list[IndexKey]]]:

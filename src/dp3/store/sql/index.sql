@@ -10,11 +10,16 @@ DELETE FROM current WHERE (path, key, entity) IN (VALUES {rows bigint, key, bigi
 -- Values that entities have now.
 INSERT INTO current (path, key, entity) VALUES {rows bigint, key, bigint} ON CONFLICT DO NOTHING;
 
--- name: having_path
--- How many of some entities (a JSON list) have a key at a path.
-SELECT count(*) FROM {each :entities bigint} AS wanted
+-- name: add_keys_telling
+-- The same; returns the paths of those that were not there.
+INSERT INTO current (path, key, entity) VALUES {rows bigint, key, bigint} ON CONFLICT DO NOTHING RETURNING path;
+
+-- name: having_paths
+-- How many of some entities have a key at a path (path, entity).
+SELECT column1, count(*) FROM (VALUES {rows bigint, bigint})
 WHERE EXISTS (
-    SELECT 1 FROM current INDEXED BY current_of_entity WHERE entity = wanted.value AND path = :path);
+    SELECT 1 FROM current INDEXED BY current_of_entity WHERE entity = column2 AND path = column1)
+GROUP BY column1;
 
 -- name: count_keys
 -- Paths have more keys, and more entities have any.

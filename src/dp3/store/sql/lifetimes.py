@@ -130,4 +130,4 @@ class Lifetimes:
     def forget_tombstones(self, lease: Lease, derived: int, limit: int) -> int:
         with self._database.owned(lease) as session:
             bounds = of_worker(lease, derived=derived, limit=limit)
-            return session.run("lifetimes.forget_tombstones", bounds)
+            return session.affected("lifetimes.forget_tombstones", bounds)

@@ -107,7 +107,9 @@ class Purge:
             "values": in_hex(values),
             "whole": not values,
         }
-        removed = [session.run(each, what | {"limit": ROWS}) for each in session.named("purge.purge_values_")]
+        removed = [
+            session.affected(each, what | {"limit": ROWS}) for each in session.named("purge.purge_values_")
+        ]
         after = _changed(checkpoint, sum(removed))
         return after if ROWS in removed else msgspec.structs.replace(after, start=following(page[-1][1]))
 
@@ -140,7 +142,7 @@ class Purge:
         """Remove what is kept by attribute only."""
         for ids in self._removed_ids(session, removal):
             for name in session.named("purge.purge_attr_"):
-                if removed := session.run(name, {"attrs": ids, "limit": ROWS}):
+                if removed := session.affected(name, {"attrs": ids, "limit": ROWS}):
                     return _changed(checkpoint, removed)
         return None
 
@@ -173,7 +175,7 @@ class Purge:
         if last is None:
             return None
         ends = {"after": checkpoint.id, "last": last}
-        removed = session.run("purge.remove_lonely_nodes", ends)
+        removed = session.affected("purge.remove_lonely_nodes", ends)
         return msgspec.structs.replace(_changed(checkpoint, removed), id=last)
 
     def _types(
@@ -183,7 +185,7 @@ class Purge:
         for etype in removal.etypes:
             number = self._etype(session, etype)
             for name in session.named("purge.purge_type_"):
-                if removed := session.run(name, {"etype": number, "limit": ROWS}):
+                if removed := session.affected(name, {"etype": number, "limit": ROWS}):
                     return _changed(checkpoint, removed)
         return None
 
@@ -202,7 +204,7 @@ class Purge:
         return of_types + [self._ids(session, "path_ids", etype, attrs) for etype, attrs in whole]
 
     def _run(self, session: Session, statement: str, **values: Any) -> int:
-        return session.run(f"purge.{statement}", values | {"limit": ROWS})
+        return session.affected(f"purge.{statement}", values | {"limit": ROWS})
 
     def _fetch(self, session: Session, statement: str, *values: Any) -> list[Any]:
         return session.rows(f"purge.{statement}", values)

@@ -19,8 +19,12 @@ Row: TypeAlias = tuple[Any, ...]
 class Session(Protocol):
     """A transaction, or one committed state. For one thread."""
 
-    def run(self, name: str, values: Values = ()) -> int:
-        """Run a statement that changes rows; returns how many."""
+    def run(self, name: str, values: Values = ()) -> None:
+        """Run a statement that changes rows. An engine may send it later, but before any that follows."""
+        ...
+
+    def affected(self, name: str, values: Values = ()) -> int:
+        """The same, at once; returns how many rows changed."""
         ...
 
     def rows(self, name: str, values: Values = ()) -> list[Any]:
@@ -43,14 +47,13 @@ class Session(Protocol):
         """Run a statement once for each of some parameters. For few of them: each is a round trip."""
         ...
 
-    def bulk(self, name: str, rows: Sequence[Sequence[Any]], *others: Any) -> int:
-        """Run a statement in which `{rows}` stands for a list of rows, all of the same length: for some
-        hundreds at a time. `others` are the values of parameters that follow the rows. Returns how many rows
-        changed."""
+    def bulk(self, name: str, rows: Sequence[Sequence[Any]], *others: Any) -> None:
+        """`run` for a statement in which `{rows}` stands for a list of rows, all of the same length: for some
+        hundreds at a time. `others` are the values of parameters that follow the rows."""
         ...
 
     def bulk_rows(self, name: str, rows: Sequence[Sequence[Any]], *others: Any) -> list[Any]:
-        """The same for a statement that reads: the rows of all."""
+        """The same for a statement that returns rows: those of all."""
         ...
 
     def named(self, prefix: str) -> list[str]:

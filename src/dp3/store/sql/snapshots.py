@@ -222,7 +222,7 @@ class _Chunk:
         if last is None:
             return 0
         self._session.run("cleaning.remove_worker_runs", (last,))
-        return self._session.run("cleaning.remove_runs", (last,))
+        return self._session.affected("cleaning.remove_runs", (last,))
 
     def _remove_some(self, kind: str, some: dict[str, int]) -> int:
         """Returns how many rows of snapshots were removed."""
@@ -230,6 +230,6 @@ class _Chunk:
             self._session.run(f"cleaning.remove_{kind}", some)
             return 0
         superseded = _superseded(self._session.value("cleaning.superseded", some))
-        removed = self._session.run("cleaning.remove_rows", (superseded,))
+        removed = self._session.affected("cleaning.remove_rows", (superseded,))
         self._session.run("cleaning.remove_superseded", (some["partition"], *superseded[-1]))
         return removed

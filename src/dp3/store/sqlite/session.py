@@ -32,7 +32,11 @@ class SqliteSession:
         self.sql = statements
         connection.convert_binding = _converted
 
-    def run(self, name: str, values: Values = ()) -> int:
+    def run(self, name: str, values: Values = ()) -> None:
+        """See the protocol."""
+        self.connection.execute(self.sql[name], values)
+
+    def affected(self, name: str, values: Values = ()) -> int:
         """See the protocol."""
         self.connection.execute(self.sql[name], values)
         return self.connection.changes()
@@ -58,11 +62,9 @@ class SqliteSession:
         """See the protocol."""
         self.connection.executemany(self.sql[name], rows)
 
-    def bulk(self, name: str, rows: Sequence[Sequence[Any]], *others: Any) -> int:
+    def bulk(self, name: str, rows: Sequence[Sequence[Any]], *others: Any) -> None:
         """See the protocol."""
-        before = self.connection.total_changes()
         run_for_rows(self.connection, self.sql[name], rows, *others)
-        return self.connection.total_changes() - before
 
     def bulk_rows(self, name: str, rows: Sequence[Sequence[Any]], *others: Any) -> list[Any]:
         """See the protocol."""
