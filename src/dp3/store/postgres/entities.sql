@@ -36,3 +36,8 @@ SELECT coalesce(json_agg(entity.key ORDER BY entity.key), '[]'), string_agg(
         END
     || ']', chr(10) ORDER BY entity.key)
 FROM {each :keys bigint} AS wanted CROSS JOIN entity ON entity.key = wanted.value;
+
+-- name: entity_counts
+-- Number of entities by type; kept by triggers.
+SELECT etype.name, coalesce(sum(entities), 0)::bigint
+FROM etype LEFT JOIN entity_count ON entity_count.etype = etype.id GROUP BY etype.name;
