@@ -265,7 +265,7 @@ CREATE TABLE plain (
     written bigint NOT NULL,
     v bytea NOT NULL,
     PRIMARY KEY (entity, attr)
-);
+) WITH (fillfactor = 80);
 
 CREATE TABLE position (
     lane bigint NOT NULL,

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from dp3.clock import Clock
 from dp3.store.ports.batches import RUN_SHIFT, Batch, OutboxRow, Progress, Stream, Tombstone
+from dp3.store.ports.entities import PlainRow
 from dp3.store.ports.errors import PositionsMoved
 from dp3.store.ports.leases import Lease
 from dp3.store.sql.counters import CounterWriter
@@ -43,9 +44,8 @@ class Batches:
         self._dead_letters = dead_letters
 
     def commit(self, lease: Lease, batch: Batch) -> None:
-        # Sorted by primary key, neighbours share pages; the sort keeps the order of equal keys, so of two
-        # values with the same order the later one in the batch stays.
-        batch.plain.sort(key=_ENTITY_AND_ATTR)
+        # Sorted by primary key, neighbours share pages.
+        plain = _latest_values(batch.plain)
         batch.incoming.sort()
         batch.fresh.sort()
         with self._database.owned(lease) as session:
@@ -53,7 +53,7 @@ class Batches:
                 self._require_start(session, lease, batch.progress)
             if batch.deleted or batch.tombstones or batch.created:
                 self._write_entities(session, batch)
-            self._write_rows(session, batch)
+            self._write_rows(session, batch, plain)
             self._write_removed(session, batch)
             if batch.outbox_drained is not None:
                 self._outbox.remove(session, lease, batch.outbox_drained)
@@ -93,8 +93,8 @@ class Batches:
         created.sort(key=attrgetter("key"))
         session.bulk("batches.create_entities", created)
 
-    def _write_rows(self, session: Session, batch: Batch) -> None:
-        session.bulk("batches.put_plain", batch.plain)
+    def _write_rows(self, session: Session, batch: Batch, plain: Sequence[PlainRow]) -> None:
+        session.bulk("batches.put_plain", plain)
         session.bulk("batches.put_incoming", batch.incoming)
         session.bulk("batches.put_fresh", batch.fresh)
         session.bulk("batches.put_ttl", _longest(batch.ttl))
@@ -141,6 +141,21 @@ class Batches:
         if until is not None:
             reached = of_worker(lease, lane=lane, offset=until, entry_order=order)
             session.run("batches.advance", reached)
+
+
+def _latest_values(plain: list[PlainRow]) -> Sequence[PlainRow]:
+    """Plain values by entity and attribute; of several the one of the latest entry, of several of an entry the
+    last one. Sorts `plain`."""
+    plain.sort(key=_ENTITY_AND_ATTR)
+    places = set(map(_ENTITY_AND_ATTR, plain))
+    if len(places) == len(plain):
+        return plain
+    latest: dict[tuple[int, int], PlainRow] = {}
+    for row in plain:
+        place = row[:2]
+        if place not in latest or row[2] >= latest[place][2]:
+            latest[place] = row
+    return list(latest.values())
 
 
 def _longest(ttl: Iterable[tuple[int, str, int]]) -> list[tuple[int, str, int]]:
