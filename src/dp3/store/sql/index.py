@@ -61,12 +61,14 @@ class IndexWriter:
         Sizes of paths are counted here and not by a trigger, which takes as long as the rest together."""
         new = _in_order(row for row in keys if row[2] in first)
         session.bulk("index.add_keys", [row for _, of_path in new for row in of_path])
-        counts = [(path, len(of_path), len(_entities(of_path))) for path, of_path in new]
+        counts = {path: (len(of_path), len(_entities(of_path))) for path, of_path in new}
         for path, of_path in _in_order(row for row in keys if row[2] not in first):
             entities = _entities(of_path)
             had = self._having(session, path, entities)
-            counts.append((path, session.bulk("index.add_keys", of_path), len(entities) - had))
-        session.bulk("index.count_keys", counts)
+            added, fresh = session.bulk("index.add_keys", of_path), len(entities) - had
+            of_new, new_entities = counts.get(path, (0, 0))
+            counts[path] = of_new + added, new_entities + fresh
+        session.bulk("index.count_keys", [(path, *of_path) for path, of_path in counts.items()])
 
     def _having(self, session: Session, path: int, entities: Collection[int]) -> int:
         """Number of those of the entities that have a key at a path."""
