@@ -24,6 +24,10 @@ class Stored(Protocol):
         """Read the state directly."""
         ...
 
+    def numbers(self) -> list[tuple[Any, ...]]:
+        """Tables of the state with their columns of integers."""
+        ...
+
     def change(self, statement: str, *values: Any) -> None:
         """Change the state behind the program's back."""
         ...
@@ -49,6 +53,12 @@ class StoredFiles:
             return list(connection.execute(sql))
         finally:
             connection.close()
+
+    def numbers(self) -> list[tuple[Any, ...]]:
+        return self.query(
+            "SELECT m.name, c.name FROM sqlite_schema AS m JOIN pragma_table_info(m.name) AS c"
+            " WHERE m.type = 'table' AND c.type = 'INTEGER'"
+        )
 
     def change(self, statement: str, *values: Any) -> None:
         state = connect(self._state, create=False)
@@ -80,6 +90,13 @@ class StoredOnServer:
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         with self._connection() as connection:
             return connection.execute(sql.encode()).fetchall()
+
+    def numbers(self) -> list[tuple[Any, ...]]:
+        return self.query(
+            "SELECT table_name, column_name FROM information_schema.columns JOIN pg_tables"
+            " ON tablename = table_name AND schemaname = table_schema"
+            " WHERE table_schema = current_schema() AND data_type = 'bigint'"
+        )
 
     def change(self, statement: str, *values: Any) -> None:
         with self._connection() as connection:

@@ -96,7 +96,7 @@ class Paused:
         return False
 
     def _reached(self) -> int:
-        return int(self._app.query("SELECT sum(offset) FROM position")[0][0])
+        return int(self._app.query('SELECT sum("offset") FROM position')[0][0])
 
     def stop(self, worker: Process) -> None:
         assert [process.stop() for process in (worker, self._api)] == [0, 0]
