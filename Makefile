@@ -21,11 +21,22 @@ SEED ?= $(shell date +%s)
 # One more than there are processors: tests of whole programs wait for these now and then.
 JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
-.PHONY: help setup demo test explore check bench lint types layers tree
+# What stands on log and state runs on a PostgreSQL server, too; `test` runs their own contracts on both engines.
+# Rules in these folders that need neither are left out.
+ON_SERVER := tests/engine tests/snapshots tests/http tests/process tests/cli \
+	tests/attack/test_bad_hooks.py tests/attack/test_hostile_text.py
+NOT_ON_SERVER := \
+	$(patsubst %,tests/engine/test_engine_%.py,attempts call_attempts clock expiry_laws jobs packed_rows) \
+	$(patsubst %,tests/snapshots/test_snapshots_%.py,components docs hook_threads keys links schedule values) \
+	$(patsubst %,tests/http/test_http_%.py,access_log appender audit conversion docs_page openapi origin pieces \
+		protocol redirect server) \
+	$(patsubst %,tests/process/test_%.py,check dummy_sender)
+
+.PHONY: help setup demo test test-server explore check bench lint types layers tree
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | \
-		while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
+		while IFS="$$(printf '\t')" read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 setup: $(STAMP) ## make .venv with the project and everything that tests and checks need
 
@@ -37,6 +48,9 @@ test: $(STAMP) ## all tests, with coverage: make test [JOBS=3]
 	$(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+test-server: $(STAMP) ## what stands on log and state once more, on a PostgreSQL server that the tests start
+	DP3_TEST_ENGINE=postgres $(BIN)/pytest -n $(JOBS) --dist worksteal $(ON_SERVER) $(addprefix --ignore=,$(NOT_ON_SERVER))
 
 explore: $(STAMP) ## the tests with random examples once more, with other ones: make explore [SEED=1]
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m hypothesis --hypothesis-seed=$(SEED)

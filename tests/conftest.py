@@ -15,7 +15,9 @@ from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 from kit import program
+from kit.backends import server_url
 from kit.limits import Enter
+from kit.rooms import ENGINE
 
 # Programs are started hundreds of times: they find everything compiled.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -52,6 +54,16 @@ def pytest_configure(config: pytest.Config) -> None:
     from then on coverage watches a program only if a test wants it, because that doubles what it computes."""
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         take_coverage_from_programs()
+    if ENGINE == "postgres":
+        os.environ["DP3_TEST_POSTGRES"] = server_url()  # one server for all that run tests
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Called when all tests are known, before they are distributed."""
+    if ENGINE == "postgres":
+        for item in items:
+            if item.get_closest_marker("files"):
+                item.add_marker(pytest.mark.skip(reason="about files of SQLite"))
 
 
 def take_coverage_from_programs() -> None:

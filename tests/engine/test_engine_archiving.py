@@ -69,7 +69,7 @@ def test_archived_data_points_have_the_form_in_which_they_are_sent(engine: Engin
     engine.send(task("e", obs(3), plain("p", 5)))
     with_old_data(engine)
     archive(engine, tmp_path)
-    observed, stored = archived(tmp_path)[:2]
+    observed, stored = (row for row in archived(tmp_path) if row["id"] == "e")
     moment = "2020-09-13T12:26:43Z"
     assert observed == {
         "attr": "o", "src": None, "v": 3, "c": 1.0, "t1": moment, "t2": moment, "type": "a", "id": "e",

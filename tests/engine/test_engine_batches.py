@@ -1,10 +1,8 @@
 """What tasks do to profiles, in one batch or over several."""
 
-import apsw
 import pytest
 
 from dp3.clock import to_datetime
-from dp3.log.checksums import entry_checksum
 from dp3.log.port import Lane
 from dp3.model.spec import ModelSpec
 from kit.limits import decoding_s
@@ -164,34 +162,15 @@ def test_a_creation_hook_takes_effect_once_though_derived_tasks_are_read_again_b
 # -- a damaged log -------------------------------------------------------------------------------------
 
 
-def damage(engine, offset, change, checksum):
-    """Change the body of an entry in its file."""
-    (path,) = (engine.directory / "log" / "main").glob("*.seg")
-    segment = apsw.Connection(str(path))
-    columns = "offset, entry_order, append_time, latest, total, body"
-    *numbers, body = segment.execute(f"SELECT {columns} FROM entry WHERE offset = ?", (offset,)).get
-    body = change(body)
-    segment.execute("UPDATE entry SET body = ? WHERE offset = ?", (body, offset))
-    if checksum:
-        offset, order, append_time, latest, total = numbers
-        fitting = entry_checksum(Lane.MAIN, offset, order, append_time, latest, total, body)
-        segment.execute("UPDATE entry SET checksum = ? WHERE offset = ?", (fitting, offset))
-    segment.close()
-
-
 DAMAGE = {
-    "slice": (lambda body: body[:8] + b"\xc1" * (len(body) - 8), True, "damaged slice of"),
-    "nested slice": (lambda body: body[:8] + b"\x91" * (len(body) - 8), True, "damaged slice of"),
-    "body": (lambda body: body[:-3], True, "entry 2 is damaged: damaged body"),
-    "bytes": (lambda body: body[:-1] + bytes([body[-1] ^ 1]), False, "entry 2 is damaged: its bytes are not"),
+    "slice": (lambda body: body[:8] + b"\xc1" * (len(body) - 8), "damaged slice of"),
+    "nested slice": (lambda body: body[:8] + b"\x91" * (len(body) - 8), "damaged slice of"),
+    "body": (lambda body: body[:-3], "entry 2 is damaged: damaged body"),
 }
 
 
-@pytest.mark.parametrize("what", DAMAGE)
-def test_a_log_entry_that_can_not_be_decoded_is_set_aside_alone(engine, what):
-    change, checksum, reason = DAMAGE[what]
-    _, bad, _ = (engine.send(task("q", obs(number))) for number in range(3))
-    damage(engine, bad, change, checksum)
+def assert_set_aside_alone(engine, bad, reason):
+    """Of three observations of an entity, the one in the middle is a dead letter with this reason."""
     for index in range(2):
         engine.work(index=index, processes=2)
     assert engine.values("q") == {"o": [(0, 0), (2, 2)]}
@@ -201,8 +180,24 @@ def test_a_log_entry_that_can_not_be_decoded_is_set_aside_alone(engine, what):
     assert engine.raw_count("a") == 2
 
 
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_log_entry_that_can_not_be_decoded_is_set_aside_alone(engine, what):
+    change, reason = DAMAGE[what]
+    _, bad, _ = (engine.send(task("q", obs(number))) for number in range(3))
+    engine.room.change_body(bad, change)
+    assert_set_aside_alone(engine, bad, reason)
+
+
+@pytest.mark.files
+def test_a_log_entry_that_does_not_fit_its_checksum_is_set_aside_alone(engine):
+    _, bad, _ = (engine.send(task("q", obs(number))) for number in range(3))
+    flipped = lambda body: body[:-1] + bytes([body[-1] ^ 1])  # noqa: E731
+    engine.room.change_body(bad, flipped, fits_checksum=False)
+    assert_set_aside_alone(engine, bad, "entry 2 is damaged: its bytes are not")
+
+
 def test_a_letter_without_a_task_can_be_dropped_but_not_retried(engine):
-    damage(engine, engine.send(task("q", obs(1))), lambda body: body[:-1], checksum=False)
+    engine.room.change_body(engine.send(task("q", obs(1))), lambda body: body[:-1])
     engine.work()
     (letter,) = engine.letters()
     result = engine.order("retry", letter)
@@ -213,7 +208,7 @@ def test_a_letter_without_a_task_can_be_dropped_but_not_retried(engine):
 
 def test_damage_behind_the_end_of_a_batch_is_reported_with_its_own_batch(engine):
     offsets = [engine.send(task(f"e{number}", plain("p", number))) for number in range(20)]
-    damage(engine, offsets[-1], lambda body: body[:-1], checksum=False)
+    engine.room.change_body(offsets[-1], lambda body: body[:-1])
 
     def register(registrar):
         registrar.register_on_new_attr_hook(lambda eid, dp: None, "a", "p")

@@ -19,6 +19,7 @@ from kit.engine import Engine
 from kit.history import Observation, Segment, canonical, mean_confidence, value_at, values_at
 from kit.limits import scan_limits
 from kit.points import SECOND, START_US, delete, task
+from kit.rooms import examples
 from kit.specs import a_type, observed_attr, series_attr, valid
 from kit.worker import PackLimits
 
@@ -207,7 +208,7 @@ def expect_naive(engine, naive):
     script=[("send", [("e0", [AN_OBSERVATION])]), ("work", 1), ("pack a little", 1), ("fall back", 0)],
     how=PackLimits(slice=1, row=1),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_packing_at_any_time_changes_nothing_that_a_reader_sees(script, how, scans):
     naive = defaultdict(list)
     with tempfile.TemporaryDirectory() as directory, scan_limits(*scans):

@@ -45,6 +45,7 @@ def damaged_state(place: Place, text: bytes) -> State:
     return place.store
 
 
+@pytest.mark.files
 def test_the_thread_of_the_outbox(place: Place) -> None:
     lease, damage = take_lease(place.store), Damage()
     place.store.batches.commit(lease, Batch(outbox=[OutboxRow(0, 0, 1, 2, b"tasks of a hook" * 900)]))
@@ -56,6 +57,7 @@ def test_the_thread_of_the_outbox(place: Place) -> None:
     outbox.stop(10)
 
 
+@pytest.mark.files
 def test_the_heartbeat(place: Place) -> None:
     lease, damage = take_lease(place.store), Damage()
     place.store.leases.heartbeat(lease, "status to be found")

@@ -10,6 +10,8 @@ from dp3.log.port import Append, Lane, OutboxSlice, Producer
 from dp3.log.sqlite import open_log
 from kit.place import Place
 
+pytestmark = pytest.mark.files
+
 SEGMENT_BYTES = 1
 """A segment for each entry: each can be lost alone."""
 

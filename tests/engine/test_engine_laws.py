@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from dp3.clock import to_datetime
 from kit.engine import Engine
 from kit.points import SECOND, START_US, delete, obs, plain, task
+from kit.rooms import examples
 
 eids = st.sampled_from(["e0", "e1", "e2"])
 small = st.integers(0, 9)
@@ -83,7 +84,7 @@ def shown(engine, eid):
 
 
 @given(st.lists(steps, max_size=12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_any_batches_and_any_reading_again_give_the_profiles_of_a_naive_model(script):
     naive = Naive()
     with tempfile.TemporaryDirectory() as directory:

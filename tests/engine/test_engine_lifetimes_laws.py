@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from lives import lives
 from naive_lives import MODEL, TARGETS
 
+from kit.rooms import examples
+
 NUMBERS = st.integers(0, 2)
 HOURS = st.one_of(st.integers(1, 30), st.integers(24, 24 * 8), st.integers(24 * 8, 24 * 40))
 
@@ -51,7 +53,7 @@ actions = st.one_of(
 
 
 @given(st.lists(actions, min_size=5, max_size=40), st.integers(1, 3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_lives_and_links_are_those_of_a_naive_model(script, processes):
     with lives(processes) as both:
         for name, *arguments in script:
@@ -77,7 +79,7 @@ links_and_deletions = st.one_of(
 
 
 @given(st.lists(links_and_deletions, min_size=3, max_size=25), st.integers(1, 3))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_after_a_deletion_nobody_has_older_links_that_held_whether_there_was_data_or_not(script, processes):
     with lives(processes) as both:
         for name, *arguments in script:

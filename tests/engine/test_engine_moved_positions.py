@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from dp3.log.port import Lane
 from kit.engine import an_engine
 from kit.points import MODEL, delete, derived, obs, plain, task
+from kit.rooms import examples
 
 
 def deriving(registrar):
@@ -70,7 +71,7 @@ kinds = st.sampled_from(["send", "delete", "first", "other", "drain"])
 
 
 @given(st.lists(st.tuples(kinds, st.integers(0, 2)), max_size=20))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_whoever_of_two_works_when_everything_is_there_once(script):
     with an_engine(model=MODEL, drains=False) as engine:
         first = engine.start(deriving)

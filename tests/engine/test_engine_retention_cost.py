@@ -8,11 +8,10 @@ import pytest
 
 from dp3.history import Params
 from dp3.history.retention import KeepRule
-from dp3.store.sqlite.connections import SqliteDatabase
-from kit.backends import noted_transactions
 from kit.history import Observation
 from kit.limits import long_retention_slices
 from kit.packed import PackedHistory
+from kit.rooms import transactions
 
 AGE = 10_000_000
 """Units that history is kept."""
@@ -95,7 +94,7 @@ def test_of_many_entities_with_an_observation_each_those_that_go_share_transacti
 ) -> None:
     points = [(n, seen(1, n, n + 1)) for n in range(3_000)]
     with a_history(tmp_path, points, **params) as history:
-        with long_retention_slices(), noted_transactions(SqliteDatabase) as noted:
+        with long_retention_slices(), transactions() as noted:
             assert 1_000 <= rows_looked_at(history, 1_001) <= 1_002
         assert len(noted) <= 5
         assert [bool(history.rows(n)) for n in (0, 999, 1_000, 2_999)] == [False, False, True, True]

@@ -20,6 +20,7 @@ from dp3.store.ports.retention import FIRST_TAG, LAST_TAG
 from kit.engine import Engine
 from kit.history import Observation, Segment, canonical, mean_confidence, unite, value_at, values_at
 from kit.points import SECOND, START_US, task
+from kit.rooms import examples
 from kit.specs import a_type, observed_attr, series_attr, valid
 from kit.worker import CLEANING, PACKING, PackLimits
 
@@ -251,7 +252,7 @@ def _encoded(start, cpu):
 
 
 @given(st.lists(steps, max_size=12), pack_limits)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_cleaning_at_any_time_takes_what_it_may_and_changes_nothing_else(script, limits):
     with tempfile.TemporaryDirectory() as directory:
         world = World(Path(directory), limits)

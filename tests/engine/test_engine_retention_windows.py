@@ -14,6 +14,7 @@ from dp3.history.retention import KeepRule, depends_on_others
 from kit.history import Observation, canonical
 from kit.limits import small_retention_reads
 from kit.packed import PackedHistory
+from kit.rooms import examples
 
 AGE = 1_000
 """Units that history is kept."""
@@ -45,7 +46,7 @@ shapes = st.tuples(
 
 
 @given(lives, shapes, UNITS, st.integers(1, 3), st.booleans())
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 def test_whatever_was_looked_at_before_what_is_left_is_what_the_rule_keeps(life, shape, unit, row, small):
     pre, post, multi_value, aggregate = shape
     params = Params(pre * unit, post * unit, multi_value, aggregate)

@@ -17,6 +17,7 @@ from dp3.reads.profiles import Span
 from kit.engine import Engine
 from kit.limits import scan_limits
 from kit.points import SECOND, START_US, delete, plain, task
+from kit.rooms import examples
 from kit.scans import expect_scans_to_tell_the_truth, whole_history
 from kit.specs import a_type, observed_attr, plain_attr, valid
 from kit.worker import CLEANING, PACKING, PackLimits
@@ -148,7 +149,7 @@ class World:
 
 
 @given(st.lists(steps, max_size=14), pack_limits, limits, ranges)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_what_is_kept_of_histories_tells_what_they_tell(
     script: list[tuple[str, Any]],
     how: PackLimits,

@@ -15,6 +15,7 @@ from dp3.reads.profiles import Span
 from kit.engine import Engine
 from kit.limits import scan_limits
 from kit.points import SECOND, START_US, seen, task
+from kit.rooms import examples
 from kit.scans import expect_scans_to_tell_the_truth, whole_history
 from kit.specs import a_type, observed_attr, valid
 from kit.worker import PACKING, PackLimits
@@ -66,7 +67,7 @@ def expect_ranges_of_the_whole(engine: Engine, attr: str) -> None:
 
 
 @given(st.sampled_from(list(SPECS)), passes, st.integers(1, 3), st.integers(1, 6), st.sampled_from([0, 4]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_what_comes_in_order_and_what_is_late_is_told_as_the_whole_tells_it(
     attr: str,
     found: list[list[tuple[int, int, int, float, int]]],

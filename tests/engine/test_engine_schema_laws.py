@@ -13,6 +13,7 @@ from dp3.engine.schema.update import forget
 from dp3.model.spec import ModelSpec
 from kit.engine import Engine
 from kit.points import plain, seen, task
+from kit.rooms import examples
 from kit.schema import (
     a_schema,
     begin,
@@ -158,7 +159,7 @@ class Life:
 
 
 @given(changes(), st.data(), st.integers(0, 30))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 def test_each_attribute_keeps_what_keeps_its_meaning(
     change: tuple[dict[str, str], dict[str, str]], drawn: st.DataObject, interrupted_after: int
 ) -> None:

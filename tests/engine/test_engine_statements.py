@@ -14,6 +14,8 @@ from kit.engine import Engine
 from kit.points import delete, plain, seen, task
 from kit.specs import a_type, each_point, plain_attr
 
+pytestmark = pytest.mark.files
+
 FEW, MANY = 5, 30
 """Both fit into one slice of each kind of work."""
 

@@ -18,6 +18,7 @@ from kit.engine import Engine
 from kit.limits import update_pages
 from kit.place import PARTITIONS
 from kit.points import MODEL, SECOND, delete, plain, task
+from kit.rooms import examples
 from kit.worker import SteppedWorker
 
 TICK_S = 300
@@ -144,7 +145,7 @@ class World:
         return found
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(STEPS, st.integers(1, 6))
 def test_whatever_happens_every_entity_is_visited_once_in_a_cycle(
     steps: list[tuple[str, int]], batches: int

@@ -66,7 +66,7 @@ class PostgresBackend:
 
     def __init__(self, clock: Clock) -> None:
         self._url = server_url()
-        self._schema = f"t{os.getpid()}_{next(_number)}"
+        self._schema = a_schema_name("t")
         self._clock = clock
 
     def open(self, **options: Any) -> State:
@@ -95,6 +95,11 @@ def noted_transactions(database: type[Any]) -> Iterator[list[Any]]:
         yield noted
 
 
+def a_schema_name(kind: str) -> str:
+    """The name of a schema that nobody else has."""
+    return f"{kind}{os.getpid()}_{next(_number)}"
+
+
 @cache
 def server_url() -> str:
     """A server that runs until this process ends: that of `DP3_TEST_POSTGRES`, an address of a database in
@@ -111,5 +116,5 @@ def a_server() -> Iterator[Postgres]:
     """A PostgreSQL server. Folders of pytest are closed to the user that runs it where this one is root."""
     with TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
-        with postgres(Path(directory), fsync="off") as server:
+        with postgres(Path(directory), fsync="off", max_connections="400") as server:
             yield server

@@ -29,16 +29,17 @@ class Place:
         self.partitions = partitions
         self._copies = 0
         self.clock = FakeClock(now_us)
-        self.room = a_room(directory)
+        self.room = a_room(directory, partitions)
         self.log = self.room.open_log(self.clock, **log_options)
         self._open_state()
 
     def _open_state(self) -> None:
-        self.store = self.room.open_state(self.clock, self.partitions)
+        self.store = self.room.open_state(self.clock)
 
     def close(self) -> None:
         self.store.close()
         self.log.close()
+        self.room.close()
 
     # -- the log ---------------------------------------------------------------------------------------
     def send(self, *tasks: WireTask) -> int:
@@ -114,4 +115,4 @@ class Place:
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """Everything in the state, by table."""
-        return {name: self.sql(f"SELECT * FROM {name}") for name in self.room.tables()}
+        return {name: self.sql(f'SELECT * FROM "{name}"') for name in self.room.tables()}

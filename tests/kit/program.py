@@ -18,6 +18,7 @@ import psutil
 from dp3.client import Client, ClientError, Retry
 from kit.raw_http import LIMIT_S, RawHttp
 from kit.specs import a_type, each_point, plain_attr
+from kit.stored import stored
 
 T = TypeVar("T")
 
@@ -238,6 +239,7 @@ class App:
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = root / "config"
         self.data = root / "data"
+        self.stored = stored(self.data)
         self.output = root / "output.txt"
         self.program: Process
 
@@ -257,7 +259,7 @@ class App:
         self._write_yaml("processing_core.yml", {**settings, **(core or {})})
         for etype, content in model.items():
             self._write_yaml(f"db_entities/{etype}.yml", content)
-        for name, content in (files or {}).items():
+        for name, content in {**self.stored.configuration, **(files or {})}.items():
             self._write_yaml(name, content)
         for name, text in modules.items():
             path = self.root / "modules" / f"{name.removesuffix('.py')}.py"
@@ -383,15 +385,8 @@ class App:
         return not self.query("SELECT 1 FROM outbox LIMIT 1")
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Read the state file directly."""
-        import apsw
-
-        connection = apsw.Connection(str(self.data / "state" / "state.db"), flags=apsw.SQLITE_OPEN_READONLY)
-        connection.set_busy_timeout(5_000)
-        try:
-            return list(connection.execute(sql))
-        finally:
-            connection.close()
+        """Read the state directly."""
+        return self.stored.query(sql)
 
     def history(self, etype: str, eid: str, attr: str) -> list[tuple[str, Any]]:
         """(t1, value) of all data-points of an attribute, sorted."""

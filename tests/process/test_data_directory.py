@@ -89,6 +89,7 @@ def open_to_others(directory: Path) -> dict[str, str]:
     return {path.name: oct(mode) for path in paths if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077}
 
 
+@pytest.mark.files
 def test_only_the_programs_user_can_open_what_is_in_the_data_directory(made: App) -> None:
     names = {path.name for path in made.data.rglob("*")}
     assert {
@@ -103,10 +104,12 @@ def test_only_the_programs_user_can_open_what_is_in_the_data_directory(made: App
     assert open_to_others(made.data) == {}
 
 
+@pytest.mark.files
 def test_logs_of_data_points_have_the_mode_of_the_umask(made: App) -> None:
     assert stat.S_IMODE((made.root / "good.log").stat().st_mode) == 0o666
 
 
+@pytest.mark.files
 def test_what_was_open_to_others_is_closed_with_a_line(made: App) -> None:
     told = [line for line in made.output.read_text().splitlines() if "other users could open" in line]
     assert len(told) == 1
@@ -148,6 +151,7 @@ def test_a_data_directory_that_can_not_be_written_is_named(app: App, command: st
     assert line.startswith(f"the data directory {app.data} can not be used: ")
 
 
+@pytest.mark.files
 def test_a_copy_that_can_only_be_read_can_be_verified(app: App) -> None:
     app.stop(app.run_ready())
     shutil.rmtree(app.data / "run")
@@ -175,6 +179,7 @@ def test_a_data_directory_of_another_user_is_named_with_both(app: App) -> None:
     )
 
 
+@pytest.mark.files
 def test_a_file_in_it_that_can_not_be_written_is_named(app: App) -> None:
     app.stop(app.run_ready())
     database = app.data / "state" / "state.db"

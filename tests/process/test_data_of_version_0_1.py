@@ -11,6 +11,8 @@ import pytest
 
 from kit.program import App
 
+pytestmark = pytest.mark.files
+
 COMPAT = Path(__file__).parents[1] / "compat"
 NEVER = {"year": 2100}
 

@@ -1,14 +1,12 @@
 """Nothing accepted is lost and nothing takes effect twice, whatever dies."""
 
-import fcntl
 import shutil
 import signal
-from pathlib import Path
 
 import psutil
+import pytest
 from load import DERIVING_MODULE, Sender, assert_each_exactly_once, choose, moment, point, state_of
 
-from dp3.sqlite import connect
 from kit.program import App, Process, wait_for
 
 KILLS = 20
@@ -50,6 +48,7 @@ def test_after_20_kills_under_load_every_accepted_datapoint_and_its_effects_are_
     parts.stop()
 
 
+@pytest.mark.files
 def test_a_state_that_fell_back_to_an_older_moment_catches_up_from_the_log(app):
     app.write({"deriving": DERIVING_MODULE}, core={"worker_processes": 2})
     app.stop(app.run_ready())
@@ -81,7 +80,7 @@ class Paused:
         wait_for("data", lambda: len(sender.accepted) > 100)
         wait_for("a pause between writes", self._pause)
         self.lease = app.query("SELECT * FROM lease")[0]
-        self.change("UPDATE lease SET heartbeat = 0")
+        app.stored.change("UPDATE lease SET heartbeat = 0")
         before = self._reached()
         self.other = app.worker(0, 1)
         wait_for("progress of another", lambda: self._reached() > before)
@@ -91,31 +90,16 @@ class Paused:
         self.first.send_signal(signal.SIGSTOP)
         process = psutil.Process(self.first.pid)
         wait_for("a stop", lambda: process.status() == psutil.STATUS_STOPPED)
-        locks = self._app.data / "state" / "state.lock", self._app.data / "log" / "derived" / "lock"
-        if all(is_free(path.with_name(path.name + suffix)) for path in locks for suffix in ("", ".gate")):
+        if not self._app.stored.is_written():
             return True
         self.first.send_signal(signal.SIGCONT)
         return False
 
     def _reached(self) -> int:
-        return int(self._app.query("SELECT sum(offset) FROM position")[0][0])
-
-    def change(self, statement: str, *values: object) -> None:
-        state = connect(self._app.data / "state" / "state.db", create=False)
-        state.execute(statement, values)
-        state.close()
+        return int(self._app.query('SELECT sum("offset") FROM position')[0][0])
 
     def stop(self, worker: Process) -> None:
         assert [process.stop() for process in (worker, self._api)] == [0, 0]
-
-
-def is_free(lock: Path) -> bool:
-    with lock.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
 
 def test_a_worker_that_wakes_after_another_has_taken_over_changes_nothing_and_ends(app):
@@ -135,7 +119,7 @@ def test_a_worker_that_wakes_behind_the_positions_applies_nothing_twice_whatever
     with Sender(app) as sender:
         paused = Paused(app, sender)
         assert paused.other.stop() == 0
-        paused.change(f"INSERT INTO lease VALUES ({', '.join('?' * len(paused.lease))})", *paused.lease)
+        app.stored.change(f"INSERT INTO lease VALUES ({', '.join('?' * len(paused.lease))})", *paused.lease)
         paused.first.send_signal(signal.SIGCONT)
         already = len(sender.accepted)
         wait_for("more data", lambda: len(sender.accepted) > already + 100)

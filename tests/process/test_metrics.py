@@ -224,6 +224,7 @@ def bytes_of(directory: Path, name: str) -> int:
     return sum(file.stat().st_size for file in directory.rglob(name) if file.is_file())
 
 
+@pytest.mark.files
 def test_sizes_are_those_of_the_files(app: App) -> None:
     program = start(app)
     send(app, value("x", token_hex(50_000)))  # what repeats is stored compressed

@@ -13,6 +13,8 @@ from kit.flips import flip, place_of
 from kit.program import LIMIT_S, App, Process, wait_for
 from kit.specs import a_type, plain_attr
 
+pytestmark = pytest.mark.files
+
 MODEL = {"a": a_type("a", {"p": plain_attr("string")})}
 SMALL_SEGMENTS = {"log": {"segment_size": "1KiB"}}
 ENTITIES = 40

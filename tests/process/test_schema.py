@@ -86,11 +86,11 @@ def numbers_of(app: App, etype: str, *paths: str) -> list[int]:
 def rows_with(app: App, numbers: list[int]) -> dict[str, int]:
     """How many rows of each table name one of these attributes."""
     listed = ", ".join(map(str, numbers))
-    columns = app.query(
-        "SELECT m.name, c.name FROM sqlite_schema AS m JOIN pragma_table_info(m.name) AS c "
-        "WHERE m.type = 'table' AND c.type = 'INTEGER' "
-        "AND (c.name IN ('attr', 'path') OR (m.name IN ('attr', 'path') AND c.name = 'id'))"
-    )
+    columns = [
+        (table, column)
+        for table, column in app.stored.numbers()
+        if column in ("attr", "path") or (table in ("attr", "path") and column == "id")
+    ]
     assert len(columns) >= 7
     counted = {
         table: app.query(f"SELECT count(*) FROM {table} WHERE {column} IN ({listed})")[0][0]

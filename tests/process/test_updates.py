@@ -130,7 +130,7 @@ def has_begun(app: App) -> bool:
 
 
 def is_over(app: App) -> bool:
-    return app.query("SELECT 1 FROM update_progress WHERE open LIMIT 1") == []
+    return app.query("SELECT 1 FROM update_progress WHERE open <> 0 LIMIT 1") == []
 
 
 def again(app: App, worker: Process) -> Process:

@@ -11,6 +11,7 @@ from scenario_strategies import Action, conditions, scenarios
 from two_lives import TwoLives
 
 from dp3.store.ports.queries import Where
+from kit.rooms import examples
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -23,7 +24,7 @@ def led(actions: Sequence[Action]) -> Iterator[TwoLives]:
         yield lives
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(scenarios())
 def test_every_snapshot_is_that_of_the_naive_model(actions: list[Action]) -> None:
     with led(actions) as lives:
@@ -32,7 +33,7 @@ def test_every_snapshot_is_that_of_the_naive_model(actions: list[Action]) -> Non
         lives.compare_index()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(scenarios(), conditions())
 def test_every_answer_is_that_of_a_look_at_all_latest_snapshots(
     actions: list[Action], asked: list[tuple[str, Where]]
@@ -45,7 +46,7 @@ def test_every_answer_is_that_of_a_look_at_all_latest_snapshots(
 def test_all_that_matters_happens_in_a_hundred_lives() -> None:
     happened: set[str] = set()
 
-    @settings(max_examples=100, deadline=None, derandomize=True)
+    @settings(max_examples=examples(100), deadline=None, derandomize=True)
     @given(scenarios())
     def live(actions: list[Action]) -> None:
         with led(actions) as lives:

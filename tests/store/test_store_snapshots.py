@@ -56,6 +56,22 @@ def test_the_same_slice_again_changes_nothing(store: Any, lease: Lease) -> None:
     assert store.queries.distinct("device", "load") == {1: 1, 2: 1}
 
 
+def test_keys_of_new_entities_and_of_others_are_counted_together(
+    store: Any, lease: Lease, backend: Backend
+) -> None:
+    created(store, lease, "d1", 1)
+    first = a_run(store, 1000)
+    written(store, lease, first, {1: b"one"}, keys_added=indexed(store, "device", 1, {"load": {1}}))
+    close(store, first)
+    created(store, lease, "d2", 2)
+    more = [*indexed(store, "device", 1, {"load": {2}}), *indexed(store, "device", 2, {"load": {3, 4}})]
+    written(store, lease, a_run(store, 2000), {1: b"other", 2: b"two"}, keys_added=more)
+    path = store.names.attr_id("device", "load")
+    assert [tuple(row) for row in backend.sql(f"SELECT keys, entities FROM path WHERE id = {path}")] == [
+        (4, 2)
+    ]
+
+
 def test_outbox_rows_that_were_drained_do_not_come_back(store: Any, lease: Lease) -> None:
     run = a_run(store, 1000)
     store.snapshots.write(lease, SnapshotBatch(run, outbox=[outbox_row(1)]))

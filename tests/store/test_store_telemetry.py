@@ -1,7 +1,7 @@
 """What is counted with batches, and what is measured of profiles."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from dp3.store.ports.snapshots import SnapshotBatch
 from dp3.store.ports.state import State
 from dp3.store.ports.updates import UpdateBatch, UpdateGroup
 from dp3.store.sql.counters import MAX_SOURCE_CHARS
-from dp3.store.sqlite import open_state
+from dp3.store.sqlite import open_state as open_files
 from kit.limits import Enter, most_sources
 from kit.rows import a_batch, entity_key, entity_row, history_row, packed_row, plain_row, take_lease
 
@@ -39,10 +39,8 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def state(tmp_path: Path, clock: FakeClock) -> Iterator[State]:
-    store = open_state(tmp_path, clock, partitions=8, event_groups=GROUPS)
-    yield store
-    store.close()
+def state(open_state: Callable[..., State]) -> State:
+    return open_state(partitions=8, event_groups=GROUPS)
 
 
 @pytest.fixture
@@ -74,7 +72,7 @@ def test_events_are_those_of_the_current_interval_and_the_one_before(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, str, int]], wait_s: int
 ) -> None:
     clock = FakeClock(1_600_000_200_000_000)
-    state = open_state(tmp_path_factory.mktemp("state"), clock, partitions=2, event_groups=GROUPS)
+    state = open_files(tmp_path_factory.mktemp("state"), clock, partitions=2, event_groups=GROUPS)
     lease, happened = take_lease(state), []
     for after_s, name, times in steps:
         clock.advance(after_s)
@@ -222,6 +220,9 @@ def test_attributes_are_counted_and_measured_by_entity(state: State, holder: Lea
     seven = len(history_row(state, 0, "o", 7, 1).v)
     assert sizes[("device", "o")] == AttributeSize(1, 4 * seven, 4 * seven, 4 * seven)
     assert sizes[("device", "q")] == AttributeSize(1, seven, seven, seven)
+    report = SizeReport(1, 2, {attr: size for (_, attr), size in sizes.items()})
+    state.sizes.put(holder, {"device": report})
+    assert state.sizes.reports() == {"device": report}
 
 
 def test_deleted_entities_are_not_measured(state: State, holder: Lease) -> None:
@@ -240,7 +241,8 @@ def test_sizes_are_kept_as_last_measured(state: State, holder: Lease) -> None:
     assert state.sizes.reports() == {"a": SizeReport(7, 8, {})}
 
 
-def test_the_size_on_disk_is_that_of_the_files(state: State, tmp_path: Path) -> None:
-    assert state.sizes.disk_bytes() == sum(
-        f.stat().st_size for f in tmp_path.iterdir() if "state.db" in f.name
-    )
+def test_the_size_on_disk_is_that_of_the_files(tmp_path: Path, clock: FakeClock) -> None:
+    state = open_files(tmp_path, clock)
+    files = sum(file.stat().st_size for file in tmp_path.iterdir() if "state.db" in file.name)
+    assert state.sizes.disk_bytes() == files
+    state.close()

@@ -2,6 +2,7 @@
 
 Its texts have no NUL. So in texts `\\x00` is stored as `\\x01\\x01` and `\\x01` as `\\x01\\x02`: different
 texts stay different and in their order. Integers are always `bigint`, so that a statement is prepared once.
+Sums of them, which are `numeric` there, are integers here.
 """
 
 import re
@@ -10,7 +11,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
-from psycopg.types.numeric import Int8Dumper
+from psycopg.types.numeric import Int8Dumper, IntLoader
 from psycopg.types.string import StrDumperUnknown
 
 _ESCAPED_IN_JSON = re.compile(r"((?:^|[^\\])(?:\\\\)*)\\u0001\\u000([12])")
@@ -66,3 +67,4 @@ def prepare_connection(connection: Connection[Any]) -> None:
     for name in ("text", "varchar", "bpchar", "name"):
         adapters.register_loader(name, _TextLoader)
     adapters.register_loader("json", _JsonLoader)
+    adapters.register_loader("numeric", IntLoader)

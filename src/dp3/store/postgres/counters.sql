@@ -21,3 +21,8 @@ ON CONFLICT (module, hook, family, context, writer) DO UPDATE SET
 INSERT INTO source_part (name, points, t2, seen) VALUES {rows text, bigint, bigint, bigint}
 ON CONFLICT (name, writer) DO UPDATE SET
     points = source_part.points + excluded.points, seen = excluded.seen, t2 = greatest(source_part.t2, excluded.t2);
+
+-- name: interval
+-- As the common one; names in the totals are told as JSON tells them.
+SELECT interval.begun, interval.before::json, interval.totals::json, total.totals::json
+FROM interval CROSS JOIN total WHERE interval.span = ?;

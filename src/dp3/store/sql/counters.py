@@ -1,6 +1,7 @@
 """Counting: what happened, which hooks ran, who sent; in the transaction of the work itself."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import add
 from typing import Any
 
 import msgspec
@@ -43,10 +44,10 @@ class CounterWriter:
         self._begin_intervals(session)
         session.bulk("counters.count", list(counters.items()))
         if hooks:
-            session.bulk("counters.add_hook_sums", hooks)
+            session.bulk("counters.add_hook_sums", _summed_hooks(hooks))
         if sources:
             now = self._clock.now_us()
-            rows = [(*source, now) for source in self._bounded(session, sources)]
+            rows = [(*source, now) for source in _summed_sources(self._bounded(session, sources))]
             session.bulk("counters.add_source", rows)
 
     def _begin_intervals(self, session: Session) -> None:
@@ -74,6 +75,27 @@ class CounterWriter:
                 return SourceSums(OTHER_SOURCES, source.points, None)
             self._known.add(name)
         return source._replace(name=name)
+
+
+def _summed_hooks(hooks: Iterable[HookSums]) -> list[HookSums]:
+    """Each hook once."""
+    found: dict[tuple[str, str, str, str], HookSums] = {}
+    for sums in hooks:
+        name = sums[:4]
+        before = found.get(name)
+        found[name] = sums if before is None else HookSums(*name, *map(add, before[4:], sums[4:]))
+    return list(found.values())
+
+
+def _summed_sources(sources: Iterable[SourceSums]) -> list[SourceSums]:
+    """Each source once."""
+    found: dict[str, SourceSums] = {}
+    for source in sources:
+        if (before := found.get(source.name)) is not None:
+            ends = [end for end in (before.t2, source.t2) if end is not None]
+            source = SourceSums(source.name, before.points + source.points, max(ends, default=None))
+        found[source.name] = source
+    return list(found.values())
 
 
 class Counters:

@@ -34,8 +34,9 @@ class Updates:
 
     def write(self, lease: Lease, batch: UpdateBatch) -> None:
         with self._database.owned(lease) as session:
-            session.bulk("updates.put_progress", [(*batch.group, *row) for row in batch.rows])
-            cycles = ((*cycle.group, *cycle[1:]) for cycle in batch.cycles)
+            rows = [(*batch.group, *row[:-2], int(row.open), row.tries) for row in batch.rows]
+            session.bulk("updates.put_progress", rows)
+            cycles = ((*cycle.group, *cycle[1:-1], int(cycle.finished)) for cycle in batch.cycles)
             session.each("updates.add_to_cycle", cycles)
             for tasks in batch.tasks:
                 self._outbox.add(session, lease, batch.stream, tasks)
