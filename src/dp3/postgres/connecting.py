@@ -1,7 +1,7 @@
 """Connections to a server."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -19,9 +19,6 @@ WAIT_S = 30.0
 """A thread waits so long for a connection."""
 
 OLDEST_VERSION = 150_000
-
-MAKING = 0x6470_3373
-"""The lock under which tables are made."""
 
 Pool: TypeAlias = ConnectionPool[Connection[tuple[Any, ...]]]
 
@@ -59,20 +56,18 @@ def check_schema(name: str) -> None:
         raise ValueError(f"the name of a schema must be like 'my_app', got {name!r}")
 
 
-def make_once(url: str, schema: str, table: str, make: Callable[[Connection[Any]], object]) -> None:
-    """Have tables made in a schema, unless one of them is there. `make` gets a connection that finds the
-    schema; everything is one transaction, and of several processes one makes them."""
-    check_schema(schema)
-    with named_server(url), psycopg.connect(url, connect_timeout=round(WAIT_S)) as connection:
+@contextmanager
+def connected(url: str) -> Iterator[Connection[Any]]:
+    """One connection, until the end of the block. Raises `ServerUnusable`, also for what the server refuses
+    in the block."""
+    with (
+        named_server(url),
+        psycopg.connect(url, connect_timeout=round(WAIT_S), autocommit=True) as connection,
+    ):
         if connection.info.server_version < OLDEST_VERSION:
             found_version = connection.info.server_version // 10_000
             raise ServerUnusable(f"{shown(url)}: expected PostgreSQL 15 or newer, got {found_version}")
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (MAKING,))
-        found = connection.execute("SELECT to_regclass(%s)", (f"{schema}.{table}",)).fetchone()
-        if found is None or found[0] is None:
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}".encode())
-            connection.execute(f"SET LOCAL search_path = {schema}".encode())
-            make(connection)
+        yield connection
 
 
 def open_pool(url: str, schema: str) -> Pool:

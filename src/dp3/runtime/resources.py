@@ -136,6 +136,7 @@ def _open_log(config: Configuration, data: DataDir, clock: Clock) -> Log:
 
     schema = schema_name(config)
     with _server_at_start():
+        _require_own(config, url, schema)
         return open_server_log(url, schema, clock, segment_bytes=segment_bytes, segment_age_s=segment_age_s)
 
 
@@ -147,8 +148,10 @@ def _open_state(config: Configuration, data: DataDir, clock: Clock, checkpoint: 
         )
     from dp3.store.postgres import open_state as open_server_state
 
+    schema = schema_name(config)
     with _server_at_start():
-        return open_server_state(url, schema_name(config), clock, max_dead_letters=most, event_groups=groups)
+        _require_own(config, url, schema)
+        return open_server_state(url, schema, clock, max_dead_letters=most, event_groups=groups)
 
 
 @contextmanager
@@ -160,6 +163,14 @@ def _server_at_start() -> Iterator[None]:
         yield
     except ServerUnusable as error:
         raise Unusable(str(error), passing=True) from error
+
+
+def _require_own(config: Configuration, url: str, schema: str) -> None:
+    """Raise `FormatError` if a schema that nobody has named is that of another directory of the same name."""
+    from dp3.postgres import note_directory
+
+    if config.database.schema_name is None:
+        note_directory(url, schema, str(config.path.resolve().parent))
 
 
 def schema_name(config: Configuration) -> str:
