@@ -1,10 +1,18 @@
 """Tools of every part that keeps something on a PostgreSQL server."""
 
-from dp3.postgres.connecting import Pool, ServerUnusable, connected, open_pool
+from dp3.postgres.connecting import (
+    MOST_CONNECTIONS,
+    Pool,
+    ServerUnusable,
+    connected,
+    open_pool,
+    with_password,
+)
 from dp3.postgres.schemas import Part, Step, bring_up, note_directory
 from dp3.postgres.values import escaped
 
 __all__ = [
+    "MOST_CONNECTIONS",
     "Part",
     "Pool",
     "ServerUnusable",
@@ -14,4 +22,5 @@ __all__ = [
     "escaped",
     "note_directory",
     "open_pool",
+    "with_password",
 ]

@@ -13,7 +13,7 @@ from psycopg_pool import ConnectionPool
 from dp3.postgres.values import prepare_connection
 
 MOST_CONNECTIONS = 16
-"""Of a pool; more threads at once wait for one."""
+"""Of a pool, by default; more threads at once wait for one."""
 
 WAIT_S = 30.0
 """A thread waits so long for a connection."""
@@ -50,6 +50,11 @@ def shown(url: str) -> str:
     return f"postgresql://{place}"
 
 
+def with_password(url: str, password: str) -> str:
+    """An address with a password, in place of that which it may have."""
+    return make_conninfo(url, password=password)
+
+
 def check_schema(name: str) -> None:
     """Raise `ValueError` unless a schema can be called so."""
     if not _NAME.fullmatch(name):
@@ -70,15 +75,15 @@ def connected(url: str) -> Iterator[Connection[Any]]:
         yield connection
 
 
-def open_pool(url: str, schema: str) -> Pool:
-    """Connections that find the tables of an application in a schema. Each statement is a transaction, if
-    none was begun."""
+def open_pool(url: str, schema: str, most: int = MOST_CONNECTIONS) -> Pool:
+    """At most so many connections that find the tables of an application in a schema. Each statement is a
+    transaction, if none was begun."""
     check_schema(schema)
     options = f"-c search_path={schema} -c timezone=UTC -c default_transaction_isolation=read\\ committed"
     pool: Pool = ConnectionPool(
         make_conninfo(url, options=options, application_name=f"dp3 {schema}"),
         min_size=1,
-        max_size=MOST_CONNECTIONS,
+        max_size=most,
         timeout=WAIT_S,
         configure=_configure,
         open=False,

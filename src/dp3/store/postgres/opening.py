@@ -7,7 +7,7 @@ from psycopg import Connection
 
 from dp3.clock import Clock
 from dp3.model.partition import DEFAULT_PARTITIONS
-from dp3.postgres import Part, Step, bring_up
+from dp3.postgres import MOST_CONNECTIONS, Part, Step, bring_up
 from dp3.statements import Statements
 from dp3.store.ports.counters import NO_EVENTS, EventGroups
 from dp3.store.ports.state import State
@@ -35,15 +35,16 @@ def open_state(
     max_dead_letters: int = 100_000,
     query_limit_s: float = QUERY_LIMIT_S,
     event_groups: EventGroups = NO_EVENTS,
+    connections: int = MOST_CONNECTIONS,
 ) -> State:
     """Open the state of an application in the database `url`, in the schema named `schema`, which is made if
     it is missing, also by several processes at once. `partitions` counts when it is made and is read from it
-    afterwards. Raises `FormatError` for a state of a newer version. The rest is as in
-    `dp3.store.sqlite.open_state`."""
+    afterwards. The process has at most so many `connections`. Raises `FormatError` for a state of a newer
+    version. The rest is as in `dp3.store.sqlite.open_state`."""
     sql = load_state_statements(PACKAGE)
     bring_up(url, schema, _part(partitions, sql))
     statements = _translated()
-    database = PostgresDatabase(url, schema, statements)
+    database = PostgresDatabase(url, schema, statements, connections)
     queries = templates({name: one.text for name, one in statements.items()})
     return assembled(
         database,
