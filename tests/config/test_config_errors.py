@@ -1,6 +1,7 @@
 """What a user reads who made a mistake: file, line, expected, got, nearest name; all mistakes at once."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -206,6 +207,22 @@ def test_problems_can_be_read_by_programs(app: Folder) -> None:
             "1: url: expected postgresql://…, sqlite:// or no url at all, got another address",
         ),
         ("database", "schema_name: My-App", "1: schema_name: "),
+        ("database", "connections: 1", "1: connections: "),
+        (
+            "database",
+            "url: postgresql://u:secret@db1,db2/dp3?sslmod=require",
+            "1: url: the option 'sslmod' is unknown to PostgreSQL's clients, got postgresql://…",
+        ),
+        (
+            "database",
+            "url: postgresql://u:se%zzcret@db1/dp3",
+            "1: url: the address means nothing to PostgreSQL's clients, got postgresql://…",
+        ),
+        (
+            "database",
+            "url: postgresql://db1/dp3?options=-c%20work_mem%3D1GB",
+            "1: url: options belong to the user (ALTER ROLE … SET …), got postgresql://…?options=…",
+        ),
         (
             "event_logging",
             "groups:\n  te:\n    intervals: [5m, often]",
@@ -245,7 +262,16 @@ def test_wrong_setting(app: Folder, file: str, text: str, expected: str) -> None
     assert only_mistake(app({f"{file}.yml": text})).startswith(f"config/{file}.yml:{expected}")
 
 
-@pytest.mark.parametrize("url", ["mysql://user:secret@host", "sqlite:///secret"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://user:secret@host",
+        "sqlite:///secret",
+        "postgresql://user:secret@host/db?sslmod=require",
+        "postgresql://user:secret%zz@host/db",
+        "postgresql://user:secret@host/db?sslmode=%zz",
+    ],
+)
 def test_database_address_is_never_shown(app: Folder, url: str) -> None:
     assert "secret" not in only_mistake(app({"database.yml": f"url: {url}"}))
 
@@ -353,6 +379,18 @@ def test_a_server_may_be_named(app: Folder) -> None:
     database = load(app({"database.yml": "url: postgresql://db1,db2/dp3\nschema_name: buses"})).database
     assert (database.server, database.schema_name) == ("postgresql://db1,db2/dp3", "buses")
     assert load(app({"database.yml": "url: sqlite://"})).database.server is None
+
+
+def test_without_the_library_of_its_driver_a_server_is_refused(
+    app: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.setattr("dp3.config.sections.find_spec", lambda _: "found")
+    line = only_mistake(app({"database.yml": "url: postgresql://u:secret@h/d"}))
+    assert line == (
+        "config/database.yml:1: url: needs psycopg 3 with its library"
+        " (pip install 'dp3-platform[postgres]'), got postgresql://…"
+    )
 
 
 def test_enabled_module_without_a_file(app: Folder) -> None:

@@ -41,7 +41,11 @@ class Application:
     def with_packing(self, schedule: Settings) -> "Application":
         """The same one, whose history is packed by a schedule."""
         packing = {"history_manager": {"aggregation_schedule": schedule}}
-        return replace(self, settings={**self.settings, **packing})
+        return self.with_settings(packing)
+
+    def with_settings(self, settings: Mapping[str, Settings]) -> "Application":
+        """The same one with other configuration files, in place of those of the same names."""
+        return replace(self, settings={**self.settings, **settings})
 
     def install(self, directory: Path) -> Path:
         """Write the application below a directory, in place of one that was written there before; returns its

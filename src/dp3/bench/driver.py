@@ -11,7 +11,6 @@ from dp3.bench.devices import Devices, parts
 from dp3.bench.load import send_parts
 from dp3.bench.report import BenchFailed, Say, expect
 from dp3.bench.server import Server, cpu_s
-from dp3.bench.state import state_of
 from dp3.bench.workload import ETYPE
 
 LONGEST_S = 1_800
@@ -139,7 +138,7 @@ def pack_all(server: Server, application: Application, intervals: int) -> int:
 
     The program is started again for it, with `application`, and goes on packing. Raises `BenchFailed`."""
     server.restart(application.with_packing(EVERY_SECOND))
-    with state_of(server.data) as state:
+    with server.engine.state(server.data) as state:
         Watch(server).until("all is packed", lambda: not state.has_fresh())
         points, rows = state.history()
     expect("packed intervals", points, intervals)

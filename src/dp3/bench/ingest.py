@@ -10,16 +10,16 @@ from typing import Any, Literal
 import msgspec
 
 from dp3.bench import floor
+from dp3.bench.application import Application
+from dp3.bench.engines import EMBEDDED, Engine
 from dp3.bench.floor import PLAIN
 from dp3.bench.load import Body, Load, send
 from dp3.bench.report import BenchFailed, Say, say, show
-from dp3.bench.server import Server, cpu_s, disk_bytes, median_fdatasync_ms, running, wal_bytes
+from dp3.bench.server import Server, cpu_s, median_fdatasync_ms, running, wal_bytes
 from dp3.bench.workload import ETYPE, Workload
-from dp3.clock import SystemClock
-from dp3.log.sqlite import open_log
+from dp3.log.port import Log
 from dp3.sqlite import connect, transaction
 from dp3.store.ports.state import State
-from dp3.store.sqlite import open_state
 
 WAL_EVERY_S = 0.02
 
@@ -28,7 +28,10 @@ Progress = Callable[[str], None]
 
 @dataclass(slots=True)
 class Result:
-    """Figures of one load. `transaction_points`: data-points per commit, on average, also for the floor."""
+    """Figures of one load. `transaction_points`: data-points per commit, on average, also for the floor.
+
+    `commit_cpu_us_per_dp`: of the workers' threads, while they commit. A server is a role that computes, with
+    `wal_bytes_per_dp`; the floor and `wal_peak_mb` are of files. `more`: what `loaded` returned."""
 
     workload: dict[str, Any]
     accepted_per_s: float = 0
@@ -40,31 +43,51 @@ class Result:
     bytes_per_dp: float = 0
     append_p95_ms: float = 0
     wal_peak_mb: float = 0
+    wal_bytes_per_dp: float = 0
+    commit_cpu_us_per_dp: float = 0
     transaction_points: int = 0
     fdatasync_ms: float = 0
+    more: dict[str, Any] = field(default_factory=dict)
 
 
-def ingest(workload: Workload, clients: int, progress: Progress, *, tokens: bool = False) -> Result:
+def ingest(
+    workload: Workload,
+    clients: int,
+    progress: Progress,
+    *,
+    tokens: bool = False,
+    engine: Engine = EMBEDDED,
+    workers: int = 1,
+    loaded: Callable[[Server], dict[str, Any]] = lambda server: {},
+) -> Result:
     """Load the real program with an empty state, check what it stored, measure the floor. `tokens`: requests
-    need one."""
+    need one. `loaded` is called when everything is applied, while the program still runs."""
     progress(f"making {workload.total:,} data-points")
     bodies = list(workload.bodies())
     result = Result(workload=asdict(workload))
-    with running(tokens=tokens) as server:
+    application = Application(modules=["commit_cost"])
+    with running(application, workers, tokens=tokens, engine=engine) as server:
         result.fdatasync_ms = round(median_fdatasync_ms(server.data), 3)
         progress(f"sending them with {clients} clients")
-        started = time.perf_counter()
-        before = _cpu_seconds(server)
-        with _watching_wal(server, result):
-            load = send(server.url, bodies, clients, server.token)
-            server.wait_drained()
-        seconds = time.perf_counter() - started
-        _note_load(result, server, load, before, seconds)
+        _load(result, server, bodies, clients)
+        result.more = loaded(server)
         server.stop()
-        result.bytes_per_dp = round(disk_bytes(server.data) / workload.total, 1)
-        progress("checking what was stored, measuring the floor")
-        _check_and_note_floor(result, server, bodies)
+        result.bytes_per_dp = round(engine.disk_bytes(server.data) / workload.total, 1)
+        progress("checking what was stored")
+        _check(result, server, bodies)
     return result
+
+
+def _load(result: Result, server: Server, bodies: list[Body], clients: int) -> None:
+    started = time.perf_counter()
+    before, wal_before = _cpu_seconds(server), server.engine.wal_bytes()
+    with _watching_wal(server, result):
+        load = send(server.url, bodies, clients, server.token)
+        server.wait_drained()
+    seconds = time.perf_counter() - started
+    _note_load(result, server, load, before, seconds)
+    if wal_before is not None and (wal_after := server.engine.wal_bytes()) is not None:
+        result.wal_bytes_per_dp = round((wal_after - wal_before) / load.accepted, 1)
 
 
 @contextmanager
@@ -92,30 +115,30 @@ def _note_load(result: Result, server: Server, load: Load, before: dict[str, flo
     after = _cpu_seconds(server)
     computed = {role: cpu - before[role] for role, cpu in after.items()} | {"clients": load.cpu_s}
     result.cpu_us_per_dp = {role: round(cpu / load.accepted * 1e6, 2) for role, cpu in computed.items()}
+    result.commit_cpu_us_per_dp = round(server.commits()[0] / load.accepted * 1e6, 2)
     result.rss_mb = {
         role: round(process.memory_info().rss / 2**20, 1) for role, process in server.processes().items()
     }
 
 
-def _check_and_note_floor(result: Result, server: Server, bodies: list[Body]) -> None:
-    """From the log and the state that the stopped program left."""
-    clock = SystemClock()
-    log = open_log(server.data, clock)
-    store = open_state(server.data / "state", clock)
-    try:
+def _check(result: Result, server: Server, bodies: list[Body]) -> None:
+    """From the log and the state that the stopped program left; of files, also the floor."""
+    with server.engine.opened(server.data) as (log, store):
         _verify(store, bodies)
         commits = max(store.counters.all().get("batches", 0), 1)
         result.transaction_points = max(sum(count for count, _ in bodies) // commits, 1)
-        lowest = floor.measure(bodies, log, store, result.transaction_points, server.data)
-    finally:
-        store.close()
-        log.close()
+        if server.engine is EMBEDDED:
+            _note_floor(result, bodies, log, store, server)
+
+
+def _note_floor(result: Result, bodies: list[Body], log: Log, store: State, server: Server) -> None:
+    lowest = floor.measure(bodies, log, store, result.transaction_points, server.data)
     result.floor_per_s = round(lowest.per_s)
     result.ratio_to_floor = round(lowest.per_s / result.end_to_end_per_s, 2)
 
 
 def _cpu_seconds(server: Server) -> dict[str, float]:
-    return {role: cpu_s(process) for role, process in server.processes().items()}
+    return {role: cpu_s(process) for role, process in server.processes().items()} | server.engine.cpu_s()
 
 
 def _verify(store: State, bodies: list[Body]) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from dp3.bench.application import Application
 from dp3.bench.devices import LOADS, TEMPERATURES, Varied, address_of, eid_of, hostname_of, load_of
 from dp3.bench.driver import fill, run_snapshots
+from dp3.bench.engines import EMBEDDED, Engine
 from dp3.bench.load import ask, percentile_ms, streaming
 from dp3.bench.report import BenchFailed, Say, expect
 from dp3.bench.server import Server, running
@@ -135,9 +136,9 @@ SETTLED_S = 2.0
 SEED = 1
 
 
-def query(entities: int, requests: int, say: Say) -> dict[str, Any]:
+def query(entities: int, requests: int, say: Say, engine: Engine = EMBEDDED) -> dict[str, Any]:
     """Measure all kinds of questions, in random order. Raises `BenchFailed`."""
-    with running(Application(validity="30d")) as server:
+    with running(Application(validity="30d"), engine=engine) as server:
         datapoints = fill(server, Varied(datetime.now(UTC)), entities, say)
         say("making their snapshots")
         run = run_snapshots(server)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -20,12 +21,17 @@ from typing import Any, TypeVar
 import psutil
 
 from dp3.bench.application import Application
+from dp3.bench.engines import EMBEDDED, Engine
 from dp3.bench.report import BenchFailed
 
 T = TypeVar("T")
 
 READY_S = 30
 STOP_S = 90
+DRAIN_POLL_S = 0.01
+POLLS_PER_WAIT = 50
+"""What takes long is looked at less often, so that looking costs the machine little."""
+
 PAGES = 50
 
 LAST_LINES = 20
@@ -40,7 +46,8 @@ class Server:
     """`dp3 run` with a benchmark's application, in a directory of its own. `token`: for the API, None while
     there are no tokens."""
 
-    def __init__(self, directory: Path, workers: int = 1) -> None:
+    def __init__(self, directory: Path, workers: int = 1, engine: Engine = EMBEDDED) -> None:
+        self.engine = engine
         self.data = directory / "data"
         self.output = directory / "output"
         self._directory = directory
@@ -52,7 +59,7 @@ class Server:
 
     def start(self, application: Application) -> None:
         """Start the program and wait until it is ready. Raises `ServerFailed`."""
-        config = application.install(self._directory)
+        config = self._install(application)
         command = [sys.executable, "-m", "dp3", "run", str(config), "--port", str(self._port)]
         with self.output.open("ab") as stderr:
             self._process = subprocess.Popen(
@@ -62,12 +69,25 @@ class Server:
 
     def make_token(self, application: Application) -> None:
         """Have all requests need a token from now on, and have one. Raises `ServerFailed`."""
-        config = application.install(self._directory)
+        config = self._install(application)
         command = [sys.executable, "-m", "dp3", "token", "create", str(config), "bench", "--role", "admin"]
         made = subprocess.run([*command, "--data-dir", str(self.data)], capture_output=True, text=True)
         if made.returncode != 0:
             raise ServerFailed(f"no token could be made: {made.stderr}")
         self.token = made.stdout.split()[-1]
+
+    def _install(self, application: Application) -> Path:
+        return application.with_settings(self.engine.settings).install(self._directory)
+
+    def commits(self) -> tuple[float, int]:
+        """Seconds that the commits of batches have computed in the workers, and the number of these, as the
+        module `commit_cost` has noted them."""
+        notes = [
+            struct.unpack("=dq", note.read_bytes())
+            for note in self._directory.glob("commits-*")
+            if note.stat().st_size
+        ]
+        return sum(seconds for seconds, _ in notes), sum(count for _, count in notes)
 
     def stop(self) -> None:
         """Let it finish in order. Raises `ServerFailed` if it does not."""
@@ -121,11 +141,12 @@ class Server:
 
     def wait_drained(self, limit_s: float = 600) -> None:
         """Wait until every accepted data-point has been committed."""
-        end = time.monotonic() + limit_s
+        started = time.monotonic()
         while self.get("/telemetry/log")["unprocessed_bytes"] > 0:
-            if time.monotonic() > end:
+            waited_s = time.monotonic() - started
+            if waited_s > limit_s:
                 raise ServerFailed(f"data-points were left unprocessed after {limit_s} s")
-            time.sleep(0.01)
+            time.sleep(max(DRAIN_POLL_S, waited_s / POLLS_PER_WAIT))
 
     def processes(self) -> dict[str, psutil.Process]:
         """The program's processes by role: `api`, `worker 0`, …"""
@@ -166,14 +187,18 @@ class Server:
 
 @contextmanager
 def running(
-    application: Application = Application(), workers: int = 1, *, tokens: bool = False
+    application: Application = Application(),
+    workers: int = 1,
+    *,
+    tokens: bool = False,
+    engine: Engine = EMBEDDED,
 ) -> Iterator[Server]:
     """Start the program with an empty data directory; stop it and remove its data at the end. `tokens`: all
     requests need one.
 
     What it said last is added to a `BenchFailed`."""
     directory = Path(tempfile.mkdtemp(prefix="dp3-bench-"))
-    server = Server(directory, workers)
+    server = Server(directory, workers, engine)
     try:
         if tokens:
             server.make_token(application)
@@ -207,11 +232,6 @@ def cpu_s(process: psutil.Process) -> float:
         return time.clock_gettime(~process.pid << 3 | 2)
     times = process.cpu_times()
     return float(times.user + times.system)
-
-
-def disk_bytes(directory: Path) -> int:
-    """Bytes of all files below a directory."""
-    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
 def wal_bytes(directory: Path) -> int:

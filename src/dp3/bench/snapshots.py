@@ -4,51 +4,16 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from dp3.bench.application import LONG, Application
 from dp3.bench.devices import Changed, Observed, Part, is_linked
 from dp3.bench.driver import RunFigures, fill, pack_all, run_snapshots
+from dp3.bench.engines import EMBEDDED, Engine
 from dp3.bench.report import Say, expect
 from dp3.bench.server import Server, running
 from dp3.bench.workload import ETYPE
-from dp3.sqlite import connect
-
-PAGES = "SELECT name, pgsize FROM dbstat WHERE aggregate = TRUE"
-
-ROWS = "snapshot"
-ALL = (
-    ROWS,
-    "latest",
-    "latest_due",
-    "current",
-    "current_of_entity",
-    "path",
-    "run",
-    "worker_run",
-    "cut",
-    "missing",
-)
-"""Tables and indexes; those that the database makes by itself begin with the names of their tables."""
-
-
-def snapshot_bytes(data: Path) -> tuple[int, int]:
-    """Bytes of the stored rows, and of all that runs write: also the index of current values and records.
-    Read from the state of a program that may be running."""
-    connection = connect(data / "state" / "state.db", readonly=True)
-    try:
-        pages = dict(connection.execute(PAGES))
-    finally:
-        connection.close()
-    return pages[ROWS], sum(size for name, size in pages.items() if _table(name) in ALL)
-
-
-def _table(name: str) -> str:
-    """`sqlite_autoindex_run_1` belongs to `run`."""
-    return name.removeprefix("sqlite_autoindex_").rpartition("_")[0] if name.startswith("sqlite_") else name
-
 
 MOST_WITH_HISTORY = 200_000
 """More devices than these get less data each, so that sending it takes minutes, not an hour."""
@@ -75,24 +40,35 @@ HEADLINES = {
 PARTS = tuple(HEADLINES)
 
 
-def snapshots(only: Iterable[str], linked_devices: int, entities: int, runs: int, say: Say) -> Figures:
+def snapshots(
+    only: Iterable[str],
+    linked_devices: int,
+    entities: int,
+    runs: int,
+    say: Say,
+    engine: Engine = EMBEDDED,
+) -> Figures:
     """Measure some parts: linked devices, devices without hooks, the rows of many runs. Raises
     `BenchFailed`."""
     measures: dict[str, Callable[[], Figures]] = {
-        "linked": lambda: linked(linked_devices, say),
-        "changed": lambda: changed(entities, say),
-        "history": lambda: history(min(HISTORY_ENTITIES, entities), runs, say),
+        "linked": lambda: linked(linked_devices, say, engine),
+        "changed": lambda: changed(entities, say, engine),
+        "history": lambda: history(min(HISTORY_ENTITIES, entities), runs, say, engine),
     }
     groups = {name: measures[name]() for name in only}
     top = {HEADLINES[name][0]: group[HEADLINES[name][1]] for name, group in groups.items()}
     return top | {"rss_mb": max(group["rss_mb"] for group in groups.values())} | groups
 
 
-def linked(entities: int, say: Say) -> Figures:
+def linked(
+    entities: int,
+    say: Say,
+    engine: Engine = EMBEDDED,
+) -> Figures:
     """Full runs over devices of which three in eight get a value from the device that they link to: the first
     one, and further ones over the same data, in which all devices with hooks are looked at again."""
     application = Application(modules=["peer_load"], validity=LONG)
-    with running(application) as server:
+    with running(application, engine=engine) as server:
         devices = Observed(datetime.now(UTC))
         points = fill(server, devices, entities, say)
         say(f"packing {points:,} intervals")
@@ -121,12 +97,12 @@ def linked(entities: int, say: Say) -> Figures:
     }
 
 
-def changed(entities: int, say: Say) -> Figures:
+def changed(entities: int, say: Say, engine: Engine = EMBEDDED) -> Figures:
     """A run over devices without hooks after few have changed, against the first one."""
     data = Observed(datetime.now(UTC))
     if entities > MOST_WITH_HISTORY:
         data = Observed(datetime.now(UTC), observations=1, attrs=("load", "os"))
-    with running(Application(validity=LONG)) as server:
+    with running(Application(validity=LONG), engine=engine) as server:
         points = fill(server, data, entities, say)
         first = _full_run(server, entities, say)
         touched = range(0, entities, CHANGED_OF)
@@ -149,19 +125,19 @@ def changed(entities: int, say: Say) -> Figures:
     }
 
 
-def history(entities: int, runs: int, say: Say) -> Figures:
+def history(entities: int, runs: int, say: Say, engine: Engine = EMBEDDED) -> Figures:
     """The growth of the state by many runs, against writing every snapshot in each of them."""
-    with running(Application(validity=LONG)) as server:
+    with running(Application(validity=LONG), engine=engine) as server:
         fill(server, Observed(datetime.now(UTC)), entities, say)
         _full_run(server, entities, say)
-        rows, before = snapshot_bytes(server.data)
+        rows, before = engine.snapshot_bytes(server.data)
         say(f"{runs:,} more runs, one device in {CHANGED_OF} changes before each")
         started = time.perf_counter()
         for number in range(runs):
             _changed_run(server, range(number % CHANGED_OF, entities, CHANGED_OF), load=100 + number)
         seconds = time.perf_counter() - started
         _check_series(server, runs)
-        added = snapshot_bytes(server.data)[1] - before
+        added = engine.snapshot_bytes(server.data)[1] - before
         rss_mb = _worker_rss_mb(server)
         server.stop()
     return {

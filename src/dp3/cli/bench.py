@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Callable, Collection
 from difflib import get_close_matches
-from typing import Annotated
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
@@ -16,11 +16,23 @@ from dp3.bench.ingest import Scenario
 from dp3.bench.ingest import run as run_scenarios
 from dp3.bench.report import BenchFailed, say, show
 from dp3.bench.sensors import ATTRS
+from dp3.bench.workload import Workload
 from dp3.cli.common import fail
 
 ALL_PHASES = ",".join(lives.PHASES)
 ALL_KINDS = ",".join(ATTRS)
 ALL_PARTS = ",".join(snapshot_runs.PARTS)
+
+Engine: TypeAlias = Literal["sqlite", "postgres"]
+OfEngine = Annotated[
+    Engine, typer.Option("--engine", help="`postgres`: the same load for files and for a server, compared.")
+]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url", help="A PostgreSQL server that runs, in place of one that is started; for --engine postgres."
+    ),
+]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -47,10 +59,39 @@ def ingest(
     total: Annotated[int, typer.Option(min=1_000, help="Data-points to send.")] = 400_000,
     clients: Annotated[int, typer.Option(min=1, help="Clients that send at the same time.")] = 2,
     tokens: Annotated[bool, typer.Option("--tokens", help="Requests need a token, and bring it.")] = False,
+    engine: OfEngine = "sqlite",
+    url: Url = None,
+    workers: Annotated[
+        int, typer.Option(min=2, help="Workers that are compared with one; for --engine postgres.")
+    ] = 4,
+    latency: Annotated[
+        float, typer.Option(min=0, help="Milliseconds added on the way to the server and back.")
+    ] = 1.0,
     as_json: AsJson = False,
 ) -> None:
     """Measure how fast data-points get in, against the floor measured in the same run."""
-    _measure(lambda: run_scenarios(scenario, total, clients, tokens, as_json))
+    if engine == "sqlite":
+        _measure(lambda: run_scenarios(scenario, total, clients, tokens, as_json))
+        return
+    if scenario != "main":
+        raise typer.BadParameter(f"--engine postgres has the scenario main only, got {scenario}")
+    both = _both(url)
+    setting = both.OnServer(url, workers, latency)
+    load = Workload(total=total)
+    _measure(lambda: show(both.ingest_on_both(load, clients, tokens, setting, say), as_json))
+
+
+def _both(url: str | None) -> Any:
+    """The benchmarks of both engines; without their packages the command ends."""
+    needed = by_hand.missing()
+    if url is not None:
+        needed = [package for package in needed if package != by_hand.SERVER]
+    if needed:
+        extra = "postgres" if url is not None else "peers"
+        raise fail(f"This needs {', '.join(needed)}: pip install 'dp3-platform[{extra}]'", 2)
+    from dp3.bench import both
+
+    return both
 
 
 def _named(names: str, known: Collection[str], what: str) -> list[str]:
@@ -76,10 +117,17 @@ def snapshots(
     runs: Annotated[
         int, typer.Option(min=1, help="Runs whose stored rows are weighed.")
     ] = snapshot_runs.RUNS,
+    engine: OfEngine = "sqlite",
+    url: Url = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure how fast snapshot runs are, and what they cost when one entity in a hundred has changed."""
     parts = _named(only, snapshot_runs.PARTS, "part")
+    if engine == "postgres":
+        both = _both(url)
+        setting = both.OnServer(url)
+        _measure(lambda: show(both.snapshots_on_both(parts, linked, entities, runs, setting, say), as_json))
+        return
     _measure(lambda: show(snapshot_runs.snapshots(parts, linked, entities, runs, say), as_json))
 
 
@@ -88,10 +136,17 @@ def query(
         bool, typer.Option("--large", help=f"{queries.LARGE:,} devices instead of {queries.ENTITIES:,}.")
     ] = False,
     requests: Annotated[int, typer.Option(min=1, help="Questions of each kind.")] = queries.REQUESTS,
+    engine: OfEngine = "sqlite",
+    url: Url = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure how long questions take while data-points come in."""
     entities = queries.LARGE if large else queries.ENTITIES
+    if engine == "postgres":
+        both = _both(url)
+        setting = both.OnServer(url)
+        _measure(lambda: show(both.query_on_both(entities, requests, setting, say), as_json))
+        return
     _measure(lambda: show(queries.query(entities, requests, say), as_json))
 
 

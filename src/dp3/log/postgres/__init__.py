@@ -31,7 +31,7 @@ from dp3.log.port import (
     Waiting,
 )
 from dp3.log.postgres.appending import NewEntries
-from dp3.postgres import Pool, make_once, open_pool
+from dp3.postgres import MOST_CONNECTIONS, Part, Pool, bring_up, open_pool
 from dp3.statements import load_statements
 
 __all__ = ["open_log"]
@@ -56,13 +56,15 @@ def open_log(
     *,
     segment_bytes: int = 128 << 20,
     segment_age_s: float = 86_400.0,
+    connections: int = MOST_CONNECTIONS,
 ) -> Log:
     """The log in the schema named `schema` of the database `url`, made if it is missing; any number of
-    processes may open it. The rest is as in `dp3.log.sqlite.open_log`."""
+    processes may open it, each with at most so many `connections`. Raises `FormatError` for a log of a newer
+    version. The rest is as in `dp3.log.sqlite.open_log`."""
     sql = load_statements("dp3.log.postgres", "log.sql")
-    make_once(url, schema, "log_main", lambda connection: connection.execute(sql["schema"].encode()))
+    bring_up(url, schema, Part("log", lambda connection: connection.execute(sql["schema"].encode())))
     rotation = Rotation(segment_bytes, round(segment_age_s * 1_000_000))
-    return PostgresLog(open_pool(url, schema), clock, rotation)
+    return PostgresLog(open_pool(url, schema, connections), clock, rotation)
 
 
 class PostgresLog:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from dp3.postgres import open_pool
+from dp3.postgres import MOST_CONNECTIONS, open_pool
 from dp3.store.ports.errors import LeaseLost
 from dp3.store.ports.leases import Lease
 from dp3.store.postgres.dialect import PostgresStatement
@@ -23,9 +23,15 @@ POLL_S = 0.01
 class PostgresDatabase:
     """See `dp3.store.sql.session.Database`. `schema`: where the tables of the application are."""
 
-    def __init__(self, url: str, schema: str, statements: Mapping[str, PostgresStatement]) -> None:
+    def __init__(
+        self,
+        url: str,
+        schema: str,
+        statements: Mapping[str, PostgresStatement],
+        connections: int = MOST_CONNECTIONS,
+    ) -> None:
         self._statements = statements
-        self._pool = open_pool(url, schema)
+        self._pool = open_pool(url, schema, connections)
         self.changes = Changes(self)
 
     @contextmanager

@@ -7,7 +7,7 @@ from psycopg import Connection
 
 from dp3.clock import Clock
 from dp3.model.partition import DEFAULT_PARTITIONS
-from dp3.postgres import make_once
+from dp3.postgres import MOST_CONNECTIONS, Part, Step, bring_up
 from dp3.statements import Statements
 from dp3.store.ports.counters import NO_EVENTS, EventGroups
 from dp3.store.ports.state import State
@@ -17,6 +17,9 @@ from dp3.store.postgres.query_builder import PostgresQueryBuilder, templates
 from dp3.store.sql.assembly import assembled
 from dp3.store.sql.queries import Queries
 from dp3.store.sql.statements import load_state_statements
+
+MIGRATIONS: dict[int, Step] = {}
+"""The steps to versions from 2 on; there is one version so far."""
 
 PACKAGE = "dp3.store.postgres"
 
@@ -32,14 +35,16 @@ def open_state(
     max_dead_letters: int = 100_000,
     query_limit_s: float = QUERY_LIMIT_S,
     event_groups: EventGroups = NO_EVENTS,
+    connections: int = MOST_CONNECTIONS,
 ) -> State:
     """Open the state of an application in the database `url`, in the schema named `schema`, which is made if
     it is missing, also by several processes at once. `partitions` counts when it is made and is read from it
-    afterwards. The rest is as in `dp3.store.sqlite.open_state`."""
+    afterwards. The process has at most so many `connections`. Raises `FormatError` for a state of a newer
+    version. The rest is as in `dp3.store.sqlite.open_state`."""
     sql = load_state_statements(PACKAGE)
-    _make(url, schema, partitions, sql)
+    bring_up(url, schema, _part(partitions, sql))
     statements = _translated()
-    database = PostgresDatabase(url, schema, statements)
+    database = PostgresDatabase(url, schema, statements, connections)
     queries = templates({name: one.text for name, one in statements.items()})
     return assembled(
         database,
@@ -59,8 +64,8 @@ def _translated() -> dict[str, PostgresStatement]:
     return {name: translated(one) for name, one in sql.items() if name != "schema.schema"}
 
 
-def _make(url: str, schema: str, partitions: int, sql: Statements) -> None:
-    """Make the tables, unless they are there."""
+def _part(partitions: int, sql: Statements) -> Part:
+    """The tables of the state. Workers of an older version that still run lose their leases."""
     if partitions < 1:
         raise ValueError(f"partitions must be at least 1, got {partitions}")
 
@@ -69,4 +74,7 @@ def _make(url: str, schema: str, partitions: int, sql: Statements) -> None:
         for name in ("set_partitions", "add_positions"):
             connection.execute(translated(sql[f"schema.{name}"]).text.encode(), {"partitions": partitions})
 
-    make_once(url, schema, "number", make)
+    def end_leases(connection: Connection[Any]) -> None:
+        connection.execute(sql["schema.end_leases"].encode())
+
+    return Part("state", make, MIGRATIONS, end_leases)

@@ -582,6 +582,10 @@ INSERT INTO number VALUES ('partitions', :partitions);
 INSERT INTO position (lane, partition, offset)
 SELECT lane, partition, 0 FROM generate_series(0, 1) AS lane, generate_series(0, :partitions - 1) AS partition;
 
+-- name: end_leases
+-- Before the tables are migrated: workers that still run do not go on.
+DELETE FROM lease;
+
 -- name: partitions
 -- The number of partitions the state was made with.
 SELECT value FROM number WHERE name = 'partitions';
