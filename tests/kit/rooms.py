@@ -116,7 +116,9 @@ class Server:
         return open_server_log(self._url, self._log, clock, **options)
 
     def open_state(self, clock: Clock, partitions: int) -> State:
-        return open_server_state(self._url, self._state, clock, partitions=partitions)
+        return open_server_state(
+            self._url, self._state, clock, partitions=partitions, lease_time=clock.now_us
+        )
 
     def lose_state(self) -> None:
         with self._connection() as connection:

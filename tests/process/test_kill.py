@@ -6,9 +6,9 @@ import signal
 from pathlib import Path
 
 import psutil
-from load import DERIVING_MODULE, Sender, assert_each_exactly_once, choose, moment, point, state_of
 
 from dp3.sqlite import connect
+from kit.load import DERIVING_MODULE, Sender, assert_each_exactly_once, choose, moment, point, state_of
 from kit.program import App, Process, wait_for
 
 KILLS = 20
