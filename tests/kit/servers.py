@@ -108,6 +108,8 @@ class Server:
         if self._user is not None:
             give_to(directory.parent, directory, self._user)
         subprocess.run(command, check=True, user=self._user, cwd=directory, capture_output=True)
+        for socket in directory.glob(".s.PGSQL*"):  # of this server
+            socket.unlink()
         return Server(directory, self._programs, self._user)
 
     def promote(self) -> None:

@@ -1,4 +1,4 @@
-"""A worker that stands still is replaced by another one, wherever that runs, and changes nothing afterwards."""
+"""A worker that stands still is replaced by another one, and changes nothing when it wakes."""
 
 import signal
 

@@ -125,7 +125,20 @@ def open_pool(url: str, schema: str) -> Pool:
     )
     with named_server(url):
         pool.open(wait=True, timeout=WAIT_S)
+        _require_schema(pool, url, schema)
     return pool
+
+
+def _require_schema(pool: Pool, url: str, schema: str) -> None:
+    """Raise `ServerUnusable` if connections do not begin in the schema: a pooler may not hand on what they
+    ask for."""
+    with pool.connection() as connection:
+        found = connection.execute("SELECT current_schema()").fetchone()
+    if found != (schema,):
+        raise ServerUnusable(
+            f"{shown(url)}: connections do not begin in schema {schema}; have the pooler set it, "
+            f"PgBouncer by connect_query='SET search_path = {schema}'"
+        )
 
 
 def process_name(schema: str) -> str:
@@ -140,5 +153,12 @@ def _token(_: int) -> str:
 
 def _configure(connection: Connection[Any]) -> None:
     connection.autocommit = True
-    connection.prepare_threshold = 3
+    connection.prepare_threshold = None if _is_pooled(connection) else 3
     prepare_connection(connection)
+
+
+def _is_pooled(connection: Connection[Any]) -> bool:
+    """True if a pooler is in between, which gives each transaction another connection to the server: so there
+    are no prepared statements."""
+    found = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return found != (connection.info.backend_pid,)
