@@ -70,6 +70,7 @@ class PostgresBackend:
         self._clock = clock
 
     def open(self, **options: Any) -> State:
+        options.setdefault("lease_time", self._clock.now_us)
         return open_postgres(self._url, self._schema, self._clock, **options)
 
     def sql(self, statement: str) -> list[Any]:

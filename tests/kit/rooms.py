@@ -160,7 +160,9 @@ class Server:
         return open_server_log(self._url, LOG, clock, **options)
 
     def open_state(self, clock: Clock) -> State:
-        return open_server_state(self._url, STATE, clock, partitions=self._partitions)
+        return open_server_state(
+            self._url, STATE, clock, partitions=self._partitions, lease_time=clock.now_us
+        )
 
     def close(self) -> None:
         self._beside.close()

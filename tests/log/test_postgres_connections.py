@@ -1,88 +1,24 @@
 """A connection to the server that is lost at the worst moment: while a transaction ends."""
 
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import psycopg
 import pytest
 
 from dp3.clock import FakeClock
-from dp3.log.port import Append, Appended, Lane, Log, LogFull, LogUncertain, OutboxSlice, Producer
+from dp3.log.port import Append, Appended, Lane, Log, LogUnavailable, LogUncertain, OutboxSlice, Producer
 from dp3.log.postgres import open_log
 from kit.backends import server_url
+from kit.cutting import Cutter, a_cutter
 from kit.limits import constants
-
-CHUNK = 1 << 16
-
-
-class Cutter:
-    """Stands between clients and a server. Once it is `armed` it cuts the connection on which the next COMMIT
-    comes: before the server gets it, or after. `refuses`: no other connection is let through then."""
-
-    def __init__(self, target: str, directory: Path) -> None:
-        self._target = target
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(directory / ".s.PGSQL.5432"))
-        self._listener.listen()
-        self.url = f"postgresql://postgres@/postgres?host={directory}"
-        self.armed = ""
-        self.refuses = False
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                if self.refuses:
-                    client.close()
-                    continue
-                server = socket.socket(socket.AF_UNIX)
-                server.connect(self._target)
-                threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
-                threading.Thread(target=self._answer, args=(server, client), daemon=True).start()
-
-    def _forward(self, client: socket.socket, server: socket.socket) -> None:
-        with suppress(OSError):
-            while data := client.recv(CHUNK):
-                if self.armed and b"COMMIT" in data:
-                    after, self.armed = self.armed == "after", ""
-                    client.shutdown(socket.SHUT_RDWR)
-                    if after:
-                        server.sendall(data)
-                        server.recv(CHUNK)  # it has happened
-                    break
-                server.sendall(data)
-        _end(client, server)
-
-    def _answer(self, server: socket.socket, client: socket.socket) -> None:
-        with suppress(OSError):
-            while data := server.recv(CHUNK):
-                client.sendall(data)
-        _end(client, server)
-
-    def close(self) -> None:
-        self._listener.close()
-
-
-def _end(*sockets: socket.socket) -> None:
-    for one in sockets:
-        with suppress(OSError):
-            one.shutdown(socket.SHUT_RDWR)
-        one.close()
 
 
 @pytest.fixture
-def cutter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cutter]:
-    (host,) = parse_qs(urlsplit(server_url()).query)["host"]
-    directory = tmp_path_factory.mktemp("s")
-    found = Cutter(f"{host}/.s.PGSQL.5432", directory)
-    yield found
-    found.close()
+def cutter() -> Iterator[Cutter]:
+    with a_cutter() as found:
+        yield found
 
 
 @pytest.fixture
@@ -112,7 +48,7 @@ def test_an_append_that_the_server_has_committed_counts_though_the_answer_is_los
 
 def test_an_append_of_which_the_server_never_heard_the_end_is_refused(cutter: Cutter, log: Log) -> None:
     cutter.armed = "before"
-    with pytest.raises(LogFull, match="nothing was added"):
+    with pytest.raises(LogUnavailable, match="nothing was added"):
         log.append([an_append("a", key="k")])
     assert log.head(Lane.MAIN).offset == 0
     (again,) = log.append([an_append("a", key="k")])
@@ -129,7 +65,10 @@ def test_a_drain_whose_answer_is_lost_adds_nothing_when_it_comes_again(cutter: C
 
 def test_what_can_not_be_found_out_is_said(cutter: Cutter, log: Log) -> None:
     cutter.armed, cutter.refuses = "after", True
-    with constants("dp3.log.postgres", FOUND_OUT_S=0.5), pytest.raises(LogUncertain, match="stored or not"):
+    with (
+        constants("dp3.postgres.transactions", FOUND_OUT_S=0.5),
+        pytest.raises(LogUncertain, match="stored or not"),
+    ):
         log.append([an_append("a", key="k")])
     cutter.refuses = False
     assert log.append([an_append("a", key="k")])[0].repeated  # type: ignore[union-attr]
@@ -144,7 +83,7 @@ def test_a_server_that_ends_the_connection_is_reached_again(cutter: Cutter, log:
         )
     offsets = []
     for _ in range(3):
-        with suppress(LogFull):
+        with suppress(LogUnavailable):
             offsets += [one.offset for one in log.append([an_append("b")]) if isinstance(one, Appended)]
     assert offsets
     assert log.head(Lane.MAIN).offset == offsets[-1]

@@ -3,8 +3,7 @@
 import time
 from typing import Any
 
-from load import choose
-
+from kit.load import choose
 from kit.program import HEADER, App, wait_for
 from kit.specs import a_type, each_point, plain_attr
 

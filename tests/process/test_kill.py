@@ -5,8 +5,8 @@ import signal
 
 import psutil
 import pytest
-from load import DERIVING_MODULE, Sender, assert_each_exactly_once, choose, moment, point, state_of
 
+from kit.load import DERIVING_MODULE, Sender, assert_each_exactly_once, choose, moment, point, state_of
 from kit.program import App, Process, wait_for
 
 KILLS = 20

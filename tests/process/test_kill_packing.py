@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from load import point, source_of
-
+from kit.load import point, source_of
 from kit.program import App, wait_for
 
 KILLS = 4

@@ -2,8 +2,7 @@
 
 import time
 
-from load import choose
-
+from kit.load import choose
 from kit.program import HEADER, App, Process, wait_for
 from kit.specs import a_type, each_point, plain_attr
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from load import DERIVING_MODULE, Sender, assert_each_exactly_once
 
+from kit.load import DERIVING_MODULE, Sender, assert_each_exactly_once
 from kit.program import HEADER, LIMIT_S, App, application, wait_for
 
 MODULE = """

@@ -3,9 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from load import choose
-
 from dp3.model.wire import decode_value
+from kit.load import choose
 from kit.program import HEADER, App, Process, wait_for
 from kit.specs import a_type, observed_attr, plain_attr
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import psutil
 import pytest
-from load import Sender, choose
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from dp3.cli.main import application
+from kit.load import Sender, choose
 from kit.program import HEADER, App, Process, wait_for
 
 KILLS = 6

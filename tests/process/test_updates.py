@@ -4,8 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from load import choose
-
+from kit.load import choose
 from kit.program import HEADER, App, Process, wait_for
 from kit.specs import a_type, each_point, plain_attr
 

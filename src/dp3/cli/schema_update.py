@@ -13,7 +13,7 @@ from dp3.clock import SystemClock
 from dp3.config.loading import Configuration
 from dp3.engine.schema.tracking import losses, track_model
 from dp3.engine.schema.update import begin_update, finish_update, require_stopped
-from dp3.log.port import LogFull, LogIncomplete
+from dp3.log.port import LogIncomplete, LogUnavailable
 from dp3.model.schema import compare, decode_schema, encode_schema, schema_of
 from dp3.printable import printable
 from dp3.runtime.model import ModelInUse, model_owned, update_command
@@ -21,9 +21,17 @@ from dp3.runtime.places import Unusable, needed_at_start
 from dp3.runtime.resources import DataDir, Resources, open_resources
 from dp3.runtime.supervisor import AlreadyRunning, sole_supervisor
 from dp3.sqlite import FormatError
-from dp3.store.ports.errors import LeaseRefused, StoreFull
+from dp3.store.ports.errors import LeaseRefused, StoreUnavailable
 
-_REFUSALS = (AlreadyRunning, FormatError, LeaseRefused, LogFull, LogIncomplete, ModelInUse, StoreFull)
+_REFUSALS = (
+    AlreadyRunning,
+    FormatError,
+    LeaseRefused,
+    LogUnavailable,
+    LogIncomplete,
+    ModelInUse,
+    StoreUnavailable,
+)
 
 
 def add_to(app: typer.Typer) -> None:

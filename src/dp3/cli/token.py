@@ -20,7 +20,7 @@ from dp3.runtime.audit import AuditLog, open_audit_log
 from dp3.runtime.places import Unusable
 from dp3.runtime.resources import DataDir, open_store
 from dp3.sqlite import FormatError
-from dp3.store.ports.errors import StoreFull, TokenExists
+from dp3.store.ports.errors import StoreUnavailable, StoreUncertain, TokenExists
 from dp3.store.ports.tokens import Token, Tokens, digest_of, new_secret
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -149,7 +149,7 @@ def _tokens(
         raise fail_of(error) from None
     except FormatError as error:
         raise fail(str(error)) from None
-    except StoreFull as error:
+    except (StoreUnavailable, StoreUncertain) as error:
         raise fail(str(error), 1) from None
 
 

@@ -4,13 +4,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from dp3.files import FILE_MODE, DamagedFile, make_directory
 from dp3.hooks.table import Hook
 from dp3.hooks.watch import HookWatch, RunningHook
 from dp3.printable import further_lines
-from dp3.store.ports.errors import LeaseLost, StoreFull
+from dp3.store.ports.errors import LeaseLost, StoreUnavailable, StoreUncertain
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
 
@@ -31,8 +32,8 @@ class Heartbeat:
 
     A slow hook is reported once, with its stack, while it runs, and when it has returned with how long it
     took; a hanging one shows in the status, which makes readiness
-    fail and the supervisor restart the worker. While the disk refuses the heartbeat, the file `sign` is
-    touched instead, which needs no room: a worker that waits for room is not dead.
+    fail and the supervisor restart the worker. While the heartbeat can not be written, the file `sign` is
+    touched instead, which needs no room and no server: a worker that waits for these is not dead.
     """
 
     def __init__(
@@ -63,9 +64,10 @@ class Heartbeat:
         self._thread.start()
 
     def working(self) -> None:
-        """Everything has been started."""
+        """Everything has been started. Told at once, if that can be."""
         self._working = True
-        self._store.leases.heartbeat(self._lease, WORKING)
+        with suppress(StoreUnavailable, StoreUncertain):
+            self._store.leases.heartbeat(self._lease, WORKING)
 
     def stop(self) -> None:
         self._stop.set()
@@ -98,7 +100,7 @@ class Heartbeat:
         }
         try:
             self._store.leases.heartbeat(self._lease, self._status(), numbers)
-        except StoreFull as error:
+        except (StoreUnavailable, StoreUncertain) as error:
             logger.error("the heartbeat can not be written: %s", error)
             self._sign.touch()
 

@@ -1,17 +1,26 @@
 """The worker: reads the log in order, has what it read processed and committed, and runs its jobs."""
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable
 
 from dp3.engine.context import Context
 from dp3.engine.ingest.step import Ingest, Stopped
 from dp3.engine.jobs.job import JobRunner
+from dp3.log.port import LogUnavailable
+from dp3.store.ports.errors import StoreUnavailable
 
 GATHER_S, LONGEST_GATHER_S, GATHER_ENTRY_S = 0.003, 0.010, 0.0005
 """A worker lets more come for so long, longer the more entries there were, when all that has come was less
 than a batch may be. A batch costs as much as 50 data-points, however few it has. Without the pause single
 ones came three at a time; with 10 ms instead of 3 those of eight busy clients cost half as much."""
+
+
+RETRY_S = 1.0
+"""A worker waits so long before it tries again to read the log or the state."""
+
+logger = logging.getLogger(__name__)
 
 
 def gather_s(entries: int) -> float:
@@ -64,18 +73,26 @@ class Worker:
         self._nap = Nap()
 
     def run(self) -> None:
-        """Work until told to stop. Raises `LeaseLost` when another process took over, `DamagedFile`."""
+        """Work until told to stop. Raises `LeaseLost` when another process took over, `DamagedFile`,
+        `StoreUncertain`."""
         try:
             with contextlib.suppress(Stopped):
                 while not self._stop.is_set():
-                    if self.step():
-                        self._nap.reset()
-                        if self.gather_s:
-                            self._stop.wait(self.gather_s)
-                    else:
-                        self._stop.wait(self._nap.next_s())
+                    self._stop.wait(self._step_and_pause_s())
         finally:
             self._jobs.close()
+
+    def _step_and_pause_s(self) -> float:
+        """Make a step; returns how long to wait before the next one."""
+        try:
+            worked = self.step()
+        except (StoreUnavailable, LogUnavailable) as error:
+            logger.error("the state or the log can not be read, waiting: %s", error)
+            return RETRY_S
+        if not worked:
+            return self._nap.next_s()
+        self._nap.reset()
+        return self.gather_s
 
     def step(self) -> bool:
         """Process one micro-batch if there is any, then give each job a turn. False: nothing to do."""

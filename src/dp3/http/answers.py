@@ -12,9 +12,10 @@ from starlette.responses import PlainTextResponse, Response
 from dp3.files import DamagedFile
 from dp3.hooks.outcome import MAX_REPR_CHARS, bounded_repr
 from dp3.http.pieces import InvalidJson, Sent, check_utf8, decode_text
+from dp3.log.port import LogUnavailable
 from dp3.model.canonical import encode_json
 from dp3.reads.errors import CountingBusy, CountingTooSlow, CursorError, QueryError, SortError
-from dp3.store.ports.errors import QueryTooLarge, QueryTooSlow
+from dp3.store.ports.errors import QueryTooLarge, QueryTooSlow, StoreUnavailable, StoreUncertain
 
 RETRY_AFTER_S = 1
 
@@ -80,6 +81,9 @@ REFUSED: tuple[type[Exception], ...] = (
     CountingTooSlow,
     CountingBusy,
     DamagedFile,
+    LogUnavailable,
+    StoreUnavailable,
+    StoreUncertain,
 )
 """Errors that end a request with a documented answer."""
 
@@ -165,7 +169,7 @@ def refusal_of(error: Exception) -> Refusal:
             return invalid_value(["query", "sort"], str(error))
         case CursorError():
             return invalid_value(["query", "cursor"], str(error))
-        case CountingBusy():
+        case CountingBusy() | LogUnavailable() | StoreUnavailable() | StoreUncertain():
             return busy(str(error))
         case DamagedFile():
             logger.error("%s", error)

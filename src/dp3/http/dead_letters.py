@@ -23,7 +23,7 @@ from dp3.http.unknown_names import route_class
 from dp3.reads.dead_letters import DeadLetters as DeadLetterReads
 from dp3.reads.dead_letters import describe
 from dp3.store.ports.dead_letters import DeadLetter
-from dp3.store.ports.errors import ControlFull, StoreFull
+from dp3.store.ports.errors import ControlFull, StoreUnavailable
 
 MAX_LIMIT = 1_000
 
@@ -149,7 +149,7 @@ class Orders:
         """Have the workers do it, and answer with the outcome for each dead letter."""
         try:
             messages = await self._run(_send, self._services, op, dead_letters)
-        except (ControlFull, StoreFull) as error:
+        except (ControlFull, StoreUnavailable) as error:
             raise busy(str(error)) from None
         all_done = partial(_all_done, self._services, messages)
         await self._changes.until(all_done, self._services.wait_limit_s)

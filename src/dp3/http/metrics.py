@@ -194,7 +194,7 @@ class Metrics:
 
     def _workers(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("dp3_worker_working", "1 if a worker is alive and works", labels=["worker"])
-        now = self._services.clock.now_us()
+        now = self._services.store.leases.now_us()
         for state in self._services.store.leases.all():
             alive = abs(now - state.heartbeat) <= LEASE_TTL_S * 1e6
             up.add_metric([str(state.lease.index)], int(alive and state.status == WORKING))

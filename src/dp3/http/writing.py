@@ -12,7 +12,7 @@ from dp3.files import DamagedFile
 from dp3.http.answers import Answer, busy, invalid_value, refused
 from dp3.http.changes import StateChanges
 from dp3.log.appender import Appender, AppenderBusy, AppenderClosed
-from dp3.log.port import Append, Appended, IdempotencyConflict, Lane, LogFull, LogUncertain
+from dp3.log.port import Append, Appended, IdempotencyConflict, Lane, LogFull, LogUnavailable, LogUncertain
 from dp3.model.partition import partition_of
 from dp3.model.wire import WirePoint, WireTask, encode_tasks
 from dp3.store.ports.state import State
@@ -153,6 +153,8 @@ class Writer:
             ) from None
         except LogFull:
             raise busy("the log is full; nothing was stored, send the request again later") from None
+        except LogUnavailable as error:
+            raise busy(f"{error}; send the request again later") from None
         except LogUncertain as error:
             raise busy(f"{error}; send the request again with the same Idempotency-Key") from None
         except DamagedFile as error:

@@ -9,7 +9,7 @@ from threading import Condition, Thread
 from typing import NamedTuple
 
 from dp3.files import DamagedFile
-from dp3.log.port import Append, Appended, Log, LogFull
+from dp3.log.port import Append, Appended, Log, LogUnavailable
 
 MAX_WAITING = 10_000
 MAX_GROUP = 1_000
@@ -65,9 +65,9 @@ class Appender:
     async def append(self, append: Append) -> Appended:
         """Return after the append survives power loss.
 
-        Raises `IdempotencyConflict`, `LogFull`, `DamagedFile`, `AppenderBusy` or `AppenderClosed`; then it
-        was not added. After `LogUncertain` it may have been. A cancelled caller does not take its append
-        back."""
+        Raises `IdempotencyConflict`, `LogUnavailable`, `DamagedFile`, `AppenderBusy` or `AppenderClosed`;
+        then it was not added. After `LogUncertain` it may have been. A cancelled caller does not take its
+        append back."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Appended] = loop.create_future()
         size = sum(len(tasks) for slices in append.entries for tasks in slices.values())
@@ -135,7 +135,9 @@ class Appender:
     def _note(self, error: Exception) -> None:
         if self._failure is None:
             logging.getLogger("dp3.appender").error(
-                "the log refuses appends: %s", error, exc_info=not isinstance(error, LogFull | DamagedFile)
+                "the log refuses appends: %s",
+                error,
+                exc_info=not isinstance(error, LogUnavailable | DamagedFile),
             )
         self._failure = (time.monotonic(), f"{type(error).__name__}: {error}")
 

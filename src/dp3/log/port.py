@@ -111,7 +111,11 @@ class LogIncomplete(Exception):
     """Entries of the log are missing; the message says which, and how to go on without them."""
 
 
-class LogFull(Exception):
+class LogUnavailable(Exception):
+    """The log can not be read or appended to now; nothing was added. The same may succeed a little later."""
+
+
+class LogFull(LogUnavailable):
     """The disk refused the append; nothing was added."""
 
 

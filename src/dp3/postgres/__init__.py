@@ -6,8 +6,10 @@ from dp3.postgres.connecting import (
     ServerUnusable,
     connected,
     open_pool,
+    shown,
     with_password,
 )
+from dp3.postgres.failures import in_one_line, is_of_disk, passes
 from dp3.postgres.schemas import Part, Step, bring_up, note_directory
 from dp3.postgres.values import escaped
 
@@ -20,7 +22,11 @@ __all__ = [
     "bring_up",
     "connected",
     "escaped",
+    "in_one_line",
+    "is_of_disk",
     "note_directory",
     "open_pool",
+    "passes",
+    "shown",
     "with_password",
 ]

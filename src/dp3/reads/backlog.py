@@ -111,14 +111,13 @@ class Backlog:
 class Workers:
     """The workers; each has the partitions that its index is the rest of."""
 
-    def __init__(self, leases: Leases, backlog: Backlog, clock: Clock) -> None:
+    def __init__(self, leases: Leases, backlog: Backlog) -> None:
         self._leases = leases
         self._backlog = backlog
-        self._clock = clock
 
     def problems(self, worker_processes: int) -> Iterator[str]:
         """Of each worker that does not work, why."""
-        now = self._clock.now_us()
+        now = self._leases.now_us()
         states = {state.lease.index: state for state in self._leases.all()}
         for index in range(worker_processes):
             state = states.get(index)

@@ -48,7 +48,7 @@ class Reads:
         self.jobs = JobReports(state.updates, state.lifetimes, state.retention)
         self.telemetry = Telemetry(state.counters, state.sizes, state.entities, model, clock)
         self.backlog = Backlog(log, state.batches, state.partitions, clock)
-        self.workers = Workers(state.leases, self.backlog, clock)
+        self.workers = Workers(state.leases, self.backlog)
         self.dead_letters = DeadLetters(state.dead_letters)
 
     def entity(

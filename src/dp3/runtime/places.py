@@ -12,9 +12,9 @@ from typing import IO
 
 from dp3.config.loading import Configuration, problem_at
 from dp3.files import make_directory, open_file
-from dp3.log.port import LogFull
+from dp3.log.port import LogUnavailable
 from dp3.sqlite import DISK_ERRORS, NO_ACCESS
-from dp3.store.ports.errors import StoreFull
+from dp3.store.ports.errors import StoreUnavailable
 
 PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 """Errors that go when there is room again, so that another start may succeed."""
@@ -39,10 +39,10 @@ class Unusable(Exception):
 
 @contextmanager
 def needed_at_start() -> Iterator[None]:
-    """Raise `Unusable` for what the disk refuses in the block."""
+    """Raise `Unusable` for what the disk or a server refuses in the block."""
     try:
         yield
-    except (StoreFull, LogFull, *DISK_ERRORS) as error:
+    except (StoreUnavailable, LogUnavailable, *DISK_ERRORS) as error:
         raise Unusable(str(error), passing=True) from error
     except NO_ACCESS as error:
         raise Unusable(str(error)) from error

@@ -101,8 +101,9 @@ def open_resources(
         log = _open_log(config, data, clock)
     try:
         with open_store(config, data, clock, checkpoint=checkpoint) as store:
-            require_continuity(log, store.batches, accept_loss=data.accept_loss)
-            store.outbox.go_above((*producer, key) for producer, key in log.producer_keys().items())
+            with needed_at_start():
+                require_continuity(log, store.batches, accept_loss=data.accept_loss)
+                store.outbox.go_above((*producer, key) for producer, key in log.producer_keys().items())
             yield Resources(log, store)
     finally:
         log.close()

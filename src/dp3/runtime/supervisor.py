@@ -21,6 +21,7 @@ from dp3.engine.ingest.attempts import hooks_under_way
 from dp3.runtime.places import open_lock
 from dp3.runtime.resources import DataDir
 from dp3.runtime.signals import FAILED_BY_ITSELF_ENV, PARENT_FD_ENV, STOP_LIMIT_S, hang_ups_wait
+from dp3.store.ports.errors import StoreUnavailable
 from dp3.store.ports.leases import LeaseState
 
 LOOK_EVERY_S = 2.0
@@ -226,7 +227,11 @@ class Supervisor:
         logger.error("%s ended with status %d; starting it again in %s s", child.name, status, pause)
 
     def _replace_sick_workers(self, now: float) -> None:
-        self._health.look()
+        try:
+            self._health.look()
+        except StoreUnavailable as error:
+            logger.warning("nobody knows whether the workers work: %s", error)
+            return
         for child in self._children:
             if not child.attempt or not child.running or child.process is None:
                 continue

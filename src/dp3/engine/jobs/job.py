@@ -19,7 +19,8 @@ from dp3.clock import Clock, to_datetime, to_us
 from dp3.clock_watch import ClockWatch
 from dp3.config.kinds import CronExpression
 from dp3.files import DamagedFile
-from dp3.store.ports.errors import LeaseLost, StoreFull
+from dp3.log.port import LogUnavailable
+from dp3.store.ports.errors import LeaseLost, StoreUnavailable, StoreUncertain
 
 SLICE_S = 0.05
 """A job that has worked for so long lets the next one, and then ingestion, have their turn."""
@@ -43,14 +44,17 @@ ONLY_IDLE = 1 << 62
 LATE_US = 60_000_000
 """A moment that was noticed later than this is passed over."""
 
+ENDING = (DamagedFile, LeaseLost, StoreUncertain)
+"""Errors that end the worker."""
+
 T = TypeVar("T")
 
 Write: TypeAlias = Callable[[], None]
 
 Work: TypeAlias = Generator[Future[Any] | Write | None, None, None]
 """Work in pieces of some milliseconds. After a piece it yields None; or a future that has to be done before
-the next piece; or a write, which the runner makes at once, and again and again while the disk is full: what
-has led to it is not done again."""
+the next piece; or a write, which the runner makes at once, and again and again while the state can not be
+written: what has led to it is not done again."""
 
 Waiting: TypeAlias = Generator[Future[Any] | None, None, T]
 """A part of such work that waits for threads and returns something."""
@@ -76,9 +80,10 @@ class Job(Protocol):
         those that follow, until it is through, and does not ask again before. `failures`: how often the work
         has failed since it was last through.
 
-        Work that raises `StoreFull` is begun again after a pause, as is work that fails in another way, which
-        is logged: then `begin` is asked whatever `wake_at` is. `LeaseLost` and `DamagedFile` end the
-        worker."""
+        Work that raises `StoreUnavailable` or `LogUnavailable` is begun again after a pause, as is work that
+        fails in another way, which is logged: then `begin` is asked whatever `wake_at` is. `LeaseLost`,
+        `DamagedFile` and `StoreUncertain` end the worker: nobody knows whether it is to be done again, before
+        another worker begins with what is stored."""
         ...
 
 
@@ -170,7 +175,7 @@ class JobRunner:
         slot.asked = False
         try:
             slot.work = slot.job.begin(now, slot.failures)
-        except (DamagedFile, LeaseLost):
+        except ENDING:
             raise
         except Exception as error:
             self._fail(slot, error)
@@ -187,7 +192,7 @@ class JobRunner:
         except StopIteration:
             slot.work, slot.awaited, slot.failures = None, None, 0
             return True
-        except (DamagedFile, LeaseLost):
+        except ENDING:
             raise
         except Exception as error:
             self._fail(slot, error)
@@ -195,8 +200,8 @@ class JobRunner:
 
     def _fail(self, slot: _Slot, error: Exception) -> None:
         """Have the work, or the write alone, done again later."""
-        if isinstance(error, StoreFull):
-            logger.error("%s: the state can not be written, waiting: %s", slot.job.name, error)
+        if isinstance(error, StoreUnavailable | LogUnavailable):
+            logger.error("%s: waiting: %s", slot.job.name, error)
             slot.not_before_us = self._clock.monotonic_us() + RETRY_US
             if slot.write is not None:
                 return

@@ -1,13 +1,12 @@
 """The log in tables of a PostgreSQL server."""
 
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from psycopg import Connection, InterfaceError, OperationalError
-from psycopg.errors import DiskFull, UniqueViolation
+from psycopg import Connection, Error
+from psycopg.errors import UniqueViolation
 
 from dp3.clock import Clock
 from dp3.clock_watch import ClockWatch
@@ -25,13 +24,15 @@ from dp3.log.port import (
     Log,
     LogFull,
     LogSegment,
+    LogUnavailable,
     LogUncertain,
     OutboxSlice,
     Producer,
     Waiting,
 )
 from dp3.log.postgres.appending import NewEntries
-from dp3.postgres import MOST_CONNECTIONS, Part, Pool, bring_up, open_pool
+from dp3.postgres import MOST_CONNECTIONS, Part, Pool, bring_up, in_one_line, is_of_disk, open_pool, passes
+from dp3.postgres.transactions import Unknown, begun, commit, read
 from dp3.statements import load_statements
 
 __all__ = ["open_log"]
@@ -40,9 +41,6 @@ T = TypeVar("T")
 
 ATTEMPTS = 20
 """An append begins anew when another process has just taken the key of one of its requests."""
-
-FOUND_OUT_S, LOOK_S = 10.0, 0.1
-"""A server that was lost is asked so long, and so often, what became of a transaction."""
 
 LAST_OFFSET = (1 << 63) - 1
 
@@ -95,44 +93,35 @@ class PostgresLog:
                 return self._committed(lambda connection: self._append(connection, appends))
             except UniqueViolation as error:
                 refused = error
-        raise LogFull(f"the keys of requests could not be kept ({refused}); nothing was added, try again")
+        raise LogUnavailable(
+            f"the keys of requests could not be kept ({refused}); nothing was added, try again"
+        )
 
     def append_outbox(self, parts: Sequence[OutboxSlice], after: int) -> Appended | None:
         """See `Log.append_outbox`."""
         return self._committed(lambda connection: self._append_outbox(connection, parts, after))
 
-    def _committed(self, work: Callable[[_Connection], T]) -> T:
-        """Do something in a transaction. Where the connection is lost while that ends, the server is asked
-        what became of it."""
-        transaction = ""
-        try:
-            with self._connection() as connection, connection.transaction():
-                result = work(connection)
-                transaction = str(self._one(connection, Lane.MAIN, "transaction")[0])
+    def _committed(self, work: Callable[[_Connection], tuple[T, NewEntries | None]]) -> T:
+        """Do something in a transaction, which tells what it has added. Where the connection is lost while
+        that ends, its end is found out."""
+        with self._refusals(), begun(self._pool) as connection:
+            result, added = work(connection)
+            commit(self._pool, connection, partial(self._has_happened, added))
             return result
-        except DiskFull as error:
-            raise LogFull(f"the server's disk refused an append ({error}); nothing was added") from error
-        except (OperationalError, InterfaceError) as error:
-            if transaction and self._has_happened(transaction, error):
-                return result
-            raise LogFull(f"the server of the log does not answer ({error}); nothing was added") from error
 
-    def _has_happened(self, transaction: str, error: Exception) -> bool:
-        """Whether a transaction of which no answer came was committed. Raises `LogUncertain`."""
-        end_s = time.monotonic() + FOUND_OUT_S
-        while (left_s := end_s - time.monotonic()) > 0:
-            with suppress(OperationalError, InterfaceError), self._connection(left_s) as connection:
-                (status,) = self._one(connection, Lane.MAIN, "status", transaction=transaction)
-                if status in ("committed", "aborted"):
-                    return bool(status == "committed")
-            time.sleep(LOOK_S)
-        raise LogUncertain(
-            f"the server of the log does not answer ({error}); what was sent may be stored or not"
-        ) from error
+    def _has_happened(self, added: NewEntries | None, connection: _Connection) -> bool:
+        """Whether entries were added; the end of their lane is locked as long as they may be still. To do
+        something else again changes nothing."""
+        if added is None or not added.rows:
+            return False
+        self._one(connection, added.lane, "locked_end")
+        offset, _, append_time, *_, body = added.rows[-1]
+        values = {"offset": offset, "append_time": append_time, "body": body}
+        return self._one(connection, added.lane, "has_entry", **values) is not None
 
     def _append(
         self, connection: _Connection, appends: Sequence[Append]
-    ) -> list[Appended | IdempotencyConflict]:
+    ) -> tuple[list[Appended | IdempotencyConflict], NewEntries]:
         known = self._known_requests(connection, [one.idempotency[0] for one in appends if one.idempotency])
         entries = self._end(connection, Lane.MAIN, 0)
         outcomes: list[Appended | IdempotencyConflict] = []
@@ -151,13 +140,13 @@ class PostgresLog:
         self._write(connection, entries)
         if requests:
             self._bulk(connection, Lane.MAIN, "add_requests", requests)
-        return outcomes
+        return outcomes, entries
 
     def _append_outbox(
         self, connection: _Connection, parts: Sequence[OutboxSlice], after: int
-    ) -> Appended | None:
+    ) -> tuple[Appended | None, NewEntries | None]:
         if not parts:
-            return None
+            return None, None
         entries = self._end(connection, Lane.DERIVED, after)
         producers = sorted({part.producer for part in parts})
         rows = self._bulk(connection, Lane.DERIVED, "keys_of_producers", producers)
@@ -168,12 +157,12 @@ class PostgresLog:
                 last[part.producer] = part.key
                 new.append(part)
         if not new:
-            return None
+            return None, None
         added = entries.add(merge_slices(part.slices for part in new))
         self._write(connection, entries)
         keys = [(*producer, last[producer]) for producer in sorted({part.producer for part in new})]
         self._bulk(connection, Lane.DERIVED, "put_producer_keys", keys)
-        return added
+        return added, entries
 
     def _end(self, connection: _Connection, lane: Lane, after: int) -> NewEntries:
         """The end of a lane, which nobody else moves until the transaction ends; above everything that is in
@@ -298,12 +287,13 @@ class PostgresLog:
     def resume_after(self, lane: Lane, offset: int, order: int) -> None:
         """See `Log.resume_after`."""
 
-        def resumed(connection: _Connection) -> None:
+        def resumed(connection: _Connection) -> tuple[None, None]:
             tail = Tail(*self._one(connection, lane, "locked_end"))
             if tail.offset < offset or tail.order < order:
                 self._run(connection, lane, "seal", first=tail.first)
                 end = tail._replace(offset=max(offset, tail.offset), order=max(order, tail.order))
                 self._following(connection, lane, end, self._clock.now_us())
+            return None, None
 
         self._committed(resumed)
 
@@ -352,7 +342,7 @@ class PostgresLog:
     def finished(self, lane: Lane, before_us: int) -> list[LogSegment]:
         """See `Log.finished`."""
         found: list[LogSegment] = []
-        with self._connection() as connection:
+        with self._refusals(), self._pool.connection() as connection:
             for end in self._ends(connection, lane):
                 if not end.sealed or end.ended_us is None or end.ended_us >= before_us:
                     break
@@ -369,11 +359,12 @@ class PostgresLog:
             self._committed(partial(self._remove, lane, segment))
         return len(gone)
 
-    def _remove(self, lane: Lane, segment: LogSegment, connection: _Connection) -> None:
+    def _remove(self, lane: Lane, segment: LogSegment, connection: _Connection) -> tuple[None, None]:
         self._run(connection, lane, "remove_segment", first=segment.first)
         self._run(connection, lane, "remove_entries", first=segment.first, last=segment.last)
         if lane is Lane.MAIN:
             self._run(connection, lane, "remove_requests", first=segment.first)
+        return None, None
 
     def _ends(self, connection: _Connection, lane: Lane) -> list[SegmentEnd]:
         tails = [Tail(*row) for row in self._all(connection, lane, "segments")]
@@ -389,15 +380,29 @@ class PostgresLog:
 
     # -- statements ----------------------------------------------------------------------------------------
     @contextmanager
-    def _connection(self, timeout_s: float | None = None) -> Iterator[_Connection]:
+    def _refusals(self) -> Iterator[None]:
+        """Raise what the port calls the errors of the server in the block."""
         if self._pool.closed:
             raise RuntimeError("the log is closed")
-        with self._pool.connection(timeout_s) as connection:
-            yield connection
+        try:
+            yield
+        except Unknown as unknown:
+            raise LogUncertain(
+                f"the server of the log does not answer ({unknown}); what was sent may be stored or not"
+            ) from unknown
+        except Error as error:
+            reason = in_one_line(error)
+            if is_of_disk(error):
+                raise LogFull(f"the server's disk refused an append ({reason}); nothing was added") from error
+            if passes(error):
+                raise LogUnavailable(
+                    f"the server of the log does not answer ({reason}); nothing was added"
+                ) from error
+            raise
 
     def _rows(self, lane: Lane, name: str, **values: Any) -> list[Any]:
-        with self._connection() as connection:
-            return self._all(connection, lane, name, **values)
+        with self._refusals():
+            return read(self._pool, lambda connection: self._all(connection, lane, name, **values))
 
     def _all(self, connection: _Connection, lane: Lane, name: str, **values: Any) -> list[Any]:
         cursor = connection.execute(self._sql[lane][name].encode(), {"lane": int(lane), **values})

@@ -176,13 +176,9 @@ DELETE FROM log_segment WHERE lane = %(lane)s AND first = %(first)s AND sealed;
 -- The keys of requests in a segment of the main lane.
 DELETE FROM log_request WHERE segment = %(first)s;
 
--- name: transaction
--- The number of this transaction.
-SELECT pg_current_xact_id();
-
--- name: status
--- The end of a transaction: committed, aborted, or neither yet.
-SELECT pg_xact_status(%(transaction)s::xid8);
+-- name: has_entry
+-- Whether there is this entry.
+SELECT 1 FROM {lane} WHERE "offset" = %(offset)s AND append_time = %(append_time)s AND body = %(body)s;
 
 -- name: disk_bytes
 -- The size of a lane's table and indexes.

@@ -14,8 +14,17 @@ class PositionsMoved(Exception):
     written."""
 
 
-class StoreFull(Exception):
+class StoreUnavailable(Exception):
+    """The state can not be read or written now; nothing was written. The same may succeed a little later."""
+
+
+class StoreFull(StoreUnavailable):
     """The disk refused the commit; nothing was written."""
+
+
+class StoreUncertain(Exception):
+    """The server of the state went away while a transaction ended, and did not say in time what became of it.
+    Who goes on has to begin with what is stored."""
 
 
 class ControlFull(Exception):

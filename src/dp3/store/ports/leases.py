@@ -49,11 +49,17 @@ class Leases(Protocol):
     """Ownership of partitions, and reports of workers. Changes raise `StoreFull` when the
     disk refuses."""
 
+    def now_us(self) -> int:
+        """The time by which signs of life are told, µs: that of the host, or of the server which all hosts
+        use."""
+        ...
+
     def take(self, index: int, worker_processes: int, holder: Holder, ttl_s: float) -> Lease:
         """Become the owner of the partitions p ≡ index (mod worker_processes); called when a worker starts.
 
         Raises `LeaseRefused` while another holder lives that has this index or another `worker_processes`;
-        one on the same host whose process is gone, or with a heartbeat older than `ttl_s`, does not live.
+        one on the same host whose process is gone, or with a heartbeat older than `ttl_s`, does not live, and
+        what it may still have begun is ended.
         With another `worker_processes` than before, messages that still wait are given up: their receivers
         are not the same any more."""
         ...

@@ -1,27 +1,44 @@
 """The connections of one process to a PostgreSQL server."""
 
+import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import Any, NoReturn, TypeVar
 
-from dp3.postgres import MOST_CONNECTIONS, open_pool
-from dp3.store.ports.errors import LeaseLost
+from psycopg import Connection, Error, Pipeline
+
+from dp3.postgres import MOST_CONNECTIONS, in_one_line, is_of_disk, open_pool, passes, shown
+from dp3.postgres.transactions import Unknown, begun, commit, read
+from dp3.store.ports.errors import LeaseLost, StoreFull, StoreUnavailable, StoreUncertain
 from dp3.store.ports.leases import Lease
 from dp3.store.postgres.dialect import PostgresStatement
 from dp3.store.postgres.session import PostgresSession
 from dp3.store.sql.leases import why_lost
-from dp3.store.sql.session import Values
+from dp3.store.sql.session import Row, Values
 
-NO_WORKER = -1
+T = TypeVar("T")
 
 POLL_S = 0.01
 """Changes of other processes are seen after so long at the latest."""
 
+WRITERS_SHIFT = 16
+"""Names of writers are a random number of the process, then a running one of so many bits."""
+
+_READ_ONLY = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
 
 class PostgresDatabase:
-    """See `dp3.store.sql.session.Database`. `schema`: where the tables of the application are."""
+    """See `dp3.store.sql.session.Database`. `schema`: where the tables of the application are.
+
+    All of it raises `StoreUnavailable` when the server is away, or has ended a transaction for a reason that
+    passes. When the connection is lost while a transaction ends, its end is found out: what was not committed
+    raises `StoreUnavailable`, what can not be found out in time `StoreUncertain`."""
 
     def __init__(
         self,
@@ -31,79 +48,101 @@ class PostgresDatabase:
         connections: int = MOST_CONNECTIONS,
     ) -> None:
         self._statements = statements
+        self._server = shown(url)
         self._pool = open_pool(url, schema, connections)
+        self._writers = _Writers()
         self.changes = Changes(self)
-
-    @contextmanager
-    def _session(self) -> Iterator[PostgresSession]:
-        with self._pool.connection() as connection:
-            yield PostgresSession(connection, self._statements)
-
-    @contextmanager
-    def _pipeline(self, session: PostgresSession) -> Iterator[None]:
-        with session.connection.pipeline() as session.pipeline:
-            yield
+        self._read(lambda session: session.run("leases.fold_changes"))
 
     def rows(self, name: str, values: Values = ()) -> list[Any]:
         """See the protocol."""
-        with self._session() as session:
-            return session.rows(name, values)
+        return self._read(lambda session: session.rows(name, values))
 
     def value(self, name: str, values: Values = ()) -> Any:
         """See the protocol."""
-        with self._session() as session:
-            return session.value(name, values)
+        return self._read(lambda session: session.value(name, values))
 
     @contextmanager
     def reading(self) -> Iterator[PostgresSession]:
         """See the protocol."""
-        with self._session() as session:
-            connection = session.connection
+        with self._begun(_READ_ONLY) as session:
             try:
-                with self._pipeline(session):
-                    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                with pipelined(session):
                     yield session
-                    connection.execute("ROLLBACK")
+                    session.connection.execute("ROLLBACK", prepare=False)
             finally:
+                connection = session.connection
                 if not connection.closed and connection.info.transaction_status:
-                    connection.execute("ROLLBACK")
+                    connection.execute("ROLLBACK", prepare=False)
 
     @contextmanager
     def writing(self, lease: Lease | None = None) -> Iterator[PostgresSession]:
         """See the protocol. Those that are no batch of a worker happen one after the other."""
-        with self._session() as session, self._pipeline(session), session.connection.transaction():
-            session.value("leases.lock")
+        with self._changing() as session:
+            session.run("leases.lock")
             if lease is not None and session.value("leases.is_held", (lease.epoch,)) is None:
                 self._refuse(session, lease)
             yield session
-            changed = self._note(session, NO_WORKER)
-        if changed:
-            self.changes.note()
 
     @contextmanager
     def owned(self, lease: Lease) -> Iterator[PostgresSession]:
         """See the protocol."""
-        with self._session() as session, self._pipeline(session), session.connection.transaction():
-            session.check = self._ownership(session, lease)
+        with self._changing() as session:
+            held = session.ask("leases.own", (lease.epoch,))
+            session.check = lambda: held.fetchone() or self._refuse(session, lease)
             yield session
-            changed = self._note(session, lease.index)
             session.checked()
-        if changed:
-            self.changes.note()
-
-    def _note(self, session: PostgresSession, worker: int) -> bool:
-        """Count the transaction, if it has changed anything: others wait for that."""
-        if session.has_changed:
-            session.run("leases.note_change", (worker,))
-        return session.has_changed
-
-    def _ownership(self, session: PostgresSession, lease: Lease) -> Callable[[], object]:
-        """Ask whether a lease is held; the answer is looked at by what is returned."""
-        held = session.ask("leases.own", (lease.epoch,))
-        return lambda: held.fetchone() or self._refuse(session, lease)
 
     def _refuse(self, session: PostgresSession, lease: Lease) -> NoReturn:
         raise LeaseLost(why_lost(lease, session.rows("leases.leases")))
+
+    # -- transactions --------------------------------------------------------------------------------------
+    @contextmanager
+    def _changing(self) -> Iterator[PostgresSession]:
+        """A transaction that is committed. It is counted, if it has changed anything: others wait for that,
+        and so its end can be found out."""
+        with self._begun() as session, pipelined(session) as pipeline:
+            yield session
+            if not session.has_changed:
+                return
+            with self._writers.one() as writer:
+                session.run("leases.count", (writer.name, 1))
+                has_happened = partial(self._has_happened, writer.name, writer.transactions + 1)
+                commit(self._pool, session.connection, has_happened, pipeline)
+                writer.transactions += 1
+        self.changes.note()
+
+    def _has_happened(self, writer: int, number: int, connection: Connection[Row]) -> bool:
+        """Whether a writer has come to the transaction with this number, once that is not under way."""
+        session = PostgresSession(connection, self._statements)
+        return bool(session.value("leases.count", (writer, 0)) >= number)
+
+    # -- connections ---------------------------------------------------------------------------------------
+    def _read(self, ask: Callable[[PostgresSession], T]) -> T:
+        with self._refusals():
+            return read(self._pool, lambda connection: ask(PostgresSession(connection, self._statements)))
+
+    @contextmanager
+    def _begun(self, begin: str = "BEGIN") -> Iterator[PostgresSession]:
+        with self._refusals(), begun(self._pool, begin) as connection:
+            yield PostgresSession(connection, self._statements)
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Raise what the port calls the errors of the server in the block."""
+        try:
+            yield
+        except Unknown as unknown:
+            raise StoreUncertain(
+                f"{self._server}: {unknown}; what was written may be stored or not"
+            ) from unknown
+        except Error as error:
+            reason = f"{self._server}: {in_one_line(error)}"
+            if is_of_disk(error):
+                raise StoreFull(f"{reason}; nothing was written, make room on the server") from error
+            if passes(error):
+                raise StoreUnavailable(f"{reason}; nothing was written, try again") from error
+            raise
 
     def wait_for_room(self) -> None:
         """See the protocol. The server sees to that itself."""
@@ -119,6 +158,49 @@ class PostgresDatabase:
     def close(self) -> None:
         """Give back the connections; calling it again does nothing."""
         self._pool.close()
+
+
+@contextmanager
+def pipelined(session: PostgresSession) -> Iterator[Pipeline]:
+    """What the session does in the block goes in a pipeline. A connection that is lost when all has been
+    answered, or found out, does not matter any more."""
+    connection = session.connection
+    is_done = False
+    try:
+        with connection.pipeline() as pipeline:
+            session.pipeline = pipeline
+            yield pipeline
+            is_done = True
+    except Error:
+        if not is_done or not connection.closed:
+            raise
+
+
+@dataclass(slots=True)
+class _Writer:
+    """A name under which transactions are counted, and how many have been."""
+
+    name: int
+    transactions: int = 0
+
+
+class _Writers:
+    """Writers of this process; no two transactions that are under way have the same."""
+
+    def __init__(self) -> None:
+        self._first = secrets.randbits(46) << WRITERS_SHIFT
+        self._numbers = count()
+        self._idle: deque[_Writer] = deque()
+
+    @contextmanager
+    def one(self) -> Iterator[_Writer]:
+        """A writer that nobody else has in the block; one whose transaction fails is not used again."""
+        try:
+            writer = self._idle.pop()
+        except IndexError:
+            writer = _Writer(self._first + next(self._numbers))
+        yield writer
+        self._idle.append(writer)
 
 
 class Changes:

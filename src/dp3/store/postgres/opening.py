@@ -1,5 +1,6 @@
 """Opening the state of an application on a server, making it the first time."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -36,11 +37,13 @@ def open_state(
     query_limit_s: float = QUERY_LIMIT_S,
     event_groups: EventGroups = NO_EVENTS,
     connections: int = MOST_CONNECTIONS,
+    lease_time: Callable[[], int] | None = None,
 ) -> State:
     """Open the state of an application in the database `url`, in the schema named `schema`, which is made if
     it is missing, also by several processes at once. `partitions` counts when it is made and is read from it
-    afterwards. The process has at most so many `connections`. Raises `FormatError` for a state of a newer
-    version. The rest is as in `dp3.store.sqlite.open_state`."""
+    afterwards. The process has at most so many `connections`. Leases go by `lease_time` (µs) or, by default,
+    by the server's clock. Raises `FormatError` for a state of a newer version. The rest is as in
+    `dp3.store.sqlite.open_state`."""
     sql = load_state_statements(PACKAGE)
     bring_up(url, schema, _part(partitions, sql))
     statements = _translated()
@@ -50,6 +53,7 @@ def open_state(
         database,
         database.value("schema.partitions"),
         clock,
+        lease_time=lease_time or (lambda: database.value("leases.now")),
         queries=Queries(database, queries, PostgresQueryBuilder, query_limit_s),
         changes=database.changes,
         close=database.close,

@@ -165,7 +165,9 @@ CREATE TABLE lease (
     pid bigint NOT NULL,
     process_started double precision,
     heartbeat bigint NOT NULL,
-    status text COLLATE "C" NOT NULL
+    status text COLLATE "C" NOT NULL,
+    -- What the connections of the holder's process are called.
+    client text COLLATE "C" NOT NULL DEFAULT current_setting('application_name')
 );
 
 CREATE TABLE lifetime (
@@ -561,10 +563,11 @@ END $$;
 CREATE TRIGGER key_removed AFTER DELETE ON current
 REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION note_keys_removed();
 
--- Transactions of each worker, and (below 0) of all that happen one after the other: no row is for several.
+-- Transactions that have changed something, of each writer: no two that are under way count in one row.
 CREATE TABLE change (
-    worker bigint PRIMARY KEY,
-    transactions bigint NOT NULL
+    writer bigint PRIMARY KEY,
+    transactions bigint NOT NULL,
+    at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 20);
 
 -- The last numbers that were given to messages and runs.

@@ -34,16 +34,17 @@ def assembled(
     partitions: int,
     clock: Clock,
     *,
+    lease_time: Callable[[], int],
     queries: Queries,
     changes: Changes,
     close: Callable[[], None],
     max_dead_letters: int,
     event_groups: EventGroups,
 ) -> State:
-    """The state, with what several ports write in their transactions; `queries`, `changes` and `close` are
-    those of the engine."""
+    """The state, with what several ports write in their transactions; `lease_time`, `queries`, `changes` and
+    `close` are those of the engine."""
     names, control, garbage = Names(database), Control(database, clock), Garbage(database, clock)
-    leases, runs = Leases(database, clock, control), Runs(database, clock)
+    leases, runs = Leases(database, lease_time, control), Runs(database, clock)
     dead_letters, outbox = DeadLetterWriter(max_dead_letters), OutboxWriter(clock)
     counters = CounterWriter(clock, event_groups)
     read = RowsReadCounter()

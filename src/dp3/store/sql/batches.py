@@ -144,7 +144,7 @@ class Batches:
 
 
 def _latest_values(plain: list[PlainRow]) -> Sequence[PlainRow]:
-    """Plain values by entity and attribute; of several the one of the latest entry, of several of an entry the
+    """Plain values by entity and attribute; of several the one of the latest entry, of those of an entry the
     last one. Sorts `plain`."""
     plain.sort(key=_ENTITY_AND_ATTR)
     places = set(map(_ENTITY_AND_ATTR, plain))

@@ -1,11 +1,10 @@
 """Leases: who owns which partitions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import psutil
 
-from dp3.clock import Clock
 from dp3.store.ports.errors import LeaseRefused
 from dp3.store.ports.leases import Holder, Lease, LeaseState
 from dp3.store.sql.control import Control
@@ -31,32 +30,42 @@ class _Held(NamedTuple):
 
 class Leases:
     """See `dp3.store.ports.leases.Leases`. The system is asked whether the process of a holder on the same
-    host is alive. When it was started is remembered: numbers of processes are used again."""
+    host is alive. When it was started is remembered: numbers of processes are used again. All times are told
+    by the clock `now_us`, which is the same for all hosts."""
 
-    def __init__(self, database: Database, clock: Clock, control: Control) -> None:
+    def __init__(self, database: Database, now_us: Callable[[], int], control: Control) -> None:
         self._control = control
         self._database = database
-        self._clock = clock
+        self.now_us = now_us
 
     def take(self, index: int, worker_processes: int, holder: Holder, ttl_s: float) -> Lease:
         if not 0 <= index < worker_processes:
             raise ValueError(f"worker index must be from 0 to {worker_processes - 1}, got {index}")
-        started = _started_at(holder.process)
+        started, now = _started_at(holder.process), self.now_us()
+        self._disconnect_dead(index, worker_processes, holder.host, now, ttl_s)
         with self._database.writing() as session:
-            for held in self._held(session):
-                if held.worker == index or held.worker_processes != worker_processes:
-                    self._refuse_if_alive(held, index, worker_processes, holder.host, ttl_s)
+            for held in _held(session):
+                if _is_in_the_way(held, index, worker_processes):
+                    _refuse_if_alive(held, index, worker_processes, holder.host, now, ttl_s)
                     session.run("leases.remove", (held.epoch,))
             self._note_processes(session, worker_processes)
-            row = (index, worker_processes, *holder, started, self._clock.now_us(), "starting")
+            row = (index, worker_processes, *holder, started, now, "starting")
             epoch: int = session.value("leases.take", row)
         return Lease(index, worker_processes, epoch)
 
+    def _disconnect_dead(self, index: int, worker_processes: int, host: str, now: int, ttl_s: float) -> None:
+        """A holder that does not live may stand still inside a transaction, and nobody gets past what that
+        has locked."""
+        for held in _held(self._database):
+            if _is_in_the_way(held, index, worker_processes) and not _is_alive(held, host, now, ttl_s):
+                self._database.value("leases.disconnect", (held.epoch,))
+
     def require_none(self, session: Session, host: str, ttl_s: float) -> None:
         """Raise `LeaseRefused` while a worker lives; take the leases from those that do not."""
-        for held in self._held(session):
-            if self._is_alive(held, host, ttl_s):
-                raise LeaseRefused(f"{self._who(held)}; stop all workers first")
+        now = self.now_us()
+        for held in _held(session):
+            if _is_alive(held, host, now, ttl_s):
+                raise LeaseRefused(f"{_who(held, now)}; stop all workers first")
             session.run("leases.remove", (held.epoch,))
 
     def _note_processes(self, session: Session, worker_processes: int) -> None:
@@ -67,8 +76,8 @@ class Leases:
             self._control.give_up(session, reason)
 
     def heartbeat(self, lease: Lease, status: str, numbers: Mapping[str, float] | None = None) -> None:
+        now = self.now_us()
         with self._database.writing(lease) as session:
-            now = self._clock.now_us()
             values = {"now": now, "status": status, "epoch": lease.epoch}
             session.run("leases.heartbeat", values)
             if numbers is not None:
@@ -76,8 +85,8 @@ class Leases:
                 session.run("leases.put_report", (lease.epoch, now, to_json(dict(numbers))))
 
     def take_job(self, lease: Lease, name: str, ttl_s: float) -> bool:
+        now = self.now_us()
         with self._database.writing(lease) as session:
-            now = self._clock.now_us()
             values = {"name": name, "epoch": lease.epoch, "now": now, "until": now + round(ttl_s * 1e6)}
             return bool(session.rows("leases.take_job", values))
 
@@ -97,33 +106,43 @@ class Leases:
         rows = self._database.rows("leases.reports")
         return [(worker, time, from_json(numbers)) for worker, time, numbers in rows]
 
-    def _held(self, session: Session) -> list[_Held]:
-        return [_Held(*row) for row in session.rows("leases.leases")]
 
-    def _refuse_if_alive(
-        self, held: _Held, index: int, worker_processes: int, host: str, ttl_s: float
-    ) -> None:
-        if not self._is_alive(held, host, ttl_s):
-            return
-        who = self._who(held)
-        if held.worker == index and held.worker_processes == worker_processes:
-            advice = f"stop it first, or start a worker with another index than {index}"
-        else:
-            advice = f"stop all workers before starting worker {index} of {worker_processes}"
-        raise LeaseRefused(f"{who}; {advice}. If it is dead, its lease ends {ttl_s:g} s after that sign")
+def _held(database: Database | Session) -> list[_Held]:
+    return [_Held(*row) for row in database.rows("leases.leases")]
 
-    def _is_alive(self, held: _Held, host: str, ttl_s: float) -> bool:
-        gone = held.host == host and _is_gone(held.process, held.process_started)
-        return not gone and abs(self._age_s(held)) <= ttl_s
 
-    def _age_s(self, held: _Held) -> float:
-        return (self._clock.now_us() - held.heartbeat) / 1e6
+def _is_in_the_way(held: _Held, index: int, worker_processes: int) -> bool:
+    return held.worker == index or held.worker_processes != worker_processes
 
-    def _who(self, held: _Held) -> str:
-        return (
-            f"worker {held.worker} of {held.worker_processes} is run by process {held.process} on "
-            f"{held.host} (last sign of life {self._age_s(held):.1f} s ago)"
-        )
+
+def _refuse_if_alive(
+    held: _Held, index: int, worker_processes: int, host: str, now: int, ttl_s: float
+) -> None:
+    if not _is_alive(held, host, now, ttl_s):
+        return
+    if held.worker == index and held.worker_processes == worker_processes:
+        advice = f"stop it first, or start a worker with another index than {index}"
+    else:
+        advice = f"stop all workers before starting worker {index} of {worker_processes}"
+    raise LeaseRefused(
+        f"{_who(held, now)}; {advice}. If it is dead, its lease ends {ttl_s:g} s after that sign"
+    )
+
+
+def _is_alive(held: _Held, host: str, now: int, ttl_s: float) -> bool:
+    gone = held.host == host and _is_gone(held.process, held.process_started)
+    return not gone and abs(_age_s(held, now)) <= ttl_s
+
+
+def _age_s(held: _Held, now: int) -> float:
+    return (now - held.heartbeat) / 1e6
+
+
+def _who(held: _Held, now: int) -> str:
+    return (
+        f"worker {held.worker} of {held.worker_processes} is run by process {held.process} on "
+        f"{held.host} (last sign of life {_age_s(held, now):.1f} s ago)"
+    )
 
 
 def _started_at(process: int) -> float | None:

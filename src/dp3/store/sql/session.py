@@ -62,7 +62,8 @@ class Session(Protocol):
 
 
 class Database(Protocol):
-    """The state that a process has open. Everything may be called by any thread."""
+    """The state that a process has open. Everything may be called by any thread, and raises
+    `StoreUnavailable` while a server is away; then nothing was written."""
 
     def rows(self, name: str, values: Values = ()) -> list[Any]:
         """All rows of one statement, as tuples."""
@@ -78,7 +79,8 @@ class Database(Protocol):
 
     def writing(self, lease: Lease | None = None) -> AbstractContextManager[Session]:
         """Everything in the block is committed, or nothing. Raises `StoreFull` when the disk refuses,
-        `DamagedFile`, and `LeaseLost` before the block when a lease is given that is not held any more."""
+        `DamagedFile`, and `LeaseLost` before the block when a lease is given that is not held any more.
+        `StoreUncertain` when a server has gone away in the middle of the commit."""
         ...
 
     def owned(self, lease: Lease) -> AbstractContextManager[Session]:

@@ -104,6 +104,7 @@ def open_state(
         database,
         found,
         clock,
+        lease_time=clock.now_us,
         queries=Queries(database, statements.of_file("queries"), SqliteQueryBuilder, query_limit_s),
         changes=database.changes,
         close=database.close,

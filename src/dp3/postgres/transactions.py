@@ -1,0 +1,91 @@
+"""Statements and transactions on a server that may go away, come back, or be another one then."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, TypeAlias, TypeVar
+
+from psycopg import Connection, Error, Pipeline
+from psycopg_pool import PoolTimeout
+
+from dp3.postgres.connecting import Pool
+from dp3.postgres.failures import in_one_line, passes
+
+T = TypeVar("T")
+
+FOUND_OUT_S, LOOK_S = 10.0, 0.1
+"""A server that was lost is asked so long, and so often, what became of a transaction: less than
+`LEASE_TTL_S`, because signs of life are given in transactions."""
+
+_Connection: TypeAlias = Connection[tuple[Any, ...]]
+
+
+def read(pool: Pool, ask: Callable[[_Connection], T]) -> T:
+    """Ask something that changes nothing; once more, if the connection has been lost since it was used."""
+    try:
+        with pool.connection() as connection:
+            return ask(connection)
+    except Error as error:
+        _require_lost(pool, error)
+    with pool.connection() as connection:
+        return ask(connection)
+
+
+@contextmanager
+def begun(pool: Pool, begin: str = "BEGIN") -> Iterator[_Connection]:
+    """A transaction, on a connection that was alive when it began; it is ended by `commit`."""
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(pool.connection())
+            connection.execute(begin.encode(), prepare=False)
+        except Error as error:
+            stack.close()
+            _require_lost(pool, error)
+            connection = stack.enter_context(pool.connection())
+            connection.execute(begin.encode(), prepare=False)
+        yield connection
+
+
+def _require_lost(pool: Pool, error: Error) -> None:
+    """Raises an error again, unless it is that of a connection that was lost. Others have been lost with it:
+    they are tried, so that who asks next gets one that is alive."""
+    if isinstance(error, PoolTimeout) or not passes(error):
+        raise error
+    pool.check()
+
+
+def commit(
+    pool: Pool,
+    connection: _Connection,
+    has_happened: Callable[[_Connection], bool],
+    pipeline: Pipeline | None = None,
+) -> None:
+    """End a transaction, which may be in a pipeline.
+
+    If the connection is lost meanwhile, another one is asked whether it has happened: `has_happened` first
+    waits for a lock that the transaction has, so its end has come then. The server could say how a transaction
+    with some number has ended; but after a crash, or on a standby, numbers that nothing was kept of are given
+    again.
+
+    Raises the error if it has not, `Unknown` if nobody answers in time."""
+    try:
+        connection.execute("COMMIT", prepare=False)
+        if pipeline is not None:
+            pipeline.sync()
+    except Error as error:
+        if not connection.closed or not _found_out(pool, has_happened, error):
+            raise
+
+
+class Unknown(Exception):
+    """Nobody knows whether a transaction was committed."""
+
+
+def _found_out(pool: Pool, has_happened: Callable[[_Connection], bool], error: Error) -> bool:
+    end_s = time.monotonic() + FOUND_OUT_S
+    while (left_s := end_s - time.monotonic()) > 0:
+        with suppress(Error), pool.connection(left_s) as connection, connection.transaction():
+            connection.execute(f"SET LOCAL lock_timeout = {max(1, round(left_s * 1_000))}".encode())
+            return has_happened(connection)
+        time.sleep(LOOK_S)
+    raise Unknown(in_one_line(error)) from error
