@@ -22,7 +22,7 @@ SELECT coalesce(min(time), 0) FROM worker_report JOIN lease USING (epoch);
 
 -- name: entities
 -- How many entities of a type there are.
-SELECT entities FROM etype WHERE name = ?;
+SELECT count(*) FROM entity WHERE etype = (SELECT id FROM etype WHERE name = ?);
 
 -- name: has_garbage
 -- Whether rows of deleted entities are still to be removed.

@@ -46,6 +46,20 @@ def begun(pool: Pool, begin: str = "BEGIN") -> Iterator[_Connection]:
         yield connection
 
 
+@contextmanager
+def pipelined(connection: _Connection) -> Iterator[Pipeline]:
+    """What is asked in the block goes in a pipeline: only what reads waits for the server, once for all that
+    was sent before. A connection that is lost when all was answered, or found out, does not matter."""
+    is_done = False
+    try:
+        with connection.pipeline() as pipeline:
+            yield pipeline
+            is_done = True
+    except Error:
+        if not is_done or not connection.closed:
+            raise
+
+
 def _require_lost(pool: Pool, error: Error) -> None:
     """Raises an error again, unless it is that of a connection that was lost. Others have been lost with it:
     they are tried, so that who asks next gets one that is alive."""
@@ -63,8 +77,8 @@ def commit(
     """End a transaction, which may be in a pipeline.
 
     If the connection is lost meanwhile, another one is asked whether it has happened: `has_happened` first
-    waits for a lock that the transaction has, so its end has come then. The server could say how a transaction
-    with some number has ended; but after a crash, or on a standby, numbers that nothing was kept of are given
+    waits for a lock that the transaction has, so its end has come then. The server could say how one with
+    some number has ended; but after a crash, or on a standby, numbers that nothing was kept of are given
     again.
 
     Raises the error if it has not, `Unknown` if nobody answers in time."""

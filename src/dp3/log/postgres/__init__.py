@@ -1,11 +1,12 @@
 """The log in tables of a PostgreSQL server."""
 
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from psycopg import Connection, Error
+from psycopg import Connection, Cursor, Error
 from psycopg.errors import UniqueViolation
 
 from dp3.clock import Clock
@@ -32,7 +33,8 @@ from dp3.log.port import (
 )
 from dp3.log.postgres.appending import NewEntries
 from dp3.postgres import MOST_CONNECTIONS, Part, Pool, bring_up, in_one_line, is_of_disk, open_pool, passes
-from dp3.postgres.transactions import Unknown, begun, commit, read
+from dp3.postgres.arrays import column
+from dp3.postgres.transactions import Unknown, begun, commit, pipelined, read
 from dp3.statements import load_statements
 
 __all__ = ["open_log"]
@@ -43,6 +45,9 @@ ATTEMPTS = 20
 """An append begins anew when another process has just taken the key of one of its requests."""
 
 LAST_OFFSET = (1 << 63) - 1
+
+_ARRAY = re.compile(r"%s::(\w+)\[\]")
+"""The columns of statements for several rows."""
 
 _Connection = Connection[tuple[Any, ...]]
 
@@ -83,7 +88,12 @@ class PostgresLog:
             for lane in Lane
         }
         for lane in Lane:
-            self._rows(lane, "begin_lane", now=clock.now_us())
+            self._begin(lane)
+
+    def _begin(self, lane: Lane) -> None:
+        now = self._clock.now_us()
+        with self._refusals():
+            read(self._pool, lambda connection: self._run(connection, lane, "begin_lane", now=now))
 
     # -- appending -----------------------------------------------------------------------------------------
     def append(self, appends: Sequence[Append]) -> list[Appended | IdempotencyConflict]:
@@ -104,9 +114,9 @@ class PostgresLog:
     def _committed(self, work: Callable[[_Connection], tuple[T, NewEntries | None]]) -> T:
         """Do something in a transaction, which tells what it has added. Where the connection is lost while
         that ends, its end is found out."""
-        with self._refusals(), begun(self._pool) as connection:
+        with self._refusals(), begun(self._pool) as connection, pipelined(connection) as pipeline:
             result, added = work(connection)
-            commit(self._pool, connection, partial(self._has_happened, added))
+            commit(self._pool, connection, partial(self._has_happened, added), pipeline)
             return result
 
     def _has_happened(self, added: NewEntries | None, connection: _Connection) -> bool:
@@ -149,8 +159,8 @@ class PostgresLog:
             return None, None
         entries = self._end(connection, Lane.DERIVED, after)
         producers = sorted({part.producer for part in parts})
-        rows = self._bulk(connection, Lane.DERIVED, "keys_of_producers", producers)
-        last = {Producer(partition, stream): key for partition, stream, key in rows}
+        known = self._bulk(connection, Lane.DERIVED, "keys_of_producers", producers).fetchall()
+        last = {Producer(partition, stream): key for partition, stream, key in known}
         new: list[OutboxSlice] = []
         for part in parts:
             if part.producer not in last or part.key > last[part.producer]:
@@ -168,10 +178,11 @@ class PostgresLog:
         """The end of a lane, which nobody else moves until the transaction ends; above everything that is in
         the log, and above an order."""
         (other,) = (one for one in Lane if one is not lane)
-        seen = Tail(*self._one(connection, other, "end")).order
+        end_of_other = self._ask(connection, other, "end")
         found = None
         while found is None:  # the segment was sealed while it was waited for
             found = self._one(connection, lane, "locked_end")
+        seen = max(Tail(*row).order for row in end_of_other)
         tail, now = Tail(*found), self._clock.now_us()
         if self._rotation.is_due(tail, now):
             self._run(connection, lane, "seal", first=tail.first)
@@ -404,23 +415,24 @@ class PostgresLog:
         with self._refusals():
             return read(self._pool, lambda connection: self._all(connection, lane, name, **values))
 
+    def _ask(self, connection: _Connection, lane: Lane, name: str, **values: Any) -> Cursor[tuple[Any, ...]]:
+        return connection.execute(self._sql[lane][name].encode(), {"lane": int(lane), **values})
+
     def _all(self, connection: _Connection, lane: Lane, name: str, **values: Any) -> list[Any]:
-        cursor = connection.execute(self._sql[lane][name].encode(), {"lane": int(lane), **values})
-        return cursor.fetchall() if cursor.description else []
+        return self._ask(connection, lane, name, **values).fetchall()
 
     def _one(self, connection: _Connection, lane: Lane, name: str, **values: Any) -> Any:
-        rows = self._all(connection, lane, name, **values)
-        return rows[0] if rows else None
+        return self._ask(connection, lane, name, **values).fetchone()
 
     def _run(self, connection: _Connection, lane: Lane, name: str, **values: Any) -> None:
-        self._all(connection, lane, name, **values)
+        self._ask(connection, lane, name, **values)
 
     def _bulk(
         self, connection: _Connection, lane: Lane, name: str, rows: Sequence[Sequence[Any]]
-    ) -> list[Any]:
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        cursor = connection.execute(self._sql[lane][name].encode(), columns)
-        return cursor.fetchall() if cursor.description else []
+    ) -> Cursor[tuple[Any, ...]]:
+        sql = self._sql[lane][name]
+        columns = map(column, _ARRAY.findall(sql), zip(*rows, strict=True))
+        return connection.execute(sql.encode(), list(columns))
 
 
 def _entry(lane: Lane, offset: int, order: int, append_time: int, stored: bytes) -> Entry:

@@ -11,10 +11,10 @@ from functools import partial
 from itertools import count
 from typing import Any, NoReturn, TypeVar
 
-from psycopg import Connection, Error, Pipeline
+from psycopg import Connection, Error
 
 from dp3.postgres import MOST_CONNECTIONS, in_one_line, is_of_disk, open_pool, passes, shown
-from dp3.postgres.transactions import Unknown, begun, commit, read
+from dp3.postgres.transactions import Unknown, begun, commit, pipelined, read
 from dp3.store.ports.errors import LeaseLost, StoreFull, StoreUnavailable, StoreUncertain
 from dp3.store.ports.leases import Lease
 from dp3.store.postgres.dialect import PostgresStatement
@@ -67,7 +67,7 @@ class PostgresDatabase:
         """See the protocol."""
         with self._begun(_READ_ONLY) as session:
             try:
-                with pipelined(session):
+                with pipelined(session.connection) as session.pipeline:
                     yield session
                     session.connection.execute("ROLLBACK", prepare=False)
             finally:
@@ -101,7 +101,8 @@ class PostgresDatabase:
     def _changing(self) -> Iterator[PostgresSession]:
         """A transaction that is committed. It is counted, if it has changed anything: others wait for that,
         and so its end can be found out."""
-        with self._begun() as session, pipelined(session) as pipeline:
+        with self._begun() as session, pipelined(session.connection) as pipeline:
+            session.pipeline = pipeline
             yield session
             if not session.has_changed:
                 return
@@ -158,22 +159,6 @@ class PostgresDatabase:
     def close(self) -> None:
         """Give back the connections; calling it again does nothing."""
         self._pool.close()
-
-
-@contextmanager
-def pipelined(session: PostgresSession) -> Iterator[Pipeline]:
-    """What the session does in the block goes in a pipeline. A connection that is lost when all has been
-    answered, or found out, does not matter any more."""
-    connection = session.connection
-    is_done = False
-    try:
-        with connection.pipeline() as pipeline:
-            session.pipeline = pipeline
-            yield pipeline
-            is_done = True
-    except Error:
-        if not is_done or not connection.closed:
-            raise
 
 
 @dataclass(slots=True)
