@@ -12,6 +12,8 @@ from kit.backends import server_url
 
 CHUNK = 1 << 16
 
+LONGEST_S = 1.0
+
 
 class Cutter:
     """Stands between clients and a server. Once it is `armed` it cuts the connection on which the next COMMIT
@@ -48,7 +50,8 @@ class Cutter:
                     client.shutdown(socket.SHUT_RDWR)
                     if after:
                         server.sendall(data)
-                        server.recv(CHUNK)  # it has happened
+                        server.settimeout(LONGEST_S)
+                        server.recv(CHUNK)  # it has happened, unless the rest of a pipeline is missing
                     break
                 server.sendall(data)
         _end(client, server)

@@ -138,6 +138,9 @@ class Files:
 LOG, STATE = "log", "state"
 """The schemas of a database, so that the state alone can fall back."""
 
+QUERY_LIMIT_S = 60.0
+"""A server counts how long a statement waits for a processor, too."""
+
 _MAKING = 0x7465_7374
 """The lock under which templates are made."""
 
@@ -160,9 +163,8 @@ class Server:
         return open_server_log(self._url, LOG, clock, **options)
 
     def open_state(self, clock: Clock) -> State:
-        return open_server_state(
-            self._url, STATE, clock, partitions=self._partitions, lease_time=clock.now_us
-        )
+        options: Any = {"partitions": self._partitions, "query_limit_s": QUERY_LIMIT_S}
+        return open_server_state(self._url, STATE, clock, lease_time=clock.now_us, **options)
 
     def close(self) -> None:
         self._beside.close()

@@ -31,6 +31,10 @@ def without_powers() -> None:
             raise OSError(ctypes.get_errno(), "prctl")
 
 
+def as_it_is() -> None:
+    """The program that is started next may do what this one may."""
+
+
 def full_disk() -> None:
     """The program that is started next can not write to any file."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
@@ -217,4 +221,4 @@ def test_a_log_of_data_points_that_can_not_be_written_is_named(app: App) -> None
     folder = app.root / "folder"
     folder.mkdir()
     app.write(files={"api.yml": {"datapoint_logger": {"bad_log": str(folder)}}})
-    assert refused(app, "api") == f"{folder}: Is a directory"
+    assert refused(app, "api", start=as_it_is) == f"{folder}: Is a directory"

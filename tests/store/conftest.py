@@ -40,13 +40,17 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) ->
     return PostgresBackend(clock)
 
 
+BUSY_S = 60.0
+"""A question may take so long on a busy machine."""
+
+
 @pytest.fixture
 def open_state(backend: Backend) -> Iterator[Callable[..., State]]:
     """Opens the state of this test, as often as wanted, as another process would."""
     opened: list[State] = []
 
     def open_again(**options: Any) -> State:
-        opened.append(backend.open(**options))
+        opened.append(backend.open(**{"query_limit_s": BUSY_S, **options}))
         return opened[-1]
 
     yield open_again

@@ -17,8 +17,8 @@ from dp3.log.port import LogIncomplete, LogUnavailable
 from dp3.model.schema import compare, decode_schema, encode_schema, schema_of
 from dp3.printable import printable
 from dp3.runtime.model import ModelInUse, model_owned, update_command
-from dp3.runtime.places import Unusable, needed_at_start
-from dp3.runtime.resources import DataDir, Resources, open_resources
+from dp3.runtime.places import Unusable
+from dp3.runtime.resources import DataDir, Resources, has_data, open_resources, place_of_data
 from dp3.runtime.supervisor import AlreadyRunning, sole_supervisor
 from dp3.sqlite import FormatError
 from dp3.store.ports.errors import LeaseRefused, StoreUnavailable
@@ -50,10 +50,8 @@ def schema_update(
     config = load_or_exit(config_dir)
     data = DataDir.choose(data_dir, config_dir)
     try:
-        with needed_at_start():
-            is_there = (data.state / "state.db").exists()
-        if not is_there:
-            typer.echo(f"No data in {data.root}: nothing to do.")
+        if not has_data(config, data):
+            typer.echo(f"No data in {place_of_data(config, data)}: nothing to do.")
             return
         data.prepare()
         with ExitStack() as stack:

@@ -18,7 +18,7 @@ from dp3.config.sections import Role
 from dp3.model.durations import parse_time_duration
 from dp3.runtime.audit import AuditLog, open_audit_log
 from dp3.runtime.places import Unusable
-from dp3.runtime.resources import DataDir, open_store
+from dp3.runtime.resources import DataDir, has_data, open_store, place_of_data
 from dp3.sqlite import FormatError
 from dp3.store.ports.errors import StoreUnavailable, StoreUncertain, TokenExists
 from dp3.store.ports.tokens import Token, Tokens, digest_of, new_secret
@@ -138,10 +138,10 @@ def _tokens(
     data yet."""
     config = load_or_exit(config_dir)
     data = DataDir.choose(data_dir, config_dir)
-    if not make and not (data.state / "state.db").exists():
-        raise fail(f"there is no data in {data.root}, so there are no tokens", 1)
     clock = SystemClock()
     try:
+        if not make and not has_data(config, data):
+            raise fail(f"there is no data in {place_of_data(config, data)}, so there are no tokens", 1)
         data.prepare()
         with open_store(config, data, clock) as store, open_audit_log(data.audit_log, clock) as audit:
             yield store.tokens, audit

@@ -3,9 +3,11 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-from psycopg import Connection, Error, Pipeline
+from psycopg import Connection, Cursor, Error, Pipeline
+from psycopg.abc import Params
 from psycopg_pool import PoolTimeout
 
 from dp3.postgres.connecting import Pool
@@ -20,15 +22,41 @@ FOUND_OUT_S, LOOK_S = 10.0, 0.1
 _Connection: TypeAlias = Connection[tuple[Any, ...]]
 
 
-def read(pool: Pool, ask: Callable[[_Connection], T]) -> T:
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A connection, and the pipeline that it is in, if it is in one.
+
+    In a pipeline statements are only sent; `rows` waits for the answers of all of them. Then the transaction
+    is idle, and the server ends it if it stays so. A server that waits for the rest of a pipeline does not
+    count as idle, so nothing waits in the midst of it."""
+
+    connection: Connection[tuple[Any, ...]]
+    pipeline: Pipeline | None = None
+
+    def execute(self, sql: str, values: Params | None = None) -> Cursor[tuple[Any, ...]]:
+        """Send a statement."""
+        return self.connection.execute(sql.encode(), values)
+
+    def rows(self, cursor: Cursor[tuple[Any, ...]]) -> list[Any]:
+        """The rows of a statement that was sent."""
+        self.wait()
+        return cursor.fetchall()
+
+    def wait(self) -> None:
+        """Have the answers of all statements. Raises the error of the first one that failed."""
+        if self.pipeline is not None:
+            self.pipeline.sync()
+
+
+def read(pool: Pool, ask: Callable[[Conversation], T]) -> T:
     """Ask something that changes nothing; once more, if the connection has been lost since it was used."""
     try:
         with pool.connection() as connection:
-            return ask(connection)
+            return ask(Conversation(connection))
     except Error as error:
         _require_lost(pool, error)
     with pool.connection() as connection:
-        return ask(connection)
+        return ask(Conversation(connection))
 
 
 @contextmanager
@@ -47,13 +75,12 @@ def begun(pool: Pool, begin: str = "BEGIN") -> Iterator[_Connection]:
 
 
 @contextmanager
-def pipelined(connection: _Connection) -> Iterator[Pipeline]:
-    """What is asked in the block goes in a pipeline: only what reads waits for the server, once for all that
-    was sent before. A connection that is lost when all was answered, or found out, does not matter."""
+def pipelined(connection: _Connection) -> Iterator[Conversation]:
+    """A pipeline. A connection that is lost when all was answered, or found out, does not matter."""
     is_done = False
     try:
         with connection.pipeline() as pipeline:
-            yield pipeline
+            yield Conversation(connection, pipeline)
             is_done = True
     except Error:
         if not is_done or not connection.closed:
@@ -70,11 +97,10 @@ def _require_lost(pool: Pool, error: Error) -> None:
 
 def commit(
     pool: Pool,
-    connection: _Connection,
-    has_happened: Callable[[_Connection], bool],
-    pipeline: Pipeline | None = None,
+    conversation: Conversation,
+    has_happened: Callable[[Conversation], bool],
 ) -> None:
-    """End a transaction, which may be in a pipeline.
+    """End a transaction.
 
     If the connection is lost meanwhile, another one is asked whether it has happened: `has_happened` first
     waits for a lock that the transaction has, so its end has come then. The server could say how one with
@@ -83,11 +109,10 @@ def commit(
 
     Raises the error if it has not, `Unknown` if nobody answers in time."""
     try:
-        connection.execute("COMMIT", prepare=False)
-        if pipeline is not None:
-            pipeline.sync()
+        conversation.connection.execute("COMMIT", prepare=False)
+        conversation.wait()
     except Error as error:
-        if not connection.closed or not _found_out(pool, has_happened, error):
+        if not conversation.connection.closed or not _found_out(pool, has_happened, error):
             raise
 
 
@@ -95,11 +120,11 @@ class Unknown(Exception):
     """Nobody knows whether a transaction was committed."""
 
 
-def _found_out(pool: Pool, has_happened: Callable[[_Connection], bool], error: Error) -> bool:
+def _found_out(pool: Pool, has_happened: Callable[[Conversation], bool], error: Error) -> bool:
     end_s = time.monotonic() + FOUND_OUT_S
     while (left_s := end_s - time.monotonic()) > 0:
         with suppress(Error), pool.connection(left_s) as connection, connection.transaction():
             connection.execute(f"SET LOCAL lock_timeout = {max(1, round(left_s * 1_000))}".encode())
-            return has_happened(connection)
+            return has_happened(Conversation(connection))
         time.sleep(LOOK_S)
     raise Unknown(in_one_line(error)) from error

@@ -91,6 +91,22 @@ class Resources:
     store: State
 
 
+def has_data(config: Configuration, data: DataDir) -> bool:
+    """Whether the application has been started ever. Raises `Unusable`."""
+    if (url := config.database.server) is None:
+        with needed_at_start():
+            return (data.state / "state.db").exists()
+    from dp3.store.postgres.presence import has_state
+
+    with _server_at_start():
+        return has_state(url, schema_name(config))
+
+
+def place_of_data(config: Configuration, data: DataDir) -> str:
+    """Where log and state are, for messages."""
+    return str(data.root) if config.database.server is None else f"the schema {schema_name(config)}"
+
+
 @contextmanager
 def open_resources(
     config: Configuration, data: DataDir, clock: Clock, *, checkpoint: bool = False

@@ -34,7 +34,7 @@ from dp3.log.port import (
 from dp3.log.postgres.appending import NewEntries
 from dp3.postgres import MOST_CONNECTIONS, Part, Pool, bring_up, in_one_line, is_of_disk, open_pool, passes
 from dp3.postgres.arrays import column
-from dp3.postgres.transactions import Unknown, begun, commit, pipelined, read
+from dp3.postgres.transactions import Conversation, Unknown, begun, commit, pipelined, read
 from dp3.statements import load_statements
 
 __all__ = ["open_log"]
@@ -93,14 +93,14 @@ class PostgresLog:
     def _begin(self, lane: Lane) -> None:
         now = self._clock.now_us()
         with self._refusals():
-            read(self._pool, lambda connection: self._run(connection, lane, "begin_lane", now=now))
+            read(self._pool, lambda conversation: self._run(conversation, lane, "begin_lane", now=now))
 
     # -- appending -----------------------------------------------------------------------------------------
     def append(self, appends: Sequence[Append]) -> list[Appended | IdempotencyConflict]:
         """See `Log.append`."""
         for _ in range(ATTEMPTS):
             try:
-                return self._committed(lambda connection: self._append(connection, appends))
+                return self._committed(lambda conversation: self._append(conversation, appends))
             except UniqueViolation as error:
                 refused = error
         raise LogUnavailable(
@@ -109,31 +109,31 @@ class PostgresLog:
 
     def append_outbox(self, parts: Sequence[OutboxSlice], after: int) -> Appended | None:
         """See `Log.append_outbox`."""
-        return self._committed(lambda connection: self._append_outbox(connection, parts, after))
+        return self._committed(lambda conversation: self._append_outbox(conversation, parts, after))
 
-    def _committed(self, work: Callable[[_Connection], tuple[T, NewEntries | None]]) -> T:
+    def _committed(self, work: Callable[[Conversation], tuple[T, NewEntries | None]]) -> T:
         """Do something in a transaction, which tells what it has added. Where the connection is lost while
         that ends, its end is found out."""
-        with self._refusals(), begun(self._pool) as connection, pipelined(connection) as pipeline:
-            result, added = work(connection)
-            commit(self._pool, connection, partial(self._has_happened, added), pipeline)
+        with self._refusals(), begun(self._pool) as connection, pipelined(connection) as conversation:
+            result, added = work(conversation)
+            commit(self._pool, conversation, partial(self._has_happened, added))
             return result
 
-    def _has_happened(self, added: NewEntries | None, connection: _Connection) -> bool:
+    def _has_happened(self, added: NewEntries | None, conversation: Conversation) -> bool:
         """Whether entries were added; the end of their lane is locked as long as they may be still. To do
         something else again changes nothing."""
         if added is None or not added.rows:
             return False
-        self._one(connection, added.lane, "locked_end")
+        self._one(conversation, added.lane, "locked_end")
         offset, _, append_time, *_, body = added.rows[-1]
         values = {"offset": offset, "append_time": append_time, "body": body}
-        return self._one(connection, added.lane, "has_entry", **values) is not None
+        return self._one(conversation, added.lane, "has_entry", **values) is not None
 
     def _append(
-        self, connection: _Connection, appends: Sequence[Append]
+        self, conversation: Conversation, appends: Sequence[Append]
     ) -> tuple[list[Appended | IdempotencyConflict], NewEntries]:
-        known = self._known_requests(connection, [one.idempotency[0] for one in appends if one.idempotency])
-        entries = self._end(connection, Lane.MAIN, 0)
+        known = self._known_requests(conversation, [one.idempotency[0] for one in appends if one.idempotency])
+        entries = self._end(conversation, Lane.MAIN, 0)
         outcomes: list[Appended | IdempotencyConflict] = []
         requests: list[tuple[Any, ...]] = []
         for append in appends:
@@ -147,20 +147,20 @@ class PostgresLog:
                 known[key] = digest, added._replace(repeated=True)
                 requests.append((key, digest, *added[:2], entries.latest, entries.first))
             outcomes.append(added)
-        self._write(connection, entries)
+        self._write(conversation, entries)
         if requests:
-            self._bulk(connection, Lane.MAIN, "add_requests", requests)
+            self._bulk(conversation, Lane.MAIN, "add_requests", requests)
         return outcomes, entries
 
     def _append_outbox(
-        self, connection: _Connection, parts: Sequence[OutboxSlice], after: int
+        self, conversation: Conversation, parts: Sequence[OutboxSlice], after: int
     ) -> tuple[Appended | None, NewEntries | None]:
         if not parts:
             return None, None
-        entries = self._end(connection, Lane.DERIVED, after)
+        entries = self._end(conversation, Lane.DERIVED, after)
         producers = sorted({part.producer for part in parts})
-        known = self._bulk(connection, Lane.DERIVED, "keys_of_producers", producers).fetchall()
-        last = {Producer(partition, stream): key for partition, stream, key in known}
+        found = self._bulk(conversation, Lane.DERIVED, "keys_of_producers", producers)
+        last = {Producer(partition, stream): key for partition, stream, key in conversation.rows(found)}
         new: list[OutboxSlice] = []
         for part in parts:
             if part.producer not in last or part.key > last[part.producer]:
@@ -169,27 +169,27 @@ class PostgresLog:
         if not new:
             return None, None
         added = entries.add(merge_slices(part.slices for part in new))
-        self._write(connection, entries)
+        self._write(conversation, entries)
         keys = [(*producer, last[producer]) for producer in sorted({part.producer for part in new})]
-        self._bulk(connection, Lane.DERIVED, "put_producer_keys", keys)
+        self._bulk(conversation, Lane.DERIVED, "put_producer_keys", keys)
         return added, entries
 
-    def _end(self, connection: _Connection, lane: Lane, after: int) -> NewEntries:
+    def _end(self, conversation: Conversation, lane: Lane, after: int) -> NewEntries:
         """The end of a lane, which nobody else moves until the transaction ends; above everything that is in
         the log, and above an order."""
         (other,) = (one for one in Lane if one is not lane)
-        end_of_other = self._ask(connection, other, "end")
+        end_of_other = self._ask(conversation, other, "end")
         found = None
         while found is None:  # the segment was sealed while it was waited for
-            found = self._one(connection, lane, "locked_end")
+            found = self._one(conversation, lane, "locked_end")
         seen = max(Tail(*row).order for row in end_of_other)
         tail, now = Tail(*found), self._clock.now_us()
         if self._rotation.is_due(tail, now):
-            self._run(connection, lane, "seal", first=tail.first)
-            tail = self._following(connection, lane, tail, now)
+            self._run(conversation, lane, "seal", first=tail.first)
+            tail = self._following(conversation, lane, tail, now)
         return NewEntries(lane, tail, now, max(seen, after))
 
-    def _following(self, connection: _Connection, lane: Lane, end: Tail, now: int) -> Tail:
+    def _following(self, conversation: Conversation, lane: Lane, end: Tail, now: int) -> Tail:
         """A segment after one that was sealed."""
         first = end.offset + 1
         values = {
@@ -199,24 +199,24 @@ class PostgresLog:
             "offset": end.offset,
             "order": end.order,
         }
-        self._run(connection, lane, "add_segment", **values)
+        self._run(conversation, lane, "add_segment", **values)
         return Tail(first, False, now, end.total, end.offset, end.order, 0, end.total)
 
-    def _write(self, connection: _Connection, entries: NewEntries) -> None:
+    def _write(self, conversation: Conversation, entries: NewEntries) -> None:
         if entries.rows:
-            self._bulk(connection, entries.lane, "add_entries", entries.rows)
-            self._run(connection, entries.lane, "move_end", **entries.end())
+            self._bulk(conversation, entries.lane, "add_entries", entries.rows)
+            self._run(conversation, entries.lane, "move_end", **entries.end())
 
     def _known_requests(
-        self, connection: _Connection, keys: Sequence[str]
+        self, conversation: Conversation, keys: Sequence[str]
     ) -> dict[str, tuple[bytes, Appended]]:
         """The requests of the last 24 hours with some keys; older ones are forgotten."""
         if not keys:
             return {}
-        since = recent_since(self._ends(connection, Lane.MAIN), self._since_us())
+        since = recent_since(self._ends(conversation, Lane.MAIN), self._since_us())
         known: dict[str, tuple[bytes, Appended]] = {}
         old: list[tuple[str, int]] = []
-        for row in self._all(connection, Lane.MAIN, "requests", keys=list(keys)):
+        for row in self._all(conversation, Lane.MAIN, "requests", keys=list(keys)):
             key, digest, offset, append_time, latest, segment = row
             if latest >= since.get(segment, LAST_OFFSET):
                 known[key] = digest, Appended(offset, append_time, repeated=True)
@@ -224,7 +224,7 @@ class PostgresLog:
                 old.append((key, offset))
         if old:
             keys_, offsets = zip(*old, strict=True)
-            self._run(connection, Lane.MAIN, "forget_requests", keys=list(keys_), offsets=list(offsets))
+            self._run(conversation, Lane.MAIN, "forget_requests", keys=list(keys_), offsets=list(offsets))
         return known
 
     def _since_us(self) -> int:
@@ -298,12 +298,12 @@ class PostgresLog:
     def resume_after(self, lane: Lane, offset: int, order: int) -> None:
         """See `Log.resume_after`."""
 
-        def resumed(connection: _Connection) -> tuple[None, None]:
-            tail = Tail(*self._one(connection, lane, "locked_end"))
+        def resumed(conversation: Conversation) -> tuple[None, None]:
+            tail = Tail(*self._one(conversation, lane, "locked_end"))
             if tail.offset < offset or tail.order < order:
-                self._run(connection, lane, "seal", first=tail.first)
+                self._run(conversation, lane, "seal", first=tail.first)
                 end = tail._replace(offset=max(offset, tail.offset), order=max(order, tail.order))
-                self._following(connection, lane, end, self._clock.now_us())
+                self._following(conversation, lane, end, self._clock.now_us())
             return None, None
 
         self._committed(resumed)
@@ -354,11 +354,12 @@ class PostgresLog:
         """See `Log.finished`."""
         found: list[LogSegment] = []
         with self._refusals(), self._pool.connection() as connection:
-            for end in self._ends(connection, lane):
+            conversation = Conversation(connection)
+            for end in self._ends(conversation, lane):
                 if not end.sealed or end.ended_us is None or end.ended_us >= before_us:
                     break
                 if end.last >= end.first:
-                    begun = self._one(connection, lane, "next_after", after=end.first - 1)
+                    begun = self._one(conversation, lane, "next_after", after=end.first - 1)
                     found.append(LogSegment(end.first, end.last, begun[1] if begun else 0, end.ended_us))
         return found
 
@@ -370,15 +371,15 @@ class PostgresLog:
             self._committed(partial(self._remove, lane, segment))
         return len(gone)
 
-    def _remove(self, lane: Lane, segment: LogSegment, connection: _Connection) -> tuple[None, None]:
-        self._run(connection, lane, "remove_segment", first=segment.first)
-        self._run(connection, lane, "remove_entries", first=segment.first, last=segment.last)
+    def _remove(self, lane: Lane, segment: LogSegment, conversation: Conversation) -> tuple[None, None]:
+        self._run(conversation, lane, "remove_segment", first=segment.first)
+        self._run(conversation, lane, "remove_entries", first=segment.first, last=segment.last)
         if lane is Lane.MAIN:
-            self._run(connection, lane, "remove_requests", first=segment.first)
+            self._run(conversation, lane, "remove_requests", first=segment.first)
         return None, None
 
-    def _ends(self, connection: _Connection, lane: Lane) -> list[SegmentEnd]:
-        tails = [Tail(*row) for row in self._all(connection, lane, "segments")]
+    def _ends(self, conversation: Conversation, lane: Lane) -> list[SegmentEnd]:
+        tails = [Tail(*row) for row in self._all(conversation, lane, "segments")]
         return ends_of(tails, self._clock.now_us())
 
     def disk_bytes(self, lane: Lane) -> int:
@@ -413,26 +414,29 @@ class PostgresLog:
 
     def _rows(self, lane: Lane, name: str, **values: Any) -> list[Any]:
         with self._refusals():
-            return read(self._pool, lambda connection: self._all(connection, lane, name, **values))
+            return read(self._pool, lambda conversation: self._all(conversation, lane, name, **values))
 
-    def _ask(self, connection: _Connection, lane: Lane, name: str, **values: Any) -> Cursor[tuple[Any, ...]]:
-        return connection.execute(self._sql[lane][name].encode(), {"lane": int(lane), **values})
+    def _ask(
+        self, conversation: Conversation, lane: Lane, name: str, **values: Any
+    ) -> Cursor[tuple[Any, ...]]:
+        return conversation.execute(self._sql[lane][name], {"lane": int(lane), **values})
 
-    def _all(self, connection: _Connection, lane: Lane, name: str, **values: Any) -> list[Any]:
-        return self._ask(connection, lane, name, **values).fetchall()
+    def _all(self, conversation: Conversation, lane: Lane, name: str, **values: Any) -> list[Any]:
+        return conversation.rows(self._ask(conversation, lane, name, **values))
 
-    def _one(self, connection: _Connection, lane: Lane, name: str, **values: Any) -> Any:
-        return self._ask(connection, lane, name, **values).fetchone()
+    def _one(self, conversation: Conversation, lane: Lane, name: str, **values: Any) -> Any:
+        rows = self._all(conversation, lane, name, **values)
+        return rows[0] if rows else None
 
-    def _run(self, connection: _Connection, lane: Lane, name: str, **values: Any) -> None:
-        self._ask(connection, lane, name, **values)
+    def _run(self, conversation: Conversation, lane: Lane, name: str, **values: Any) -> None:
+        self._ask(conversation, lane, name, **values)
 
     def _bulk(
-        self, connection: _Connection, lane: Lane, name: str, rows: Sequence[Sequence[Any]]
+        self, conversation: Conversation, lane: Lane, name: str, rows: Sequence[Sequence[Any]]
     ) -> Cursor[tuple[Any, ...]]:
         sql = self._sql[lane][name]
         columns = map(column, _ARRAY.findall(sql), zip(*rows, strict=True))
-        return connection.execute(sql.encode(), list(columns))
+        return conversation.execute(sql, list(columns))
 
 
 def _entry(lane: Lane, offset: int, order: int, append_time: int, stored: bytes) -> Entry:

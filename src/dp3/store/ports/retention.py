@@ -127,7 +127,7 @@ class Retention(Protocol):
         ...
 
     def stored_rows(self, rows: Sequence[AgedRow]) -> list[StoredRow]:
-        """Packed rows, as far as they exist."""
+        """Packed rows, as far as they exist, in the order in which they are asked for."""
         ...
 
     def begun_before(self, scopes: Sequence[tuple[Scope, int]]) -> list[StoredRow]:

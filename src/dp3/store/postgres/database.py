@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 from psycopg import Connection, Error
 
 from dp3.postgres import MOST_CONNECTIONS, in_one_line, is_of_disk, open_pool, passes, shown
-from dp3.postgres.transactions import Unknown, begun, commit, pipelined, read
+from dp3.postgres.transactions import Conversation, Unknown, begun, commit, pipelined, read
 from dp3.store.ports.errors import LeaseLost, StoreFull, StoreUnavailable, StoreUncertain
 from dp3.store.ports.leases import Lease
 from dp3.store.postgres.dialect import PostgresStatement
@@ -65,13 +65,12 @@ class PostgresDatabase:
     @contextmanager
     def reading(self) -> Iterator[PostgresSession]:
         """See the protocol."""
-        with self._begun(_READ_ONLY) as session:
+        with self._begun(_READ_ONLY) as connection:
             try:
-                with pipelined(session.connection) as session.pipeline:
-                    yield session
-                    session.connection.execute("ROLLBACK", prepare=False)
+                with pipelined(connection) as conversation:
+                    yield PostgresSession(conversation, self._statements)
+                    connection.execute("ROLLBACK", prepare=False)
             finally:
-                connection = session.connection
                 if not connection.closed and connection.info.transaction_status:
                     connection.execute("ROLLBACK", prepare=False)
 
@@ -101,32 +100,32 @@ class PostgresDatabase:
     def _changing(self) -> Iterator[PostgresSession]:
         """A transaction that is committed. It is counted, if it has changed anything: others wait for that,
         and so its end can be found out."""
-        with self._begun() as session, pipelined(session.connection) as pipeline:
-            session.pipeline = pipeline
+        with self._begun() as connection, pipelined(connection) as conversation:
+            session = PostgresSession(conversation, self._statements)
             yield session
             if not session.has_changed:
                 return
             with self._writers.one() as writer:
                 session.run("leases.count", (writer.name, 1))
                 has_happened = partial(self._has_happened, writer.name, writer.transactions + 1)
-                commit(self._pool, session.connection, has_happened, pipeline)
+                commit(self._pool, conversation, has_happened)
                 writer.transactions += 1
         self.changes.note()
 
-    def _has_happened(self, writer: int, number: int, connection: Connection[Row]) -> bool:
+    def _has_happened(self, writer: int, number: int, conversation: Conversation) -> bool:
         """Whether a writer has come to the transaction with this number, once that is not under way."""
-        session = PostgresSession(connection, self._statements)
+        session = PostgresSession(conversation, self._statements)
         return bool(session.value("leases.count", (writer, 0)) >= number)
 
     # -- connections ---------------------------------------------------------------------------------------
     def _read(self, ask: Callable[[PostgresSession], T]) -> T:
         with self._refusals():
-            return read(self._pool, lambda connection: ask(PostgresSession(connection, self._statements)))
+            return read(self._pool, lambda conversation: ask(PostgresSession(conversation, self._statements)))
 
     @contextmanager
-    def _begun(self, begin: str = "BEGIN") -> Iterator[PostgresSession]:
+    def _begun(self, begin: str = "BEGIN") -> Iterator[Connection[Row]]:
         with self._refusals(), begun(self._pool, begin) as connection:
-            yield PostgresSession(connection, self._statements)
+            yield connection
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:

@@ -1,16 +1,20 @@
 """Queries on PostgreSQL."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from psycopg.errors import QueryCanceled
 
+from dp3.postgres.arrays import column
 from dp3.store.ports.snapshots import Key
 from dp3.store.postgres.keys import decoded_key, encoded_key
 from dp3.store.postgres.session import PostgresSession, given
 from dp3.store.sql.query_builder import QueryBuilder
 from dp3.store.sql.session import Values
+
+_PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 class PostgresQueryBuilder(QueryBuilder):
@@ -23,7 +27,7 @@ class PostgresQueryBuilder(QueryBuilder):
     @contextmanager
     def limited(self) -> Iterator[None]:
         """See `QueryBuilder`."""
-        self.session.connection.execute(
+        self.session.conversation.execute(
             f"SET LOCAL statement_timeout = {max(1, round(self._limit_s * 1_000))}"
         )
         try:
@@ -35,7 +39,11 @@ class PostgresQueryBuilder(QueryBuilder):
         """See `QueryBuilder`."""
         if self.is_over():
             raise self.too_slow()
-        return self.session.connection.execute(sql, given(values), prepare=False).fetchall()
+        conversation = self.session.conversation
+        if isinstance(values, Mapping):
+            # A question of hundreds of alternatives has a parameter for each, most statements need few.
+            values = {name: values[name] for name in _PARAMETER.findall(sql)}
+        return conversation.rows(conversation.connection.execute(sql.encode(), given(values), prepare=False))
 
     def stored(self, key: Key) -> bytes:
         """See `QueryBuilder`."""
@@ -45,9 +53,9 @@ class PostgresQueryBuilder(QueryBuilder):
         """See `QueryBuilder`."""
         return decoded_key(stored)
 
-    def listed(self, keys: Sequence[Key]) -> str:
-        """See `QueryBuilder`."""
-        return f"SELECT unnest({self.parameter([encoded_key(key) for key in keys])}::bytea[])"
+    def among(self, keys: Sequence[Key]) -> str:
+        """See `QueryBuilder`. A subquery of the keys may be read once for each row."""
+        return f"= ANY ({self.parameter(column('bytea', [encoded_key(key) for key in keys]))})"
 
     def function(self, test: Callable[[Any], bool]) -> None:
         """See `QueryBuilder`."""

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from psycopg import Connection, Cursor, Pipeline
+from psycopg import Cursor
 
 from dp3.postgres.arrays import column
+from dp3.postgres.transactions import Conversation
 from dp3.store.postgres.dialect import PostgresStatement
 from dp3.store.postgres.keys import encoded_key
 from dp3.store.sql.session import Row, Values
@@ -15,14 +16,13 @@ LARGEST = 8_192
 
 
 class PostgresSession:
-    """See `dp3.store.sql.session.Session`. In a pipeline only what reads waits for the server, once for all
-    statements before it; one that fails is told of by the next wait, the end of the pipeline at the latest.
+    """See `dp3.store.sql.session.Session`. In a pipeline only what reads waits for the server; a statement
+    that fails is told of by the next wait, the end of the pipeline at the latest.
 
     `check`, if there is one, is called once, when the first answer is there."""
 
-    def __init__(self, connection: Connection[Row], statements: Mapping[str, PostgresStatement]) -> None:
-        self.connection = connection
-        self.pipeline: Pipeline | None = None
+    def __init__(self, conversation: Conversation, statements: Mapping[str, PostgresStatement]) -> None:
+        self.conversation = conversation
         self.check: Callable[[], object] | None = None
         self._statements = statements
         self._unanswered: list[Cursor[Row]] = []
@@ -93,7 +93,7 @@ class PostgresSession:
             else:
                 for number, type_ in enumerate(types):
                     parameters[f"{parameter}_{number}"] = column(type_, [row[number] for row in values_])
-        return self.connection.execute(statement.text, parameters)
+        return self.conversation.execute(statement.text, parameters)
 
     def _bulk(self, name: str, rows: Sequence[Sequence[Any]], others: Sequence[Any]) -> Iterator[Cursor[Row]]:
         statement = self._statements[name]
@@ -104,16 +104,15 @@ class PostgresSession:
         for begin in range(0, len(rows), LARGEST):
             values = zip(*rows[begin : begin + LARGEST], strict=True)
             columns = list(map(_column, statement.columns, values))
-            yield self.connection.execute(statement.text, [*columns, *more])
+            yield self.conversation.execute(statement.text, [*columns, *more])
 
     def _answer(self, cursor: Cursor[Row]) -> list[Any]:
-        rows = cursor.fetchall()
+        rows = self.conversation.rows(cursor)
         self._note(cursor)
         return rows
 
     def _affected(self, cursor: Cursor[Row]) -> int:
-        if self.pipeline is not None:
-            self.pipeline.sync()
+        self.conversation.wait()
         self._note(cursor)
         return cursor.rowcount
 

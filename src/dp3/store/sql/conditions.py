@@ -122,12 +122,12 @@ class Compiler:
         if len(distinct) == 1:
             return replace(self._key(path, f"k.key = {self._builder.key(distinct[0])}"), unique=True)
         if len(distinct) <= FEW_KEYS:
-            listed: str | None = ", ".join(map(self._builder.key, distinct))
+            among: str | None = f"IN ({', '.join(map(self._builder.key, distinct))})"
         else:
-            listed = self._builder.listed(distinct)
-        if listed is None:
+            among = self._builder.among(distinct)
+        if among is None:
             return self._key(path, f"{self._builder.function(frozenset(distinct).__contains__)}(k.key)")
-        return self._key(path, f"k.key IN ({listed})", f"{self._builder.unindexed_key} IN ({listed})")
+        return self._key(path, f"k.key {among}", f"{self._builder.unindexed_key} {among}")
 
     def _between(self, where: Between) -> Condition:
         bounds = [storable(bound) for bound in (where.low, where.high) if bound is not None]

@@ -123,8 +123,8 @@ class QueryBuilder(ABC):
         """The inverse of `stored`."""
 
     @abstractmethod
-    def listed(self, keys: Sequence[Key]) -> str | None:
-        """A SELECT of many keys, if there is one for these."""
+    def among(self, keys: Sequence[Key]) -> str | None:
+        """What follows a key to say that it is one of many, if that can be said of these."""
 
     @abstractmethod
     def function(self, test: Callable[[Any], bool]) -> str | None:

@@ -79,7 +79,9 @@ class Retention:
 
     def stored_rows(self, rows: Sequence[AgedRow]) -> list[StoredRow]:
         with self._database.reading() as session:
-            return self._stored(session, session.bulk_rows("retention.stored_rows", rows))
+            stored = self._stored(session, session.bulk_rows("retention.stored_rows", rows))
+        by_place = {row.place: row for row in stored}
+        return [by_place[row[:4]] for row in rows if row[:4] in by_place]
 
     def begun_before(self, scopes: Sequence[tuple[Scope, int]]) -> list[StoredRow]:
         entities = [scope[0] for scope, _ in scopes]

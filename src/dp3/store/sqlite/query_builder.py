@@ -57,7 +57,7 @@ class SqliteQueryBuilder(QueryBuilder):
         key: Key = stored
         return key
 
-    def listed(self, keys: Sequence[Key]) -> str | None:
+    def among(self, keys: Sequence[Key]) -> str | None:
         """See `QueryBuilder`. Keys of each type are one array; those take no text that has a NUL."""
         if len(keys) > MAX_LISTED or any(type(key) is str and "\0" in key for key in keys):
             return None
@@ -68,7 +68,7 @@ class SqliteQueryBuilder(QueryBuilder):
             tuple(key for key in keys if type(key) is bytes),
         ]
         names = [self.parameter(apsw.carray(values)) for values in arrays if values]
-        return " UNION ALL ".join(f"SELECT value FROM carray({name})" for name in names)
+        return f"IN ({' UNION ALL '.join(f'SELECT value FROM carray({name})' for name in names)})"
 
     def function(self, test: Callable[[Any], bool]) -> str:
         """See `QueryBuilder`."""
