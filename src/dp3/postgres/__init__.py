@@ -8,6 +8,7 @@ from dp3.postgres.connecting import (
     open_pool,
     with_password,
 )
+from dp3.postgres.replica import ReplicaAge
 from dp3.postgres.schemas import Part, Step, bring_up, note_directory
 from dp3.postgres.values import escaped
 
@@ -15,6 +16,7 @@ __all__ = [
     "MOST_CONNECTIONS",
     "Part",
     "Pool",
+    "ReplicaAge",
     "ServerUnusable",
     "Step",
     "bring_up",
