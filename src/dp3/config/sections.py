@@ -126,17 +126,25 @@ def _check_words(url: str) -> None:
         raise ValueError("options belong to the user (ALTER ROLE … SET …), got postgresql://…?options=…")
 
 
+def _server_address(url: str) -> str:
+    if urlsplit(url).scheme not in ("postgresql", "postgres"):
+        raise ValueError("expected postgresql://…, got another address")
+    return _engine_address(url)
+
+
 class DatabaseSettings(Section):
     """`database.yml`: the engine that holds log and state; without `url` it is SQLite in the data directory.
 
     `schema_name` is the PostgreSQL schema of the application, by default named like the directory that has
-    the configuration directory. `password_file` holds the password of the server and nothing else.
+    the configuration directory. `read_url`: a copy of the server, which answers questions about entities
+    and their snapshots. `password_file` holds the password of the server and nothing else.
     `connections`: the most that a process has to the log of a server, and as many to the state.
     `query_timeout`: how long one question about snapshots may take the state.
     """
 
     url: Annotated[str, AfterValidator(_engine_address)] | None = None
     schema_name: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")] | None = None
+    read_url: Annotated[str, AfterValidator(_server_address)] | None = None
     password_file: Path | None = None
     connections: Annotated[Count, Field(ge=2)] = 16
     query_timeout: Interval = timedelta(seconds=5)
@@ -145,6 +153,13 @@ class DatabaseSettings(Section):
     username: Ignored = None
     password: Ignored = None
     storage: Ignored = None
+
+    @field_validator("read_url")
+    @classmethod
+    def _reads_from_a_copy(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and not str(info.data.get("url", "postgres")).startswith("postgres"):
+            raise ValueError("needs a server (url), of which it is a copy, got postgresql://…")
+        return value
 
     @property
     def server(self) -> str | None:

@@ -22,6 +22,7 @@ from dp3.http.callers import callers_of
 from dp3.http.changes import StateChanges
 from dp3.http.control import control_routes
 from dp3.http.cors import Cors
+from dp3.http.data_age import DataAge
 from dp3.http.datapoint_log import DatapointLog
 from dp3.http.datapoints import DATAPOINTS_PATH, MAX_KEY, Datapoints
 from dp3.http.dead_letters import dead_letter_routes
@@ -92,7 +93,9 @@ def create_app(services: Services) -> ASGIApp:
         allowed_hosts=settings.allowed_hosts,
         bound_host=services.bound_host,
     )
-    shortcut = Shortcut(framework, datapoints, lookup, services, root_path)
+    shortcut: ASGIApp = Shortcut(framework, datapoints, lookup, services, root_path)
+    if services.data_age_s is not None:
+        shortcut = DataAge(shortcut, services.data_age_s, root_path)
     has_route = partial(_has_route, framework, root_path)
     return Cors(_access(shortcut, services, policy, has_route, root_path), policy)
 

@@ -31,7 +31,7 @@ from dp3.runtime.interpreter import tune
 from dp3.runtime.line_file import LineFiles
 from dp3.runtime.model import model_kept, note_model
 from dp3.runtime.places import needed_at_start
-from dp3.runtime.resources import DataDir, Resources, event_groups, open_resources
+from dp3.runtime.resources import DataDir, Replica, Resources, event_groups, open_replica, open_resources
 from dp3.runtime.signals import stop_event
 
 M_MMAP_THRESHOLD, LARGE_MEMORY = -3, 1 << 20
@@ -77,6 +77,7 @@ def serve(
     with (
         model_kept(data),
         open_resources(config, data, clock) as resources,
+        open_replica(config, clock) as replica,
         open_audit_log(data.audit_log, clock, files) as audit,
     ):
         check_exposure(door.host, config, data, resources.store.tokens)
@@ -84,7 +85,9 @@ def serve(
         note_model(resources.store, config, data)
         appender = Appender(resources.log)
         try:
-            services = _services(config, resources, appender, clock, audit, worker_processes, files, door)
+            services = _services(
+                config, resources, replica, appender, clock, audit, worker_processes, files, door
+            )
             with needed_at_start():
                 app = create_app(services)
             server = http_server(
@@ -130,6 +133,7 @@ def _return_large_memory() -> None:
 def _services(
     config: Configuration,
     resources: Resources,
+    replica: Replica | None,
     appender: Appender,
     clock: SystemClock,
     audit: AuditLog,
@@ -149,6 +153,7 @@ def _services(
             clock,
             run_rate=config.snapshots.creation_rate,
             hooks_are_possible=bool(config.processing_core.enabled_modules),
+            answers=None if replica is None else replica.store,
         ),
         settings=config.api,
         clock=clock,
@@ -161,6 +166,7 @@ def _services(
         event_groups=event_groups(config.event_logging),
         audit=audit,
         files=files or LineFiles(),
+        data_age_s=None if replica is None else replica.age_s,
     )
 
 

@@ -1,6 +1,6 @@
 """The collaborators of the HTTP layer."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from dp3.clock import Clock
@@ -27,6 +27,7 @@ class Services:
     `allowed_actions`: what may be asked of `/control`; `modules`: names of those that are enabled.
     `event_groups`: which events are counted. `audit`: where changes are noted, None for nowhere.
     `files`: opens logs that are opened anew at SIGHUP. `pools`: the threads that answer.
+    `data_age_s`: how old what `reads` tells of entities is at most, None if it is never old.
     `rendering`: makes the answers that tell times, as the settings want them.
     """
 
@@ -48,6 +49,7 @@ class Services:
     audit: AuditLog | None = None
     files: LineFiles = field(default_factory=LineFiles)
     pools: Pools = field(default_factory=Pools)
+    data_age_s: Callable[[], float | None] | None = None
     rendering: Rendering = field(init=False)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from dp3.postgres.connecting import (
     with_password,
 )
 from dp3.postgres.failures import in_one_line, is_of_disk, passes
+from dp3.postgres.replica import ReplicaAge
 from dp3.postgres.schemas import Part, Step, bring_up, note_directory
 from dp3.postgres.values import escaped
 
@@ -17,6 +18,7 @@ __all__ = [
     "MOST_CONNECTIONS",
     "Part",
     "Pool",
+    "ReplicaAge",
     "ServerUnusable",
     "Step",
     "bring_up",

@@ -22,6 +22,8 @@ from dp3.store.ports.state import State
 class Reads:
     """See the table in `dp3.reads`. Made once a process; reads the state at every call.
 
+    `answers`: the state that answers questions about entities and their snapshots, if that is a copy.
+
     `run_rate`: when snapshot runs begin. `hooks_are_possible`: the application has modules, so that before
     the first run it is not known what snapshots will have."""
 
@@ -34,17 +36,20 @@ class Reads:
         *,
         run_rate: CronExpression | None = None,
         hooks_are_possible: bool = False,
+        answers: State | None = None,
     ) -> None:
+        answers = answers or state
         places = {etype: Places(model, etype) for etype in model.entities}
-        self.as_of = AsOf(state.entities, state.links, state.names, model)
-        self.profiles = Profiles(state.entities, state.names, model, clock, self.as_of)
-        self.snapshots = Snapshots(state.snapshots, state.runs)
+        self.as_of = AsOf(answers.entities, answers.links, state.names, model)
+        self.profiles = Profiles(answers.entities, state.names, model, clock, self.as_of)
+        self.snapshots = Snapshots(answers.snapshots, answers.runs)
         self.runs = RunReports(state.runs, clock, run_rate)
-        doubts = Doubts(state.queries, self.runs, hooks_are_possible=hooks_are_possible)
-        self.listings = Listings(state.queries, self.as_of, model, places, doubts)
-        self.distinct = DistinctValues(state.queries, self.listings, model, places)
+        runs = RunReports(answers.runs, clock, run_rate)
+        doubts = Doubts(answers.queries, runs, hooks_are_possible=hooks_are_possible)
+        self.listings = Listings(answers.queries, self.as_of, model, places, doubts)
+        self.distinct = DistinctValues(answers.queries, self.listings, model, places)
         self.raw = RawPoints(log, state.batches, state.partitions)
-        self.entity_types = EntityTypes(state.entities, model)
+        self.entity_types = EntityTypes(answers.entities, model)
         self.jobs = JobReports(state.updates, state.lifetimes, state.retention)
         self.telemetry = Telemetry(state.counters, state.sizes, state.entities, model, clock)
         self.backlog = Backlog(log, state.batches, state.partitions, clock)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +91,14 @@ class Resources:
     store: State
 
 
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A copy of the state, for reading. `age_s`: how old what it has is at most, None while nobody knows."""
+
+    store: State
+    age_s: Callable[[], float | None]
+
+
 def has_data(config: Configuration, data: DataDir) -> bool:
     """Whether the application has been started ever. Raises `Unusable`."""
     if (url := config.database.server) is None:
@@ -135,6 +143,33 @@ def open_store(
     try:
         yield store
     finally:
+        store.close()
+
+
+@contextmanager
+def open_replica(config: Configuration, clock: Clock) -> Iterator[Replica | None]:
+    """Open the copy of the state that answers questions, if there is one. Raises `FormatError`,
+    `Unusable`."""
+    if config.database.read_url is None:
+        yield None
+        return
+    from dp3.postgres import ReplicaAge
+    from dp3.store.postgres import open_state as open_server_state
+
+    with _server_at_start():
+        url = _with_password(config, config.database.read_url)
+        store = open_server_state(
+            url,
+            schema_name(config),
+            clock,
+            query_limit_s=config.database.query_timeout.total_seconds(),
+            connections=config.database.connections,
+        )
+    age = ReplicaAge(url)
+    try:
+        yield Replica(store, age.age_s)
+    finally:
+        age.close()
         store.close()
 
 
@@ -204,16 +239,23 @@ def _server_at_start() -> Iterator[None]:
 def _server(config: Configuration) -> tuple[str, str]:
     """The address of the server, with its password, and the schema. Raises `FormatError` if that was named
     by nobody and is of another directory of the same name, `Unusable`, `ServerUnusable`."""
-    from dp3.postgres import note_directory, with_password
+    from dp3.postgres import note_directory
 
-    url, schema = str(config.database.server), schema_name(config)
-    if config.database.password_file is not None:
-        with needed_at_start():
-            password = (config.path / config.database.password_file).read_text("utf-8")
-        url = with_password(url, password.rstrip("\r\n"))
+    url, schema = _with_password(config, str(config.database.server)), schema_name(config)
     if config.database.schema_name is None:
         note_directory(url, schema, str(config.path.resolve().parent))
     return url, schema
+
+
+def _with_password(config: Configuration, url: str) -> str:
+    """An address with the password of the file, if there is one. Raises `Unusable`."""
+    from dp3.postgres import with_password
+
+    if config.database.password_file is None:
+        return url
+    with needed_at_start():
+        password = (config.path / config.database.password_file).read_text("utf-8")
+    return with_password(url, password.rstrip("\r\n"))
 
 
 def schema_name(config: Configuration) -> str:
