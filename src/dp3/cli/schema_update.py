@@ -51,7 +51,7 @@ def schema_update(
     data = DataDir.choose(data_dir, config_dir)
     try:
         with needed_at_start():
-            is_there = (data.state / "state.db").exists()
+            is_there = config.database.server is not None or (data.state / "state.db").exists()
         if not is_there:
             typer.echo(f"No data in {data.root}: nothing to do.")
             return
@@ -59,7 +59,7 @@ def schema_update(
         with ExitStack() as stack:
             if not dry_run:
                 stack.enter_context(sole_supervisor(data.run))
-                stack.enter_context(model_owned(data))
+                stack.enter_context(model_owned(config, data))
             resources = stack.enter_context(
                 open_resources(config, data, SystemClock(), checkpoint=not dry_run)
             )
