@@ -24,7 +24,7 @@ JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # What stands on log and state runs on a PostgreSQL server, too; `test` runs their own contracts on both engines.
 # Rules in these folders that need neither are left out.
 ON_SERVER := tests/engine tests/snapshots tests/http tests/process tests/cli \
-	tests/attack/test_bad_hooks.py tests/attack/test_hostile_text.py
+	tests/attack/test_bad_hooks.py tests/attack/test_hostile_text.py tests/server
 NOT_ON_SERVER := \
 	$(patsubst %,tests/engine/test_engine_%.py,attempts call_attempts clock expiry_laws jobs packed_rows) \
 	$(patsubst %,tests/snapshots/test_snapshots_%.py,components docs hook_threads keys links schedule values) \

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from kit.rooms import ENGINE
 from kit.server_app import ServerApp
 from kit.servers import Server, a_killable_server
+
+if ENGINE != "postgres":
+    collect_ignore_glob = ["test_*.py"]
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def schema_update(
         with ExitStack() as stack:
             if not dry_run:
                 stack.enter_context(sole_supervisor(data.run))
-                stack.enter_context(model_owned(data))
+                stack.enter_context(model_owned(config, data))
             resources = stack.enter_context(
                 open_resources(config, data, SystemClock(), checkpoint=not dry_run)
             )

@@ -5,7 +5,7 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -75,7 +75,7 @@ def serve(
     _return_large_memory()
     tune(SWITCH_INTERVAL_S)
     with (
-        model_kept(data),
+        model_kept(config, data, _lost_model(stop)),
         open_resources(config, data, clock) as resources,
         open_replica(config, clock) as replica,
         open_audit_log(data.audit_log, clock, files) as audit,
@@ -104,6 +104,16 @@ def serve(
             appender.close()
     logger.info("API stopped")
     return 0 if server.started else 1
+
+
+def _lost_model(stop: threading.Event) -> Callable[[], None]:
+    """What to do when the model is being changed although this process relies on it."""
+
+    def end() -> None:
+        logger.critical("the model is being changed, because this process was not heard of; stopping")
+        stop.set()
+
+    return end
 
 
 def _warn_of_open_door(host: str, config: Configuration) -> None:

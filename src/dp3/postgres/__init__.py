@@ -12,6 +12,7 @@ from dp3.postgres.connecting import (
 from dp3.postgres.failures import in_one_line, is_of_disk, passes
 from dp3.postgres.replica import ReplicaAge
 from dp3.postgres.schemas import Part, Step, bring_up, note_directory
+from dp3.postgres.users import using
 from dp3.postgres.values import escaped
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "open_pool",
     "passes",
     "shown",
+    "using",
     "with_password",
 ]

@@ -16,7 +16,8 @@ LOCK = 0x6470_3373
 
 TABLES = """
 CREATE TABLE schema_part (name text PRIMARY KEY, version bigint NOT NULL);
-CREATE TABLE schema_directory (directory text NOT NULL)
+CREATE TABLE schema_directory (directory text NOT NULL);
+CREATE TABLE schema_user (name text PRIMARY KEY, alone boolean NOT NULL, seen timestamptz NOT NULL)
 """
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def bring_up(url: str, schema: str, part: Part) -> None:
 
 def _is_changed(connection: Connection[Any], place: str, schema: str, part: Part) -> bool:
     """Make the next step; False if none is left."""
-    with _changing(connection, schema):
+    with changing(connection, schema):
         found = connection.execute("SELECT version FROM schema_part WHERE name = %s", (part.name,)).fetchone()
         if found is None:
             part.make(connection)
@@ -81,7 +82,7 @@ def note_directory(url: str, schema: str, directory: str) -> None:
     """Note the directory of the configuration after which a schema is named. Raises `OtherFormat` if it is
     named after another one: then it has the data of another application. Raises `ServerUnusable`."""
     check_schema(schema)
-    with connected(url) as connection, _changing(connection, schema):
+    with connected(url) as connection, changing(connection, schema):
         found = connection.execute("SELECT directory FROM schema_directory").fetchone()
         if found is None:
             connection.execute("INSERT INTO schema_directory VALUES (%s)", (directory,))
@@ -94,7 +95,7 @@ def note_directory(url: str, schema: str, directory: str) -> None:
 
 
 @contextmanager
-def _changing(connection: Connection[Any], schema: str) -> Iterator[None]:
+def changing(connection: Connection[Any], schema: str) -> Iterator[None]:
     """A transaction that finds a schema, which is made if it is missing; nobody else changes it meanwhile."""
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (LOCK, schema))

@@ -186,8 +186,8 @@ def _open_log(config: Configuration, data: DataDir, clock: Clock) -> Log:
         )
     from dp3.log.postgres import open_log as open_server_log
 
-    with _server_at_start():
-        url, schema = _server(config)
+    with server_at_start():
+        url, schema = server_of(config)
         return open_server_log(
             url,
             schema,
@@ -212,8 +212,8 @@ def _open_state(config: Configuration, data: DataDir, clock: Clock, checkpoint: 
         )
     from dp3.store.postgres import open_state as open_server_state
 
-    with _server_at_start():
-        url, schema = _server(config)
+    with server_at_start():
+        url, schema = server_of(config)
         return open_server_state(
             url,
             schema,
@@ -226,7 +226,7 @@ def _open_state(config: Configuration, data: DataDir, clock: Clock, checkpoint: 
 
 
 @contextmanager
-def _server_at_start() -> Iterator[None]:
+def server_at_start() -> Iterator[None]:
     """Raise `Unusable` for what the server refuses in the block; it may be starting."""
     from dp3.postgres import ServerUnusable
 
@@ -236,7 +236,7 @@ def _server_at_start() -> Iterator[None]:
         raise Unusable(str(error), passing=True) from error
 
 
-def _server(config: Configuration) -> tuple[str, str]:
+def server_of(config: Configuration) -> tuple[str, str]:
     """The address of the server, with its password, and the schema. Raises `FormatError` if that was named
     by nobody and is of another directory of the same name, `Unusable`, `ServerUnusable`."""
     from dp3.postgres import note_directory
