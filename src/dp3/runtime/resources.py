@@ -106,7 +106,7 @@ def has_data(config: Configuration, data: DataDir) -> bool:
             return (data.state / "state.db").exists()
     from dp3.store.postgres.presence import has_state
 
-    with _server_at_start():
+    with server_at_start():
         return has_state(url, schema_name(config))
 
 
@@ -156,7 +156,7 @@ def open_replica(config: Configuration, clock: Clock) -> Iterator[Replica | None
     from dp3.postgres import ReplicaAge
     from dp3.store.postgres import open_state as open_server_state
 
-    with _server_at_start():
+    with server_at_start():
         url = _with_password(config, config.database.read_url)
         store = open_server_state(
             url,

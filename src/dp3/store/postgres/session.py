@@ -70,7 +70,12 @@ class PostgresSession:
 
     def bulk_rows(self, name: str, rows: Sequence[Sequence[Any]], *others: Any) -> list[Any]:
         """See the protocol."""
-        return [row for cursor in list(self._bulk(name, rows, others)) for row in self._answer(cursor)]
+        return self.ask_bulk(name, rows, *others)()
+
+    def ask_bulk(self, name: str, rows: Sequence[Sequence[Any]], *others: Any) -> Callable[[], list[Any]]:
+        """See the protocol."""
+        asked = list(self._bulk(name, rows, others))
+        return lambda: [row for cursor in asked for row in self._answer(cursor)]
 
     def named(self, prefix: str) -> list[str]:
         """See the protocol."""

@@ -100,14 +100,16 @@ class _StoredLinks:
         """Look up all links of plain relations (source, attr), and observed ones."""
         sources, nodes = self.sources, self.nodes
         whole = sorted((attr, sources[key], key) for key, attr in plain if key in sources)
-        for attr, source, target, until, order in self._session.bulk_rows("links.links_of_sources", whole):
-            self.plain.setdefault((attr, source), {})[target] = until, order
         single = sorted(
             (attr, sources[key], nodes[etype, eid], key)
             for key, attr, etype, eid, *_ in observed
             if key in sources
         )
-        for *link, until in self._session.bulk_rows("links.links_between", single):
+        of_sources = self._session.ask_bulk("links.links_of_sources", whole)
+        between = self._session.ask_bulk("links.links_between", single)
+        for attr, source, target, until, order in of_sources():
+            self.plain.setdefault((attr, source), {})[target] = until, order
+        for *link, until in between():
             self.observed[link[0], link[1], link[2]] = until
 
 

@@ -4,7 +4,7 @@ A name is `file.statement`: `"leases.take"` stands in `leases.sql`. Parameters a
 A list as a parameter is a list for the statement: of numbers or texts, or of rows, that is tuples.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias
 
@@ -54,6 +54,11 @@ class Session(Protocol):
 
     def bulk_rows(self, name: str, rows: Sequence[Sequence[Any]], *others: Any) -> list[Any]:
         """The same for a statement that returns rows: those of all."""
+        ...
+
+    def ask_bulk(self, name: str, rows: Sequence[Sequence[Any]], *others: Any) -> Callable[[], list[Any]]:
+        """`bulk_rows` whose answer is had later, by calling what is returned: several questions are sent
+        before the first one is waited for."""
         ...
 
     def named(self, prefix: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Sessions on SQLite."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -69,6 +69,11 @@ class SqliteSession:
     def bulk_rows(self, name: str, rows: Sequence[Sequence[Any]], *others: Any) -> list[Any]:
         """See the protocol."""
         return run_for_rows(self.connection, self.sql[name], rows, *others)
+
+    def ask_bulk(self, name: str, rows: Sequence[Sequence[Any]], *others: Any) -> Callable[[], list[Any]]:
+        """See the protocol. There is nobody to wait for."""
+        found = self.bulk_rows(name, rows, *others)
+        return lambda: found
 
     def named(self, prefix: str) -> list[str]:
         """See the protocol."""
