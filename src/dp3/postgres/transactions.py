@@ -39,7 +39,8 @@ class Conversation:
 
     def rows(self, cursor: Cursor[tuple[Any, ...]]) -> list[Any]:
         """The rows of a statement that was sent."""
-        self.wait()
+        if cursor.pgresult is None:
+            self.wait()
         return cursor.fetchall()
 
     def wait(self) -> None:
