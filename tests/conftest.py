@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if ENGINE == "postgres":
         for item in items:
             if item.get_closest_marker("files"):
-                item.add_marker(pytest.mark.skip(reason="about files of SQLite"))
+                item.add_marker(pytest.mark.skip(reason="only where log and state are files"))
 
 
 def take_coverage_from_programs() -> None:

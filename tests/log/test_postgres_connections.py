@@ -55,6 +55,16 @@ def test_an_append_of_which_the_server_never_heard_the_end_is_refused(cutter: Cu
     assert isinstance(again, Appended) and not again.repeated
 
 
+def test_an_append_that_is_cut_off_in_the_middle_adds_nothing(cutter: Cutter, log: Log) -> None:
+    cutter.armed, cutter.at = "before", b"INSERT INTO log_main"
+    with pytest.raises(LogUnavailable, match="nothing was added"):
+        log.append([an_append("a" * 1_000_000, key="k")])
+    assert not cutter.armed, "the statement came"
+    assert log.head(Lane.MAIN).offset == 0
+    (again,) = log.append([an_append("a", key="k")])
+    assert isinstance(again, Appended) and not again.repeated
+
+
 def test_a_drain_whose_answer_is_lost_adds_nothing_when_it_comes_again(cutter: Cutter, log: Log) -> None:
     parts = [OutboxSlice(Producer(3, 0), 1, {0: tasks("a")})]
     cutter.armed = "after"

@@ -20,7 +20,7 @@ from kit.program import App, application
 NOBODY = 65_534
 IS_ROOT = os.geteuid() == 0
 DROP_FROM_BOUNDS, MAY_WRITE_ANYTHING, MAY_READ_ANYTHING, MAY_CHANGE_ANY_MODE = 24, 1, 2, 3
-COMMANDS = ("run", "api", "worker", "schema-update")
+COMMANDS = ("run", "api", "worker", pytest.param("schema-update", marks=pytest.mark.files))
 
 
 def without_powers() -> None:
@@ -200,6 +200,7 @@ def test_a_data_directory_that_can_not_be_made_is_named(app: App) -> None:
     )
 
 
+@pytest.mark.files
 def test_a_full_disk_at_the_start_ends_it_with_a_line_and_it_may_be_started_again(app: App) -> None:
     for command in ("run", "api", "worker"):
         assert str(app.data) in refused(app, command, 1, full_disk)

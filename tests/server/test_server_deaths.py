@@ -1,8 +1,12 @@
 """Nothing accepted is lost and nothing takes effect twice, whatever dies."""
 
-import psutil
+from collections.abc import Callable
 
-from kit.load import DERIVING_MODULE, Sender, assert_each_exactly_once, choose
+import psutil
+import pytest
+
+from dp3.client import Client, Retry, Unavailable
+from kit.load import DERIVING_MODULE, Sender, assert_each_exactly_once, choose, point
 from kit.program import App, Process, wait_for
 from kit.server_app import Parts, ServerApp
 from kit.servers import Server
@@ -77,3 +81,28 @@ def killed_supervisor(app: App, program: Process) -> Process:
     program.kill()
     psutil.wait_procs(children)
     return app.run()
+
+
+def test_while_the_server_is_away_every_request_is_refused_with_503(app: ServerApp, server: Server) -> None:
+    app.write_for(server.url, {"deriving": DERIVING_MODULE})
+    parts = Parts(app, workers=1)
+    app.wait_ready()
+    server.kill()
+    client = Client(app.url, timeout_s=40, retry=Retry(total_s=0))
+    asked: list[Callable[[], object]] = [
+        lambda: client.get("/entity/a/s1/master"),
+        lambda: client.get("/telemetry/log"),
+        lambda: client.get("/health/ready"),
+        lambda: client.send([point(1)]),
+    ]
+    for ask in asked:
+        with pytest.raises(Unavailable, match="503") as refusal:
+            ask()
+    assert "nothing was added" in str(refusal.value)
+    server.start()
+    app.client.send([point(1)])
+    app.wait_ready()
+    app.wait_idle()
+    assert_each_exactly_once(app, [1])
+    parts.stop()
+    assert "Traceback" not in app.output.read_text()

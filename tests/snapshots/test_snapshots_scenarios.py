@@ -24,7 +24,7 @@ def led(actions: Sequence[Action]) -> Iterator[TwoLives]:
         yield lives
 
 
-@settings(max_examples=examples(120), deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(scenarios())
 def test_every_snapshot_is_that_of_the_naive_model(actions: list[Action]) -> None:
     with led(actions) as lives:
@@ -43,10 +43,11 @@ def test_every_answer_is_that_of_a_look_at_all_latest_snapshots(
             lives.compare_answers(etype, where)
 
 
+@pytest.mark.files
 def test_all_that_matters_happens_in_a_hundred_lives() -> None:
     happened: set[str] = set()
 
-    @settings(max_examples=examples(100), deadline=None, derandomize=True)
+    @settings(max_examples=100, deadline=None, derandomize=True)
     @given(scenarios())
     def live(actions: list[Action]) -> None:
         with led(actions) as lives:

@@ -110,6 +110,20 @@ def test_the_end_of_a_batch_is_found_out_while_other_threads_commit(
     assert store.counters.all() == {"points": done[0]}
 
 
+def test_the_end_of_a_batch_is_found_out_after_its_writer_was_silent_for_days(
+    cutter: Cutter, store: State, lease: Lease, schema: str
+) -> None:
+    store.batches.commit(lease, Batch(counters={"points": 1}))
+    store.batches.commit(lease, Batch(counters={"points": 1}))
+    with psycopg.connect(server_url(), options=f"-c search_path={schema}") as other:
+        other.execute("UPDATE change SET at = now() - interval '2 days'")
+    open_state(server_url(), schema, FakeClock()).close()
+    with constants("dp3.store.postgres.database", COUNTED_S=0.0):
+        cutter.armed = "after"
+        store.batches.commit(lease, Batch(counters={"points": 1}))
+    assert store.counters.all() == {"points": 3}
+
+
 def test_what_can_not_be_found_out_is_said_and_positions_tell_it_later(
     cutter: Cutter, store: State, lease: Lease
 ) -> None:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 POLL_S = 0.01
 """Changes of other processes are seen after so long at the latest."""
+
+COUNTED_S = 3_600.0
+"""A writer that was silent for so long is not used again: after a day nobody counts its transactions."""
 
 WRITERS_SHIFT = 16
 """Names of writers are a random number of the process, then a running one of so many bits."""
@@ -77,8 +80,8 @@ class PostgresDatabase:
     @contextmanager
     def writing(self, lease: Lease | None = None) -> Iterator[PostgresSession]:
         """See the protocol. Those that are no batch of a worker happen one after the other."""
-        with self._changing() as session:
-            session.run("leases.lock")
+        with self._changing("leases.lock") as session:
+            session.value("leases.lock")  # waits for the answer
             if lease is not None and session.value("leases.is_held", (lease.epoch,)) is None:
                 self._refuse(session, lease)
             yield session
@@ -86,7 +89,7 @@ class PostgresDatabase:
     @contextmanager
     def owned(self, lease: Lease) -> Iterator[PostgresSession]:
         """See the protocol."""
-        with self._changing() as session:
+        with self._changing("leases.let_go", (lease.epoch,)) as session:
             held = session.ask("leases.own", (lease.epoch,))
             session.check = lambda: held.fetchone() or self._refuse(session, lease)
             yield session
@@ -97,9 +100,10 @@ class PostgresDatabase:
 
     # -- transactions --------------------------------------------------------------------------------------
     @contextmanager
-    def _changing(self) -> Iterator[PostgresSession]:
+    def _changing(self, lock: str, values: Values = ()) -> Iterator[PostgresSession]:
         """A transaction that is committed. It is counted, if it has changed anything: others wait for that,
-        and so its end can be found out."""
+        and so its end can be found out. `lock` is the statement that waits for a lock which it is known to
+        have before its end is sent: when the connection is lost, the server may still have to read some."""
         with self._begun() as connection, pipelined(connection) as conversation:
             session = PostgresSession(conversation, self._statements)
             yield session
@@ -107,14 +111,17 @@ class PostgresDatabase:
                 return
             with self._writers.one() as writer:
                 session.run("leases.count", (writer.name, 1))
-                has_happened = partial(self._has_happened, writer.name, writer.transactions + 1)
-                commit(self._pool, conversation, has_happened)
+                end = (writer.name, writer.transactions + 1)
+                commit(self._pool, conversation, partial(self._has_happened, lock, values, *end))
                 writer.transactions += 1
         self.changes.note()
 
-    def _has_happened(self, writer: int, number: int, conversation: Conversation) -> bool:
+    def _has_happened(
+        self, lock: str, values: Values, writer: int, number: int, conversation: Conversation
+    ) -> bool:
         """Whether a writer has come to the transaction with this number, once that is not under way."""
         session = PostgresSession(conversation, self._statements)
+        session.value(lock, values)
         return bool(session.value("leases.count", (writer, 0)) >= number)
 
     # -- connections ---------------------------------------------------------------------------------------
@@ -162,10 +169,11 @@ class PostgresDatabase:
 
 @dataclass(slots=True)
 class _Writer:
-    """A name under which transactions are counted, and how many have been."""
+    """A name under which transactions are counted, and how many have been, the last one at `used_s`."""
 
     name: int
     transactions: int = 0
+    used_s: float = 0.0
 
 
 class _Writers:
@@ -179,12 +187,19 @@ class _Writers:
     @contextmanager
     def one(self) -> Iterator[_Writer]:
         """A writer that nobody else has in the block; one whose transaction fails is not used again."""
-        try:
-            writer = self._idle.pop()
-        except IndexError:
-            writer = _Writer(self._first + next(self._numbers))
+        writer = self._last_used() or _Writer(self._first + next(self._numbers))
         yield writer
+        writer.used_s = time.time()
         self._idle.append(writer)
+
+    def _last_used(self) -> _Writer | None:
+        """An idle one, if its transactions are still counted for sure."""
+        while self._idle:
+            with suppress(IndexError):  # another thread was faster
+                writer = self._idle.pop()
+                if abs(time.time() - writer.used_s) <= COUNTED_S:
+                    return writer
+        return None
 
 
 class Changes:

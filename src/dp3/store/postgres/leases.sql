@@ -12,6 +12,10 @@ SELECT set_config('dp3.worker', worker::text, TRUE) FROM lease WHERE epoch = ? F
 -- Heartbeats do not wait for that.
 SELECT 1 FROM lease WHERE epoch = ? FOR KEY SHARE;
 
+-- name: let_go
+-- Returns when no transaction of the worker that began before is under way any more.
+SELECT 1 FROM lease WHERE epoch = ? FOR UPDATE;
+
 -- name: disconnect
 -- End all that the process of a holder, which is not this one, has on the server: it may stand still inside a
 -- transaction.
