@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from apscheduler.triggers.cron import CronTrigger
 
-from dp3.bench.application import AGAIN_S, EVERY_SECOND, SOON_S, Application, soon
+from dp3.bench.application import EVERY_SECOND, Application, soon
 from dp3.config.loading import load
 
 
@@ -57,14 +57,15 @@ def test_settings_take_the_place_of_those_of_their_file(installed):
 
 
 @pytest.mark.parametrize("second", [0, 9, 10, 31, 48, 49, 59])
-def test_soon_leaves_time_to_begin_watching(second):
+@pytest.mark.parametrize(("after_s", "wait_s", "period_s"), [(0, 6, 12), (10.2, 11, 20), (40, 40, 60)])
+def test_soon_leaves_time_to_begin_watching(second, after_s, wait_s, period_s):
     now = datetime(2026, 1, 1, 12, 0, second, 999_999, tzinfo=UTC)
-    trigger = CronTrigger(**soon(now), timezone="UTC")
+    trigger = CronTrigger(**soon(now, after_s), timezone="UTC")
 
     first = trigger.get_next_fire_time(None, now)
     following = trigger.get_next_fire_time(first, first + timedelta(seconds=1))
-    assert SOON_S <= (first - now).total_seconds() <= SOON_S + 1
-    assert (following - first).total_seconds() == AGAIN_S
+    assert wait_s <= (first - now).total_seconds() <= wait_s + 1
+    assert (following - first).total_seconds() == period_s
 
 
 def test_enabled_modules_are_found(installed):

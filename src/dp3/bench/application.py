@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib.resources import files
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,20 @@ EVERY_SECOND = {"second": "*"}
 LONG = "30d"
 """Validity of observations where what is seen must not change by itself."""
 
-SOON_S, AGAIN_S = 6, 12
-"""A program is ready and watched `SOON_S` after its start is asked for."""
+SOON_S = 6
+"""A program is ready and watched so long after its start is asked for, on a machine that has nothing else to
+do."""
+
+PERIODS_S = (12, 20, 30, 60)
 
 
-def soon(now: datetime) -> Settings:
-    """A schedule with a moment `SOON_S` from now, the first one, and then every `AGAIN_S`."""
-    first = (now.second + SOON_S + 1) % AGAIN_S
-    return {"second": ",".join(str(first + more) for more in range(0, 60, AGAIN_S))}
+def soon(now: datetime, after_s: float = 0) -> Settings:
+    """A schedule with a moment `after_s` from now, `SOON_S` at least, the first one, and then again and
+    again."""
+    wait_s = min(max(SOON_S, ceil(after_s)), PERIODS_S[-1] - 2)
+    period_s = next(period for period in PERIODS_S if period > wait_s + 1)
+    first = (now.second + wait_s + 1) % period_s
+    return {"second": ",".join(str(first + more) for more in range(0, 60, period_s))}
 
 
 @dataclass(frozen=True, slots=True)

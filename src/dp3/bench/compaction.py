@@ -23,6 +23,9 @@ FLOOR_ROWS = 1_000
 
 INTERVALS_OF_ENTITY = 5
 
+STARTS = 4
+"""Packing begins after so many times the time that the program took to start before."""
+
 LEAST_WATCHED = 0.9
 """A program that is slow to start begins before it is watched; what was packed by then does not count."""
 
@@ -94,7 +97,8 @@ def compaction(intervals: int, say: Say) -> dict[str, Any]:
         server.stop()
         before = keep_state(server.data)
         say(f"packing {sent:,} intervals")
-        server.start(Application(validity=LONG).with_packing(soon(datetime.now(UTC))))
+        schedule = soon(datetime.now(UTC), STARTS * server.start_s)
+        server.start(Application(validity=LONG).with_packing(schedule))
         with state_of(server.data) as state:
             watch = Watch(server)
             watched = state.fresh()

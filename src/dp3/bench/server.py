@@ -44,7 +44,7 @@ class ServerFailed(BenchFailed):
 
 class Server:
     """`dp3 run` with a benchmark's application, in a directory of its own. `token`: for the API, None while
-    there are no tokens."""
+    there are no tokens. `start_s`: how long the latest start took."""
 
     def __init__(self, directory: Path, workers: int = 1, engine: Engine = EMBEDDED) -> None:
         self.engine = engine
@@ -55,17 +55,20 @@ class Server:
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.token: str | None = None
+        self.start_s = 0.0
         self.url = f"http://127.0.0.1:{self._port}"
 
     def start(self, application: Application) -> None:
         """Start the program and wait until it is ready. Raises `ServerFailed`."""
         config = self._install(application)
         command = [sys.executable, "-m", "dp3", "run", str(config), "--port", str(self._port)]
+        begun = time.monotonic()
         with self.output.open("ab") as stderr:
             self._process = subprocess.Popen(
                 [*command, "--data-dir", str(self.data), "--workers", str(self._workers)], stderr=stderr
             )
         self._wait_ready()
+        self.start_s = time.monotonic() - begun
 
     def make_token(self, application: Application) -> None:
         """Have all requests need a token from now on, and have one. Raises `ServerFailed`."""
