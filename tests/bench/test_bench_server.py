@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from dp3.bench import peers
 from dp3.bench.between import between
-from dp3.bench.both import OnServer, ingest_on_both, snapshots_on_both
+from dp3.bench.both import OnServer, ingest_on_both, query_on_both, snapshots_on_both
 from dp3.bench.on_postgres import OnPostgres, on_postgres
+from dp3.bench.query import ASKERS
 from dp3.bench.wire import Dialogue, name_of
 from dp3.bench.workload import Workload
 from dp3.cli.main import application
@@ -132,6 +133,16 @@ def test_runs_are_measured_in_files_and_on_a_server():
     assert figures["compared"]["run"] == pytest.approx(ratio, rel=0.05)
     assert figures["heard"]["worker_pages"] > 0
     assert any(name.startswith("snapshots.") for name in figures["statements_of_a_page"])
+
+
+def test_questions_are_asked_in_files_and_of_a_server(monkeypatch):
+    monkeypatch.setattr("dp3.bench.query.RATE", 50)
+    figures = query_on_both(2_000, 1, OnServer(server_url()), _silent)
+
+    for kind in ASKERS:
+        assert 0 < figures["embedded"][kind] < 1e5 > figures["postgres"][kind] > 0
+    ratio = figures["postgres"]["master"] / figures["embedded"]["master"]
+    assert figures["compared"]["master"] == pytest.approx(ratio, abs=0.01)
 
 
 def test_other_scenarios_are_of_files_only():

@@ -6,8 +6,7 @@ import httpx
 import pytest
 
 from kit.program import App, wait_for
-
-servers = pytest.importorskip("kit.servers", reason="needs servers that have a standby")
+from kit.servers import a_killable_server
 
 POINT = {"type": "a", "id": "e1", "attr": "p", "src": "test"}
 
@@ -15,7 +14,7 @@ POINT = {"type": "a", "id": "e1", "attr": "p", "src": "test"}
 @pytest.fixture(scope="module")
 def pair():
     """A primary and a standby that follows it."""
-    with servers.a_killable_server() as primary:
+    with a_killable_server() as primary:
         standby = primary.make_standby(primary.directory.parent / "standby")
         standby.start()
         yield primary, standby

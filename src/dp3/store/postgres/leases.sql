@@ -30,6 +30,10 @@ INSERT INTO change (writer, transactions) VALUES (?, ?)
 ON CONFLICT (writer) DO UPDATE SET transactions = change.transactions + excluded.transactions, at = now()
 RETURNING transactions;
 
+-- name: is_copy
+-- Whether the server is a standby, on which nothing can be changed.
+SELECT pg_is_in_recovery();
+
 -- name: fold_changes
 -- Nobody asks any more for the transactions of writers that have been silent for a day; they count as of one.
 WITH silent AS (
