@@ -28,9 +28,9 @@ ON_SERVER := tests/engine tests/snapshots tests/http tests/process tests/cli \
 NOT_ON_SERVER := \
 	$(patsubst %,tests/engine/test_engine_%.py,attempts call_attempts clock expiry_laws jobs packed_rows) \
 	$(patsubst %,tests/snapshots/test_snapshots_%.py,components docs hook_threads keys links schedule values) \
-	$(patsubst %,tests/http/test_http_%.py,access_log appender audit conversion docs_page openapi origin pieces \
-		protocol redirect server) \
-	$(patsubst %,tests/process/test_%.py,check dummy_sender)
+	$(patsubst %,tests/http/test_http_%.py,access access_log appender audit conversion docs_page openapi origin \
+		pieces protocol redirect server timestamps unknown_names) \
+	$(patsubst %,tests/process/test_%.py,app_name check door dummy_sender left_running log_files web)
 
 .PHONY: help setup demo test test-server explore check bench lint types layers tree
 

@@ -382,6 +382,7 @@ def test_documented_request_gets_documented_answer(
     assert (response.status_code, response.json()) == (status, answer)
 
 
+@pytest.mark.files
 def test_unexpected_failure_is_answered_with_a_plain_text(node: Node) -> None:
     node.store.close()
     response = node.get("/entity/a/e1/master")

@@ -240,6 +240,7 @@ class App:
         self.config = root / "config"
         self.data = root / "data"
         self.stored = stored(self.data)
+        stack.callback(self.stored.close)
         self.output = root / "output.txt"
         self.program: Process
 

@@ -186,11 +186,11 @@ class Server:
         copy = self._copies[target] = f"{STATE}_{len(self._copies)}"
         with self._beside.transaction():
             self._do(f"CREATE SCHEMA {copy}")
-            for table in self.tables():
+            for table in self._stored():
                 self._do(f'CREATE TABLE {copy}."{table}" AS TABLE {STATE}."{table}"')
 
     def replace_state(self, source: Path) -> None:
-        copy, tables = self._copies[source], self.tables()
+        copy, tables = self._copies[source], self._stored()
         with self._beside.transaction():
             self._do("SET LOCAL session_replication_role = replica")  # triggers stay quiet
             for table in tables:
@@ -216,6 +216,11 @@ class Server:
         return [dict(zip(names, row, strict=True)) for row in cursor] if names else []
 
     def tables(self) -> list[str]:
+        """Those that the common statements know: some are views of others here."""
+        views = self._do("SELECT viewname FROM pg_views WHERE schemaname = %s AND viewname <> 'total'", STATE)
+        return [*self._stored(), *(name for (name,) in views)]
+
+    def _stored(self) -> list[str]:
         return [name for (name,) in self._do("SELECT tablename FROM pg_tables WHERE schemaname = %s", STATE)]
 
     def change_body(self, offset: int, change: Callable[[bytes], bytes]) -> None:

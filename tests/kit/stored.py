@@ -2,6 +2,7 @@
 
 import fcntl
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ class Stored(Protocol):
         ...
 
     def numbers(self) -> list[tuple[Any, ...]]:
-        """Tables of the state with their columns of integers."""
+        """Tables and views of the state with their columns of integers."""
         ...
 
     def change(self, statement: str, *values: Any) -> None:
@@ -34,6 +35,10 @@ class Stored(Protocol):
 
     def is_written(self) -> bool:
         """Whether some process may be in the middle of a transaction."""
+        ...
+
+    def close(self) -> None:
+        """Nothing is asked any more."""
         ...
 
 
@@ -70,6 +75,9 @@ class StoredFiles:
             _is_free(path.with_name(path.name + suffix)) for path in self._locks for suffix in ("", ".gate")
         )
 
+    def close(self) -> None:
+        """Nothing is open between questions."""
+
 
 def _is_free(lock: Path) -> bool:
     with lock.open() as file:
@@ -88,28 +96,30 @@ class StoredOnServer:
         self.configuration = {"database.yml": {"url": self._url, "schema_name": self._schema}}
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        with self._connection() as connection:
-            return connection.execute(sql.encode()).fetchall()
+        return self._connection.execute(sql.encode()).fetchall()
 
     def numbers(self) -> list[tuple[Any, ...]]:
         return self.query(
-            "SELECT table_name, column_name FROM information_schema.columns JOIN pg_tables"
-            " ON tablename = table_name AND schemaname = table_schema"
+            "SELECT table_name, column_name FROM information_schema.columns"
             " WHERE table_schema = current_schema() AND data_type = 'bigint'"
         )
 
     def change(self, statement: str, *values: Any) -> None:
-        with self._connection() as connection:
-            connection.execute(statement.replace("?", "%s").encode(), values)
+        self._connection.execute(statement.replace("?", "%s").encode(), values)
 
     def is_written(self) -> bool:
         sessions = "FROM pg_stat_activity WHERE application_name = %s AND xact_start IS NOT NULL"
-        with self._connection() as connection:
-            found = connection.execute(f"SELECT 1 {sessions}".encode(), (f"dp3 {self._schema}",))
-            return found.fetchone() is not None
+        found = self._connection.execute(f"SELECT 1 {sessions}".encode(), (f"dp3 {self._schema}",))
+        return found.fetchone() is not None
 
+    def close(self) -> None:
+        if "_connection" in vars(self):
+            self._connection.close()
+
+    @cached_property
     def _connection(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(self._url, options=f"-c search_path={self._schema}")
+        """Kept, so that tests see what lasts a moment only."""
+        return psycopg.connect(self._url, autocommit=True, options=f"-c search_path={self._schema}")
 
 
 def stored(data: Path) -> Stored:
