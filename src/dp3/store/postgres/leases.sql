@@ -32,6 +32,7 @@ RETURNING transactions;
 
 -- name: fold_changes
 -- Nobody asks any more for the transactions of writers that have been silent for a day; they count as of one.
+-- Done when a worker starts.
 WITH silent AS (
     DELETE FROM change WHERE writer >= 0 AND at < now() - interval '1 day' RETURNING transactions)
 INSERT INTO change (writer, transactions) SELECT -1, sum(transactions) FROM silent HAVING count(*) > 0
