@@ -96,9 +96,8 @@ def test_while_the_server_is_away_every_request_is_refused_with_503(app: ServerA
         lambda: client.send([point(1)]),
     ]
     for ask in asked:
-        with pytest.raises(Unavailable, match="503") as refusal:
+        with pytest.raises(Unavailable, match="503"):
             ask()
-    assert "nothing was added" in str(refusal.value)
     server.start()
     app.client.send([point(1)])
     app.wait_ready()

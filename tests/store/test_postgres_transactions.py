@@ -117,7 +117,8 @@ def test_the_end_of_a_batch_is_found_out_after_its_writer_was_silent_for_days(
     store.batches.commit(lease, Batch(counters={"points": 1}))
     with psycopg.connect(server_url(), options=f"-c search_path={schema}") as other:
         other.execute("UPDATE change SET at = now() - interval '2 days'")
-    open_state(server_url(), schema, FakeClock()).close()
+    store.leases.release(lease)
+    lease = take_lease(store)
     with constants("dp3.store.postgres.database", COUNTED_S=0.0):
         cutter.armed = "after"
         store.batches.commit(lease, Batch(counters={"points": 1}))

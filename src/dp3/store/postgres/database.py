@@ -55,8 +55,6 @@ class PostgresDatabase:
         self._pool = open_pool(url, schema, connections)
         self._writers = _Writers()
         self.changes = Changes(self)
-        if not self.value("leases.is_copy"):
-            self._read(lambda session: session.run("leases.fold_changes"))
 
     def rows(self, name: str, values: Values = ()) -> list[Any]:
         """See the protocol."""

@@ -30,12 +30,9 @@ INSERT INTO change (writer, transactions) VALUES (?, ?)
 ON CONFLICT (writer) DO UPDATE SET transactions = change.transactions + excluded.transactions, at = now()
 RETURNING transactions;
 
--- name: is_copy
--- Whether the server is a standby, on which nothing can be changed.
-SELECT pg_is_in_recovery();
-
 -- name: fold_changes
 -- Nobody asks any more for the transactions of writers that have been silent for a day; they count as of one.
+-- Done when a worker starts.
 WITH silent AS (
     DELETE FROM change WHERE writer >= 0 AND at < now() - interval '1 day' RETURNING transactions)
 INSERT INTO change (writer, transactions) SELECT -1, sum(transactions) FROM silent HAVING count(*) > 0

@@ -49,6 +49,7 @@ class Leases:
                     _refuse_if_alive(held, index, worker_processes, holder.host, now, ttl_s)
                     session.run("leases.remove", (held.epoch,))
             self._note_processes(session, worker_processes)
+            session.run("leases.fold_changes")
             row = (index, worker_processes, *holder, started, now, "starting")
             epoch: int = session.value("leases.take", row)
         return Lease(index, worker_processes, epoch)

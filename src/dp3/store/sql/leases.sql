@@ -17,6 +17,10 @@ SELECT value FROM number WHERE name = 'worker_processes';
 INSERT INTO number VALUES ('worker_processes', ?)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
+-- name: fold_changes
+-- Nothing: SQLite counts transactions by itself.
+SELECT 0;
+
 -- name: disconnect
 -- Nothing: a holder of whom nothing is heard has nothing on a server.
 SELECT 0 WHERE ? < 0;
