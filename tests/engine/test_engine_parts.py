@@ -89,7 +89,7 @@ def test_derived_entries_found_at_the_start_are_read_in_their_place_among_the_ot
 
 
 def test_the_pace_shrinks_at_once_and_grows_by_half():
-    pace = Pace(batch_limit_s=0.25)
+    pace = Pace(batch_limit_s=0.25, commit_target_s=0.025)
     start = pace.bytes
     pace.learn(start, 0.001, 0.001)
     assert pace.bytes == int(start * 1.5)
@@ -98,7 +98,7 @@ def test_the_pace_shrinks_at_once_and_grows_by_half():
 
 
 def test_the_pace_has_bounds():
-    pace = Pace(batch_limit_s=0.25)
+    pace = Pace(batch_limit_s=0.25, commit_target_s=0.025)
     for _ in range(30):
         pace.learn(pace.bytes, 0.0, 0.0)
     assert pace.bytes == LARGEST_BYTES
@@ -108,7 +108,7 @@ def test_the_pace_has_bounds():
 
 
 def test_a_small_batch_says_nothing_about_larger_ones():
-    pace = Pace(batch_limit_s=0.25)
+    pace = Pace(batch_limit_s=0.25, commit_target_s=0.025)
     before = pace.bytes
     pace.learn(100, 0.0001, 0.0001)
     assert pace.bytes == before

@@ -23,9 +23,6 @@ from dp3.store.ports.errors import PositionsMoved, StoreUnavailable, StoreUncert
 
 RETRY_S = 1.0
 
-LOCK_TARGET_S = 0.025
-"""Half of the 50 ms for which a write lock may be held: the other half is for a machine that is busy."""
-
 SMALLEST_BYTES, FIRST_BYTES, LARGEST_BYTES = 4 << 10, 64 << 10, 4 << 20
 """Of log to read for a batch."""
 
@@ -42,13 +39,18 @@ class Pace:
     Grows by at most half and shrinks at once when a batch took longer than its targets.
     """
 
-    def __init__(self, batch_limit_s: float) -> None:
+    def __init__(self, batch_limit_s: float, commit_target_s: float) -> None:
         self._batch_limit_s = batch_limit_s
+        self._commit_target_s = commit_target_s
         self.bytes = FIRST_BYTES
 
     def learn(self, size: int, process_s: float, commit_s: float) -> None:
         """Take into account a batch of `size` bytes."""
-        factor = min(self._batch_limit_s / max(process_s, 1e-6), LOCK_TARGET_S / max(commit_s, 1e-6), 1.5)
+        process, commit = (
+            self._batch_limit_s / max(process_s, 1e-6),
+            self._commit_target_s / max(commit_s, 1e-6),
+        )
+        factor = min(process, commit, 1.5)
         if factor < 1 or size >= self.bytes // 2:
             self.bytes = min(max(int(min(size, self.bytes) * factor), SMALLEST_BYTES), LARGEST_BYTES)
 
@@ -89,7 +91,7 @@ class Ingest:
         self._stop = stop
         self._system_tasks = SystemTasks(state.names, state.lifetimes, context.log, entities, plans)
         self._log = context.log
-        self._pace = Pace(batch_limit_s)
+        self._pace = Pace(batch_limit_s, state.commit_target_s)
         self._failures = context.failures
         self._begins_anew = False
         self.has_caught_up = False

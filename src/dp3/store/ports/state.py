@@ -31,9 +31,11 @@ from dp3.store.ports.updates import Updates
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The ports of one state. `partitions` was fixed when it was made; `close` gives back its files."""
+    """The ports of one state. `partitions` was fixed when it was made; `commit_target_s`: so long a commit of
+    a batch should take at most; `close` gives back its files."""
 
     partitions: int
+    commit_target_s: float
     names: Names
     leases: Leases
     batches: Batches

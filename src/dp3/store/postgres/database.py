@@ -43,6 +43,9 @@ class PostgresDatabase:
     passes. When the connection is lost while a transaction ends, its end is found out: what was not committed
     raises `StoreUnavailable`, what can not be found out in time `StoreUncertain`."""
 
+    commit_target_s = 0.25
+    """Nobody waits for a batch of another worker; what is in it is seen so much later."""
+
     def __init__(
         self,
         url: str,

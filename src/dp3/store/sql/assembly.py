@@ -51,6 +51,7 @@ def assembled(
     scans = Scans(read)
     return State(
         partitions=partitions,
+        commit_target_s=database.commit_target_s,
         names=names,
         leases=leases,
         batches=Batches(database, clock, dead_letters, counters, outbox),

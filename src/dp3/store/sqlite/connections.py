@@ -190,6 +190,9 @@ class SqliteDatabase:
     """See `dp3.store.sql.session.Database`: everything that one process has open of a state file, in the end
     closed together."""
 
+    commit_target_s = 0.025
+    """Half of the 50 ms for which the write lock may be held; the other half is for a busy machine."""
+
     def __init__(
         self,
         path: Path,
