@@ -67,8 +67,9 @@ class Session(Protocol):
 
 
 class Database(Protocol):
-    """The state that a process has open. Everything may be called by any thread. `commit_target_s`: so long
-    a commit of a batch should take at most."""
+    """The state that a process has open. Everything may be called by any thread, and raises
+    `StoreUnavailable` while a server is away; then nothing was written. `commit_target_s`: so long a commit
+    of a batch should take at most."""
 
     commit_target_s: float
 
