@@ -124,6 +124,11 @@ def test_thousands_of_values_can_be_asked_for_at_once(people: Any) -> None:
     assert people.queries.count("p", And((OneOf("eid", many), OneOf("age", (30,))))) == 1
 
 
+def test_lists_of_many_megabytes_can_be_asked_for(people: Any) -> None:
+    lists = [OneOf("age", tuple(range(n * 10_000 + 30, (n + 1) * 10_000))) for n in range(60)]
+    assert eids(people, Or(tuple(lists))) == ["1", "3", "10"]
+
+
 def test_hundreds_of_alternatives_can_be_asked_for_at_once(people: Any) -> None:
     alternatives = Or(tuple(OneOf("age", (age,)) for age in range(3000)))
     assert eids(people, And((alternatives, Not(OneOf("eid", (1,)))))) == ["3", "10"]

@@ -1,13 +1,15 @@
 """Statements and transactions on a server that may go away, come back, or be another one then."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from psycopg import Connection, Cursor, Error, Pipeline
 from psycopg.abc import Params
+from psycopg.pq.abc import PGconn
+from psycopg.waiting import Ready, Wait
 from psycopg_pool import PoolTimeout
 
 from dp3.postgres.connecting import Pool
@@ -46,7 +48,22 @@ class Conversation:
     def wait(self) -> None:
         """Have the answers of all statements. Raises the error of the first one that failed."""
         if self.pipeline is not None:
+            send_all(self.connection)
             self.pipeline.sync()
+
+
+def send_all(connection: Connection[tuple[Any, ...]]) -> None:
+    """Wait until the system has taken what was sent, and would take a little more. The driver tries once to
+    send the end of a pipeline, then waits for answers: with megabytes before it, it would wait for ever."""
+    if not connection.closed:
+        connection.wait(_sending(connection.pgconn))
+
+
+def _sending(connection: PGconn) -> Generator[Wait, Ready | int, None]:
+    while connection.flush():
+        if (yield Wait.RW) & Ready.R:
+            connection.consume_input()
+    yield Wait.W
 
 
 def read(pool: Pool, ask: Callable[[Conversation], T]) -> T:
@@ -81,7 +98,10 @@ def pipelined(connection: _Connection) -> Iterator[Conversation]:
     is_done = False
     try:
         with connection.pipeline() as pipeline:
-            yield Conversation(connection, pipeline)
+            try:
+                yield Conversation(connection, pipeline)
+            finally:
+                send_all(connection)
             is_done = True
     except Error:
         if not is_done or not connection.closed:
