@@ -32,6 +32,9 @@ NOT_ON_SERVER := \
 		pieces protocol redirect server timestamps unknown_names) \
 	$(patsubst %,tests/process/test_%.py,app_name check door dummy_sender left_running log_files web)
 
+# Of the oldest version that is supported, as Debian has it.
+OLDEST_SERVER := /usr/lib/postgresql/15/bin
+
 .PHONY: help setup demo test test-server explore check bench lint types layers tree
 
 help: ## this list
@@ -51,6 +54,9 @@ test: $(STAMP) ## all tests, with coverage: make test [JOBS=3]
 
 test-server: $(STAMP) ## what stands on log and state once more, on a PostgreSQL server that the tests start
 	DP3_TEST_ENGINE=postgres $(BIN)/pytest -n $(JOBS) --dist worksteal $(ON_SERVER) $(addprefix --ignore=,$(NOT_ON_SERVER))
+	@if [ -x $(OLDEST_SERVER)/postgres ]; then \
+		DP3_TEST_POSTGRES_PROGRAMS=$(OLDEST_SERVER) $(BIN)/pytest -n $(JOBS) -k postgres tests/store tests/log tests/postgres; \
+	else echo "skipped: contracts on the oldest server, PostgreSQL 15 (apt-get install postgresql-15)"; fi
 
 explore: $(STAMP) ## the tests with random examples once more, with other ones: make explore [SEED=1]
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m hypothesis --hypothesis-seed=$(SEED)

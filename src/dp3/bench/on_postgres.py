@@ -140,7 +140,7 @@ def on_postgres(url: str | None) -> Iterator[OnPostgres]:
         return
     directory = Path(tempfile.mkdtemp(prefix="dp3-bench-server-"))
     try:
-        with postgres(directory, **SETTINGS) as server:
+        with postgres(directory, None, **SETTINGS) as server:
             yield OnPostgres(server.url, "bench", server)
     finally:
         shutil.rmtree(directory)

@@ -51,11 +51,11 @@ class Postgres:
 
 
 @contextmanager
-def postgres(directory: Path, **settings: str) -> Iterator[Postgres]:
+def postgres(directory: Path, programs: Path | None = None, **settings: str) -> Iterator[Postgres]:
     """Make a database below a directory and run it until the end of the block, with settings besides
-    `SETTINGS`. Raises `BenchFailed`."""
+    `SETTINGS`. `programs`: the folder of those of PostgreSQL, if not of the package. Raises `BenchFailed`."""
     user = UNPRIVILEGED if os.geteuid() == 0 else None
-    programs, data = programs_in(directory, user), directory / "data"
+    programs, data = programs or programs_in(directory, user), directory / "data"
     data.mkdir(mode=0o700)
     if user is not None:
         give_to(directory, data, user)
