@@ -260,12 +260,17 @@ def _observed(name: str, history: Sequence[Observation], t: int, params: Params)
     if not valid:
         return {}
     if params.multi_value:
-        seen = dict.fromkeys(segment.v for segment in segments)
-        best = {v: max((c for c, segment in valid if segment.v == v), default=None) for v in seen}
-        present = [(v, c) for v, c in best.items() if c is not None]
-        return {name: [decode_value(v) for v, _ in present], f"{name}#c": [float(c) for _, c in present]}
-    c, winner = max(valid, key=lambda pair: (pair[0], pair[1].t1, pair[1].t2, pair[1].v))
+        values = {segment.v for _, segment in valid}
+        best = [_best([pair for pair in valid if pair[1].v == v]) for v in values]
+        best.sort(key=lambda pair: (pair[1].t1, pair[1].t2, pair[1].v))
+        found = [decode_value(segment.v) for _, segment in best]
+        return {name: found, f"{name}#c": [float(c) for c, _ in best]}
+    c, winner = _best(valid)
     return {name: decode_value(winner.v), f"{name}#c": float(c)}
+
+
+def _best(rated: Sequence[tuple[Fraction, Segment]]) -> tuple[Fraction, Segment]:
+    return max(rated, key=lambda pair: (pair[0], pair[1].t1, pair[1].t2, pair[1].v))
 
 
 def _confidence(segment: Segment, t: int, params: Params) -> Fraction:

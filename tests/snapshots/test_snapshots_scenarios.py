@@ -24,7 +24,7 @@ def led(actions: Sequence[Action]) -> Iterator[TwoLives]:
         yield lives
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(scenarios())
 def test_every_snapshot_is_that_of_the_naive_model(actions: list[Action]) -> None:
     with led(actions) as lives:
