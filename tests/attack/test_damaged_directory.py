@@ -4,6 +4,7 @@ what is damaged is a dead letter, or all is as it was; no entity ever has anothe
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,13 +18,18 @@ from dp3.log.sqlite import open_log
 from dp3.reads.raw import RawQuery
 from dp3.reads.reads import Reads
 from dp3.sqlite import FormatError
+from dp3.sqlite.checkpoint import Checkpointer
 from kit.engine import Engine
 from kit.flips import flip
+from kit.limits import constants
 from kit.points import SECOND, START_US, derived, obs, plain, task
 
 PROCESSED, WAITING = 24, 8
 FLIPS = 200
 SEGMENT_BYTES = 2_500
+
+SELDOM_S = 3_600.0
+"""What was written last is in write-ahead logs alone, however slow the machine is."""
 
 Masters = dict[str, Any]
 
@@ -49,7 +55,8 @@ def whole() -> Iterator[tuple[Path, Masters]]:
     """A directory as a program leaves it that was killed, with entries that wait; and what becomes of it."""
     with TemporaryDirectory() as name:
         live, copy = Path(name, "live"), Path(name, "killed")
-        engine = opened(live)
+        with constants("dp3.log.sqlite", Checkpointer=partial(Checkpointer, interval_s=SELDOM_S)):
+            engine = opened(live)
         for number in range(PROCESSED + WAITING):
             engine.send(task(eid(number), plain("p", number), obs(number)))
             if number < PROCESSED:

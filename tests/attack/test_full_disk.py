@@ -1,14 +1,16 @@
 """The disk refuses to store while data comes in: requests are refused, nothing acknowledged is lost."""
 
+import random
 import resource
 from pathlib import Path
 
 from kit.program import App, running
 from kit.specs import a_type, observed_attr
 
-TYPES = {"a": a_type("a", {"o": observed_attr("int")})}
+TYPES = {"a": a_type("a", {"o": observed_attr("string")})}
 POINTS = 1_000
-REQUESTS = 80
+REQUESTS = 120
+"""Some 16 KB each in the log: values that compress badly."""
 
 
 def limit_files(app: App, size: int) -> None:
@@ -18,7 +20,11 @@ def limit_files(app: App, size: int) -> None:
 
 
 def send(app: App, number: int) -> int:
-    points = [{"type": "a", "id": f"e{number}", "attr": "o", "v": 1, "t1": 2 * i} for i in range(POINTS)]
+    chance = random.Random(number)
+    points = [
+        {"type": "a", "id": f"e{number}", "attr": "o", "v": f"{chance.getrandbits(128):032x}", "t1": 2 * i}
+        for i in range(POINTS)
+    ]
     return app.http.send(points)[0]
 
 

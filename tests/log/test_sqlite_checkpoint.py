@@ -46,6 +46,7 @@ def test_wal_of_a_busy_writer_stays_below_its_limit_and_one_transaction(
         insert(connection, lock)
         largest = max(largest, wal_size(path))
     connection.close()
+    checkpointer.unwatch(path)
     lock.close()
     assert largest <= LIMIT + 2 * ROW
 
@@ -71,6 +72,7 @@ def test_reader_of_an_old_state_makes_writers_wait_and_not_the_wal_grow(
     assert reader.execute("SELECT count(*) FROM t").get == written
     for connection in (writer, reader):
         connection.close()
+    checkpointer.unwatch(path)
     lock.close()
 
 
@@ -86,6 +88,7 @@ def test_wait_is_bounded(path: Path, checkpointer: Checkpointer) -> None:
     assert time.monotonic() - before < 5
     for connection in (writer, reader):
         connection.close()
+    checkpointer.unwatch(path)
     lock.close()
 
 
@@ -97,6 +100,7 @@ def test_retired_file_loses_its_wal(path: Path, checkpointer: Checkpointer) -> N
     checkpointer.retire(path)
     connection.close()
     wait_until(lambda: not path.with_name("a.db-wal").exists())
+    checkpointer.unwatch(path)
     lock.close()
 
 
