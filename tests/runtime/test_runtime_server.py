@@ -14,7 +14,7 @@ from dp3.clock import FakeClock
 from dp3.config.loading import load
 from dp3.files import FormatError
 from dp3.runtime.places import Unusable
-from dp3.runtime.resources import DataDir, open_resources, schema_name
+from dp3.runtime.resources import DataDir, has_data, open_resources, schema_name
 from kit.backends import server_url
 
 ENTITY = "entity: {id: device, name: Device, snapshot: false}\nattribs: {}\n"
@@ -83,6 +83,16 @@ def test_a_password_file_lies_beside_the_configuration_or_anywhere(tmp_path):
         (tmp_path / "app" / "secret").write_text(SECRET)
         with pytest.raises(Unusable), opened(config):
             pass
+
+    assert set(passwords) == {SECRET.encode()}
+
+
+def test_who_only_asks_whether_there_is_data_has_the_password_too(tmp_path):
+    with asking_for_a_password() as (url, passwords):
+        config = application(tmp_path / "app", f"url: {url}\npassword_file: ../secret\n")
+        (tmp_path / "app" / "secret").write_text(SECRET)
+        with pytest.raises(Unusable):
+            has_data(config, DataDir(tmp_path / "data"))
 
     assert set(passwords) == {SECRET.encode()}
 

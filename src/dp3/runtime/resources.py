@@ -107,7 +107,7 @@ def has_data(config: Configuration, data: DataDir) -> bool:
     from dp3.store.postgres.presence import has_state
 
     with server_at_start():
-        return has_state(url, schema_name(config))
+        return has_state(_with_password(config, url), schema_name(config))
 
 
 def place_of_data(config: Configuration, data: DataDir) -> str:
