@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
 from dp3.postgres.arrays import register_arrays
+from dp3.postgres.failures import in_one_line
 from dp3.postgres.values import prepare_connection
 
 MOST_CONNECTIONS = 16
@@ -67,8 +68,7 @@ def named_server(url: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        reason = " ".join(str(error).split())
-        raise ServerUnusable(f"{shown(url)}: {reason}") from error
+        raise ServerUnusable(f"{shown(url)}: {in_one_line(error)}") from error
 
 
 def shown(url: str) -> str:
@@ -92,13 +92,19 @@ def check_schema(name: str) -> None:
         raise ValueError(f"the name of a schema must be like 'my_app', got {name!r}")
 
 
+def _defaults(url: str) -> dict[str, Any]:
+    """What all connections have unless the address says something else."""
+    said = conninfo_to_dict(url)
+    return {name: value for name, value in CONNECTION.items() if name not in said}
+
+
 @contextmanager
 def connected(url: str) -> Iterator[Connection[Any]]:
     """One connection, until the end of the block. Raises `ServerUnusable`, also for what the server refuses
     in the block."""
     with (
         named_server(url),
-        psycopg.connect(url, connect_timeout=round(WAIT_S), autocommit=True) as connection,
+        psycopg.connect(make_conninfo(url, **_defaults(url)), autocommit=True) as connection,
     ):
         if connection.info.server_version < OLDEST_VERSION:
             found_version = connection.info.server_version // 10_000
@@ -113,11 +119,8 @@ def open_pool(url: str, schema: str, most: int = MOST_CONNECTIONS) -> Pool:
     options = f"-c search_path={schema} -c timezone=UTC -c default_transaction_isolation=read\\ committed"
     options += " -c jit=off"  # compiling hundreds of alternatives takes seconds, answering them milliseconds
     options += f" -c idle_in_transaction_session_timeout={IDLE_S}s"
-    defaults: dict[str, Any] = {
-        name: value for name, value in CONNECTION.items() if name not in conninfo_to_dict(url)
-    }
     pool: Pool = ConnectionPool(
-        make_conninfo(url, options=options, application_name=process_name(schema), **defaults),
+        make_conninfo(url, options=options, application_name=process_name(schema), **_defaults(url)),
         min_size=1,
         max_size=most,
         timeout=TURN_S,
