@@ -93,7 +93,7 @@ class PostgresDatabase:
         """See the protocol."""
         with self._changing("leases.let_go", (lease.epoch,)) as session:
             held = session.ask("leases.own", (lease.epoch,))
-            session.check = lambda: held.fetchone() or self._refuse(session, lease)
+            session.check = lambda: session.conversation.rows(held) or self._refuse(session, lease)
             yield session
             session.checked()
 

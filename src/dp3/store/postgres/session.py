@@ -39,15 +39,18 @@ class PostgresSession:
 
     def affected(self, name: str, values: Values = ()) -> int:
         """See the protocol."""
-        return self._affected(self.ask(name, values))
+        cursor = self.ask(name, values)
+        self.conversation.wait()
+        self._note(cursor)
+        return cursor.rowcount
 
     def rows(self, name: str, values: Values = ()) -> list[Any]:
         """See the protocol."""
         return self._answer(self.ask(name, values))
 
     def stream(self, name: str, values: Values = ()) -> Iterator[Any]:
-        """See the protocol."""
-        yield from self.ask(name, values)
+        """See the protocol. The driver has all of them anyway."""
+        return iter(self.rows(name, values))
 
     def row(self, name: str, values: Values = ()) -> Row | None:
         """See the protocol."""
@@ -115,11 +118,6 @@ class PostgresSession:
         rows = self.conversation.rows(cursor)
         self._note(cursor)
         return rows
-
-    def _affected(self, cursor: Cursor[Row]) -> int:
-        self.conversation.wait()
-        self._note(cursor)
-        return cursor.rowcount
 
     def _note(self, cursor: Cursor[Row]) -> None:
         if cursor.rowcount > 0 and not (cursor.statusmessage or "").startswith("SELECT"):
