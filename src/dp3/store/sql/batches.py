@@ -1,11 +1,11 @@
 """Applying a batch: the only code that changes profiles. The outbox, whose rows come with batches."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
 from dp3.clock import Clock
-from dp3.store.ports.batches import RUN_SHIFT, Batch, OutboxRow, Progress, Stream, Tombstone
+from dp3.store.ports.batches import RUN_SHIFT, Batch, OutboxRow, Progress, Stream
 from dp3.store.ports.entities import PlainRow
 from dp3.store.ports.errors import PositionsMoved
 from dp3.store.ports.leases import Lease
@@ -16,7 +16,7 @@ from dp3.store.sql.parameters import of_worker, to_json
 from dp3.store.sql.scans import ScanWriter
 from dp3.store.sql.session import Database, Session
 
-_ENTITY_AND_ATTR = itemgetter(0, 1)
+_ENTITY_AND_ATTR, _PLAIN_ORDER = itemgetter(0, 1), itemgetter(2)
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
@@ -87,7 +87,10 @@ class Batches:
             deleted = sorted(batch.deleted)
             for statement in ("delete_entities", "forget_expiry_checks", "forget_unreferenced"):
                 session.run(f"batches.{statement}", (deleted,))
-        session.bulk("batches.put_tombstones", _latest(batch.tombstones))
+        session.bulk(
+            "batches.put_tombstones",
+            _latest(batch.tombstones, attrgetter("etype", "eid"), attrgetter("order")),
+        )
         gone = set(batch.deleted)
         created = [entity for entity in batch.created if entity.key not in gone]
         created.sort(key=attrgetter("key"))
@@ -144,17 +147,20 @@ class Batches:
 
 
 def _latest_values(plain: list[PlainRow]) -> Sequence[PlainRow]:
-    """Plain values by entity and attribute; of several the one of the latest entry, of those of an entry the
-    last one. Sorts `plain`."""
+    """Plain values by entity and attribute, of each one. Sorts `plain`."""
     plain.sort(key=_ENTITY_AND_ATTR)
-    places = set(map(_ENTITY_AND_ATTR, plain))
-    if len(places) == len(plain):
+    if len(set(map(_ENTITY_AND_ATTR, plain))) == len(plain):
         return plain
-    latest: dict[tuple[int, int], PlainRow] = {}
-    for row in plain:
-        place = row[:2]
-        if place not in latest or row[2] >= latest[place][2]:
-            latest[place] = row
+    return _latest(plain, _ENTITY_AND_ATTR, _PLAIN_ORDER)
+
+
+def _latest(rows: Iterable[Row], place: Callable[[Row], Any], order: Callable[[Row], int]) -> list[Row]:
+    """Of the rows of each place the one of the latest entry, of those of an entry the last one."""
+    latest: dict[Any, Row] = {}
+    for row in rows:
+        known = latest.setdefault(place(row), row)
+        if order(row) >= order(known):
+            latest[place(row)] = row
     return list(latest.values())
 
 
@@ -164,16 +170,6 @@ def _longest(ttl: Iterable[tuple[int, str, int]]) -> list[tuple[int, str, int]]:
     for entity, name, until in ttl:
         longest[entity, name] = max(until, longest.get((entity, name), until))
     return sorted((*token, until) for token, until in longest.items())
-
-
-def _latest(tombstones: Iterable[Tombstone]) -> list[Tombstone]:
-    """Of several deletions of an entity the one of the latest entry."""
-    latest: dict[tuple[int, str], Tombstone] = {}
-    for one in tombstones:
-        known = latest.setdefault((one.etype, one.eid), one)
-        if one.order > known.order:
-            latest[one.etype, one.eid] = one
-    return list(latest.values())
 
 
 def _first_of_each(rows: Iterable[Row], columns: int) -> list[Row]:
