@@ -13,16 +13,13 @@ from dp3.clock import FakeClock
 from dp3.log.port import Append, OutboxSlice, Producer
 from dp3.log.postgres import open_log
 from dp3.model.wire import encode_tasks
-from dp3.store.ports.batches import Batch, OutboxRow, Progress
-from dp3.store.ports.counters import HookSums, SourceSums
-from dp3.store.ports.entities import PlainRow
-from dp3.store.ports.history import history_key
 from dp3.store.ports.leases import Lease
 from dp3.store.ports.state import State
 from dp3.store.postgres import open_state
 from kit.backends import server_url
-from kit.rows import a_letter, entity_row, take_lease
-from kit.run_rows import FOREVER, a_link, a_run, close, indexed, written
+from kit.rows import take_lease
+from kit.run_rows import a_run, close, indexed, written
+from kit.whole_batch import devices, everything
 
 FAR_MS = 20.0
 """Answers come so late that all that is sent without waiting for them is sent before."""
@@ -62,8 +59,7 @@ def store(url: str, schema: str) -> Iterator[State]:
 @pytest.fixture
 def lease(store: State) -> Lease:
     lease = take_lease(store)
-    devices = [entity_row(store, f"d{n}", n) for n in range(1, SIZES[-1] + 1)]
-    store.batches.commit(lease, Batch(created=devices))
+    store.batches.commit(lease, devices(store, SIZES[-1]))
     store.names.attr_id("device", "peer")
     return lease
 
@@ -77,30 +73,6 @@ def trips(way: Between, kind: str, call: Callable[[], Any]) -> int:
     before = heard()
     call()
     return heard() - before
-
-
-def everything(store: State, n: int, since: int) -> Batch:
-    """A batch in which everything that batches usually have happens to many entities."""
-    keys = range(1, n + 1)
-    links = [a_link(store, k, f"d{k % 50 + 1}", until=100 + since) for k in keys]
-    parent = {"attr": store.names.attr_id("device", "parent"), "until": FOREVER, "replaces": True}
-    links += [a_link(store, k, f"new{since}-{k}", order=since, **parent) for k in keys]
-    created = [entity_row(store, f"more{since}-{k}", 10_000 * (since + 1) + k) for k in keys]
-    return Batch(
-        progress=Progress(0, dict.fromkeys(range(store.partitions), since), since + 1, since),
-        created=created,
-        plain=[PlainRow(k, 1, since, 1, b"1") for k in keys],
-        fresh=[(k, 2, history_key(0, since + 1, k)) for k in keys],
-        incoming=[(history_key(0, since + 1, k), 1, 2, 1_000_000, b"1") for k in keys],
-        links=links,
-        ttl=[(k, "base", since) for k in keys],
-        expiry_checks=dict.fromkeys(keys, 1_000 - since),
-        outbox=[OutboxRow(0, 0, since, 0, b"x")],
-        dead_letters=[a_letter()],
-        counters={"datapoints": n, "batches": 1},
-        hooks=[HookSums("m", "h", "on_new_plain", "", 1, 0, 1, 0, 0, 0)],
-        sources=[SourceSums("probe", n, 1)],
-    )
 
 
 @pytest.mark.timeout(120)
