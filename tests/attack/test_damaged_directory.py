@@ -29,7 +29,7 @@ FLIPS = 200
 SEGMENT_BYTES = 2_500
 
 SELDOM_S = 3_600.0
-"""What was written last is in write-ahead logs alone, however slow the machine is."""
+"""The latest entries are in write-ahead logs alone, however slow the machine is."""
 
 Masters = dict[str, Any]
 

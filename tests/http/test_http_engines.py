@@ -1,4 +1,4 @@
-"""What the API tells of an application is the same in files and on a server."""
+"""The API tells the same of an application in files and on a server."""
 
 import json
 from collections.abc import Callable

@@ -34,7 +34,7 @@ ENGINE = os.environ.get("DP3_TEST_ENGINE", "sqlite")
 
 
 class Room(Protocol):
-    """Where a place keeps its log and its state. Whoever makes it in a directory that has one gets that."""
+    """The log and the state of a place. A directory that has one gets that again."""
 
     def open_log(self, clock: Clock, **options: Any) -> Log: ...
 
@@ -235,7 +235,7 @@ def transactions() -> AbstractContextManager[list[Any]]:
 
 
 def examples(number: int) -> int:
-    """How many examples of what happens to a place are tried: fewer on a server, where each takes longer."""
+    """The number of examples that are tried: fewer on a server, where each takes longer."""
     return max(number // 5, 8) if ENGINE == "postgres" else number
 
 

@@ -17,7 +17,7 @@ BUSY_MS = 5_000
 
 
 class Stored(Protocol):
-    """What the program keeps; `configuration` are the files by which it finds the engine."""
+    """The log and state of a program; `configuration` are the files by which it finds the engine."""
 
     configuration: Mapping[str, Any]
 
@@ -123,5 +123,5 @@ class StoredOnServer:
 
 
 def stored(data: Path) -> Stored:
-    """What a program with this data directory keeps, in the engine under test."""
+    """The log and state of a program with this data directory, in the engine under test."""
     return StoredOnServer() if ENGINE == "postgres" else StoredFiles(data)

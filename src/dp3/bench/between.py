@@ -22,14 +22,14 @@ Heard = dict[int, dict[str, Kind]]
 
 
 class Between:
-    """Runs in a process of its own. `place`: host and port where it listens."""
+    """The stretch, in a process of its own. `place`: host and port where it listens."""
 
     def __init__(self, port: int, ask: "Connection[str, Heard]") -> None:
         self.place = HOST, port
         self._ask = ask
 
     def heard(self) -> Heard:
-        """What has been heard of transactions that are over."""
+        """The transactions that are over, as they were heard."""
         self._ask.send("")
         return self._ask.recv()
 

@@ -48,8 +48,8 @@ COMPARED = {
 
 @dataclass(frozen=True, slots=True)
 class OnServer:
-    """How the server is measured: its address if it is there already, workers that are compared with one, and
-    the latency (ms) that is added."""
+    """Settings of a comparison: the address of the server if it is there already, workers that are compared
+    with one, and the latency (ms) that is added."""
 
     url: str | None = None
     workers: int = WORKERS
@@ -174,7 +174,7 @@ def snapshots_on_both(
 
 
 def _pages(entities: int, setting: OnServer, say: Say) -> Figures:
-    """What is said in the pages of a run over few linked devices."""
+    """Figures of the pages of a run over few linked devices."""
     say("server, by way of somebody who listens")
     application = Application(modules=["peer_load"], validity=LONG)
     with (
@@ -202,7 +202,7 @@ def query_on_both(entities: int, requests: int, setting: OnServer, say: Say) -> 
 
 
 class Heard:
-    """What the processes of a program said to their server, told by role."""
+    """The transactions of the processes of a program, by role."""
 
     def __init__(self, server: Server, way: Between) -> None:
         self._by_role: dict[str, dict[str, Kind]] = {}

@@ -21,8 +21,8 @@ Body = tuple[int, bytes]
 
 @dataclass(slots=True)
 class _Sent:
-    """What one client did: accepted data-points, the seconds that each request took, a failure that ended it,
-    and the seconds that it computed."""
+    """The work of one client: accepted data-points, the seconds that each request took, a failure that ended
+    it, and the seconds that it computed."""
 
     accepted: int = 0
     latencies: list[float] = field(default_factory=list)

@@ -109,7 +109,7 @@ class OnPostgres:
         return int(count)
 
     def checkpoint(self) -> str:
-        """Where the last checkpoint began: another one if there was one since."""
+        """The place in the log where the last checkpoint began."""
         ((place,),) = self.sql("SELECT redo_lsn::text FROM pg_control_checkpoint()")
         return str(place)
 

@@ -30,7 +30,7 @@ READY_S = 30
 STOP_S = 90
 DRAIN_POLL_S = 0.01
 POLLS_PER_WAIT = 50
-"""What takes long is looked at less often, so that looking costs the machine little."""
+"""Looking costs the machine something, so a long wait looks less often."""
 
 PAGES = 50
 

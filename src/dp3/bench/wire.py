@@ -1,4 +1,4 @@
-"""What clients say to a PostgreSQL server, as seen on the way: transactions, statements, round trips.
+"""Transactions, statements and round trips of clients of a PostgreSQL server, as seen on the way.
 
 A round trip is a change of direction: the client sends after the server has answered. Statements are told by
 the names that they have in the product, others by their first words.
@@ -44,8 +44,8 @@ class Kind:
 
 
 def kind_of(names: Counter[str]) -> str:
-    """What a transaction does: `commit` of a batch, `page` of a snapshot run, `append` to the log, `read` (of
-    several statements), `single` (one statement), `other`."""
+    """The kind of a transaction: `commit` of a batch, `page` of a snapshot run, `append` to the log, `read`
+    (of several statements), `single` (one statement), `other`."""
     if "batches.advance" in names:
         return "commit"
     if any(name.startswith("BEGIN ISOLATION") for name in names):

@@ -107,7 +107,7 @@ def serve(
 
 
 def _lost_model(stop: threading.Event) -> Callable[[], None]:
-    """What to do when the model is being changed although this process relies on it."""
+    """The end of this process, when the model is being changed although it relies on it."""
 
     def end() -> None:
         logger.critical("the model is being changed, because this process was not heard of; stopping")

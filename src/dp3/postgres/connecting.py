@@ -93,7 +93,7 @@ def check_schema(name: str) -> None:
 
 
 def _defaults(url: str) -> dict[str, Any]:
-    """What all connections have unless the address says something else."""
+    """Limits of all connections, unless the address says something else."""
     said = conninfo_to_dict(url)
     return {name: value for name, value in CONNECTION.items() if name not in said}
 

@@ -31,5 +31,5 @@ def is_of_disk(error: Error) -> bool:
 
 
 def in_one_line(error: Error) -> str:
-    """What an error says."""
+    """The text of an error."""
     return " ".join(str(error).split())

@@ -30,7 +30,7 @@ class ReplicaAge:
         self._thread.start()
 
     def age_s(self) -> float | None:
-        """At most so old is what the copy answers now; None as long as it has not told."""
+        """The age (s) that the answers of the copy have at most; None as long as it has not told."""
         known = self._known
         return None if known is None else known[0] + time.monotonic() - known[1]
 

@@ -111,7 +111,7 @@ def has_data(config: Configuration, data: DataDir) -> bool:
 
 
 def place_of_data(config: Configuration, data: DataDir) -> str:
-    """Where log and state are, for messages."""
+    """The place of log and state, for messages."""
     return str(data.root) if config.database.server is None else f"the schema {schema_name(config)}"
 
 

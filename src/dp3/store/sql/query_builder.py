@@ -124,7 +124,7 @@ class QueryBuilder(ABC):
 
     @abstractmethod
     def among(self, keys: Sequence[Key]) -> str | None:
-        """What follows a key to say that it is one of many, if that can be said of these."""
+        """The condition after a key that it is one of many, if it can be written for these."""
 
     @abstractmethod
     def function(self, test: Callable[[Any], bool]) -> str | None:
