@@ -117,7 +117,6 @@ def open_pool(url: str, schema: str, most: int = MOST_CONNECTIONS) -> Pool:
     transaction, if none was begun."""
     check_schema(schema)
     options = f"-c search_path={schema} -c timezone=UTC -c default_transaction_isolation=read\\ committed"
-    options += " -c jit=off"  # compiling hundreds of alternatives takes seconds, answering them milliseconds
     options += f" -c idle_in_transaction_session_timeout={IDLE_S}s"
     pool: Pool = ConnectionPool(
         make_conninfo(url, options=options, application_name=process_name(schema), **_defaults(url)),
